@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: Apache-2.0
+# quern: the only entry point of the build.
+#
+# Targets
+#   all (default)   every program, library and bundled job, in build/$(FLAVOUR)/
+#   check           unit + sim + cluster + clients + fuzz (briefly); ends with "N passed, N failed"
+#   unit sim cluster clients fuzz bench    one kind of test; see tests/README.md
+#   lint            layout, include layers (HOUSE rules), clang-tidy, size guides
+#   format          let clang-format decide the layout of every source file
+#   install         DESTDIR= PREFIX=/usr/local
+#   clean help
+#
+# Knobs
+#   FLAVOUR=release|debug|tsan   -O2 | ASan+UBSan | TSan; each has its own build/<flavour>/
+#   CC=gcc|clang                 both must build without a warning
+#   V=1                          print whole commands
+#   WERROR=                      do not turn warnings into errors (for packagers on new compilers)
+#   T=pattern                    unit, cluster: only tests whose path matches
+
+FLAVOUR ?= release
+PREFIX  ?= /usr/local
+DESTDIR ?=
+WERROR  ?= -Werror
+V       ?= 0
+T       ?=
+
+VERSION := 0.1.0
+B       := build/$(FLAVOUR)
+Q       := $(if $(filter 1,$(V)),,@)
+say      = $(if $(filter 1,$(V)),,@printf '  %-5s %s\n' "$(1)" "$(2)")
+
+PKGS := libevent libevent_pthreads msgpack liblz4 libcrypto libisal zlib libzstd jansson inih
+MSGPACK_PC := $(shell pkg-config --exists msgpack && echo msgpack || echo msgpack-c)
+PKGS := $(patsubst msgpack,$(MSGPACK_PC),$(PKGS))
+PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS))
+PKG_LIBS   := $(shell pkg-config --libs $(PKGS)) -lpthread -ldl -lm
+
+WARN := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+        -Wpointer-arith -Wwrite-strings -Wundef -Wformat=2 -Wvla -Wimplicit-fallthrough \
+        -Wno-missing-field-initializers $(WERROR)
+
+FLAVOUR_release := -O2 -g -D_FORTIFY_SOURCE=2
+FLAVOUR_debug   := -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=undefined \
+                   -fno-omit-frame-pointer -DQUERN_DEBUG=1
+FLAVOUR_tsan    := -O1 -g -fsanitize=thread -fno-omit-frame-pointer -DQUERN_DEBUG=1
+ifeq ($(FLAVOUR_$(FLAVOUR)),)
+$(error FLAVOUR=$(FLAVOUR): choose release, debug or tsan)
+endif
+
+CFLAGS_ALL := -std=gnu17 -fPIC -fvisibility=hidden $(WARN) $(FLAVOUR_$(FLAVOUR)) $(CFLAGS) \
+              -I. -Iinclude $(PKG_CFLAGS) -D_GNU_SOURCE -DQUERN_VERSION='"$(VERSION)"' -MMD -MP
+LDFLAGS_ALL := $(filter -fsanitize%,$(FLAVOUR_$(FLAVOUR))) -Wl,--build-id $(LDFLAGS)
+
+.PHONY: all check unit sim cluster clients fuzz bench lint format install clean help
+.SUFFIXES:
+.SECONDARY:
+.DELETE_ON_ERROR:
+all:
+
+# archive NAME,SOURCES: build/<flavour>/NAME.a. Every folder is one archive; main.c stays outside.
+define archive
+$(B)/$(1).a: $(patsubst %.c,$(B)/%.o,$(2))
+	$$(call say,AR,$$@)
+	$(Q)rm -f $$@ && ar rcs $$@ $$^
+OBJS += $(patsubst %.c,$(B)/%.o,$(2))
+endef
+
+# program NAME,MAIN.c...,ARCHIVES: build/<flavour>/NAME, added to `all`
+define program
+$(B)/$(1): $(patsubst %.c,$(B)/%.o,$(2)) $(patsubst %,$(B)/%.a,$(3))
+	$$(call say,LINK,$$@)
+	$(Q)mkdir -p $$(@D) && $$(CC) $$(LDFLAGS_ALL) $$(PROG_LDFLAGS) -o $$@ $$^ $$(PKG_LIBS)
+OBJS += $(patsubst %.c,$(B)/%.o,$(2))
+PROGRAMS += $(B)/$(1)
+endef
+
+# Archives in link order: who stands on whom (HOUSE section 2).
+include $(wildcard libcommon/module.mk namenode/module.mk datanode/module.mk jobtracker/module.mk \
+                   client/module.mk worker/module.mk jobs/module.mk web/module.mk tests/module.mk)
+
+all: $(PROGRAMS) $(EXTRA)
+
+$(B)/%.o: %.c Makefile
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -c -o $@ $<
+
+lint:
+	$(Q)scripts/lint
+format:
+	$(Q)git ls-files '*.c' '*.h' | xargs clang-format -i
+clean:
+	$(Q)rm -rf build
+help:
+	@sed -n '2,22s/^# \{0,1\}//p' Makefile
+
+-include $(OBJS:.o=.d)

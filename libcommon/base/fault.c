@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "libcommon/base/fault.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "libcommon/base/str.h"
+
+#define RULES_MAX  16
+#define POINTS_MAX 128
+#define NAME_CAP   48
+
+enum act { ACT_KILL, ACT_EXIT, ACT_STOP, ACT_DELAY, ACT_RESULT };
+
+struct rule {
+    char name[NAME_CAP]; /* may end in '*' */
+    uint64_t at;         /* fires at this hit */
+    bool onwards;        /* and at all later ones */
+    enum act act;
+    enum fault_action result;
+    unsigned delay_ms;
+    _Atomic uint64_t hits;
+};
+
+bool fault_is_armed;
+static struct rule rules[RULES_MAX];
+static size_t rule_count;
+static struct {
+    const char *_Atomic name;
+    _Atomic uint64_t hits;
+} points[POINTS_MAX];
+
+static const struct {
+    const char *word;
+    enum act act;
+    enum fault_action result;
+} actions[] = {
+    {"kill", ACT_KILL, 0},
+    {"exit", ACT_EXIT, 0},
+    {"stop", ACT_STOP, 0},
+    {"eio", ACT_RESULT, FAULT_EIO},
+    {"enospc", ACT_RESULT, FAULT_ENOSPC},
+    {"corrupt", ACT_RESULT, FAULT_CORRUPT},
+    {"drop", ACT_RESULT, FAULT_DROP},
+};
+
+/* Names are literals: the address settles most comparisons. A full table only loses counts. */
+static void count_point(const char *name)
+{
+    for (size_t i = 0; i < POINTS_MAX; i++) {
+        const char *there = points[i].name;
+        if (!there) {
+            const char *none = NULL;
+            if (!__atomic_compare_exchange_n((const char **)&points[i].name, &none, name, false,
+                                             __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+                there = none;
+            else
+                there = name;
+        }
+        if (there == name || strcmp(there, name) == 0) {
+            points[i].hits++;
+            return;
+        }
+    }
+}
+
+static bool name_matches(const char *pattern, const char *name)
+{
+    size_t n = strlen(pattern);
+    if (n && pattern[n - 1] == '*')
+        return strncmp(pattern, name, n - 1) == 0;
+    return strcmp(pattern, name) == 0;
+}
+
+static enum fault_action fire(const struct rule *rule)
+{
+    switch (rule->act) {
+    case ACT_KILL:
+        raise(SIGKILL);
+        break;
+    case ACT_EXIT:
+        _exit(99);
+    case ACT_STOP:
+        raise(SIGSTOP);
+        break;
+    case ACT_DELAY:
+        usleep(rule->delay_ms * 1000);
+        break;
+    case ACT_RESULT:
+        return rule->result;
+    }
+    return FAULT_NONE;
+}
+
+enum fault_action fault_hit_slow(const char *name)
+{
+    enum fault_action result = FAULT_NONE;
+    count_point(name);
+    for (size_t i = 0; i < rule_count; i++) {
+        struct rule *rule = &rules[i];
+        if (!name_matches(rule->name, name))
+            continue;
+        uint64_t hit = ++rule->hits;
+        if (hit == rule->at || (rule->onwards && hit > rule->at)) {
+            enum fault_action a = fire(rule);
+            if (a != FAULT_NONE)
+                result = a;
+        }
+    }
+    return result;
+}
+
+int fault_errno(enum fault_action action)
+{
+    return action == FAULT_EIO ? EIO : action == FAULT_ENOSPC ? ENOSPC : 0;
+}
+
+static int parse_action(const char *word, struct rule *rule)
+{
+    uint64_t ms = 100;
+    if (strncmp(word, "delay", 5) == 0) {
+        if (word[5] && str_to_u64(word + 5, &ms) != 0)
+            return ERR_INVAL;
+        rule->act = ACT_DELAY;
+        rule->delay_ms = (unsigned)ms;
+        return 0;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(actions); i++) {
+        if (strcmp(word, actions[i].word) == 0) {
+            rule->act = actions[i].act;
+            rule->result = actions[i].result;
+            return 0;
+        }
+    }
+    return ERR_INVAL;
+}
+
+static int parse_rule(char *text, struct rule *rule)
+{
+    char *eq = strchr(text, '='), *colon = eq ? strchr(eq, ':') : NULL;
+    if (!colon || (size_t)(eq - text) >= NAME_CAP)
+        return ERR_INVAL;
+    *eq = *colon = 0;
+    char *plus = strchr(eq + 1, '+');
+    if (plus)
+        *plus = 0;
+    *rule = (struct rule){.onwards = plus != NULL};
+    memcpy(rule->name, text, (size_t)(eq - text) + 1);
+    if (str_to_u64(eq + 1, &rule->at) != 0 || rule->at == 0)
+        return ERR_INVAL;
+    return parse_action(colon + 1, rule);
+}
+
+int fault_arm(const char *spec, struct err *err)
+{
+    char copy[512];
+    rule_count = 0;
+    fault_is_armed = false;
+    if (!spec || !*spec)
+        return 0;
+    if (strlen(spec) >= sizeof(copy))
+        return err_set(err, ERR_INVAL, "fault: specification too long");
+    memcpy(copy, spec, strlen(spec) + 1);
+    char *save = NULL;
+    for (char *w = strtok_r(copy, ",", &save); w; w = strtok_r(NULL, ",", &save)) {
+        if (rule_count == RULES_MAX || parse_rule(w, &rules[rule_count]) != 0)
+            return err_set(err, ERR_INVAL,
+                           "fault: bad rule near \"%s\": want name=N:action (kill, exit, stop, "
+                           "eio, enospc, corrupt, drop, delayMS)",
+                           w);
+        rule_count++;
+    }
+    fault_is_armed = true;
+    return 0;
+}
+
+static void write_counts(void)
+{
+    const char *file = getenv("QUERN_FAULT_COUNT");
+    struct buf out = BUF_INIT;
+    fault_report(&out);
+    int fd = file ? open(file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644) : -1;
+    if (fd >= 0) {
+        ssize_t ignored = write(fd, out.data, out.len);
+        (void)ignored;
+        close(fd);
+    }
+    buf_release(&out);
+}
+
+int fault_arm_from_env(struct err *err)
+{
+    int rc = fault_arm(getenv("QUERN_FAULT"), err);
+    if (getenv("QUERN_FAULT_COUNT")) {
+        fault_is_armed = true;
+        atexit(write_counts);
+    }
+    return rc;
+}
+
+void fault_report(struct buf *out)
+{
+    for (size_t i = 0; i < POINTS_MAX && points[i].name; i++)
+        buf_printf(out, "%s %llu\n", points[i].name, (unsigned long long)points[i].hits);
+}

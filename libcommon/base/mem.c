@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "libcommon/base/mem.h"
+
+static _Thread_local uint64_t fail_countdown;
+static _Thread_local bool has_failed;
+
+void mem_fail_after(uint64_t n)
+{
+    fail_countdown = n;
+    has_failed = false;
+}
+
+bool mem_has_failed(void)
+{
+    return has_failed;
+}
+
+static bool must_fail(void)
+{
+    if (fail_countdown == 0 || --fail_countdown != 0)
+        return false;
+    has_failed = true;
+    return true;
+}
+
+void *mem_alloc(size_t size)
+{
+    return must_fail() ? NULL : malloc(size ? size : 1);
+}
+
+void *mem_calloc(size_t count, size_t size)
+{
+    return must_fail() ? NULL : calloc(count ? count : 1, size ? size : 1);
+}
+
+void *mem_realloc(void *ptr, size_t size)
+{
+    return must_fail() ? NULL : realloc(ptr, size ? size : 1);
+}
+
+void *mem_realloc_array(void *ptr, size_t count, size_t size)
+{
+    size_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes))
+        return NULL;
+    return mem_realloc(ptr, bytes);
+}
+
+void mem_free(void *ptr)
+{
+    free(ptr);
+}
+
+int mem_grow(void *items, size_t *cap, size_t used, size_t elem_size)
+{
+    if (used < *cap)
+        return 0;
+    size_t want = *cap ? *cap * 2 : 8;
+    void *old;
+    memcpy(&old, items, sizeof(old));
+    void *grown = mem_realloc_array(old, want, elem_size);
+    if (!grown)
+        return ERR_NOMEM;
+    memcpy(items, &grown, sizeof(grown));
+    *cap = want;
+    return 0;
+}
+
+#define CHUNK_MIN 4096
+
+struct arena_chunk {
+    struct arena_chunk *next;
+    size_t cap;
+    _Alignas(16) uint8_t bytes[];
+};
+
+void *arena_alloc(struct arena *arena, size_t size)
+{
+    if (size > SIZE_MAX / 2)
+        return NULL;
+    size = (size + 15) & ~(size_t)15;
+    if (!arena->head || arena->head->cap - arena->used < size) {
+        size_t cap = arena->head ? arena->head->cap * 2 : CHUNK_MIN;
+        if (cap > (1U << 20))
+            cap = 1U << 20;
+        if (cap < size)
+            cap = size;
+        struct arena_chunk *chunk = mem_alloc(sizeof(*chunk) + cap);
+        if (!chunk)
+            return NULL;
+        chunk->next = arena->head;
+        chunk->cap = cap;
+        arena->head = chunk;
+        arena->used = 0;
+    }
+    void *p = arena->head->bytes + arena->used;
+    arena->used += size;
+    arena->total += size;
+    return p;
+}
+
+void *arena_calloc(struct arena *arena, size_t count, size_t size)
+{
+    size_t bytes;
+    if (__builtin_mul_overflow(count, size, &bytes))
+        return NULL;
+    void *p = arena_alloc(arena, bytes);
+    if (p)
+        memset(p, 0, bytes);
+    return p;
+}
+
+static void free_chunks(struct arena_chunk *chunk)
+{
+    while (chunk) {
+        struct arena_chunk *next = chunk->next;
+        mem_free(chunk);
+        chunk = next;
+    }
+}
+
+void arena_reset(struct arena *arena)
+{
+    if (arena->head) {
+        free_chunks(arena->head->next);
+        arena->head->next = NULL;
+    }
+    arena->used = 0;
+    arena->total = 0;
+}
+
+void arena_release(struct arena *arena)
+{
+    free_chunks(arena->head);
+    *arena = ARENA_INIT;
+}

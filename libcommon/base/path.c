@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "libcommon/base/path.h"
+
+bool path_next(struct slice *rest, struct slice *ret_name)
+{
+    while (rest->len && rest->data[0] == '/')
+        *rest = slice_of(rest->data + 1, rest->len - 1);
+    if (rest->len == 0)
+        return false;
+    const uint8_t *slash = memchr(rest->data, '/', rest->len);
+    size_t n = slash ? (size_t)(slash - rest->data) : rest->len;
+    *ret_name = slice_of(rest->data, n);
+    *rest = slice_of(rest->data + n, rest->len - n);
+    return true;
+}
+
+bool path_is_normal(struct slice path)
+{
+    if (path.len == 0 || path.len > PATH_MAX_BYTES || path.data[0] != '/')
+        return false;
+    if (path.len == 1)
+        return true;
+    if (memchr(path.data, 0, path.len))
+        return false;
+    size_t depth = 0, start = 1;
+    for (size_t i = 1; i <= path.len; i++) {
+        if (i < path.len && path.data[i] != '/')
+            continue;
+        struct slice name = slice_of(path.data + start, i - start);
+        if (name.len == 0 || name.len > NAME_MAX_BYTES || slice_is(name, ".") ||
+            slice_is(name, ".."))
+            return false;
+        depth++;
+        start = i + 1;
+    }
+    return depth <= PATH_MAX_DEPTH;
+}
+
+static void climb(struct buf *out, size_t start)
+{
+    while (out->len > start && out->data[out->len - 1] != '/')
+        out->len--;
+    if (out->len > start)
+        out->len--; /* the slash itself */
+}
+
+int path_normalise(struct slice base, struct slice path, struct buf *out)
+{
+    if (path.len == 0 || memchr(path.data, 0, path.len))
+        return ERR_INVAL;
+    size_t start = out->len, depth = 0;
+    struct slice parts[2] = {path.data[0] == '/' ? slice_of(NULL, 0) : base, path};
+    for (size_t i = 0; i < 2; i++) {
+        struct slice name;
+        while (path_next(&parts[i], &name)) {
+            if (slice_is(name, "."))
+                continue;
+            if (slice_is(name, "..")) {
+                climb(out, start);
+                depth -= depth > 0;
+                continue;
+            }
+            if (name.len > NAME_MAX_BYTES || ++depth > PATH_MAX_DEPTH)
+                return ERR_TOOBIG;
+            buf_append_byte(out, '/');
+            buf_append_slice(out, name);
+        }
+    }
+    if (out->len == start)
+        buf_append_byte(out, '/');
+    if (buf_failed(out))
+        return ERR_NOMEM;
+    return out->len - start > PATH_MAX_BYTES ? ERR_TOOBIG : 0;
+}
+
+static const uint8_t *last_slash(struct slice path)
+{
+    return path.len ? memrchr(path.data, '/', path.len) : NULL;
+}
+
+struct slice path_name(struct slice path)
+{
+    const uint8_t *slash = last_slash(path);
+    if (!slash)
+        return path;
+    size_t at = (size_t)(slash - path.data) + 1;
+    return slice_of(path.data + at, path.len - at);
+}
+
+struct slice path_parent(struct slice path)
+{
+    const uint8_t *slash = last_slash(path);
+    if (!slash || slash == path.data)
+        return slice_str("/");
+    return slice_of(path.data, (size_t)(slash - path.data));
+}
+
+bool path_is_under(struct slice path, struct slice dir)
+{
+    if (dir.len == 1)
+        return true;
+    return slice_has_prefix(path, dir) && (path.len == dir.len || path.data[dir.len] == '/');
+}
+
+/* One [...] set at pattern[*at]; tells whether `c` is in it and moves *at behind the ']'. */
+static bool set_matches(struct slice pattern, size_t *at, uint8_t c)
+{
+    size_t i = *at + 1;
+    bool negate = i < pattern.len && (pattern.data[i] == '!' || pattern.data[i] == '^');
+    i += negate;
+    bool hit = false, first = true;
+    while (i < pattern.len && (pattern.data[i] != ']' || first)) {
+        first = false;
+        if (pattern.data[i] == '\\' && i + 1 < pattern.len)
+            i++;
+        uint8_t low = pattern.data[i], high = low;
+        if (i + 2 < pattern.len && pattern.data[i + 1] == '-' && pattern.data[i + 2] != ']') {
+            high = pattern.data[i + 2];
+            i += 2;
+        }
+        hit = hit || (c >= low && c <= high);
+        i++;
+    }
+    *at = i + 1;
+    return hit != negate;
+}
+
+bool path_glob_match(struct slice pattern, struct slice name)
+{
+    size_t p = 0, n = 0;
+    size_t star = SIZE_MAX, star_n = 0; /* where to resume after the last '*' */
+    while (n < name.len) {
+        bool ok = false;
+        size_t next = p;
+        if (p < pattern.len) {
+            uint8_t c = pattern.data[p];
+            if (c == '*') {
+                star = ++p;
+                star_n = n;
+                continue;
+            }
+            if (c == '[') {
+                ok = set_matches(pattern, &next, name.data[n]);
+            } else {
+                if (c == '\\' && p + 1 < pattern.len)
+                    c = pattern.data[++next];
+                ok = (c == '?' && next == p) || c == name.data[n];
+                next++;
+            }
+        }
+        if (ok) {
+            p = next;
+            n++;
+        } else if (star != SIZE_MAX) {
+            p = star;
+            n = ++star_n;
+        } else {
+            return false;
+        }
+    }
+    while (p < pattern.len && pattern.data[p] == '*')
+        p++;
+    return p == pattern.len;
+}
+
+int path_glob_check(struct slice pattern)
+{
+    bool in_set = false;
+    size_t set_start = 0;
+    for (size_t i = 0; i < pattern.len; i++) {
+        uint8_t c = pattern.data[i];
+        if (c == '\\') {
+            if (++i == pattern.len)
+                return ERR_INVAL;
+        } else if (in_set) {
+            in_set = !(c == ']' && i > set_start + 1);
+        } else if (c == '[') {
+            in_set = true;
+            set_start = i;
+            if (i + 1 < pattern.len && (pattern.data[i + 1] == '!' || pattern.data[i + 1] == '^'))
+                set_start = ++i;
+        }
+    }
+    return in_set ? ERR_INVAL : 0;
+}
+
+bool path_has_glob(struct slice path)
+{
+    for (size_t i = 0; i < path.len; i++)
+        if (memchr("*?[{\\", path.data[i], 5))
+            return true;
+    return false;
+}

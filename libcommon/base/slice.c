@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "libcommon/base/slice.h"
+
+#include "libcommon/base/mem.h"
+
+/* Eight bytes at a time through a multiply-fold; the tail is zero-extended and the length mixed in.
+ * Same construction as wyhash's core: product of two 64-bit words folded to 64 bits. */
+static uint64_t fold(uint64_t a, uint64_t b)
+{
+    __uint128_t p = (__uint128_t)a * b;
+    return (uint64_t)p ^ (uint64_t)(p >> 64);
+}
+
+uint64_t slice_hash(struct slice s, uint64_t seed)
+{
+    const uint64_t k0 = 0xa0761d6478bd642fULL, k1 = 0xe7037ed1a0b428dbULL;
+    uint64_t h = seed ^ k0;
+    const uint8_t *p = s.data;
+    size_t n = s.len;
+    while (n >= 8) {
+        uint64_t w;
+        memcpy(&w, p, 8);
+        h = fold(h ^ w, k1);
+        p += 8;
+        n -= 8;
+    }
+    uint64_t tail = 0;
+    if (n)
+        memcpy(&tail, p, n);
+    h = fold(h ^ tail, k0 ^ s.len);
+    return fold(h, k1);
+}
+
+char *slice_dup(struct slice s)
+{
+    char *copy = mem_alloc(s.len + 1);
+    if (!copy)
+        return NULL;
+    if (s.len)
+        memcpy(copy, s.data, s.len);
+    copy[s.len] = 0;
+    return copy;
+}

@@ -1,0 +1,3 @@
+# libcommon: what every program stands on, one archive
+common_src := $(sort $(wildcard libcommon/*/*.c libcommon/proto/*/*.c))
+$(eval $(call archive,libcommon,$(common_src)))
