@@ -1,0 +1,14 @@
+# tests: every tests/unit/**/test_*.c is one program, linked against all archives
+ARCHIVES := $(foreach a,worker client jobtracker datanode namenode libcommon,$(if $(wildcard $(a)/module.mk),$(a)))
+unit_src := $(sort $(shell find tests/unit -name 'test_*.c' 2>/dev/null))
+unit_bin := $(patsubst %.c,$(B)/%,$(unit_src))
+unit_run := $(if $(T),$(foreach t,$(unit_bin),$(if $(findstring $(T),$(t)),$(t))),$(unit_bin))
+ARCHIVE_FILES := $(patsubst %,$(B)/%.a,$(ARCHIVES))
+OBJS += $(patsubst %.c,$(B)/%.o,$(unit_src))
+
+$(unit_bin): $(B)/%: $(B)/%.o $(ARCHIVE_FILES)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $< -Wl,--start-group $(ARCHIVE_FILES) -Wl,--end-group -lcmocka $(PKG_LIBS)
+
+unit: $(unit_run)
+	$(Q)tests/run unit $(unit_run)
