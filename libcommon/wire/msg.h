@@ -136,4 +136,24 @@ struct msg_method {
     const struct msg_desc *answer; /* &msg_void_desc when there is nothing to say */
 };
 
+/* A conversation's methods are one list too:
+ *
+ *     #define CL2NN_METHODS(M, P) M(P, 0x0101, CREATE, MSG_RECORDED, cl2nn_create, cl2nn_created) ...
+ *     MSG_METHODS(CL2NN, CL2NN_METHODS)            in messages.h
+ *     MSG_METHODS_DEFINE(CL2NN, CL2NN_METHODS)     in messages.c
+ *
+ * gives CL2NN_CREATE = 0x0101, the index CL2NN_AT_CREATE, CL2NN_METHOD_COUNT and the table
+ * CL2NN_methods[], so that &CL2NN_methods[CL2NN_AT_CREATE] is the row. */
+#define MSG_METHOD_TYPE(P, type, NAME, flags, ask, answer) P##_##NAME = type,
+#define MSG_METHOD_AT(P, type, NAME, flags, ask, answer)   P##_AT_##NAME,
+#define MSG_METHOD_ROW(P, type, NAME, flags, ask, answer)                                          \
+    {type, flags, #P "_" #NAME, &ask##_desc, &answer##_desc},
+#define MSG_METHODS(PREFIX, METHODS)                                                               \
+    enum { METHODS(MSG_METHOD_TYPE, PREFIX) };                                                     \
+    enum { METHODS(MSG_METHOD_AT, PREFIX) PREFIX##_METHOD_COUNT };                                 \
+    extern const struct msg_method PREFIX##_methods[PREFIX##_METHOD_COUNT];
+#define MSG_METHODS_DEFINE(PREFIX, METHODS)                                                        \
+    const struct msg_method PREFIX##_methods[PREFIX##_METHOD_COUNT] = {                            \
+        METHODS(MSG_METHOD_ROW, PREFIX)};
+
 #endif

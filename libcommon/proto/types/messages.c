@@ -1,0 +1,10 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "libcommon/proto/types/messages.h"
+
+MSG_DEFINE(msg_block, MSG_BLOCK_FIELDS)
+MSG_DEFINE(msg_node, MSG_NODE_FIELDS)
+MSG_DEFINE(msg_located_block, MSG_LOCATED_BLOCK_FIELDS)
+MSG_DEFINE(msg_file, MSG_FILE_FIELDS)
+MSG_DEFINE(msg_pair, MSG_PAIR_FIELDS)
+MSG_DEFINE(msg_counter, MSG_COUNTER_FIELDS)
+MSG_DEFINE(msg_origin, MSG_ORIGIN_FIELDS)
