@@ -8,6 +8,10 @@
 #include <string.h>
 #include <time.h>
 
+/* Macros under _FORTIFY_SOURCE with clang, which does not poison a macro in silence. */
+#undef sprintf
+#undef vsprintf
+
 #pragma GCC poison strcpy strcat strncpy strncat sprintf vsprintf gets strtok atoi atol atoll
 #pragma GCC poison gmtime localtime ctime asctime
 
