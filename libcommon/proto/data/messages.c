@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "libcommon/proto/data/messages.h"
+
+MSG_DEFINE(data_write, DATA_WRITE_FIELDS)
+MSG_DEFINE(data_writing, DATA_WRITING_FIELDS)
+MSG_DEFINE(data_read, DATA_READ_FIELDS)
+MSG_DEFINE(data_reading, DATA_READING_FIELDS)
+MSG_DEFINE(data_local_read, DATA_LOCAL_READ_FIELDS)
+MSG_DEFINE(data_local_reading, DATA_LOCAL_READING_FIELDS)
+MSG_DEFINE(data_replica, DATA_REPLICA_FIELDS)
+MSG_DEFINE(data_recover_init, DATA_RECOVER_INIT_FIELDS)
+MSG_DEFINE(data_recover_commit, DATA_RECOVER_COMMIT_FIELDS)
+MSG_DEFINE(data_checksum, DATA_CHECKSUM_FIELDS)
+
+MSG_METHODS_DEFINE(DATA, DATA_METHODS)

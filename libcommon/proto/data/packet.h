@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * packet: how block bytes travel. Fixed binary, no msgpack. All integers little-endian.
+ *
+ *   packet   0  u32 magic "QPK1"          12  u64 seq       0, 1, 2 ... within one block
+ *            4  u32 data_len              20  u64 offset    of the first byte in the block
+ *            8  u16 flags  10 u16 sums    28  u32 crc32c of bytes 0..27
+ *           32  u32 sums[sums]            CRC32C of each 512 bytes of data, the last may be short
+ *               data[data_len]            (not sent when PACKET_RING: it lies in the ring)
+ *
+ * offset is a multiple of 512 unless the packet continues a partial chunk, in which case it begins
+ * at that chunk's start and repeats its bytes, so that every checksum covers a whole chunk. A
+ * PACKET_RING packet carries no sums: the datanode computes them from the ring, whose position is
+ * offset % ring_bytes.
+ *
+ *   ack      0  u32 magic "QAK1"   4 u16 count   6 u16 flags (PACKET_SYNC: synced)   8 u64 seq
+ *           16  i16 status[PIPELINE_MAX]   0 or enum err_code, this node first, then down the chain
+ *           48  u32 crc32c of bytes 0..47   52 u32 zero */
+#ifndef QUERN_PROTO_DATA_PACKET_H
+#define QUERN_PROTO_DATA_PACKET_H
+
+#include "libcommon/base/slice.h"
+
+#define PACKET_HEADER_BYTES 32
+#define PACKET_DATA_MAX     (1U << 20)
+#define PACKET_CHUNK        512
+#define PACKET_SUMS_MAX     (PACKET_DATA_MAX / PACKET_CHUNK)
+#define PACKET_ACK_BYTES    56
+#define PIPELINE_MAX        16
+
+enum packet_flag {
+    PACKET_LAST = 1,  /* the block ends behind this packet (data_len may be 0) */
+    PACKET_FLUSH = 2, /* hflush: ack when every replica has it in its OS cache */
+    PACKET_SYNC = 4,  /* hsync: ack when every replica has fsynced */
+    PACKET_BEAT = 8,  /* keeps an idle pipeline alive; no data */
+    PACKET_RING = 16, /* bytes are in the ring */
+};
+
+struct packet_header {
+    uint32_t data_len;
+    uint16_t flags;
+    uint16_t sums;
+    uint64_t seq;
+    uint64_t offset;
+};
+
+struct packet_ack {
+    uint64_t seq;
+    uint16_t count; /* statuses: this node and those behind it */
+    uint16_t flags;
+    int16_t status[PIPELINE_MAX];
+};
+
+void packet_header_encode(const struct packet_header *header, uint8_t out[PACKET_HEADER_BYTES]);
+/* ERR_PROTO for a wrong magic or crc, or sizes beyond the limits or at odds with each other. */
+int packet_header_decode(const uint8_t in[PACKET_HEADER_BYTES], struct packet_header *ret);
+void packet_ack_encode(const struct packet_ack *ack, uint8_t out[PACKET_ACK_BYTES]);
+int packet_ack_decode(const uint8_t in[PACKET_ACK_BYTES], struct packet_ack *ret);
+
+#endif
