@@ -7,13 +7,13 @@
 
 #include "libcommon/base/buf.h"
 
-/* The largest block taken by lz4_encode; a decoder refuses to promise more. */
+/* The largest block taken by lz4_encode; a longer plain length is refused (ERR_TOOBIG). */
 #define LZ4_BLOCK_MAX ((size_t)64 << 20)
 
 /* Bytes that always suffice for the compressed form of `len` bytes (len <= LZ4_BLOCK_MAX). */
 size_t lz4_bound(size_t len);
 
-/* Append the compressed form of `data` to `out`. 0, ERR_TOOBIG or ERR_NOMEM (out then unchanged).
+/* Append the compressed form of `data` to `out`. 0, ERR_TOOBIG or ERR_NOMEM (no byte added).
  * It may be longer than the data: the caller compares, and stores such a block plainly. */
 int lz4_encode(struct slice data, struct buf *out);
 /* The same into room of the caller's (at least lz4_bound(data.len)): bytes written, or an error. */
