@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * quern/job.h: all a job author needs. A job is a shared object that exports one
+ * `const struct qn_job qn_job`; nothing is linked against.
+ *
+ *     cc -shared -fPIC -I include my.c -o my.so && quern run ./my.so /in /out
+ *
+ * Keys and values are bytes with a length. `.key` and `.value` say what map emits, and so how keys
+ * are ordered and how text output prints them:
+ *
+ *     QN_TEXT, QN_BYTES   as they are; ordered as bytes
+ *     QN_U64, QN_I64, QN_F64   eight bytes, the machine's own representation (qn_from_u64 and kin);
+ *                         ordered as numbers
+ *     QN_NONE             nothing: output lines have no tab and no value
+ *
+ * The calls, per attempt of a task: setup, then map for each record (or reduce for each key, with
+ * all its values), then cleanup (also after a failure). All on one thread. Each returns 0, or
+ * anything else for failure: say why with `return qn_fail(task, "no date in %.*s", ...)`. Slices
+ * handed to a callback, and those qn_next gives, are borrowed until the callback returns or asks
+ * for the next; what is emitted is copied at once. qn_state(task) is this attempt's own pointer. */
+#ifndef QUERN_JOB_H
+#define QUERN_JOB_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#ifdef __cplusplus
+extern "C" {
+#define QN_ZERO {}
+#else
+#define QN_ZERO
+#endif
+
+#define QN_JOB_ABI   1u
+#define QN_JOB_MAGIC 0x6a6e7271u /* "qrnj" */
+
+struct qn_slice {
+    const void *data;
+    size_t len;
+};
+
+enum qn_type { QN_UNSET, QN_TEXT, QN_BYTES, QN_U64, QN_I64, QN_F64, QN_NONE };
+
+/* How values of one key may be folded before they travel. A declared fold is the fastest; the
+ * values must be QN_U64, QN_I64 or QN_F64 (QN_FIRST: any). QN_COUNT counts values, whatever they
+ * are: reduce then sees partial counts as QN_U64. */
+enum qn_fold { QN_NO_FOLD, QN_SUM, QN_MIN, QN_MAX, QN_COUNT, QN_FIRST };
+
+/* What part of which file the current record comes from. */
+struct qn_input {
+    const char *path;
+    uint64_t offset; /* of the record */
+    uint64_t split_offset, split_length;
+};
+
+struct qn_task;
+struct qn_values;
+struct qn_counter;
+
+/* The host's functions. Authors use the inline calls below. Only ever grows at the end; `size`
+ * tells how far it goes in the host that runs us. */
+struct qn_host {
+    uint32_t abi;
+    uint32_t size;
+    int (*emit)(struct qn_task *task, struct qn_slice key, struct qn_slice value);
+    int (*next)(struct qn_values *values, struct qn_slice *ret_value);
+    const char *(*option)(struct qn_task *task, const char *name);
+    struct qn_counter *(*counter)(struct qn_task *task, const char *group, const char *name);
+    void (*status)(struct qn_task *task, const char *text);
+    void (*log)(struct qn_task *task, const char *text);
+    int (*fail)(struct qn_task *task, const char *text);
+    const struct qn_input *(*input)(struct qn_task *task);
+    int (*format)(char *out, size_t cap, const char *fmt, __builtin_va_list ap);
+};
+
+/* The visible head of what the host passes around; the rest is its own. */
+struct qn_task {
+    const struct qn_host *host;
+    void *state;         /* yours: qn_state */
+    uint32_t task_index; /* 0, 1, 2 ... within its stage */
+    uint32_t attempt;
+    uint32_t partitions; /* reducers of this job */
+    uint32_t is_reduce;
+};
+struct qn_values {
+    const struct qn_host *host;
+};
+struct qn_counter {
+    uint64_t value;
+};
+
+struct qn_option_row {
+    const char *name; /* "grep.pattern": set with -D grep.pattern=x */
+    const char *default_value; /* NULL = must be given */
+    const char *help;
+};
+
+struct qn_job_head {
+    uint32_t magic, abi;
+    uint32_t job_size, host_size, task_size;
+    uint32_t reserved;
+};
+#define QN_JOB_HEAD                                                                                \
+    {                                                                                              \
+        QN_JOB_MAGIC, QN_JOB_ABI, (uint32_t)sizeof(struct qn_job),                                 \
+            (uint32_t)sizeof(struct qn_host), (uint32_t)sizeof(struct qn_task), 0                  \
+    }
+
+/* Fields are given by name, in this order; what is left out is absent. New fields come at the end. */
+struct qn_job {
+    struct qn_job_head head;
+    const char *name QN_ZERO;
+    const char *about QN_ZERO; /* one line for `quern run -list` */
+
+    int (*setup)(struct qn_task *task) QN_ZERO;
+    /* One record: for text input, a line without its end; `where` is the line's offset (QN_U64). */
+    int (*map)(struct qn_task *task, struct qn_slice record, struct qn_slice where) QN_ZERO;
+    /* Instead of map, if present: a span of many whole lines, each with its '\n' (the last line of
+     * a file may lack it). `where` is the span's offset. */
+    int (*map_lines)(struct qn_task *task, struct qn_slice lines, struct qn_slice where) QN_ZERO;
+
+    /* Folding before the shuffle: declared, or your own (associative and commutative; may run any
+     * number of times; emits what reduce can take). Not both. */
+    enum qn_fold combine_op QN_ZERO;
+    int (*combine)(struct qn_task *task, struct qn_slice key, struct qn_values *values) QN_ZERO;
+
+    /* Absent: the job has no reduce stage, and what map emits is the output. */
+    int (*reduce)(struct qn_task *task, struct qn_slice key, struct qn_values *values) QN_ZERO;
+    int (*cleanup)(struct qn_task *task) QN_ZERO;
+
+    enum qn_type key QN_ZERO, value QN_ZERO;         /* what map emits; unset = QN_TEXT */
+    enum qn_type out_key QN_ZERO, out_value QN_ZERO; /* what reduce emits; unset = the same */
+
+    /* Which reducer gets a key: 0 .. count - 1. Absent: by hash of the key. */
+    uint32_t (*partition)(struct qn_slice key, uint32_t count) QN_ZERO;
+    /* Order of keys, <0 0 >0. Absent: by type, as above, and much faster. */
+    int (*compare)(struct qn_slice a, struct qn_slice b) QN_ZERO;
+    /* 0 = same group: one reduce call gets the values of all keys alike in this sense (they must be
+     * neighbours in the order). Absent: equal keys. */
+    int (*group)(struct qn_slice a, struct qn_slice b) QN_ZERO;
+
+    const struct qn_option_row *options QN_ZERO; /* ends with a NULL name */
+    uint32_t default_reducers QN_ZERO;           /* 0 = chosen from the input's size */
+};
+
+/* Yours to define. Declared here so that C++ exports it too. */
+extern __attribute__((visibility("default"))) const struct qn_job qn_job;
+
+/* --- what a job calls ------------------------------------------------------------------------ */
+
+static inline int qn_emit(struct qn_task *task, struct qn_slice key, struct qn_slice value)
+{
+    return task->host->emit(task, key, value);
+}
+/* 1 = *value is the next one, 0 = no more. */
+static inline int qn_next(struct qn_values *values, struct qn_slice *value)
+{
+    return values->host->next(values, value);
+}
+static inline void **qn_state(struct qn_task *task)
+{
+    return &task->state;
+}
+/* The value of a declared option; never NULL for one with a default or that had to be given. */
+static inline const char *qn_option(struct qn_task *task, const char *name)
+{
+    return task->host->option(task, name);
+}
+static inline const struct qn_input *qn_input(struct qn_task *task)
+{
+    return task->host->input(task);
+}
+/* Look a counter up once (in setup), then add to it at the cost of an addition. */
+static inline struct qn_counter *qn_counter(struct qn_task *task, const char *group,
+                                            const char *name)
+{
+    return task->host->counter(task, group, name);
+}
+static inline void qn_count(struct qn_task *task, const char *group, const char *name, uint64_t n)
+{
+    struct qn_counter *c = task->host->counter(task, group, name);
+    if (c)
+        c->value += n;
+}
+
+__attribute__((format(printf, 2, 3))) static inline int qn_fail(struct qn_task *task,
+                                                                 const char *fmt, ...)
+{
+    char text[512];
+    __builtin_va_list ap;
+    __builtin_va_start(ap, fmt);
+    task->host->format(text, sizeof(text), fmt, ap);
+    __builtin_va_end(ap);
+    return task->host->fail(task, text);
+}
+__attribute__((format(printf, 2, 3))) static inline void qn_log(struct qn_task *task,
+                                                                 const char *fmt, ...)
+{
+    char text[512];
+    __builtin_va_list ap;
+    __builtin_va_start(ap, fmt);
+    task->host->format(text, sizeof(text), fmt, ap);
+    __builtin_va_end(ap);
+    task->host->log(task, text);
+}
+__attribute__((format(printf, 2, 3))) static inline void qn_status(struct qn_task *task,
+                                                                    const char *fmt, ...)
+{
+    char text[256];
+    __builtin_va_list ap;
+    __builtin_va_start(ap, fmt);
+    task->host->format(text, sizeof(text), fmt, ap);
+    __builtin_va_end(ap);
+    task->host->status(task, text);
+}
+
+/* --- bytes, numbers, words ------------------------------------------------------------------- */
+
+static inline struct qn_slice qn_bytes(const void *data, size_t len)
+{
+    struct qn_slice s;
+    s.data = data;
+    s.len = len;
+    return s;
+}
+static inline struct qn_slice qn_text(const char *s)
+{
+    return qn_bytes(s, strlen(s));
+}
+static inline struct qn_slice qn_nothing(void)
+{
+    return qn_bytes("", 0);
+}
+/* The slice borrows *v. */
+static inline struct qn_slice qn_from_u64(const uint64_t *v)
+{
+    return qn_bytes(v, sizeof(*v));
+}
+static inline struct qn_slice qn_from_i64(const int64_t *v)
+{
+    return qn_bytes(v, sizeof(*v));
+}
+static inline struct qn_slice qn_from_f64(const double *v)
+{
+    return qn_bytes(v, sizeof(*v));
+}
+static inline uint64_t qn_to_u64(struct qn_slice s)
+{
+    uint64_t v = 0;
+    if (s.len == sizeof(v))
+        memcpy(&v, s.data, sizeof(v));
+    return v;
+}
+static inline int64_t qn_to_i64(struct qn_slice s)
+{
+    return (int64_t)qn_to_u64(s);
+}
+static inline double qn_to_f64(struct qn_slice s)
+{
+    double v = 0;
+    if (s.len == sizeof(v))
+        memcpy(&v, s.data, sizeof(v));
+    return v;
+}
+
+/* Take the first word off *rest: bytes up to white space (space, \t \n \v \f \r), as isspace in the
+ * C locale and awk see it. 1 = *word is it, 0 = none is left. */
+static inline int qn_next_word(struct qn_slice *rest, struct qn_slice *word)
+{
+    const unsigned char *p = (const unsigned char *)rest->data, *end = p + rest->len;
+    while (p < end && (*p == ' ' || (unsigned)(*p - '\t') < 5))
+        p++;
+    const unsigned char *start = p;
+    while (p < end && *p != ' ' && (unsigned)(*p - '\t') >= 5)
+        p++;
+    *word = qn_bytes(start, (size_t)(p - start));
+    *rest = qn_bytes(p, (size_t)(end - p));
+    return word->len != 0;
+}
+/* Take the first line off *rest, without its '\n' (and '\r' before it). 0 = none is left. */
+static inline int qn_next_line(struct qn_slice *rest, struct qn_slice *line)
+{
+    if (rest->len == 0)
+        return 0;
+    const char *p = (const char *)rest->data;
+    const char *nl = (const char *)memchr(p, '\n', rest->len);
+    size_t n = nl ? (size_t)(nl - p) : rest->len;
+    *rest = qn_bytes(p + n + (nl != NULL), rest->len - n - (nl != NULL));
+    if (n > 0 && nl && p[n - 1] == '\r')
+        n--;
+    *line = qn_bytes(p, n);
+    return 1;
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

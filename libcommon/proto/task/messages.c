@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "libcommon/proto/task/messages.h"
+
+MSG_DEFINE(task_attempt, TASK_ATTEMPT_FIELDS)
+MSG_DEFINE(task_segment, TASK_SEGMENT_FIELDS)
+MSG_DEFINE(task_source, TASK_SOURCE_FIELDS)
+MSG_DEFINE(task_run, TASK_RUN_FIELDS)
+MSG_DEFINE(task_outputs, TASK_OUTPUTS_FIELDS)
+MSG_DEFINE(task_part, TASK_PART_FIELDS)
+MSG_DEFINE(task_file, TASK_FILE_FIELDS)
+MSG_DEFINE(task_times, TASK_TIMES_FIELDS)
+MSG_DEFINE(task_done, TASK_DONE_FIELDS)
+MSG_DEFINE(task_failed, TASK_FAILED_FIELDS)
+MSG_DEFINE(task_fetch_failed, TASK_FETCH_FAILED_FIELDS)
+
+MSG_METHODS_DEFINE(TASK, TASK_METHODS)
