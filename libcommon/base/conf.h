@@ -87,13 +87,14 @@ struct conf;
 struct conf *conf_new(void); /* NULL when memory is out; conf_free it */
 void conf_free(struct conf *conf);
 
-/* Add a table (borrowed until conf_free). Two options with one key, or a default that its own row
- * refuses, are a BUG for our tables and, with `err`, ERR_CONFIG for other people's (plugins). */
+/* Add a table (borrowed until conf_free). ERR_CONFIG when a key is there already, or a row refuses
+ * its own default (a plugin's table may be anything); ERR_NOMEM. The conf is only good to be freed
+ * then. */
 int conf_register(struct conf *conf, const struct conf_option *table, size_t count,
                   struct err *err);
 /* Keys that other systems know and that mean nothing here (borrowed; a name may end in '*').
- * Setting one is no error; conf_ignored tells which were. */
-void conf_register_ignored(struct conf *conf, const char *const *names, size_t count);
+ * Setting one is no error; conf_ignored tells which were. 0 or ERR_NOMEM. */
+int conf_register_ignored(struct conf *conf, const char *const *names, size_t count);
 
 /* Check and keep a value. ERR_CONFIG with the line for the user; ERR_NOMEM. */
 int conf_set(struct conf *conf, const char *key, const char *value, struct conf_source from,
