@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * events: what datanodes say and what time does, for serve/datanodes and the simulator; the other
+ * half of blocks.h. */
+#ifndef QUERN_NN_BLOCKS_EVENTS_H
+#define QUERN_NN_BLOCKS_EVENTS_H
+
+#include "namenode/blocks/blocks.h"
+
+/* Registration; see nn_nodes_register. A full report of every storage must follow. */
+int nn_blocks_register(struct nn_blocks *b, const struct nn_registration *reg, uint64_t now_ms,
+                       uint32_t *ret_node, struct err *err);
+void nn_blocks_disconnect(struct nn_blocks *b, uint32_t node, uint64_t session, uint64_t now_ms);
+/* False: it must register again. */
+bool nn_blocks_heartbeat(struct nn_blocks *b, uint32_t node, const struct nn_heartbeat *beat,
+                         uint64_t now_ms);
+
+/* A page of a full report of one storage. ERR_NOENT for an unknown storage (register again),
+ * ERR_STALE for a page out of order (a REPORT order is queued), ERR_NOMEM. */
+int nn_blocks_report(struct nn_blocks *b, uint32_t node, struct slice storage,
+                     const struct nn_report_page *page, uint64_t now_ms);
+
+enum nn_change { NN_CHANGE_RECEIVING, NN_CHANGE_RECEIVED, NN_CHANGE_DELETED, NN_CHANGE_BAD };
+const char *nn_change_name(enum nn_change change);
+int nn_blocks_change(struct nn_blocks *b, uint32_t node, struct slice storage, enum nn_change change,
+                     const struct nn_said *said, uint64_t now_ms);
+
+/* The end of an ordered copy at its source: code 0, or why not (ERR_CHECKSUM: the source is bad). */
+int nn_blocks_copied(struct nn_blocks *b, uint32_t node, struct block_id block, uint32_t target,
+                     int code, uint64_t now_ms);
+/* The end of an ordered recovery at its primary. ERR_STALE: a late one, ignored. */
+int nn_blocks_recovery_result(struct nn_blocks *b, struct block_id block, uint64_t new_gs,
+                              uint64_t new_len, bool is_dropped, int code, uint64_t now_ms);
+
+/* Time passes. Call at least once a second, and after events; then take the orders. */
+int nn_blocks_step(struct nn_blocks *b, uint64_t now_ms);
+struct nn_order *nn_blocks_take_order(struct nn_blocks *b); /* gives; NULL when there is none */
+
+#endif

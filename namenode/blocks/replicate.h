@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * replicate: keeps every settled block at its wanted number of good replicas, neither fewer nor
+ * more, and slowly enough that nobody notices.
+ *
+ * nn_replicate_check looks at one block after anything changed and files it:
+ *
+ *   level 1  one good replica left (or good ones only on nodes that leave)
+ *   level 2  fewer than a third of the wanted
+ *   level 3  fewer than wanted
+ *   level 4  enough, but all on one rack
+ *   level 5  no good replica: nothing to copy, but counted and shown
+ *
+ * nn_replicate_step turns the queues into orders: at most work_multiplier copies per living node and
+ * period, at most streams_soft (streams_hard for level 1) running copies at a source and at a
+ * target. An ordered copy is pending: it counts as if it were there, until it is reported, fails or
+ * times out. Nothing at all happens in safe mode or while the cluster settles after a start.
+ *
+ * Surplus replicas are doomed when every storage that holds one has reported since it registered;
+ * else the block is postponed and looked at again when a storage reports. */
+#ifndef QUERN_NN_BLOCKS_REPLICATE_H
+#define QUERN_NN_BLOCKS_REPLICATE_H
+
+#include "libcommon/base/heap.h"
+#include "namenode/blocks/bad.h"
+#include "namenode/blocks/doomed.h"
+#include "namenode/blocks/placement.h"
+#include "namenode/blocks/writing.h"
+
+#define NN_LEVELS 5
+
+struct nn_health {
+    uint16_t want, good; /* good: finalized, right stamp and length, on a serving storage */
+    uint16_t bad;        /* on a serving storage */
+    uint16_t leaving;    /* of the good, on nodes being decommissioned */
+    uint16_t pending;    /* copies under way */
+    uint16_t racks;      /* different racks among the good */
+    bool is_unsure;      /* a storage with a good replica has not reported since it registered */
+};
+
+/* A copy under way, or a writer's replica that is expected to be finalized soon. */
+struct nn_pending {
+    struct hmap_node by_block;
+    struct heap_node by_deadline;
+    uint32_t block;
+    uint32_t source; /* node; 0 = the writer's pipeline */
+    uint32_t *targets;
+    size_t target_count;
+};
+
+struct nn_replicate {
+    const struct nn_blocks_conf *conf;
+    struct nn_blockmap *map;
+    struct nn_nodes *nodes;
+    struct nn_doomed *doomed;
+    struct nn_bads *bads;
+    struct rand *rand;
+    struct bitset levels[NN_LEVELS];
+    uint32_t cursor[NN_LEVELS];
+    struct bitset postponed; /* too many replicas, but not all storages have reported */
+    uint32_t scan;           /* everything from here on is to be checked; NONE = nothing */
+    struct hmap pending;
+    struct heap deadlines;
+    uint64_t next_ms; /* next period of copies */
+    uint64_t missing, missing_single;
+};
+
+void nn_replicate_init(struct nn_replicate *rep);
+void nn_replicate_release(struct nn_replicate *rep);
+
+struct nn_health nn_replicate_health(const struct nn_replicate *rep, uint32_t block);
+/* Something about this block changed: queue it, doom surplus, doom bad replicas that are not needed
+ * any more. `after`: the journal index that deletions must wait for. Does nothing for blocks still
+ * being written. 0 or ERR_NOMEM. */
+int nn_replicate_check(struct nn_replicate *rep, uint32_t block, uint64_t after);
+/* The block leaves the map. */
+void nn_replicate_forget(struct nn_replicate *rep, uint32_t block);
+/* Check all blocks, in slices (the namenode just left safe mode), or all postponed ones. */
+void nn_replicate_check_all(struct nn_replicate *rep);
+
+/* A copy is no longer under way to this target: it arrived, failed, or the node died. */
+void nn_replicate_settled(struct nn_replicate *rep, uint32_t block, uint32_t node);
+void nn_replicate_node_lost(struct nn_replicate *rep, uint32_t node);
+/* The writer's other replicas are on their way: wait for them before copying. */
+int nn_replicate_expect(struct nn_replicate *rep, uint32_t block, const uint32_t *nodes, size_t count,
+                        uint64_t until_ms);
+
+/* Time passes: slices of scans, time-outs, and if `may_copy`, copies. 0 or ERR_NOMEM. */
+int nn_replicate_step(struct nn_replicate *rep, bool may_copy, uint64_t after, uint64_t now_ms,
+                      struct nn_orders *orders);
+uint64_t nn_replicate_queued(const struct nn_replicate *rep, unsigned level); /* 1..5 */
+
+#endif

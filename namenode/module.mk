@@ -1,0 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+# namenode: names -> blocks -> places; everything but main.c is one archive
+namenode_src := $(sort $(filter-out namenode/main.c,$(wildcard namenode/*.c namenode/*/*.c)))
+namenode_src := $(filter-out namenode/tools/%,$(namenode_src))
+$(eval $(call archive,namenode,$(namenode_src)))
