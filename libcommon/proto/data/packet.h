@@ -7,10 +7,20 @@
  *           32  u32 sums[sums]            CRC32C of each 512 bytes of data, the last may be short
  *               data[data_len]            (not sent when PACKET_RING: it lies in the ring)
  *
- * offset is a multiple of 512 unless the packet continues a partial chunk, in which case it begins
- * at that chunk's start and repeats its bytes, so that every checksum covers a whole chunk. A
- * PACKET_RING packet carries no sums: the datanode computes them from the ring, whose position is
- * offset % ring_bytes.
+ * A packet with data begins at a multiple of 512. One that continues a partial chunk begins at that
+ * chunk's start and repeats its bytes, so that every checksum covers a whole chunk. A PACKET_RING
+ * packet carries no sums: the datanode computes them from the ring, where the byte at `offset` of
+ * the block lies at offset % ring_bytes. The ring's bytes are the datanode's until the packet's ack
+ * came; then they may be overwritten (a partial chunk's own must stay as long as it is partial).
+ *
+ * seq is consecutive within one connection's WRITE and may begin anywhere. Every packet is acked,
+ * in order, also PACKET_BEAT (which is an ordinary packet without data) and PACKET_LAST. An ack
+ * whose statuses are all 0 says: every byte up to this packet's end is in every replica's block
+ * file (in the OS cache; PACKET_SYNC: on disk; PACKET_LAST: on disk, finalized and in its
+ * directory). A node that could not go on says so in its status and closes behind that ack.
+ *
+ * A reader's stream ends with the packet flagged PACKET_LAST, or with PACKET_FAILED: its data is an
+ * i32 enum err_code and a line of text; the connection closes behind it.
  *
  *   ack      0  u32 magic "QAK1"   4 u16 count   6 u16 flags (PACKET_SYNC: synced)   8 u64 seq
  *           16  i16 status[PIPELINE_MAX]   0 or enum err_code, this node first, then down the chain
@@ -28,11 +38,12 @@
 #define PIPELINE_MAX        16
 
 enum packet_flag {
-    PACKET_LAST = 1,  /* the block ends behind this packet (data_len may be 0) */
-    PACKET_FLUSH = 2, /* hflush: ack when every replica has it in its OS cache */
-    PACKET_SYNC = 4,  /* hsync: ack when every replica has fsynced */
-    PACKET_BEAT = 8,  /* keeps an idle pipeline alive; no data */
-    PACKET_RING = 16, /* bytes are in the ring */
+    PACKET_LAST = 1,    /* the block ends behind this packet (data_len may be 0) */
+    PACKET_FLUSH = 2,   /* hflush: ack when every replica has it in its OS cache */
+    PACKET_SYNC = 4,    /* hsync: ack when every replica has fsynced */
+    PACKET_BEAT = 8,    /* keeps an idle pipeline alive; no data */
+    PACKET_RING = 16,   /* bytes are in the ring */
+    PACKET_FAILED = 32, /* to readers only: why there will be no more packets; no sums */
 };
 
 struct packet_header {
@@ -51,7 +62,8 @@ struct packet_ack {
 };
 
 void packet_header_encode(const struct packet_header *header, uint8_t out[PACKET_HEADER_BYTES]);
-/* ERR_PROTO for a wrong magic or crc, or sizes beyond the limits or at odds with each other. */
+/* ERR_PROTO for a wrong magic or crc, unknown flags, or sizes beyond the limits or at odds with
+ * each other. After 0: data_len <= PACKET_DATA_MAX, sums is what data_len wants, offset fits. */
 int packet_header_decode(const uint8_t in[PACKET_HEADER_BYTES], struct packet_header *ret);
 void packet_ack_encode(const struct packet_ack *ack, uint8_t out[PACKET_ACK_BYTES]);
 int packet_ack_decode(const uint8_t in[PACKET_ACK_BYTES], struct packet_ack *ret);
