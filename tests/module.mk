@@ -1,9 +1,11 @@
 # tests: every tests/unit/**/test_*.c is one program, linked against all archives
 ARCHIVES := $(foreach a,worker client jobtracker datanode namenode libcommon,$(if $(wildcard $(a)/module.mk),$(a)))
+# The simulated world (tests/sim without its main) stands behind the unit tests too.
+$(eval $(call archive,sim,$(sort $(filter-out tests/sim/main.c,$(wildcard tests/sim/*.c)))))
 unit_src := $(sort $(shell find tests/unit -name 'test_*.c' 2>/dev/null))
 unit_bin := $(patsubst %.c,$(B)/%,$(unit_src))
 unit_run := $(if $(T),$(foreach t,$(unit_bin),$(if $(findstring $(T),$(t)),$(t))),$(unit_bin))
-ARCHIVE_FILES := $(patsubst %,$(B)/%.a,$(ARCHIVES))
+ARCHIVE_FILES := $(patsubst %,$(B)/%.a,$(ARCHIVES) sim)
 OBJS += $(patsubst %.c,$(B)/%.o,$(unit_src))
 
 $(unit_bin): $(B)/%: $(B)/%.o $(ARCHIVE_FILES)

@@ -235,7 +235,8 @@ static int real_fsync_dir(struct disk *disk, const char *path)
     return rc;
 }
 
-/* d_type is not to be had on every filesystem. Links are never followed: a link is not a directory. */
+/* d_type is not to be had on every filesystem. Links are never followed: a link is not a directory.
+ */
 static bool entry_is_dir(DIR *dir, const struct dirent *entry)
 {
     if (entry->d_type != DT_UNKNOWN)

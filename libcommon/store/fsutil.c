@@ -226,13 +226,13 @@ int fsutil_is_empty_dir(struct disk *disk, const char *path)
     return rc < 0 ? rc : !seen;
 }
 
-/* Who holds it, as they wrote it: "4711 host1 quern-namenode\n". Without it, only that it is held. */
+/* Who holds it, as they wrote it: "4711 host1 quern-namenode\n". Without it, only that it is held.
+ */
 static int say_busy(struct disk *disk, const char *dir, const char *path, struct err *err)
 {
     struct buf text = BUF_INIT;
     char pid[24] = "", host[256] = "", program[64] = "";
-    const char *s =
-        fsutil_read_all(disk, path, 4096, &text, NULL) == 0 ? buf_cstr(&text) : NULL;
+    const char *s = fsutil_read_all(disk, path, 4096, &text, NULL) == 0 ? buf_cstr(&text) : NULL;
     int n = s ? sscanf(s, "%23s %255s %63s", pid, host, program) : 0;
     if (n == 3)
         err_set(err, ERR_BUSY, "%s is in use: locked by process %s (%s) on %s: stop it first", dir,

@@ -42,17 +42,15 @@ int outfile_open(struct outfile *out, struct disk *disk, const char *path, struc
 
 static void write_out(struct outfile *out, const void *data, size_t len)
 {
+    uint64_t off = out->off;
+    out->off += len; /* after a failure too, so that the caller's offsets stay as computed */
     if (out->failed.code != 0)
         return;
-    int rc = disk_pwrite(out->disk, out->fd, data, len, out->off);
-    if (rc != 0) {
-        fail(out, rc, "write");
-        return;
-    }
-    rc = disk_writeback(out->disk, out->fd, out->off, len);
+    int rc = disk_pwrite(out->disk, out->fd, data, len, off);
+    if (rc == 0)
+        rc = disk_writeback(out->disk, out->fd, off, len);
     if (rc != 0)
         fail(out, rc, "write");
-    out->off += len;
 }
 
 static void flush_pending(struct outfile *out)

@@ -138,9 +138,8 @@ int version_write(struct disk *disk, const char *dir, const struct version *vers
     buf_printf(&text, "created=%llu\n", (unsigned long long)version->created_ms);
     buf_printf(&text, CHECK_KEY "%08x\n", crc32c(0, text.data, text.len));
     char *path = fsutil_join(dir, FILE_NAME);
-    int rc = buf_failed(&text) || !path
-                 ? err_set(err, ERR_NOMEM, "%s: out of memory", dir)
-                 : fsutil_replace(disk, path, buf_slice(&text), err);
+    int rc = buf_failed(&text) || !path ? err_set(err, ERR_NOMEM, "%s: out of memory", dir)
+                                        : fsutil_replace(disk, path, buf_slice(&text), err);
     mem_free(path);
     buf_release(&text);
     return rc;
