@@ -160,7 +160,7 @@ static bool name_covers(const char *name, const char *key)
     return strcmp(name, key) == 0;
 }
 
-static bool is_ignored(const struct conf *conf, const char *key)
+bool conf_ignores(const struct conf *conf, const char *key)
 {
     for (size_t t = 0; t < conf->ignored_count; t++)
         for (size_t i = 0; i < conf->ignored[t].count; i++)
@@ -265,7 +265,7 @@ int conf_set(struct conf *conf, const char *key, const char *value, struct conf_
     struct entry *entry = find(conf, key);
     if (entry)
         return set_entry(entry, value, from, where, err);
-    if (!is_ignored(conf, key))
+    if (!conf_ignores(conf, key))
         return unknown_key(conf, key, where, err);
     if (conf->ignored_text.len)
         buf_append_str(&conf->ignored_text, ", ");

@@ -106,6 +106,8 @@ int conf_set_from_env(struct conf *conf, struct err *err);
 const char *conf_ignored(struct conf *conf);
 
 bool conf_knows(const struct conf *conf, const char *key);
+/* Is it one of the names registered as meaning nothing here? */
+bool conf_ignores(const struct conf *conf, const char *key);
 /* Does the value come from anywhere but a default? */
 bool conf_is_set(const struct conf *conf, const char *key);
 

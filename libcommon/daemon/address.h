@@ -16,19 +16,16 @@
 
 #define ADDRESS_TEXT_MAX 300
 
-/* Host and port to listen on for `key`. ERR_CONFIG when trust forbids it, or the name has no
- * address on this machine. The host is borrowed from `conf`. */
-int address_listen(const struct conf *conf, const char *key, struct conf_address *ret,
+/* "host:port" to listen on for `key` ("[::1]:8020" with IPv6). ERR_CONFIG when trust forbids it;
+ * errors of the resolver as they are. */
+int address_listen(const struct conf *conf, const char *key, char ret[ADDRESS_TEXT_MAX],
                    struct err *err);
 
-/* "host:port" for others; `port` is the one bound (keys may say 0). Returns `out`. */
-char *address_advertise(const struct conf *conf, const char *key, uint16_t port, char *out,
-                        size_t cap);
+/* "host:port" for others; `port` is the one bound (a key may say 0). Returns `out`. */
+char *address_advertise(const struct conf *conf, const char *key, uint16_t port,
+                        char out[ADDRESS_TEXT_MAX]);
 
-/* Does this host name or address mean this machine only? */
-bool address_is_loopback(const char *host);
-
-/* "host:port", with brackets around an IPv6 address. */
-char *address_text(const char *host, uint16_t port, char *out, size_t cap);
+/* "host:port", with brackets around an IPv6 address. Returns `out`. */
+char *address_text(const char *host, uint16_t port, char out[ADDRESS_TEXT_MAX]);
 
 #endif

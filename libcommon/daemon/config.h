@@ -6,8 +6,11 @@
  * first two must exist when named; without any file the defaults hold.
  *
  * A file has lines "key = value"; '#' or ';' begin a comment line, " ;" a comment behind a value. A
- * list may go on in indented lines. "include = FILE" (beside the including file) reads another file
- * first; the including one may then set its keys differently. There are no sections. */
+ * list may go on in indented lines. "include = FILE" (relative to the including file) reads another
+ * file at that place; what stands below may set its keys differently. There are no sections.
+ *
+ * Some defaults are found out: node.name (host name), worker.cores, worker.memory, and of
+ * dfs.namenode.rpc-address and fs.defaultFS each follows the other when only one is set. */
 #ifndef QUERN_DAEMON_CONFIG_H
 #define QUERN_DAEMON_CONFIG_H
 
