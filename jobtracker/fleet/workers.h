@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * workers: who can run tasks: registry, liveness, cores and memory offered and taken. Pure.
+ *
+ * A worker is its node.name; a new incarnation (the process restarted) has none of the old one's
+ * running attempts, and of its map outputs only those it says it still holds. A lost worker stays
+ * in the registry, so that it can be shown, until it registers again. */
+#ifndef QUERN_JOBTRACKER_FLEET_WORKERS_H
+#define QUERN_JOBTRACKER_FLEET_WORKERS_H
+
+#include "libcommon/base/hmap.h"
+#include "libcommon/base/list.h"
+#include "libcommon/base/slice.h"
+
+struct jt_worker {
+    struct hmap_node by_name;
+    struct list all;  /* in registry order */
+    struct list free; /* in fleet.free while live with a core to spare */
+    char *name;       /* owned, as the strings below */
+    char *rack;
+    char *host;
+    char *socket;
+    char *boot_id;
+    uint64_t netns;
+    uint32_t port, http_port;
+    uint64_t incarnation;
+    uint32_t cores, cores_used;
+    uint64_t memory, memory_used;
+    uint64_t last_beat_ms; /* monotonic */
+    uint32_t failures;     /* attempts that failed here, ever */
+    uint32_t slow_tasks;   /* attempts found slow in rate here, decays */
+    bool is_live;
+    struct list attempts; /* running here: jt_attempt.on_worker */
+    struct list links;    /* per job: jt_link.of_worker */
+};
+
+struct jt_fleet {
+    struct hmap by_name;
+    struct list all;
+    struct list free;
+    uint32_t live;
+    uint64_t most_memory; /* of any live worker: what a task can ask for at most */
+};
+
+/* What a worker says of itself when it registers; strings are borrowed. */
+struct jt_worker_offer {
+    struct slice name, rack, host, socket, boot_id;
+    uint64_t netns, incarnation, memory;
+    uint32_t port, http_port, cores;
+};
+
+void jt_fleet_init(struct jt_fleet *fleet);
+void jt_fleet_release(struct jt_fleet *fleet);
+
+struct jt_worker *jt_fleet_find(const struct jt_fleet *fleet, struct slice name);
+/* Adds or refreshes the entry and makes it live with nothing taken. The caller has dealt with the
+ * attempts of an earlier incarnation. NULL when memory is out. */
+struct jt_worker *jt_fleet_put(struct jt_fleet *fleet, const struct jt_worker_offer *offer,
+                               uint64_t now_ms);
+void jt_worker_lose(struct jt_fleet *fleet, struct jt_worker *worker);
+
+bool jt_worker_fits(const struct jt_worker *worker, uint64_t memory);
+void jt_worker_take(struct jt_fleet *fleet, struct jt_worker *worker, uint64_t memory);
+void jt_worker_give_back(struct jt_fleet *fleet, struct jt_worker *worker, uint64_t memory);
+
+#endif

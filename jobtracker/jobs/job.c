@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "jobtracker/jobs/job.h"
+
+static const struct sm_state job_rows[] = {
+    [JT_JOB_WAITING] = {"waiting",
+                        SM_TO(JT_JOB_RUNNING) | SM_TO(JT_JOB_FAILED) | SM_TO(JT_JOB_KILLED),
+                        SM_INITIAL},
+    [JT_JOB_RUNNING] = {"running",
+                        SM_TO(JT_JOB_COMMITTING) | SM_TO(JT_JOB_FAILED) | SM_TO(JT_JOB_KILLED), 0},
+    [JT_JOB_COMMITTING] = {"committing",
+                           SM_TO(JT_JOB_SUCCEEDED) | SM_TO(JT_JOB_FAILED) | SM_TO(JT_JOB_KILLED),
+                           0},
+    [JT_JOB_SUCCEEDED] = {"succeeded", 0, SM_FINAL},
+    [JT_JOB_FAILED] = {"failed", 0, SM_FINAL | SM_FAILURE},
+    [JT_JOB_KILLED] = {"killed", 0, SM_FINAL | SM_FAILURE},
+};
+const struct sm_table jt_job_states = {"job", job_rows, ARRAY_LEN(job_rows)};
+
+static const struct sm_state task_rows[] = {
+    [JT_TASK_BLOCKED] = {"blocked", SM_TO(JT_TASK_WAITING) | SM_TO(JT_TASK_DONE), SM_INITIAL},
+    [JT_TASK_WAITING] = {"waiting", SM_TO(JT_TASK_RUNNING) | SM_TO(JT_TASK_DONE), 0},
+    [JT_TASK_RUNNING] = {"running", SM_TO(JT_TASK_WAITING) | SM_TO(JT_TASK_DONE), 0},
+    [JT_TASK_DONE] = {"done", SM_TO(JT_TASK_WAITING), 0},
+};
+const struct sm_table jt_task_states = {"task", task_rows, ARRAY_LEN(task_rows)};
+
+static const struct sm_state attempt_rows[] = {
+    [JT_ATTEMPT_RUNNING] = {"running",
+                            SM_TO(JT_ATTEMPT_DONE) | SM_TO(JT_ATTEMPT_FAILED) |
+                                SM_TO(JT_ATTEMPT_KILLED),
+                            SM_INITIAL},
+    [JT_ATTEMPT_DONE] = {"done", SM_TO(JT_ATTEMPT_KILLED), 0}, /* its output was lost */
+    [JT_ATTEMPT_FAILED] = {"failed", 0, SM_FINAL | SM_FAILURE},
+    [JT_ATTEMPT_KILLED] = {"killed", 0, SM_FINAL},
+};
+const struct sm_table jt_attempt_states = {"attempt", attempt_rows, ARRAY_LEN(attempt_rows)};
+
+static char *arena_dup(struct arena *arena, struct slice s)
+{
+    char *copy = arena_alloc(arena, s.len + 1);
+    if (!copy)
+        return NULL;
+    if (s.len)
+        memcpy(copy, s.data, s.len);
+    copy[s.len] = 0;
+    return copy;
+}
+
+static int stage_init(struct jt_job *job, enum jt_stage_kind kind, uint32_t count, uint64_t memory)
+{
+    struct jt_stage *stage = &job->stages[job->stage_count];
+    stage->job = job;
+    stage->index = job->stage_count;
+    stage->kind = kind;
+    stage->reads_from = job->stage_count ? job->stage_count - 1 : JT_NO_STAGE;
+    stage->memory = memory;
+    stage->tasks = mem_calloc(count, sizeof(struct jt_task));
+    if (!stage->tasks)
+        return ERR_NOMEM;
+    stage->count = stage->blocked = count;
+    for (uint32_t i = 0; i < count; i++) {
+        stage->tasks[i].stage = stage;
+        stage->tasks[i].index = i;
+        list_init(&stage->tasks[i].attempts);
+    }
+    job->stage_count++;
+    return 0;
+}
+
+static int take_split(struct jt_job *job, struct jt_task *task, const struct jt_split *split)
+{
+    task->bytes = split->bytes;
+    uint8_t *input = arena_alloc(&job->arena, split->input.len);
+    task->nodes = arena_calloc(&job->arena, split->node_count + 1, sizeof(char *));
+    if (!input || !task->nodes)
+        return ERR_NOMEM;
+    if (split->input.len)
+        memcpy(input, split->input.data, split->input.len);
+    task->input = slice_of(input, split->input.len);
+    for (uint32_t i = 0; i < split->node_count; i++) {
+        task->nodes[i] = arena_dup(&job->arena, split->nodes[i]);
+        if (!task->nodes[i])
+            return ERR_NOMEM;
+        task->node_count++;
+    }
+    return 0;
+}
+
+static int fill(struct jt_job *job, const struct jt_submit *submit)
+{
+    job->name = arena_dup(&job->arena, submit->name);
+    job->user = arena_dup(&job->arena, submit->user);
+    if (!job->name || !job->user)
+        return ERR_NOMEM;
+    bool has_reduce = submit->partitions > 0;
+    int rc = stage_init(job, has_reduce ? JT_STAGE_MAP : JT_STAGE_MAP_OUT, submit->split_count,
+                        submit->map_memory);
+    if (rc == 0 && has_reduce)
+        rc = stage_init(job, JT_STAGE_REDUCE, submit->partitions, submit->reduce_memory);
+    if (rc == 0)
+        rc = stage_init(job, JT_STAGE_COMMIT, 1, 0);
+    for (uint32_t i = 0; rc == 0 && i < submit->split_count; i++)
+        rc = take_split(job, &job->stages[0].tasks[i], &submit->splits[i]);
+    job->outputs_missing = has_reduce ? submit->split_count : 0;
+    return rc;
+}
+
+struct jt_job *jt_job_new(uint64_t number, const struct jt_submit *submit, uint64_t now_ms)
+{
+    struct jt_job *job = mem_calloc(1, sizeof(*job));
+    if (!job)
+        return NULL;
+    job->number = number;
+    job->priority = submit->priority;
+    job->submitted_ms = now_ms;
+    job->version = 1;
+    list_init(&job->all);
+    list_init(&job->active);
+    list_init(&job->links);
+    if (fill(job, submit) != 0) {
+        jt_job_free(job);
+        return NULL;
+    }
+    return job;
+}
+
+static void free_places(struct hmap *places)
+{
+    hmap_each (places, n)
+        mem_free(CONTAINER_OF(n, struct jt_place, by_name)->tasks);
+    hmap_release(places); /* the places themselves are in the job's arena */
+}
+
+static void free_stage(struct jt_stage *stage)
+{
+    for (uint32_t i = 0; i < stage->count; i++) {
+        struct jt_task *task = &stage->tasks[i];
+        list_each_safe (&task->attempts, it) {
+            struct jt_attempt *attempt = list_entry(it, struct jt_attempt, of_task);
+            list_remove(&attempt->on_worker);
+            mem_free(attempt->why);
+            mem_free(attempt);
+        }
+        mem_free((void *)(uintptr_t)task->result.data);
+    }
+    free_places(&stage->nodes);
+    free_places(&stage->racks);
+    mem_free(stage->anywhere.tasks);
+    mem_free(stage->unrestricted.tasks);
+    mem_free(stage->rates);
+    mem_free(stage->tasks);
+}
+
+void jt_job_free(struct jt_job *job)
+{
+    if (!job)
+        return;
+    for (uint32_t i = 0; i < job->stage_count; i++)
+        free_stage(&job->stages[i]);
+    list_each_safe (&job->links, it) {
+        struct jt_link *link = list_entry(it, struct jt_link, of_job);
+        list_remove(&link->of_worker);
+        mem_free(link);
+    }
+    list_remove(&job->all);
+    list_remove(&job->active);
+    mem_free(job->outputs);
+    mem_free(job->why);
+    arena_release(&job->arena);
+    mem_free(job);
+}
+
+static uint32_t *count_of(struct jt_stage *stage, unsigned state)
+{
+    switch (state) {
+    case JT_TASK_BLOCKED:
+        return &stage->blocked;
+    case JT_TASK_WAITING:
+        return &stage->waiting;
+    case JT_TASK_RUNNING:
+        return &stage->running;
+    default:
+        return &stage->done;
+    }
+}
+
+void jt_task_move(struct jt_task *task, enum jt_task_state to)
+{
+    --*count_of(task->stage, task->state);
+    sm_move(&jt_task_states, &task->state, to);
+    ++*count_of(task->stage, task->state);
+}
+
+struct jt_attempt *jt_attempt_new(struct jt_task *task, struct jt_worker *worker, uint64_t now_ms)
+{
+    struct jt_attempt *attempt = mem_calloc(1, sizeof(*attempt));
+    if (!attempt)
+        return NULL;
+    attempt->task = task;
+    attempt->worker = worker;
+    attempt->number = task->next_attempt++;
+    attempt->start_ms = now_ms;
+    list_init(&attempt->on_worker);
+    list_push_back(&task->attempts, &attempt->of_task);
+    return attempt;
+}
+
+struct jt_attempt *jt_attempt_find(const struct jt_task *task, uint32_t number)
+{
+    list_each (&task->attempts, it) {
+        struct jt_attempt *attempt = list_entry(it, struct jt_attempt, of_task);
+        if (attempt->number == number)
+            return attempt;
+    }
+    return NULL;
+}
+
+struct jt_task *jt_job_task(struct jt_job *job, uint32_t stage, uint32_t task)
+{
+    if (stage >= job->stage_count || task >= job->stages[stage].count)
+        return NULL;
+    return &job->stages[stage].tasks[task];
+}
+
+struct jt_link *jt_link_find(const struct jt_job *job, const struct jt_worker *worker)
+{
+    /* A worker serves few jobs at a time; a job may have many workers. */
+    list_each (&worker->links, it) {
+        struct jt_link *link = list_entry(it, struct jt_link, of_worker);
+        if (link->job == job)
+            return link;
+    }
+    return NULL;
+}
+
+struct jt_link *jt_link_get(struct jt_job *job, struct jt_worker *worker)
+{
+    struct jt_link *link = jt_link_find(job, worker);
+    if (link)
+        return link;
+    link = mem_calloc(1, sizeof(*link));
+    if (!link)
+        return NULL;
+    link->job = job;
+    link->worker = worker;
+    list_push_front(&worker->links, &link->of_worker);
+    list_push_back(&job->links, &link->of_job);
+    return link;
+}
+
+bool jt_stage_is_done(const struct jt_stage *stage)
+{
+    return stage->done == stage->count;
+}
+
+bool jt_stage_is_needed(const struct jt_stage *stage)
+{
+    if (stage->kind != JT_STAGE_MAP || jt_job_is_over(stage->job))
+        return false;
+    for (uint32_t i = 0; i < stage->job->stage_count; i++) {
+        const struct jt_stage *reader = &stage->job->stages[i];
+        if (reader->reads_from == stage->index && !jt_stage_is_done(reader))
+            return true;
+    }
+    return false;
+}
+
+bool jt_job_is_over(const struct jt_job *job)
+{
+    return sm_is_final(&jt_job_states, job->state);
+}
+
+void jt_task_blame(struct jt_task *task, const struct jt_worker *worker)
+{
+    memmove(&task->failed_on[1], &task->failed_on[0], sizeof(char *) * (JT_FAILED_ON - 1));
+    task->failed_on[0] = worker->name;
+}
+
+bool jt_task_failed_on(const struct jt_task *task, const struct jt_worker *worker)
+{
+    for (size_t i = 0; i < JT_FAILED_ON && task->failed_on[i]; i++)
+        if (task->failed_on[i] == worker->name)
+            return true;
+    return false;
+}

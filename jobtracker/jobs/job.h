@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * job: what the jobtracker knows of a job: stages, their tasks, the attempts at them. Pure data and
+ * its state machines; what happens when is jobs/events, who runs what is schedule/.
+ *
+ *   job       waiting -> running -> committing -> succeeded
+ *                 \__________\___________\______-> failed, killed
+ *   task      blocked -> waiting <-> running -> done      (done -> waiting: its output was lost)
+ *   attempt   running -> done | failed | killed
+ *
+ * A job is a graph of stages: each names the stage it reads from. A stage may start to fetch once
+ * the one before is fully handed out, and runs when that is done. MapReduce is map -> reduce ->
+ * commit; nothing here counts on two. */
+#ifndef QUERN_JOBTRACKER_JOBS_JOB_H
+#define QUERN_JOBTRACKER_JOBS_JOB_H
+
+#include "jobtracker/fleet/workers.h"
+#include "libcommon/base/ids.h"
+#include "libcommon/base/mem.h"
+#include "libcommon/base/sm.h"
+
+enum jt_job_state {
+    JT_JOB_WAITING,
+    JT_JOB_RUNNING,
+    JT_JOB_COMMITTING,
+    JT_JOB_SUCCEEDED,
+    JT_JOB_FAILED,
+    JT_JOB_KILLED,
+};
+extern const struct sm_table jt_job_states;
+
+enum jt_task_state { JT_TASK_BLOCKED, JT_TASK_WAITING, JT_TASK_RUNNING, JT_TASK_DONE };
+extern const struct sm_table jt_task_states;
+
+enum jt_attempt_state {
+    JT_ATTEMPT_RUNNING,
+    JT_ATTEMPT_DONE,
+    JT_ATTEMPT_FAILED,
+    JT_ATTEMPT_KILLED,
+};
+extern const struct sm_table jt_attempt_states;
+
+/* The numbers are those of enum task_kind on the wire. */
+enum jt_stage_kind { JT_STAGE_MAP, JT_STAGE_MAP_OUT, JT_STAGE_REDUCE, JT_STAGE_COMMIT };
+
+enum jt_locality { JT_NODE_LOCAL, JT_RACK_LOCAL, JT_REMOTE, JT_NO_PREFERENCE };
+
+#define JT_NO_TASK    UINT32_MAX
+#define JT_FAILED_ON  4
+#define JT_NO_STAGE   UINT32_MAX
+#define JT_ATTEMPTS   4
+#define JT_STAGES_MAX 16
+
+struct jt_attempt {
+    struct list of_task;
+    struct list on_worker; /* while running */
+    struct jt_task *task;
+    struct jt_worker *worker; /* stays known after the end, for history and outputs */
+    unsigned state;
+    uint32_t number;
+    bool is_speculative;
+    bool is_probation; /* taken over from before a restart: its worker must still confirm it */
+    enum jt_locality locality;
+    uint64_t memory;
+    uint64_t start_ms, end_ms;                               /* monotonic */
+    uint64_t bytes_in, bytes_total, records_in, records_out; /* last told */
+    uint64_t idle_ms;
+    char *why; /* of a failure: owned, NULL if none */
+};
+
+struct jt_task {
+    struct jt_stage *stage;
+    uint32_t index;
+    unsigned state;
+    struct list attempts;
+    uint32_t next_attempt;
+    uint32_t failures; /* that count */
+    uint32_t running;
+    uint32_t fetch_reports;
+    struct jt_attempt *winner; /* of a done task */
+    struct slice input;        /* encoded split: opaque here; lives in the job's arena */
+    struct slice result;       /* encoded answer of the winner: opaque; owned (mem) */
+    uint64_t bytes;            /* of its input, if known */
+    const char **nodes;        /* where its input lies: names in the job's arena */
+    uint32_t node_count;
+    const char *failed_on[JT_FAILED_ON]; /* last nodes it failed on: names of workers */
+    uint64_t waiting_since_ms;
+};
+
+/* Waiting tasks that prefer one node or rack. Entries whose task no longer waits are skipped when
+ * met and dropped from the front. */
+struct jt_place {
+    struct hmap_node by_name;
+    const char *name; /* in the job's arena */
+    uint32_t *tasks;
+    size_t count, cap, next;
+};
+
+struct jt_stage {
+    struct jt_job *job;
+    uint32_t index;
+    enum jt_stage_kind kind;
+    uint32_t reads_from; /* index of the stage before; JT_NO_STAGE for files */
+    struct jt_task *tasks;
+    uint32_t count, blocked, waiting, running, done;
+    uint64_t memory; /* bytes per task; 0 = the worker's share of a core */
+    struct hmap nodes, racks;
+    struct jt_place anywhere;     /* every waiting task is in here */
+    struct jt_place unrestricted; /* those without a live node that holds their input */
+    uint64_t delay_since_ms;      /* since when we decline remote work; 0 = we do not */
+    uint64_t started_ms, ended_ms;
+    uint64_t done_ms_total; /* sum of the run times of done tasks */
+    uint32_t locality[4];
+    uint32_t failed_attempts, killed_attempts, speculative;
+    uint64_t *rates; /* bytes (or 1) per second of done tasks, ordered, for the median */
+    size_t rate_count, rate_cap;
+};
+
+/* What a worker has been told of a job. */
+struct jt_link {
+    struct list of_worker, of_job;
+    struct jt_worker *worker;
+    struct jt_job *job;
+    bool told_job;
+    size_t outputs_told; /* of job->outputs */
+    bool told_complete;
+    uint32_t running;  /* attempts of the job there */
+    uint32_t reducing; /* of them, those that fetch */
+    uint32_t failures; /* of the job there: at 3 it gets no more of it */
+};
+
+/* One line of the job's list of placed map outputs: only ever appended, so a worker needs to be
+ * told from where it stopped. A later entry for the same task replaces the earlier. */
+struct jt_output {
+    uint32_t stage, task, attempt;
+    struct jt_worker *worker;
+};
+
+struct jt_job {
+    struct hmap_node by_number;
+    struct list all, active;
+    uint64_t number;
+    unsigned state;
+    uint32_t priority;
+    struct arena arena; /* spec strings, splits */
+    char *name, *user;  /* in the arena */
+    void *spec;         /* the edge's: what it was submitted with */
+    struct jt_stage stages[JT_STAGES_MAX];
+    uint32_t stage_count;
+    struct list links;
+    struct jt_output *outputs;
+    size_t output_count, output_cap;
+    uint32_t outputs_missing;        /* tasks of producing stages not placed now */
+    uint64_t submitted_ms, ended_ms; /* monotonic */
+    uint64_t version;
+    char *why;               /* of a failed or killed job; owned */
+    struct jt_task *culprit; /* first task that failed for good */
+    bool is_resumed;
+    bool has_published; /* PUBLISH was sent; only its answer ends the job now */
+};
+
+/* One split of a job's first stage. Borrowed until the submit returns. */
+struct jt_split {
+    struct slice input;
+    uint64_t bytes;
+    const struct slice *nodes;
+    uint32_t node_count;
+};
+
+struct jt_submit {
+    struct slice name, user;
+    uint32_t priority;
+    uint32_t partitions; /* 0 = no reduce stage */
+    uint64_t map_memory, reduce_memory;
+    const struct jt_split *splits;
+    uint32_t split_count;
+};
+
+/* Builds stages and tasks, all blocked but the first stage's. NULL when memory is out. */
+struct jt_job *jt_job_new(uint64_t number, const struct jt_submit *submit, uint64_t now_ms);
+void jt_job_free(struct jt_job *job);
+
+void jt_task_move(struct jt_task *task, enum jt_task_state to); /* keeps the stage's counts */
+struct jt_attempt *jt_attempt_new(struct jt_task *task, struct jt_worker *worker, uint64_t now_ms);
+struct jt_attempt *jt_attempt_find(const struct jt_task *task, uint32_t number);
+struct jt_task *jt_job_task(struct jt_job *job, uint32_t stage, uint32_t task); /* NULL: none */
+/* NULL when memory is out. */
+struct jt_link *jt_link_get(struct jt_job *job, struct jt_worker *worker);
+struct jt_link *jt_link_find(const struct jt_job *job, const struct jt_worker *worker);
+
+bool jt_stage_is_done(const struct jt_stage *stage);
+/* Does somebody read this stage's output over the shuffle, and still need it? */
+bool jt_stage_is_needed(const struct jt_stage *stage);
+bool jt_job_is_over(const struct jt_job *job);
+/* Remember that a task failed on this worker (the name outlives the job). */
+void jt_task_blame(struct jt_task *task, const struct jt_worker *worker);
+bool jt_task_failed_on(const struct jt_task *task, const struct jt_worker *worker);
+
+#endif

@@ -1,0 +1,3 @@
+# jobtracker: jobs -> stages -> tasks -> workers
+jobtracker_src := $(filter-out jobtracker/main.c,$(sort $(wildcard jobtracker/*.c jobtracker/*/*.c)))
+$(eval $(call archive,jobtracker,$(jobtracker_src)))

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * speculate: notice a straggler, and run a second copy of its task elsewhere. Pure.
+ *
+ * After 75 % of a stage: an attempt whose rate (bytes per second; tasks per second where bytes are
+ * not known) is below the median of the finished ones divided by 1.5 gets one copy on another
+ * node, at most 10 % of the stage's tasks at a time. A task that is merely big has a healthy rate
+ * and is never copied. A worker with three slow attempts is a slow node: both limits are waived
+ * for its attempts. */
+#ifndef QUERN_JOBTRACKER_SCHEDULE_SPECULATE_H
+#define QUERN_JOBTRACKER_SCHEDULE_SPECULATE_H
+
+#include "jobtracker/jobs/events.h"
+
+/* Remember how fast a finished attempt was. */
+void jt_speculate_note(struct jt_stage *stage, const struct jt_attempt *attempt);
+/* Launch copies where they are due; called now and then while workers have free cores. */
+void jt_speculate(struct jt_core *core);
+/* Is this attempt slow against the finished ones of its stage? For tests and status. */
+bool jt_attempt_is_slow(const struct jt_attempt *attempt, uint64_t now_ms);
+
+#endif
