@@ -25,7 +25,7 @@ int listen_open(struct loop *loop, const struct listen_conf *conf, struct listen
 /* What was bound: "127.0.0.1:41234" or the path. Valid until closed. */
 const char *listen_address(const struct listener *listener);
 uint16_t listen_port(const struct listener *listener); /* 0 for a unix socket */
-/* Stops accepting, removes a unix socket's path. NULL is fine. */
+/* Stops accepting, removes a unix socket's path. Not from inside on_accept. NULL is fine. */
 void listen_close(struct listener *listener);
 
 /* Just the bound, listening, non-blocking socket and its address (*ret_bound). */

@@ -77,6 +77,8 @@ struct loop_task {
 #define loop_post(loop, task, fn, arg) loop_task_post(loop, task, fn, arg, #fn)
 void loop_task_post(struct loop *loop, struct loop_task *task, loop_fn *fn, void *arg,
                     const char *name);
+/* Take a posted task back before it ran, when no thread will post it any more. Loop thread only. */
+void loop_unpost(struct loop *loop, struct loop_task *task);
 /* At the end of this turn; asked for from a deferred task: at the end of the next one. */
 #define loop_defer(loop, task, fn, arg) loop_task_defer(loop, task, fn, arg, #fn)
 void loop_task_defer(struct loop *loop, struct loop_task *task, loop_fn *fn, void *arg,
@@ -87,6 +89,7 @@ void loop_undefer(struct loop_task *task);
 /* ---- hooks ---- */
 struct loop_hook {
     struct list link;
+    struct loop *loop; /* NULL = not registered */
     loop_fn *fn;
     void *arg;
     const char *name;

@@ -52,8 +52,9 @@ int sock_recv_exact(int fd, void *data, size_t len, uint64_t deadline_ms);
 ssize_t sock_recv_some(int fd, void *data, size_t len, uint64_t deadline_ms);
 
 /* Unix sockets: at least one byte and up to SOCK_FDS_MAX descriptors go together. Sending borrows
- * the descriptors. Receiving gives them (close-on-exec); more than `max` are closed and the call
- * fails with ERR_PROTO. `len` bytes are received exactly, the descriptors come with the first. */
+ * the descriptors. Receiving gives them (close-on-exec); more than SOCK_FDS_MAX: all are closed
+ * and the call fails with ERR_PROTO. `len` bytes are received exactly. A plain receive that runs
+ * over the bytes the descriptors came with loses them: read exactly up to there. */
 int sock_send_fds(int fd, struct slice data, const int *fds, size_t count, uint64_t deadline_ms);
 struct sock_fds {
     int fd[SOCK_FDS_MAX];
