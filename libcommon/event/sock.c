@@ -66,7 +66,7 @@ static const struct addrinfo *choose(const struct addrinfo *list)
 int sock_resolve(const char *address, bool numeric_only, struct sock_addr *ret, struct err *err)
 {
     char host[HOST_MAX];
-    const char *port;
+    const char *port = "";
     if (*address == '/')
         return resolve_unix(address, ret, err);
     int rc = split(address, host, &port, err);
