@@ -31,6 +31,7 @@ struct jt_worker {
     bool is_live;
     struct list attempts; /* running here: jt_attempt.on_worker */
     struct list links;    /* per job: jt_link.of_worker */
+    void *edge;           /* the edge's: its connection, NULL while there is none */
 };
 
 struct jt_fleet {

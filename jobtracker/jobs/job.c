@@ -113,6 +113,7 @@ struct jt_job *jt_job_new(uint64_t number, const struct jt_submit *submit, uint6
     job->number = number;
     job->priority = submit->priority;
     job->submitted_ms = now_ms;
+    job->spec = submit->spec;
     job->version = 1;
     list_init(&job->all);
     list_init(&job->active);

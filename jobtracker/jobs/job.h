@@ -173,6 +173,7 @@ struct jt_submit {
     uint64_t map_memory, reduce_memory;
     const struct jt_split *splits;
     uint32_t split_count;
+    void *spec; /* the edge's own: becomes job->spec before any effect is noted */
 };
 
 /* Builds stages and tasks, all blocked but the first stage's. NULL when memory is out. */

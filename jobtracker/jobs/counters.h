@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * counters: a job's sums over its winning attempts, by group and name. Pure. */
+#ifndef QUERN_JOBTRACKER_JOBS_COUNTERS_H
+#define QUERN_JOBTRACKER_JOBS_COUNTERS_H
+
+#include "libcommon/base/mem.h"
+#include "libcommon/base/slice.h"
+
+#define COUNTERS_MAX 1000 /* further names are counted in `dropped` and not kept */
+
+struct jt_counter {
+    struct slice group, name; /* in the owner's arena */
+    uint64_t value;
+};
+
+struct jt_counters {
+    struct jt_counter *items;
+    size_t count, cap;
+    uint64_t dropped;
+    struct arena arena;
+};
+
+void jt_counters_release(struct jt_counters *counters);
+/* Copies the names it has not met. ERR_NOMEM: not added. */
+int jt_counters_add(struct jt_counters *counters, struct slice group, struct slice name,
+                    uint64_t value);
+uint64_t jt_counters_get(const struct jt_counters *counters, const char *group, const char *name);
+
+#endif

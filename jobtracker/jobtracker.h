@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * jobtracker: owns the modules, carries the core's effects out into the world.
+ *
+ *   serve/clients, serve/workers -> jobs/events (pure) -> effects -> serve/orders (to workers),
+ *   journal/joblog, talk/namenode (publish), journal/history
+ *
+ * Loop thread only. Every event ends with jobtracker_carry_out. */
+#ifndef QUERN_JOBTRACKER_JOBTRACKER_H
+#define QUERN_JOBTRACKER_JOBTRACKER_H
+
+#include "jobtracker/jobs/events.h"
+#include "jobtracker/journal/blobs.h"
+#include "jobtracker/journal/history.h"
+#include "jobtracker/journal/joblog.h"
+#include "libcommon/daemon/daemon.h"
+#include "libcommon/event/workq.h"
+#include "libcommon/store/fsutil.h"
+#include "libcommon/wire/rpc.h"
+
+struct jobtracker {
+    struct daemon *daemon;
+    struct loop *loop;
+    struct disk *disk;
+    struct workq *workq;
+    struct identity self;
+    char *dir; /* first of jobtracker.dir: history and blobs live there */
+    struct fsutil_lock locks[WAL_DIRS_MAX];
+    struct joblog *log;
+    struct blobs blobs;
+    struct history history;
+    struct rpc_server *server;
+    struct rpc_link *namenode;
+    struct jt_core core;
+    uint64_t cluster_ms, epoch;
+    uint64_t epoch_index; /* of this life's EPOCH record */
+    struct list submits;  /* struct submit_wait: accepted, not yet durable */
+    struct list over;     /* struct record: finished jobs still in memory, oldest first */
+    size_t over_count;
+    struct loop_timer tick;
+    struct loop_timer answers; /* watchers that may be told now */
+    bool is_replaying;
+    bool is_stopping;
+};
+
+/* Write a record; on failure the process ends (daemon_exit). Returns its index, or 0. */
+uint64_t jobtracker_journal(struct jobtracker *jt, enum joblog_type type, const void *record);
+/* Do what the core has asked for, until it asks for nothing more. */
+void jobtracker_carry_out(struct jobtracker *jt);
+uint64_t jobtracker_now(const struct jobtracker *jt);
+struct task_attempt jobtracker_attempt_id(const struct jobtracker *jt,
+                                          const struct jt_attempt *attempt);
+struct attempt_id jobtracker_core_id(const struct task_attempt *id);
+
+#endif

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * history: finished jobs on disk, two files each, written whole or not at all:
+ *
+ *   dir/job_<ms>_<n>.json     for people and tools: submission, stages, attempts, counters
+ *   dir/job_<ms>_<n>.status   an encoded cl2jt_status: what `quern job -status` shows
+ *   dir/job_<ms>_<n>.log      last lines of the failed attempts, if any failed */
+#ifndef QUERN_JOBTRACKER_JOURNAL_HISTORY_H
+#define QUERN_JOBTRACKER_JOURNAL_HISTORY_H
+
+#include "libcommon/base/buf.h"
+#include "libcommon/base/ids.h"
+#include "libcommon/store/disk.h"
+
+struct history {
+    struct disk *disk;
+    char *dir;
+};
+
+int history_init(struct history *history, struct disk *disk, const char *dir, struct err *err);
+void history_release(struct history *history);
+
+/* suffix: ".json", ".status", ".log". Blocks: from a work queue. */
+int history_write(struct history *history, struct job_id id, const char *suffix, struct slice data,
+                  struct err *err);
+/* ERR_NOENT when it was never written or is gone. */
+int history_read(struct history *history, struct job_id id, const char *suffix, struct buf *out,
+                 struct err *err);
+/* Newest first, at most `limit`; each number with the cluster_ms it belongs to. */
+int history_list(struct history *history, size_t limit, struct job_id *ret_ids, size_t *ret_count);
+
+#endif

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "jobtracker/record.h"
+
+#include <inttypes.h>
+
+#include "libcommon/base/clock.h"
+#include "libcommon/base/str.h"
+
+#define SPLITS_MAX_BYTES (1U << 30)
+
+static int load_splits(struct jobtracker *jt, struct record *record, struct err *err)
+{
+    struct cl2jt_submit *job = &record->spec.job;
+    if (job->splits_digest.len == 0) {
+        record->splits = job->splits;
+        return 0;
+    }
+    uint64_t total;
+    int rc = blobs_read(&jt->blobs, job->splits_digest, 0, SPLITS_MAX_BYTES, &record->split_bytes,
+                        &total);
+    if (rc != 0)
+        return err_set(err, rc, "the job's list of splits is not here: %s", err_text(rc));
+    return msg_decode(&cl2jt_splits_desc, buf_slice(&record->split_bytes), &record->arena,
+                      &record->splits, err);
+}
+
+struct record *record_new(struct jobtracker *jt, struct buf *bytes, struct err *err)
+{
+    struct record *record = mem_calloc(1, sizeof(*record));
+    if (!record) {
+        buf_release(bytes);
+        err_set(err, ERR_NOMEM, "out of memory");
+        return NULL;
+    }
+    list_init(&record->over);
+    list_init(&record->watchers);
+    record->bytes = *bytes;
+    *bytes = BUF_INIT;
+    int rc = msg_decode(&joblog_submit_desc, buf_slice(&record->bytes), &record->arena,
+                        &record->spec, err);
+    if (rc == 0)
+        rc = load_splits(jt, record, err);
+    if (rc != 0) {
+        record_free(record);
+        return NULL;
+    }
+    return record;
+}
+
+void record_free(struct record *record)
+{
+    if (!record)
+        return;
+    list_remove(&record->over);
+    buf_release(&record->bytes);
+    buf_release(&record->split_bytes);
+    buf_release(&record->failure_bytes);
+    arena_release(&record->arena);
+    jt_counters_release(&record->counters);
+    mem_free(record);
+}
+
+/* Each split goes into the core as opaque bytes: the core looks at its nodes and size only. */
+static int core_splits(struct record *record, struct buf *encoded, struct jt_split *splits)
+{
+    size_t n = record->splits.splits.n;
+    size_t *ends = mem_calloc(n, sizeof(size_t));
+    if (!ends)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < n; i++) {
+        msg_encode(&cl2jt_split_desc, &record->splits.splits.v[i], encoded);
+        ends[i] = encoded->len;
+    }
+    for (size_t i = 0; i < n && !buf_failed(encoded); i++) {
+        const struct cl2jt_split *split = &record->splits.splits.v[i];
+        size_t start = i ? ends[i - 1] : 0;
+        splits[i] = (struct jt_split){
+            .input = slice_of(encoded->data + start, ends[i] - start),
+            .bytes = split->bytes,
+            .nodes = split->nodes.v,
+            .node_count = (uint32_t)split->nodes.n,
+        };
+    }
+    mem_free(ends);
+    return buf_failed(encoded) ? ERR_NOMEM : 0;
+}
+
+int record_begin(struct jobtracker *jt, struct record *record, struct err *err)
+{
+    const struct cl2jt_submit *spec = &record->spec.job;
+    struct buf encoded = BUF_INIT;
+    struct jt_split *splits = mem_calloc(record->splits.splits.n, sizeof(*splits));
+    int rc = splits ? core_splits(record, &encoded, splits) : ERR_NOMEM;
+    if (rc == 0) {
+        struct jt_submit submit = {
+            .name = spec->name,
+            .user = record->spec.user,
+            .priority = spec->priority,
+            .partitions = spec->partitions,
+            .map_memory = spec->map_memory,
+            .reduce_memory = spec->reduce_memory,
+            .splits = splits,
+            .split_count = (uint32_t)record->splits.splits.n,
+            .spec = record,
+        };
+        record->job = jt_on_submit(&jt->core, record->spec.number, &submit, jobtracker_now(jt));
+        if (!record->job)
+            rc = ERR_NOMEM;
+    }
+    mem_free(splits);
+    buf_release(&encoded);
+    return rc == 0 ? 0 : err_set(err, rc, "the jobtracker has no memory left for this job");
+}
+
+static void add_times(struct task_times *sum, const struct task_times *more)
+{
+    sum->read += more->read;
+    sum->map += more->map;
+    sum->sort += more->sort;
+    sum->spill += more->spill;
+    sum->merge += more->merge;
+    sum->fetch += more->fetch;
+    sum->reduce += more->reduce;
+    sum->write += more->write;
+    sum->total += more->total;
+}
+
+void record_count(struct record *record, const struct jt_attempt *attempt,
+                  const struct task_done *done)
+{
+    const struct jt_stage *stage = attempt->task->stage;
+    for (size_t i = 0; i < done->counters.n; i++) {
+        const struct msg_counter *c = &done->counters.v[i];
+        if (jt_counters_add(&record->counters, c->group, c->name, c->value) != 0)
+            record->counters.dropped++;
+    }
+    add_times(&record->times[stage->index], &done->times);
+    record->stage_in[stage->index] += attempt->records_in;
+    record->stage_out[stage->index] += attempt->records_out;
+    if (stage->kind == JT_STAGE_COMMIT)
+        return;
+    for (size_t i = 0; i < done->files.n; i++)
+        record->out_bytes += done->files.v[i].len;
+    record->out_files += (uint32_t)done->files.n;
+}
+
+void record_note_failure(struct record *record, const struct task_failed *failed)
+{
+    buf_clear(&record->failure_bytes);
+    msg_encode(&task_failed_desc, failed, &record->failure_bytes);
+}
+
+/* --- status ---------------------------------------------------------------------------------- */
+
+static const char *const stage_names[] = {"map", "map", "reduce", "commit"};
+
+struct slowest {
+    uint64_t ms;
+    uint32_t task;
+    const char *node;
+};
+
+static struct slowest find_slowest(const struct jt_stage *stage)
+{
+    struct slowest s = {0, JT_NO_TASK, ""};
+    for (uint32_t i = 0; i < stage->count; i++) {
+        const struct jt_attempt *winner = stage->tasks[i].winner;
+        if (winner && winner->end_ms - winner->start_ms >= s.ms)
+            s = (struct slowest){winner->end_ms - winner->start_ms, i, winner->worker->name};
+    }
+    return s;
+}
+
+static void stage_progress(const struct jt_stage *stage, struct cl2jt_stage *ret)
+{
+    for (uint32_t i = 0; i < stage->count; i++) {
+        const struct jt_task *task = &stage->tasks[i];
+        const struct jt_attempt *best = task->winner;
+        list_each (&task->attempts, it) {
+            const struct jt_attempt *a = list_entry(it, struct jt_attempt, of_task);
+            if (!task->winner && a->state == JT_ATTEMPT_RUNNING &&
+                (!best || a->bytes_in > best->bytes_in))
+                best = a;
+        }
+        uint64_t total = task->bytes;
+        if (best) {
+            total = best->bytes_total > total ? best->bytes_total : total;
+            ret->bytes_done += task->winner && total > best->bytes_in ? total : best->bytes_in;
+            ret->records_in += best->records_in;
+            ret->records_out += best->records_out;
+        }
+        ret->bytes_total += total;
+    }
+}
+
+static void fill_stage(const struct record *record, const struct jt_stage *stage,
+                       struct cl2jt_stage *ret)
+{
+    uint64_t begin = record->job->submitted_ms;
+    struct slowest slowest = find_slowest(stage);
+    *ret = (struct cl2jt_stage){
+        .name = slice_str(stage_names[stage->kind]),
+        .tasks = stage->count,
+        .waiting = stage->waiting + stage->blocked,
+        .running = stage->running,
+        .done = stage->done,
+        .failed_attempts = stage->failed_attempts,
+        .killed_attempts = stage->killed_attempts,
+        .speculative = stage->speculative,
+        .node_local = stage->locality[JT_NODE_LOCAL],
+        .rack_local = stage->locality[JT_RACK_LOCAL],
+        .remote = stage->locality[JT_REMOTE] + stage->locality[JT_NO_PREFERENCE],
+        .started_ms = stage->started_ms ? stage->started_ms - begin + 1 : 0,
+        .ended_ms = stage->ended_ms ? stage->ended_ms - begin + 1 : 0,
+        .times = record->times[stage->index],
+        .slowest_task = slowest.task,
+        .slowest_ms = slowest.ms,
+        .median_ms = stage->done ? stage->done_ms_total / stage->done : 0,
+        .slowest_node = slice_str(slowest.node),
+    };
+    stage_progress(stage, ret);
+}
+
+static uint32_t state_on_wire(const struct jt_job *job)
+{
+    static const uint32_t states[] = {CL2JT_WAITING,   CL2JT_RUNNING, CL2JT_COMMITTING,
+                                      CL2JT_SUCCEEDED, CL2JT_FAILED,  CL2JT_KILLED};
+    return states[job->state];
+}
+
+static void fill_counters(const struct record *record, struct arena *arena,
+                          struct cl2jt_status *ret)
+{
+    size_t n = record->counters.count;
+    struct msg_counter *items = arena_calloc(arena, n + 1, sizeof(*items));
+    if (!items)
+        return;
+    for (size_t i = 0; i < n; i++)
+        items[i] =
+            (struct msg_counter){record->counters.items[i].group, record->counters.items[i].name,
+                                 record->counters.items[i].value};
+    ret->counters.v = items;
+    ret->counters.n = n;
+}
+
+static void fill_failure(const struct record *record, struct arena *arena, struct cl2jt_status *ret)
+{
+    if (record->failure_bytes.len)
+        msg_decode(&task_failed_desc, buf_slice(&record->failure_bytes), arena, &ret->failure,
+                   NULL);
+    const struct jt_task *culprit = record->job->culprit;
+    struct slice *nodes = arena_calloc(arena, JT_FAILED_ON, sizeof(*nodes));
+    size_t n = 0;
+    while (culprit && nodes && n < JT_FAILED_ON && culprit->failed_on[n]) {
+        nodes[n] = slice_str(culprit->failed_on[n]);
+        n++;
+    }
+    ret->failed_on = (struct msg_strs){nodes, n};
+}
+
+void record_status(const struct jobtracker *jt, const struct record *record, struct arena *arena,
+                   struct cl2jt_status *ret)
+{
+    const struct jt_job *job = record->job;
+    const struct cl2jt_submit *spec = &record->spec.job;
+    uint64_t until = job->ended_ms ? job->ended_ms : jobtracker_now(jt);
+    *ret = (struct cl2jt_status){
+        .id = {jt->cluster_ms, job->number},
+        .name = spec->name,
+        .plugin = spec->plugin_name,
+        .user = record->spec.user,
+        .state = state_on_wire(job),
+        .priority = job->priority,
+        .submitted_ms = record->spec.wall_ms,
+        .elapsed_ms = until - job->submitted_ms,
+        .out = spec->out,
+        .files = record->splits.files,
+        .bytes = record->splits.bytes,
+        .why = slice_str(job->why ? job->why : ""),
+        .version = job->version,
+        .out_bytes = record->out_bytes,
+        .out_files = record->out_files,
+    };
+    struct cl2jt_stage *stages = arena_calloc(arena, job->stage_count, sizeof(*stages));
+    char *waits = arena_alloc(arena, 256);
+    if (!stages || !waits)
+        return;
+    for (uint32_t i = 0; i < job->stage_count; i++)
+        fill_stage(record, &job->stages[i], &stages[i]);
+    ret->stages.v = stages;
+    ret->stages.n = job->stage_count;
+    const char *why = jt_waits_for(&jt->core, job, waits, 256);
+    ret->waits_for = slice_str(why ? why : "");
+    fill_counters(record, arena, ret);
+    fill_failure(record, arena, ret);
+}
+
+/* --- history --------------------------------------------------------------------------------- */
+
+static void attempt_history(const struct record *record, const struct jt_attempt *a,
+                            struct buf *out)
+{
+    uint64_t begin = record->job->submitted_ms;
+    buf_printf(out, "{\"attempt\":%" PRIu32 ",\"state\":\"%s\",\"worker\":", a->number,
+               sm_name(&jt_attempt_states, a->state));
+    json_append_string(out, slice_str(a->worker->name));
+    buf_printf(out,
+               ",\"start_ms\":%" PRIu64 ",\"end_ms\":%" PRIu64 ",\"speculative\":%s,"
+               "\"bytes_in\":%" PRIu64 ",\"records_in\":%" PRIu64 ",\"records_out\":%" PRIu64
+               ",\"why\":",
+               a->start_ms - begin, a->end_ms ? a->end_ms - begin : 0,
+               a->is_speculative ? "true" : "false", a->bytes_in, a->records_in, a->records_out);
+    json_append_string(out, slice_str(a->why ? a->why : ""));
+    buf_append_byte(out, '}');
+}
+
+static void stage_history(const struct record *record, const struct jt_stage *stage,
+                          struct buf *out)
+{
+    buf_printf(out, "{\"stage\":\"%s\",\"tasks\":[", stage_names[stage->kind]);
+    for (uint32_t i = 0; i < stage->count; i++) {
+        const struct jt_task *task = &stage->tasks[i];
+        buf_printf(out,
+                   "%s{\"task\":%" PRIu32 ",\"state\":\"%s\",\"bytes\":%" PRIu64 ",\"attempts\":[",
+                   i ? "," : "", i, sm_name(&jt_task_states, task->state), task->bytes);
+        bool first = true;
+        list_each (&task->attempts, it) {
+            buf_append_str(out, first ? "" : ",");
+            attempt_history(record, list_entry(it, struct jt_attempt, of_task), out);
+            first = false;
+        }
+        buf_append_str(out, "]}");
+    }
+    buf_append_str(out, "]}");
+}
+
+void record_history(const struct jobtracker *jt, const struct record *record, struct buf *out)
+{
+    struct arena arena = ARENA_INIT;
+    struct cl2jt_status status;
+    record_status(jt, record, &arena, &status);
+    buf_append_str(out, "{\"status\":");
+    msg_print(&cl2jt_status_desc, &status, out);
+    buf_append_str(out, ",\"conf\":{");
+    for (size_t i = 0; i < record->spec.job.conf.n; i++) {
+        buf_append_str(out, i ? "," : "");
+        json_append_string(out, record->spec.job.conf.v[i].key);
+        buf_append_byte(out, ':');
+        json_append_string(out, record->spec.job.conf.v[i].value);
+    }
+    buf_append_str(out, "},\"stages\":[");
+    for (uint32_t i = 0; i < record->job->stage_count; i++) {
+        buf_append_str(out, i ? "," : "");
+        stage_history(record, &record->job->stages[i], out);
+    }
+    buf_append_str(out, "]}\n");
+    arena_release(&arena);
+}

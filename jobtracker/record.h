@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * record: the edge's side of a job (core jobs point at it through job->spec): what it was submitted
+ * with, its counters, who watches it, what goes into status and history. */
+#ifndef QUERN_JOBTRACKER_RECORD_H
+#define QUERN_JOBTRACKER_RECORD_H
+
+#include "jobtracker/jobs/counters.h"
+#include "jobtracker/jobtracker.h"
+
+struct record {
+    struct list over; /* in jobtracker.over once finished */
+    struct jt_job *job;
+    struct buf bytes; /* the encoded joblog_submit everything below borrows from */
+    struct buf split_bytes;
+    struct arena arena;
+    struct joblog_submit spec;
+    struct cl2jt_splits splits;
+    struct jt_counters counters;
+    struct task_times times[JT_STAGES_MAX];
+    uint64_t stage_in[JT_STAGES_MAX], stage_out[JT_STAGES_MAX]; /* records of winners */
+    uint64_t submit_index, end_index;
+    uint64_t ended_wall_ms;
+    struct buf failure_bytes; /* encoded task_failed of the last failure, if any */
+    struct list watchers;     /* struct watcher */
+    uint64_t told_ms;         /* when watchers were last told of progress */
+    uint64_t out_bytes;
+    uint32_t out_files;
+};
+
+/* Takes `bytes` (an encoded joblog_submit), also on failure. Loads the splits, from the blob when
+ * they are not inline. NULL with err. */
+struct record *record_new(struct jobtracker *jt, struct buf *bytes, struct err *err);
+void record_free(struct record *record);
+/* Hand the job to the core under its number. 0 or ERR_NOMEM. */
+int record_begin(struct jobtracker *jt, struct record *record, struct err *err);
+
+/* A winner's result: counters, times, output files. `done` borrows. */
+void record_count(struct record *record, const struct jt_attempt *attempt,
+                  const struct task_done *done);
+void record_note_failure(struct record *record, const struct task_failed *failed);
+
+/* Everything a client may want to know now; slices borrow from the record, the core and `arena`. */
+void record_status(const struct jobtracker *jt, const struct record *record, struct arena *arena,
+                   struct cl2jt_status *ret);
+/* The history document: one JSON object, with every attempt. */
+void record_history(const struct jobtracker *jt, const struct record *record, struct buf *out);
+
+static inline struct record *record_of(const struct jt_job *job)
+{
+    return job->spec;
+}
+
+#endif
