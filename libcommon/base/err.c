@@ -64,6 +64,8 @@ int err_from_errno(int errnum)
         return ERR_REFUSED;
     case ECONNRESET:
     case EPIPE:
+    case ECONNABORTED:
+    case ENOTCONN:
         return ERR_CLOSED;
     case EHOSTUNREACH:
     case ENETUNREACH:
@@ -77,6 +79,10 @@ int err_from_errno(int errnum)
     case EMFILE:
     case ENFILE:
         return ERR_LIMIT;
+    case EOPNOTSUPP:
+    case ENOSYS:
+    case EXDEV:
+        return ERR_UNSUPPORTED;
     case EAGAIN:
     case EINTR:
         return ERR_RETRY;

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -24,9 +25,18 @@ struct rule {
     _Atomic uint64_t hits;
 };
 
-bool fault_is_armed;
-static struct rule rules[RULES_MAX];
-static size_t rule_count;
+/* Arming fills the table that is not in use and then switches, so that threads at their points
+ * never see half a rule. (Arming twice within one hit is not guarded against: people arm by hand.)
+ */
+struct rule_table {
+    struct rule rules[RULES_MAX];
+    size_t count;
+};
+static struct rule_table tables[2];
+static struct rule_table *_Atomic table = &tables[0];
+
+_Atomic bool fault_is_armed;
+static bool is_counting;
 static struct {
     const char *_Atomic name;
     _Atomic uint64_t hits;
@@ -86,7 +96,7 @@ static enum fault_action fire(const struct rule *rule)
         raise(SIGSTOP);
         break;
     case ACT_DELAY:
-        usleep(rule->delay_ms * 1000);
+        poll(NULL, 0, (int)rule->delay_ms);
         break;
     case ACT_RESULT:
         return rule->result;
@@ -98,8 +108,9 @@ enum fault_action fault_hit_slow(const char *name)
 {
     enum fault_action result = FAULT_NONE;
     count_point(name);
-    for (size_t i = 0; i < rule_count; i++) {
-        struct rule *rule = &rules[i];
+    struct rule_table *now = table;
+    for (size_t i = 0; i < now->count; i++) {
+        struct rule *rule = &now->rules[i];
         if (!name_matches(rule->name, name))
             continue;
         uint64_t hit = ++rule->hits;
@@ -121,7 +132,7 @@ static int parse_action(const char *word, struct rule *rule)
 {
     uint64_t ms = 100;
     if (strncmp(word, "delay", 5) == 0) {
-        if (word[5] && str_to_u64(word + 5, &ms) != 0)
+        if (word[5] && (str_to_u64(word + 5, &ms) != 0 || ms > INT32_MAX))
             return ERR_INVAL;
         rule->act = ACT_DELAY;
         rule->delay_ms = (unsigned)ms;
@@ -153,26 +164,32 @@ static int parse_rule(char *text, struct rule *rule)
     return parse_action(colon + 1, rule);
 }
 
-int fault_arm(const char *spec, struct err *err)
+static int parse_rules(const char *spec, struct rule_table *to, struct err *err)
 {
-    char copy[512];
-    rule_count = 0;
-    fault_is_armed = false;
-    if (!spec || !*spec)
-        return 0;
+    char copy[512], *save = NULL;
+    to->count = 0;
     if (strlen(spec) >= sizeof(copy))
         return err_set(err, ERR_INVAL, "fault: specification too long");
     memcpy(copy, spec, strlen(spec) + 1);
-    char *save = NULL;
     for (char *w = strtok_r(copy, ",", &save); w; w = strtok_r(NULL, ",", &save)) {
-        if (rule_count == RULES_MAX || parse_rule(w, &rules[rule_count]) != 0)
+        if (to->count == RULES_MAX || parse_rule(w, &to->rules[to->count]) != 0)
             return err_set(err, ERR_INVAL,
                            "fault: bad rule near \"%s\": want name=N:action (kill, exit, stop, "
                            "eio, enospc, corrupt, drop, delayMS)",
                            w);
-        rule_count++;
+        to->count++;
     }
-    fault_is_armed = true;
+    return 0;
+}
+
+int fault_arm(const char *spec, struct err *err)
+{
+    struct rule_table *spare = table == &tables[0] ? &tables[1] : &tables[0];
+    int rc = parse_rules(spec ? spec : "", spare, err);
+    if (rc != 0)
+        return rc;
+    table = spare;
+    fault_is_armed = spare->count > 0 || is_counting;
     return 0;
 }
 
@@ -192,12 +209,11 @@ static void write_counts(void)
 
 int fault_arm_from_env(struct err *err)
 {
-    int rc = fault_arm(getenv("QUERN_FAULT"), err);
-    if (getenv("QUERN_FAULT_COUNT")) {
-        fault_is_armed = true;
+    if (getenv("QUERN_FAULT_COUNT") && !is_counting) {
+        is_counting = true;
         atexit(write_counts);
     }
-    return rc;
+    return fault_arm(getenv("QUERN_FAULT"), err);
 }
 
 void fault_report(struct buf *out)

@@ -14,18 +14,21 @@
 
 enum fault_action { FAULT_NONE, FAULT_EIO, FAULT_ENOSPC, FAULT_CORRUPT, FAULT_DROP };
 
-extern bool fault_is_armed; /* anything armed or counted at all? */
+extern _Atomic bool fault_is_armed; /* anything armed or counted at all? */
 
 /* Call at the point; kill, exit, stop and delay happen inside. Thread-safe. */
 enum fault_action fault_hit_slow(const char *name);
 static inline enum fault_action fault_hit(const char *name)
 {
-    return __builtin_expect(fault_is_armed, 0) ? fault_hit_slow(name) : FAULT_NONE;
+    return __builtin_expect(__atomic_load_n((bool *)&fault_is_armed, __ATOMIC_RELAXED), 0)
+               ? fault_hit_slow(name)
+               : FAULT_NONE;
 }
 /* errno for an action: EIO, ENOSPC, or 0. */
 int fault_errno(enum fault_action action);
 
-/* Parse and arm (NULL or "" disarms all). ERR_INVAL names what is wrong in err. */
+/* Parse and arm (NULL or "" disarms all). ERR_INVAL names what is wrong in err; what was armed
+ * stays so then. */
 int fault_arm(const char *spec, struct err *err);
 /* From the environment; called once by daemons, the task runner and the shell. */
 int fault_arm_from_env(struct err *err);

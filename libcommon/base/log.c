@@ -15,31 +15,40 @@
 #define RECENT         64
 
 static struct {
-    _Atomic int fd;
-    enum log_level level;
+    _Atomic int fd; /* stderr, or file_fd */
+    int file_fd;    /* -1 until a file was opened; then the same number for ever, see open_file */
+    _Atomic enum log_level level;
     char path[1024]; /* "" = stderr */
     uint64_t max_bytes;
     unsigned keep;
     _Atomic uint64_t written;
     _Atomic int rotating;
-} sink = {.fd = STDERR_FILENO, .level = LOG_INFO_};
+} sink = {.fd = STDERR_FILENO, .file_fd = -1, .level = LOG_INFO_};
 
 static char recent[RECENT][256];
 static _Atomic uint64_t recent_next;
 
 static const char *const level_names[] = {"DEBUG", "INFO", "WARN", "ERROR"};
 
-static int open_file(struct err *err)
+/* A thread may be about to write to the old file's descriptor. Were that closed, its number could
+ * become a block file's in the meantime and the line would land there; so the new file takes over
+ * the old number in one step. */
+static int open_file(const char *path, struct err *err)
 {
-    int fd = open(sink.path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
+    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
     if (fd < 0)
-        return err_errno(err, errno, "cannot open log file %s", sink.path);
+        return err_errno(err, errno, "cannot open log file %s", path);
     struct stat st;
     sink.written = fstat(fd, &st) == 0 ? (uint64_t)st.st_size : 0;
-    int old = sink.fd;
-    sink.fd = fd;
-    if (old > STDERR_FILENO)
-        close(old);
+    if (sink.file_fd < 0) {
+        sink.file_fd = fd;
+    } else {
+        int rc = dup3(fd, sink.file_fd, O_CLOEXEC) < 0 ? errno : 0;
+        close(fd);
+        if (rc != 0)
+            return err_errno(err, rc, "cannot switch to log file %s", path);
+    }
+    sink.fd = sink.file_fd;
     return 0;
 }
 
@@ -52,15 +61,18 @@ int log_open(const char *path, uint64_t max_bytes, unsigned keep, struct err *er
     }
     if (strlen(path) >= sizeof(sink.path))
         return err_set(err, ERR_TOOBIG, "log file name is too long: %s", path);
+    int rc = open_file(path, err);
+    if (rc != 0)
+        return rc;
     memcpy(sink.path, path, strlen(path) + 1);
     sink.max_bytes = max_bytes;
     sink.keep = keep;
-    return open_file(err);
+    return 0;
 }
 
 int log_reopen(struct err *err)
 {
-    return sink.path[0] ? open_file(err) : 0;
+    return sink.path[0] ? open_file(sink.path, err) : 0;
 }
 
 void log_set_level(enum log_level level)
@@ -92,7 +104,7 @@ static void rotate(void)
         if (rename(from, to) != 0 && errno != ENOENT)
             return;
     }
-    open_file(NULL);
+    open_file(sink.path, NULL);
 }
 
 static void rotate_if_big(size_t n)
@@ -122,6 +134,7 @@ void log_line(enum log_level level, const char *module, const char *fmt, ...)
 {
     if (level < sink.level)
         return;
+    int saved_errno = errno;
     char line[LINE_MAX_BYTES];
     size_t n = stamp(line, sizeof(line));
     n += (size_t)snprintf(line + n, sizeof(line) - n, " %-5s %-10s ", level_names[level], module);
@@ -134,8 +147,8 @@ void log_line(enum log_level level, const char *module, const char *fmt, ...)
     if (n > sizeof(line) - 2)
         n = sizeof(line) - 2;
     for (size_t i = 0; i < n; i++)
-        if (line[i] == '\n' || line[i] == '\r')
-            line[i] = ' ';
+        if ((unsigned char)line[i] < ' ' || line[i] == 0x7f)
+            line[i] = ' '; /* one event stays one line, and no escape reaches a terminal */
     line[n++] = '\n';
     char *slot = recent[recent_next++ % RECENT];
     size_t kept = n < sizeof(recent[0]) ? n : sizeof(recent[0]) - 1;
@@ -144,6 +157,7 @@ void log_line(enum log_level level, const char *module, const char *fmt, ...)
     ssize_t ignored = write(sink.fd, line, n);
     (void)ignored;
     rotate_if_big(n);
+    errno = saved_errno;
 }
 
 void log_dump_recent(int fd)

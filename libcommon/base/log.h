@@ -13,7 +13,8 @@
 
 enum log_level { LOG_DEBUG_, LOG_INFO_, LOG_WARN_, LOG_ERROR_ };
 
-/* path NULL = stderr. Keeps `keep` old files (path.1 ...) of at most max_bytes each; 0 = never. */
+/* path NULL = stderr. On failure the log goes on where it was. Keeps `keep` old files (path.1 ...)
+ * of at most max_bytes each; 0 = never. */
 int log_open(const char *path, uint64_t max_bytes, unsigned keep, struct err *err);
 int log_reopen(struct err *err);
 void log_set_level(enum log_level level);

@@ -44,10 +44,8 @@ static void climb(struct buf *out, size_t start)
         out->len--; /* the slash itself */
 }
 
-int path_normalise(struct slice base, struct slice path, struct buf *out)
+static int normalise(struct slice base, struct slice path, struct buf *out)
 {
-    if (path.len == 0 || memchr(path.data, 0, path.len))
-        return ERR_INVAL;
     size_t start = out->len, depth = 0;
     struct slice parts[2] = {path.data[0] == '/' ? slice_of(NULL, 0) : base, path};
     for (size_t i = 0; i < 2; i++) {
@@ -71,6 +69,17 @@ int path_normalise(struct slice base, struct slice path, struct buf *out)
     if (buf_failed(out))
         return ERR_NOMEM;
     return out->len - start > PATH_MAX_BYTES ? ERR_TOOBIG : 0;
+}
+
+int path_normalise(struct slice base, struct slice path, struct buf *out)
+{
+    if (path.len == 0 || memchr(path.data, 0, path.len))
+        return ERR_INVAL;
+    size_t start = out->len;
+    int rc = normalise(base, path, out);
+    if (rc != 0)
+        out->len = start;
+    return rc;
 }
 
 static const uint8_t *last_slash(struct slice path)
@@ -102,27 +111,53 @@ bool path_is_under(struct slice path, struct slice dir)
     return slice_has_prefix(path, dir) && (path.len == dir.len || path.data[dir.len] == '/');
 }
 
+/* The character at s[at] (there is one); its length. */
+static size_t char_at(struct slice s, size_t at, uint32_t *ret_point)
+{
+    return slice_utf8(slice_of(s.data + at, s.len - at), ret_point);
+}
+
+/* As char_at, for a member of a set: a backslash makes the next character plain. */
+static size_t member_at(struct slice pattern, size_t at, uint32_t *ret_point)
+{
+    size_t escape = pattern.data[at] == '\\' && at + 1 < pattern.len;
+    return escape + char_at(pattern, at + escape, ret_point);
+}
+
 /* One [...] set at pattern[*at]; tells whether `c` is in it and moves *at behind the ']'. */
-static bool set_matches(struct slice pattern, size_t *at, uint8_t c)
+static bool set_matches(struct slice pattern, size_t *at, uint32_t c)
 {
     size_t i = *at + 1;
     bool negate = i < pattern.len && (pattern.data[i] == '!' || pattern.data[i] == '^');
     i += negate;
     bool hit = false, first = true;
     while (i < pattern.len && (pattern.data[i] != ']' || first)) {
+        uint32_t low, high;
         first = false;
-        if (pattern.data[i] == '\\' && i + 1 < pattern.len)
-            i++;
-        uint8_t low = pattern.data[i], high = low;
-        if (i + 2 < pattern.len && pattern.data[i + 1] == '-' && pattern.data[i + 2] != ']') {
-            high = pattern.data[i + 2];
-            i += 2;
-        }
+        i += member_at(pattern, i, &low);
+        high = low;
+        if (i + 1 < pattern.len && pattern.data[i] == '-' && pattern.data[i + 1] != ']')
+            i += 1 + member_at(pattern, i + 1, &high);
         hit = hit || (c >= low && c <= high);
-        i++;
     }
     *at = i + 1;
     return hit != negate;
+}
+
+/* Does the pattern's element at *p (no star) match character c? Moves *p behind the element. */
+static bool element_matches(struct slice pattern, size_t *p, uint32_t c)
+{
+    uint32_t want;
+    switch (pattern.data[*p]) {
+    case '[':
+        return set_matches(pattern, p, c);
+    case '?':
+        (*p)++;
+        return true;
+    default:
+        *p += member_at(pattern, *p, &want);
+        return want == c;
+    }
 }
 
 bool path_glob_match(struct slice pattern, struct slice name)
@@ -130,30 +165,19 @@ bool path_glob_match(struct slice pattern, struct slice name)
     size_t p = 0, n = 0;
     size_t star = SIZE_MAX, star_n = 0; /* where to resume after the last '*' */
     while (n < name.len) {
-        bool ok = false;
-        size_t next = p;
-        if (p < pattern.len) {
-            uint8_t c = pattern.data[p];
-            if (c == '*') {
-                star = ++p;
-                star_n = n;
-                continue;
-            }
-            if (c == '[') {
-                ok = set_matches(pattern, &next, name.data[n]);
-            } else {
-                if (c == '\\' && p + 1 < pattern.len)
-                    c = pattern.data[++next];
-                ok = (c == '?' && next == p) || c == name.data[n];
-                next++;
-            }
+        uint32_t c;
+        if (p < pattern.len && pattern.data[p] == '*') {
+            star = ++p;
+            star_n = n;
+            continue;
         }
-        if (ok) {
+        size_t next = p, len = char_at(name, n, &c);
+        if (p < pattern.len && element_matches(pattern, &next, c)) {
             p = next;
-            n++;
+            n += len;
         } else if (star != SIZE_MAX) {
             p = star;
-            n = ++star_n;
+            n = star_n += char_at(name, star_n, &c);
         } else {
             return false;
         }

@@ -28,8 +28,9 @@ bool path_next(struct slice *rest, struct slice *ret_name);
 /* Is `path` equal to or below `dir`? Both normal. */
 bool path_is_under(struct slice path, struct slice dir);
 
-/* Glob of one component: * ? [abc] [a-z] [!a] [^a] and \ escapes. Braces are expanded before, by
- * the client. ERR_INVAL for a broken pattern is path_glob_check's affair. */
+/* Glob of one component: * ? [abc] [a-z] [!a] [^a] and \ escapes; ? and sets take UTF-8 characters.
+ * Braces are expanded before, by the client. ERR_INVAL for a broken pattern is path_glob_check's
+ * affair. */
 bool path_glob_match(struct slice pattern, struct slice name);
 int path_glob_check(struct slice pattern);
 bool path_has_glob(struct slice path);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "libcommon/base/rand.h"
 
+#include <errno.h>
 #include <sys/random.h>
 
 #include "libcommon/base/slice.h"
@@ -47,6 +48,8 @@ void rand_secret(void *out, size_t len)
     uint8_t *p = out;
     while (len) {
         ssize_t n = getrandom(p, len, 0);
+        if (n < 0 && errno == EINTR)
+            continue;
         if (n < 0)
             BUG("getrandom has nothing");
         p += n;

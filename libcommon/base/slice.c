@@ -31,6 +31,29 @@ uint64_t slice_hash(struct slice s, uint64_t seed)
     return fold(h, k1);
 }
 
+size_t slice_utf8(struct slice s, uint32_t *ret_point)
+{
+    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000}; /* shortest forms only */
+    uint8_t first = s.data[0];
+    size_t len = first < 0x80 ? 1 : first < 0xc0 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+    *ret_point = first;
+    if (len == 1)
+        return 1;
+    *ret_point = UTF8_BAD + first;
+    if (len == 0 || first >= 0xf8 || len > s.len)
+        return 1;
+    uint32_t point = first & (0xffU >> (len + 1));
+    for (size_t i = 1; i < len; i++) {
+        if ((s.data[i] & 0xc0) != 0x80)
+            return 1;
+        point = point << 6 | (s.data[i] & 0x3f);
+    }
+    if (point < least[len] || point > 0x10ffff || (point >= 0xd800 && point < 0xe000))
+        return 1;
+    *ret_point = point;
+    return len;
+}
+
 char *slice_dup(struct slice s)
 {
     char *copy = mem_alloc(s.len + 1);

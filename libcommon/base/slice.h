@@ -61,6 +61,11 @@ static inline uint64_t hash_u64(uint64_t x)
     return x ^ (x >> 31);
 }
 
+/* The first UTF-8 character of s (which must not be empty): its bytes (1..4), and the code point. A
+ * byte that begins no character stands alone as UTF8_BAD + byte. */
+#define UTF8_BAD 0x110000U
+size_t slice_utf8(struct slice s, uint32_t *ret_point);
+
 /* Copy into a NUL-terminated heap string (mem_free it); NULL when memory is out. */
 char *slice_dup(struct slice s);
 

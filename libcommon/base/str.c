@@ -62,6 +62,8 @@ int str_to_i64(const char *s, int64_t *ret)
 int str_to_double(const char *s, double *ret)
 {
     char *end = NULL;
+    if (s[strspn(s, "+-.0123456789eE")]) /* no space, hex, inf or nan */
+        return ERR_INVAL;
     errno = 0;
     double v = strtod(s, &end);
     if (errno || end == s || *end || !isfinite(v))
@@ -84,8 +86,8 @@ int str_to_bool(const char *s, bool *ret)
 }
 
 /* Digits, an optional fraction, then a unit; the unit's text is left for the caller. */
-static int number_then_unit(const char *s, double *ret_number, uint64_t *ret_whole,
-                            bool *ret_exact, const char **ret_unit)
+static int number_then_unit(const char *s, double *ret_number, uint64_t *ret_whole, bool *ret_exact,
+                            const char **ret_unit)
 {
     if (!isdigit((unsigned char)s[0]))
         return ERR_INVAL;
@@ -113,6 +115,8 @@ static int scale(double number, uint64_t whole, bool exact, uint64_t unit, uint6
 {
     if (exact)
         return __builtin_mul_overflow(whole, unit, ret) ? ERR_INVAL : 0;
+    if (unit == 1)
+        return ERR_INVAL; /* half a byte, half a millisecond */
     double v = number * (double)unit;
     if (v >= 18446744073709549568.0)
         return ERR_INVAL;
@@ -153,8 +157,8 @@ int str_to_ms(const char *s, uint64_t unit_ms, uint64_t *ret_ms)
     static const struct {
         const char *name;
         uint64_t ms;
-    } units[] = {{"ms", 1}, {"s", 1000}, {"m", 60000}, {"min", 60000}, {"h", 3600000},
-                 {"d", 86400000}};
+    } units[] = {{"ms", 1},      {"s", 1000},    {"m", 60000},
+                 {"min", 60000}, {"h", 3600000}, {"d", 86400000}};
     double number;
     uint64_t whole, v;
     bool exact;
@@ -186,10 +190,16 @@ char *str_human(uint64_t bytes, char *out, size_t cap)
         unit *= 1024;
         u++;
     }
-    if (bytes % unit == 0)
+    if (bytes % unit == 0) {
         snprintf(out, cap, "%" PRIu64 " %c", bytes / unit, units[u]);
-    else
-        snprintf(out, cap, "%.1f %c", (double)bytes / (double)unit, units[u]);
+        return out;
+    }
+    double v = (double)bytes / (double)unit;
+    if (v >= 1023.95 && u < 5) { /* would be rounded to 1024.0 */
+        v /= 1024;
+        u++;
+    }
+    snprintf(out, cap, "%.1f %c", v, units[u]);
     return out;
 }
 
@@ -227,8 +237,12 @@ char *str_thousands(uint64_t n, char *out, size_t cap)
 char *str_duration(uint64_t ms, char *out, size_t cap)
 {
     uint64_t s = ms / 1000;
-    if (ms < 60000)
-        snprintf(out, cap, "%.*f s", ms < 1000 ? 2 : 1, (double)ms / 1000);
+    if (ms < 100)
+        snprintf(out, cap, "%" PRIu64 " ms", ms);
+    else if (ms < 59950)
+        snprintf(out, cap, "%.1f s", (double)ms / 1000);
+    else if (s < 60)
+        snprintf(out, cap, "1m 00s");
     else if (s < 3600)
         snprintf(out, cap, "%" PRIu64 "m %02" PRIu64 "s", s / 60, s % 60);
     else
@@ -256,7 +270,8 @@ unsigned str_distance(const char *a, const char *b)
                 best = up[j] + 1;
             if (row[j - 1] + 1 < best)
                 best = row[j - 1] + 1;
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] && up2[j - 2] + 1 < best)
+            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] &&
+                up2[j - 2] + 1 < best)
                 best = up2[j - 2] + 1;
             row[j] = best;
         }

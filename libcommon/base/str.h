@@ -24,7 +24,7 @@ char *str_human(uint64_t bytes, char *out, size_t cap);
 char *str_human_report(uint64_t bytes, char *out, size_t cap);
 /* "1,234,567" */
 char *str_thousands(uint64_t n, char *out, size_t cap);
-/* "0.4 s", "21.4 s", "1m 12s", "3h 02m" */
+/* "42 ms", "0.4 s", "21.4 s", "1m 12s", "3h 02m" */
 char *str_duration(uint64_t ms, char *out, size_t cap);
 
 /* Edits (insert, delete, change, swap neighbours) between two words. */
