@@ -11,7 +11,8 @@
  * strength of an edit that a crash could still undo.
  *
  * Pure: no clock, no I/O, no randomness but conf's seed. Events carry now_ms; orders come out of
- * nn_blocks_take_order; callbacks only note what is to be done and must not call back in. */
+ * nn_blocks_take_order. The hooks are called at the end of the functions of events.h, never from
+ * inside one of this header's: so they may change the namespace and call back in here. */
 #ifndef QUERN_NN_BLOCKS_BLOCKS_H
 #define QUERN_NN_BLOCKS_BLOCKS_H
 
@@ -22,13 +23,21 @@
 
 struct nn_blocks_hooks {
     void *ctx;
-    /* A committed block now has min(2, wanted) finalized replicas: it is COMPLETE. */
+    /* A committed block now has min(2, wanted) finalized replicas: it is COMPLETE. Also told when
+     * that became so inside nn_blocks_commit, a little later. */
     void (*on_ready)(void *ctx, uint32_t block);
-    /* A recovery settled the block: journal it; the apply of that edit calls nn_blocks_recovered
-     * (or nn_blocks_remove when result->is_dropped). */
+    /* A recovery settled the block: journal it; the apply of that edit calls nn_blocks_commit (or
+     * nn_blocks_remove when result->is_dropped). */
     void (*on_recovered)(void *ctx, const struct nn_recovered *result);
     /* A recovery needs another try: journal a new stamp, then nn_blocks_recover again. */
     void (*need_stamp)(void *ctx, uint32_t block);
+};
+
+/* Something to tell the namespace; by id, as the block may be gone when it is told. */
+struct nn_notice {
+    enum nn_notice_kind { NN_NOTICE_READY, NN_NOTICE_RECOVERED, NN_NOTICE_STAMP } kind;
+    uint64_t id;
+    struct nn_recovered result;
 };
 
 struct nn_blocks {
@@ -46,10 +55,13 @@ struct nn_blocks {
     struct nn_safemode safemode;
     struct nn_report *reports; /* per storage */
     size_t report_count;
+    struct nn_notice *notices; /* oldest first */
+    size_t notice_count, notice_cap;
     uint64_t applied, durable; /* journal indices */
     uint64_t highest_id;       /* last block id given out */
     uint64_t complete, safe;   /* complete blocks; of them with a good replica */
-    uint64_t started_ms, now_ms;
+    uint64_t suspects;         /* replicas seen whose block we never gave out */
+    uint64_t started_ms, now_ms, tick_ms, delete_ms;
     bool is_loaded; /* the namespace is: unknown blocks may be judged */
 };
 
@@ -77,22 +89,25 @@ void nn_blocks_loaded(struct nn_blocks *b, uint64_t highest_id, uint64_t now_ms)
  * 0, ERR_EXIST, ERR_INVAL, ERR_NOMEM. */
 int nn_blocks_add(struct nn_blocks *b, const struct nn_block *block, uint32_t previous,
                   uint32_t *ret_index);
-/* The writer said the final stamp and length: COMMITTED, and COMPLETE (on_ready) as soon as enough
- * replicas agree, perhaps inside this call. Harmless to repeat with the same numbers. ERR_STALE for
- * a stamp below the block's, ERR_INVAL for a length that shrinks a settled block. */
+/* The writer (or the end of a recovery) said the final stamp and length: COMMITTED, and COMPLETE as
+ * soon as enough replicas agree, perhaps inside this call. Ends a recovery. Harmless to repeat with
+ * the same numbers. ERR_STALE for a stamp below the block's, ERR_INVAL for other numbers than those
+ * of a block that is COMPLETE. */
 int nn_blocks_commit(struct nn_blocks *b, uint32_t block, uint64_t gs, uint64_t len);
 /* The file is closed: COMPLETE however many replicas are known (the journal says it was right). */
 void nn_blocks_complete(struct nn_blocks *b, uint32_t block);
 /* The pipeline goes on under a new stamp (greater than the old), with at least len acknowledged. */
 int nn_blocks_restamp(struct nn_blocks *b, uint32_t block, uint64_t gs, uint64_t len);
+/* Readers may count on so many bytes of a block that is being written (never shrinks). */
+int nn_blocks_flushed(struct nn_blocks *b, uint32_t block, uint64_t len);
 /* Out of the namespace: the map forgets it, its replicas are doomed. The caller unlinks it. */
 void nn_blocks_remove(struct nn_blocks *b, uint32_t block);
 void nn_blocks_set_want(struct nn_blocks *b, uint32_t block, uint16_t want);
 
-/* Recovery of a block nobody writes any more, under a stamp just journaled; UNDER_RECOVERY. */
+/* Recovery of a block nobody writes any more, under a stamp just journaled; UNDER_RECOVERY until
+ * nn_blocks_commit (or nn_blocks_remove) applies its end. ERR_INVAL for a COMPLETE block: it needs
+ * none. */
 int nn_blocks_recover(struct nn_blocks *b, uint32_t block, uint64_t gs);
-/* Apply half of its end: COMMITTED with these numbers; COMPLETE when enough replicas agree. */
-int nn_blocks_recovered(struct nn_blocks *b, uint32_t block, uint64_t gs, uint64_t len);
 
 /* --- the namespace: questions (nothing of this is journaled) ---------------------------------- */
 
@@ -105,7 +120,7 @@ int nn_blocks_place(struct nn_blocks *b, const struct nn_place_ask *ask, struct 
 int nn_blocks_set_pipeline(struct nn_blocks *b, uint32_t block, const uint32_t *nodes, size_t count);
 /* Where to read it, best first for a reader on `reader`: at most cap nodes; bad replicas only when
  * there is no good one, and *ret_is_corrupt then. Returns how many. */
-size_t nn_blocks_locate(const struct nn_blocks *b, uint32_t block, struct slice reader,
+size_t nn_blocks_locate(struct nn_blocks *b, uint32_t block, struct slice reader,
                         uint32_t *ret_nodes, size_t cap, bool *ret_is_corrupt);
 /* A reader met wrong bytes on this node. ERR_NOENT when it has no such replica. */
 int nn_blocks_mark_bad(struct nn_blocks *b, struct block_id block, uint32_t node);

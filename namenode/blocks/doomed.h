@@ -14,10 +14,15 @@
 #include "namenode/blocks/nodes.h"
 #include "namenode/blocks/orders.h"
 
+struct nn_doomed_node {
+    struct list waiting; /* to be ordered, oldest first */
+    struct list ordered; /* not confirmed yet */
+};
+
 struct nn_doomed {
-    struct hmap all;     /* by storage and block id */
-    struct list *queues; /* per node: waiting to be ordered, oldest first */
-    size_t queue_count;
+    struct hmap all;               /* by storage and block id */
+    struct nn_doomed_node **nodes; /* by node index */
+    size_t node_count;
     uint64_t waiting, ordered; /* how many of each */
 };
 

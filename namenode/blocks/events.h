@@ -27,9 +27,10 @@ int nn_blocks_change(struct nn_blocks *b, uint32_t node, struct slice storage, e
 /* The end of an ordered copy at its source: code 0, or why not (ERR_CHECKSUM: the source is bad). */
 int nn_blocks_copied(struct nn_blocks *b, uint32_t node, struct block_id block, uint32_t target,
                      int code, uint64_t now_ms);
-/* The end of an ordered recovery at its primary. ERR_STALE: a late one, ignored. */
-int nn_blocks_recovery_result(struct nn_blocks *b, struct block_id block, uint64_t new_gs,
-                              uint64_t new_len, bool is_dropped, int code, uint64_t now_ms);
+/* The end of an ordered recovery at its primary (result->block need not be set). ERR_STALE: a late
+ * one, ignored; ERR_RETRY: it failed, another attempt follows. */
+int nn_blocks_recovery_result(struct nn_blocks *b, struct block_id block,
+                              const struct nn_recovered *result, int code, uint64_t now_ms);
 
 /* Time passes. Call at least once a second, and after events; then take the orders. */
 int nn_blocks_step(struct nn_blocks *b, uint64_t now_ms);

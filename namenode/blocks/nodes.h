@@ -52,10 +52,13 @@ struct nn_storage {
     uint32_t index, node;
     char *id;
     bool has_failed;
-    bool is_gone;     /* not in the last registration: what it held is being given up */
-    bool is_reported; /* a whole report since the registration */
+    bool is_gone;      /* not in the last registration: what it held is being given up */
+    bool is_reported;  /* a whole report since the registration */
+    bool owes_removal; /* dead, failed or gone: its replicas are being taken out of the map */
+    uint32_t removed_to; /* ... which has been done for block indices below this */
     uint64_t capacity, used, remaining;
     uint64_t last_report_ms; /* 0 = never */
+    struct hmap_node by_id;
 };
 
 struct nn_node {
@@ -95,18 +98,19 @@ struct nn_nodes {
     struct nn_rack *racks; /* [0 .. rack_count) */
     size_t rack_count, rack_cap;
     struct hmap by_name, by_uuid, by_storage_id;
-    uint32_t living;      /* not dead */
-    uint64_t xceivers;    /* sum over living nodes, for the average load */
-    uint64_t roll_ms;     /* when `scheduled` rolls over next */
+    uint32_t living;   /* not dead */
+    uint32_t owing;    /* storages with owes_removal */
+    uint64_t xceivers; /* sum over living nodes, for the average load */
+    uint64_t roll_ms;  /* when `scheduled` rolls over next */
 };
 
 int nn_nodes_init(struct nn_nodes *nodes, const struct nn_blocks_conf *conf);
 void nn_nodes_release(struct nn_nodes *nodes);
 
 /* A datanode says who it is. On success *ret_node is its index, it is LIVE, connected, and all its
- * storages are unreported; storages it no longer names are marked is_gone. *ret_was_dead tells
- * that its old replicas must be out of the map before its report is taken. ERR_BUSY when name or
- * uuid belongs to another living datanode (err says which), ERR_INVAL for empty names, ERR_NOMEM. */
+ * storages are unreported; storages it no longer names are marked is_gone and owe removal. Those it
+ * names must not owe any: see to that before. ERR_BUSY when name or uuid belongs to another
+ * connected datanode (err says which), ERR_INVAL for empty names, ERR_NOMEM. */
 int nn_nodes_register(struct nn_nodes *nodes, const struct nn_registration *reg, uint64_t now_ms,
                       uint32_t *ret_node, struct err *err);
 /* Its connection closed. */
@@ -121,9 +125,12 @@ struct nn_heartbeat {
 bool nn_nodes_heartbeat(struct nn_nodes *nodes, uint32_t node, const struct nn_heartbeat *beat,
                         uint64_t now_ms);
 
-/* Let time pass: LIVE -> STALE -> DEAD. Each newly dead node has owes_removal set. Returns how many
- * died. */
-uint32_t nn_nodes_step(struct nn_nodes *nodes, uint64_t now_ms);
+/* Let time pass: LIVE -> STALE -> DEAD; the storages of a newly dead node owe removal. `died` is
+ * called for each of these. */
+void nn_nodes_step(struct nn_nodes *nodes, uint64_t now_ms, void (*died)(void *arg, uint32_t node),
+                   void *arg);
+/* The removal that a storage owes has been done. */
+void nn_nodes_removed(struct nn_nodes *nodes, uint32_t storage);
 
 struct nn_node *nn_nodes_get(const struct nn_nodes *nodes, uint32_t index); /* must exist */
 struct nn_node *nn_nodes_find(const struct nn_nodes *nodes, struct slice name); /* or NULL */

@@ -24,6 +24,7 @@ enum nn_refusal {
     NN_REFUSAL_EXCLUDED,
     NN_REFUSAL_HAS_IT,
     NN_REFUSAL_FULL,
+    NN_REFUSAL_COPYING,
     NN_REFUSAL_BUSY, /* more than twice the average load */
     NN_REFUSAL_RACK_FULL,
 };
@@ -38,6 +39,7 @@ struct nn_place_ask {
     const struct slice *exclude;   /* node names not to take */
     size_t exclude_count;
     bool is_copy;                  /* a further replica of an old block, not a new pipeline */
+    uint32_t copy_limit;           /* is_copy: nodes with so many copies coming in are busy */
 };
 
 struct nn_placed {

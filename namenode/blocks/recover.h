@@ -11,9 +11,11 @@
  * One stamp is used for one attempt only. A result that carries any other stamp than the running
  * attempt's is late and refused: so the block's stamp can only grow, however the attempts overlap.
  * The stamp must be journaled before it is used: `after` is its journal index. Attempts go on until
- * one succeeds; they slow down to 16 times conf.recover_ms. A block whose flushed length is 0 and of
- * which no node that is left has a replica is dropped after all nodes had nn_blocks_conf_dead_ms to
- * come back. */
+ * one succeeds; the time they are given doubles up to 16 times conf.recover_ms.
+ *
+ * A result that takes something away (the block altogether, or bytes the namespace knows to have
+ * been flushed) is believed only when every node that should have the block took part, or when the
+ * absent ones had nn_blocks_conf_dead_ms to come back. */
 #ifndef QUERN_NN_BLOCKS_RECOVER_H
 #define QUERN_NN_BLOCKS_RECOVER_H
 
@@ -31,14 +33,15 @@ struct nn_recovered {
 
 struct nn_recovery {
     struct hmap_node by_block;
-    struct heap_node by_time;
+    struct heap_node by_time; /* when to act next */
     uint32_t block;
-    uint64_t gs;    /* of the running attempt; 0 = asked the namespace for one */
-    uint64_t after; /* durable index this stamp waits for */
-    uint32_t primary;
-    uint32_t tried;
+    uint64_t gs;      /* of the running attempt; 0 = a new one is needed */
+    uint64_t after;   /* durable index this stamp waits for */
+    uint32_t primary; /* node; 0 = not ordered yet */
+    uint32_t tries;
     uint64_t since_ms;
-    bool is_done; /* result handed over, not applied yet */
+    bool has_all; /* every node that should have it was asked to take part */
+    bool is_done; /* the result was handed over and is not applied yet */
 };
 
 struct nn_recoveries {
@@ -47,7 +50,7 @@ struct nn_recoveries {
     const struct nn_nodes *nodes;
     const struct nn_writings *writings;
     struct rand *rand;
-    struct hmap map_by_block;
+    struct hmap by_block;
     struct heap times;
 };
 
@@ -59,21 +62,24 @@ int nn_recoveries_begin(struct nn_recoveries *r, uint32_t block, uint64_t gs, ui
                         uint64_t now_ms);
 struct nn_recovery *nn_recoveries_find(const struct nn_recoveries *r, uint32_t block);
 void nn_recoveries_end(struct nn_recoveries *r, uint32_t block); /* applied, or the file is gone */
+/* After a replay: the stamps there are may have been used before the restart; take new ones. */
+void nn_recoveries_renew_all(struct nn_recoveries *r, uint64_t now_ms);
 
-/* The primary's answer (code 0 or why not). 0: accepted, *ret is for the namespace; or ERR_STALE for
- * an attempt that is not the running one; or ERR_RETRY: it failed, a new stamp will be asked for. */
-int nn_recoveries_result(struct nn_recoveries *r, uint32_t block, const struct nn_recovered *said,
-                         int code, uint64_t now_ms);
-/* A node died: attempts it leads start anew. */
+/* The primary's answer (code 0 or why not). 0: accepted, hand it to the namespace; ERR_STALE: not
+ * from the running attempt, or an answer that came twice; ERR_RETRY: it failed or is not to be
+ * believed yet, a new stamp will be asked for. */
+int nn_recoveries_result(struct nn_recoveries *r, const struct nn_recovered *said, int code,
+                         uint64_t now_ms);
+/* A node died or was started anew: attempts it leads start anew. */
 void nn_recoveries_node_lost(struct nn_recoveries *r, uint32_t node, uint64_t now_ms);
 
-/* Time passes: orders for attempts whose stamp is durable, time-outs. Blocks that need a new stamp
- * are handed to need_stamp, dropped ones to dropped. 0 or ERR_NOMEM. */
+/* Told from the step; must not call back in. */
 struct nn_recover_hooks {
     void *ctx;
-    void (*need_stamp)(void *ctx, uint32_t block);
-    void (*recovered)(void *ctx, const struct nn_recovered *result);
+    int (*need_stamp)(void *ctx, uint32_t block);
+    int (*recovered)(void *ctx, const struct nn_recovered *result);
 };
+/* Time passes: orders for attempts whose stamp is durable, time-outs. 0 or what a hook answered. */
 int nn_recoveries_step(struct nn_recoveries *r, uint64_t durable, uint64_t now_ms,
                        struct nn_orders *orders, const struct nn_recover_hooks *hooks);
 

@@ -56,12 +56,14 @@ struct nn_replicate {
     struct rand *rand;
     struct bitset levels[NN_LEVELS];
     uint32_t cursor[NN_LEVELS];
-    struct bitset postponed; /* too many replicas, but not all storages have reported */
-    uint32_t scan;           /* everything from here on is to be checked; NONE = nothing */
+    struct bitset postponed;  /* too many replicas, but not all storages have reported */
+    uint32_t scan;            /* all blocks from here on are to be checked; BITSET_END = none */
+    uint32_t scan_postponed;  /* postponed ones from here on, likewise */
+    bool is_active;           /* safe mode is over: until then nothing is queued or doomed */
     struct hmap pending;
     struct heap deadlines;
-    uint64_t next_ms; /* next period of copies */
-    uint64_t missing, missing_single;
+    uint64_t next_ms;        /* next period of copies */
+    uint64_t missing_single; /* of level 5: only one replica was wanted */
 };
 
 void nn_replicate_init(struct nn_replicate *rep);
@@ -72,13 +74,17 @@ struct nn_health nn_replicate_health(const struct nn_replicate *rep, uint32_t bl
  * any more. `after`: the journal index that deletions must wait for. Does nothing for blocks still
  * being written. 0 or ERR_NOMEM. */
 int nn_replicate_check(struct nn_replicate *rep, uint32_t block, uint64_t after);
-/* The block leaves the map. */
+/* The block leaves the map, or its wanted number is about to change: out of all queues. */
 void nn_replicate_forget(struct nn_replicate *rep, uint32_t block);
-/* Check all blocks, in slices (the namenode just left safe mode), or all postponed ones. */
-void nn_replicate_check_all(struct nn_replicate *rep);
+/* Safe mode is over: check all blocks, in slices. */
+void nn_replicate_start(struct nn_replicate *rep);
+/* A storage has reported: look at the postponed ones again, in slices. */
+void nn_replicate_reported(struct nn_replicate *rep);
 
-/* A copy is no longer under way to this target: it arrived, failed, or the node died. */
+/* A copy is no longer under way to this target: it arrived or failed. */
 void nn_replicate_settled(struct nn_replicate *rep, uint32_t block, uint32_t node);
+/* The node died or was started anew: no copy to or from it is under way. The blocks are checked
+ * with the next step. */
 void nn_replicate_node_lost(struct nn_replicate *rep, uint32_t node);
 /* The writer's other replicas are on their way: wait for them before copying. */
 int nn_replicate_expect(struct nn_replicate *rep, uint32_t block, const uint32_t *nodes, size_t count,

@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  * report: what a datanode's word about a replica means, and when a full report is whole.
  *
- *   replica says              block: unknown      being written     committed, complete
- *   older stamp                -                  BAD (stale)       BAD (stale)
- *   same stamp, finalized      -                  OPEN              GOOD; other length: BAD
- *   same stamp, being written  -                  OPEN              LAGGING (may finish yet)
- *   same stamp, was written    -                  OPEN              BAD (state)
- *   newer stamp                -                  OPEN              SUSPECT: kept, never counted
- *   id beyond all we gave out  SUSPECT: kept (whose block is this? ours was lost, or a stranger's)
- *   id we did give out         DELETE: its file is gone
+ *   replica says             block is written,  committed, too    complete
+ *                            or recovered       few replicas yet
+ *   older stamp              BAD (stamp)        BAD (stamp)        BAD (stamp)
+ *   same stamp, finalized    OPEN               GOOD; other        GOOD; other length:
+ *                                               length: OPEN       BAD (length)
+ *   same stamp, being written OPEN              OPEN               LAGGING (may finish yet)
+ *   same stamp, was written  OPEN               OPEN               BAD (state)
+ *   newer stamp              OPEN               OPEN               SUSPECT: kept, never counted
+ *
+ *   no such block: an id we did give out: DELETE, its file is gone. One beyond all we gave out:
+ *   SUSPECT (either our journal lost it or it is a stranger's; deleting would finish the loss).
  *
  * Nothing is deleted because of a report that is not whole, or before the namespace is loaded. */
 #ifndef QUERN_NN_BLOCKS_REPORT_H

@@ -1,0 +1,598 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "namenode/blocks/blocks.h"
+
+#include "libcommon/base/mem.h"
+#include "namenode/blocks/settle.h"
+
+#define ENOUGH     2           /* finalized replicas that a close waits for, if so many are wanted */
+#define EXPECT_MS  (30 * 1000) /* the other replicas of a pipeline may take so long after the first */
+#define LOCATE_MAX 1024
+
+static void link_parts(struct nn_blocks *b)
+{
+    b->replicate.conf = b->recoveries.conf = &b->conf;
+    b->replicate.map = b->map;
+    b->recoveries.map = b->map;
+    b->replicate.nodes = &b->nodes;
+    b->recoveries.nodes = &b->nodes;
+    b->replicate.doomed = &b->doomed;
+    b->replicate.bads = &b->bads;
+    b->replicate.rand = b->recoveries.rand = &b->rand;
+    b->recoveries.writings = &b->writings;
+}
+
+int nn_blocks_init(struct nn_blocks *b, const struct nn_blocks_conf *conf,
+                   const struct nn_blocks_hooks *hooks, uint64_t seed, uint64_t now_ms)
+{
+    *b = (struct nn_blocks){.conf = *conf, .hooks = *hooks, .started_ms = now_ms, .now_ms = now_ms};
+    b->map = nn_blockmap_new();
+    if (!b->map)
+        return ERR_NOMEM;
+    rand_init(&b->rand, seed);
+    nn_nodes_init(&b->nodes, &b->conf);
+    nn_doomed_init(&b->doomed);
+    nn_replicate_init(&b->replicate);
+    nn_recoveries_init(&b->recoveries);
+    nn_orders_init(&b->orders);
+    nn_safemode_init(&b->safemode, conf->safemode_ppm, conf->safemode_nodes,
+                     conf->safemode_extension_ms);
+    link_parts(b);
+    return 0;
+}
+
+void nn_blocks_release(struct nn_blocks *b)
+{
+    for (size_t i = 0; i < b->report_count; i++)
+        nn_report_release(&b->reports[i]);
+    mem_free(b->reports);
+    mem_free(b->notices);
+    nn_orders_release(&b->orders);
+    nn_recoveries_release(&b->recoveries);
+    nn_replicate_release(&b->replicate);
+    nn_doomed_release(&b->doomed);
+    nn_bads_release(&b->bads);
+    nn_writings_release(&b->writings);
+    nn_nodes_release(&b->nodes);
+    nn_blockmap_free(b->map);
+    *b = (struct nn_blocks){0};
+}
+
+/* ---- replicas in the map, and the count of safe blocks ---------------------------------------- */
+
+/* Nodes with a good serving replica, counted up to `most`. */
+static unsigned good_nodes(const struct nn_blocks *b, uint32_t block, unsigned most)
+{
+    const struct nn_replica *r = nn_blockmap_replicas(b->map, block);
+    struct nn_block blk = nn_blockmap_get(b->map, block);
+    uint32_t nodes[LOCATE_MAX];
+    unsigned n = 0;
+    for (size_t i = 0; i < blk.replicas && n < most; i++) {
+        uint32_t storage = nn_replica_storage(r[i]);
+        if (nn_replica_is_bad(r[i]) || !nn_nodes_is_serving(&b->nodes, storage))
+            continue;
+        uint32_t node = nn_nodes_storage(&b->nodes, storage)->node;
+        bool is_new = true;
+        for (unsigned k = 0; k < n && is_new; k++)
+            is_new = nodes[k] != node;
+        if (is_new)
+            nodes[n++] = node;
+    }
+    return n;
+}
+
+/* Any good replica recorded, whether its node is up or not? That is what "safe" counts. */
+static bool has_good(const struct nn_blocks *b, uint32_t block, uint16_t count)
+{
+    const struct nn_replica *r = nn_blockmap_replicas(b->map, block);
+    for (size_t i = 0; i < count; i++)
+        if (!nn_replica_is_bad(r[i]))
+            return true;
+    return false;
+}
+
+static bool is_safe(const struct nn_blocks *b, uint32_t block)
+{
+    struct nn_block blk = nn_blockmap_get(b->map, block);
+    return blk.state == NN_BLOCK_COMPLETE && has_good(b, block, blk.replicas);
+}
+
+static void count_safe(struct nn_blocks *b, uint32_t block, bool was_safe)
+{
+    b->safe -= was_safe;
+    b->safe += is_safe(b, block);
+}
+
+int nn_settle_good(struct nn_blocks *b, uint32_t block, uint32_t storage)
+{
+    bool was_safe = is_safe(b, block);
+    struct nn_replica replica = {storage};
+    int rc = nn_blockmap_put_replica(b->map, block, replica);
+    if (rc == 0)
+        nn_bads_drop(&b->bads, block, storage);
+    count_safe(b, block, was_safe);
+    return rc;
+}
+
+int nn_settle_bad(struct nn_blocks *b, const struct nn_bad *bad)
+{
+    bool was_safe = is_safe(b, bad->block);
+    struct nn_replica replica = {bad->storage | NN_REPLICA_BAD};
+    int rc = nn_bads_put(&b->bads, bad);
+    if (rc == 0)
+        rc = nn_blockmap_put_replica(b->map, bad->block, replica);
+    count_safe(b, bad->block, was_safe);
+    return rc;
+}
+
+void nn_settle_drop(struct nn_blocks *b, uint32_t block, uint32_t storage)
+{
+    bool was_safe = is_safe(b, block);
+    nn_blockmap_drop_replica(b->map, block, storage);
+    nn_bads_drop(&b->bads, block, storage);
+    count_safe(b, block, was_safe);
+}
+
+/* Takes replicas out of the map by itself, but never the last good one: "safe" stays as it is. */
+int nn_settle_check(struct nn_blocks *b, uint32_t block)
+{
+    return nn_replicate_check(&b->replicate, block, b->applied);
+}
+
+int nn_settle_notice(struct nn_blocks *b, enum nn_notice_kind kind, uint32_t block,
+                     const struct nn_recovered *result)
+{
+    if (mem_grow(&b->notices, &b->notice_cap, b->notice_count, sizeof(*b->notices)) < 0)
+        return ERR_NOMEM;
+    struct nn_notice *notice = &b->notices[b->notice_count++];
+    *notice = (struct nn_notice){.kind = kind, .id = nn_blockmap_get(b->map, block).id};
+    if (result)
+        notice->result = *result;
+    return 0;
+}
+
+/* ---- open replicas, when the block's numbers changed ------------------------------------------ */
+
+static int record(struct nn_blocks *b, uint32_t block, uint32_t storage, const struct nn_said *said,
+                  enum nn_verdict verdict)
+{
+    struct nn_bad bad = {.block = block, .storage = storage, .gs = said->gs, .since_ms = b->now_ms};
+    switch (verdict) {
+    case NN_VERDICT_GOOD:
+        return nn_settle_good(b, block, storage);
+    case NN_VERDICT_LAGGING:
+        bad.reason = NN_BAD_LAGGING;
+        break;
+    case NN_VERDICT_BAD_STAMP:
+        bad.reason = NN_BAD_STAMP;
+        break;
+    case NN_VERDICT_BAD_LENGTH:
+        bad.reason = NN_BAD_LENGTH;
+        break;
+    case NN_VERDICT_BAD_STATE:
+        bad.reason = NN_BAD_STATE;
+        break;
+    case NN_VERDICT_SUSPECT:
+        bad.reason = NN_BAD_SUSPECT;
+        break;
+    case NN_VERDICT_OPEN:
+    case NN_VERDICT_DELETE:
+        BUG("verdict %s has no place in the map", nn_verdict_name(verdict));
+    }
+    return nn_settle_bad(b, &bad);
+}
+
+/* It was still being written after its block was complete: when it has been so for too long, nobody
+ * will finish it. */
+static enum nn_verdict outlived(const struct nn_blocks *b, uint32_t block, uint32_t storage,
+                                enum nn_verdict verdict)
+{
+    const struct nn_bad *bad = nn_bads_find(&b->bads, block, storage);
+    bool is_late = bad && bad->reason == NN_BAD_LAGGING && b->now_ms - bad->since_ms > b->conf.lag_ms;
+    return verdict == NN_VERDICT_LAGGING && is_late ? NN_VERDICT_BAD_STATE : verdict;
+}
+
+int nn_settle_said(struct nn_blocks *b, uint32_t block, uint32_t storage,
+                   const struct nn_said *said)
+{
+    struct nn_block blk = nn_blockmap_get(b->map, block);
+    enum nn_verdict verdict = nn_report_judge(&blk, b->highest_id, said);
+    verdict = outlived(b, block, storage, verdict);
+    if (verdict == NN_VERDICT_OPEN) {
+        struct nn_writing *w = nn_writings_open(&b->writings, block);
+        struct nn_open_replica replica = {storage, said->state, said->gs, said->len};
+        nn_settle_drop(b, block, storage);
+        return w ? nn_writing_put(w, &replica) : ERR_NOMEM;
+    }
+    struct nn_writing *w = nn_writings_find(&b->writings, block);
+    if (w)
+        nn_writing_drop(w, storage);
+    const struct nn_bad *bad = nn_bads_find(&b->bads, block, storage);
+    if (verdict == NN_VERDICT_GOOD && bad && bad->reason == NN_BAD_CHECKSUM && bad->gs == said->gs)
+        return 0; /* the datanode counts it; that does not make its bytes right */
+    return record(b, block, storage, said, verdict);
+}
+
+/* The block gets another stamp: its finalized replicas are open again until they carry it. */
+static int reopen(struct nn_blocks *b, uint32_t block)
+{
+    struct nn_block blk = nn_blockmap_get(b->map, block);
+    for (size_t i = blk.replicas; i-- > 0;) {
+        struct nn_replica r = nn_blockmap_replicas(b->map, block)[i];
+        struct nn_open_replica open = {nn_replica_storage(r), NN_REPLICA_FINALIZED, blk.gs, blk.len};
+        if (nn_replica_is_bad(r))
+            continue;
+        struct nn_writing *w = nn_writings_open(&b->writings, block);
+        if (!w || nn_writing_put(w, &open) < 0)
+            return ERR_NOMEM;
+        nn_settle_drop(b, block, open.storage);
+    }
+    return 0;
+}
+
+/* Judge every open replica again. */
+static int rejudge(struct nn_blocks *b, uint32_t block)
+{
+    struct nn_writing *w = nn_writings_find(&b->writings, block);
+    struct nn_block blk = nn_blockmap_get(b->map, block);
+    int rc = 0;
+    for (size_t i = w ? w->replica_count : 0; i-- > 0 && rc == 0;) {
+        struct nn_open_replica open = w->replicas[i];
+        struct nn_said said = {blk.id, open.gs, open.len, open.state};
+        enum nn_verdict verdict = nn_report_judge(&blk, b->highest_id, &said);
+        if (verdict == NN_VERDICT_OPEN)
+            continue;
+        nn_writing_drop(w, open.storage);
+        rc = record(b, block, open.storage, &said, verdict);
+    }
+    return rc;
+}
+
+/* ---- states ----------------------------------------------------------------------------------- */
+
+static void set_numbers(struct nn_blocks *b, uint32_t block, enum nn_block_state state, uint64_t gs,
+                        uint64_t len)
+{
+    struct nn_block blk = nn_blockmap_get(b->map, block);
+    bool was_safe = is_safe(b, block);
+    b->complete -= blk.state == NN_BLOCK_COMPLETE;
+    b->complete += state == NN_BLOCK_COMPLETE;
+    blk.state = (uint8_t)state;
+    blk.gs = gs;
+    blk.len = len;
+    nn_blockmap_set(b->map, block, &blk);
+    count_safe(b, block, was_safe);
+}
+
+/* Those of the pipeline that have not finalized yet are waited for before a copy is made. */
+static int expect_rest(struct nn_blocks *b, uint32_t block)
+{
+    const struct nn_writing *w = nn_writings_find(&b->writings, block);
+    uint32_t late[LOCATE_MAX];
+    size_t n = 0;
+    for (size_t i = 0; w && i < w->pipeline_count && n < LOCATE_MAX; i++) {
+        const struct nn_node *node = nn_nodes_get(&b->nodes, w->pipeline[i]);
+        bool is_there = false;
+        for (size_t s = 0; s < node->storage_count && !is_there; s++) {
+            const struct nn_replica *r = nn_blockmap_replicas(b->map, block);
+            for (size_t k = 0; k < nn_blockmap_get(b->map, block).replicas; k++)
+                is_there = is_there || (!nn_replica_is_bad(r[k]) &&
+                                        nn_replica_storage(r[k]) == node->storages[s]);
+        }
+        if (!is_there && node->is_connected)
+            late[n++] = node->index;
+    }
+    return nn_replicate_expect(&b->replicate, block, late, n, b->now_ms + EXPECT_MS);
+}
+
+static int make_complete(struct nn_blocks *b, uint32_t block)
+{
+    struct nn_block blk = nn_blockmap_get(b->map, block);
+    set_numbers(b, block, NN_BLOCK_COMPLETE, blk.gs, blk.len);
+    int rc = rejudge(b, block);
+    if (rc == 0)
+        rc = expect_rest(b, block);
+    nn_writings_close(&b->writings, block);
+    return rc == 0 ? nn_settle_check(b, block) : rc;
+}
+
+bool nn_blocks_is_ready(const struct nn_blocks *b, uint32_t block)
+{
+    struct nn_block blk = nn_blockmap_get(b->map, block);
+    unsigned enough = blk.want < ENOUGH ? blk.want : ENOUGH;
+    return blk.state == NN_BLOCK_COMPLETE ||
+           (blk.state == NN_BLOCK_COMMITTED && good_nodes(b, block, enough) >= enough);
+}
+
+int nn_settle_ready(struct nn_blocks *b, uint32_t block)
+{
+    struct nn_block blk = nn_blockmap_get(b->map, block);
+    if (blk.state == NN_BLOCK_COMPLETE)
+        return nn_settle_check(b, block);
+    if (!nn_blocks_is_ready(b, block))
+        return 0;
+    int rc = make_complete(b, block);
+    return rc == 0 ? nn_settle_notice(b, NN_NOTICE_READY, block, NULL) : rc;
+}
+
+int nn_blocks_commit(struct nn_blocks *b, uint32_t block, uint64_t gs, uint64_t len)
+{
+    struct nn_block blk = nn_blockmap_get(b->map, block);
+    if (gs < blk.gs)
+        return ERR_STALE;
+    if (blk.state == NN_BLOCK_COMPLETE)
+        return gs == blk.gs && len == blk.len ? 0 : ERR_INVAL;
+    nn_recoveries_end(&b->recoveries, block);
+    set_numbers(b, block, NN_BLOCK_COMMITTED, gs, len);
+    int rc = rejudge(b, block);
+    return rc == 0 ? nn_settle_ready(b, block) : rc;
+}
+
+void nn_blocks_complete(struct nn_blocks *b, uint32_t block)
+{
+    if (nn_blockmap_get(b->map, block).state == NN_BLOCK_COMPLETE)
+        return;
+    nn_recoveries_end(&b->recoveries, block);
+    /* Short of memory, a replica is missed until the next report names it. */
+    (void)make_complete(b, block);
+}
+
+int nn_blocks_restamp(struct nn_blocks *b, uint32_t block, uint64_t gs, uint64_t len)
+{
+    struct nn_block blk = nn_blockmap_get(b->map, block);
+    if (gs <= blk.gs)
+        return ERR_STALE;
+    int rc = reopen(b, block);
+    set_numbers(b, block, blk.state, gs, len > blk.len ? len : blk.len);
+    return rc == 0 ? rejudge(b, block) : rc;
+}
+
+int nn_blocks_flushed(struct nn_blocks *b, uint32_t block, uint64_t len)
+{
+    struct nn_block blk = nn_blockmap_get(b->map, block);
+    if (blk.state != NN_BLOCK_UNDER_CONSTRUCTION)
+        return ERR_INVAL;
+    if (len > blk.len)
+        set_numbers(b, block, blk.state, blk.gs, len);
+    return 0;
+}
+
+int nn_blocks_recover(struct nn_blocks *b, uint32_t block, uint64_t gs)
+{
+    struct nn_block blk = nn_blockmap_get(b->map, block);
+    if (blk.state == NN_BLOCK_COMPLETE)
+        return ERR_INVAL;
+    int rc = reopen(b, block);
+    if (rc < 0)
+        return rc;
+    set_numbers(b, block, NN_BLOCK_UNDER_RECOVERY, blk.gs, blk.len);
+    return nn_recoveries_begin(&b->recoveries, block, gs, b->applied, b->now_ms);
+}
+
+/* ---- coming and going ------------------------------------------------------------------------- */
+
+int nn_blocks_add(struct nn_blocks *b, const struct nn_block *block, uint32_t previous,
+                  uint32_t *ret_index)
+{
+    uint32_t index = NN_BLOCK_NONE;
+    struct nn_block blk = *block;
+    blk.next = NN_BLOCK_NONE;
+    blk.level = 0;
+    int rc = nn_blockmap_add(b->map, &blk, &index);
+    if (rc < 0)
+        return rc;
+    if (previous != NN_BLOCK_NONE) {
+        struct nn_block before = nn_blockmap_get(b->map, previous);
+        before.next = index;
+        nn_blockmap_set(b->map, previous, &before);
+    }
+    b->complete += blk.state == NN_BLOCK_COMPLETE;
+    if (blk.id > b->highest_id)
+        b->highest_id = blk.id;
+    *ret_index = index;
+    return 0;
+}
+
+/* Replicas of a block that goes. Short of memory, one is found as unknown by the next report. */
+static void doom_all(struct nn_blocks *b, uint32_t block, const struct nn_block *blk)
+{
+    const struct nn_replica *r = nn_blockmap_replicas(b->map, block);
+    for (size_t i = 0; i < blk->replicas; i++) {
+        uint32_t storage = nn_replica_storage(r[i]);
+        const struct nn_bad *bad = nn_bads_find(&b->bads, block, storage);
+        struct block_id id = {blk->id, bad ? bad->gs : blk->gs};
+        (void)nn_doomed_add(&b->doomed, nn_nodes_storage(&b->nodes, storage)->node, storage, id,
+                            b->applied);
+        nn_bads_drop(&b->bads, block, storage);
+    }
+    const struct nn_writing *w = nn_writings_find(&b->writings, block);
+    for (size_t i = 0; w && i < w->replica_count; i++) {
+        uint32_t storage = w->replicas[i].storage;
+        struct block_id id = {blk->id, w->replicas[i].gs};
+        (void)nn_doomed_add(&b->doomed, nn_nodes_storage(&b->nodes, storage)->node, storage, id,
+                            b->applied);
+    }
+}
+
+void nn_blocks_remove(struct nn_blocks *b, uint32_t block)
+{
+    struct nn_block blk = nn_blockmap_get(b->map, block);
+    b->safe -= is_safe(b, block);
+    b->complete -= blk.state == NN_BLOCK_COMPLETE;
+    doom_all(b, block, &blk);
+    nn_replicate_forget(&b->replicate, block);
+    nn_recoveries_end(&b->recoveries, block);
+    nn_writings_close(&b->writings, block);
+    nn_blockmap_remove(b->map, block);
+}
+
+void nn_blocks_set_want(struct nn_blocks *b, uint32_t block, uint16_t want)
+{
+    nn_replicate_forget(&b->replicate, block);
+    struct nn_block blk = nn_blockmap_get(b->map, block);
+    blk.want = want;
+    nn_blockmap_set(b->map, block, &blk);
+    /* Short of memory, the block is looked at again when one of its nodes reports. */
+    (void)nn_settle_check(b, block);
+}
+
+void nn_blocks_loaded(struct nn_blocks *b, uint64_t highest_id, uint64_t now_ms)
+{
+    b->highest_id = highest_id > b->highest_id ? highest_id : b->highest_id;
+    b->now_ms = b->started_ms = now_ms;
+    b->is_loaded = true;
+    nn_recoveries_renew_all(&b->recoveries, now_ms);
+}
+
+/* ---- questions -------------------------------------------------------------------------------- */
+
+int nn_blocks_place(struct nn_blocks *b, const struct nn_place_ask *ask, struct slice path,
+                    struct nn_placed *ret, struct err *err)
+{
+    nn_place(&b->nodes, ask, &b->rand, ret);
+    if (ret->count == 0)
+        return nn_place_error(&b->nodes, ask, path, ret, err);
+    for (size_t i = 0; i < ret->count; i++)
+        nn_nodes_scheduled(&b->nodes, ret->nodes[i]);
+    return 0;
+}
+
+int nn_blocks_set_pipeline(struct nn_blocks *b, uint32_t block, const uint32_t *nodes, size_t count)
+{
+    struct nn_writing *w = NULL;
+    if (nn_blockmap_get(b->map, block).state == NN_BLOCK_COMPLETE)
+        return 0;
+    w = nn_writings_open(&b->writings, block);
+    return w ? nn_writing_set_pipeline(w, nodes, count) : ERR_NOMEM;
+}
+
+struct places {
+    uint32_t nodes[LOCATE_MAX];
+    size_t count;
+};
+
+static void add_place(const struct nn_blocks *b, struct places *p, uint32_t node)
+{
+    for (size_t i = 0; i < p->count; i++)
+        if (p->nodes[i] == node)
+            return;
+    if (p->count < LOCATE_MAX && nn_nodes_get(&b->nodes, node)->state != NN_NODE_DEAD)
+        p->nodes[p->count++] = node;
+}
+
+static void add_replicas(const struct nn_blocks *b, uint32_t block, bool want_bad, struct places *p)
+{
+    const struct nn_replica *r = nn_blockmap_replicas(b->map, block);
+    for (size_t i = 0; i < nn_blockmap_get(b->map, block).replicas; i++)
+        if (nn_replica_is_bad(r[i]) == want_bad &&
+            nn_nodes_is_serving(&b->nodes, nn_replica_storage(r[i])))
+            add_place(b, p, nn_nodes_storage(&b->nodes, nn_replica_storage(r[i]))->node);
+}
+
+/* Nodes where a block that is being written may be read: who said that he has it, and who should. */
+static void add_writers(const struct nn_blocks *b, uint32_t block, struct places *p)
+{
+    const struct nn_writing *w = nn_writings_find(&b->writings, block);
+    uint64_t gs = nn_blockmap_get(b->map, block).gs;
+    for (size_t i = 0; w && i < w->pipeline_count; i++)
+        add_place(b, p, w->pipeline[i]);
+    for (size_t i = 0; w && i < w->replica_count; i++)
+        if (w->replicas[i].gs >= gs && nn_nodes_is_serving(&b->nodes, w->replicas[i].storage))
+            add_place(b, p, nn_nodes_storage(&b->nodes, w->replicas[i].storage)->node);
+}
+
+/* Smaller is nearer; nodes that look ill come last. */
+static unsigned reading_cost(const struct nn_blocks *b, struct slice reader, uint32_t node)
+{
+    const struct nn_node *n = nn_nodes_get(&b->nodes, node);
+    bool is_ill = !n->is_connected || (n->state == NN_NODE_STALE && b->conf.avoid_stale_read);
+    return nn_nodes_distance(&b->nodes, reader, node) + (is_ill ? 100 : 0);
+}
+
+/* Shuffle, then insertion sort by cost: equals stay in random order, so readers spread. */
+static void order_places(struct nn_blocks *b, struct slice reader, struct places *p)
+{
+    for (size_t i = p->count; i > 1; i--) {
+        size_t k = (size_t)rand_below(&b->rand, i);
+        uint32_t t = p->nodes[i - 1];
+        p->nodes[i - 1] = p->nodes[k];
+        p->nodes[k] = t;
+    }
+    for (size_t i = 1; i < p->count; i++) {
+        uint32_t node = p->nodes[i];
+        unsigned cost = reading_cost(b, reader, node);
+        size_t k = i;
+        for (; k > 0 && reading_cost(b, reader, p->nodes[k - 1]) > cost; k--)
+            p->nodes[k] = p->nodes[k - 1];
+        p->nodes[k] = node;
+    }
+}
+
+size_t nn_blocks_locate(struct nn_blocks *b, uint32_t block, struct slice reader,
+                        uint32_t *ret_nodes, size_t cap, bool *ret_is_corrupt)
+{
+    struct places p = {.count = 0};
+    add_replicas(b, block, false, &p);
+    if (nn_blockmap_get(b->map, block).state != NN_BLOCK_COMPLETE)
+        add_writers(b, block, &p);
+    *ret_is_corrupt = false;
+    if (p.count == 0) {
+        add_replicas(b, block, true, &p);
+        *ret_is_corrupt = p.count > 0;
+    }
+    order_places(b, reader, &p);
+    size_t n = p.count < cap ? p.count : cap;
+    memcpy(ret_nodes, p.nodes, n * sizeof(*ret_nodes));
+    return n;
+}
+
+int nn_blocks_mark_bad(struct nn_blocks *b, struct block_id id, uint32_t node)
+{
+    uint32_t block = nn_blockmap_find(b->map, id.id);
+    struct nn_block blk = {0};
+    if (block != NN_BLOCK_NONE)
+        blk = nn_blockmap_get(b->map, block);
+    for (size_t i = 0; i < blk.replicas; i++) {
+        struct nn_replica r = nn_blockmap_replicas(b->map, block)[i];
+        uint32_t storage = nn_replica_storage(r);
+        if (nn_nodes_storage(&b->nodes, storage)->node != node || id.gs != blk.gs)
+            continue;
+        if (nn_replica_is_bad(r))
+            return 0;
+        struct nn_bad bad = {.block = block, .storage = storage, .gs = blk.gs,
+                             .reason = NN_BAD_CHECKSUM, .since_ms = b->now_ms};
+        int rc = nn_settle_bad(b, &bad);
+        return rc == 0 ? nn_settle_check(b, block) : rc;
+    }
+    return ERR_NOENT;
+}
+
+struct nn_safemode_figures nn_blocks_figures(const struct nn_blocks *b)
+{
+    return (struct nn_safemode_figures){b->complete, b->safe, b->nodes.living};
+}
+
+struct nn_blocks_stats nn_blocks_stats(const struct nn_blocks *b)
+{
+    struct nn_blocks_stats s = {
+        .blocks = nn_blockmap_count(b->map),
+        .corrupt = b->bads.map.count,
+        .missing = b->complete - b->safe,
+        .missing_single = b->replicate.missing_single,
+        .highest_priority = nn_replicate_queued(&b->replicate, 1),
+        .pending_copies = b->replicate.pending.count,
+        .pending_deletion = b->doomed.waiting + b->doomed.ordered,
+        .postponed = b->replicate.postponed.count,
+    };
+    for (unsigned level = 1; level <= 3; level++)
+        s.under_replicated += nn_replicate_queued(&b->replicate, level);
+    s.under_replicated += b->replicate.pending.count;
+    for (size_t i = 0; i < b->nodes.node_count; i++) {
+        struct nn_space space = nn_nodes_space(&b->nodes, b->nodes.node[i]);
+        if (b->nodes.node[i]->state == NN_NODE_DEAD)
+            continue;
+        s.capacity += space.capacity;
+        s.used += space.used;
+        s.remaining += space.remaining;
+    }
+    return s;
+}

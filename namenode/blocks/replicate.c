@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "namenode/blocks/replicate.h"
+
+#include "libcommon/base/mem.h"
+#include "libcommon/base/slice.h"
+
+#define HOLDERS_MAX 1024 /* as many replicas as the map records of one block */
+#define SCAN_SLICE  20000
+#define LOOKS_PER_COPY 8 /* queued blocks looked at for each copy that may be ordered */
+
+/* ---- one block -------------------------------------------------------------------------------- */
+
+/* Its serving replicas, sorted out. */
+struct view {
+    struct nn_block block;
+    uint32_t good[HOLDERS_MAX]; /* storages, one per node */
+    uint32_t twin[HOLDERS_MAX]; /* good, but on a node that has another good one */
+    uint32_t bad[HOLDERS_MAX];
+    size_t good_count, twin_count, bad_count;
+    struct nn_health health;
+};
+
+static struct nn_pending *find_pending(const struct nn_replicate *rep, uint32_t block)
+{
+    for (struct hmap_node *n = hmap_find(&rep->pending, hash_u64(block)); n;
+         n = hmap_find_next(n)) {
+        struct nn_pending *p = CONTAINER_OF(n, struct nn_pending, by_block);
+        if (p->block == block)
+            return p;
+    }
+    return NULL;
+}
+
+static bool has_node(const struct nn_nodes *nodes, const uint32_t *storages, size_t count,
+                     uint32_t node)
+{
+    for (size_t i = 0; i < count; i++)
+        if (nn_nodes_storage(nodes, storages[i])->node == node)
+            return true;
+    return false;
+}
+
+static uint16_t count_racks(const struct nn_nodes *nodes, const uint32_t *storages, size_t count)
+{
+    uint16_t racks = 0;
+    for (size_t i = 0; i < count; i++) {
+        bool is_new = true;
+        for (size_t k = 0; k < i && is_new; k++)
+            is_new = nn_nodes_of(nodes, storages[k])->rack != nn_nodes_of(nodes, storages[i])->rack;
+        racks = (uint16_t)(racks + is_new);
+    }
+    return racks;
+}
+
+static void sort_out(const struct nn_replicate *rep, uint32_t block, struct view *v)
+{
+    const struct nn_replica *replicas = nn_blockmap_replicas(rep->map, block);
+    v->block = nn_blockmap_get(rep->map, block);
+    v->good_count = v->twin_count = v->bad_count = 0;
+    v->health = (struct nn_health){.want = v->block.want};
+    for (size_t i = 0; i < v->block.replicas; i++) {
+        uint32_t storage = nn_replica_storage(replicas[i]);
+        if (!nn_nodes_is_serving(rep->nodes, storage))
+            continue;
+        const struct nn_node *node = nn_nodes_of(rep->nodes, storage);
+        if (nn_replica_is_bad(replicas[i])) {
+            v->bad[v->bad_count++] = storage;
+            continue;
+        }
+        v->health.is_unsure |= !nn_nodes_storage(rep->nodes, storage)->is_reported;
+        if (has_node(rep->nodes, v->good, v->good_count, node->index)) {
+            v->twin[v->twin_count++] = storage;
+            continue;
+        }
+        v->good[v->good_count++] = storage;
+        v->health.leaving = (uint16_t)(v->health.leaving + (node->admin != NN_NODE_NORMAL));
+    }
+    const struct nn_pending *pending = find_pending(rep, block);
+    v->health.good = (uint16_t)v->good_count;
+    v->health.bad = (uint16_t)v->bad_count;
+    v->health.pending = (uint16_t)(pending ? pending->target_count : 0);
+    v->health.racks = count_racks(rep->nodes, v->good, v->good_count);
+}
+
+struct nn_health nn_replicate_health(const struct nn_replicate *rep, uint32_t block)
+{
+    struct view v;
+    sort_out(rep, block, &v);
+    return v.health;
+}
+
+static uint32_t living_racks(const struct nn_nodes *nodes)
+{
+    uint32_t n = 0;
+    for (size_t i = 0; i < nodes->rack_count; i++)
+        n += nodes->racks[i].living > 0;
+    return n;
+}
+
+static unsigned level_of(const struct nn_replicate *rep, const struct nn_health *h)
+{
+    unsigned staying = h->good - h->leaving;
+    if (h->good == 0)
+        return 5;
+    if (staying + h->pending < h->want) {
+        if (staying == 0 || (staying == 1 && h->want > 1))
+            return 1;
+        return staying * 3 < h->want ? 2 : 3;
+    }
+    bool is_crowded = h->racks == 1 && h->good > 1 && h->pending == 0;
+    return is_crowded && living_racks(rep->nodes) > 1 ? 4 : 0;
+}
+
+/* ---- queues ----------------------------------------------------------------------------------- */
+
+static int set_level(struct nn_replicate *rep, uint32_t block, unsigned level)
+{
+    struct nn_block b = nn_blockmap_get(rep->map, block);
+    if (b.level == level)
+        return 0;
+    if (level && bitset_add(&rep->levels[level - 1], block) < 0)
+        return ERR_NOMEM;
+    if (b.level)
+        bitset_remove(&rep->levels[b.level - 1], block);
+    if (b.want == 1) {
+        rep->missing_single -= b.level == 5;
+        rep->missing_single += level == 5;
+    }
+    b.level = (uint8_t)level;
+    nn_blockmap_set(rep->map, block, &b);
+    return 0;
+}
+
+uint64_t nn_replicate_queued(const struct nn_replicate *rep, unsigned level)
+{
+    return rep->levels[level - 1].count;
+}
+
+/* The replica leaves the map and will be deleted. */
+static int doom(struct nn_replicate *rep, const struct view *v, uint32_t block, uint32_t storage,
+                uint64_t after)
+{
+    const struct nn_bad *bad = nn_bads_find(rep->bads, block, storage);
+    struct block_id id = {v->block.id, bad ? bad->gs : v->block.gs};
+    uint32_t node = nn_nodes_storage(rep->nodes, storage)->node;
+    if (nn_doomed_add(rep->doomed, node, storage, id, after) < 0)
+        return ERR_NOMEM;
+    nn_bads_drop(rep->bads, block, storage);
+    nn_blockmap_drop_replica(rep->map, block, storage);
+    return 0;
+}
+
+static int doom_surplus(struct nn_replicate *rep, struct view *v, uint32_t block, uint64_t after)
+{
+    int rc = 0;
+    for (size_t i = 0; i < v->twin_count && rc == 0; i++)
+        rc = doom(rep, v, block, v->twin[i], after);
+    while (v->good_count > v->block.want && rc == 0) {
+        size_t i = nn_place_surplus(rep->nodes, v->good, v->good_count);
+        rc = doom(rep, v, block, v->good[i], after);
+        v->good[i] = v->good[--v->good_count];
+    }
+    return rc;
+}
+
+/* A bad replica goes when there are good ones to live on: two (or all that are wanted), or one when
+ * no other node is left where a second could be made. Newer than known is never touched. */
+static int doom_bad(struct nn_replicate *rep, const struct view *v, uint32_t block, uint64_t after)
+{
+    uint32_t enough = v->block.want < 2 ? v->block.want : 2;
+    bool is_cornered = v->good_count > 0 && rep->nodes->living <= v->good_count + v->bad_count;
+    if (v->good_count < enough && !is_cornered)
+        return 0;
+    for (size_t i = 0; i < v->bad_count; i++) {
+        const struct nn_bad *bad = nn_bads_find(rep->bads, block, v->bad[i]);
+        if (bad && (bad->reason == NN_BAD_SUSPECT || bad->reason == NN_BAD_LAGGING))
+            continue;
+        if (doom(rep, v, block, v->bad[i], after) < 0)
+            return ERR_NOMEM;
+    }
+    return 0;
+}
+
+static bool has_deletable(const struct nn_replicate *rep, const struct view *v, uint32_t block)
+{
+    for (size_t i = 0; i < v->bad_count; i++) {
+        const struct nn_bad *bad = nn_bads_find(rep->bads, block, v->bad[i]);
+        if (!bad || (bad->reason != NN_BAD_SUSPECT && bad->reason != NN_BAD_LAGGING))
+            return true;
+    }
+    return false;
+}
+
+int nn_replicate_check(struct nn_replicate *rep, uint32_t block, uint64_t after)
+{
+    struct view v;
+    if (!rep->is_active)
+        return 0;
+    sort_out(rep, block, &v);
+    if (v.block.state != NN_BLOCK_COMPLETE)
+        return set_level(rep, block, 0);
+    int rc = set_level(rep, block, level_of(rep, &v.health));
+    bool has_surplus = v.twin_count > 0 || v.good_count > v.block.want;
+    bool has_refuse = has_deletable(rep, &v, block);
+    if (rc < 0 || (!has_surplus && !has_refuse)) {
+        bitset_remove(&rep->postponed, block);
+        return rc;
+    }
+    if (v.health.is_unsure)
+        return bitset_add(&rep->postponed, block);
+    bitset_remove(&rep->postponed, block);
+    rc = has_refuse ? doom_bad(rep, &v, block, after) : 0;
+    return rc == 0 && has_surplus ? doom_surplus(rep, &v, block, after) : rc;
+}
+
+void nn_replicate_start(struct nn_replicate *rep)
+{
+    rep->is_active = true;
+    rep->scan = 0;
+}
+
+void nn_replicate_reported(struct nn_replicate *rep)
+{
+    rep->scan_postponed = 0;
+}
+
+/* ---- copies under way ------------------------------------------------------------------------- */
+
+static void release_target(struct nn_replicate *rep, const struct nn_pending *p, uint32_t node)
+{
+    if (p->source)
+        nn_nodes_get(rep->nodes, node)->copies_in--;
+}
+
+static void pending_end(struct nn_replicate *rep, struct nn_pending *p)
+{
+    for (size_t i = 0; i < p->target_count; i++)
+        release_target(rep, p, p->targets[i]);
+    if (p->source)
+        nn_nodes_get(rep->nodes, p->source)->copies_out--;
+    hmap_remove(&rep->pending, &p->by_block);
+    heap_remove(&rep->deadlines, &p->by_deadline);
+    mem_free(p->targets);
+    mem_free(p);
+}
+
+static int pending_begin(struct nn_replicate *rep, uint32_t block, uint32_t source,
+                         const uint32_t *targets, size_t count, uint64_t until_ms)
+{
+    struct nn_pending *p = mem_calloc(1, sizeof(*p));
+    if (!p)
+        return ERR_NOMEM;
+    *p = (struct nn_pending){.block = block, .source = source, .by_deadline = HEAP_NODE_INIT};
+    p->targets = mem_calloc(count, sizeof(*p->targets));
+    if (!p->targets)
+        goto fail;
+    memcpy(p->targets, targets, count * sizeof(*p->targets));
+    p->target_count = count;
+    if (heap_add(&rep->deadlines, &p->by_deadline, until_ms) < 0)
+        goto fail;
+    if (hmap_add(&rep->pending, &p->by_block, hash_u64(block)) < 0) {
+        heap_remove(&rep->deadlines, &p->by_deadline);
+        goto fail;
+    }
+    for (size_t i = 0; source && i < count; i++)
+        nn_nodes_get(rep->nodes, targets[i])->copies_in++;
+    if (source)
+        nn_nodes_get(rep->nodes, source)->copies_out++;
+    return 0;
+fail:
+    mem_free(p->targets);
+    mem_free(p);
+    return ERR_NOMEM;
+}
+
+void nn_replicate_settled(struct nn_replicate *rep, uint32_t block, uint32_t node)
+{
+    struct nn_pending *p = find_pending(rep, block);
+    for (size_t i = 0; p && i < p->target_count; i++) {
+        if (p->targets[i] != node)
+            continue;
+        release_target(rep, p, node);
+        p->targets[i] = p->targets[--p->target_count];
+        if (p->target_count == 0)
+            pending_end(rep, p);
+        return;
+    }
+}
+
+/* Its time-out comes now: the next step ends it and checks the block. */
+static void expire(struct nn_replicate *rep, struct nn_pending *p)
+{
+    heap_remove(&rep->deadlines, &p->by_deadline);
+    (void)heap_add(&rep->deadlines, &p->by_deadline, 0); /* cannot fail: a place was given back */
+}
+
+void nn_replicate_node_lost(struct nn_replicate *rep, uint32_t node)
+{
+    hmap_each(&rep->pending, it) {
+        struct nn_pending *p = CONTAINER_OF(it, struct nn_pending, by_block);
+        bool is_part = p->source == node;
+        for (size_t i = 0; i < p->target_count; i++)
+            is_part = is_part || p->targets[i] == node;
+        if (is_part)
+            expire(rep, p);
+    }
+}
+
+int nn_replicate_expect(struct nn_replicate *rep, uint32_t block, const uint32_t *nodes,
+                        size_t count, uint64_t until_ms)
+{
+    if (count == 0 || find_pending(rep, block))
+        return 0;
+    return pending_begin(rep, block, 0, nodes, count, until_ms);
+}
+
+void nn_replicate_forget(struct nn_replicate *rep, uint32_t block)
+{
+    struct nn_pending *p = find_pending(rep, block);
+    if (p)
+        pending_end(rep, p);
+    bitset_remove(&rep->postponed, block);
+    (void)set_level(rep, block, 0); /* level 0 needs no memory */
+}
+
+/* ---- ordering copies -------------------------------------------------------------------------- */
+
+/* Nodes where no further replica can be put: those with one of any kind. */
+static size_t holders(const struct nn_replicate *rep, const struct view *v, uint32_t *ret)
+{
+    const uint32_t *const lists[] = {v->good, v->bad};
+    const size_t counts[] = {v->good_count, v->bad_count};
+    size_t n = 0;
+    for (size_t l = 0; l < 2; l++)
+        for (size_t i = 0; i < counts[l]; i++)
+            ret[n++] = nn_nodes_storage(rep->nodes, lists[l][i])->node;
+    return n;
+}
+
+/* A node that is still to delete an older replica of this block cannot take it yet. */
+static bool is_doomed_on(const struct nn_replicate *rep, const struct nn_block *block,
+                         uint32_t node)
+{
+    const struct nn_node *n = nn_nodes_get(rep->nodes, node);
+    for (size_t i = 0; i < n->storage_count; i++)
+        if (nn_doomed_has(rep->doomed, n->storages[i], (struct block_id){block->id, 0}))
+            return true;
+    return false;
+}
+
+static void choose_targets(const struct nn_replicate *rep, const struct view *v, uint32_t limit,
+                           struct nn_placed *ret)
+{
+    uint32_t have[HOLDERS_MAX];
+    unsigned staying = v->health.good - v->health.leaving;
+    bool is_for_racks = staying >= v->block.want;
+    struct nn_place_ask ask = {
+        .block_size = v->block.len,
+        .count = is_for_racks ? 1 : (uint32_t)v->block.want - staying - v->health.pending,
+        .have = have,
+        .have_count = holders(rep, v, have),
+        .is_copy = true,
+        .copy_limit = limit,
+    };
+    nn_place(rep->nodes, &ask, rep->rand, ret);
+    size_t kept = 0;
+    for (size_t i = 0; i < ret->count; i++) {
+        uint32_t node = ret->nodes[i];
+        bool is_same_rack = nn_nodes_get(rep->nodes, node)->rack ==
+                            nn_nodes_of(rep->nodes, v->good[0])->rack;
+        if (!is_doomed_on(rep, &v->block, node) && !(is_for_racks && is_same_rack))
+            ret->nodes[kept++] = node;
+    }
+    ret->count = kept;
+}
+
+static int push_copy(struct nn_orders *orders, const struct nn_block *block, uint32_t source,
+                     const struct nn_placed *targets)
+{
+    struct nn_order *order = nn_orders_push(orders, NN_ORDER_COPY, source, targets->count, 0);
+    if (!order)
+        return ERR_NOMEM;
+    order->block = (struct block_id){block->id, block->gs};
+    order->len = block->len;
+    memcpy(order->targets, targets->nodes, targets->count * sizeof(*order->targets));
+    return 0;
+}
+
+/* 1 when a copy was ordered, 0 when not now, or ERR_NOMEM. */
+static int order_copy(struct nn_replicate *rep, uint32_t block, unsigned level, uint64_t now_ms,
+                      struct nn_orders *orders)
+{
+    struct view v;
+    struct nn_placed targets;
+    uint32_t limit = level == 1 ? rep->conf->streams_hard : rep->conf->streams_soft;
+    sort_out(rep, block, &v);
+    if (v.health.pending > 0 || level_of(rep, &v.health) != level)
+        return set_level(rep, block, level_of(rep, &v.health));
+    size_t at = nn_place_source(rep->nodes, v.good, v.good_count, limit, rep->rand);
+    if (at == SIZE_MAX)
+        return 0;
+    uint32_t source = nn_nodes_storage(rep->nodes, v.good[at])->node;
+    choose_targets(rep, &v, rep->conf->streams_soft, &targets);
+    if (targets.count == 0)
+        return 0;
+    if (pending_begin(rep, block, source, targets.nodes, targets.count,
+                      now_ms + rep->conf->pending_ms) < 0)
+        return ERR_NOMEM;
+    if (push_copy(orders, &v.block, source, &targets) < 0)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < targets.count; i++)
+        nn_nodes_scheduled(rep->nodes, targets.nodes[i]);
+    int rc = set_level(rep, block, 0);
+    return rc < 0 ? rc : 1;
+}
+
+/* Walk one queue from where the last period stopped, once round at most. */
+static int order_level(struct nn_replicate *rep, unsigned level, uint32_t *copies, uint32_t *looks,
+                       uint64_t now_ms, struct nn_orders *orders)
+{
+    struct bitset *queue = &rep->levels[level - 1];
+    uint32_t left = queue->count;
+    while (*copies > 0 && *looks > 0 && left > 0 && queue->count > 0) {
+        uint32_t block = bitset_next(queue, rep->cursor[level - 1]);
+        if (block == BITSET_END)
+            block = bitset_next(queue, 0);
+        rep->cursor[level - 1] = block + 1;
+        --*looks;
+        left--;
+        int rc = order_copy(rep, block, level, now_ms, orders);
+        if (rc < 0)
+            return rc;
+        *copies -= (uint32_t)rc;
+    }
+    return 0;
+}
+
+/* ---- time ------------------------------------------------------------------------------------- */
+
+static int end_late(struct nn_replicate *rep, uint64_t after, uint64_t now_ms)
+{
+    struct heap_node *n = NULL;
+    while ((n = heap_min(&rep->deadlines)) != NULL && n->key <= now_ms) {
+        struct nn_pending *p = CONTAINER_OF(n, struct nn_pending, by_deadline);
+        uint32_t block = p->block;
+        pending_end(rep, p);
+        int rc = nn_replicate_check(rep, block, after);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int scan_slice(struct nn_replicate *rep, uint64_t after)
+{
+    for (int i = 0; i < SCAN_SLICE && rep->scan != BITSET_END; i++) {
+        uint32_t block = nn_blockmap_next(rep->map, rep->scan);
+        rep->scan = block == NN_BLOCK_NONE ? BITSET_END : block + 1;
+        int rc = block == NN_BLOCK_NONE ? 0 : nn_replicate_check(rep, block, after);
+        if (rc < 0)
+            return rc;
+    }
+    for (int i = 0; i < SCAN_SLICE && rep->scan_postponed != BITSET_END; i++) {
+        uint32_t block = bitset_next(&rep->postponed, rep->scan_postponed);
+        rep->scan_postponed = block == BITSET_END ? BITSET_END : block + 1;
+        int rc = block == BITSET_END ? 0 : nn_replicate_check(rep, block, after);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+int nn_replicate_step(struct nn_replicate *rep, bool may_copy, uint64_t after, uint64_t now_ms,
+                      struct nn_orders *orders)
+{
+    int rc = end_late(rep, after, now_ms);
+    if (rc == 0)
+        rc = scan_slice(rep, after);
+    if (rc < 0 || !may_copy || now_ms < rep->next_ms)
+        return rc;
+    rep->next_ms = now_ms + rep->conf->redundancy_ms;
+    uint32_t copies = rep->nodes->living * rep->conf->work_multiplier;
+    uint32_t looks = copies * LOOKS_PER_COPY;
+    for (unsigned level = 1; level < NN_LEVELS && rc == 0; level++)
+        rc = order_level(rep, level, &copies, &looks, now_ms, orders);
+    return rc;
+}
+
+void nn_replicate_init(struct nn_replicate *rep)
+{
+    *rep = (struct nn_replicate){.scan = BITSET_END, .scan_postponed = BITSET_END};
+}
+
+void nn_replicate_release(struct nn_replicate *rep)
+{
+    for (size_t i = 0; i < NN_LEVELS; i++)
+        bitset_release(&rep->levels[i]);
+    bitset_release(&rep->postponed);
+    hmap_each(&rep->pending, it) {
+        struct nn_pending *p = CONTAINER_OF(it, struct nn_pending, by_block);
+        mem_free(p->targets);
+        mem_free(p);
+    }
+    hmap_release(&rep->pending);
+    heap_release(&rep->deadlines);
+    nn_replicate_init(rep);
+}
