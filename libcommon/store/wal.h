@@ -23,12 +23,13 @@
  *     is refused, unchanged.
  *
  * Several directories: every record goes to all of them. One that fails is dropped: it is written
- * off in the survivors' watermark files first, then `notify` is told, and it is not touched again
- * by this process. When the last one fails, wal_batch_done returns an error and the caller must
- * exit: nobody can know what the disk holds, and a second fsync would lie. At the next open a
- * directory that was written off, is empty, or is damaged while another one is whole, is filled
- * again from that one. A directory that the others count on but that is missing makes open fail: it
- * may hold newer records (take it out of the configuration to say that it is gone).
+ * off in the survivors' watermark files first, then `notify` is told; all that is still tried on it
+ * is to remove its own watermark, so that it is not believed alone. When the last one fails,
+ * wal_batch_done returns an error and the caller must exit: nobody can know what the disk holds, and
+ * a second fsync would lie. At the next open a directory that was written off, is empty, or is
+ * damaged while another one is whole, is filled again from that one. A directory that the others
+ * count on but that is missing makes open fail: it may hold newer records (take it out of the
+ * configuration to say that it is gone).
  *
  * Room: segments are allocated ahead. When the next one cannot be, wal_is_full() is true while the
  * present one still takes records: the time for safe mode. It becomes false again by itself when
@@ -67,6 +68,7 @@ struct wal_options {
      * NULL. */
     void (*notify)(void *arg, const char *line);
     void *notify_arg;
+    const char *advice; /* ends the message about damage: which command helps. May be NULL */
 };
 
 /* Make an empty log whose first record will be `first_index` (from 1) in every directory. `wal_id`
@@ -95,8 +97,9 @@ uint64_t wal_last(const struct wal *wal); /* highest index appended; first_index
 uint64_t wal_durable(const struct wal *wal); /* highest index that survives a power cut */
 bool wal_is_full(const struct wal *wal);
 
-/* Copies `payload`; gives the record's index. ERR_TOOBIG, ERR_NOSPC (no room left for sure),
- * ERR_NOMEM: nothing was appended. ERR_IO once the log has failed. */
+/* Copies `payload`; gives the record's index. Nothing was appended on ERR_TOOBIG, ERR_NOMEM,
+ * ERR_NOSPC (wal_is_full, and no room left for sure), ERR_RETRY (more is waiting to be written than
+ * there is allocated room for: after the next wal_batch_done) and ERR_IO (the log has failed). */
 int wal_append(struct wal *wal, uint64_t term, uint16_t type, struct slice payload,
                uint64_t *ret_index);
 

@@ -704,8 +704,7 @@ struct crash {
 
 static bool lets_through(struct crash *crash)
 {
-    return crash->kind == SIM_CRASH_ALL ||
-           (crash->kind == SIM_CRASH_RANDOM && rand_below(&crash->rand, 8) < crash->odds);
+    return crash->kind == SIM_CRASH_RANDOM && rand_below(&crash->rand, 8) < crash->odds;
 }
 
 /* The halves of a move are decided by the same number, so that the old name goes only when the new
@@ -724,21 +723,34 @@ static void garble_sector(struct crash *crash, struct buf *bytes, uint64_t secto
         bytes->data[b] = (uint8_t)rand_u64(&crash->rand);
 }
 
+/* A killed process: what was unsynced stays so, and a later power cut may still take it. */
+static struct inode *copy_file(struct crash *crash, struct inode *old)
+{
+    struct inode *file = inode_new(false);
+    buf_append(&file->cached, old->cached.data, old->cached.len);
+    buf_append(&file->durable, old->durable.data, old->durable.len);
+    for (size_t i = 0; i < old->change_count; i++) {
+        struct change c = old->changes[i];
+        if (c.bytes)
+            c.bytes = memcpy(must(mem_alloc(SECTOR)), c.bytes, SECTOR);
+        must_grow(&file->changes, &file->change_cap, i, sizeof(*file->changes));
+        file->changes[file->change_count++] = c;
+    }
+    crash->used += file->cached.len;
+    return file;
+}
+
 static struct inode *build_file(struct crash *crash, struct inode *old)
 {
     struct inode *file = inode_new(false);
-    if (crash->kind == SIM_CRASH_ALL) {
-        buf_append(&file->cached, old->cached.data, old->cached.len);
-    } else {
-        buf_append(&file->cached, old->durable.data, old->durable.len);
-        for (size_t i = 0; i < old->change_count; i++) {
-            struct change *c = &old->changes[i];
-            if (!lets_through(crash))
-                continue;
-            apply_change(&file->cached, c);
-            if (c->kind == CHANGE_SECTOR && rand_chance(&crash->rand, crash->garble))
-                garble_sector(crash, &file->cached, c->value);
-        }
+    buf_append(&file->cached, old->durable.data, old->durable.len);
+    for (size_t i = 0; i < old->change_count; i++) {
+        struct change *c = &old->changes[i];
+        if (!lets_through(crash))
+            continue;
+        apply_change(&file->cached, c);
+        if (c->kind == CHANGE_SECTOR && rand_chance(&crash->rand, crash->garble))
+            garble_sector(crash, &file->cached, c->value);
     }
     buf_append(&file->durable, file->cached.data, file->cached.len);
     crash->used += file->cached.len;
@@ -747,21 +759,40 @@ static struct inode *build_file(struct crash *crash, struct inode *old)
 
 static struct inode *build_inode(struct crash *crash, struct inode *old);
 
+static void build_names(struct crash *crash, struct names *to, const struct names *from)
+{
+    for (size_t i = 0; i < from->n; i++)
+        names_set(to, from->v[i].text, build_inode(crash, from->v[i].inode));
+}
+
+static struct inode *copy_dir(struct crash *crash, struct inode *old)
+{
+    struct inode *dir = inode_new(true);
+    build_names(crash, &dir->now, &old->now);
+    build_names(crash, &dir->kept, &old->kept);
+    for (size_t i = 0; i < old->name_change_count; i++) {
+        struct name_change c = old->name_changes[i];
+        c.add = c.add ? must(str_dup(c.add)) : NULL;
+        c.remove = c.remove ? must(str_dup(c.remove)) : NULL;
+        c.moved_to = c.moved_to ? must(str_dup(c.moved_to)) : NULL;
+        c.inode = c.inode ? inode_ref(build_inode(crash, c.inode)) : NULL;
+        must_grow(&dir->name_changes, &dir->name_change_cap, i, sizeof(*dir->name_changes));
+        dir->name_changes[dir->name_change_count++] = c;
+    }
+    return dir;
+}
+
 static struct inode *build_dir(struct crash *crash, struct inode *old)
 {
     struct names outcome = {0};
-    const struct names *base = crash->kind == SIM_CRASH_ALL ? &old->now : &old->kept;
-    for (size_t i = 0; i < base->n; i++)
-        names_set(&outcome, base->v[i].text, base->v[i].inode);
-    for (size_t i = 0; crash->kind != SIM_CRASH_ALL && i < old->name_change_count; i++)
+    for (size_t i = 0; i < old->kept.n; i++)
+        names_set(&outcome, old->kept.v[i].text, old->kept.v[i].inode);
+    for (size_t i = 0; i < old->name_change_count; i++)
         if (change_gets_through(crash, &old->name_changes[i]))
             apply_name_change(&outcome, &old->name_changes[i]);
     struct inode *dir = inode_new(true);
-    for (size_t i = 0; i < outcome.n; i++) {
-        struct inode *child = build_inode(crash, outcome.v[i].inode);
-        names_set(&dir->now, outcome.v[i].text, child);
-        names_set(&dir->kept, outcome.v[i].text, child);
-    }
+    build_names(crash, &dir->now, &outcome);
+    build_names(crash, &dir->kept, &outcome);
     names_release(&outcome);
     return dir;
 }
@@ -770,7 +801,11 @@ static struct inode *build_dir(struct crash *crash, struct inode *old)
  * (forget_copies), when its names hold it. */
 static struct inode *build_inode(struct crash *crash, struct inode *old)
 {
-    if (!old->copy)
+    if (old->copy)
+        return old->copy;
+    if (crash->kind == SIM_CRASH_ALL)
+        old->copy = old->is_dir ? copy_dir(crash, old) : copy_file(crash, old);
+    else
         old->copy = old->is_dir ? build_dir(crash, old) : build_file(crash, old);
     return old->copy;
 }

@@ -175,6 +175,8 @@ static void killing_the_process_forgets_nothing_but_locks(void **state)
     sim_disk_crash(sim, SIM_CRASH_ALL, 1);
     assert_string_equal(text_of(sim, "/d/a"), "x");
     assert_int_equal(disk_lock(d, "/d/lock", &lock), 0);
+    sim_disk_crash(sim, SIM_CRASH_NOTHING, 1); /* but it was still unsynced */
+    assert_string_equal(text_of(sim, "/d/a"), "-");
 }
 
 static void after_a_failed_sync_the_next_one_lies(void **state)
