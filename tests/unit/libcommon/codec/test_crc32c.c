@@ -61,6 +61,22 @@ static void a_sum_can_be_continued_from_any_point(void **state)
         assert_int_equal(crc32c(crc32c(0, bytes, cut), bytes + cut, sizeof(bytes) - cut), whole);
 }
 
+static void two_sums_join_to_the_sum_of_both_pieces(void **state)
+{
+    (void)state;
+    static uint8_t data[70000];
+    struct rand rand;
+    rand_init(&rand, 5);
+    for (size_t i = 0; i < sizeof(data); i++)
+        data[i] = (uint8_t)rand_u64(&rand);
+    for (int round = 0; round < 50; round++) {
+        size_t len = (size_t)rand_below(&rand, sizeof(data) + 1);
+        size_t cut = (size_t)rand_below(&rand, len + 1);
+        uint32_t a = crc32c(0, data, cut), b = crc32c(0, data + cut, len - cut);
+        assert_int_equal(crc32c_join(a, b, crc32c_shift(len - cut)), crc32c(0, data, len));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -68,6 +84,7 @@ int main(void)
         cmocka_unit_test(nothing_leaves_the_sum_as_it_is),
         cmocka_unit_test(every_length_and_alignment_agrees_with_the_definition),
         cmocka_unit_test(a_sum_can_be_continued_from_any_point),
+        cmocka_unit_test(two_sums_join_to_the_sum_of_both_pieces),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
