@@ -191,7 +191,7 @@ __attribute__((format(printf, 2, 3))) static inline int qn_fail(struct qn_task *
     __builtin_va_start(ap, fmt);
     task->host->format(text, sizeof(text), fmt, ap);
     __builtin_va_end(ap);
-    return task->host->fail(task, text);
+    return (task->host->fail)(task, text); /* in brackets: cmocka has a macro `fail` */
 }
 __attribute__((format(printf, 2, 3))) static inline void qn_log(struct qn_task *task,
                                                                  const char *fmt, ...)

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Kept keys order as bytes exactly as the numbers they stand for, and come back unharmed. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <math.h>
+
+#include "libcommon/base/rand.h"
+#include "worker/run/key.h"
+
+static int sign(int v)
+{
+    return (v > 0) - (v < 0);
+}
+
+static int kept_cmp(enum qn_type type, uint64_t a, uint64_t b)
+{
+    const struct key_order order = {type, NULL};
+    uint8_t room_a[8], room_b[8];
+    struct slice ka, kb;
+    assert_true(key_store(&order, slice_of(&a, 8), room_a, &ka));
+    assert_true(key_store(&order, slice_of(&b, 8), room_b, &kb));
+    uint64_t pa = key_prefix(ka), pb = key_prefix(kb);
+    assert_int_equal((pa > pb) - (pa < pb), sign(slice_cmp(ka, kb)));
+    return sign(key_cmp(&order, ka, kb));
+}
+
+static uint64_t round_trip(enum qn_type type, uint64_t bits)
+{
+    const struct key_order order = {type, NULL};
+    uint8_t room[8], back[8];
+    struct slice kept;
+    assert_true(key_store(&order, slice_of(&bits, 8), room, &kept));
+    return get_u64(key_restore(&order, kept, back).data);
+}
+
+static uint64_t bits_of(double v)
+{
+    uint64_t bits;
+    memcpy(&bits, &v, 8);
+    return bits;
+}
+
+static uint64_t some_bits(struct rand *rand)
+{
+    uint64_t v = rand_u64(rand);
+    switch (rand_below(rand, 4)) {
+    case 0:
+        return v >> rand_below(rand, 64);
+    case 1:
+        return (uint64_t)((int64_t)v >> rand_below(rand, 64));
+    case 2:
+        return bits_of((double)(int64_t)v / 1e6);
+    default:
+        return v;
+    }
+}
+
+static void integers_order_as_numbers(void **state)
+{
+    (void)state;
+    struct rand rand;
+    rand_init(&rand, 1);
+    for (int i = 0; i < 20000; i++) {
+        uint64_t a = some_bits(&rand), b = rand_chance(&rand, 10) ? a : some_bits(&rand);
+        assert_int_equal(kept_cmp(QN_U64, a, b), (a > b) - (a < b));
+        int64_t sa = (int64_t)a, sb = (int64_t)b;
+        assert_int_equal(kept_cmp(QN_I64, a, b), (sa > sb) - (sa < sb));
+        assert_true(round_trip(QN_U64, a) == a && round_trip(QN_I64, a) == a);
+    }
+}
+
+static void doubles_order_as_numbers(void **state)
+{
+    (void)state;
+    struct rand rand;
+    rand_init(&rand, 2);
+    for (int i = 0; i < 20000; i++) {
+        uint64_t a = some_bits(&rand), b = some_bits(&rand);
+        double da, db;
+        memcpy(&da, &a, 8);
+        memcpy(&db, &b, 8);
+        if (isnan(da) || isnan(db))
+            continue;
+        assert_int_equal(kept_cmp(QN_F64, a, b), (da > db) - (da < db));
+        if (da != 0)
+            assert_true(round_trip(QN_F64, a) == a);
+    }
+}
+
+static void the_odd_doubles_have_their_place(void **state)
+{
+    (void)state;
+    assert_int_equal(kept_cmp(QN_F64, bits_of(-0.0), bits_of(0.0)), 0);
+    assert_int_equal(kept_cmp(QN_F64, bits_of((double)NAN), bits_of((double)INFINITY)), 1);
+    assert_int_equal(kept_cmp(QN_F64, bits_of((double)-NAN), bits_of((double)NAN)), 0);
+    assert_int_equal(kept_cmp(QN_F64, bits_of((double)-INFINITY), bits_of(-1e308)), -1);
+}
+
+static void a_number_of_the_wrong_size_is_refused(void **state)
+{
+    (void)state;
+    const struct key_order order = {QN_U64, NULL};
+    uint8_t room[8];
+    struct slice kept;
+    assert_false(key_store(&order, slice_str("1234567"), room, &kept));
+    assert_false(key_store(&order, slice_of(NULL, 0), room, &kept));
+}
+
+static void the_prefix_never_contradicts_the_bytes(void **state)
+{
+    (void)state;
+    struct rand rand;
+    rand_init(&rand, 3);
+    for (int i = 0; i < 50000; i++) {
+        uint8_t a[12], b[12];
+        for (size_t k = 0; k < sizeof(a); k++) {
+            a[k] = (uint8_t)rand_below(&rand, 3);
+            b[k] = (uint8_t)rand_below(&rand, 3);
+        }
+        struct slice sa = slice_of(a, rand_below(&rand, 13)), sb = slice_of(b, rand_below(&rand, 13));
+        uint64_t pa = key_prefix(sa), pb = key_prefix(sb);
+        if (pa != pb)
+            assert_int_equal(pa < pb ? -1 : 1, sign(slice_cmp(sa, sb)));
+        else if (!key_is_beyond_prefix(sa) && !key_is_beyond_prefix(sb))
+            assert_true(slice_eq(sa, sb));
+    }
+}
+
+static int backwards(struct qn_slice a, struct qn_slice b)
+{
+    return -slice_cmp(key_from_qn(a), key_from_qn(b));
+}
+
+static void a_job_that_compares_keeps_its_own_bytes(void **state)
+{
+    (void)state;
+    const struct key_order order = {QN_U64, backwards};
+    uint64_t v = 0x0102030405060708;
+    uint8_t room[8];
+    struct slice kept;
+    assert_true(key_store(&order, slice_of(&v, 8), room, &kept));
+    assert_ptr_equal(kept.data, &v);
+    assert_int_equal(key_cmp(&order, slice_str("a"), slice_str("b")), 1);
+}
+
+static void the_inlined_hash_is_the_hash_of_slices(void **state)
+{
+    (void)state;
+    struct rand rand;
+    rand_init(&rand, 4);
+    uint8_t bytes[40];
+    for (int i = 0; i < 5000; i++) {
+        size_t len = rand_below(&rand, sizeof(bytes) + 1);
+        for (size_t k = 0; k < len; k++)
+            bytes[k] = (uint8_t)rand_u64(&rand);
+        struct slice s = slice_of(bytes, len);
+        assert_true(key_hash(s) == slice_hash(s, 0));
+    }
+    /* Which reducer gets a key is a promise: these must never change. */
+    assert_true(key_hash(slice_str("quern")) == slice_hash(slice_str("quern"), 0));
+    assert_int_equal(key_hash_pick(0xffffffffffffffffULL, 7), 6);
+    assert_int_equal(key_hash_pick(0, 7), 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(integers_order_as_numbers),
+        cmocka_unit_test(doubles_order_as_numbers),
+        cmocka_unit_test(the_odd_doubles_have_their_place),
+        cmocka_unit_test(a_number_of_the_wrong_size_is_refused),
+        cmocka_unit_test(the_prefix_never_contradicts_the_bytes),
+        cmocka_unit_test(a_job_that_compares_keeps_its_own_bytes),
+        cmocka_unit_test(the_inlined_hash_is_the_hash_of_slices),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * reader: find a partition in a run (the format is told in writer.h) and walk its records.
+ *
+ * A *piece* is one partition of one run, wherever its bytes are: in a descriptor, read through a
+ * buffer and checked chunk by chunk before a byte is used, or in memory, checked by whoever put it
+ * there. A *cursor* is anything that gives records in order (a piece, a sort buffer): what merge
+ * merges. */
+#ifndef QUERN_WORKER_RUN_READER_H
+#define QUERN_WORKER_RUN_READER_H
+
+#include "libcommon/base/slice.h"
+#include "worker/run/writer.h"
+
+struct run_piece {
+    int fd;              /* borrowed; -1 = in memory */
+    const uint8_t *data; /* borrowed; in memory */
+    uint64_t offset;     /* in fd */
+    uint64_t len, records;
+    uint32_t crc;         /* of all its bytes */
+    const uint32_t *sums; /* one per chunk; NULL = one chunk, of sum `crc`. Not used in memory */
+};
+
+struct run_reader {
+    int fd; /* borrowed */
+    uint64_t len, index_off;
+    uint32_t partitions;
+};
+
+/* Header and footer are checked. ERR_CORRUPT, ERR_VERSION, ERR_IO. `name` is for messages. */
+int run_reader_open(struct run_reader *reader, int fd, uint64_t len, const char *name,
+                    struct err *err);
+/* *ret_sums holds the piece's chunk sums and is given (mem_free, NULL = none are needed). */
+int run_reader_piece(const struct run_reader *reader, uint32_t partition, struct run_piece *ret,
+                     uint32_t **ret_sums, struct err *err);
+
+struct run_cursor {
+    /* To the next record: 1 and the fields below, 0 at the end, or a negative code (what failed is
+     * in `err` of the owner). Slices are valid until the following call. */
+    int (*next)(struct run_cursor *cursor);
+    struct slice key, value;
+    struct slice raw; /* the record as encoded */
+    uint64_t prefix;  /* of the key; of any value for jobs that compare themselves */
+};
+
+#define PIECE_BUFFER_MIN (2U * RUN_CHUNK)
+
+struct piece_cursor {
+    struct run_cursor cursor;
+    struct run_piece piece;
+    const uint8_t *pos, *end; /* checked bytes not yet parsed */
+    uint8_t *buf;
+    size_t cap;
+    bool owns_buf; /* grown for a long record */
+    uint64_t read; /* bytes of the piece read so far */
+    uint64_t record_max;
+    uint64_t seen; /* records */
+    const char *name;
+    struct err *err;
+};
+
+struct piece_conf {
+    void *buffer; /* borrowed until close; not needed for pieces in memory */
+    size_t buffer_size; /* at least PIECE_BUFFER_MIN */
+    uint64_t record_max; /* a longer record is refused (ERR_TOOBIG) */
+    const char *name;    /* for messages; borrowed */
+    struct err *err;     /* filled when next fails; borrowed */
+};
+void piece_cursor_open(struct piece_cursor *c, const struct run_piece *piece,
+                       const struct piece_conf *conf);
+void piece_cursor_close(struct piece_cursor *c);
+
+/* Check the sums of bytes of a piece: `data` holds `len` bytes from offset `at` of the piece, which
+ * begins a chunk; whole chunks, or up to the piece's end. */
+bool run_piece_is_good(const struct run_piece *piece, uint64_t at, const uint8_t *data, size_t len);
+
+#endif
