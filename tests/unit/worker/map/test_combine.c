@@ -1,0 +1,372 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Combining at emit: whatever the table does, what comes out folds to what went in. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "libcommon/base/mem.h"
+#include "libcommon/base/rand.h"
+#include "worker/map/combine.h"
+#include "worker/map/gather.h"
+
+#define KEYS 50000
+
+/* What went in and what came out, folded per key number. */
+struct sums {
+    struct fold fold;
+    uint64_t in[KEYS], out[KEYS];
+    bool has_in[KEYS], has_out[KEYS];
+    uint64_t records_out;
+    uint64_t digest; /* of the very sequence that came out */
+};
+
+static struct sums sums;
+
+static void reset(struct fold fold)
+{
+    memset(&sums, 0, sizeof(sums));
+    sums.fold = fold;
+}
+
+static void fold_to(uint64_t *at, bool *has, uint64_t v)
+{
+    *at = *has ? fold_numbers(&sums.fold, *at, v) : v;
+    *has = true;
+}
+
+/* Key number i as bytes: some short, some long, some with zero bytes. */
+static struct slice key_of(uint32_t i, char room[64])
+{
+    int len = i % 3 == 0 ? snprintf(room, 64, "%u", i)
+                         : snprintf(room, 64, "%u-a key that is longer than eight bytes", i);
+    if (i % 5 == 0)
+        room[len++] = 0;
+    return slice_of(room, (size_t)len);
+}
+
+static uint32_t number_of(struct slice key)
+{
+    uint32_t v = 0;
+    for (size_t i = 0; i < key.len && key.data[i] >= '0' && key.data[i] <= '9'; i++)
+        v = v * 10 + (key.data[i] - '0');
+    return v;
+}
+
+static int take_out(void *arg, uint64_t hash, struct slice key, struct slice value)
+{
+    (void)arg;
+    char room[64];
+    uint32_t i = number_of(key);
+    assert_true(slice_eq(key, key_of(i, room)));
+    assert_true(hash == key_hash(key));
+    assert_int_equal(value.len, 8);
+    fold_to(&sums.out[i], &sums.has_out[i], get_u64(value.data));
+    sums.records_out++;
+    sums.digest = slice_hash(value, slice_hash(key, sums.digest));
+    return 0;
+}
+
+static void check_sums(void)
+{
+    for (uint32_t i = 0; i < KEYS; i++) {
+        assert_int_equal(sums.has_in[i], sums.has_out[i]);
+        assert_true(sums.in[i] == sums.out[i]);
+    }
+}
+
+static void run_combine(struct fold fold, size_t space, uint32_t keys, uint64_t emits, uint64_t seed)
+{
+    void *room = NULL;
+    assert_int_equal(posix_memalign(&room, 64, space), 0);
+    struct combine c;
+    struct rand rand;
+    rand_init(&rand, seed);
+    reset(fold);
+    combine_open(&c, &fold, room, space, take_out, NULL);
+    for (uint64_t e = 0; e < emits; e++) {
+        char text[64];
+        /* A few keys are hot. */
+        uint32_t i = (uint32_t)rand_below(&rand, rand_below(&rand, keys) + 1);
+        double d = (double)(int64_t)rand_u64(&rand) / 3e7;
+        uint64_t v = rand_u64(&rand) >> 20;
+        if (fold.value == QN_F64)
+            memcpy(&v, &d, 8);
+        struct slice key = key_of(i, text);
+        fold_to(&sums.in[i], &sums.has_in[i], fold.op == QN_COUNT ? 1 : v);
+        assert_int_equal(combine_add(&c, key_hash(key), key, slice_of(&v, 8)), 0);
+    }
+    assert_int_equal(combine_flush(&c), 0);
+    assert_int_equal(c.in_records, emits);
+    assert_int_equal(c.out_records, sums.records_out);
+    free(room);
+}
+
+static void every_integer_fold_survives_the_table(void **state)
+{
+    (void)state;
+    const enum qn_fold ops[] = {QN_SUM, QN_MIN, QN_MAX, QN_COUNT};
+    for (size_t i = 0; i < ARRAY_LEN(ops); i++) {
+        run_combine((struct fold){ops[i], QN_U64}, COMBINE_SPACE_MIN, 1000, 30000, i);
+        check_sums();
+        assert_true(sums.records_out <= 1000);
+        if (ops[i] != QN_COUNT)
+            run_combine((struct fold){ops[i], QN_I64}, COMBINE_SPACE_MIN, 1000, 30000, i);
+        check_sums();
+    }
+}
+
+static void minimum_and_maximum_of_doubles_survive_too(void **state)
+{
+    (void)state;
+    run_combine((struct fold){QN_MIN, QN_F64}, COMBINE_SPACE_MIN, 500, 20000, 7);
+    check_sums();
+    run_combine((struct fold){QN_MAX, QN_F64}, COMBINE_SPACE_MIN, 500, 20000, 8);
+    check_sums();
+}
+
+static void a_full_table_goes_out_and_begins_again(void **state)
+{
+    (void)state;
+    run_combine((struct fold){QN_SUM, QN_U64}, COMBINE_SPACE_MIN, 30000, 200000, 9);
+    check_sums();
+    assert_true(sums.records_out > 30000 && sums.records_out < 200000 / 2);
+}
+
+static void a_table_that_does_not_help_steps_aside(void **state)
+{
+    (void)state;
+    static uint8_t space[COMBINE_SPACE_MIN] __attribute__((aligned(64)));
+    struct fold fold = {QN_SUM, QN_U64};
+    struct combine c;
+    reset(fold);
+    combine_open(&c, &fold, space, sizeof(space), take_out, NULL);
+    uint64_t one = 1;
+    for (uint32_t i = 0; i < KEYS; i++) {
+        char text[64];
+        struct slice key = key_of(i, text);
+        fold_to(&sums.in[i], &sums.has_in[i], 1);
+        assert_int_equal(combine_add(&c, key_hash(key), key, slice_of(&one, 8)), 0);
+    }
+    assert_true(c.is_aside);
+    assert_int_equal(combine_flush(&c), 0);
+    assert_int_equal(sums.records_out, KEYS);
+    check_sums();
+}
+
+static void sums_of_doubles_take_the_same_steps_in_any_memory(void **state)
+{
+    (void)state;
+    struct fold fold = {QN_SUM, QN_F64};
+    run_combine(fold, COMBINE_SPACE_MIN, 3000, 60000, 11);
+    uint64_t small = sums.digest, records = sums.records_out;
+    run_combine(fold, 8 * COMBINE_SPACE_MIN, 3000, 60000, 11);
+    assert_true(sums.digest == small);
+    assert_int_equal(sums.records_out, records);
+    assert_true(records < 60000);
+}
+
+static struct buf firsts;
+static int append_out(void *arg, uint64_t hash, struct slice key, struct slice value)
+{
+    (void)arg;
+    (void)hash;
+    buf_printf(&firsts, SLICE_FMT "=" SLICE_FMT " ", SLICE_ARG(key), SLICE_ARG(value));
+    return 0;
+}
+
+static void add_text(struct combine *c, const char *key, struct slice value)
+{
+    struct slice k = slice_str(key);
+    assert_int_equal(combine_add(c, key_hash(k), k, value), 0);
+}
+
+static void the_first_value_stays_first_also_before_a_long_one(void **state)
+{
+    (void)state;
+    static uint8_t space[COMBINE_SPACE_MIN] __attribute__((aligned(64)));
+    static uint8_t giant[COMBINE_RECORD_MAX + 1];
+    memset(giant, 'g', sizeof(giant));
+    struct fold fold = {QN_FIRST, QN_TEXT};
+    struct combine c;
+    combine_open(&c, &fold, space, sizeof(space), append_out, NULL);
+    add_text(&c, "a", slice_str("one"));
+    add_text(&c, "a", slice_str("two"));
+    add_text(&c, "empty", slice_str(""));
+    add_text(&c, "a", slice_of(giant, sizeof(giant)));
+    add_text(&c, "a", slice_str("three"));
+    assert_int_equal(combine_flush(&c), 0);
+    const char *text = buf_cstr(&firsts);
+    const char *one = strstr(text, "a=one"), *long_one = strstr(text, "a=ggg");
+    assert_non_null(one);
+    assert_non_null(long_one);
+    assert_true(one < long_one);
+    assert_true(long_one < strstr(text, "a=three"));
+    assert_null(strstr(text, "two"));
+    assert_non_null(strstr(text, "empty= "));
+    buf_release(&firsts);
+}
+
+static int refuse(void *arg, uint64_t hash, struct slice key, struct slice value)
+{
+    (void)arg, (void)hash, (void)key, (void)value;
+    return ERR_NOSPC;
+}
+
+static void what_out_fails_with_is_told(void **state)
+{
+    (void)state;
+    static uint8_t space[COMBINE_SPACE_MIN] __attribute__((aligned(64)));
+    struct fold fold = {QN_SUM, QN_U64};
+    struct combine c;
+    combine_open(&c, &fold, space, sizeof(space), refuse, NULL);
+    uint64_t one = 1;
+    add_text(&c, "a", slice_of(&one, 8));
+    assert_int_equal(combine_flush(&c), ERR_NOSPC);
+}
+
+/* --- the job's own combine ------------------------------------------------------------------- */
+
+static uint64_t calls;
+static int sum_up(void *arg, struct slice key, struct gather *g)
+{
+    (void)arg;
+    uint64_t sum = 0, n = 0;
+    struct slice v;
+    for (; gather_next(g, &v); n++)
+        sum += get_u64(v.data);
+    assert_true(n > 0);
+    calls++;
+    return gather_emit(g, key, slice_of(&sum, 8));
+}
+
+static int keep_all(void *arg, struct slice key, struct gather *g)
+{
+    (void)arg;
+    struct slice v;
+    int rc = 0;
+    while (rc == 0 && gather_next(g, &v))
+        rc = gather_emit(g, key, v);
+    return rc;
+}
+
+static void run_gather(gather_combine *combine, size_t space, uint32_t keys, uint64_t emits)
+{
+    void *room = NULL;
+    assert_int_equal(posix_memalign(&room, 64, space), 0);
+    struct gather g;
+    struct rand rand;
+    rand_init(&rand, keys);
+    reset((struct fold){QN_SUM, QN_U64});
+    gather_open(&g, room, space, combine, take_out, NULL);
+    for (uint64_t e = 0; e < emits; e++) {
+        char text[64];
+        uint32_t i = (uint32_t)rand_below(&rand, rand_below(&rand, keys) + 1);
+        uint64_t v = rand_u64(&rand) >> 30;
+        struct slice key = key_of(i, text);
+        fold_to(&sums.in[i], &sums.has_in[i], v);
+        assert_int_equal(gather_add(&g, key_hash(key), key, slice_of(&v, 8)), 0);
+    }
+    assert_int_equal(gather_flush(&g), 0);
+    assert_int_equal(g.in_records, emits);
+    assert_int_equal(g.out_records, sums.records_out);
+    gather_close(&g);
+    free(room);
+    check_sums();
+}
+
+static void a_jobs_combine_sums_what_was_emitted(void **state)
+{
+    (void)state;
+    calls = 0;
+    run_gather(sum_up, GATHER_SPACE_MIN, 2000, 90000);
+    assert_true(sums.records_out <= 2000);
+    assert_true(calls > 2000);
+    run_gather(sum_up, GATHER_SPACE_MIN, KEYS, 120000);
+    run_gather(sum_up, 4 * GATHER_SPACE_MIN, KEYS, 120000);
+}
+
+static void a_combine_that_keeps_everything_loses_nothing(void **state)
+{
+    (void)state;
+    run_gather(keep_all, GATHER_SPACE_MIN, 100, 90000);
+    assert_int_equal(sums.records_out, 90000);
+    run_gather(keep_all, GATHER_SPACE_MIN, KEYS, 90000);
+    assert_int_equal(sums.records_out, 90000);
+}
+
+static int drop_odd(void *arg, struct slice key, struct gather *g)
+{
+    (void)arg;
+    (void)key;
+    struct slice v;
+    while (gather_next(g, &v))
+        ;
+    return 0;
+}
+
+static void a_combine_may_emit_nothing(void **state)
+{
+    (void)state;
+    static uint8_t space[GATHER_SPACE_MIN] __attribute__((aligned(64)));
+    struct gather g;
+    reset((struct fold){QN_SUM, QN_U64});
+    gather_open(&g, space, sizeof(space), drop_odd, take_out, NULL);
+    uint64_t one = 1;
+    char text[64];
+    struct slice key = key_of(7, text);
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(gather_add(&g, key_hash(key), key, slice_of(&one, 8)), 0);
+    assert_int_equal(gather_flush(&g), 0);
+    assert_int_equal(sums.records_out, 0);
+    gather_close(&g);
+}
+
+static int rename_key(void *arg, struct slice key, struct gather *g)
+{
+    (void)arg;
+    (void)key;
+    struct slice v;
+    char text[64];
+    int rc = 0;
+    while (rc == 0 && gather_next(g, &v))
+        rc = gather_emit(g, key_of(8, text), v);
+    return rc;
+}
+
+static void a_combine_may_emit_another_key(void **state)
+{
+    (void)state;
+    static uint8_t space[GATHER_SPACE_MIN] __attribute__((aligned(64)));
+    struct gather g;
+    reset((struct fold){QN_SUM, QN_U64});
+    gather_open(&g, space, sizeof(space), rename_key, take_out, NULL);
+    uint64_t one = 1;
+    char text[64];
+    struct slice key = key_of(7, text);
+    for (int i = 0; i < 10; i++)
+        assert_int_equal(gather_add(&g, key_hash(key), key, slice_of(&one, 8)), 0);
+    assert_int_equal(gather_flush(&g), 0);
+    assert_int_equal(sums.out[8], 10);
+    gather_close(&g);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_integer_fold_survives_the_table),
+        cmocka_unit_test(minimum_and_maximum_of_doubles_survive_too),
+        cmocka_unit_test(a_full_table_goes_out_and_begins_again),
+        cmocka_unit_test(a_table_that_does_not_help_steps_aside),
+        cmocka_unit_test(sums_of_doubles_take_the_same_steps_in_any_memory),
+        cmocka_unit_test(the_first_value_stays_first_also_before_a_long_one),
+        cmocka_unit_test(what_out_fails_with_is_told),
+        cmocka_unit_test(a_jobs_combine_sums_what_was_emitted),
+        cmocka_unit_test(a_combine_that_keeps_everything_loses_nothing),
+        cmocka_unit_test(a_combine_may_emit_nothing),
+        cmocka_unit_test(a_combine_may_emit_another_key),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

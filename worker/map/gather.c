@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A waiting node:  u32 place of the next node of the key (0 = last) · u32 length | FIRST ·
+ *                  u64 hash of the key · the value, padded to eight bytes
+ * A settled blob:  u32 capacity · u32 length · values, each a varint length and its bytes
+ * Places count units of eight bytes; node places begin at 1. */
+#include "worker/map/gather.h"
+
+#define NODE_HEAD  16U
+#define BLOB_HEAD  8U
+#define NODE_FIRST 0x80000000U
+#define WAIT_SIZE  ((size_t)2 << 20)
+
+void gather_open(struct gather *g, void *space, size_t size, gather_combine *combine,
+                 combine_out *out, void *arg)
+{
+    BUG_ON(size < GATHER_SPACE_MIN);
+    *g = (struct gather){.combine = combine, .out = out, .arg = arg, .wait = space,
+                         .wait_size = WAIT_SIZE < size / 4 ? WAIT_SIZE : size / 4, .wait_used = 8};
+    table_open(&g->table, (uint8_t *)space + g->wait_size, size - g->wait_size);
+}
+
+void gather_close(struct gather *g)
+{
+    buf_release(&g->emitted);
+}
+
+static uint8_t *node_at(const struct gather *g, uint32_t place)
+{
+    return g->wait + (size_t)place * 8;
+}
+
+static uint32_t first_of(const struct table_slot *slot)
+{
+    return (uint32_t)slot->value;
+}
+static uint32_t last_of(const struct table_slot *slot)
+{
+    return (uint32_t)(slot->value >> 32);
+}
+
+static size_t node_len(const uint8_t *node)
+{
+    return get_u32(node + 4) & ~NODE_FIRST;
+}
+
+static size_t node_bytes(size_t len)
+{
+    return NODE_HEAD + ((len + 7) & ~(size_t)7);
+}
+
+/* Values of the blob `at`, as bytes. */
+static struct slice blob_values(const struct gather *g, uint32_t at)
+{
+    if (at == 0)
+        return slice_of(NULL, 0);
+    const uint8_t *blob = table_bytes(&g->table, at);
+    return slice_of(blob + BLOB_HEAD, get_u32(blob + 4));
+}
+
+static bool take_settled(const uint8_t **pos, const uint8_t *end, struct slice *ret)
+{
+    uint64_t len = 0;
+    if (*pos == end)
+        return false;
+    *pos += get_varint(*pos, (size_t)(end - *pos), &len);
+    *ret = slice_of(*pos, (size_t)len);
+    *pos += len;
+    return true;
+}
+
+bool gather_next(struct gather *g, struct slice *ret_value)
+{
+    if (take_settled(&g->settled, g->settled_end, ret_value))
+        return true;
+    if (g->next == 0)
+        return false;
+    const uint8_t *node = node_at(g, g->next);
+    *ret_value = slice_of(node + NODE_HEAD, node_len(node));
+    g->next = get_u32(node);
+    return true;
+}
+
+int gather_emit(struct gather *g, struct slice key, struct slice value)
+{
+    if (!slice_eq(key, g->key))
+        return g->out(g->arg, key_hash(key), key, value);
+    buf_append_varint(&g->emitted, value.len);
+    buf_append_slice(&g->emitted, value);
+    return buf_failed(&g->emitted) ? ERR_NOMEM : 0;
+}
+
+static int out_all(struct gather *g, struct slice key, struct slice values)
+{
+    const uint8_t *pos = values.data, *end = values.data + values.len;
+    struct slice value;
+    uint64_t hash = key_hash(key);
+    while (values.len && take_settled(&pos, end, &value)) {
+        g->out_records++;
+        int rc = g->out(g->arg, hash, key, value);
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* Keep what combine emitted: in the blob there was, or a new one. Without room it goes out. */
+static int keep(struct gather *g, struct table_slot *slot, struct slice key, struct slice values)
+{
+    uint32_t at = slot->extra;
+    if (at == 0 || get_u32(table_bytes(&g->table, at)) < values.len) {
+        at = values.len > UINT32_MAX ? 0 : table_take(&g->table, BLOB_HEAD + values.len);
+        if (at)
+            put_u32(table_bytes(&g->table, at), (uint32_t)values.len);
+    }
+    slot->extra = at;
+    if (at == 0) {
+        g->is_full = true;
+        return out_all(g, key, values);
+    }
+    uint8_t *blob = table_bytes(&g->table, at);
+    put_u32(blob + 4, (uint32_t)values.len);
+    if (values.len)
+        memcpy(blob + BLOB_HEAD, values.data, values.len);
+    return 0;
+}
+
+static int settle(struct gather *g, struct table_slot *slot)
+{
+    uint8_t room[8];
+    struct slice settled = blob_values(g, slot->extra);
+    g->key = table_key(&g->table, slot, room);
+    g->settled = settled.data;
+    g->settled_end = settled.data + settled.len;
+    g->next = first_of(slot);
+    bool is_alone = settled.len == 0 && first_of(slot) == last_of(slot);
+    slot->value = 0;
+    buf_clear(&g->emitted);
+    int rc = 0;
+    if (is_alone) {
+        struct slice value;
+        gather_next(g, &value);
+        rc = gather_emit(g, g->key, value);
+    } else {
+        rc = g->combine(g->arg, g->key, g);
+    }
+    return rc != 0 ? rc : keep(g, slot, g->key, buf_slice(&g->emitted));
+}
+
+/* The slot whose chain begins at `place`. */
+static struct table_slot *slot_of(const struct gather *g, uint64_t hash, uint32_t place)
+{
+    size_t i = hash & g->table.mask;
+    while (first_of(&g->table.slots[i]) != place)
+        i = (i + 1) & g->table.mask;
+    return &g->table.slots[i];
+}
+
+static int settle_all(struct gather *g)
+{
+    for (size_t at = 8; at < g->wait_used;) {
+        const uint8_t *node = g->wait + at;
+        if (get_u32(node + 4) & NODE_FIRST) {
+            int rc = settle(g, slot_of(g, get_u64(node + 8), (uint32_t)(at / 8)));
+            if (rc != 0)
+                return rc;
+        }
+        at += node_bytes(node_len(node));
+    }
+    g->wait_used = 8;
+    return 0;
+}
+
+int gather_flush(struct gather *g)
+{
+    int rc = settle_all(g);
+    table_each(&g->table, slot)
+    {
+        uint8_t room[8];
+        if (rc == 0)
+            rc = out_all(g, table_key(&g->table, slot, room), blob_values(g, slot->extra));
+    }
+    table_clear(&g->table);
+    g->in_records += g->round_in;
+    g->round_in = 0;
+    g->is_full = false;
+    return rc;
+}
+
+/* Empty the table, and give up if it was of no use. */
+static int turn_over(struct gather *g)
+{
+    uint64_t in = g->round_in, out = g->out_records;
+    int rc = gather_flush(g);
+    g->is_aside = in < 2 * (g->out_records - out);
+    return rc;
+}
+
+/* A place for a value among those that wait; 0: full. */
+static uint32_t wait_node(struct gather *g, uint64_t hash, struct slice value)
+{
+    size_t bytes = node_bytes(value.len);
+    if (bytes > g->wait_size - g->wait_used)
+        return 0;
+    uint8_t *node = g->wait + g->wait_used;
+    put_u32(node, 0);
+    put_u32(node + 4, (uint32_t)value.len);
+    put_u64(node + 8, hash);
+    if (value.len)
+        memcpy(node + NODE_HEAD, value.data, value.len);
+    uint32_t place = (uint32_t)(g->wait_used / 8);
+    g->wait_used += bytes;
+    return place;
+}
+
+static void link_node(struct gather *g, struct table_slot *slot, uint32_t place)
+{
+    uint32_t first = first_of(slot);
+    if (first) {
+        put_u32(node_at(g, last_of(slot)), place);
+    } else {
+        uint8_t *node = node_at(g, place);
+        put_u32(node + 4, get_u32(node + 4) | NODE_FIRST);
+        first = place;
+    }
+    slot->value = (uint64_t)place << 32 | first;
+}
+
+static int pass_by(struct gather *g, uint64_t hash, struct slice key, struct slice value)
+{
+    g->in_records++;
+    g->out_records++;
+    return g->out(g->arg, hash, key, value);
+}
+
+int gather_add(struct gather *g, uint64_t hash, struct slice key, struct slice value)
+{
+    int rc = 0;
+    if (g->is_aside || key.len + value.len > COMBINE_RECORD_MAX)
+        return pass_by(g, hash, key, value);
+    if (node_bytes(value.len) > g->wait_size - g->wait_used)
+        rc = g->is_full ? turn_over(g) : settle_all(g);
+    if (rc != 0)
+        return rc;
+    struct table_slot *slot = table_find(&g->table, hash, key);
+    if (!slot && !g->is_aside)
+        slot = table_insert(&g->table, hash, key);
+    if (!slot && !g->is_aside) {
+        rc = turn_over(g);
+        if (rc == 0 && !g->is_aside)
+            slot = table_insert(&g->table, hash, key);
+    }
+    if (rc != 0 || !slot)
+        return rc != 0 ? rc : pass_by(g, hash, key, value);
+    g->round_in++;
+    link_node(g, slot, wait_node(g, hash, value));
+    return 0;
+}
