@@ -89,7 +89,7 @@ static void run_combine(struct fold fold, size_t space, uint32_t keys, uint64_t 
     for (uint64_t e = 0; e < emits; e++) {
         char text[64];
         /* A few keys are hot. */
-        uint32_t i = (uint32_t)rand_below(&rand, rand_below(&rand, keys) + 1);
+        uint32_t i = (uint32_t)rand_below(&rand, rand_chance(&rand, 3) ? keys : 50);
         double d = (double)(int64_t)rand_u64(&rand) / 3e7;
         uint64_t v = rand_u64(&rand) >> 20;
         if (fold.value == QN_F64)
