@@ -205,8 +205,9 @@ struct nn_op_row {
     const char *name; /* "MKDIR" */
     const struct msg_desc *desc;
     /* Cannot be refused: 0, or ERR_NOMEM. ERR_CORRUPT only when the record does not fit the state,
-     * which in a replay means that journal and image do not belong together. */
-    int (*apply)(struct nn_state *state, const void *op);
+     * which in a replay means that journal and image do not belong together. `answer` has two
+     * numbers, zero unless the operation says above what it answers. */
+    int (*apply)(struct nn_state *state, const void *op, uint64_t *answer);
 };
 
 /* NULL for a number we do not know (a record of a newer version). */
@@ -214,8 +215,9 @@ const struct nn_op_row *nn_op_find(uint16_t number);
 /* "MKDIR", or "?" */
 const char *nn_op_name(uint16_t number);
 
-/* Apply and remember the answer. */
-int nn_op_apply(struct nn_state *state, const struct nn_op_row *row, const void *op);
+/* Apply, remember the answer, give it. After ERR_NOMEM the state is broken: replay it anew. */
+int nn_op_apply(struct nn_state *state, const struct nn_op_row *row, const void *op,
+                uint64_t ret_answer[2]);
 /* One record of the log: decode, apply. `scratch` is reset by the call. ERR_VERSION: unknown
  * number; ERR_PROTO: the payload does not decode; ERR_CORRUPT: it does not fit the state. */
 int nn_op_replay(struct nn_state *state, uint16_t number, struct slice payload,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * state: everything the journal can change, in one object: the tree, who writes what, the blocks,
  * the counters, the answers given, the jobs published. Image plus journal rebuild it; two namenodes
- * that applied the same records have the same state, and nn_state_hash says so.
+ * that applied the same records have the same state, and nn_state_hash (sections.h) says so.
  *
  * No clock, disk or socket: the simulator and the tests run the very same object. */
 #ifndef QUERN_NAMENODE_JOURNAL_STATE_H
@@ -37,29 +37,5 @@ void nn_state_release(struct nn_state *state);
 
 /* Free up to `limit` inodes of deleted trees, and their blocks. True while there is more. */
 bool nn_state_reap(struct nn_state *state, uint32_t limit);
-
-/* ---- image: the state as sections, each a sequence of chunks of whole rows ---- */
-
-/* Takes a chunk (borrows it); not 0 ends the saving and becomes its result. */
-typedef int nn_chunk_fn(void *arg, uint16_t section, struct slice chunk);
-
-/* Chunks of at most about 256 KiB, in the order in which they must be loaded. Same state, same
- * bytes. Only reads: a forked child may do it. */
-int nn_state_save(const struct nn_state *state, nn_chunk_fn *put, void *arg);
-/* Into a state fresh from nn_state_init: chunk after chunk as saved, then `end`. Unknown sections
- * are ERR_VERSION, what cannot be is ERR_CORRUPT. */
-struct nn_loader {
-    struct nn_state *state;
-    uint16_t section; /* of the last chunk */
-    uint64_t rows;    /* loaded so far */
-};
-int nn_state_load(struct nn_loader *loader, uint16_t section, struct slice chunk, struct err *err);
-int nn_state_load_end(struct nn_loader *loader, struct err *err);
-/* One JSON line for every row of a chunk; for imagedump. */
-int nn_state_print(uint16_t section, struct slice chunk, struct buf *out, struct err *err);
-const char *nn_section_name(uint16_t section); /* "inodes", or "?" */
-
-/* Of all that nn_state_save writes. */
-uint64_t nn_state_hash(const struct nn_state *state);
 
 #endif

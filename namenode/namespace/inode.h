@@ -23,6 +23,7 @@
 #define NN_ROOT_ID         1U
 #define NN_NO_BLOCK        0U /* "none" among block map indexes */
 
+#define NN_TIME_MASK       ((1ULL << 48) - 1)
 #define NN_MODE_MASK       01777U
 #define NN_BLOCK_SIZE_UNIT 512U /* of block_units */
 #define NN_BLOCK_SIZE_MAX  ((uint64_t)NN_BLOCK_SIZE_UNIT * 0xFFFFFF)
@@ -69,6 +70,7 @@ struct nn_dir {
     struct nn_children children;
     struct nn_sums sums;
     uint32_t first_subdir, next_subdir, prev_subdir; /* slots: subdirectories, in no order */
+    uint32_t in_use;                                 /* 0 in a freed one */
 };
 
 struct nn_inodes {
@@ -90,6 +92,8 @@ void nn_inodes_remove(struct nn_inodes *store, uint32_t slot);
 /* Give it a name in a directory where no such name is. ERR_NOMEM, ERR_LIMIT: nothing changed. */
 int nn_inodes_link(struct nn_inodes *store, uint32_t slot, uint32_t parent, struct slice name);
 void nn_inodes_unlink(struct nn_inodes *store, uint32_t slot);
+/* The last entry of a directory, unlinked; 0 when there is none. No searching: for the reaper. */
+uint32_t nn_inodes_unlink_last(struct nn_inodes *store, uint32_t parent);
 
 /* 0 = there is none. `parent` must be a directory. */
 uint32_t nn_inodes_child(const struct nn_inodes *store, uint32_t parent, struct slice name);

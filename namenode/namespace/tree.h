@@ -60,18 +60,22 @@ struct nn_birth {
     bool is_dir;
     uint32_t mode;
     struct slice owner, group;
-    uint64_t now_ms;      /* mtime of it and of the parent; atime of a file */
-    uint32_t replication; /* files */
-    uint64_t block_size;  /* files; a multiple of 512 up to NN_BLOCK_SIZE_MAX */
+    uint64_t now_ms;       /* mtime of it and of the parent; atime of a file */
+    uint32_t replication;  /* files */
+    uint64_t block_size;   /* files; a multiple of 512 up to NN_BLOCK_SIZE_MAX */
+    bool keep_parent_time; /* an image is being loaded */
 };
 int nn_tree_add(struct nn_tree *tree, uint32_t parent, struct slice name,
                 const struct nn_birth *birth, uint32_t *ret_slot);
-/* To another name, another directory, or both; the target name is free. */
+/* To another name, another directory, or both; the target name is free. After ERR_NOMEM the tree is
+ * broken and must not be used on. */
 int nn_tree_move(struct nn_tree *tree, uint32_t slot, uint32_t parent, struct slice name,
                  uint64_t now_ms);
 int nn_tree_doom(struct nn_tree *tree, uint32_t slot, uint64_t now_ms); /* not the root */
 void nn_tree_set_len(struct nn_tree *tree, uint32_t file, uint64_t len);
 void nn_tree_set_replication(struct nn_tree *tree, uint32_t file, uint32_t replication);
+/* Negative leaves that one alone. */
+void nn_tree_set_times(struct nn_tree *tree, uint32_t slot, int64_t mtime_ms, int64_t atime_ms);
 /* An empty slice leaves that one alone. */
 int nn_tree_set_owner(struct nn_tree *tree, uint32_t slot, struct slice owner, struct slice group);
 

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * apply: the second half of every change, live and in replay: what an operation does to the state.
+ * One function per row of NN_OPS, reached through the table only (editop.h). */
+#ifndef QUERN_NAMENODE_JOURNAL_APPLY_H
+#define QUERN_NAMENODE_JOURNAL_APPLY_H
+
+#include "namenode/journal/editop.h"
+#include "namenode/journal/state.h"
+
+#define NN_APPLY_DECLARE(number, NAME, type) \
+    int nn_apply_##NAME(struct nn_state *state, const void *op, uint64_t *answer);
+NN_OPS(NN_APPLY_DECLARE)
+
+/* Make the missing directories of a path but its last component: ids from *id on. Gives the parent
+ * of that component; ERR_CORRUPT when a file is in the way. */
+struct nn_parents {
+    struct slice path, owner;
+    uint32_t mode;
+    uint64_t at_ms;
+};
+int nn_apply_parents(struct nn_state *state, const struct nn_parents *parents, uint64_t *id,
+                     uint32_t *ret_parent, struct slice *ret_name);
+/* A tree goes; of a file also its lease, at once. */
+int nn_apply_doom(struct nn_state *state, uint32_t slot, uint64_t at_ms);
+
+#endif

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * check: may this request be done, and what exactly would it do? The first half of every change:
+ * looks at the state, changes nothing, and either says why not, in the words Hadoop's users know,
+ * or fills the operation that is then appended and applied.
+ *
+ * All answer 0 (the operation is filled; slices in it borrow the request), NN_CHECK_NOTHING (the
+ * wish is fulfilled already: answer as if done, append nothing), or an error. Paths are checked
+ * here; repeats of recorded requests and safe mode are the caller's affair. */
+#ifndef QUERN_NAMENODE_JOURNAL_CHECK_H
+#define QUERN_NAMENODE_JOURNAL_CHECK_H
+
+#include "libcommon/proto/cl_nn/messages.h"
+#include "namenode/journal/editop.h"
+#include "namenode/journal/state.h"
+
+#define NN_CHECK_NOTHING 1
+
+struct nn_limits {
+    uint32_t default_replication, min_replication, max_replication;
+    uint64_t default_block_size, min_block_size;
+    uint32_t max_items;  /* entries of a directory */
+    uint32_t max_blocks; /* of a file */
+    uint64_t lease_soft_ms;
+    uint64_t atime_precision_ms; /* 0 = access times are not kept */
+};
+void nn_limits_init(struct nn_limits *limits); /* Hadoop's defaults */
+
+/* Who asks what state, when. */
+struct nn_view {
+    const struct nn_state *state;
+    const struct nn_limits *limits;
+    const struct nn_caller *caller;
+    const char *address; /* the caller's, for messages */
+    uint64_t wall_ms;    /* becomes the operation's at_ms */
+    uint64_t mono_ms;
+};
+
+/* ---- names: check_names.c ---- */
+int nn_check_mkdir(const struct nn_view *view, const struct cl2nn_mkdir *ask, struct op_mkdir *ret,
+                   struct err *err);
+int nn_check_rename(const struct nn_view *view, const struct cl2nn_rename *ask,
+                    struct op_rename *ret, struct err *err);
+int nn_check_delete(const struct nn_view *view, const struct cl2nn_delete *ask,
+                    struct op_delete *ret, struct err *err);
+int nn_check_set_times(const struct nn_view *view, const struct cl2nn_set_times *ask,
+                       struct op_set_times *ret, struct err *err);
+int nn_check_set_replication(const struct nn_view *view, const struct cl2nn_set_replication *ask,
+                             struct op_set_replication *ret, struct err *err);
+int nn_check_set_mode(const struct nn_view *view, const struct cl2nn_set_mode *ask,
+                      struct op_set_mode *ret, struct err *err);
+int nn_check_set_owner(const struct nn_view *view, const struct cl2nn_set_owner *ask,
+                       struct op_set_owner *ret, struct err *err);
+
+/* ---- files being written: check_files.c ---- */
+
+/* ERR_LEASE: somebody else writes it. ERR_RETRY with *ret_takeover set to the file's slot: its
+ * writer has been silent beyond the soft limit; begin its recovery, and let the caller come again.
+ */
+int nn_check_create(const struct nn_view *view, const struct cl2nn_create *ask,
+                    struct op_create *ret, uint32_t *ret_takeover, struct err *err);
+int nn_check_add_block(const struct nn_view *view, const struct cl2nn_add_block *ask,
+                       struct op_add_block *ret, struct err *err);
+int nn_check_abandon_block(const struct nn_view *view, const struct cl2nn_abandon_block *ask,
+                           struct op_abandon_block *ret, struct err *err);
+int nn_check_new_stamp(const struct nn_view *view, const struct cl2nn_new_stamp *ask,
+                       struct op_stamp *ret, struct err *err);
+int nn_check_update_pipeline(const struct nn_view *view, const struct cl2nn_update_pipeline *ask,
+                             struct op_pipeline *ret, struct err *err);
+int nn_check_flushed(const struct nn_view *view, const struct cl2nn_flushed *ask,
+                     struct op_flush *ret, struct err *err);
+/* Whether enough replicas are there is not looked at. */
+int nn_check_complete(const struct nn_view *view, const struct cl2nn_complete *ask,
+                      struct op_close *ret, struct err *err);
+/* The file of a writer who asks about it: its slot, or ERR_NOENT or ERR_LEASE. */
+int nn_check_writer(const struct nn_view *view, uint64_t file_id, uint64_t client,
+                    uint32_t *ret_slot, struct err *err);
+
+/* ---- a job's output: check_publish.c ---- */
+
+/* `user_groups`: caller for ask->user, in whose name the output directory is written. The winners
+ * array of *ret lives in `arena`. NN_CHECK_NOTHING: published before. */
+int nn_check_publish(const struct nn_view *view, const struct cl2nn_publish *ask,
+                     const struct nn_caller *user, struct arena *arena, struct op_publish *ret,
+                     struct err *err);
+
+/* ---- for those three files, and for reads ---- */
+
+/* Normal and within limits? `verb` begins Hadoop's message ("mkdirs: Pathname too long. ..."). */
+int nn_check_path(struct slice path, const char *verb, struct err *err);
+/* ERR_NOENT "File does not exist: /p" unless the walk is whole. */
+int nn_check_exists(const struct nn_walk *walk, struct slice path, struct err *err);
+/* May these components be made below the deepest that exists? Lengths, depth, entries. */
+int nn_check_room(const struct nn_view *view, const struct nn_walk *walk, struct err *err);
+
+#endif

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * load: sections into a state (layout: sections.h). */
+#include <inttypes.h>
+
+#include "libcommon/base/mem.h"
+#include "namenode/blocks/blocks.h"
+#include "namenode/journal/rows.h"
+#include "namenode/journal/sections.h"
+
+struct nn_loader {
+    struct nn_state *state;
+    struct nn_rows rows;
+    uint16_t section;
+    uint64_t row;                      /* of the section */
+    uint32_t depth;                    /* of the inode loaded last */
+    uint32_t dirs[PATH_MAX_DEPTH + 2]; /* dirs[d] = the directory at depth d on the way there */
+    bool has_counters, has_root;
+};
+
+struct nn_loader *nn_loader_new(struct nn_state *state)
+{
+    struct nn_loader *loader = mem_calloc(1, sizeof(*loader));
+    if (loader)
+        loader->state = state;
+    return loader;
+}
+
+void nn_loader_free(struct nn_loader *loader)
+{
+    if (!loader)
+        return;
+    nn_rows_release(&loader->rows);
+    mem_free(loader);
+}
+
+/* ---- counters ---- */
+
+static int load_counters(struct nn_loader *l)
+{
+    l->state->tree.next_id = nn_rows_varint(&l->rows);
+    l->state->next_block_id = nn_rows_varint(&l->rows);
+    l->state->next_gs = nn_rows_varint(&l->rows);
+    if (l->has_counters)
+        return ERR_CORRUPT;
+    l->has_counters = true;
+    return 0;
+}
+
+/* ---- inodes ---- */
+
+static uint8_t block_state(const struct nn_row_inode *row, uint32_t number)
+{
+    if (!(row->flags & NN_ROW_OPEN))
+        return NN_BLOCK_COMPLETE;
+    if (number + 1 == row->blocks && (row->flags & NN_ROW_WRITING))
+        return NN_BLOCK_UNDER_CONSTRUCTION;
+    if (number + 1 == row->blocks && (row->flags & NN_ROW_RECOVERING))
+        return NN_BLOCK_UNDER_RECOVERY;
+    return NN_BLOCK_COMMITTED;
+}
+
+static int load_blocks(struct nn_loader *l, uint32_t slot, const struct nn_row_inode *row)
+{
+    struct nn_inode *inode = nn_inode(&l->state->tree.store, slot);
+    uint64_t len = 0;
+    for (uint32_t i = 0; i < row->blocks && !l->rows.is_bad; i++) {
+        uint32_t index = 0;
+        struct nn_block block = {
+            .file = slot, .want = (uint16_t)row->replication, .state = block_state(row, i)};
+        block.id = nn_rows_varint(&l->rows);
+        block.gs = nn_rows_varint(&l->rows);
+        block.len = nn_rows_varint(&l->rows);
+        if (l->rows.is_bad || block.id >= l->state->next_block_id)
+            return ERR_CORRUPT;
+        int rc = nn_blocks_add(l->state->blocks, &block, inode->last_block, &index);
+        if (rc != 0)
+            return rc == ERR_NOMEM ? rc : ERR_CORRUPT;
+        if (i == 0)
+            inode->first_block = index;
+        inode->last_block = index;
+        inode->block_count++;
+        len += block.len;
+    }
+    nn_tree_set_len(&l->state->tree, slot, len);
+    return 0;
+}
+
+static int load_root(struct nn_loader *l, const struct nn_row_inode *row)
+{
+    if (l->has_root || !(row->flags & NN_ROW_DIR) || row->id != NN_ROOT_ID)
+        return ERR_CORRUPT;
+    struct nn_inode *root = nn_inode(&l->state->tree.store, NN_ROOT);
+    root->mode = row->mode & NN_MODE_MASK;
+    root->mtime_ms = row->mtime_ms & NN_TIME_MASK;
+    l->dirs[0] = NN_ROOT;
+    l->depth = 0;
+    l->has_root = true;
+    return nn_tree_set_owner(&l->state->tree, NN_ROOT, row->owner, row->group);
+}
+
+/* Rows come parents first, so the parent is the last directory seen one level up. */
+static bool fits(const struct nn_loader *l, const struct nn_row_inode *row)
+{
+    return l->has_counters && l->has_root && row->depth <= l->depth + 1 &&
+           row->depth <= PATH_MAX_DEPTH && l->dirs[row->depth - 1] != 0 && row->name.len > 0 &&
+           row->name.len <= NAME_MAX_BYTES && row->id < l->state->tree.next_id &&
+           !nn_inodes_by_id(&l->state->tree.store, row->id) &&
+           !nn_inodes_child(&l->state->tree.store, l->dirs[row->depth - 1], row->name);
+}
+
+static int load_inode(struct nn_loader *l)
+{
+    struct nn_tree *tree = &l->state->tree;
+    struct nn_row_inode row;
+    uint32_t slot = 0;
+    nn_rows_inode(&l->rows, &row);
+    if (l->rows.is_bad)
+        return ERR_CORRUPT;
+    if (row.depth == 0)
+        return load_root(l, &row);
+    if (!fits(l, &row))
+        return ERR_CORRUPT;
+    bool is_dir = row.flags & NN_ROW_DIR;
+    struct nn_birth birth = {.id = row.id,
+                             .is_dir = is_dir,
+                             .mode = row.mode,
+                             .owner = row.owner,
+                             .group = row.group,
+                             .now_ms = row.mtime_ms,
+                             .replication = row.replication,
+                             .block_size = (uint64_t)row.block_units * NN_BLOCK_SIZE_UNIT,
+                             .keep_parent_time = true};
+    int rc = nn_tree_add(tree, l->dirs[row.depth - 1], row.name, &birth, &slot);
+    if (rc != 0)
+        return rc;
+    l->depth = row.depth;
+    l->dirs[row.depth] = is_dir ? slot : 0;
+    if (is_dir)
+        return 0;
+    nn_tree_set_times(tree, slot, -1, (int64_t)row.atime_ms);
+    if (row.flags & NN_ROW_OPEN) {
+        nn_inode(&tree->store, slot)->is_open = 1;
+        rc = nn_leases_add(&l->state->leases, row.id, row.client, l->state->mono_ms);
+    }
+    return rc == 0 ? load_blocks(l, slot, &row) : rc;
+}
+
+/* ---- the rest ---- */
+
+static int load_answer(struct nn_loader *l)
+{
+    struct nn_answer answer = {0};
+    answer.client = nn_rows_u64(&l->rows);
+    answer.seq = nn_rows_varint(&l->rows);
+    answer.at_ms = nn_rows_varint(&l->rows);
+    answer.op = (uint16_t)nn_rows_varint(&l->rows);
+    answer.values[0] = nn_rows_varint(&l->rows);
+    answer.values[1] = nn_rows_varint(&l->rows);
+    return l->rows.is_bad ? ERR_CORRUPT : nn_answers_add(&l->state->answers, &answer);
+}
+
+static int load_job(struct nn_loader *l)
+{
+    struct slice name = nn_rows_text(&l->rows);
+    uint64_t epoch = nn_rows_varint(&l->rows);
+    return l->rows.is_bad ? ERR_CORRUPT : nn_jobs_put(&l->state->jobs, name, epoch);
+}
+
+static int load_row(struct nn_loader *l)
+{
+    switch (l->section) {
+    case NN_SECTION_COUNTERS:
+        return load_counters(l);
+    case NN_SECTION_INODES:
+        return load_inode(l);
+    case NN_SECTION_ANSWERS:
+        return load_answer(l);
+    case NN_SECTION_JOBS:
+        return load_job(l);
+    default:
+        return ERR_VERSION;
+    }
+}
+
+static int unknown_section(uint16_t section, struct err *err)
+{
+    return err_set(err, ERR_VERSION, "section %u is not known: written by a newer quern?", section);
+}
+
+int nn_loader_take(struct nn_loader *l, uint16_t section, struct slice chunk, struct err *err)
+{
+    if (section < l->section)
+        return err_set(err, ERR_CORRUPT, "section %s after section %s", nn_section_name(section),
+                       nn_section_name(l->section));
+    if (section != l->section)
+        l->row = 0;
+    l->section = section;
+    nn_rows_begin(&l->rows, chunk);
+    while (nn_rows_has_more(&l->rows)) {
+        int rc = load_row(l);
+        if (rc == 0 && l->rows.is_bad)
+            rc = ERR_CORRUPT;
+        if (rc == ERR_VERSION)
+            return unknown_section(section, err);
+        if (rc != 0)
+            return err_set(err, rc, "row %" PRIu64 " of section %s: %s", l->row,
+                           nn_section_name(section), err_text(rc));
+        l->row++;
+    }
+    return 0;
+}
+
+int nn_loader_end(struct nn_loader *l, struct err *err)
+{
+    if (l->has_counters && l->has_root)
+        return 0;
+    return err_set(err, ERR_CORRUPT, "section %s is missing",
+                   l->has_counters ? "inodes" : "counters");
+}

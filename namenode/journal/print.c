@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * print: sections as JSON lines (layout: sections.h). */
+#include <inttypes.h>
+
+#include "libcommon/base/mem.h"
+#include "libcommon/daemon/status.h"
+#include "namenode/journal/editop.h"
+#include "namenode/journal/rows.h"
+#include "namenode/journal/sections.h"
+
+struct nn_printer {
+    struct nn_rows rows;
+    struct buf path;                 /* of the directory path */
+    size_t ends[PATH_MAX_DEPTH + 2]; /* ends[d] = length of the path of depth d */
+};
+
+struct nn_printer *nn_printer_new(void)
+{
+    return mem_calloc(1, sizeof(struct nn_printer));
+}
+
+void nn_printer_free(struct nn_printer *printer)
+{
+    if (!printer)
+        return;
+    nn_rows_release(&printer->rows);
+    buf_release(&printer->path);
+    mem_free(printer);
+}
+
+static void print_text(struct buf *out, const char *key, struct slice text)
+{
+    buf_printf(out, "\"%s\":", key);
+    json_append_string(out, text);
+}
+
+static void print_file(struct nn_printer *p, const struct nn_row_inode *row, struct buf *out)
+{
+    buf_printf(out, ",\"atime\":%" PRIu64 ",\"replication\":%u,\"block_size\":%" PRIu64,
+               row->atime_ms, row->replication, (uint64_t)row->block_units * 512);
+    if (row->flags & NN_ROW_OPEN)
+        buf_printf(out, ",\"client\":\"%016" PRIx64 "\"", row->client);
+    if (row->flags & (NN_ROW_WRITING | NN_ROW_RECOVERING))
+        buf_printf(out, ",\"last_block\":\"%s\"",
+                   row->flags & NN_ROW_WRITING ? "UNDER_CONSTRUCTION" : "UNDER_RECOVERY");
+    buf_append_str(out, ",\"blocks\":[");
+    for (uint32_t i = 0; i < row->blocks && !p->rows.is_bad; i++) {
+        uint64_t id = nn_rows_varint(&p->rows), gs = nn_rows_varint(&p->rows);
+        buf_printf(out, "%s{\"id\":%" PRIu64 ",\"gs\":%" PRIu64 ",\"len\":%" PRIu64 "}",
+                   i ? "," : "", id, gs, nn_rows_varint(&p->rows));
+    }
+    buf_append_byte(out, ']');
+}
+
+static void print_inode(struct nn_printer *p, struct buf *out)
+{
+    struct nn_row_inode row;
+    nn_rows_inode(&p->rows, &row);
+    if (p->rows.is_bad || row.depth > PATH_MAX_DEPTH) {
+        p->rows.is_bad = true;
+        return;
+    }
+    p->path.len = row.depth ? p->ends[row.depth - 1] : 0;
+    if (row.depth) {
+        buf_append_byte(&p->path, '/');
+        buf_append_slice(&p->path, row.name);
+    }
+    p->ends[row.depth] = p->path.len;
+    buf_append_byte(out, '{');
+    print_text(out, "path", row.depth ? buf_slice(&p->path) : slice_str("/"));
+    buf_printf(out, ",\"id\":%" PRIu64 ",\"type\":\"%s\",\"mode\":\"%o\",", row.id,
+               row.flags & NN_ROW_DIR ? "directory" : "file", row.mode);
+    print_text(out, "owner", row.owner);
+    buf_append_byte(out, ',');
+    print_text(out, "group", row.group);
+    buf_printf(out, ",\"mtime\":%" PRIu64, row.mtime_ms);
+    if (!(row.flags & NN_ROW_DIR))
+        print_file(p, &row, out);
+    buf_append_str(out, "}\n");
+}
+
+static void print_counters(struct nn_printer *p, struct buf *out)
+{
+    uint64_t inode = nn_rows_varint(&p->rows), block = nn_rows_varint(&p->rows);
+    buf_printf(
+        out, "{\"next_inode\":%" PRIu64 ",\"next_block\":%" PRIu64 ",\"next_stamp\":%" PRIu64 "}\n",
+        inode, block, nn_rows_varint(&p->rows));
+}
+
+static void print_answer(struct nn_printer *p, struct buf *out)
+{
+    uint64_t client = nn_rows_u64(&p->rows), seq = nn_rows_varint(&p->rows);
+    uint64_t at = nn_rows_varint(&p->rows), op = nn_rows_varint(&p->rows);
+    uint64_t first = nn_rows_varint(&p->rows);
+    buf_printf(out,
+               "{\"client\":\"%016" PRIx64 "\",\"seq\":%" PRIu64 ",\"time\":%" PRIu64
+               ",\"op\":\"%s\",\"answer\":[%" PRIu64 ",%" PRIu64 "]}\n",
+               client, seq, at, nn_op_name((uint16_t)op), first, nn_rows_varint(&p->rows));
+}
+
+static void print_job(struct nn_printer *p, struct buf *out)
+{
+    buf_append_byte(out, '{');
+    print_text(out, "job", nn_rows_text(&p->rows));
+    buf_printf(out, ",\"epoch\":%" PRIu64 "}\n", nn_rows_varint(&p->rows));
+}
+
+int nn_printer_take(struct nn_printer *p, uint16_t section, struct slice chunk, struct buf *out,
+                    struct err *err)
+{
+    static void (*const print[])(struct nn_printer *, struct buf *) = {
+        NULL, print_counters, print_inode, print_answer, print_job};
+    if (section >= ARRAY_LEN(print) || !print[section])
+        return err_set(err, ERR_VERSION, "section %u is not known: written by a newer quern?",
+                       section);
+    nn_rows_begin(&p->rows, chunk);
+    while (nn_rows_has_more(&p->rows))
+        print[section](p, out);
+    if (p->rows.is_bad)
+        return err_set(err, ERR_CORRUPT, "section %s does not parse", nn_section_name(section));
+    return buf_failed(out) || buf_failed(&p->path) ? err_set(err, ERR_NOMEM, "out of memory") : 0;
+}

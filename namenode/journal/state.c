@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "namenode/journal/state.h"
+
+#include "namenode/blocks/blocks.h"
+
+int nn_state_init(struct nn_state *state, struct nn_blocks *blocks, struct slice superuser,
+                  struct slice supergroup)
+{
+    *state = (struct nn_state){
+        .blocks = blocks, .next_block_id = NN_FIRST_BLOCK_ID, .next_gs = NN_FIRST_GS};
+    nn_leases_init(&state->leases);
+    nn_answers_init(&state->answers);
+    nn_jobs_init(&state->jobs);
+    return nn_tree_init(&state->tree, superuser, supergroup, 0755);
+}
+
+void nn_state_release(struct nn_state *state)
+{
+    nn_tree_release(&state->tree);
+    nn_leases_release(&state->leases);
+    nn_answers_release(&state->answers);
+    nn_jobs_release(&state->jobs);
+}
+
+/* A file of a deleted tree goes: so do its lease and its blocks. */
+static void file_gone(void *arg, uint32_t slot)
+{
+    struct nn_state *state = arg;
+    const struct nn_inode *inode = nn_inode(&state->tree.store, slot);
+    if (inode->is_open)
+        nn_leases_remove(&state->leases, inode->id);
+    uint32_t block = inode->first_block;
+    while (block) {
+        uint32_t next = nn_blockmap_get(state->blocks->map, block).next;
+        nn_blocks_remove(state->blocks, block);
+        block = next;
+    }
+}
+
+bool nn_state_reap(struct nn_state *state, uint32_t limit)
+{
+    return nn_tree_reap(&state->tree, limit, file_gone, state);
+}

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "namenode/namespace/access.h"
+
+char *nn_access_bits(bool is_dir, uint32_t mode, char out[11])
+{
+    static const char letters[] = "rwxrwxrwx";
+    out[0] = is_dir ? 'd' : '-';
+    for (unsigned i = 0; i < 9; i++)
+        out[i + 1] = mode & (0400U >> i) ? letters[i] : '-';
+    if (mode & 01000U)
+        out[9] = out[9] == 'x' ? 't' : 'T';
+    out[10] = 0;
+    return out;
+}
+
+bool nn_caller_in_group(const struct nn_caller *caller, struct slice group)
+{
+    for (size_t i = 0; i < caller->group_count; i++)
+        if (slice_eq(caller->groups[i], group))
+            return true;
+    return false;
+}
+
+static const char *access_name(enum nn_access want)
+{
+    static const char *const names[] = {"NONE", "EXECUTE",      "WRITE",      "WRITE_EXECUTE",
+                                        "READ", "READ_EXECUTE", "READ_WRITE", "ALL"};
+    return names[want & 7];
+}
+
+static struct slice owner_of(const struct nn_tree *tree, const struct nn_inode *inode)
+{
+    return nn_intern_get(&tree->store.people, inode->owner);
+}
+
+/* "/p":alice:supergroup:drwxr-xr-x */
+static void describe(const struct nn_tree *tree, uint32_t slot, struct buf *out)
+{
+    const struct nn_inode *inode = nn_inode(&tree->store, slot);
+    char bits[11];
+    buf_append_byte(out, '"');
+    nn_tree_path(tree, slot, out);
+    buf_append_str(out, "\":");
+    buf_append_slice(out, owner_of(tree, inode));
+    buf_append_byte(out, ':');
+    buf_append_slice(out, nn_intern_get(&tree->store.people, inode->group));
+    buf_append_byte(out, ':');
+    buf_append_str(out, nn_access_bits(inode->is_dir, (uint32_t)inode->mode, bits));
+}
+
+/* Takes text. */
+static int denied(struct err *err, struct buf *text)
+{
+    const char *s = buf_cstr(text);
+    int rc = err_set(err, ERR_ACCESS, "%s", s ? s : err_text(ERR_ACCESS));
+    buf_release(text);
+    return rc;
+}
+
+static bool may(const struct nn_tree *tree, uint32_t slot, const struct nn_caller *caller,
+                enum nn_access want)
+{
+    if (caller->is_super)
+        return true;
+    const struct nn_inode *inode = nn_inode(&tree->store, slot);
+    unsigned shift = 0;
+    if (slice_eq(owner_of(tree, inode), caller->user))
+        shift = 6;
+    else if (nn_caller_in_group(caller, nn_intern_get(&tree->store.people, inode->group)))
+        shift = 3;
+    return ((inode->mode >> shift) & want) == want;
+}
+
+static int check(const struct nn_tree *tree, uint32_t slot, const struct nn_caller *caller,
+                 enum nn_access want, struct err *err)
+{
+    if (may(tree, slot, caller, want))
+        return 0;
+    struct buf text = BUF_INIT;
+    buf_printf(&text,
+               "Permission denied: user=" SLICE_FMT ", access=%s, inode=", SLICE_ARG(caller->user),
+               access_name(want));
+    describe(tree, slot, &text);
+    return denied(err, &text);
+}
+
+int nn_access_traverse(const struct nn_tree *tree, const struct nn_walk *walk,
+                       const struct nn_caller *caller, struct err *err)
+{
+    for (uint32_t i = 0; i <= walk->found && i < walk->depth; i++) {
+        uint32_t slot = walk->slots[i];
+        if (!nn_inode(&tree->store, slot)->is_dir) {
+            struct buf path = BUF_INIT;
+            nn_tree_path(tree, slot, &path);
+            int rc = err_set(err, ERR_NOTDIR, SLICE_FMT " (is not a directory)",
+                             SLICE_ARG(buf_slice(&path)));
+            buf_release(&path);
+            return rc;
+        }
+        int rc = check(tree, slot, caller, NN_X, err);
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+int nn_access_path(const struct nn_tree *tree, const struct nn_walk *walk,
+                   const struct nn_caller *caller, enum nn_access want, struct err *err)
+{
+    int rc = nn_access_traverse(tree, walk, caller, err);
+    return rc != 0 ? rc : check(tree, nn_walk_last(walk), caller, want, err);
+}
+
+/* In a sticky directory only the owner of an entry, or of the directory, may take it away. */
+static int check_sticky(const struct nn_tree *tree, uint32_t slot, const struct nn_caller *caller,
+                        struct err *err)
+{
+    const struct nn_inode *inode = nn_inode(&tree->store, slot);
+    const struct nn_inode *parent = nn_inode(&tree->store, inode->parent);
+    if (!(parent->mode & 01000U) || caller->is_super ||
+        slice_eq(owner_of(tree, parent), caller->user) ||
+        slice_eq(owner_of(tree, inode), caller->user))
+        return 0;
+    struct buf text = BUF_INIT;
+    buf_printf(&text, "Permission denied by sticky bit: user=" SLICE_FMT ", path=",
+               SLICE_ARG(caller->user));
+    describe(tree, slot, &text);
+    buf_append_str(&text, ", parent=");
+    describe(tree, inode->parent, &text);
+    return denied(err, &text);
+}
+
+int nn_access_parent(const struct nn_tree *tree, const struct nn_walk *walk,
+                     const struct nn_caller *caller, enum nn_access want, struct err *err)
+{
+    int rc = nn_access_traverse(tree, walk, caller, err);
+    if (rc != 0 || walk->depth == 0 || walk->found + 1 < walk->depth)
+        return rc;
+    rc = check(tree, walk->slots[walk->depth - 1], caller, want, err);
+    if (rc == 0 && (want & NN_W) && nn_walk_is_whole(walk))
+        rc = check_sticky(tree, nn_walk_last(walk), caller, err);
+    return rc;
+}
+
+int nn_access_ancestor(const struct nn_tree *tree, const struct nn_walk *walk,
+                       const struct nn_caller *caller, enum nn_access want, struct err *err)
+{
+    int rc = nn_access_traverse(tree, walk, caller, err);
+    if (rc != 0 || walk->depth == 0)
+        return rc;
+    uint32_t deepest = walk->found < walk->depth ? walk->found : walk->depth - 1;
+    return check(tree, walk->slots[deepest], caller, want, err);
+}
+
+int nn_access_below(const struct nn_tree *tree, const struct nn_walk *walk,
+                    const struct nn_caller *caller, enum nn_access want, bool skip_empty,
+                    struct err *err)
+{
+    uint32_t top = nn_walk_last(walk), at = top;
+    if (caller->is_super || !nn_inode(&tree->store, top)->is_dir)
+        return 0;
+    for (;;) {
+        const struct nn_dir *dir = nn_dir(&tree->store, at);
+        if (!skip_empty || dir->children.count) {
+            int rc = check(tree, at, caller, want, err);
+            if (rc != 0)
+                return rc;
+        }
+        if (dir->first_subdir) {
+            at = dir->first_subdir;
+            continue;
+        }
+        while (at != top && nn_dir(&tree->store, at)->next_subdir == 0)
+            at = nn_inode(&tree->store, at)->parent;
+        if (at == top)
+            return 0;
+        at = nn_dir(&tree->store, at)->next_subdir;
+    }
+}
+
+int nn_access_owner(const struct nn_tree *tree, const struct nn_walk *walk,
+                    const struct nn_caller *caller, struct err *err)
+{
+    int rc = nn_access_traverse(tree, walk, caller, err);
+    uint32_t slot = nn_walk_last(walk);
+    if (rc != 0 || caller->is_super ||
+        slice_eq(owner_of(tree, nn_inode(&tree->store, slot)), caller->user))
+        return rc;
+    struct buf text = BUF_INIT;
+    buf_printf(&text, "Permission denied. user=" SLICE_FMT " is not the owner of inode=",
+               SLICE_ARG(caller->user));
+    nn_tree_path(tree, slot, &text);
+    return denied(err, &text);
+}
+
+int nn_access_super(const struct nn_caller *caller, struct err *err)
+{
+    if (caller->is_super)
+        return 0;
+    return err_set(err, ERR_ACCESS,
+                   "Access denied for user " SLICE_FMT ". Superuser privilege is required",
+                   SLICE_ARG(caller->user));
+}

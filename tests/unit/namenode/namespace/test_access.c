@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "namenode/namespace/access.h"
+
+static struct nn_tree tree;
+static struct slice staff;
+static struct nn_caller alice, bob, carol, super;
+
+static void add(const char *path, bool is_dir, uint32_t mode, const char *owner)
+{
+    uint32_t slot = 0;
+    struct nn_birth birth = {.id = tree.next_id,
+                             .is_dir = is_dir,
+                             .mode = mode,
+                             .owner = slice_str(owner),
+                             .group = slice_str("staff")};
+    struct slice p = slice_str(path);
+    assert_int_equal(
+        nn_tree_add(&tree, nn_tree_find(&tree, path_parent(p)), path_name(p), &birth, &slot), 0);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    staff = slice_str("staff");
+    alice = (struct nn_caller){.user = slice_str("alice")};
+    bob = (struct nn_caller){.user = slice_str("bob"), .groups = &staff, .group_count = 1};
+    carol = (struct nn_caller){.user = slice_str("carol")};
+    super = (struct nn_caller){.user = slice_str("hdfs"), .is_super = true};
+    int rc = nn_tree_init(&tree, slice_str("hdfs"), slice_str("supergroup"), 0755);
+    add("/p", true, 0750, "alice");
+    add("/p/f", false, 0640, "alice");
+    add("/p/own", true, 0300, "alice");
+    add("/tmp", true, 01777, "hdfs");
+    add("/tmp/a", true, 0755, "alice");
+    return rc;
+}
+static int teardown(void **state)
+{
+    (void)state;
+    nn_tree_release(&tree);
+    return 0;
+}
+
+static struct nn_walk walk;
+static const struct nn_walk *to(const char *path)
+{
+    nn_tree_walk(&tree, slice_str(path), &walk);
+    return &walk;
+}
+
+static void denial_is_told_in_hadoops_words(void **state)
+{
+    (void)state;
+    struct err err;
+    assert_int_equal(nn_access_parent(&tree, to("/p/f"), &bob, NN_W, &err), ERR_ACCESS);
+    assert_string_equal(err.msg, "Permission denied: user=bob, access=WRITE, "
+                                 "inode=\"/p\":alice:staff:drwxr-x---");
+    assert_int_equal(nn_access_path(&tree, to("/p/f"), &carol, NN_R, &err), ERR_ACCESS);
+    assert_string_equal(err.msg, "Permission denied: user=carol, access=EXECUTE, "
+                                 "inode=\"/p\":alice:staff:drwxr-x---");
+    assert_int_equal(nn_access_ancestor(&tree, to("/new"), &bob, NN_W, &err), ERR_ACCESS);
+    assert_string_equal(err.msg, "Permission denied: user=bob, access=WRITE, "
+                                 "inode=\"/\":hdfs:supergroup:drwxr-xr-x");
+}
+
+static void owner_group_and_others_each_have_their_bits(void **state)
+{
+    (void)state;
+    assert_int_equal(nn_access_path(&tree, to("/p/f"), &alice, NN_RW, NULL), 0);
+    assert_int_equal(nn_access_path(&tree, to("/p/f"), &bob, NN_R, NULL), 0);
+    assert_int_equal(nn_access_path(&tree, to("/p/f"), &bob, NN_W, NULL), ERR_ACCESS);
+    assert_int_equal(nn_access_path(&tree, to("/tmp"), &carol, NN_RWX, NULL), 0);
+    /* the owner's bits alone count for the owner, even when others have more */
+    assert_int_equal(nn_access_path(&tree, to("/p/own"), &alice, NN_R, NULL), ERR_ACCESS);
+}
+
+static void the_superuser_may_do_everything(void **state)
+{
+    (void)state;
+    assert_int_equal(nn_access_path(&tree, to("/p/own"), &super, NN_RWX, NULL), 0);
+    assert_int_equal(nn_access_owner(&tree, to("/p/f"), &super, NULL), 0);
+    assert_int_equal(nn_access_parent(&tree, to("/tmp/a"), &super, NN_W, NULL), 0);
+    assert_int_equal(nn_access_super(&super, NULL), 0);
+    struct err err;
+    assert_int_equal(nn_access_super(&bob, &err), ERR_ACCESS);
+    assert_string_equal(err.msg, "Access denied for user bob. Superuser privilege is required");
+}
+
+static void the_sticky_bit_protects_what_others_put_there(void **state)
+{
+    (void)state;
+    struct err err;
+    assert_int_equal(nn_access_parent(&tree, to("/tmp/a"), &bob, NN_W, &err), ERR_ACCESS);
+    assert_string_equal(err.msg, "Permission denied by sticky bit: user=bob, "
+                                 "path=\"/tmp/a\":alice:staff:drwxr-xr-x, "
+                                 "parent=\"/tmp\":hdfs:staff:drwxrwxrwt");
+    assert_int_equal(nn_access_parent(&tree, to("/tmp/a"), &alice, NN_W, NULL), 0);
+    assert_int_equal(nn_access_ancestor(&tree, to("/tmp/new"), &bob, NN_W, NULL), 0);
+}
+
+static void a_file_in_the_way_is_not_a_directory(void **state)
+{
+    (void)state;
+    struct err err;
+    assert_int_equal(nn_access_traverse(&tree, to("/p/f/x"), &alice, &err), ERR_NOTDIR);
+    assert_string_equal(err.msg, "/p/f (is not a directory)");
+}
+
+static void only_the_owner_may_change_attributes(void **state)
+{
+    (void)state;
+    struct err err;
+    assert_int_equal(nn_access_owner(&tree, to("/p/f"), &alice, NULL), 0);
+    assert_int_equal(nn_access_owner(&tree, to("/p/f"), &bob, &err), ERR_ACCESS);
+    assert_string_equal(err.msg, "Permission denied. user=bob is not the owner of inode=/p/f");
+}
+
+static void deleting_a_tree_needs_every_directory_that_has_something_in_it(void **state)
+{
+    (void)state;
+    add("/tmp/a/b", true, 0755, "carol");
+    add("/tmp/a/c", true, 0755, "alice");
+    assert_int_equal(nn_access_below(&tree, to("/tmp/a"), &alice, NN_RWX, true, NULL), 0);
+    add("/tmp/a/b/f", false, 0644, "carol");
+    struct err err;
+    assert_int_equal(nn_access_below(&tree, to("/tmp/a"), &alice, NN_RWX, true, &err), ERR_ACCESS);
+    assert_string_equal(err.msg, "Permission denied: user=alice, access=ALL, "
+                                 "inode=\"/tmp/a/b\":carol:staff:drwxr-xr-x");
+    assert_int_equal(nn_access_below(&tree, to("/tmp/a"), &super, NN_RWX, true, NULL), 0);
+    assert_int_equal(nn_access_below(&tree, to("/tmp/a"), &carol, NN_RX, false, NULL), 0);
+}
+
+static void mode_bits_are_shown_with_the_sticky_bit(void **state)
+{
+    (void)state;
+    char out[11];
+    assert_string_equal(nn_access_bits(true, 01777, out), "drwxrwxrwt");
+    assert_string_equal(nn_access_bits(true, 01776, out), "drwxrwxrwT");
+    assert_string_equal(nn_access_bits(false, 0640, out), "-rw-r-----");
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(denial_is_told_in_hadoops_words, setup, teardown),
+        cmocka_unit_test_setup_teardown(owner_group_and_others_each_have_their_bits, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(the_superuser_may_do_everything, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_sticky_bit_protects_what_others_put_there, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(a_file_in_the_way_is_not_a_directory, setup, teardown),
+        cmocka_unit_test_setup_teardown(only_the_owner_may_change_attributes, setup, teardown),
+        cmocka_unit_test_setup_teardown(
+            deleting_a_tree_needs_every_directory_that_has_something_in_it, setup, teardown),
+        cmocka_unit_test(mode_bits_are_shown_with_the_sticky_bit),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
