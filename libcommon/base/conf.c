@@ -287,6 +287,28 @@ int conf_set_from_env(struct conf *conf, struct err *err)
     return 0;
 }
 
+static void swap_values(struct entry *a, struct entry *b)
+{
+    struct entry old = *a;
+    *a = *b;
+    *b = old;
+}
+
+void conf_reload(struct conf *conf, struct conf *fresh,
+                 void (*changed)(const struct conf_option *option, bool is_applied, void *arg),
+                 void *arg)
+{
+    for (size_t i = 0; i < conf->entry_count; i++) {
+        struct entry *entry = conf->entries[i], *other = find(fresh, entry->option->key);
+        if (!other || strcmp(entry->value.text, other->value.text) == 0)
+            continue;
+        bool is_applied = entry->option->flags & CONF_RELOAD;
+        if (is_applied)
+            swap_values(entry, other); /* both hold the same option */
+        changed(entry->option, is_applied, arg);
+    }
+}
+
 bool conf_knows(const struct conf *conf, const char *key)
 {
     return find(conf, key) != NULL;

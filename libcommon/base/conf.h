@@ -102,6 +102,14 @@ int conf_set(struct conf *conf, const char *key, const char *value, struct conf_
 /* Every option whose row names an environment variable that is set. */
 int conf_set_from_env(struct conf *conf, struct err *err);
 
+/* Take over from `fresh` (same tables, newly read) what may change while running: values of
+ * CONF_RELOAD keys that differ, with their sources; strings read before of those are gone.
+ * `changed` is called for every differing key, applied or not (then it waits for a restart). Cannot
+ * fail. */
+void conf_reload(struct conf *conf, struct conf *fresh,
+                 void (*changed)(const struct conf_option *option, bool is_applied, void *arg),
+                 void *arg);
+
 /* Keys set and ignored so far, separated by ", "; "" when none. */
 const char *conf_ignored(struct conf *conf);
 

@@ -160,6 +160,11 @@ void log_line(enum log_level level, const char *module, const char *fmt, ...)
     errno = saved_errno;
 }
 
+int log_fd(void)
+{
+    return sink.fd;
+}
+
 void log_dump_recent(int fd)
 {
     uint64_t end = recent_next, start = end > RECENT ? end - RECENT : 0;

@@ -27,6 +27,8 @@ void log_line(enum log_level level, const char *module, const char *fmt, ...)
 #define log_warn(module, ...)  log_line(LOG_WARN_, module, __VA_ARGS__)
 #define log_error(module, ...) log_line(LOG_ERROR_, module, __VA_ARGS__)
 
+/* Where lines go now; async-signal-safe. */
+int log_fd(void);
 /* The last lines, oldest first; async-signal-safe (writes to fd, allocates nothing). */
 void log_dump_recent(int fd);
 

@@ -16,7 +16,7 @@
 
 #define ADDRESS_TEXT_MAX 300
 
-/* "host:port" to listen on for `key` ("[::1]:8020" with IPv6). ERR_CONFIG when trust forbids it;
+/* "10.0.0.5:8020" to listen on for `key`, resolved, in digits. ERR_CONFIG when trust forbids it;
  * errors of the resolver as they are. */
 int address_listen(const struct conf *conf, const char *key, char ret[ADDRESS_TEXT_MAX],
                    struct err *err);

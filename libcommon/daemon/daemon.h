@@ -29,7 +29,7 @@
 
 struct daemon;
 struct loop;
-struct http;
+struct http_server;
 
 /* What start returns besides errors. */
 enum daemon_start {
@@ -59,10 +59,11 @@ struct daemon_desc {
     /* Open everything, listen. enum daemon_start, or an error: then what was opened is released
      * already and *ret_state unset. */
     int (*start)(struct daemon *d, void **ret_state, struct err *err);
-    /* Begin a graceful end; daemon_stopped(d) when nothing is pending (may be called inside). After
-     * `stop.timeout` the process goes on to release anyway. NULL = at once. */
+    /* Begin a graceful end: close listeners and connections; daemon_stopped(d) when nothing is
+     * pending (may be called inside). After `stop.timeout` the process exits without release. NULL
+     * = nothing to wait for. */
     void (*stop)(void *state);
-    /* Free everything; the loop no longer runs. */
+    /* Free everything. The loop makes a few more turns afterwards, for what was closed in here. */
     void (*release)(void *state);
     /* SIGHUP: daemon_conf(d) holds the new values of keys marked CONF_RELOAD. May be NULL. */
     int (*reload)(void *state, struct err *err);
@@ -76,7 +77,7 @@ const struct conf *daemon_conf(const struct daemon *d);
 struct loop *daemon_loop(struct daemon *d);
 /* The server of the status pages, to which a daemon may add routes in start; NULL without http_key.
  */
-struct http *daemon_http(struct daemon *d);
+struct http_server *daemon_http(struct daemon *d);
 /* "host:port" at which others reach the status pages; "" without. */
 const char *daemon_http_address(const struct daemon *d);
 /* node.name: the daemon's identity in placement, racks and locality. */

@@ -22,8 +22,9 @@
 
 struct status {
     struct buf values, tables, notes; /* bodies of the three JSON members */
-    bool in_row, has_cell, has_row;
+    bool in_table, has_row, in_row, has_cell;
 };
+#define STATUS_INIT ((struct status){.in_table = false})
 
 void status_text(struct status *st, const char *name, const char *value, const char *link);
 void status_count(struct status *st, const char *name, uint64_t n, const char *link);
@@ -43,6 +44,9 @@ void status_cell_u64(struct status *st, uint64_t n);
 /* A JSON string with its quotes; bytes that are no UTF-8 become U+FFFD. */
 void json_append_string(struct buf *out, struct slice text);
 
+/* "notes":[..],"values":{..},"tables":{..}: the members, without the braces around. Ends the last
+ * table. `out` fails when memory ran out on the way. */
+void status_print(struct status *st, struct buf *out);
 void status_release(struct status *st);
 
 #endif

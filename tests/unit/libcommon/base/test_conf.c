@@ -19,7 +19,7 @@ static const struct conf_option table[] = {
     {"dirs", CONF_LIST, NULL, "directories"},
     {"address", CONF_ADDRESS, "127.0.0.1:8020", "where"},
     {"level", CONF_CHOICE, "info", "log level", .choices = "debug info warn error",
-     .env = "QUERN_TEST_LEVEL"},
+     .env = "QUERN_TEST_LEVEL", .flags = CONF_RELOAD},
     {"name", CONF_STRING, NULL, "any text"},
 };
 static const char *const ignored[] = {"yarn.*", "dfs.client.old"};
@@ -265,6 +265,29 @@ static void another_table_may_not_declare_a_key_again_or_default_to_nonsense(voi
     assert_string_equal(fix.err.msg, "default of plug.n = \"many\": want a whole number");
 }
 
+static void note_change(const struct conf_option *option, bool is_applied, void *arg)
+{
+    buf_printf(arg, "%s%s ", option->key, is_applied ? "+" : "-");
+}
+
+static void a_reload_applies_what_may_change_and_tells_what_must_wait(void **state)
+{
+    (void)state;
+    struct buf changes = BUF_INIT;
+    struct conf *fresh = conf_new();
+    assert_int_equal(conf_register(fresh, table, ARRAY_LEN(table), NULL), 0);
+    assert_int_equal(conf_set(fix.conf, "level", "warn", CONF_FROM_FILE("/q.conf", 1), NULL), 0);
+    assert_int_equal(conf_set(fresh, "level", "error", CONF_FROM_FILE("/q.conf", 2), NULL), 0);
+    assert_int_equal(conf_set(fresh, "dfs.replication", "9", CONF_FROM_FILE("/q.conf", 3), NULL),
+                     0);
+    conf_reload(fix.conf, fresh, note_change, &changes);
+    assert_string_equal(buf_cstr(&changes), "dfs.replication- level+ ");
+    assert_string_equal(conf_str(fix.conf, "level"), "error");
+    assert_int_equal(conf_int(fix.conf, "dfs.replication"), 3);
+    conf_free(fresh);
+    buf_release(&changes);
+}
+
 /* Every allocation in turn fails; nothing may leak, break, or half happen. */
 static void memory_may_run_out_at_any_point(void **state)
 {
@@ -307,6 +330,7 @@ int main(void)
         CASE(the_environment_stands_between_file_and_define),
         CASE(printing_shows_each_value_and_where_it_came_from),
         CASE(another_table_may_not_declare_a_key_again_or_default_to_nonsense),
+        CASE(a_reload_applies_what_may_change_and_tells_what_must_wait),
         CASE(memory_may_run_out_at_any_point),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
