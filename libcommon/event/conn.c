@@ -101,6 +101,7 @@ static void free_conn(struct conn *conn)
     buf_release(&conn->in);
     buf_release(&conn->out);
     buf_release(&conn->sink);
+    loop_count_conn(conn->loop, -1);
     mem_free(conn);
 }
 
@@ -444,6 +445,7 @@ static struct conn *create(struct loop *loop, const struct conn_ops *ops, void *
     conn->fd = -1;
     list_init(&conn->pieces);
     conn_set_limits(conn, (struct conn_limits){0});
+    loop_count_conn(loop, 1);
     return conn;
 }
 
@@ -473,7 +475,8 @@ struct conn *conn_attach(struct loop *loop, struct conn_parts *parts, const stru
     return conn;
 
 fail:
-    mem_free(conn);
+    if (conn)
+        free_conn(conn);
     close(parts->fd);
     buf_release(&parts->unread);
     buf_release(&parts->unsent);
@@ -577,7 +580,7 @@ int conn_connect(struct loop *loop, const char *address, uint64_t timeout_ms,
         rc = start_resolving(conn, address, err);
     if (rc != 0) {
         loop_timer_stop(&conn->timer);
-        mem_free(conn);
+        free_conn(conn);
         return rc;
     }
     if (found == 0)

@@ -23,6 +23,8 @@
 #define SPARES          64
 #define SPARE_MAX_BYTES (64U << 10)
 #define NO_TIMER        UINT64_MAX
+#define DRAIN_MS        7000 /* longer than a conn's closing and lingering together */
+#define DRAIN_TURN_MS   50
 #define FOREVER_MS      (3600U * 1000U) /* a wait without end is cut into hours */
 
 METRIC_COUNTER(slow_callbacks, "quern_loop_slow_callbacks_total",
@@ -54,7 +56,8 @@ struct loop {
     struct buf scratch;
     struct buf spares[SPARES];
     unsigned spare_count;
-    unsigned holds;
+    unsigned holds; /* threads that will still post */
+    int conns;      /* not yet freed */
 
     /* other threads come here */
     struct mutex lock;
@@ -74,7 +77,7 @@ void loop_callback_begin(struct loop *loop)
     loop->now_ms = loop->mark_us / 1000;
 }
 
-void loop_callback_end(struct loop *loop, const char *name)
+void loop_blame(struct loop *loop, const char *name)
 {
     uint64_t now_us = clock_mono_us(), took_us = now_us - loop->mark_us;
     loop->mark_us = now_us;
@@ -158,12 +161,22 @@ struct loop *loop_new(struct err *err)
     return loop;
 }
 
+/* Closing connections still send their last words and are freed, threads that will post do so. */
+static void drain(struct loop *loop)
+{
+    uint64_t until_ms = clock_mono_ms() + DRAIN_MS;
+    while (loop->holds > 0 || !list_is_empty(&loop->deferred) ||
+           (loop->conns > 0 && clock_mono_ms() < until_ms))
+        loop_turn(loop, DRAIN_TURN_MS);
+    if (loop->conns > 0)
+        log_error("loop", "%d connections have never been closed", loop->conns);
+}
+
 void loop_free(struct loop *loop)
 {
     if (!loop)
         return;
-    while (loop->holds)
-        loop_turn(loop, FOREVER_MS);
+    drain(loop);
     while (loop->signals) {
         struct loop_signal_watch *next = loop->signals->next;
         event_free(loop->signals->event);
@@ -247,7 +260,7 @@ static void run_timers(struct loop *loop)
             timer->loop = NULL;
         }
         timer->fn(timer->arg);
-        loop_callback_end(loop, name);
+        loop_blame(loop, name);
     }
 }
 
@@ -270,7 +283,7 @@ static void run_tasks(struct loop *loop, struct list *tasks)
         list_remove(&task->link);
         task->is_queued = false;
         task->fn(task->arg);
-        loop_callback_end(loop, name);
+        loop_blame(loop, name);
     }
 }
 
@@ -291,7 +304,7 @@ static void run_posted(struct loop *loop)
         task->is_queued = false;
         mutex_unlock(&loop->lock);
         fn(arg);
-        loop_callback_end(loop, name);
+        loop_blame(loop, name);
         mutex_lock(&loop->lock);
     }
     mutex_unlock(&loop->lock);
@@ -306,7 +319,7 @@ static void run_hooks(struct loop *loop)
         loop->next_hook = list_entry(at->next, struct loop_hook, link);
         hook->fn(hook->arg);
         at = &loop->next_hook->link;
-        loop_callback_end(loop, name);
+        loop_blame(loop, name);
     }
     loop->next_hook = NULL;
 }
@@ -467,7 +480,7 @@ static void on_ready(evutil_socket_t fd, short what, void *arg)
     const char *name = watch->name; /* fn may end the watch */
     loop_callback_begin(loop);
     watch->fn(fd, what & EV_READ ? LOOP_READ : LOOP_WRITE, watch->arg);
-    loop_callback_end(loop, name);
+    loop_blame(loop, name);
 }
 
 struct loop_watch *loop_watch_start(struct loop *loop, int fd, unsigned ready, loop_watch_fn *fn,
@@ -526,7 +539,7 @@ static void on_signal(evutil_socket_t signo, short what, void *arg)
     struct loop_signal_watch *watch = arg;
     loop_callback_begin(watch->loop);
     watch->fn((int)signo, watch->arg);
-    loop_callback_end(watch->loop, "a signal's callback");
+    loop_blame(watch->loop, "a signal's callback");
 }
 
 int loop_signal(struct loop *loop, int signo, void (*fn)(int signo, void *arg), void *arg)
@@ -561,6 +574,11 @@ void loop_hold(struct loop *loop)
 void loop_unhold(struct loop *loop)
 {
     loop->holds--;
+}
+
+void loop_count_conn(struct loop *loop, int change)
+{
+    loop->conns += change;
 }
 
 struct buf *loop_scratch(struct loop *loop)

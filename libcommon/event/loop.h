@@ -26,8 +26,8 @@ typedef void loop_fn(void *arg);
 
 /* NULL when memory or descriptors are out (err says). */
 struct loop *loop_new(struct err *err);
-/* Not from inside loop_run. Connections, listeners, watches must be closed and have been given a
- * turn before; timers, tasks and hooks left over are forgotten without being run. */
+/* Not from inside loop_run. Turns on while connections are closing (at most 7 s). Timers, hooks and
+ * watches must have been stopped, connections and listeners closed before. NULL is fine. */
 void loop_free(struct loop *loop);
 
 /* Turns until loop_stop. May be called again afterwards. */
@@ -41,6 +41,9 @@ void loop_stop(struct loop *loop);
 /* Monotonic; read once a turn, just after waiting. */
 uint64_t loop_now_ms(const struct loop *loop);
 
+/* For those who hand one callback on to many: the time since the last callback ended, or since the last
+ * loop_blame, was spent by `name`; it is logged if it was slow. */
+void loop_blame(struct loop *loop, const char *name);
 void loop_set_slow_ms(struct loop *loop, uint64_t slow_ms); /* 0 = never log */
 
 /* ---- timers ---- */

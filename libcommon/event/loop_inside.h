@@ -12,15 +12,14 @@ struct event_base *loop_base(struct loop *loop);
 /* Run fn at the very end of the turn, after the hooks: connections write their queued bytes. */
 void loop_flush_later(struct loop *loop, struct loop_task *task, loop_fn *fn, void *arg);
 
-/* Bracket a callback that libevent makes directly: begin reads the clock (once a turn), end blames
- * `name` when it was slow. */
+/* Before a callback that libevent makes directly: reads the clock, once a turn. loop_blame after it. */
 void loop_callback_begin(struct loop *loop);
-void loop_callback_end(struct loop *loop, const char *name);
 
-/* A thread somewhere will still post to this loop: loop_free turns until it has. Loop thread only.
- */
+/* A thread somewhere will still post to this loop: loop_free turns until it has. Loop thread only. */
 void loop_hold(struct loop *loop);
 void loop_unhold(struct loop *loop);
+/* A connection begins or has been freed: loop_free gives closing ones their time. */
+void loop_count_conn(struct loop *loop, int change);
 
 /* One big buffer all connections read into, so that an idle one needs none of its own. Only for the
  * length of a callback; empty (len 0) before and after. */

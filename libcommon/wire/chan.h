@@ -3,9 +3,9 @@
  * may be used from several threads at once: their questions share the connection, each waits only
  * for its own answer.
  *
- * A call whose connection breaks is asked again over a new one when its method is MSG_READS or
- * MSG_RECORDED (with back-off, until its time is over), and never otherwise: it may have been done.
- * ERR_RETRY answers (not ready yet) are asked again in the same manner. */
+ * A call whose connection breaks is asked again over a new one, with back-off, until its time is
+ * over: when its method is MSG_READS or MSG_RECORDED, or when it had not been sent yet; never
+ * otherwise, for it may have been done. What the other side answers is final, errors too. */
 #ifndef QUERN_WIRE_CHAN_H
 #define QUERN_WIRE_CHAN_H
 
@@ -43,5 +43,10 @@ const char *chan_address(const struct chan *chan);
  * closes the chan, which is freed. ERR_BUSY while another call is under way, ERR_CLOSED when the
  * connection is down: the chan stays then. */
 int chan_steal_fd(struct chan *chan, int *ret_fd);
+/* The same, for a while: the chan is busy (other threads' calls wait) until the descriptor is given
+ * back. is_usable false: the stream is not at the beginning of an answer, the next call connects
+ * anew. */
+int chan_lend_fd(struct chan *chan, int *ret_fd);
+void chan_return_fd(struct chan *chan, bool is_usable);
 
 #endif

@@ -9,6 +9,8 @@
 #ifndef QUERN_WIRE_HELLO_H
 #define QUERN_WIRE_HELLO_H
 
+#include <sys/types.h>
+
 #include "libcommon/wire/frame.h"
 
 /* Low byte >= 9: a Hadoop server takes our fifth byte for its protocol version, and from 9 on it
@@ -47,6 +49,9 @@ struct identity {
  * start. node NULL = the host's name. */
 void identity_init(struct identity *identity, enum wire_role role, const char *node);
 
+/* Name of a uid, or its number as text. Returns out. May read the user database. */
+char *identity_user_of(uid_t uid, char *out, size_t cap);
+
 #define HELLO_FIELDS(F, S, L) \
     F(STR, magic)             \
     F(U32, version_min)       \
@@ -78,5 +83,9 @@ int hello_check(const struct frame *frame, const struct hello_want *want, struct
  * TLS, SSH)? Fills err with "PEER speaks Hadoop's protocol, not quern's: ..." and returns
  * ERR_PROTO; 0 when nothing is recognised. */
 int hello_stranger(struct slice in, const char *peer, struct err *err);
+
+/* "cannot reach ADDRESS: connection refused: is the namenode running?". `roles` as in hello_want.
+ */
+int hello_unreachable(struct err *err, int code, const char *address, uint32_t roles);
 
 #endif
