@@ -71,6 +71,12 @@ QN_PUBLIC struct qn_fs *qn_fs_open(const char *uri, const struct qn_fs_options *
 /* Closes; files still open are abandoned (their leases end). NULL is fine. */
 QN_PUBLIC void qn_fs_close(struct qn_fs *fs);
 
+/* Of the handle, for programs that show paths; live as long as it: "quern://host:8020", who we are
+ * there, and "/user/<name>". */
+QN_PUBLIC const char *qn_uri(const struct qn_fs *fs);
+QN_PUBLIC const char *qn_user(const struct qn_fs *fs);
+QN_PUBLIC const char *qn_home(const struct qn_fs *fs);
+
 /* --- files ----------------------------------------------------------------------------------- */
 
 enum qn_open_flag {

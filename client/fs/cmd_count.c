@@ -1,0 +1,162 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * count: directories, files and bytes below a path, and what quotas leave of them. */
+#include <inttypes.h>
+#include <strings.h>
+
+#include "client/fs/commands.h"
+#include "client/fs/format.h"
+
+static const char *const storage_types[] = {"SSD", "DISK", "ARCHIVE", "PROVIDED", "NVDIMM"};
+
+/* Is the type asked for by -t (nothing or "all" = each)? */
+static bool wants_type(const struct fs_run *run, const char *type)
+{
+    const char *list = fs_value(run, "t");
+    if (!list || !*list || strcasecmp(list, "all") == 0)
+        return true;
+    size_t n = strlen(type);
+    for (const char *p = list; p; p = strchr(p, ',')) {
+        p += *p == ',';
+        if (strncasecmp(p, type, n) == 0 && (p[n] == ',' || !p[n]))
+            return true;
+    }
+    return false;
+}
+
+static bool by_type(const struct fs_run *run)
+{
+    return fs_has(run, "t") && (fs_has(run, "q") || fs_has(run, "u"));
+}
+
+static void print_header(struct fs_run *run)
+{
+    if (by_type(run)) {
+        for (size_t i = 0; i < ARRAY_LEN(storage_types); i++) {
+            if (!wants_type(run, storage_types[i]))
+                continue;
+            char quota[32], rem[32];
+            snprintf(quota, sizeof(quota), "%s_QUOTA", storage_types[i]);
+            snprintf(rem, sizeof(rem), "REM_%s_QUOTA", storage_types[i]);
+            printf("%14s %18s ", quota, rem);
+        }
+        puts("PATHNAME");
+        return;
+    }
+    if (fs_has(run, "q") || fs_has(run, "u"))
+        printf("%12s %15s %15s %15s ", "QUOTA", "REM_QUOTA", "SPACE_QUOTA", "REM_SPACE_QUOTA");
+    if (!fs_has(run, "u"))
+        printf("%12s %12s %18s ", "DIR_COUNT", "FILE_COUNT", "CONTENT_SIZE");
+    if (fs_has(run, "e"))
+        printf("%20s ", "ERASURECODING_POLICY");
+    if (fs_has(run, "s"))
+        printf("%18s %24s %24s %28s ", "SNAPSHOT_LENGTH", "SNAPSHOT_FILE_COUNT",
+               "SNAPSHOT_DIR_COUNT", "SNAPSHOT_SPACE_CONSUMED");
+    puts("PATHNAME");
+}
+
+static int count_begin(struct fs_run *run)
+{
+    if (fs_has(run, "v") && !fs_has(run, "-json"))
+        print_header(run);
+    return 0;
+}
+
+/* A quota and what is left of it, which may be less than nothing. */
+static void print_quota(int64_t quota, uint64_t used, bool human, int width)
+{
+    char limit[FS_SIZE_TEXT] = "none", left[FS_SIZE_TEXT] = "inf";
+    if (quota >= 0) {
+        int64_t rest = quota - (int64_t)used;
+        fs_format_size((uint64_t)quota, human, limit);
+        if (rest >= 0)
+            fs_format_size((uint64_t)rest, human, left);
+        else
+            snprintf(left, sizeof(left), "%" PRId64, rest);
+    }
+    printf("%*s %15s ", width, limit, left);
+}
+
+static void print_types(const struct fs_run *run)
+{
+    for (size_t i = 0; i < ARRAY_LEN(storage_types); i++)
+        if (wants_type(run, storage_types[i]))
+            printf("%14s %18s ", "none", "inf");
+}
+
+static void print_json(const struct fs_item *item, const struct qn_summary *sum)
+{
+    struct buf out = BUF_INIT;
+    buf_append_str(&out, "{\"path\":");
+    fs_append_json(&out, item->text);
+    buf_printf(&out,
+               ",\"directories\":%" PRIu64 ",\"files\":%" PRIu64 ",\"size\":%" PRIu64
+               ",\"space\":%" PRIu64 ",\"quota\":%" PRId64 ",\"spaceQuota\":%" PRId64 "}\n",
+               sum->dirs, sum->files, sum->length, sum->space, sum->quota, sum->space_quota);
+    fwrite(out.data, 1, out.len, stdout);
+    buf_release(&out);
+}
+
+static void print_columns(const struct fs_run *run, const struct qn_summary *sum)
+{
+    bool human = fs_has(run, "h");
+    if (by_type(run)) {
+        print_types(run);
+        return;
+    }
+    if (fs_has(run, "q") || fs_has(run, "u")) {
+        print_quota(sum->quota, sum->dirs + sum->files, human, 12);
+        print_quota(sum->space_quota, sum->space, human, 15);
+    }
+    if (fs_has(run, "u"))
+        return;
+    char dirs[FS_SIZE_TEXT], files[FS_SIZE_TEXT], length[FS_SIZE_TEXT];
+    printf("%12s %12s %18s ", fs_format_size(sum->dirs, human, dirs),
+           fs_format_size(sum->files, human, files), fs_format_size(sum->length, human, length));
+    if (fs_has(run, "e"))
+        printf("%20s ", "Replicated");
+    if (fs_has(run, "s"))
+        printf("%18d %24d %24d %28d ", 0, 0, 0, 0);
+}
+
+static int count_path(struct fs_run *run, struct fs_item *item)
+{
+    struct qn_error err;
+    struct qn_summary sum;
+    if (item->volume->ops->summary(item->volume, item->path, &sum, &err) != 0)
+        return fs_fail_error(run, item->text, &err);
+    if (fs_has(run, "-json")) {
+        print_json(item, &sum);
+        return 0;
+    }
+    print_columns(run, &sum);
+    puts(item->text);
+    return 0;
+}
+
+static const struct fs_option options[] = {
+    {"q", NULL,
+     "Show quotas too: QUOTA REM_QUOTA SPACE_QUOTA REM_SPACE_QUOTA come first; none and inf where "
+     "there is none."},
+    {"h", NULL, "Show sizes in human readable format."},
+    {"v", NULL, "Display a header line."},
+    {"t", "storage type",
+     "With -q or -u: quotas by storage type (comma-separated list; all when none is named)."},
+    {"u", NULL, "Show the quotas and their remains only."},
+    {"x", NULL, "Exclude snapshots."},
+    {"e", NULL, "Show the erasure coding policy."},
+    {"s", NULL, "Show snapshot counts."},
+    {"-json", NULL, "One JSON object per line instead of columns."},
+    {NULL, NULL, NULL},
+};
+
+const struct fs_command fs_count = {
+    .name = "count",
+    .usage = "[-q] [-h] [-v] [-t [<storage type>]] [-u] [-x] [-e] [-s] [--json] <path> ...",
+    .help = "Count the number of directories, files and bytes under the paths that match the "
+            "specified file pattern. The output columns are:\n"
+            "DIR_COUNT FILE_COUNT CONTENT_SIZE PATHNAME\n"
+            "A directory counts itself.\n",
+    .syntax = {options, 1, FS_NO_LIMIT, false},
+    .begin = count_begin,
+    .path = count_path,
+};

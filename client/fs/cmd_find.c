@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * find: paths first, then -name, -iname, -print, -print0, joined by -a (or nothing). */
+#include "client/fs/commands.h"
+#include "client/fs/find_expr.h"
+#include "libcommon/base/path.h"
+
+struct find {
+    struct fs_find_expr expr;
+};
+
+static int find_begin(struct fs_run *run)
+{
+    static char here[] = ".", *only_here[] = {here};
+    struct find *find = run->state;
+    struct fs_parsed *parsed = &run->parsed;
+    run->recursive = true;
+    uint32_t paths = 0;
+    while (paths < parsed->count && parsed->operands[paths][0] != '-')
+        paths++;
+    struct err err;
+    if (fs_find_parse(parsed->operands + paths, parsed->count - paths, &find->expr, &err) != 0)
+        return fs_fail(run, "%s", err.msg);
+    parsed->count = paths;
+    if (paths == 0) {
+        parsed->operands = only_here;
+        parsed->count = 1;
+    }
+    return 0;
+}
+
+static int find_path(struct fs_run *run, struct fs_item *item)
+{
+    struct find *find = run->state;
+    struct slice name = path_name(slice_str(item->path));
+    int ends[FS_FIND_STEPS_MAX];
+    size_t n = fs_find_apply(&find->expr, name, ends);
+    for (size_t i = 0; i < n; i++) {
+        fputs(item->text, stdout);
+        putchar(ends[i]);
+    }
+    return 0;
+}
+
+static void find_end(struct fs_run *run)
+{
+    struct find *find = run->state;
+    fs_find_release(&find->expr);
+}
+
+static const struct fs_option options[] = {
+    {"L", NULL, "Accepted; there are no links to follow."},
+    {"H", NULL, "Accepted; there are no links to follow."},
+    {NULL, NULL, NULL},
+};
+
+const struct fs_command fs_find = {
+    .name = "find",
+    .usage = "<path> ... <expression> ...",
+    .help = "Finds all files that match the specified expression and applies selected actions to "
+            "them. If no <path> is specified then defaults to the current working directory. If "
+            "no expression is specified then defaults to -print.\n\n"
+            "The following primary expressions are recognised:\n"
+            "\t-name pattern\n"
+            "\t-iname pattern\n"
+            "\t\tTrue if the basename of the file matches the pattern using standard file system "
+            "globbing. If -iname is used then the match is case insensitive.\n"
+            "\t-print\n"
+            "\t-print0\n"
+            "\t\tAlways true. Causes the current pathname to be written to standard output, "
+            "followed by a newline. If -print0 is used then an ASCII NUL character is appended "
+            "rather than a newline.\n\n"
+            "The following operators are recognised:\n"
+            "\texpression -a expression\n"
+            "\texpression -and expression\n"
+            "\texpression expression\n"
+            "\t\tLogical AND operator for joining two expressions. Returns true if both child "
+            "expressions return true.\n",
+    .syntax = {options, 1, FS_NO_LIMIT, true},
+    .state_size = sizeof(struct find),
+    .begin = find_begin,
+    .path = find_path,
+    .end = find_end,
+};

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * ls. Columns are what scripts cut out by number: never add one in the middle. Widths grow while
+ * one command runs and never shrink. */
+#include <inttypes.h>
+
+#include "client/fs/commands.h"
+#include "client/fs/format.h"
+
+struct ls {
+    size_t repl, len, owner, group; /* widths */
+};
+
+static size_t wider(size_t width, size_t n)
+{
+    return n > width ? n : width;
+}
+
+static size_t digits(uint64_t v)
+{
+    char text[24];
+    return (size_t)snprintf(text, sizeof(text), "%" PRIu64, v);
+}
+
+static int ls_begin(struct fs_run *run)
+{
+    struct ls *ls = run->state;
+    ls->repl = 3;
+    ls->len = 10;
+    run->recursive = fs_has(run, "R") && !fs_has(run, "d");
+    run->whole_listing =
+        !run->recursive || fs_has(run, "t") || fs_has(run, "S") || fs_has(run, "r");
+    return 0;
+}
+
+static uint64_t shown_time(const struct fs_run *run, const struct fs_item *item)
+{
+    return fs_has(run, "u") ? item->stat.atime_ms : item->stat.mtime_ms;
+}
+
+/* Newest or largest first; ties by name, also when reversed. */
+static int compare(const void *a, const void *b, void *arg)
+{
+    const struct fs_run *run = arg;
+    const struct fs_item *x = a, *y = b;
+    int sign = fs_has(run, "r") ? -1 : 1;
+    uint64_t vx = 0, vy = 0;
+    if (fs_has(run, "t")) {
+        vx = shown_time(run, x);
+        vy = shown_time(run, y);
+    } else if (fs_has(run, "S")) {
+        vx = x->stat.length;
+        vy = y->stat.length;
+    } else {
+        return sign * strcmp(x->path, y->path);
+    }
+    if (vx != vy)
+        return vx > vy ? -sign : sign;
+    return strcmp(x->path, y->path);
+}
+
+static void ls_group(struct fs_run *run, const struct fs_item *dir, struct fs_items *items)
+{
+    struct ls *ls = run->state;
+    bool plain = !fs_has(run, "C") && !fs_has(run, "-json");
+    if (dir && !run->recursive && plain)
+        printf("Found %zu items\n", items->n);
+    if (dir && run->whole_listing)
+        qsort_r(items->v, items->n, sizeof(*items->v), compare, run);
+    for (size_t i = 0; plain && i < items->n; i++) {
+        const struct qn_stat *stat = &items->v[i].stat;
+        ls->repl = wider(ls->repl, digits(stat->replication));
+        ls->len = wider(ls->len, digits(stat->length));
+        ls->owner = wider(ls->owner, strlen(stat->owner));
+        ls->group = wider(ls->group, strlen(stat->group));
+    }
+}
+
+static void print_path(const struct fs_run *run, const char *text)
+{
+    if (!fs_has(run, "q")) {
+        fputs(text, stdout);
+        return;
+    }
+    struct buf out = BUF_INIT;
+    fs_append_printable(&out, text);
+    fwrite(out.data, 1, out.len, stdout);
+    buf_release(&out);
+}
+
+static void print_line(const struct fs_run *run, const struct fs_item *item)
+{
+    const struct ls *ls = run->state;
+    const struct qn_stat *stat = &item->stat;
+    char mode[FS_MODE_TEXT], repl[16], size[FS_SIZE_TEXT], when[FS_TIME_TEXT];
+    snprintf(repl, sizeof(repl), stat->is_dir ? "-" : "%" PRIu32, stat->replication);
+    fs_format_size(stat->is_dir ? 0 : stat->length, fs_has(run, "h"), size);
+    printf("%c%s %*s %-*s %-*s ", stat->is_dir ? 'd' : '-', fs_format_mode(stat->mode, mode),
+           (int)ls->repl, repl, (int)ls->owner, stat->owner, (int)ls->group, stat->group);
+    if (fs_has(run, "e"))
+        printf("%-10s ", stat->is_dir ? "" : "Replicated");
+    printf("%*s %s ", (int)ls->len, size, fs_format_local_minute(shown_time(run, item), when));
+    print_path(run, item->text);
+    putchar('\n');
+}
+
+static int ls_path(struct fs_run *run, struct fs_item *item)
+{
+    if (fs_has(run, "-json")) {
+        fs_print_stat_json(item);
+    } else if (fs_has(run, "C")) {
+        print_path(run, item->text);
+        putchar('\n');
+    } else {
+        print_line(run, item);
+    }
+    return 0;
+}
+
+static void ls_argument(struct fs_run *run, struct fs_item *item)
+{
+    if (item->stat.is_dir && !fs_has(run, "d")) {
+        fs_walk_children(run, item);
+        return;
+    }
+    struct fs_items one = {.v = item, .n = 1};
+    ls_group(run, NULL, &one);
+    ls_path(run, item);
+}
+
+static const struct fs_option options[] = {
+    {"C", NULL, "Display the paths of files and directories only."},
+    {"d", NULL, "Directories are listed as plain files."},
+    {"h", NULL,
+     "Formats the sizes of files in a human-readable fashion rather than a number of bytes."},
+    {"q", NULL, "Print ? instead of non-printable characters."},
+    {"R", NULL, "Recursively list the contents of directories."},
+    {"t", NULL, "Sort files by modification time (most recent first)."},
+    {"S", NULL, "Sort files by size (largest first)."},
+    {"r", NULL, "Reverse the order of the sort."},
+    {"u", NULL, "Use time of last access instead of modification for display and sorting."},
+    {"e", NULL, "Display how each file's bytes are kept safe (Replicated)."},
+    {"-json", NULL, "One JSON object per line instead of columns."},
+    {NULL, NULL, NULL},
+};
+
+#define LS                                                                              \
+    .usage = "[-C] [-d] [-h] [-q] [-R] [-t] [-S] [-r] [-u] [-e] [--json] [<path> ...]", \
+    .syntax = {options, 0, FS_NO_LIMIT, false}, .flags = FS_DEFAULT_HERE,               \
+    .state_size = sizeof(struct ls), .begin = ls_begin, .group = ls_group,              \
+    .argument = ls_argument, .path = ls_path
+
+const struct fs_command fs_ls = {
+    .name = "ls",
+    .help = "List what matches the given patterns; without a path, the home directory "
+            "/user/<currentUser>. For a directory its direct children are listed (unless -d is "
+            "given).\n\n"
+            "Directory entries are of the form:\n"
+            "\tpermissions - userId groupId sizeOfDirectory(in bytes) "
+            "modificationDate(yyyy-MM-dd HH:mm) directoryName\n\n"
+            "and file entries are of the form:\n"
+            "\tpermissions numberOfReplicas userId groupId sizeOfFile(in bytes) "
+            "modificationDate(yyyy-MM-dd HH:mm) fileName\n",
+    LS,
+};
+
+const struct fs_command fs_lsr = {
+    .name = "lsr",
+    .help = "(DEPRECATED) Same as 'ls -R'",
+    .replacement = "ls -R",
+    .implied = "R",
+    LS,
+};

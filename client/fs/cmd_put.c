@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * put, copyFromLocal, moveFromLocal, appendToFile; get, copyToLocal, moveToLocal. */
+#include "client/fs/commands.h"
+#include "client/fs/dest.h"
+#include "libcommon/base/str.h"
+
+/* --- into the filesystem ---------------------------------------------------------------------- */
+
+static void keep(struct fs_dest *dest, bool yes)
+{
+    dest->keep_times = dest->keep_owner = dest->keep_mode = yes;
+}
+
+static int put_begin(struct fs_run *run)
+{
+    struct fs_dest *dest = run->state;
+    int rc = fs_dest_begin_copy(run);
+    if (rc != 0)
+        return rc;
+    keep(dest, fs_has(run, "p"));
+    dest->replication = fs_has(run, "l") ? 1 : 0;
+    return fs_dest_remote(run);
+}
+
+/* Operands are local; "put - /x" reads stdin, which is no file to ask about. */
+static void put_arguments(struct fs_run *run, struct fs_items *items)
+{
+    if (run->parsed.count != 1 || strcmp(run->parsed.operands[0], "-") != 0) {
+        fs_dest_arguments(run, items);
+        return;
+    }
+    struct fs_item none = {.text = run->parsed.operands[0], .path = run->parsed.operands[0]};
+    struct fs_item target = {0};
+    if (fs_dest_target(run, &none, true, &target) == 0)
+        fs_copy_stdin(run, &target);
+}
+
+static int move_begin(struct fs_run *run)
+{
+    struct fs_dest *dest = run->state;
+    int rc = put_begin(run);
+    dest->removes_source = true;
+    return rc;
+}
+
+/* A file's source goes when its copy is there (copy.c); a directory's when it is empty. */
+static int move_after(struct fs_run *run, struct fs_item *item)
+{
+    struct qn_error err;
+    if (item->stat.is_dir && item->volume->ops->remove(item->volume, item->path, false, &err) <= 0)
+        return fs_fail(run, "remove `%s': %s", item->text, err_text(ERR_IO));
+    return 0;
+}
+
+static const struct fs_option put_options[] = {
+    {"f", NULL, "Overwrites the destination if it already exists."},
+    {"p", NULL, "Preserves timestamps, ownership and the mode."},
+    {"l", NULL,
+     "Forces replication factor of 1. This flag will result in reduced durability. Use with care."},
+    {"d", NULL, "Skip creation of temporary file(<dst>._COPYING_)."},
+    {"t", "thread count", "Number of files copied at the same time (16)."},
+    {"q", "thread pool queue size", "Files that may wait for a thread (1024)."},
+    {NULL, NULL, NULL},
+};
+
+#define PUT                                                                                      \
+    .usage = "[-f] [-p] [-l] [-d] [-t <thread count>] [-q <thread pool queue size>] <localsrc> " \
+             "... <dst>",                                                                        \
+    .syntax = {put_options, 1, FS_NO_LIMIT, false}, .flags = FS_LOCAL,                           \
+    .state_size = sizeof(struct fs_dest), .arguments = put_arguments,                            \
+    .argument = fs_dest_argument, .path = fs_dest_path, .children = fs_dest_children,            \
+    .end = fs_dest_end
+
+const struct fs_command fs_put = {
+    .name = "put",
+    .help = "Copy files from the local file system into fs. Copying fails if the file already "
+            "exists, unless the -f flag is given. The source \"-\" is stdin. A file appears under "
+            "its name when it is whole and safe on the disks of two datanodes.\n",
+    .begin = put_begin,
+    PUT,
+};
+const struct fs_command fs_copy_from_local = {
+    .name = "copyFromLocal",
+    .help = "Identical to the -put command.",
+    .begin = put_begin,
+    PUT,
+};
+const struct fs_command fs_move_from_local = {
+    .name = "moveFromLocal",
+    .help = "Same as -put, except that the source is deleted after it's copied.\n",
+    .begin = move_begin,
+    .after = move_after,
+    PUT,
+};
+
+/* --- out of it -------------------------------------------------------------------------------- */
+
+static int get_begin(struct fs_run *run)
+{
+    struct fs_dest *dest = run->state;
+    int rc = fs_dest_begin_copy(run);
+    if (rc != 0)
+        return rc;
+    keep(dest, fs_has(run, "p"));
+    return fs_dest_local(run);
+}
+
+static void get_arguments(struct fs_run *run, struct fs_items *items)
+{
+    struct fs_dest *dest = run->state;
+    if (strcmp(dest->dst.text, "-") != 0) {
+        fs_dest_arguments(run, items);
+        return;
+    }
+    for (size_t i = 0; i < items->n && !fs_is_interrupted(); i++) {
+        if (items->v[i].exists)
+            fs_cat.path(run, &items->v[i]);
+        else
+            fs_fail_path(run, items->v[i].text, err_text(ERR_NOENT));
+    }
+}
+
+static const struct fs_option get_options[] = {
+    {"f", NULL, "Overwrites the destination if it already exists."},
+    {"p", NULL, "Preserves timestamps, ownership and the mode."},
+    {"crc", NULL, "Accepted; no checksum files are written."},
+    {"ignoreCrc", NULL, "Accepted; every byte is verified all the same."},
+    {"d", NULL, "Skip creation of temporary file(<localdst>._COPYING_)."},
+    {"t", "thread count", "Number of files copied at the same time (16)."},
+    {"q", "thread pool queue size", "Files that may wait for a thread (1024)."},
+    {NULL, NULL, NULL},
+};
+
+#define GET                                                                                     \
+    .usage = "[-f] [-p] [-crc] [-ignoreCrc] [-t <thread count>] [-q <thread pool queue size>] " \
+             "<src> ... <localdst>",                                                            \
+    .syntax = {get_options, 1, FS_NO_LIMIT, false}, .state_size = sizeof(struct fs_dest),       \
+    .begin = get_begin, .arguments = get_arguments, .argument = fs_dest_argument,               \
+    .path = fs_dest_path, .children = fs_dest_children, .end = fs_dest_end
+
+const struct fs_command fs_get = {
+    .name = "get",
+    .help = "Copy files that match the file pattern <src> to the local name. <src> is kept. When "
+            "copying multiple files, the destination must be a directory. The destination \"-\" "
+            "is stdout.\n",
+    GET,
+};
+const struct fs_command fs_copy_to_local = {
+    .name = "copyToLocal",
+    .help = "Identical to the -get command.",
+    GET,
+};
+
+static int not_there_yet(struct fs_run *run)
+{
+    return fs_fail(run, "Option '-%s' is not implemented yet.", run->command->name);
+}
+
+static const struct fs_option append_options[] = {
+    {"n", NULL, "Begin a new block for what is appended."},
+    {NULL, NULL, NULL},
+};
+
+const struct fs_command fs_move_to_local = {
+    .name = "moveToLocal",
+    .usage = "<src> <localdst>",
+    .help = "Not implemented yet",
+    .syntax = {NULL, 0, FS_NO_LIMIT, true},
+    .flags = FS_RAW,
+    .begin = not_there_yet,
+};
+const struct fs_command fs_append_to_file = {
+    .name = "appendToFile",
+    .usage = "[-n] <localsrc> ... <dst>",
+    .help = "Appends the contents of all the given local files to the given dst file. Not "
+            "implemented yet: put the parts under names of their own, and -getmerge them.",
+    .syntax = {append_options, 2, FS_NO_LIMIT, false},
+    .flags = FS_RAW,
+    .begin = not_there_yet,
+};

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * rm, rmr, rmdir, expunge. */
+#include <inttypes.h>
+#include <strings.h>
+
+#include "client/fs/commands.h"
+
+#define SAFELY_MAX 100 /* files and directories that -safely removes without asking */
+
+static int rm_begin(struct fs_run *run)
+{
+    run->ignore_missing = fs_has(run, "f");
+    return 0;
+}
+
+/* -safely: more than a hundred things below go only after a yes. */
+static bool may_go(struct fs_run *run, const struct fs_item *item)
+{
+    if (!fs_has(run, "safely") || !item->stat.is_dir)
+        return true;
+    struct qn_error err;
+    struct qn_summary sum;
+    if (item->volume->ops->summary(item->volume, item->path, &sum, &err) != 0) {
+        fs_fail_error(run, item->text, &err);
+        return false;
+    }
+    if (sum.files + sum.dirs <= SAFELY_MAX)
+        return true;
+    fflush(stdout);
+    fprintf(stderr, "Proceed deleting %" PRIu64 " files? (Y or N) ", sum.files);
+    char line[16] = "";
+    if (fgets(line, sizeof(line), stdin) && strncasecmp(line, "y", 1) == 0)
+        return true;
+    fprintf(stderr, "Delete aborted at user request.\n\n");
+    return false;
+}
+
+static int rm_path(struct fs_run *run, struct fs_item *item)
+{
+    bool recursive = fs_has(run, "r") || fs_has(run, "R");
+    if (item->stat.is_dir && !recursive)
+        return fs_fail_path(run, item->text, err_text(ERR_ISDIR));
+    if (!may_go(run, item))
+        return FS_STOP;
+    struct qn_error err;
+    int rc = item->volume->ops->remove(item->volume, item->path, recursive, &err);
+    if (rc < 0)
+        return fs_fail_error(run, item->text, &err);
+    if (rc == 0)
+        return fs_fail_path(run, item->text, err_text(ERR_IO));
+    printf("Deleted %s\n", item->text);
+    return 0;
+}
+
+static int rmdir_path(struct fs_run *run, struct fs_item *item)
+{
+    if (!item->stat.is_dir)
+        return fs_fail_path(run, item->text, err_text(ERR_NOTDIR));
+    struct qn_error err;
+    int rc = item->volume->ops->remove(item->volume, item->path, false, &err);
+    if (rc == ERR_NOTEMPTY && fs_has(run, "-ignore-fail-on-non-empty"))
+        return 0;
+    return rc < 0 ? fs_fail_error(run, item->text, &err) : 0;
+}
+
+/* There is no trash as long as fs.trash.interval is 0, which is all this version knows. */
+static int expunge_begin(struct fs_run *run)
+{
+    (void)run;
+    return 0;
+}
+
+static const struct fs_option rm_options[] = {
+    {"f", NULL,
+     "If the file does not exist, do not display a diagnostic message or modify the exit status to "
+     "reflect an error."},
+    {"r", NULL, "Recursively deletes directories."},
+    {"R", NULL, "Same as -r."},
+    {"skipTrash", NULL, "Bypasses trash, if enabled, and immediately deletes <src>."},
+    {"safely", NULL, "Requires confirmation before deleting a directory with more than 100 files."},
+    {NULL, NULL, NULL},
+};
+static const struct fs_option rmdir_options[] = {
+    {"-ignore-fail-on-non-empty", NULL, "A directory that is not empty stays, and is no error."},
+    {NULL, NULL, NULL},
+};
+static const struct fs_option expunge_options[] = {
+    {"immediate", NULL, "Delete all that is in the trash now, without waiting for its time."},
+    {"fs", "path", "The filesystem whose trash is meant."},
+    {NULL, NULL, NULL},
+};
+
+#define RM                                                    \
+    .usage = "[-f] [-r|-R] [-skipTrash] [-safely] <src> ...", \
+    .syntax = {rm_options, 1, FS_NO_LIMIT, false}, .begin = rm_begin, .path = rm_path
+
+const struct fs_command fs_rm = {
+    .name = "rm",
+    .help = "Delete all files that match the specified file pattern. Equivalent to the Unix "
+            "command \"rm <src>\"",
+    RM,
+};
+const struct fs_command fs_rmr = {
+    .name = "rmr",
+    .help = "(DEPRECATED) Same as '-rm -r'",
+    .replacement = "-rm -r",
+    .implied = "r",
+    RM,
+};
+const struct fs_command fs_rmdir = {
+    .name = "rmdir",
+    .usage = "[--ignore-fail-on-non-empty] <dir> ...",
+    .help = "Removes the directory entry specified by each directory argument, provided it is "
+            "empty.",
+    .syntax = {rmdir_options, 1, FS_NO_LIMIT, false},
+    .path = rmdir_path,
+};
+const struct fs_command fs_expunge = {
+    .name = "expunge",
+    .usage = "[-immediate] [-fs <path>]",
+    .help = "Delete files from the trash that are older than the retention threshold.",
+    .syntax = {expunge_options, 0, 0, false},
+    .flags = FS_RAW,
+    .begin = expunge_begin,
+};

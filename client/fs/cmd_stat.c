@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * stat and test. Times are UTC here and local in ls: so are they in Hadoop's shell. */
+#include <inttypes.h>
+
+#include "client/fs/commands.h"
+#include "client/fs/format.h"
+#include "client/fs/stat_format.h"
+#include "libcommon/base/path.h"
+
+void fs_print_stat_json(const struct fs_item *item)
+{
+    const struct qn_stat *stat = &item->stat;
+    struct buf out = BUF_INIT;
+    buf_append_str(&out, "{\"path\":");
+    fs_append_json(&out, item->text);
+    buf_printf(&out,
+               ",\"type\":\"%s\",\"mode\":\"%o\",\"owner\":", stat->is_dir ? "directory" : "file",
+               stat->mode);
+    fs_append_json(&out, stat->owner);
+    buf_append_str(&out, ",\"group\":");
+    fs_append_json(&out, stat->group);
+    buf_printf(&out,
+               ",\"length\":%" PRIu64 ",\"replication\":%" PRIu32 ",\"blockSize\":%" PRIu64
+               ",\"modificationTime\":%" PRIu64 ",\"accessTime\":%" PRIu64 ",\"open\":%s}\n",
+               stat->length, stat->replication, stat->block_size, stat->mtime_ms, stat->atime_ms,
+               stat->is_open ? "true" : "false");
+    fwrite(out.data, 1, out.len, stdout);
+    buf_release(&out);
+}
+
+struct stat_state {
+    const char *format;
+};
+
+static int stat_begin(struct fs_run *run)
+{
+    struct stat_state *state = run->state;
+    state->format = "%y";
+    run->recursive = fs_has(run, "R");
+    if (strchr(run->parsed.operands[0], '%')) {
+        state->format = fs_shift_operand(run);
+        if (run->parsed.count == 0)
+            return fs_bad_usage(run, "Not enough arguments: expected 1 but got 0");
+    }
+    return 0;
+}
+
+static int stat_path(struct fs_run *run, struct fs_item *item)
+{
+    struct stat_state *state = run->state;
+    if (fs_has(run, "-json")) {
+        fs_print_stat_json(item);
+        return 0;
+    }
+    struct buf out = BUF_INIT;
+    struct slice name = path_name(slice_str(item->path));
+    fs_stat_format(state->format, &item->stat, name, &out);
+    buf_append_byte(&out, '\n');
+    fwrite(out.data, 1, out.len, stdout);
+    buf_release(&out);
+    return 0;
+}
+
+static const struct fs_option stat_options[] = {
+    {"R", NULL, "Go through directories too."},
+    {"-json", NULL, "One JSON object per line instead of the format."},
+    {NULL, NULL, NULL},
+};
+
+const struct fs_command fs_stat = {
+    .name = "stat",
+    .usage = "[-R] [--json] [format] <path> ...",
+    .help = "Print statistics about the file/directory at <path> in the specified format (the "
+            "first word, if it has a %). The default is %y. Format accepts:\n"
+            "\t%a permissions in octal    %A permissions in letters\n"
+            "\t%b size of file in bytes   %F type\n"
+            "\t%g group name of owner     %n file name\n"
+            "\t%o block size              %r replication\n"
+            "\t%u user name of owner\n"
+            "\t%x %X access time          %y %Y modification time\n"
+            "%x and %y show UTC as \"yyyy-MM-dd HH:mm:ss\", %X and %Y milliseconds since January "
+            "1, 1970 UTC.\n",
+    .syntax = {stat_options, 1, FS_NO_LIMIT, false},
+    .state_size = sizeof(struct stat_state),
+    .begin = stat_begin,
+    .path = stat_path,
+};
+
+/* --- test ------------------------------------------------------------------------------------- */
+
+static int test_begin(struct fs_run *run)
+{
+    unsigned flags = 0;
+    for (int i = 0; run->command->syntax.options[i].name; i++)
+        flags += run->parsed.value[i] != NULL;
+    if (flags == 0)
+        return fs_bad_usage(run, "No test flag given");
+    if (flags > 1)
+        return fs_bad_usage(run, "Only one test flag is allowed");
+    return 0;
+}
+
+/* Owner, group or others: the bits that count for the caller. The superuser question is the
+ * namenode's; here its own files and everybody's are told apart. */
+static bool may(const struct fs_item *item, uint32_t bit)
+{
+    const struct qn_stat *stat = &item->stat;
+    const char *user = item->volume->user;
+    if (!user || strcmp(stat->owner, user) == 0)
+        return stat->mode & (bit << 6);
+    return stat->mode & (bit | bit << 3);
+}
+
+static int test_path(struct fs_run *run, struct fs_item *item)
+{
+    const struct qn_stat *stat = &item->stat;
+    bool yes = fs_has(run, "e") || (fs_has(run, "d") && stat->is_dir) ||
+               (fs_has(run, "f") && !stat->is_dir) || (fs_has(run, "s") && stat->length > 0) ||
+               (fs_has(run, "z") && stat->length == 0) || (fs_has(run, "r") && may(item, 4)) ||
+               (fs_has(run, "w") && may(item, 2));
+    if (!yes)
+        run->exit_code = 1;
+    return 0;
+}
+
+static void test_missing(struct fs_run *run, struct fs_item *item)
+{
+    (void)item;
+    run->exit_code = 1;
+}
+
+static const struct fs_option test_options[] = {
+    {"d", NULL, "return 0 if <path> is a directory."},
+    {"e", NULL, "return 0 if <path> exists."},
+    {"f", NULL, "return 0 if <path> is a file."},
+    {"s", NULL, "return 0 if file <path> is greater than zero bytes in size."},
+    {"w", NULL, "return 0 if file <path> exists and write permission is granted."},
+    {"r", NULL, "return 0 if file <path> exists and read permission is granted."},
+    {"z", NULL, "return 0 if file <path> is zero bytes in size, else return 1."},
+    {NULL, NULL, NULL},
+};
+
+const struct fs_command fs_test = {
+    .name = "test",
+    .usage = "-[defswrz] <path>",
+    .help = "Answer various questions about <path>, with result via exit status.\n",
+    .syntax = {test_options, 1, 1, false},
+    .begin = test_begin,
+    .path = test_path,
+    .missing = test_missing,
+};

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * text: cat that unpacks gzip, zstd and lz4, known by their first bytes, not by a name. */
+#include <unistd.h>
+
+#include "client/fs/commands.h"
+#include "libcommon/base/mem.h"
+#include "libcommon/codec/unpack.h"
+
+#define PIECE (256U << 10)
+
+struct text {
+    struct fs_run *run;
+    const struct fs_item *item;
+    void *file;
+    char *in, *out; /* PIECE bytes each */
+};
+
+static int write_out(struct text *text, const void *data, size_t size)
+{
+    if (size == 0 || fs_write_all(STDOUT_FILENO, data, size) == 0)
+        return 0;
+    return fs_fail(text->run, "Unable to write to output stream.");
+}
+
+static ssize_t read_some(struct text *text)
+{
+    struct qn_error err;
+    ssize_t n = text->item->volume->ops->read(text->file, text->in, PIECE, &err);
+    if (n < 0)
+        fs_fail_error(text->run, text->item->text, &err);
+    return n;
+}
+
+/* All that comes out of `in`. */
+static int unpack_piece(struct text *text, struct unpack *unpack, struct slice in)
+{
+    size_t len = 0;
+    do {
+        if (unpack_step(unpack, &in, text->out, PIECE, &len) != 0)
+            return fs_fail_path(text->run, text->item->text, "damaged compressed data");
+        if (write_out(text, text->out, len) != 0)
+            return FS_STOP;
+    } while (in.len || len);
+    return 0;
+}
+
+static int pour(struct text *text, struct unpack *unpack, size_t n)
+{
+    int rc = 0;
+    ssize_t more = (ssize_t)n;
+    while (rc == 0 && more > 0 && !fs_is_interrupted()) {
+        rc = unpack ? unpack_piece(text, unpack, slice_of(text->in, (size_t)more))
+                    : write_out(text, text->in, (size_t)more);
+        more = rc == 0 ? read_some(text) : 0;
+    }
+    if (more < 0)
+        return FS_STOP;
+    if (rc == 0 && unpack && !unpack_is_complete(unpack) && !fs_is_interrupted())
+        rc = fs_fail_path(text->run, text->item->text, "compressed data ends too early");
+    return rc;
+}
+
+static int show(struct text *text)
+{
+    struct unpack *unpack = NULL;
+    ssize_t n = read_some(text);
+    if (n <= 0)
+        return n < 0 ? FS_STOP : 0;
+    enum unpack_kind kind = unpack_detect(slice_of(text->in, (size_t)n));
+    if (kind != UNPACK_PLAIN && unpack_open(kind, &unpack) != 0)
+        return fs_fail(text->run, "%s", err_text(ERR_NOMEM));
+    fflush(stdout);
+    int rc = pour(text, unpack, (size_t)n);
+    unpack_close(unpack);
+    return rc;
+}
+
+static int text_path(struct fs_run *run, struct fs_item *item)
+{
+    struct qn_error err;
+    if (item->stat.is_dir)
+        return fs_fail_path(run, item->text, err_text(ERR_ISDIR));
+    struct text text = {.run = run, .item = item};
+    text.file = item->volume->ops->open(item->volume, item->path, &err);
+    if (!text.file)
+        return fs_fail_error(run, item->text, &err);
+    text.in = mem_alloc(PIECE);
+    text.out = mem_alloc(PIECE);
+    int rc = text.in && text.out ? show(&text) : fs_fail(run, "%s", err_text(ERR_NOMEM));
+    mem_free(text.in);
+    mem_free(text.out);
+    item->volume->ops->close_read(text.file);
+    return rc;
+}
+
+static const struct fs_option options[] = {
+    {"ignoreCrc", NULL, "Accepted; every byte is verified all the same."},
+    {NULL, NULL, NULL},
+};
+
+const struct fs_command fs_text = {
+    .name = "text",
+    .usage = "[-ignoreCrc] <src> ...",
+    .help = "Takes a source file and outputs the file in text format. gzip, zstd and lz4 files "
+            "are unpacked, whatever their names; all others are shown as they are.",
+    .syntax = {options, 1, FS_NO_LIMIT, false},
+    .path = text_path,
+};

@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * One file to its target: into NAME._COPYING_, then renamed, so that a reader sees the old file,
+ * none, or the whole new one; what fails leaves nothing behind.
+ *
+ *   job run (any thread)   target asked for -> source opened -> temporary written and closed ->
+ *                          renamed -> attributes
+ *   job done (walk)        the message, if there is one; moveFromLocal: the source removed */
+#include <errno.h>
+#include <unistd.h>
+
+#include "client/fs/dest.h"
+#include "libcommon/base/fault.h"
+#include "libcommon/base/mem.h"
+
+#define PIECE (256U << 10)
+
+struct copy {
+    struct fs_job job;
+    struct fs_run *run;
+    struct fs_dest *dest;
+    struct fs_item src, target;
+    bool target_asked; /* or known not to be there */
+    int code;
+    const char *about; /* whose text the error is about */
+    struct qn_error err;
+};
+
+/* --- bytes ------------------------------------------------------------------------------------ */
+
+typedef ssize_t read_fn(void *source, void *buffer, size_t size, struct qn_error *err);
+
+static ssize_t read_stdin(void *source, void *buffer, size_t size, struct qn_error *err)
+{
+    (void)source;
+    ssize_t n = 0;
+    do
+        n = read(STDIN_FILENO, buffer, size);
+    while (n < 0 && errno == EINTR && !fs_is_interrupted());
+    if (n < 0 && err) {
+        err->code = err_from_errno(errno);
+        snprintf(err->message, sizeof(err->message), "reading stdin: %s", strerror(errno));
+    }
+    return n < 0 ? err_from_errno(errno) : n;
+}
+
+static int interrupted(struct qn_error *err)
+{
+    err->code = ERR_CANCELLED;
+    snprintf(err->message, sizeof(err->message), "Interrupted");
+    return ERR_CANCELLED;
+}
+
+static int pump(struct copy *copy, read_fn *read_some, void *source, void *file)
+{
+    const struct fs_volume_ops *ops = copy->target.volume->ops;
+    char *piece = mem_alloc(PIECE);
+    if (!piece)
+        return fs_out_of_memory(&copy->err);
+    ssize_t n = 0;
+    int rc = 0;
+    while (rc == 0 && (n = read_some(source, piece, PIECE, &copy->err)) > 0) {
+        copy->about = copy->target.text;
+        rc = fs_is_interrupted() ? interrupted(&copy->err)
+                                 : ops->write(file, piece, (size_t)n, &copy->err);
+        copy->about = copy->src.text;
+        fs_progress_add(&copy->dest->progress, (uint64_t)n);
+    }
+    mem_free(piece);
+    return rc != 0 ? rc : (int)n;
+}
+
+/* --- one target ------------------------------------------------------------------------------- */
+
+static int check_target(struct copy *copy)
+{
+    int rc = 0;
+    if (!copy->target_asked && !copy->target.exists)
+        rc = fs_item_refresh(&copy->target, &copy->err);
+    if (rc == 0 && copy->target.exists && (copy->target.stat.is_dir || !copy->dest->overwrite)) {
+        rc = copy->err.code = ERR_EXIST;
+        copy->about = copy->target.text;
+    }
+    return rc;
+}
+
+static int write_file(struct copy *copy, const struct fs_item *to, read_fn *read_some, void *source)
+{
+    const struct fs_volume_ops *ops = to->volume->ops;
+    const struct fs_new_file how = {.overwrite = !copy->dest->direct || copy->dest->overwrite,
+                                    .replication = copy->dest->replication};
+    copy->about = to->text;
+    void *file = ops->create(to->volume, to->path, &how, &copy->err);
+    if (!file)
+        return copy->err.code;
+    int rc = pump(copy, read_some, source, file);
+    if (rc != 0) {
+        ops->abort(file);
+        return rc;
+    }
+    copy->about = to->text;
+    return ops->finish(file, &copy->err);
+}
+
+static int copy_stream(struct copy *copy, read_fn *read_some, void *source)
+{
+    struct fs_item temporary;
+    const struct fs_volume_ops *ops = copy->target.volume->ops;
+    if (copy->dest->direct)
+        return write_file(copy, &copy->target, read_some, source);
+    int rc = fs_item_suffix(&temporary, &copy->target, "._COPYING_", &copy->err);
+    if (rc != 0)
+        return rc;
+    rc = write_file(copy, &temporary, read_some, source);
+    fault_hit("client.fs.copied");
+    if (rc == 0) {
+        rc = ops->rename(temporary.volume, temporary.path, copy->target.path, copy->dest->overwrite,
+                         &copy->err);
+        if (rc != 0)
+            ops->remove(temporary.volume, temporary.path, false, NULL);
+    }
+    /* The message must not outlive the temporary's name. */
+    if (rc != 0 && copy->about == temporary.text)
+        copy->about = copy->target.text;
+    fs_item_release(&temporary);
+    return rc;
+}
+
+static int keep_attributes(const struct fs_dest *dest, const struct fs_item *src,
+                           const struct fs_item *target, struct qn_error *err)
+{
+    const struct fs_volume_ops *ops = target->volume->ops;
+    const struct qn_stat *stat = &src->stat;
+    int rc = 0;
+    if (dest->keep_times)
+        rc = ops->utimes(target->volume, target->path, (int64_t)stat->mtime_ms,
+                         (int64_t)stat->atime_ms, err);
+    if (rc == 0 && dest->keep_owner)
+        rc = ops->chown(target->volume, target->path, stat->owner, stat->group, err);
+    if (rc == 0 && dest->keep_mode)
+        rc = ops->chmod(target->volume, target->path, stat->mode, err);
+    return rc;
+}
+
+int fs_copy_attributes(struct fs_run *run, const struct fs_item *src, const struct fs_item *target)
+{
+    struct qn_error err;
+    int rc = keep_attributes(run->state, src, target, &err);
+    return rc == 0 ? 0 : fs_fail_error(run, target->text, &err);
+}
+
+static int copy_file(struct copy *copy)
+{
+    const struct fs_volume_ops *ops = copy->src.volume->ops;
+    copy->about = copy->src.text;
+    int rc = check_target(copy);
+    if (rc != 0)
+        return rc;
+    void *source = ops->open(copy->src.volume, copy->src.path, &copy->err);
+    if (!source)
+        return copy->err.code;
+    rc = copy_stream(copy, ops->read, source);
+    ops->close_read(source);
+    if (rc == 0)
+        rc = keep_attributes(copy->dest, &copy->src, &copy->target, &copy->err);
+    return rc;
+}
+
+/* --- jobs ------------------------------------------------------------------------------------- */
+
+static void copy_free(struct copy *copy)
+{
+    fs_item_release(&copy->src);
+    fs_item_release(&copy->target);
+    mem_free(copy);
+}
+
+static void copy_run(struct fs_job *job)
+{
+    struct copy *copy = CONTAINER_OF(job, struct copy, job);
+    copy->code = fs_is_interrupted() ? ERR_CANCELLED : copy_file(copy);
+    fs_progress_file_done(&copy->dest->progress);
+}
+
+static void tell(struct copy *copy)
+{
+    if (copy->code == ERR_CANCELLED && fs_is_interrupted())
+        return; /* said once, at the end */
+    fs_progress_clear(&copy->dest->progress);
+    fs_fail_error(copy->run, copy->about, &copy->err);
+}
+
+static void copy_done(struct fs_job *job)
+{
+    struct copy *copy = CONTAINER_OF(job, struct copy, job);
+    const struct fs_volume_ops *ops = copy->src.volume->ops;
+    if (copy->code != 0)
+        tell(copy);
+    else if (copy->dest->removes_source &&
+             ops->remove(copy->src.volume, copy->src.path, false, &copy->err) <= 0)
+        fs_fail(copy->run, "remove `%s': %s", copy->src.text, err_text(ERR_IO));
+    copy_free(copy);
+}
+
+static struct copy *copy_new(struct fs_run *run, struct fs_item *target)
+{
+    struct copy *copy = mem_calloc(1, sizeof(*copy));
+    if (!copy) {
+        fs_fail(run, "%s", err_text(ERR_NOMEM));
+        fs_item_release(target);
+        return NULL;
+    }
+    copy->run = run;
+    copy->dest = run->state;
+    copy->target = *target;
+    copy->job.run = copy_run;
+    copy->job.done = copy_done;
+    return copy;
+}
+
+int fs_copy_process(struct fs_run *run, struct fs_item *src, struct fs_item *target)
+{
+    struct fs_dest *dest = run->state;
+    struct copy *copy = copy_new(run, target);
+    if (!copy)
+        return FS_STOP;
+    copy->target_asked = run->depth > 0 && dest->dst_is_new;
+    if (fs_item_suffix(&copy->src, src, "", &copy->err) != 0 ||
+        fs_item_set_stat(&copy->src, &src->stat) != 0) {
+        copy_free(copy);
+        return fs_fail(run, "%s", err_text(ERR_NOMEM));
+    }
+    fs_progress_expect(&dest->progress, src->stat.length);
+    fs_pool_add(&dest->pool, &copy->job);
+    return 0;
+}
+
+void fs_copy_stdin(struct fs_run *run, struct fs_item *target)
+{
+    struct copy *copy = copy_new(run, target);
+    if (!copy)
+        return;
+    copy->about = copy->target.text;
+    copy->code = check_target(copy);
+    if (copy->code == 0)
+        copy->code = copy_stream(copy, read_stdin, NULL);
+    if (copy->code != 0)
+        tell(copy);
+    copy_free(copy);
+}

@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * From argv to one command's exit code. */
+#include "client/fs/fs.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <unistd.h>
+
+#include "client/fs/glob.h"
+#include "client/lib/uri.h"
+#include "libcommon/base/fault.h"
+#include "libcommon/base/mem.h"
+#include "libcommon/base/path.h"
+#include "libcommon/base/str.h"
+#include "libcommon/daemon/config.h"
+
+#define EXIT_USAGE     255
+#define EXIT_INTERRUPT 130
+#define CLEANUP_S      3 /* after Ctrl-C: time to remove what was half copied */
+
+struct fs_shell {
+    struct config_args args;
+    struct conf *conf; /* opened when the first volume is */
+    struct fs_volume *volumes;
+    struct fs_volume *local;
+};
+
+/* --- Ctrl-C ----------------------------------------------------------------------------------- */
+
+static volatile sig_atomic_t interrupted;
+
+static void on_alarm(int signo)
+{
+    (void)signo;
+    _exit(EXIT_INTERRUPT);
+}
+
+static void on_interrupt(int signo)
+{
+    (void)signo;
+    interrupted = 1;
+    alarm(CLEANUP_S);
+}
+
+static void catch_interrupt(void)
+{
+    struct sigaction sa = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART | (int)SA_RESETHAND};
+    sigaction(SIGINT, &sa, NULL);
+    sa = (struct sigaction){.sa_handler = on_alarm};
+    sigaction(SIGALRM, &sa, NULL);
+}
+
+bool fs_is_interrupted(void)
+{
+    return interrupted != 0;
+}
+
+/* --- messages --------------------------------------------------------------------------------- */
+
+static void say(const char *name, const char *message)
+{
+    fflush(stdout); /* so that both streams read in the order things happened */
+    fprintf(stderr, "%s: %.*s\n", name, (int)strcspn(message, "\n"), message);
+}
+
+int fs_fail(struct fs_run *run, const char *fmt, ...)
+{
+    char line[2048];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(line, sizeof(line), fmt, ap);
+    va_end(ap);
+    run->errors++;
+    say(run->name, line);
+    return FS_STOP;
+}
+
+void fs_warn(struct fs_run *run, const char *fmt, ...)
+{
+    char line[2048];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(line, sizeof(line), fmt, ap);
+    va_end(ap);
+    say(run->name, line);
+}
+
+int fs_fail_path(struct fs_run *run, const char *text, const char *why)
+{
+    return fs_fail(run, "`%s': %s", text, why);
+}
+
+int fs_fail_error(struct fs_run *run, const char *text, const struct qn_error *err)
+{
+    switch (err->code) {
+    case ERR_NOENT:
+    case ERR_EXIST:
+    case ERR_ISDIR:
+    case ERR_NOTDIR:
+    case ERR_NOTEMPTY:
+        return fs_fail_path(run, text, err_text(err->code));
+    default:
+        return fs_fail(run, "%s", err->message);
+    }
+}
+
+int fs_bad_usage(struct fs_run *run, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(run->usage_error, sizeof(run->usage_error), fmt, ap);
+    va_end(ap);
+    return FS_USAGE;
+}
+
+/* --- options and operands --------------------------------------------------------------------- */
+
+bool fs_has(const struct fs_run *run, const char *option)
+{
+    return fs_value(run, option) != NULL;
+}
+
+const char *fs_value(const struct fs_run *run, const char *option)
+{
+    return fs_parsed_value(&run->command->syntax, &run->parsed, option);
+}
+
+char *fs_pop_operand(struct fs_run *run)
+{
+    BUG_ON(run->parsed.count == 0);
+    return run->parsed.operands[--run->parsed.count];
+}
+
+char *fs_shift_operand(struct fs_run *run)
+{
+    BUG_ON(run->parsed.count == 0);
+    run->parsed.count--;
+    return *run->parsed.operands++;
+}
+
+/* --- volumes ---------------------------------------------------------------------------------- */
+
+struct fs_volume *fs_volume_local(struct fs_shell *shell, struct qn_error *err)
+{
+    if (!shell->local)
+        shell->local = fs_volume_local_new();
+    if (!shell->local)
+        fs_out_of_memory(err);
+    return shell->local;
+}
+
+static int open_conf(struct fs_shell *shell, struct qn_error *err)
+{
+    if (shell->conf)
+        return 0;
+    struct err why;
+    int rc = config_open(&shell->args, &shell->conf, NULL, &why);
+    if (rc != 0 && err) {
+        err->code = rc;
+        snprintf(err->message, sizeof(err->message), "%s", why.msg);
+    }
+    return rc;
+}
+
+static struct fs_volume *known_volume(const struct fs_shell *shell, struct slice authority)
+{
+    for (struct fs_volume *v = shell->volumes; v; v = v->next)
+        if (slice_is(authority, v->authority))
+            return v;
+    return NULL;
+}
+
+static struct fs_volume *connect_volume(struct fs_shell *shell, struct slice authority,
+                                        struct qn_error *err)
+{
+    struct fs_volume *v = known_volume(shell, authority);
+    if (v)
+        return v;
+    char *uri = authority.len ? str_printf("quern://" SLICE_FMT, SLICE_ARG(authority)) : NULL;
+    char *name = slice_dup(authority);
+    if (!name || (authority.len && !uri))
+        fs_out_of_memory(err);
+    else
+        v = fs_volume_quern_new(shell->conf, uri, err);
+    mem_free(uri);
+    if (!v) {
+        mem_free(name);
+        return NULL;
+    }
+    v->authority = name;
+    v->next = shell->volumes;
+    shell->volumes = v;
+    return v;
+}
+
+struct fs_volume *fs_volume_for(struct fs_shell *shell, const char *text, struct qn_error *err)
+{
+    struct cl_uri uri;
+    cl_uri_parse(slice_str(text), &uri);
+    if (slice_is(uri.scheme, "file"))
+        return fs_volume_local(shell, err);
+    if (open_conf(shell, err) != 0)
+        return NULL;
+    if (uri.scheme.len == 0) { /* the configured filesystem, whatever it is */
+        cl_uri_parse(slice_str(conf_str(shell->conf, "fs.defaultFS")), &uri);
+        if (slice_is(uri.scheme, "file"))
+            return fs_volume_local(shell, err);
+        uri.authority = slice_of("", 0);
+    }
+    if (uri.scheme.len == 0 || cl_uri_is_ours(uri.scheme))
+        return connect_volume(shell, uri.authority, err);
+    err->code = ERR_UNSUPPORTED;
+    snprintf(err->message, sizeof(err->message), "No FileSystem for scheme \"" SLICE_FMT "\"",
+             SLICE_ARG(uri.scheme));
+    return NULL;
+}
+
+int fs_expand(struct fs_run *run, const char *text, struct fs_items *ret, struct qn_error *err)
+{
+    struct fs_volume *volume = fs_volume_for(run->shell, text, err);
+    return volume ? fs_glob(volume, text, ret, err) : err->code;
+}
+
+/* --- one command ------------------------------------------------------------------------------ */
+
+static int plain_item(struct fs_run *run, const char *text, struct fs_items *ret,
+                      struct qn_error *err)
+{
+    struct fs_volume *volume = run->command->flags & FS_LOCAL
+                                   ? fs_volume_local(run->shell, err)
+                                   : fs_volume_for(run->shell, text, err);
+    if (!volume)
+        return err->code;
+    struct fs_item *item = fs_items_add(ret);
+    if (!item)
+        return fs_out_of_memory(err);
+    int rc = fs_item_init(item, volume, text, err);
+    if (rc == 0)
+        rc = fs_item_refresh(item, err);
+    if (rc != 0) {
+        fs_item_release(item);
+        ret->n--;
+    }
+    return rc;
+}
+
+/* Operands to items. What a bad one has to say is said now, before any is worked on. */
+static void expand_operands(struct fs_run *run, struct fs_items *items)
+{
+    for (uint32_t i = 0; i < run->parsed.count && !interrupted; i++) {
+        const char *text = run->parsed.operands[i];
+        struct qn_error err;
+        size_t before = items->n;
+        int rc = run->command->flags & (FS_NO_GLOB | FS_LOCAL) ? plain_item(run, text, items, &err)
+                                                               : fs_expand(run, text, items, &err);
+        if (rc != 0)
+            fs_fail_error(run, text, &err);
+        else if (items->n == before && !run->ignore_missing)
+            fs_fail_path(run, text, err_text(ERR_NOENT));
+    }
+}
+
+static void run_items(struct fs_run *run)
+{
+    struct fs_items items = {0};
+    expand_operands(run, &items);
+    if (run->command->arguments)
+        run->command->arguments(run, &items);
+    else
+        for (size_t i = 0; i < items.n && !interrupted; i++)
+            fs_walk_operand(run, &items.v[i]);
+    fs_items_release(&items);
+}
+
+static int run_command(struct fs_run *run)
+{
+    static char here[] = ".", *only_here[] = {here};
+    if (run->parsed.count == 0 && (run->command->flags & FS_DEFAULT_HERE)) {
+        run->parsed.operands = only_here;
+        run->parsed.count = 1;
+    }
+    int rc = run->command->begin ? run->command->begin(run) : 0;
+    if (rc == 0 && !(run->command->flags & FS_RAW))
+        run_items(run);
+    if (run->command->end)
+        run->command->end(run);
+    if (rc == FS_USAGE)
+        return EXIT_USAGE;
+    if (interrupted) {
+        say(run->name, "Interrupted");
+        return EXIT_INTERRUPT;
+    }
+    if (fflush(stdout) != 0 || ferror(stdout))
+        fs_fail(run, "Unable to write to output stream.");
+    return run->errors ? 1 : run->exit_code;
+}
+
+static int usage_exit(const char *word, const char *message, const struct fs_command *command)
+{
+    fflush(stdout);
+    fprintf(stderr, "%s: %s\n", word, message);
+    if (word[0] != '-' && fs_command_find(word))
+        fprintf(stderr, "Did you mean -%s?  This command begins with a dash.\n", word);
+    fs_print_general(stderr, false);
+    if (command)
+        fs_print_usage(stderr, command);
+    return EXIT_USAGE;
+}
+
+/* A deprecated name has its option put in front of what was typed. */
+static int parse_command(struct fs_run *run, int argc, char **argv, struct err *err)
+{
+    const struct fs_command *command = run->command;
+    if (command->replacement)
+        fs_warn(run, "DEPRECATED: Please use '%s' instead.", command->replacement);
+    int rc = fs_parse(&command->syntax, argc, argv, &run->parsed, err);
+    for (int i = 0; rc == 0 && command->implied && command->syntax.options[i].name; i++)
+        if (strcmp(command->syntax.options[i].name, command->implied) == 0)
+            run->parsed.value[i] = "";
+    return rc;
+}
+
+static int dispatch(struct fs_shell *shell, int argc, char **argv)
+{
+    const char *word = argv[0];
+    const struct fs_command *command = word[0] == '-' ? fs_command_find(word + 1) : NULL;
+    if (!command)
+        return usage_exit(word, "Unknown command", NULL);
+    struct fs_run run = {.shell = shell, .command = command, .name = word + 1};
+    struct err err;
+    if (parse_command(&run, argc - 1, argv + 1, &err) != 0)
+        return usage_exit(word, err.msg, command);
+    if (command->state_size && !(run.state = mem_calloc(1, command->state_size))) {
+        say(run.name, err_text(ERR_NOMEM));
+        return 1;
+    }
+    int code = run_command(&run);
+    mem_free(run.state);
+    if (run.usage_error[0])
+        return usage_exit(word, run.usage_error, command);
+    return code;
+}
+
+/* Options of other programs of the family that come with a value and mean nothing here. */
+static bool is_job_option(const char *word)
+{
+    return strcmp(word, "-files") == 0 || strcmp(word, "-libjars") == 0 ||
+           strcmp(word, "-archives") == 0;
+}
+
+/* Index of the command behind the generic options, or an error. */
+static int take_generic(struct config_args *args, int argc, char **argv, struct err *err)
+{
+    int i = 1;
+    for (; i < argc; i++) {
+        if (is_job_option(argv[i]) && i + 1 < argc) {
+            i++;
+            continue;
+        }
+        int rc = config_args_take(args, argc, argv, &i, err);
+        if (rc < 0)
+            return rc;
+        if (rc == 0)
+            break;
+    }
+    return i;
+}
+
+static void release(struct fs_shell *shell)
+{
+    while (shell->volumes) {
+        struct fs_volume *next = shell->volumes->next;
+        fs_volume_free(shell->volumes);
+        shell->volumes = next;
+    }
+    fs_volume_free(shell->local);
+    conf_free(shell->conf);
+    config_args_release(&shell->args);
+}
+
+int fs_main(int argc, char **argv)
+{
+    struct err err;
+    struct fs_shell shell = {.args = CONFIG_ARGS_INIT};
+    if (fault_arm_from_env(&err) != 0) {
+        say(fs_program(), err.msg);
+        return EXIT_USAGE;
+    }
+    catch_interrupt();
+    int code = EXIT_USAGE;
+    int at = take_generic(&shell.args, argc, argv, &err);
+    if (at < 0)
+        say(fs_program(), err.msg);
+    else if (at >= argc)
+        fs_print_general(stderr, false);
+    else
+        code = dispatch(&shell, argc - at, argv + at);
+    release(&shell);
+    return code;
+}

@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/fs/grammar.h"
+
+static int option_find(const struct fs_syntax *syntax, const char *name)
+{
+    for (int i = 0; syntax->options && syntax->options[i].name; i++)
+        if (strcmp(syntax->options[i].name, name) == 0)
+            return i;
+    return -1;
+}
+
+static void take_out(int *argc, char **argv, int at)
+{
+    for (int i = at; i + 1 < *argc; i++)
+        argv[i] = argv[i + 1];
+    (*argc)--;
+}
+
+/* A value is taken only while enough words for the operands are left, and never looks like an
+ * option: `count -q -t /path` means the option without its optional value. */
+static const char *take_value(const struct fs_syntax *syntax, int *argc, char **argv, int at)
+{
+    if (at >= *argc || (uint32_t)*argc <= syntax->min || argv[at][0] == '-')
+        return "";
+    const char *value = argv[at];
+    take_out(argc, argv, at);
+    return value;
+}
+
+int fs_check_count(const struct fs_syntax *syntax, uint32_t count, struct err *err)
+{
+    if (count < syntax->min)
+        return err_set(err, ERR_USAGE, "Not enough arguments: expected %u but got %u", syntax->min,
+                       count);
+    if (count > syntax->max)
+        return err_set(err, ERR_USAGE, "Too many arguments: expected %u but got %u", syntax->max,
+                       count);
+    return 0;
+}
+
+int fs_parse(const struct fs_syntax *syntax, int argc, char **argv, struct fs_parsed *ret,
+             struct err *err)
+{
+    struct fs_parsed parsed = {.operands = argv};
+    int at = 0;
+    while (at < argc && argv[at][0] == '-' && argv[at][1]) {
+        if (strcmp(argv[at], "--") == 0) {
+            take_out(&argc, argv, at);
+            break;
+        }
+        int i = option_find(syntax, argv[at] + 1);
+        if (i < 0 && !syntax->ignores_unknown)
+            return err_set(err, ERR_USAGE, "Illegal option %s", argv[at]);
+        if (i < 0) {
+            at++;
+            continue;
+        }
+        take_out(&argc, argv, at);
+        parsed.value[i] = syntax->options[i].arg ? take_value(syntax, &argc, argv, at) : "";
+    }
+    parsed.count = (uint32_t)argc;
+    int rc = fs_check_count(syntax, parsed.count, err);
+    if (rc == 0)
+        *ret = parsed;
+    return rc;
+}
+
+const char *fs_parsed_value(const struct fs_syntax *syntax, const struct fs_parsed *parsed,
+                            const char *name)
+{
+    int i = option_find(syntax, name);
+    BUG_ON(i < 0);
+    return parsed->value[i];
+}
+
+const char *fs_pop_option(const char *name, int *argc, char **argv)
+{
+    for (int i = 0; i < *argc && strcmp(argv[i], "--") != 0; i++) {
+        if (argv[i][0] != '-' || strcmp(argv[i] + 1, name) != 0 || i + 1 >= *argc)
+            continue;
+        const char *value = argv[i + 1];
+        take_out(argc, argv, i);
+        take_out(argc, argv, i);
+        return value;
+    }
+    return NULL;
+}

@@ -1,0 +1,205 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/fs/item.h"
+
+#include "client/lib/uri.h"
+#include "libcommon/base/mem.h"
+#include "libcommon/base/path.h"
+#include "libcommon/base/str.h"
+
+int fs_out_of_memory(struct qn_error *err)
+{
+    if (err) {
+        err->code = ERR_NOMEM;
+        snprintf(err->message, sizeof(err->message), "%s", err_text(ERR_NOMEM));
+    }
+    return ERR_NOMEM;
+}
+
+void fs_item_release(struct fs_item *item)
+{
+    mem_free(item->text);
+    mem_free(item->path);
+    mem_free(item->strings);
+    *item = (struct fs_item){0};
+}
+
+static int bad_path(const char *text, int code, struct qn_error *err)
+{
+    if (err) {
+        err->code = code;
+        snprintf(err->message, sizeof(err->message), "`%s': %s", text,
+                 code == ERR_TOOBIG ? "path is too long" : err_text(code));
+    }
+    return code;
+}
+
+int fs_item_init(struct fs_item *item, struct fs_volume *volume, const char *text,
+                 struct qn_error *err)
+{
+    *item = (struct fs_item){.volume = volume};
+    struct cl_uri uri;
+    cl_uri_parse(slice_str(text), &uri);
+    struct buf path = BUF_INIT;
+    struct slice typed = uri.path.len ? uri.path : slice_str(".");
+    int rc = path_normalise(slice_str(volume->home), typed, &path);
+    if (rc == 0) {
+        item->path = slice_dup(buf_slice(&path));
+        item->text = str_dup(text);
+        rc = item->path && item->text ? 0 : ERR_NOMEM;
+    }
+    buf_release(&path);
+    if (rc == 0)
+        return 0;
+    fs_item_release(item);
+    return rc == ERR_NOMEM ? fs_out_of_memory(err) : bad_path(text, rc, err);
+}
+
+int fs_item_set_stat(struct fs_item *item, const struct qn_stat *stat)
+{
+    char *strings = str_printf("%s%c%s", stat->owner, 0, stat->group);
+    if (!strings)
+        return ERR_NOMEM;
+    mem_free(item->strings);
+    item->strings = strings;
+    item->stat = *stat;
+    item->stat.name = "";
+    item->stat.owner = strings;
+    item->stat.group = strings + strlen(strings) + 1;
+    item->exists = true;
+    return 0;
+}
+
+int fs_item_refresh(struct fs_item *item, struct qn_error *err)
+{
+    struct qn_stat stat;
+    item->exists = false;
+    struct qn_error local;
+    int rc = item->volume->ops->stat(item->volume, item->path, &stat, &local);
+    if (rc == ERR_NOENT || rc == ERR_NOTDIR) /* also below what is a file */
+        return 0;
+    if (rc != 0) {
+        if (err)
+            *err = local;
+        return rc;
+    }
+    rc = fs_item_set_stat(item, &stat);
+    item->volume->ops->stat_release(&stat);
+    return rc == 0 ? 0 : fs_out_of_memory(err);
+}
+
+int fs_item_child(struct fs_item *child, const struct fs_item *dir, const char *name,
+                  struct qn_error *err)
+{
+    *child = (struct fs_item){.volume = dir->volume};
+    struct cl_uri uri;
+    cl_uri_parse(slice_str(dir->text), &uri);
+    bool has_slash = uri.path.len && uri.path.data[uri.path.len - 1] == '/';
+    bool is_here = strcmp(dir->text, ".") == 0;
+    child->text =
+        is_here ? str_dup(name) : str_printf("%s%s%s", dir->text, has_slash ? "" : "/", name);
+    child->path = str_printf("%s/%s", dir->path[1] ? dir->path : "", name);
+    if (child->text && child->path)
+        return 0;
+    fs_item_release(child);
+    return fs_out_of_memory(err);
+}
+
+int fs_item_suffix(struct fs_item *ret, const struct fs_item *item, const char *suffix,
+                   struct qn_error *err)
+{
+    *ret = (struct fs_item){.volume = item->volume};
+    ret->text = str_printf("%s%s", item->text, suffix);
+    ret->path = str_printf("%s%s", item->path, suffix);
+    if (ret->text && ret->path)
+        return 0;
+    fs_item_release(ret);
+    return fs_out_of_memory(err);
+}
+
+bool fs_item_looks_like_dir(const struct fs_item *item)
+{
+    struct cl_uri uri;
+    cl_uri_parse(slice_str(item->text), &uri);
+    struct slice name = path_name(uri.path);
+    return name.len == 0 || slice_is(name, ".") || slice_is(name, "..");
+}
+
+int fs_item_parent_exists(const struct fs_item *item, struct qn_error *err)
+{
+    struct slice dir =
+        fs_item_looks_like_dir(item) ? slice_str(item->path) : path_parent(slice_str(item->path));
+    char *path = slice_dup(dir);
+    if (!path)
+        return fs_out_of_memory(err);
+    struct qn_stat stat;
+    int rc = item->volume->ops->stat(item->volume, path, &stat, err);
+    mem_free(path);
+    if (rc == 0)
+        item->volume->ops->stat_release(&stat);
+    return rc == 0 ? 1 : rc == ERR_NOENT || rc == ERR_NOTDIR ? 0 : rc;
+}
+
+/* Bytes of the longest directory both lie below, its slash included. */
+static size_t common_dir(const char *home, const char *path, bool is_dir)
+{
+    size_t common = 0;
+    for (size_t i = 0;; i++) {
+        char h = home[i] ? home[i] : '/';
+        char p = path[i] ? path[i] : is_dir ? '/' : '\0';
+        if (h != p)
+            return common;
+        if (h == '/')
+            common = i + 1;
+        if (!home[i] || !path[i])
+            return common;
+    }
+}
+
+static char *show_relative(const char *path, const char *home, bool is_dir)
+{
+    if (strcmp(path, home) == 0)
+        return str_dup(".");
+    size_t at = common_dir(home, path, is_dir);
+    struct buf out = BUF_INIT;
+    if (at < strlen(home)) { /* climb out of each directory of home below the common one */
+        buf_append_str(&out, "..");
+        for (const char *p = home + at; (p = strchr(p, '/')); p++)
+            buf_append_str(&out, "/..");
+        if (at < strlen(path))
+            buf_append_byte(&out, '/');
+    }
+    if (at < strlen(path))
+        buf_append_str(&out, path + at);
+    char *text = buf_failed(&out) ? NULL : slice_dup(buf_slice(&out));
+    buf_release(&out);
+    return text;
+}
+
+char *fs_item_show(const char *typed, const char *path, const char *home, bool is_dir)
+{
+    struct cl_uri uri;
+    cl_uri_parse(slice_str(typed), &uri);
+    if (uri.scheme.len) {
+        size_t prefix = (size_t)(uri.path.data - (const uint8_t *)typed);
+        return str_printf("%.*s%s", (int)prefix, typed, path);
+    }
+    return uri.path.len && uri.path.data[0] == '/' ? str_dup(path)
+                                                   : show_relative(path, home, is_dir);
+}
+
+void fs_items_release(struct fs_items *items)
+{
+    for (size_t i = 0; i < items->n; i++)
+        fs_item_release(&items->v[i]);
+    mem_free(items->v);
+    *items = (struct fs_items){0};
+}
+
+struct fs_item *fs_items_add(struct fs_items *items)
+{
+    if (mem_grow(&items->v, &items->cap, items->n, sizeof(*items->v)) != 0)
+        return NULL;
+    struct fs_item *item = &items->v[items->n++];
+    *item = (struct fs_item){0};
+    return item;
+}

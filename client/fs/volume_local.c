@@ -1,0 +1,482 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The local filesystem as a volume: the other end of put and get, and what file:/ paths mean. */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <pwd.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#include "client/fs/volume.h"
+#include "libcommon/base/buf.h"
+#include "libcommon/base/mem.h"
+#include "libcommon/base/path.h"
+#include "libcommon/base/str.h"
+
+/* Files are made with what open and mkdir give them; a copy needs no fsync: get promises no more
+ * than cp does. */
+
+static int fail(struct qn_error *err, int errnum, const char *path)
+{
+    int code = err_from_errno(errnum);
+    if (errnum == ELOOP || errnum == ENAMETOOLONG)
+        code = ERR_INVAL;
+    if (err) {
+        err->code = code;
+        snprintf(err->message, sizeof(err->message), "%s: %s", path,
+                 errnum == EACCES || errnum == EPERM ? err_text(code) : strerror(errnum));
+    }
+    return code;
+}
+
+static int no_memory(struct qn_error *err)
+{
+    return fail(err, ENOMEM, "local");
+}
+
+/* --- asking ----------------------------------------------------------------------------------- */
+
+struct names {
+    char owner[64], group[64];
+};
+
+static void fill_names(const struct stat *st, struct names *names)
+{
+    char room[2048];
+    struct passwd pw, *pwp = NULL;
+    struct group gr, *grp = NULL;
+    if (getpwuid_r(st->st_uid, &pw, room, sizeof(room), &pwp) == 0 && pwp)
+        snprintf(names->owner, sizeof(names->owner), "%s", pwp->pw_name);
+    else
+        snprintf(names->owner, sizeof(names->owner), "%u", st->st_uid);
+    if (getgrgid_r(st->st_gid, &gr, room, sizeof(room), &grp) == 0 && grp)
+        snprintf(names->group, sizeof(names->group), "%s", grp->gr_name);
+    else
+        snprintf(names->group, sizeof(names->group), "%u", st->st_gid);
+}
+
+static void fill(const struct stat *st, const struct names *names, struct qn_stat *ret)
+{
+    *ret = (struct qn_stat){
+        .name = "",
+        .owner = names->owner,
+        .group = names->group,
+        .id = st->st_ino,
+        .length = S_ISDIR(st->st_mode) ? 0 : (uint64_t)st->st_size,
+        .block_size = (uint64_t)32 << 20, /* what Hadoop says of local files */
+        .mtime_ms = (uint64_t)st->st_mtim.tv_sec * 1000 + (uint64_t)st->st_mtim.tv_nsec / 1000000,
+        .atime_ms = (uint64_t)st->st_atim.tv_sec * 1000 + (uint64_t)st->st_atim.tv_nsec / 1000000,
+        .replication = S_ISDIR(st->st_mode) ? 0 : 1,
+        .mode = st->st_mode & 01777,
+        .is_dir = S_ISDIR(st->st_mode),
+    };
+}
+
+static int local_stat(struct fs_volume *v, const char *path, struct qn_stat *ret,
+                      struct qn_error *err)
+{
+    (void)v;
+    struct stat st;
+    if (stat(path, &st) != 0)
+        return fail(err, errno, path);
+    struct names *names = mem_alloc(sizeof(*names));
+    if (!names)
+        return no_memory(err);
+    fill_names(&st, names);
+    fill(&st, names, ret);
+    return 0;
+}
+
+static void local_stat_release(struct qn_stat *stat)
+{
+    mem_free(CONTAINER_OF(stat->owner, struct names, owner[0]));
+}
+
+/* --- directories ------------------------------------------------------------------------------ */
+
+struct local_dir {
+    struct dirent **entries;
+    int count, at;
+    char *path;
+    struct names names;
+    struct qn_stat stat;
+};
+
+static int is_entry(const struct dirent *entry)
+{
+    return strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+}
+
+static int by_name(const struct dirent **a, const struct dirent **b)
+{
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static void local_closedir(void *handle)
+{
+    struct local_dir *dir = handle;
+    for (int i = 0; i < dir->count; i++)
+        free(dir->entries[i]); /* scandir's, not ours */
+    free(dir->entries);
+    mem_free(dir->path);
+    mem_free(dir);
+}
+
+static void *local_opendir(struct fs_volume *v, const char *path, struct qn_error *err)
+{
+    (void)v;
+    struct local_dir *dir = mem_calloc(1, sizeof(*dir));
+    if (!dir || !(dir->path = str_dup(path))) {
+        mem_free(dir);
+        no_memory(err);
+        return NULL;
+    }
+    dir->count = scandir(path, &dir->entries, is_entry, by_name);
+    if (dir->count >= 0)
+        return dir;
+    fail(err, errno, path);
+    dir->count = 0;
+    local_closedir(dir);
+    return NULL;
+}
+
+static const struct qn_stat *local_readdir(void *handle, struct qn_error *err)
+{
+    struct local_dir *dir = handle;
+    err->code = 0;
+    while (dir->at < dir->count) {
+        const char *name = dir->entries[dir->at++]->d_name;
+        char *path = str_printf("%s/%s", dir->path, name);
+        struct stat st;
+        int rc = !path ? ENOMEM : stat(path, &st) == 0 ? 0 : errno;
+        if (rc == ENOENT && lstat(path, &st) == 0)
+            rc = 0; /* a link to nowhere is shown as itself */
+        if (rc != 0 && rc != ENOENT)
+            fail(err, rc, path ? path : name);
+        mem_free(path);
+        if (rc == ENOENT)
+            continue; /* gone since the directory was read */
+        if (rc != 0)
+            return NULL;
+        fill_names(&st, &dir->names);
+        fill(&st, &dir->names, &dir->stat);
+        dir->stat.name = name;
+        return &dir->stat;
+    }
+    return NULL;
+}
+
+/* --- reading and writing ---------------------------------------------------------------------- */
+
+struct local_file {
+    int fd;
+    uint64_t length;
+    char *path;
+};
+
+static struct local_file *file_new(int fd, const char *path, struct qn_error *err)
+{
+    struct local_file *file = mem_calloc(1, sizeof(*file));
+    if (file && (file->path = str_dup(path))) {
+        file->fd = fd;
+        return file;
+    }
+    mem_free(file);
+    close(fd);
+    no_memory(err);
+    return NULL;
+}
+
+static int file_free(struct local_file *file)
+{
+    int rc = close(file->fd) == 0 ? 0 : errno;
+    mem_free(file->path);
+    mem_free(file);
+    return rc;
+}
+
+static void *local_open(struct fs_volume *v, const char *path, struct qn_error *err)
+{
+    (void)v;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        fail(err, errno, path);
+        return NULL;
+    }
+    struct stat st;
+    struct local_file *file = file_new(fd, path, err);
+    if (file && fstat(fd, &st) == 0)
+        file->length = (uint64_t)st.st_size;
+    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL); /* only advice */
+    return file;
+}
+
+static ssize_t local_read(void *handle, void *buffer, size_t size, struct qn_error *err)
+{
+    struct local_file *file = handle;
+    ssize_t n = 0;
+    do
+        n = read(file->fd, buffer, size);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? fail(err, errno, file->path) : n;
+}
+
+static int local_seek(void *handle, uint64_t offset, struct qn_error *err)
+{
+    struct local_file *file = handle;
+    return lseek(file->fd, (off_t)offset, SEEK_SET) < 0 ? fail(err, errno, file->path) : 0;
+}
+
+static uint64_t local_length(void *handle)
+{
+    return ((struct local_file *)handle)->length;
+}
+
+static void local_close_read(void *handle)
+{
+    file_free(handle);
+}
+
+static void *local_create(struct fs_volume *v, const char *path, const struct fs_new_file *how,
+                          struct qn_error *err)
+{
+    (void)v;
+    int flags = O_WRONLY | O_CREAT | O_CLOEXEC | (how->overwrite ? O_TRUNC : O_EXCL);
+    int fd = open(path, flags, how->mode ? how->mode : 0666);
+    if (fd < 0) {
+        fail(err, errno, path);
+        return NULL;
+    }
+    return file_new(fd, path, err);
+}
+
+static int local_write(void *handle, const void *data, size_t size, struct qn_error *err)
+{
+    struct local_file *file = handle;
+    const char *p = data;
+    while (size) {
+        ssize_t n = write(file->fd, p, size);
+        if (n < 0 && errno != EINTR)
+            return fail(err, errno, file->path);
+        if (n > 0) {
+            p += n;
+            size -= (size_t)n;
+        }
+    }
+    return 0;
+}
+
+static void local_abort(void *handle)
+{
+    struct local_file *file = handle;
+    unlink(file->path);
+    file_free(file);
+}
+
+static int local_finish(void *handle, struct qn_error *err)
+{
+    struct local_file *file = handle;
+    char *path = str_dup(file->path);
+    int rc = file_free(file);
+    if (rc != 0)
+        rc = fail(err, rc, path ? path : "local");
+    mem_free(path);
+    return rc;
+}
+
+/* --- names ------------------------------------------------------------------------------------ */
+
+static int make_one(const char *path, bool may_exist, struct qn_error *err)
+{
+    if (mkdir(path, 0777) == 0 || (errno == EEXIST && may_exist))
+        return 0;
+    return fail(err, errno, path);
+}
+
+static int local_mkdir(struct fs_volume *v, const char *path, bool parents, struct qn_error *err)
+{
+    (void)v;
+    if (!parents)
+        return make_one(path, false, err);
+    char *partial = str_dup(path);
+    if (!partial)
+        return no_memory(err);
+    int rc = 0;
+    for (char *slash = strchr(partial + 1, '/'); rc == 0 && slash; slash = strchr(slash + 1, '/')) {
+        *slash = '\0';
+        rc = make_one(partial, true, err);
+        *slash = '/';
+    }
+    mem_free(partial);
+    return rc == 0 ? make_one(path, true, err) : rc;
+}
+
+static int local_rename(struct fs_volume *v, const char *from, const char *to, bool overwrite,
+                        struct qn_error *err)
+{
+    (void)v;
+    struct stat st;
+    if (!overwrite && lstat(to, &st) == 0)
+        return fail(err, EEXIST, to);
+    return rename(from, to) == 0 ? 0 : fail(err, errno, from);
+}
+
+static int remove_below(struct fs_volume *v, const char *path, struct qn_error *err);
+
+static int local_remove(struct fs_volume *v, const char *path, bool recursive, struct qn_error *err)
+{
+    struct stat st;
+    if (lstat(path, &st) != 0)
+        return errno == ENOENT ? 0 : fail(err, errno, path);
+    if (!S_ISDIR(st.st_mode))
+        return unlink(path) == 0 ? 1 : fail(err, errno, path);
+    int rc = recursive ? remove_below(v, path, err) : 0;
+    if (rc < 0)
+        return rc;
+    return rmdir(path) == 0 ? 1 : fail(err, errno, path);
+}
+
+static int remove_below(struct fs_volume *v, const char *path, struct qn_error *err)
+{
+    struct qn_error local = {0};
+    void *dir = local_opendir(v, path, err);
+    if (!dir)
+        return ERR_IO;
+    int rc = 0;
+    const struct dirent *entry = NULL;
+    struct local_dir *list = dir;
+    while (rc >= 0 && list->at < list->count && (entry = list->entries[list->at++])) {
+        char *child = str_printf("%s/%s", path, entry->d_name);
+        rc = child ? local_remove(v, child, true, &local) : no_memory(&local);
+        mem_free(child);
+    }
+    local_closedir(dir);
+    if (rc < 0 && err)
+        *err = local;
+    return rc < 0 ? rc : 0;
+}
+
+static int local_chmod(struct fs_volume *v, const char *path, uint32_t mode, struct qn_error *err)
+{
+    (void)v;
+    return chmod(path, mode & 01777) == 0 ? 0 : fail(err, errno, path);
+}
+
+static int local_chown(struct fs_volume *v, const char *path, const char *owner, const char *group,
+                       struct qn_error *err)
+{
+    (void)v;
+    char room[2048];
+    struct passwd pw, *pwp = NULL;
+    struct group gr, *grp = NULL;
+    if (owner && (getpwnam_r(owner, &pw, room, sizeof(room), &pwp) != 0 || !pwp))
+        return fail(err, EINVAL, owner);
+    uid_t uid = owner ? pw.pw_uid : (uid_t)-1;
+    if (group && (getgrnam_r(group, &gr, room, sizeof(room), &grp) != 0 || !grp))
+        return fail(err, EINVAL, group);
+    return chown(path, uid, group ? gr.gr_gid : (gid_t)-1) == 0 ? 0 : fail(err, errno, path);
+}
+
+static struct timespec to_timespec(int64_t ms)
+{
+    if (ms < 0)
+        return (struct timespec){.tv_nsec = UTIME_OMIT};
+    return (struct timespec){.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000};
+}
+
+static int local_utimes(struct fs_volume *v, const char *path, int64_t mtime_ms, int64_t atime_ms,
+                        struct qn_error *err)
+{
+    (void)v;
+    const struct timespec times[2] = {to_timespec(atime_ms), to_timespec(mtime_ms)};
+    return utimensat(AT_FDCWD, path, times, 0) == 0 ? 0 : fail(err, errno, path);
+}
+
+static int add_up(struct fs_volume *v, const char *path, struct qn_summary *sum,
+                  struct qn_error *err)
+{
+    struct stat st;
+    if (lstat(path, &st) != 0)
+        return fail(err, errno, path);
+    if (!S_ISDIR(st.st_mode)) {
+        sum->files++;
+        sum->length += (uint64_t)st.st_size;
+        sum->space += (uint64_t)st.st_size;
+        return 0;
+    }
+    sum->dirs++;
+    struct local_dir *dir = local_opendir(v, path, err);
+    int rc = dir ? 0 : ERR_IO;
+    while (rc == 0 && dir->at < dir->count) {
+        char *child = str_printf("%s/%s", path, dir->entries[dir->at++]->d_name);
+        rc = child ? add_up(v, child, sum, err) : no_memory(err);
+        mem_free(child);
+    }
+    if (dir)
+        local_closedir(dir);
+    return rc;
+}
+
+static int local_summary(struct fs_volume *v, const char *path, struct qn_summary *ret,
+                         struct qn_error *err)
+{
+    *ret = (struct qn_summary){.quota = -1, .space_quota = -1};
+    return add_up(v, path, ret, err);
+}
+
+static int local_space(struct fs_volume *v, struct qn_space *ret, struct qn_error *err)
+{
+    (void)v;
+    struct statvfs st;
+    if (statvfs("/", &st) != 0)
+        return fail(err, errno, "/");
+    ret->capacity = (uint64_t)st.f_blocks * st.f_frsize;
+    ret->remaining = (uint64_t)st.f_bavail * st.f_frsize;
+    ret->used = ret->capacity - (uint64_t)st.f_bfree * st.f_frsize;
+    return 0;
+}
+
+static void local_close(struct fs_volume *v)
+{
+    (void)v;
+}
+
+static const struct fs_volume_ops local_ops = {
+    .close = local_close,
+    .stat = local_stat,
+    .stat_release = local_stat_release,
+    .opendir = local_opendir,
+    .readdir = local_readdir,
+    .closedir = local_closedir,
+    .open = local_open,
+    .read = local_read,
+    .seek = local_seek,
+    .length = local_length,
+    .close_read = local_close_read,
+    .create = local_create,
+    .write = local_write,
+    .finish = local_finish,
+    .abort = local_abort,
+    .mkdir = local_mkdir,
+    .rename = local_rename,
+    .remove = local_remove,
+    .chmod = local_chmod,
+    .chown = local_chown,
+    .utimes = local_utimes,
+    .summary = local_summary,
+    .space = local_space,
+};
+
+struct fs_volume *fs_volume_local_new(void)
+{
+    char *here = getcwd(NULL, 0);
+    struct fs_volume *v = mem_calloc(1, sizeof(*v));
+    if (v && fs_volume_init(v, &local_ops, "file:///", here ? here : "/") != 0) {
+        fs_volume_free(v);
+        v = NULL;
+    }
+    free(here); /* getcwd's */
+    return v;
+}

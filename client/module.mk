@@ -1,0 +1,3 @@
+# client: the library, the shell and the administration commands, one archive
+client_src := $(sort $(wildcard client/*/*.c))
+$(eval $(call archive,client,$(client_src)))

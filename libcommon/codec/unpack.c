@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "libcommon/codec/unpack.h"
+
+#include <lz4frame.h>
+#include <zlib.h>
+#include <zstd.h>
+
+#include "libcommon/base/mem.h"
+
+#define GZIP_WINDOW (15 + 16) /* largest window, gzip header */
+
+struct unpack {
+    enum unpack_kind kind;
+    bool between; /* no frame is half read */
+    z_stream gzip;
+    ZSTD_DStream *zstd;
+    LZ4F_dctx *lz4;
+};
+
+enum unpack_kind unpack_detect(struct slice head)
+{
+    static const uint8_t zstd[] = {0x28, 0xb5, 0x2f, 0xfd}, lz4[] = {0x04, 0x22, 0x4d, 0x18};
+    if (head.len >= 2 && head.data[0] == 0x1f && head.data[1] == 0x8b)
+        return UNPACK_GZIP;
+    if (slice_has_prefix(head, slice_of(zstd, sizeof(zstd))))
+        return UNPACK_ZSTD;
+    if (slice_has_prefix(head, slice_of(lz4, sizeof(lz4))))
+        return UNPACK_LZ4;
+    return UNPACK_PLAIN;
+}
+
+static int begin(struct unpack *u)
+{
+    switch (u->kind) {
+    case UNPACK_GZIP:
+        return inflateInit2(&u->gzip, GZIP_WINDOW) == Z_OK ? 0 : ERR_NOMEM;
+    case UNPACK_ZSTD:
+        u->zstd = ZSTD_createDStream();
+        return u->zstd ? 0 : ERR_NOMEM;
+    case UNPACK_LZ4:
+        return LZ4F_isError(LZ4F_createDecompressionContext(&u->lz4, LZ4F_VERSION)) ? ERR_NOMEM : 0;
+    case UNPACK_PLAIN:
+        break;
+    }
+    return ERR_UNSUPPORTED;
+}
+
+int unpack_open(enum unpack_kind kind, struct unpack **ret)
+{
+    struct unpack *u = mem_calloc(1, sizeof(*u));
+    if (!u)
+        return ERR_NOMEM;
+    u->kind = kind;
+    u->between = true;
+    int rc = begin(u);
+    if (rc != 0) {
+        mem_free(u);
+        return rc;
+    }
+    *ret = u;
+    return 0;
+}
+
+void unpack_close(struct unpack *u)
+{
+    if (!u)
+        return;
+    if (u->kind == UNPACK_GZIP)
+        inflateEnd(&u->gzip);
+    ZSTD_freeDStream(u->zstd);
+    LZ4F_freeDecompressionContext(u->lz4);
+    mem_free(u);
+}
+
+/* zlib counts in unsigned int. */
+static uInt clip(size_t n)
+{
+    return n < (1U << 30) ? (uInt)n : 1U << 30;
+}
+
+static int step_gzip(struct unpack *u, struct slice *in, void *out, size_t cap, size_t *ret_len)
+{
+    if (u->between && in->len && inflateReset(&u->gzip) != Z_OK) /* the next member */
+        return ERR_CORRUPT;
+    u->between = u->between && in->len == 0;
+    u->gzip.next_in = (Bytef *)(uintptr_t)in->data;
+    u->gzip.avail_in = clip(in->len);
+    u->gzip.next_out = out;
+    u->gzip.avail_out = clip(cap);
+    int rc = inflate(&u->gzip, Z_NO_FLUSH);
+    size_t used = clip(in->len) - u->gzip.avail_in;
+    *ret_len = clip(cap) - u->gzip.avail_out;
+    *in = slice_of(in->data + used, in->len - used);
+    if (rc == Z_STREAM_END)
+        u->between = true;
+    return rc == Z_OK || rc == Z_STREAM_END || rc == Z_BUF_ERROR ? 0 : ERR_CORRUPT;
+}
+
+static int step_zstd(struct unpack *u, struct slice *in, void *out, size_t cap, size_t *ret_len)
+{
+    ZSTD_inBuffer from = {in->data, in->len, 0};
+    ZSTD_outBuffer to = {out, cap, 0};
+    size_t rc = ZSTD_decompressStream(u->zstd, &to, &from);
+    if (ZSTD_isError(rc))
+        return ERR_CORRUPT;
+    u->between = rc == 0;
+    *ret_len = to.pos;
+    *in = slice_of(in->data + from.pos, in->len - from.pos);
+    return 0;
+}
+
+static int step_lz4(struct unpack *u, struct slice *in, void *out, size_t cap, size_t *ret_len)
+{
+    size_t used = in->len, made = cap;
+    size_t rc = LZ4F_decompress(u->lz4, out, &made, in->data, &used, NULL);
+    if (LZ4F_isError(rc))
+        return ERR_CORRUPT;
+    u->between = rc == 0;
+    *ret_len = made;
+    *in = slice_of(in->data + used, in->len - used);
+    return 0;
+}
+
+int unpack_step(struct unpack *u, struct slice *in, void *out, size_t cap, size_t *ret_len)
+{
+    *ret_len = 0;
+    if (in->len == 0 && u->between)
+        return 0;
+    switch (u->kind) {
+    case UNPACK_GZIP:
+        return step_gzip(u, in, out, cap, ret_len);
+    case UNPACK_ZSTD:
+        return step_zstd(u, in, out, cap, ret_len);
+    case UNPACK_LZ4:
+        return step_lz4(u, in, out, cap, ret_len);
+    case UNPACK_PLAIN:
+        break;
+    }
+    return ERR_UNSUPPORTED;
+}
+
+bool unpack_is_complete(const struct unpack *u)
+{
+    return u->between;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * unpack: compressed files as streams: gzip (also several members in a row), zstd and lz4 frames,
+ * told apart by their first bytes. The caller feeds what it read and takes what comes out. */
+#ifndef QUERN_CODEC_UNPACK_H
+#define QUERN_CODEC_UNPACK_H
+
+#include "libcommon/base/slice.h"
+
+enum unpack_kind { UNPACK_PLAIN, UNPACK_GZIP, UNPACK_ZSTD, UNPACK_LZ4 };
+
+/* By the first bytes of a file (four suffice). */
+enum unpack_kind unpack_detect(struct slice head);
+
+struct unpack;
+/* 0, ERR_NOMEM, or ERR_UNSUPPORTED for UNPACK_PLAIN. Give back with unpack_close (NULL is fine). */
+int unpack_open(enum unpack_kind kind, struct unpack **ret);
+void unpack_close(struct unpack *unpack);
+
+/* Take bytes from *in (which moves on) and write up to `cap` bytes to `out`; *ret_len says how
+ * many. Call again with the same *in until it is empty and nothing more comes. ERR_CORRUPT. */
+int unpack_step(struct unpack *unpack, struct slice *in, void *out, size_t cap, size_t *ret_len);
+/* After the last byte of the file: did the stream end where it should? Else it was cut short. */
+bool unpack_is_complete(const struct unpack *unpack);
+
+#endif
