@@ -94,10 +94,10 @@ static struct wal *wal_new(const struct wal_options *options)
     return NULL;
 }
 
-/* Unique within the log: no epoch comes twice. */
+/* Unique within the log: the epoch is about to grow, and none comes twice. */
 static uint64_t new_dir_id(const struct wal *wal, size_t i)
 {
-    return hash_u64(wal->mark.wal_id ^ hash_u64(wal->mark.epoch << 8 | i)) | 1;
+    return hash_u64(wal->mark.wal_id ^ hash_u64((wal->mark.epoch + 1) << 8 | i)) | 1;
 }
 
 /* Write a segment whole: allocated to `size` when there is room, durable and named when it returns.
@@ -541,24 +541,20 @@ static int refill_dir(struct opening *o, size_t i, struct err *err)
     return rc;
 }
 
-static bool must_refill(const struct opening *o, size_t i)
+/* Recovery can do without this one as long as another is there. */
+static void do_without(struct opening *o, size_t i, const struct err *err)
 {
-    return !o->dirs[i].is_whole && o->dirs[i].state != DIR_BROKEN;
-}
-
-/* In every whole directory. */
-static int write_marks(struct opening *o, bool is_new_list, struct err *err)
-{
-    struct wal *wal = o->wal;
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < wal->dir_count; i++) {
-        if (!o->dirs[i].is_whole)
-            continue;
-        rc = wal_write_mark(wal, &wal->dirs[i], is_new_list);
-        if (rc != 0)
-            fail(err, rc, wal->dirs[i].path, WALMARK_FILE, "write");
-    }
-    return rc;
+    struct wal_dir *dir = &o->wal->dirs[i];
+    disk_close(o->wal->disk, dir->fd);
+    disk_close(o->wal->disk, dir->mark_fd);
+    dir->fd = dir->mark_fd = -1;
+    dir->alive = false;
+    dir->is_lost = o->dirs[i].is_whole;
+    o->dirs[i].is_whole = false;
+    o->dirs[i].state = DIR_BROKEN;
+    o->dirs[i].err = *err;
+    wal_note(o->wal, NULL, "%s: it is not used; repair or empty it and start again to fill it",
+             err->msg);
 }
 
 static int create_mark(struct wal *wal, struct wal_dir *dir, struct err *err)
@@ -571,28 +567,29 @@ static int create_mark(struct wal *wal, struct wal_dir *dir, struct err *err)
 }
 
 /* The filled ones get the new list first: once the others name them, they must be members. */
-static int refill(struct opening *o, struct err *err)
+static int refill(struct opening *o)
 {
     struct wal *wal = o->wal;
-    bool any = false;
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < wal->dir_count; i++) {
-        if (!must_refill(o, i))
+    bool filled[WAL_DIRS_MAX] = {0}, any = false;
+    struct err one = {0};
+    for (size_t i = 0; i < wal->dir_count; i++) {
+        if (o->dirs[i].is_whole || o->dirs[i].state == DIR_BROKEN)
             continue;
-        rc = refill_dir(o, i, err);
-        any = true;
+        if (refill_dir(o, i, &one) != 0) {
+            do_without(o, i, &one);
+            continue;
+        }
+        filled[i] = any = true;
+        wal->dirs[i].id = new_dir_id(wal, i);
     }
-    if (rc != 0 || !any)
-        return rc;
+    if (!any)
+        return 0;
     wal->mark.epoch++;
-    for (size_t i = 0; i < wal->dir_count; i++)
-        if (must_refill(o, i))
-            wal->dirs[i].id = new_dir_id(wal, i);
     wal_list_members(wal);
-    for (size_t i = 0; rc == 0 && i < wal->dir_count; i++)
-        if (must_refill(o, i))
-            rc = create_mark(wal, &wal->dirs[i], err);
-    return rc ? rc : write_marks(o, true, err);
+    for (size_t i = 0; i < wal->dir_count; i++)
+        if (filled[i] && create_mark(wal, &wal->dirs[i], &one) != 0)
+            do_without(o, i, &one);
+    return wal_write_off(wal, NULL);
 }
 
 static int take_segments(struct opening *o, struct err *err)
@@ -615,23 +612,44 @@ static int take_segments(struct opening *o, struct err *err)
     return load_tail(o, err);
 }
 
+/* Whole directories first, so that a copy is safe before anything is replaced. */
 static int repair(struct opening *o, struct err *err)
 {
     struct wal *wal = o->wal;
+    bool any = false;
+    struct err one = {0};
     int rc = take_segments(o, err);
     for (size_t i = 0; rc == 0 && i < wal->dir_count; i++) {
-        if (o->dirs[i].is_whole)
-            rc = repair_dir(o, i, err);
-        else if (o->dirs[i].state == DIR_BROKEN)
-            wal_note(wal, NULL, "%s: it is not used; empty it and start again to fill it",
-                     o->dirs[i].err.msg);
+        if (o->dirs[i].state == DIR_BROKEN)
+            do_without(o, i, &o->dirs[i].err);
+        if (!o->dirs[i].is_whole)
+            continue;
+        if (repair_dir(o, i, &one) == 0) {
+            any = true;
+        } else {
+            do_without(o, i, &one);
+            o->members_changed = true;
+        }
     }
     if (rc != 0)
         return rc;
-    wal->mark.epoch += o->members_changed;
+    if (!any) {
+        *err = one;
+        return one.code;
+    }
     wal_list_members(wal);
-    rc = write_marks(o, o->members_changed, err);
-    return rc ? rc : refill(o, err);
+    for (size_t i = 0; i < wal->dir_count && !o->members_changed; i++) {
+        int failed = wal->dirs[i].alive ? wal_write_mark(wal, &wal->dirs[i], false) : 0;
+        if (failed != 0) {
+            wal_lose_dir(wal, &wal->dirs[i], "write the watermark", failed, NULL);
+            o->members_changed = true;
+        }
+    }
+    if (o->members_changed)
+        rc = wal_write_off(wal, NULL);
+    if (rc == 0)
+        rc = refill(o);
+    return rc ? err_set(err, rc, "no directory of the log can be written") : 0;
 }
 
 static int begin(struct opening *o, struct err *err)
