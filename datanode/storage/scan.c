@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "datanode/storage/scan.h"
+
+#include <inttypes.h>
+
+#include "datanode/storage/settle.h"
+#include "libcommon/base/log.h"
+#include "libcommon/base/mem.h"
+#include "libcommon/base/str.h"
+#include "libcommon/codec/chunksum.h"
+
+/* One file seen. Sorted by block; the files of one block are then next to each other. */
+struct seen {
+    uint64_t id, gs;
+    enum dn_dir dir;
+    enum dn_name_kind kind;
+};
+
+struct scan {
+    struct dn_volume *volume;
+    struct seen *seen;
+    size_t count, cap;
+    enum dn_dir dir; /* being listed */
+    struct dn_scan_result *result;
+};
+
+/* ---- listing ---- */
+
+static int note_file(void *arg, const char *name, bool is_dir)
+{
+    struct scan *s = arg;
+    struct seen seen = {.dir = s->dir};
+    if (is_dir || !dn_block_name_parse(name, &seen.kind, &seen.id, &seen.gs))
+        return 0;
+    int rc = mem_grow(&s->seen, &s->cap, s->count, sizeof(*s->seen));
+    if (rc == 0)
+        s->seen[s->count++] = seen;
+    return rc;
+}
+
+static int list_one(struct scan *s, enum dn_dir dir, const char *path, struct err *err)
+{
+    s->dir = dir;
+    int rc = disk_list(s->volume->disk, path, note_file, s);
+    if (rc == 0 || rc == ERR_NOENT)
+        return 0;
+    return err_set(err, rc, "%s: cannot read: %s", path, err_text(rc));
+}
+
+/* The 32 x 32 directories by their names: what is beside them is none of ours. */
+static int list_finalized(struct scan *s, struct err *err)
+{
+    for (uint64_t outer = 0; outer < DN_VOLUME_SUBDIRS; outer++) {
+        struct disk_stat st;
+        char *top = str_printf("%s/finalized/subdir%" PRIu64, s->volume->current, outer);
+        int rc = top ? disk_stat(s->volume->disk, top, &st) : ERR_NOMEM;
+        mem_free(top);
+        if (rc == ERR_NOENT)
+            continue;
+        if (rc != 0)
+            return err_set(err, rc, "%s: cannot read: %s", s->volume->current, err_text(rc));
+        for (uint64_t inner = 0; inner < DN_VOLUME_SUBDIRS; inner++) {
+            char *dir = dn_volume_dir(s->volume, DN_DIR_FINALIZED, outer << 16 | inner << 8);
+            rc = dir ? list_one(s, DN_DIR_FINALIZED, dir, err) : ERR_NOMEM;
+            mem_free(dir);
+            if (rc != 0)
+                return rc;
+        }
+    }
+    return 0;
+}
+
+static int list_plain(struct scan *s, enum dn_dir which, struct err *err)
+{
+    char *dir = dn_volume_dir(s->volume, which, 0);
+    int rc = dir ? list_one(s, which, dir, err)
+                 : err_set(err, ERR_NOMEM, "%s: out of memory", s->volume->path);
+    mem_free(dir);
+    return rc;
+}
+
+/* ---- putting right ---- */
+
+static int path_of(const struct scan *s, const struct seen *f, enum dn_dir where, char **ret)
+{
+    struct dn_block_paths paths;
+    char *dir = dn_volume_dir(s->volume, where, f->id);
+    int rc = dir ? dn_block_paths_make(dir, f->id, f->gs, &paths) : ERR_NOMEM;
+    mem_free(dir);
+    if (rc != 0)
+        return rc;
+    if (f->kind == DN_NAME_UNFINISHED)
+        *ret = str_printf("%s.tmp", paths.sums);
+    else
+        *ret = str_dup(f->kind == DN_NAME_DATA ? paths.data : paths.sums);
+    dn_block_paths_release(&paths);
+    return *ret ? 0 : ERR_NOMEM;
+}
+
+static int drop(struct scan *s, const struct seen *f)
+{
+    char *path = NULL;
+    int rc = path_of(s, f, f->dir, &path);
+    if (rc == 0)
+        rc = disk_unlink(s->volume->disk, path);
+    mem_free(path);
+    s->result->repaired++;
+    return rc == ERR_NOENT ? 0 : rc;
+}
+
+/* Back to where it was being written. */
+static int take_back(struct scan *s, struct seen *f)
+{
+    if (f->dir == DN_DIR_RBW)
+        return 0;
+    char *from = NULL, *to = NULL, *dir = dn_volume_dir(s->volume, DN_DIR_RBW, f->id);
+    int rc = path_of(s, f, f->dir, &from);
+    if (rc == 0)
+        rc = path_of(s, f, DN_DIR_RBW, &to);
+    if (rc == 0)
+        rc = disk_rename(s->volume->disk, from, to);
+    if (rc == 0)
+        rc = dir ? disk_fsync_dir(s->volume->disk, dir) : ERR_NOMEM;
+    if (rc == 0)
+        f->dir = DN_DIR_RBW;
+    s->result->repaired++;
+    mem_free(from);
+    mem_free(to);
+    mem_free(dir);
+    return rc;
+}
+
+/* ---- judging one block ---- */
+
+static int stat_file(struct scan *s, const struct seen *f, uint64_t *ret_bytes)
+{
+    struct disk_stat st;
+    char *path = NULL;
+    int rc = path_of(s, f, f->dir, &path);
+    if (rc == 0)
+        rc = disk_stat(s->volume->disk, path, &st);
+    mem_free(path);
+    if (rc == 0)
+        *ret_bytes = st.size_bytes;
+    return rc;
+}
+
+static int keep(struct scan *s, const struct dn_replica *replica)
+{
+    struct dn_scan_result *r = s->result;
+    int rc = mem_grow(&r->replicas, &r->cap, r->count, sizeof(*r->replicas));
+    if (rc != 0)
+        return rc;
+    r->replicas[r->count++] = *replica;
+    r->bytes +=
+        replica->len + DN_SUM_OFF + chunksum_count(replica->len, DN_SUM_CHUNK) * DN_SUM_BYTES;
+    return 0;
+}
+
+static int keep_finalized(struct scan *s, const struct seen *data, const struct seen *sums)
+{
+    uint64_t data_bytes = 0, sums_bytes = 0;
+    int rc = stat_file(s, data, &data_bytes);
+    if (rc == 0)
+        rc = stat_file(s, sums, &sums_bytes);
+    if (rc != 0)
+        return rc;
+    struct dn_replica replica = {.id = data->id,
+                                 .gs = sums->gs,
+                                 .len = data_bytes,
+                                 .volume = s->volume->index,
+                                 .state = DN_REPLICA_FINALIZED};
+    replica.is_bad =
+        sums_bytes != DN_SUM_OFF + chunksum_count(data_bytes, DN_SUM_CHUNK) * DN_SUM_BYTES;
+    return keep(s, &replica);
+}
+
+/* What was being written is as long as its checksums say; with a checksum file that is none, it has
+ * no byte that anybody could vouch for. */
+static int keep_written(struct scan *s, const struct seen *data, const struct seen *sums)
+{
+    struct dn_replica replica = {
+        .id = data->id, .gs = sums->gs, .volume = s->volume->index, .state = DN_REPLICA_RWR};
+    struct dn_blockfile *file = NULL;
+    struct err err = {0};
+    char *dir = dn_volume_dir(s->volume, DN_DIR_RBW, data->id);
+    struct dn_blockfile_new what = {.dir = dir, .id = data->id, .gs = sums->gs};
+    int rc = dir ? dn_blockfile_open(s->volume->disk, &what, DISK_READ, &file, &err) : ERR_NOMEM;
+    if (rc == 0) {
+        rc = dn_settle_verify(file, UINT64_MAX, &err);
+        replica.len = file->len;
+    }
+    dn_blockfile_close(file);
+    mem_free(dir);
+    if (rc != 0 && rc != ERR_NOMEM) { /* a block recovery will look again, and then say so */
+        log_warn("dn.scan", "%s", err.msg);
+        rc = 0;
+    }
+    return rc == 0 ? keep(s, &replica) : rc;
+}
+
+/* The files of one block: the newest checksum file in each place, and the data. */
+struct group {
+    struct seen *data[2], *sums[2]; /* [DN_DIR_FINALIZED], [DN_DIR_RBW] */
+};
+
+static int sort_out(struct scan *s, struct seen *files, size_t count, struct group *g)
+{
+    int rc = 0;
+    for (size_t i = 0; i < count && rc == 0; i++) {
+        struct seen *f = &files[i], **place = NULL;
+        if (f->kind == DN_NAME_UNFINISHED) {
+            rc = drop(s, f);
+            continue;
+        }
+        place = f->kind == DN_NAME_DATA ? &g->data[f->dir] : &g->sums[f->dir];
+        if (!*place) {
+            *place = f;
+        } else { /* two checksum files: the newer one was whole before it had its name */
+            rc = drop(s, f->gs > (*place)->gs ? *place : f);
+            *place = f->gs > (*place)->gs ? f : *place;
+        }
+    }
+    return rc;
+}
+
+static int drop_place(struct scan *s, struct group *g, enum dn_dir dir)
+{
+    int rc = g->data[dir] ? drop(s, g->data[dir]) : 0;
+    if (rc == 0 && g->sums[dir])
+        rc = drop(s, g->sums[dir]);
+    return rc;
+}
+
+/* Pieces in both places, whole in neither: of each kind there is one, or a second name of the same
+ * file that a crash brought back. */
+static int join(struct scan *s, struct group *g)
+{
+    struct seen *data = g->data[DN_DIR_RBW] ? g->data[DN_DIR_RBW] : g->data[DN_DIR_FINALIZED];
+    struct seen *sums = g->sums[DN_DIR_RBW] ? g->sums[DN_DIR_RBW] : g->sums[DN_DIR_FINALIZED];
+    int rc = take_back(s, data);
+    if (rc == 0)
+        rc = take_back(s, sums);
+    return rc == 0 ? keep_written(s, data, sums) : rc;
+}
+
+static int judge(struct scan *s, struct seen *files, size_t count)
+{
+    struct group g = {0};
+    int rc = sort_out(s, files, count, &g);
+    bool in_final = g.data[DN_DIR_FINALIZED] && g.sums[DN_DIR_FINALIZED];
+    bool in_rbw = g.data[DN_DIR_RBW] && g.sums[DN_DIR_RBW];
+    if (rc != 0)
+        return rc;
+    if (in_final && in_rbw)
+        in_final = g.sums[DN_DIR_FINALIZED]->gs >= g.sums[DN_DIR_RBW]->gs;
+    if (in_final) {
+        rc = drop_place(s, &g, DN_DIR_RBW);
+        return rc ? rc : keep_finalized(s, g.data[DN_DIR_FINALIZED], g.sums[DN_DIR_FINALIZED]);
+    }
+    if (in_rbw) {
+        rc = drop_place(s, &g, DN_DIR_FINALIZED);
+        return rc ? rc : keep_written(s, g.data[DN_DIR_RBW], g.sums[DN_DIR_RBW]);
+    }
+    bool has_data = g.data[DN_DIR_FINALIZED] || g.data[DN_DIR_RBW];
+    bool has_sums = g.sums[DN_DIR_FINALIZED] || g.sums[DN_DIR_RBW];
+    if (has_data && has_sums)
+        return join(s, &g);
+    if (has_data) {
+        s->result->orphans++;
+        return 0;
+    }
+    rc = drop_place(s, &g, DN_DIR_FINALIZED);
+    return rc ? rc : drop_place(s, &g, DN_DIR_RBW);
+}
+
+static int by_id(const void *a, const void *b)
+{
+    const struct seen *x = a, *y = b;
+    return (x->id > y->id) - (x->id < y->id);
+}
+
+static int judge_all(struct scan *s, struct err *err)
+{
+    if (s->count > 0)
+        qsort(s->seen, s->count, sizeof(*s->seen), by_id);
+    for (size_t from = 0, to = 0; from < s->count; from = to) {
+        while (to < s->count && s->seen[to].id == s->seen[from].id)
+            to++;
+        int rc = judge(s, &s->seen[from], to - from);
+        if (rc != 0)
+            return err_set(err, rc, "%s: blk_%" PRIu64 " cannot be read: %s", s->volume->path,
+                           s->seen[from].id, err_text(rc));
+    }
+    return 0;
+}
+
+/* ---- tmp ---- */
+
+static int empty_tmp(struct scan *s, struct err *err)
+{
+    char *dir = dn_volume_dir(s->volume, DN_DIR_TMP, 0);
+    int rc = dir ? fsutil_remove_tree(s->volume->disk, dir, err) : ERR_NOMEM;
+    if (rc == 0)
+        rc = fsutil_mkdirs(s->volume->disk, dir, err);
+    mem_free(dir);
+    return rc;
+}
+
+int dn_scan_volume(struct dn_volume *volume, struct dn_scan_result *ret, struct err *err)
+{
+    struct dn_scan_result result = {0};
+    struct scan s = {.volume = volume, .result = &result};
+    int rc = empty_tmp(&s, err);
+    if (rc == 0)
+        rc = list_finalized(&s, err);
+    if (rc == 0)
+        rc = list_plain(&s, DN_DIR_RBW, err);
+    if (rc == 0)
+        rc = judge_all(&s, err);
+    mem_free(s.seen);
+    if (rc != 0)
+        mem_free(result.replicas);
+    else
+        *ret = result;
+    return rc;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * scan: what is in a volume when the process begins. Reads names and lengths of everything, and all
+ * bytes of what was being written; puts right what a crash left between two steps of settle.h:
+ *
+ *   data and checksums in finalized         a finalized replica
+ *   data and checksums in rbw               was being written: as long as its checksums agree
+ *   one in rbw, the other in finalized      a finalize cut short: both back to rbw
+ *   a second, older checksum file           a restamp cut short: removed
+ *   an unfinished checksum file (.tmp)      likewise
+ *   in both, complete                       the greater stamp counts, else the finalized one; the
+ *                                           other is removed
+ *   checksums without data                  a removal cut short: removed
+ *   data without checksums                  kept and told about: nobody can say what it is worth
+ *   anything in tmp                         removed
+ *
+ * Nothing is removed that could be the only copy of anything. Blocks; run before serving. */
+#ifndef QUERN_DN_STORAGE_SCAN_H
+#define QUERN_DN_STORAGE_SCAN_H
+
+#include "datanode/storage/replica.h"
+#include "datanode/storage/volume.h"
+
+struct dn_scan_result {
+    struct dn_replica *replicas; /* mem_free it; by id */
+    size_t count, cap;
+    uint64_t bytes;    /* of their files */
+    uint64_t orphans;  /* block files without checksums */
+    uint64_t repaired; /* things put right */
+};
+
+/* FINALIZED and RWR replicas; is_bad where data and checksums have lengths that cannot belong
+ * together. On failure nothing needs releasing. */
+int dn_scan_volume(struct dn_volume *volume, struct dn_scan_result *ret, struct err *err);
+
+#endif

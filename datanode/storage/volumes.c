@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "datanode/storage/volumes.h"
+
+#include "libcommon/base/mem.h"
+
+void dn_volumes_close(struct dn_volumes *volumes)
+{
+    if (!volumes)
+        return;
+    for (size_t i = 0; i < volumes->count; i++)
+        dn_volume_close(volumes->v[i]);
+    mem_free(volumes);
+}
+
+/* The first formatted one speaks for all. */
+static int agree(struct dn_volumes *all, struct err *err)
+{
+    const struct dn_volume *first = NULL;
+    for (size_t i = 0; i < all->count; i++) {
+        const struct dn_volume *v = all->v[i];
+        if (!dn_volume_is_formatted(v))
+            continue;
+        if (!first)
+            first = v;
+        if (strcmp(v->version.cluster_id, first->version.cluster_id) != 0)
+            return err_set(err, ERR_FOREIGN,
+                           "%s belongs to cluster %s, %s to cluster %s: one datanode, one cluster",
+                           v->path, v->version.cluster_id, first->path, first->version.cluster_id);
+        if (strcmp(v->identity.node_id, first->identity.node_id) != 0)
+            return err_set(err, ERR_CONFIG,
+                           "%s belongs to datanode %s, %s to datanode %s: a disk of another node?",
+                           v->path, v->identity.node_id, first->path, first->identity.node_id);
+        if (v->identity.term > all->identity.term)
+            all->identity.term = v->identity.term;
+    }
+    if (first) {
+        memcpy(all->cluster_id, first->version.cluster_id, sizeof(all->cluster_id));
+        memcpy(all->identity.node_id, first->identity.node_id, sizeof(all->identity.node_id));
+    } else {
+        version_new_id(all->identity.node_id);
+    }
+    return 0;
+}
+
+int dn_volumes_open(struct disk *disk, const struct dn_volumes_conf *conf, struct dn_volumes **ret,
+                    struct err *err)
+{
+    if (conf->count == 0 || conf->count > DN_VOLUMES_MAX)
+        return err_set(err, ERR_CONFIG, "dfs.datanode.data.dir: 1 to %u directories, not %zu",
+                       DN_VOLUMES_MAX, conf->count);
+    struct dn_volumes *all = mem_calloc(1, sizeof(*all));
+    if (!all)
+        return err_set(err, ERR_NOMEM, "data directories: out of memory");
+    all->reserved_bytes = conf->reserved_bytes;
+    int rc = 0;
+    while (rc == 0 && all->count < conf->count) {
+        rc = dn_volume_open(disk, conf->paths[all->count], (uint16_t)all->count,
+                            &all->v[all->count], err);
+        all->count += rc == 0;
+    }
+    if (rc == 0)
+        rc = agree(all, err);
+    if (rc != 0) {
+        dn_volumes_close(all);
+        return rc;
+    }
+    *ret = all;
+    return 0;
+}
+
+int dn_volumes_join(struct dn_volumes *volumes, const char *cluster_id, const char *other,
+                    uint64_t now_wall_ms, struct err *err)
+{
+    for (size_t i = 0; i < volumes->count; i++) {
+        struct dn_volume *v = volumes->v[i];
+        int rc = dn_volume_is_formatted(v)
+                     ? version_check_cluster(&v->version, v->path, other, cluster_id, err)
+                     : dn_volume_format(v, cluster_id, &volumes->identity, now_wall_ms, err);
+        if (rc != 0)
+            return rc;
+    }
+    snprintf(volumes->cluster_id, sizeof(volumes->cluster_id), "%s", cluster_id);
+    return 0;
+}
+
+int dn_volumes_set_term(struct dn_volumes *volumes, uint64_t term, struct err *err)
+{
+    size_t kept = 0;
+    int rc = ERR_IO;
+    struct dn_identity identity = volumes->identity;
+    identity.term = term;
+    for (size_t i = 0; i < volumes->count; i++) {
+        struct dn_volume *v = volumes->v[i];
+        if (atomic_load(&v->has_failed) || !dn_volume_is_formatted(v))
+            continue;
+        rc = dn_identity_write(v->disk, v->current, &identity, err);
+        if (rc == 0)
+            v->identity = identity;
+        kept += rc == 0;
+    }
+    if (kept == 0)
+        return rc;
+    volumes->identity = identity;
+    return 0;
+}
+
+uint64_t dn_volumes_remaining(const struct dn_volumes *volumes, const struct dn_volume *volume)
+{
+    uint64_t free_bytes = volume->space.free_bytes;
+    return free_bytes > volumes->reserved_bytes ? free_bytes - volumes->reserved_bytes : 0;
+}
+
+struct dn_volume *dn_volumes_choose(struct dn_volumes *volumes, uint64_t bytes)
+{
+    for (size_t i = 0; i < volumes->count; i++) {
+        struct dn_volume *v = volumes->v[(volumes->next + i) % volumes->count];
+        if (atomic_load(&v->has_failed) || !dn_volume_is_formatted(v))
+            continue;
+        if (dn_volumes_remaining(volumes, v) >= v->promised + bytes) {
+            volumes->next = (v->index + 1U) % volumes->count;
+            return v;
+        }
+    }
+    return NULL;
+}

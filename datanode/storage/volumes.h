@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * volumes: all data directories of this node, as one store. They belong to one cluster and one
+ * node; fresh ones join the others. */
+#ifndef QUERN_DN_STORAGE_VOLUMES_H
+#define QUERN_DN_STORAGE_VOLUMES_H
+
+#include "datanode/storage/volume.h"
+
+#define DN_VOLUMES_MAX 256U
+
+struct dn_volumes {
+    struct dn_volume *v[DN_VOLUMES_MAX];
+    size_t count;
+    struct dn_identity identity;     /* term: the highest found */
+    char cluster_id[VERSION_ID_MAX]; /* "" while all are fresh */
+    uint64_t reserved_bytes;         /* left free on each disk */
+    size_t next;                     /* whose turn it is */
+};
+
+/* Opens all or none. ERR_FOREIGN and ERR_CONFIG name the two directories that do not go together.
+ */
+struct dn_volumes_conf {
+    const char *const *paths;
+    size_t count;
+    uint64_t reserved_bytes;
+};
+int dn_volumes_open(struct disk *disk, const struct dn_volumes_conf *conf, struct dn_volumes **ret,
+                    struct err *err);
+void dn_volumes_close(struct dn_volumes *volumes); /* NULL is fine */
+
+/* The namenode `other` says which cluster this is. Fresh volumes are formatted for it; ERR_FOREIGN
+ * when the others belong to another one: "wrong disk, or wrong namenode". Blocks. */
+int dn_volumes_join(struct dn_volumes *volumes, const char *cluster_id, const char *other,
+                    uint64_t now_wall_ms, struct err *err);
+/* A higher term was seen: 0 when it is on every volume that works. Blocks. */
+int dn_volumes_set_term(struct dn_volumes *volumes, uint64_t term, struct err *err);
+
+/* Where a block of this size goes: round robin over the volumes that have room for it beside what
+ * is promised to others. NULL when none has. */
+struct dn_volume *dn_volumes_choose(struct dn_volumes *volumes, uint64_t bytes);
+/* Bytes a volume has for blocks: what was free when last looked, less what is reserved. */
+uint64_t dn_volumes_remaining(const struct dn_volumes *volumes, const struct dn_volume *volume);
+
+#endif
