@@ -150,6 +150,50 @@ void record_note_failure(struct record *record, const struct task_failed *failed
     msg_encode(&task_failed_desc, failed, &record->failure_bytes);
 }
 
+char *record_temporary(const struct jobtracker *jt, const struct record *record)
+{
+    char id[ID_TEXT_MAX];
+    struct slice out = record->spec.job.out;
+    job_id_text((struct job_id){jt->cluster_ms, record->spec.number}, id, sizeof(id));
+    return str_printf(SLICE_FMT "%s_temporary/%s", SLICE_ARG(out), out.len > 1 ? "/" : "", id);
+}
+
+static int append_files(struct slice result, struct arena *arena, struct task_file_list *files,
+                        size_t *cap)
+{
+    struct task_done done;
+    int rc = msg_decode(&task_done_desc, result, arena, &done, NULL);
+    for (size_t i = 0; rc == 0 && i < done.files.n; i++) {
+        if (files->n == *cap) {
+            struct task_file *grown = arena_calloc(arena, *cap * 2 + 8, sizeof(*grown));
+            if (!grown)
+                return ERR_NOMEM;
+            if (files->n)
+                memcpy(grown, files->v, files->n * sizeof(*grown));
+            files->v = grown;
+            *cap = *cap * 2 + 8;
+        }
+        files->v[files->n++] = done.files.v[i];
+    }
+    return rc;
+}
+
+int record_output_files(const struct jt_job *job, struct arena *arena, struct task_file_list *ret)
+{
+    size_t cap = 0;
+    int rc = 0;
+    *ret = (struct task_file_list){0};
+    for (uint32_t s = 0; rc == 0 && s < job->stage_count; s++) {
+        const struct jt_stage *stage = &job->stages[s];
+        if (stage->kind == JT_STAGE_MAP || stage->kind == JT_STAGE_COMMIT)
+            continue;
+        for (uint32_t t = 0; rc == 0 && t < stage->count; t++)
+            if (stage->tasks[t].result.len)
+                rc = append_files(stage->tasks[t].result, arena, ret, &cap);
+    }
+    return rc;
+}
+
 /* --- status ---------------------------------------------------------------------------------- */
 
 static const char *const stage_names[] = {"map", "map", "reduce", "commit"};

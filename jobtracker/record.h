@@ -45,6 +45,12 @@ void record_status(const struct jobtracker *jt, const struct record *record, str
 /* The history document: one JSON object, with every attempt. */
 void record_history(const struct jobtracker *jt, const struct record *record, struct buf *out);
 
+/* OUT/_temporary/<job id>: mem_free it; NULL when memory is out. */
+char *record_temporary(const struct jobtracker *jt, const struct record *record);
+/* Output files of all winners so far, in order of stage and task; slices borrow from the job. */
+int record_output_files(const struct jt_job *job, struct arena *arena,
+                        struct task_file_list *ret);
+
 static inline struct record *record_of(const struct jt_job *job)
 {
     return job->spec;

@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "jobtracker/serve/orders.h"
+
+#include "jobtracker/record.h"
+#include "libcommon/base/log.h"
+#include "libcommon/base/str.h"
+
+#define ORDER_TIMEOUT_MS 60000
+
+/* One question on its way to a worker. */
+struct order {
+    struct rpc_wait wait;
+    struct jobtracker *jt;
+    struct task_attempt attempt; /* job 0: it was about no attempt */
+    char *worker;
+};
+
+static void order_free(struct order *order)
+{
+    mem_free(order->worker);
+    mem_free(order);
+}
+
+static void order_done(void *arg, int code, const void *answer, const struct err *err)
+{
+    struct order *order = arg;
+    struct jobtracker *jt = order->jt;
+    (void)answer;
+    bool was_refused = code != 0 && code != ERR_CLOSED && code != ERR_UNREACHABLE;
+    struct jt_worker *worker = jt_fleet_find(&jt->core.fleet, slice_str(order->worker));
+    if (was_refused)
+        log_warn("jt.orders", "%s: %s", order->worker, err->msg);
+    if (was_refused && worker && order->attempt.job) {
+        struct attempt_id id = jobtracker_core_id(&order->attempt);
+        jt_on_failed(&jt->core, worker, &id, false, err->msg, jobtracker_now(jt));
+        jobtracker_carry_out(jt);
+    }
+    order_free(order);
+}
+
+static void ask(struct jobtracker *jt, struct jt_worker *worker, size_t method, const void *msg,
+                const struct task_attempt *attempt)
+{
+    struct rpc_peer *peer = worker->edge;
+    if (!peer)
+        return;
+    struct order *order = mem_calloc(1, sizeof(*order));
+    char *name = str_dup(worker->name);
+    if (!order || !name) {
+        mem_free(order);
+        mem_free(name);
+        daemon_exit(jt->daemon, 1, "out of memory");
+        return;
+    }
+    order->jt = jt;
+    order->worker = name;
+    if (attempt)
+        order->attempt = *attempt;
+    order->wait.done = order_done;
+    order->wait.arg = order;
+    order->wait.timeout_ms = ORDER_TIMEOUT_MS;
+    rpc_ask(peer, &JT2WK_methods[method], msg, &order->wait);
+}
+
+static uint64_t task_timeout(const struct jobtracker *jt, const struct cl2jt_submit *spec)
+{
+    uint64_t timeout = conf_ms(daemon_conf(jt->daemon), "mapreduce.task.timeout");
+    for (size_t i = 0; i < spec->conf.n; i++) {
+        if (!slice_is(spec->conf.v[i].key, "mapreduce.task.timeout"))
+            continue;
+        char *value = slice_dup(spec->conf.v[i].value);
+        if (value)
+            str_to_ms(value, 1, &timeout);
+        mem_free(value);
+    }
+    return timeout;
+}
+
+static void tell_job(struct jobtracker *jt, const struct jt_effect *effect)
+{
+    const struct record *record = record_of(effect->job);
+    const struct cl2jt_submit *spec = &record->spec.job;
+    char *temporary = record_temporary(jt, record);
+    if (!temporary) {
+        daemon_exit(jt->daemon, 1, "out of memory");
+        return;
+    }
+    struct jt2wk_job msg = {
+        .epoch = jt->epoch,
+        .cluster_ms = jt->cluster_ms,
+        .job = effect->job->number,
+        .name = spec->name,
+        .user = record->spec.user,
+        .plugin_digest = spec->plugin_digest,
+        .conf = spec->conf,
+        .partitions = spec->partitions,
+        .maps = effect->job->stages[0].count,
+        .fs_uri = spec->fs_uri,
+        .temporary = slice_str(temporary),
+        .replication = spec->replication,
+        .timeout_ms = task_timeout(jt, spec),
+    };
+    ask(jt, effect->worker, JT2WK_AT_JOB, &msg, NULL);
+    mem_free(temporary);
+}
+
+/* One line of _MANIFEST per output file: name, bytes, records, CRC32C. */
+static int manifest_line(const struct task_file *file, struct arena *arena, struct slice *ret)
+{
+    size_t cap = file->name.len + 80;
+    char *line = arena_alloc(arena, cap);
+    if (!line)
+        return ERR_NOMEM;
+    int len = snprintf(line, cap, SLICE_FMT "\t%llu\t%llu\t%08x", SLICE_ARG(file->name),
+                       (unsigned long long)file->len, (unsigned long long)file->records,
+                       file->crc);
+    *ret = slice_of(line, (size_t)len);
+    return 0;
+}
+
+static int manifest(const struct jt_job *job, struct arena *arena, struct msg_strs *ret)
+{
+    struct task_file_list files;
+    int rc = record_output_files(job, arena, &files);
+    struct slice *lines = rc == 0 ? arena_calloc(arena, files.n + 1, sizeof(*lines)) : NULL;
+    if (!lines)
+        return rc ? rc : ERR_NOMEM;
+    for (size_t i = 0; rc == 0 && i < files.n; i++)
+        rc = manifest_line(&files.v[i], arena, &lines[i]);
+    *ret = (struct msg_strs){lines, files.n};
+    return rc;
+}
+
+static const char *out_name(const struct jt_task *task, char *out, size_t cap)
+{
+    if (task->stage->kind == JT_STAGE_COMMIT)
+        return "_MANIFEST";
+    snprintf(out, cap, "part-%c-%05u", task->stage->kind == JT_STAGE_REDUCE ? 'r' : 'm',
+             task->index);
+    return out;
+}
+
+static void tell_run(struct jobtracker *jt, const struct jt_effect *effect)
+{
+    const struct jt_attempt *attempt = effect->attempt;
+    struct jt_task *task = attempt->task;
+    struct arena arena = ARENA_INIT;
+    char name[32];
+    uint64_t partition = task->index;
+    struct cl2jt_split split = {0};
+    struct jt2wk_task one = {
+        .id = jobtracker_attempt_id(jt, attempt),
+        .kind = task->stage->kind,
+        .memory = attempt->memory,
+        .out_name = slice_str(out_name(task, name, sizeof(name))),
+    };
+    int rc = 0;
+    if (task->input.len) {
+        rc = msg_decode(&cl2jt_split_desc, task->input, &arena, &split, NULL);
+        one.input = split.segments;
+    }
+    if (task->stage->kind == JT_STAGE_REDUCE)
+        one.partitions = (struct msg_u64s){&partition, 1};
+    if (rc == 0 && task->stage->kind == JT_STAGE_COMMIT)
+        rc = manifest(task->stage->job, &arena, &one.manifest);
+    struct jt2wk_run msg = {.epoch = jt->epoch, .tasks = {&one, 1}};
+    if (rc == 0)
+        ask(jt, effect->worker, JT2WK_AT_RUN, &msg, &one.id);
+    else
+        daemon_exit(jt->daemon, 1, "cannot describe a task: %s", err_text(rc));
+    arena_release(&arena);
+}
+
+static struct task_source source_of(const struct jt_output *output)
+{
+    const struct jt_worker *worker = output->worker;
+    return (struct task_source){
+        .map_task = output->task,
+        .map_attempt = output->attempt,
+        .worker = slice_str(worker->name),
+        .host = slice_str(worker->host),
+        .port = worker->port,
+        .socket = slice_str(worker->socket),
+        .boot_id = slice_str(worker->boot_id),
+        .netns = worker->netns,
+    };
+}
+
+static void tell_outputs(struct jobtracker *jt, const struct jt_effect *effect)
+{
+    const struct jt_job *job = effect->job;
+    size_t n = effect->to - effect->from;
+    struct task_source *sources = mem_calloc(n, sizeof(*sources));
+    if (!sources) {
+        daemon_exit(jt->daemon, 1, "out of memory");
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        sources[i] = source_of(&job->outputs[effect->from + i]);
+    struct jt2wk_outputs msg = {
+        .epoch = jt->epoch,
+        .cluster_ms = jt->cluster_ms,
+        .job = job->number,
+        .sources = {sources, n},
+        .complete = effect->complete,
+    };
+    ask(jt, effect->worker, JT2WK_AT_OUTPUTS, &msg, NULL);
+    mem_free(sources);
+}
+
+static void tell_kill(struct jobtracker *jt, const struct jt_effect *effect)
+{
+    struct jt2wk_kill msg = {
+        .epoch = jt->epoch,
+        .id = jobtracker_attempt_id(jt, effect->attempt),
+        .why = slice_str(effect->why ? effect->why : ""),
+    };
+    ask(jt, effect->worker, JT2WK_AT_KILL, &msg, NULL);
+}
+
+static void tell_end(struct jobtracker *jt, const struct jt_effect *effect)
+{
+    struct jt2wk_end msg = {jt->epoch, jt->cluster_ms, effect->job->number};
+    ask(jt, effect->worker, JT2WK_AT_END, &msg, NULL);
+}
+
+void orders_send(struct jobtracker *jt, const struct jt_effect *effect)
+{
+    switch (effect->kind) {
+    case JT_TELL_JOB:
+        tell_job(jt, effect);
+        break;
+    case JT_TELL_RUN:
+        tell_run(jt, effect);
+        break;
+    case JT_TELL_OUTPUTS:
+        tell_outputs(jt, effect);
+        break;
+    case JT_TELL_KILL:
+        tell_kill(jt, effect);
+        break;
+    case JT_TELL_END:
+        tell_end(jt, effect);
+        break;
+    default:
+        BUG("effect %d is not an order", (int)effect->kind);
+    }
+}
+
+int orders_ask_log(struct jt_worker *worker, const struct jt2wk_log *ask_log,
+                   struct rpc_wait *wait)
+{
+    if (!worker->is_live || !worker->edge)
+        return ERR_UNREACHABLE;
+    rpc_ask(worker->edge, &JT2WK_methods[JT2WK_AT_LOG], ask_log, wait);
+    return 0;
+}

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "jobtracker/serve/workers.h"
+
+#include "jobtracker/record.h"
+#include "libcommon/base/log.h"
+
+#define BLOB_PIECE_MAX (4U << 20)
+
+/* The worker this connection registered as; NULL before that, or when a newer one took its name. */
+static struct jt_worker *registered(struct rpc_call *call)
+{
+    struct rpc_peer *peer = rpc_call_peer(call);
+    struct jt_worker *worker = peer ? rpc_peer_data(peer) : NULL;
+    return worker && worker->edge == peer && worker->is_live ? worker : NULL;
+}
+
+void workers_peer_down(struct jobtracker *jt, struct rpc_peer *peer)
+{
+    struct jt_worker *worker = rpc_peer_data(peer);
+    if (!worker || worker->edge != peer)
+        return;
+    worker->edge = NULL;
+    log_warn("jt.workers", "lost the connection to %s", worker->name);
+    jt_on_disconnect(&jt->core, worker, jobtracker_now(jt));
+    jobtracker_carry_out(jt);
+}
+
+/* What the worker holds or runs of jobs we know is kept; the rest it is told to drop. */
+static int sort_out(struct jobtracker *jt, struct jt_worker *worker,
+                    const struct wk2jt_register *ask, struct arena *arena,
+                    struct task_attempt_list *ret)
+{
+    size_t held = ask->held.n, total = held + ask->running.n;
+    ret->v = arena_calloc(arena, total + 1, sizeof(struct task_attempt));
+    if (!ret->v)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < total; i++) {
+        const struct task_attempt *one =
+            i < held ? &ask->held.v[i].id : &ask->running.v[i - held];
+        struct attempt_id id = jobtracker_core_id(one);
+        if (one->cluster_ms != jt->cluster_ms ||
+            !jt_on_held(&jt->core, worker, &id, jobtracker_now(jt)))
+            ret->v[ret->n++] = *one;
+    }
+    return 0;
+}
+
+static struct jt_worker_offer offer_of(const struct wk2jt_register *ask)
+{
+    return (struct jt_worker_offer){
+        .name = ask->name,
+        .rack = ask->rack.len ? ask->rack : slice_str("/default-rack"),
+        .host = ask->host,
+        .socket = ask->socket,
+        .boot_id = ask->boot_id,
+        .netns = ask->netns,
+        .incarnation = ask->incarnation,
+        .memory = ask->memory,
+        .port = ask->port,
+        .http_port = ask->http_port,
+        .cores = ask->cores,
+    };
+}
+
+static void take_connection(struct jt_worker *worker, struct rpc_peer *peer)
+{
+    struct rpc_peer *old = worker->edge;
+    worker->edge = peer;
+    rpc_peer_set_data(peer, worker);
+    if (old && old != peer)
+        rpc_peer_close(old);
+}
+
+static void on_register(struct rpc_call *call, const void *msg, void *arg)
+{
+    struct jobtracker *jt = arg;
+    const struct wk2jt_register *ask = msg;
+    struct rpc_peer *peer = rpc_call_peer(call);
+    struct jt_worker_offer offer = offer_of(ask);
+    struct wk2jt_registered answer = {
+        .cluster_id = slice_str(jt->self.cluster ? jt->self.cluster : ""),
+        .epoch = jt->epoch,
+        .heartbeat_ms = conf_ms(daemon_conf(jt->daemon), "worker.heartbeat.interval"),
+    };
+    if (!peer)
+        return rpc_fail(call, ERR_CLOSED, "connection closed");
+    if (ask->name.len == 0 || ask->cores == 0)
+        return rpc_fail(call, ERR_INVAL, "a worker needs a name and at least one core");
+    struct jt_worker *worker = jt_on_register(&jt->core, &offer, jobtracker_now(jt));
+    if (!worker)
+        return rpc_fail(call, ERR_NOMEM, "out of memory");
+    take_connection(worker, peer);
+    int rc = sort_out(jt, worker, ask, rpc_call_arena(call), &answer.unwanted);
+    if (rc != 0)
+        return rpc_fail(call, rc, "out of memory");
+    log_info("jt.workers", "%s registered: %u cores, %zu outputs held, %zu attempts running",
+             worker->name, ask->cores, ask->held.n, ask->running.n);
+    rpc_answer(call, &answer);
+    jt_on_beat(&jt->core, worker, jobtracker_now(jt)); /* orders go out only behind the answer */
+    jobtracker_carry_out(jt);
+}
+
+static void on_beat(struct rpc_call *call, const void *msg, void *arg)
+{
+    struct jobtracker *jt = arg;
+    const struct wk2jt_beat *ask = msg;
+    struct jt_worker *worker = registered(call);
+    struct wk2jt_heard answer = {.epoch = jt->epoch, .register_again = !worker};
+    for (size_t i = 0; worker && i < ask->running.n; i++) {
+        const struct wk2jt_progress *p = &ask->running.v[i];
+        struct attempt_id id = jobtracker_core_id(&p->id);
+        struct jt_progress progress = {p->bytes_in, p->bytes_total, p->records_in, p->records_out,
+                                       p->idle_ms};
+        jt_on_progress(&jt->core, worker, &id, &progress, jobtracker_now(jt));
+    }
+    if (worker)
+        jt_on_beat(&jt->core, worker, jobtracker_now(jt));
+    rpc_answer(call, &answer);
+    jobtracker_carry_out(jt);
+}
+
+static uint64_t counter_of(const struct task_done *done, const char *name)
+{
+    for (size_t i = 0; i < done->counters.n; i++)
+        if (slice_is(done->counters.v[i].name, name))
+            return done->counters.v[i].value;
+    return 0;
+}
+
+/* Totals of a finished attempt, as its counters tell them. */
+static struct jt_progress final_progress(const struct jobtracker *jt, const struct task_done *done)
+{
+    struct jt_job *job = jt_core_job(&jt->core, done->id.job);
+    const struct jt_task *task = job ? jt_job_task(job, done->id.stage, done->id.task) : NULL;
+    bool is_reduce = task && task->stage->kind == JT_STAGE_REDUCE;
+    struct jt_progress p = {0};
+    p.records_in = counter_of(done, is_reduce ? "Reduce input records" : "Map input records");
+    p.records_out = counter_of(done, is_reduce ? "Reduce output records" : "Map output records");
+    p.bytes_in = is_reduce ? counter_of(done, "Reduce shuffle bytes") : task ? task->bytes : 0;
+    p.bytes_total = p.bytes_in;
+    return p;
+}
+
+static void on_done(struct rpc_call *call, const void *msg, void *arg)
+{
+    struct jobtracker *jt = arg;
+    const struct task_done *done = msg;
+    struct jt_worker *worker = registered(call);
+    struct wk2jt_accepted answer = {false};
+    if (!worker)
+        return rpc_fail(call, ERR_STALE, "register first");
+    struct attempt_id id = jobtracker_core_id(&done->id);
+    struct jt_progress progress = final_progress(jt, done);
+    struct buf encoded = BUF_INIT;
+    msg_encode(&task_done_desc, done, &encoded);
+    if (!buf_failed(&encoded) && done->id.cluster_ms == jt->cluster_ms)
+        answer.accepted =
+            jt_on_done(&jt->core, worker, &id, &progress, buf_slice(&encoded), jobtracker_now(jt));
+    buf_release(&encoded);
+    rpc_answer(call, &answer);
+    jobtracker_carry_out(jt);
+}
+
+static bool failure_counts(uint32_t failure)
+{
+    return failure != TASK_FAILED_NODE && failure != TASK_FAILED_KILLED;
+}
+
+static void on_failed(struct rpc_call *call, const void *msg, void *arg)
+{
+    struct jobtracker *jt = arg;
+    const struct task_failed *failed = msg;
+    struct jt_worker *worker = registered(call);
+    if (!worker)
+        return rpc_fail(call, ERR_STALE, "register first");
+    struct attempt_id id = jobtracker_core_id(&failed->id);
+    struct jt_job *job = jt_core_job(&jt->core, id.job.number);
+    bool counts = failure_counts(failed->failure);
+    char *why = slice_dup(failed->why);
+    if (job && !jt_job_is_over(job) && counts)
+        record_note_failure(record_of(job), failed);
+    jt_on_failed(&jt->core, worker, &id, counts, why, jobtracker_now(jt));
+    mem_free(why);
+    rpc_answer(call, NULL);
+    jobtracker_carry_out(jt);
+}
+
+static void on_fetch_failed(struct rpc_call *call, const void *msg, void *arg)
+{
+    struct jobtracker *jt = arg;
+    const struct task_fetch_failed *failed = msg;
+    struct attempt_id id = jobtracker_core_id(&failed->id);
+    log_warn("jt.workers", "reduce %u cannot fetch from " SLICE_FMT ": " SLICE_FMT, id.task,
+             SLICE_ARG(failed->worker), SLICE_ARG(failed->why));
+    jt_on_fetch_failed(&jt->core, &id, failed->worker, failed->map_tasks.v, failed->map_tasks.n,
+                       jobtracker_now(jt));
+    rpc_answer(call, NULL);
+    jobtracker_carry_out(jt);
+}
+
+static void on_blob(struct rpc_call *call, const void *msg, void *arg)
+{
+    struct jobtracker *jt = arg;
+    const struct wk2jt_blob *ask = msg;
+    struct buf piece = BUF_INIT;
+    struct wk2jt_blob_piece answer = {0};
+    uint32_t max = ask->max && ask->max < BLOB_PIECE_MAX ? ask->max : BLOB_PIECE_MAX;
+    int rc = blobs_read(&jt->blobs, ask->digest, ask->offset, max, &piece, &answer.total);
+    answer.bytes = buf_slice(&piece);
+    if (rc == 0)
+        rpc_answer(call, &answer);
+    else
+        rpc_fail(call, rc, "no blob " SLICE_FMT ": %s", SLICE_ARG(ask->digest), err_text(rc));
+    buf_release(&piece);
+}
+
+rpc_handler *const workers_handlers[WK2JT_METHOD_COUNT] = {
+    [WK2JT_AT_REGISTER] = on_register,         [WK2JT_AT_BEAT] = on_beat,
+    [WK2JT_AT_DONE] = on_done,                 [WK2JT_AT_FAILED] = on_failed,
+    [WK2JT_AT_FETCH_FAILED] = on_fetch_failed, [WK2JT_AT_BLOB] = on_blob,
+};
