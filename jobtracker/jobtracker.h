@@ -28,6 +28,7 @@ struct jobtracker {
     struct joblog *log;
     struct blobs blobs;
     struct history history;
+    struct rpc_service services[2]; /* clients, workers */
     struct rpc_server *server;
     struct rpc_link *namenode;
     struct jt_core core;

@@ -125,23 +125,35 @@ static void add_times(struct task_times *sum, const struct task_times *more)
     sum->total += more->total;
 }
 
-void record_count(struct record *record, const struct jt_attempt *attempt,
-                  const struct task_done *done)
+static void count(struct record *record, const struct jt_stage *stage, const struct task_done *done)
 {
-    const struct jt_stage *stage = attempt->task->stage;
     for (size_t i = 0; i < done->counters.n; i++) {
         const struct msg_counter *c = &done->counters.v[i];
         if (jt_counters_add(&record->counters, c->group, c->name, c->value) != 0)
             record->counters.dropped++;
     }
     add_times(&record->times[stage->index], &done->times);
-    record->stage_in[stage->index] += attempt->records_in;
-    record->stage_out[stage->index] += attempt->records_out;
     if (stage->kind == JT_STAGE_COMMIT)
         return;
     for (size_t i = 0; i < done->files.n; i++)
         record->out_bytes += done->files.v[i].len;
     record->out_files += (uint32_t)done->files.n;
+}
+
+void record_finish(struct record *record)
+{
+    struct arena arena = ARENA_INIT;
+    for (uint32_t s = 0; s < record->job->stage_count; s++) {
+        const struct jt_stage *stage = &record->job->stages[s];
+        for (uint32_t t = 0; t < stage->count; t++) {
+            struct task_done done;
+            arena_reset(&arena);
+            if (stage->tasks[t].result.len &&
+                msg_decode(&task_done_desc, stage->tasks[t].result, &arena, &done, NULL) == 0)
+                count(record, stage, &done);
+        }
+    }
+    arena_release(&arena);
 }
 
 void record_note_failure(struct record *record, const struct task_failed *failed)

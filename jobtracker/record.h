@@ -17,7 +17,6 @@ struct record {
     struct cl2jt_splits splits;
     struct jt_counters counters;
     struct task_times times[JT_STAGES_MAX];
-    uint64_t stage_in[JT_STAGES_MAX], stage_out[JT_STAGES_MAX]; /* records of winners */
     uint64_t submit_index, end_index;
     uint64_t ended_wall_ms;
     struct buf failure_bytes; /* encoded task_failed of the last failure, if any */
@@ -34,9 +33,9 @@ void record_free(struct record *record);
 /* Hand the job to the core under its number. 0 or ERR_NOMEM. */
 int record_begin(struct jobtracker *jt, struct record *record, struct err *err);
 
-/* A winner's result: counters, times, output files. `done` borrows. */
-void record_count(struct record *record, const struct jt_attempt *attempt,
-                  const struct task_done *done);
+/* The job is over: sum up counters, times and output of all winners. (Not as they come: a winner
+ * whose output is lost must not be counted.) */
+void record_finish(struct record *record);
 void record_note_failure(struct record *record, const struct task_failed *failed);
 
 /* Everything a client may want to know now; slices borrow from the record, the core and `arena`. */
@@ -48,8 +47,7 @@ void record_history(const struct jobtracker *jt, const struct record *record, st
 /* OUT/_temporary/<job id>: mem_free it; NULL when memory is out. */
 char *record_temporary(const struct jobtracker *jt, const struct record *record);
 /* Output files of all winners so far, in order of stage and task; slices borrow from the job. */
-int record_output_files(const struct jt_job *job, struct arena *arena,
-                        struct task_file_list *ret);
+int record_output_files(const struct jt_job *job, struct arena *arena, struct task_file_list *ret);
 
 static inline struct record *record_of(const struct jt_job *job)
 {

@@ -783,6 +783,13 @@ void jt_on_resumed(struct jt_core *core, struct jt_job *job, const struct attemp
     job->is_resumed = true;
 }
 
+void jt_on_resumed_lost(struct jt_core *core, struct jt_job *job, const struct attempt_id *id)
+{
+    struct jt_task *task = jt_job_task(job, id->stage, id->task);
+    if (task && task->winner && task->winner->number == id->attempt)
+        lose_output(core, task);
+}
+
 void jt_on_resume_end(struct jt_core *core, uint32_t epoch, uint64_t now_ms)
 {
     core->now_ms = core->start_ms = now_ms;

@@ -112,8 +112,7 @@ static int manifest_line(const struct task_file *file, struct arena *arena, stru
     if (!line)
         return ERR_NOMEM;
     int len = snprintf(line, cap, SLICE_FMT "\t%llu\t%llu\t%08x", SLICE_ARG(file->name),
-                       (unsigned long long)file->len, (unsigned long long)file->records,
-                       file->crc);
+                       (unsigned long long)file->len, (unsigned long long)file->records, file->crc);
     *ret = slice_of(line, (size_t)len);
     return 0;
 }
@@ -247,8 +246,7 @@ void orders_send(struct jobtracker *jt, const struct jt_effect *effect)
     }
 }
 
-int orders_ask_log(struct jt_worker *worker, const struct jt2wk_log *ask_log,
-                   struct rpc_wait *wait)
+int orders_ask_log(struct jt_worker *worker, const struct jt2wk_log *ask_log, struct rpc_wait *wait)
 {
     if (!worker->is_live || !worker->edge)
         return ERR_UNREACHABLE;

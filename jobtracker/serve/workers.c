@@ -35,8 +35,7 @@ static int sort_out(struct jobtracker *jt, struct jt_worker *worker,
     if (!ret->v)
         return ERR_NOMEM;
     for (size_t i = 0; i < total; i++) {
-        const struct task_attempt *one =
-            i < held ? &ask->held.v[i].id : &ask->running.v[i - held];
+        const struct task_attempt *one = i < held ? &ask->held.v[i].id : &ask->running.v[i - held];
         struct attempt_id id = jobtracker_core_id(one);
         if (one->cluster_ms != jt->cluster_ms ||
             !jt_on_held(&jt->core, worker, &id, jobtracker_now(jt)))
@@ -215,7 +214,10 @@ static void on_blob(struct rpc_call *call, const void *msg, void *arg)
 }
 
 rpc_handler *const workers_handlers[WK2JT_METHOD_COUNT] = {
-    [WK2JT_AT_REGISTER] = on_register,         [WK2JT_AT_BEAT] = on_beat,
-    [WK2JT_AT_DONE] = on_done,                 [WK2JT_AT_FAILED] = on_failed,
-    [WK2JT_AT_FETCH_FAILED] = on_fetch_failed, [WK2JT_AT_BLOB] = on_blob,
+    [WK2JT_AT_REGISTER] = on_register,
+    [WK2JT_AT_BEAT] = on_beat,
+    [WK2JT_AT_DONE] = on_done,
+    [WK2JT_AT_FAILED] = on_failed,
+    [WK2JT_AT_FETCH_FAILED] = on_fetch_failed,
+    [WK2JT_AT_BLOB] = on_blob,
 };

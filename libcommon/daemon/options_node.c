@@ -31,6 +31,8 @@ static const struct conf_option rows[] = {
     {"worker.address", CONF_ADDRESS, "127.0.0.1:8040", "where a worker hands out map outputs"},
     {"worker.cores", CONF_INT, NULL, "cores for tasks; default: all of this machine",
      .alias = "yarn.nodemanager.resource.cpu-vcores"},
+    {"worker.heartbeat.interval", CONF_TIME, "1s", "how often a worker tells how its tasks fare",
+     .min = "50ms"},
     {"worker.http.address", CONF_ADDRESS, "127.0.0.1:8042", "a worker's status pages"},
     {"worker.local.dir", CONF_LIST, "/var/lib/quern/work",
      "directories for task files, best one per disk",

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "jobtracker/life.h"
+
+#include "jobtracker/record.h"
+#include "jobtracker/replay.h"
+#include "jobtracker/serve/clients.h"
+#include "jobtracker/serve/workers.h"
+#include "libcommon/base/clock.h"
+#include "libcommon/base/log.h"
+#include "libcommon/daemon/address.h"
+
+#define TICK_MS 50
+
+/* --- events from below ----------------------------------------------------------------------- */
+
+static void on_durable(void *arg, uint64_t durable, const struct err *err)
+{
+    struct jobtracker *jt = arg;
+    if (err)
+        daemon_exit(jt->daemon, 1, "%s", err->msg);
+    else
+        clients_durable(jt, durable);
+}
+
+static void on_tick(void *arg)
+{
+    struct jobtracker *jt = arg;
+    jt_on_tick(&jt->core, jobtracker_now(jt));
+    jobtracker_carry_out(jt);
+    clients_tell_watchers(jt);
+}
+
+static void on_peer_down(struct rpc_peer *peer, int code, void *arg)
+{
+    struct jobtracker *jt = arg;
+    (void)code;
+    if (!jt->is_stopping)
+        workers_peer_down(jt, peer);
+}
+
+/* --- start ----------------------------------------------------------------------------------- */
+
+static int open_dirs(struct jobtracker *jt, const char **journal_dirs, size_t *ret_count,
+                     struct err *err)
+{
+    struct conf_list dirs = conf_list(daemon_conf(jt->daemon), "jobtracker.dir");
+    if (dirs.count == 0 || dirs.count > WAL_DIRS_MAX)
+        return err_set(err, ERR_CONFIG, "jobtracker.dir names %zu directories: give 1 to %d",
+                       dirs.count, WAL_DIRS_MAX);
+    for (size_t i = 0; i < dirs.count; i++) {
+        int rc = fsutil_mkdirs(jt->disk, dirs.items[i], err);
+        if (rc == 0)
+            rc = fsutil_lock(jt->disk, dirs.items[i], &jt->locks[i], err);
+        char *journal = rc == 0 ? fsutil_join(dirs.items[i], "journal") : NULL;
+        if (rc == 0)
+            rc = journal ? fsutil_mkdirs(jt->disk, journal, err)
+                         : err_set(err, ERR_NOMEM, "out of memory");
+        journal_dirs[(*ret_count)++] = journal;
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+static int open_log(struct jobtracker *jt, struct err *err)
+{
+    const char *dirs[WAL_DIRS_MAX] = {0};
+    size_t count = 0;
+    int rc = open_dirs(jt, dirs, &count, err);
+    if (rc == 0) {
+        struct joblog_options options = {
+            .disk = jt->disk,
+            .dirs = dirs,
+            .dir_count = count,
+            .loop = jt->loop,
+            .workq = jt->workq,
+            .on_durable = on_durable,
+            .arg = jt,
+        };
+        rc = joblog_open(&options, &jt->log, err);
+    }
+    for (size_t i = 0; i < count; i++)
+        mem_free((void *)(uintptr_t)dirs[i]);
+    return rc;
+}
+
+static int open_stores(struct jobtracker *jt, struct err *err)
+{
+    const char *dir = conf_list(daemon_conf(jt->daemon), "jobtracker.dir").items[0];
+    char *blobs = fsutil_join(dir, "blobs"), *history = fsutil_join(dir, "history");
+    int rc = blobs && history ? blobs_init(&jt->blobs, jt->disk, blobs, err)
+                              : err_set(err, ERR_NOMEM, "out of memory");
+    if (rc == 0)
+        rc = history_init(&jt->history, jt->disk, history, err);
+    mem_free(blobs);
+    mem_free(history);
+    return rc;
+}
+
+static struct jt_config core_config(const struct conf *conf)
+{
+    struct jt_config config = jt_config_default;
+    config.max_attempts = (uint32_t)conf_int(conf, "mapreduce.map.maxattempts");
+    config.worker_timeout_ms = conf_ms(conf, "jobtracker.worker.timeout");
+    config.reconnect_ms = conf_ms(conf, "jobtracker.worker.reconnect");
+    config.resume_grace_ms = conf_ms(conf, "jobtracker.resume.grace");
+    config.locality_wait_ms = conf_ms(conf, "jobtracker.locality.wait");
+    config.speculative = conf_bool(conf, "mapreduce.map.speculative");
+    config.slowstart_percent =
+        (uint32_t)(conf_number(conf, "mapreduce.job.reduce.slowstart.completedmaps") * 100);
+    return config;
+}
+
+static int start_server(struct jobtracker *jt, struct err *err)
+{
+    jt->services[0] =
+        (struct rpc_service){CL2JT_methods, clients_handlers, CL2JT_METHOD_COUNT, 0, jt};
+    jt->services[1] = (struct rpc_service){WK2JT_methods, workers_handlers, WK2JT_METHOD_COUNT,
+                                           HELLO_ROLE(WIRE_WORKER), jt};
+    struct rpc_conf rpc = {
+        .self = &jt->self,
+        .services = jt->services,
+        .service_count = ARRAY_LEN(jt->services),
+        .on_peer_down = on_peer_down,
+        .arg = jt,
+    };
+    char address[ADDRESS_TEXT_MAX];
+    int rc = address_listen(daemon_conf(jt->daemon), "mapreduce.jobtracker.address", address, err);
+    if (rc == 0)
+        rc = rpc_server_open(jt->loop, address, &rpc, &jt->server, err);
+    return rc;
+}
+
+static int start_link(struct jobtracker *jt, struct err *err)
+{
+    struct conf_address nn = conf_address(daemon_conf(jt->daemon), "dfs.namenode.rpc-address");
+    char address[ADDRESS_TEXT_MAX];
+    struct rpc_conf rpc = {.self = &jt->self, .roles = HELLO_ROLE(WIRE_NAMENODE)};
+    return rpc_link_open(jt->loop, address_text(nn.host, nn.port, address), &rpc, &jt->namenode,
+                         err);
+}
+
+static int start_all(struct jobtracker *jt, struct err *err)
+{
+    struct jt_config config = core_config(daemon_conf(jt->daemon));
+    jt_core_init(&jt->core, &config, jobtracker_now(jt));
+    jt->workq = workq_new(jt->loop, "jt-disk", 2, err);
+    int rc = jt->workq ? open_log(jt, err) : ERR_NOMEM;
+    if (rc == 0)
+        rc = open_stores(jt, err);
+    if (rc == 0)
+        rc = start_link(jt, err);
+    if (rc == 0)
+        rc = replay(jt, err);
+    if (rc == 0)
+        rc = start_server(jt, err);
+    if (rc == 0)
+        rc = loop_every(jt->loop, &jt->tick, TICK_MS, on_tick, jt);
+    return rc;
+}
+
+int jobtracker_start(struct daemon *daemon, void **ret_state, struct err *err)
+{
+    struct jobtracker *jt = mem_calloc(1, sizeof(*jt));
+    if (!jt)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    jt->daemon = daemon;
+    jt->loop = daemon_loop(daemon);
+    jt->disk = disk_real();
+    list_init(&jt->submits);
+    list_init(&jt->over);
+    for (size_t i = 0; i < WAL_DIRS_MAX; i++)
+        jt->locks[i] = FSUTIL_LOCK_INIT;
+    identity_init(&jt->self, WIRE_JOBTRACKER, daemon_node_name(daemon));
+    int rc = start_all(jt, err);
+    if (rc != 0) {
+        jobtracker_stop(jt);
+        jobtracker_release(jt);
+        return rc;
+    }
+    log_info("jt", "epoch %llu, listening on %s", (unsigned long long)jt->epoch,
+             rpc_server_address(jt->server));
+    *ret_state = jt;
+    jobtracker_carry_out(jt);
+    return DAEMON_SERVING;
+}
+
+/* --- end ------------------------------------------------------------------------------------- */
+
+void jobtracker_stop(void *state)
+{
+    struct jobtracker *jt = state;
+    if (jt->is_stopping)
+        return;
+    jt->is_stopping = true;
+    loop_timer_stop(&jt->tick);
+    clients_release(jt);
+    if (jt->server)
+        rpc_server_close(jt->server);
+    if (jt->namenode)
+        rpc_link_close(jt->namenode);
+    if (jt->log)
+        joblog_stop(jt->log);
+}
+
+void jobtracker_release(void *state)
+{
+    struct jobtracker *jt = state;
+    struct err err = {0};
+    workq_free(jt->workq);
+    if (joblog_close(jt->log, &err) != 0)
+        log_error("jt", "%s", err.msg);
+    list_each_safe (&jt->core.all, it)
+        record_free(record_of(list_entry(it, struct jt_job, all)));
+    jt_core_release(&jt->core);
+    blobs_release(&jt->blobs);
+    history_release(&jt->history);
+    for (size_t i = 0; i < WAL_DIRS_MAX; i++)
+        fsutil_unlock(&jt->locks[i]);
+    mem_free(jt);
+}

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * life: how a jobtracker starts (locks, journal, replay, a new epoch, listening) and ends. */
+#ifndef QUERN_JOBTRACKER_LIFE_H
+#define QUERN_JOBTRACKER_LIFE_H
+
+#include "jobtracker/jobtracker.h"
+
+int jobtracker_start(struct daemon *daemon, void **ret_state, struct err *err);
+void jobtracker_stop(void *state);
+void jobtracker_release(void *state);
+void jobtracker_status(void *state, struct status *st);
+
+#endif

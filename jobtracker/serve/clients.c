@@ -1,0 +1,487 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "jobtracker/serve/clients.h"
+
+#include "jobtracker/serve/logs.h"
+#include "libcommon/base/clock.h"
+#include "libcommon/base/log.h"
+
+/* Progress of a running job is told at most this often; its end at once. */
+#define TELL_EVERY_MS 100
+#define LIST_MAX      1000
+
+/* --- finding a job --------------------------------------------------------------------------- */
+
+static bool is_ours(const struct jobtracker *jt, const struct cl2jt_job *id)
+{
+    return id->cluster_ms == 0 || id->cluster_ms == jt->cluster_ms;
+}
+
+static struct record *find(const struct jobtracker *jt, const struct cl2jt_job *id)
+{
+    struct jt_job *job = is_ours(jt, id) ? jt_core_job(&jt->core, id->job) : NULL;
+    return job ? record_of(job) : NULL;
+}
+
+static void no_such_job(struct rpc_call *call, const struct cl2jt_job *id)
+{
+    rpc_fail(call, ERR_NOENT, "no job %llu here (`quern job -list -all` shows what is known)",
+             (unsigned long long)id->job);
+}
+
+/* A job of this user, or asked by who runs the jobtracker. */
+static bool may_change(const struct jobtracker *jt, const struct rpc_call *call,
+                       const struct record *record)
+{
+    const char *user = rpc_call_user(call);
+    return slice_is(record->spec.user, user) || strcmp(user, jt->self.user) == 0;
+}
+
+/* --- blobs ----------------------------------------------------------------------------------- */
+
+struct finish {
+    struct work work;
+    struct jobtracker *jt;
+    struct rpc_call *call;
+    char digest[72];
+    uint64_t total;
+    int rc;
+    struct err err;
+};
+
+static void finish_run(struct work *work)
+{
+    struct finish *f = CONTAINER_OF(work, struct finish, work);
+    f->rc = blobs_finish(&f->jt->blobs, f->digest, &f->err);
+}
+
+static void finish_done(struct work *work)
+{
+    struct finish *f = CONTAINER_OF(work, struct finish, work);
+    struct cl2jt_blob_state answer = {f->total};
+    if (f->rc == 0)
+        rpc_answer(f->call, &answer);
+    else
+        rpc_fail_err(f->call, &f->err);
+    mem_free(f);
+}
+
+static void finish_blob(struct jobtracker *jt, struct rpc_call *call, const struct cl2jt_blob *ask)
+{
+    struct finish *f = mem_calloc(1, sizeof(*f));
+    if (!f)
+        return rpc_fail(call, ERR_NOMEM, "out of memory");
+    f->jt = jt;
+    f->call = call;
+    f->total = ask->total;
+    snprintf(f->digest, sizeof(f->digest), SLICE_FMT, SLICE_ARG(ask->digest));
+    workq_submit(jt->workq, &f->work, finish_run, finish_done);
+}
+
+static void on_blob(struct rpc_call *call, const void *msg, void *arg)
+{
+    struct jobtracker *jt = arg;
+    const struct cl2jt_blob *ask = msg;
+    struct err err = {0};
+    bool whole;
+    struct cl2jt_blob_state answer = {blobs_have(&jt->blobs, ask->digest, &whole)};
+    if (!blob_is_digest(ask->digest) || ask->total > BLOB_MAX_BYTES)
+        return rpc_fail(call, ERR_INVAL, "a blob is named by its SHA-256 and has at most 1 GiB");
+    if (whole || ask->bytes.len == 0)
+        return rpc_answer(call, &answer);
+    if (blobs_put(&jt->blobs, ask->digest, ask->offset, ask->bytes, &err) != 0)
+        return rpc_fail_err(call, &err);
+    answer.have += ask->bytes.len;
+    if (answer.have >= ask->total)
+        finish_blob(jt, call, ask);
+    else
+        rpc_answer(call, &answer);
+}
+
+/* --- submit ---------------------------------------------------------------------------------- */
+
+/* A submission on its way to the disk. */
+struct submit_wait {
+    struct list link;
+    struct rpc_call *call;
+    struct record *record;
+    uint64_t index;
+};
+
+static struct record *find_origin(const struct jobtracker *jt, const struct msg_origin *origin)
+{
+    list_each (&jt->core.all, it) {
+        struct record *record = record_of(list_entry(it, struct jt_job, all));
+        const struct msg_origin *o = &record->spec.job.origin;
+        if (o->client == origin->client && o->seq == origin->seq)
+            return record;
+    }
+    return NULL;
+}
+
+static bool is_underway(const struct jobtracker *jt, const struct msg_origin *origin)
+{
+    list_each (&jt->submits, it) {
+        const struct msg_origin *o =
+            &list_entry(it, struct submit_wait, link)->record->spec.job.origin;
+        if (o->client == origin->client && o->seq == origin->seq)
+            return true;
+    }
+    return false;
+}
+
+static int check_submit(struct jobtracker *jt, const struct cl2jt_submit *ask, struct err *err)
+{
+    bool whole;
+    blobs_have(&jt->blobs, ask->plugin_digest, &whole);
+    if (!whole)
+        return err_set(err, ERR_NOENT, "the plugin of job " SLICE_FMT " was not brought",
+                       SLICE_ARG(ask->name));
+    if (ask->out.len == 0 || ask->out.data[0] != '/')
+        return err_set(err, ERR_INVAL, "a job needs an absolute output path");
+    if (ask->partitions > 100000)
+        return err_set(err, ERR_INVAL, "at most 100000 reducers");
+    if (ask->priority > CL2JT_VERY_HIGH)
+        return err_set(err, ERR_INVAL, "no such priority");
+    return 0;
+}
+
+static void on_submit(struct rpc_call *call, const void *msg, void *arg)
+{
+    struct jobtracker *jt = arg;
+    const struct cl2jt_submit *ask = msg;
+    struct err err = {0};
+    struct record *known = ask->origin.seq ? find_origin(jt, &ask->origin) : NULL;
+    struct cl2jt_job answer = {jt->cluster_ms, known ? known->spec.number : 0};
+    if (known)
+        return rpc_answer(call, &answer);
+    if (ask->origin.seq && is_underway(jt, &ask->origin))
+        return rpc_fail(call, ERR_RETRY, "being written");
+    if (check_submit(jt, ask, &err) != 0)
+        return rpc_fail_err(call, &err);
+    struct joblog_submit spec = {jt->core.next_job, slice_str(rpc_call_user(call)), clock_wall_ms(),
+                                 *ask};
+    struct buf bytes = BUF_INIT;
+    msg_encode(&joblog_submit_desc, &spec, &bytes);
+    struct submit_wait *wait = mem_calloc(1, sizeof(*wait));
+    struct record *record = buf_failed(&bytes) || !wait ? NULL : record_new(jt, &bytes, &err);
+    if (!record) {
+        mem_free(wait);
+        buf_release(&bytes);
+        return err.code ? rpc_fail_err(call, &err) : rpc_fail(call, ERR_NOMEM, "out of memory");
+    }
+    *wait = (struct submit_wait){.call = call, .record = record};
+    wait->index = record->submit_index = jobtracker_journal(jt, JOBLOG_SUBMIT, &record->spec);
+    jt->core.next_job++; /* taken: two submissions may be on their way at once */
+    list_push_back(&jt->submits, &wait->link);
+}
+
+static void begin(struct jobtracker *jt, struct submit_wait *wait)
+{
+    struct err err = {0};
+    struct cl2jt_job answer = {jt->cluster_ms, wait->record->spec.number};
+    if (record_begin(jt, wait->record, &err) != 0) {
+        rpc_fail_err(wait->call, &err);
+        daemon_exit(jt->daemon, 1, "%s", err.msg);
+        record_free(wait->record);
+    } else {
+        log_info("jt.jobs", "job %llu \"" SLICE_FMT "\" of " SLICE_FMT ": %zu splits, %u reducers",
+                 (unsigned long long)answer.job, SLICE_ARG(wait->record->spec.job.name),
+                 SLICE_ARG(wait->record->spec.user), wait->record->splits.splits.n,
+                 wait->record->spec.job.partitions);
+        rpc_answer(wait->call, &answer);
+    }
+    mem_free(wait);
+}
+
+void clients_durable(struct jobtracker *jt, uint64_t durable)
+{
+    list_each_safe (&jt->submits, it) {
+        struct submit_wait *wait = list_entry(it, struct submit_wait, link);
+        if (wait->index > durable)
+            break;
+        list_remove(&wait->link);
+        begin(jt, wait);
+    }
+    jobtracker_carry_out(jt);
+    clients_tell_watchers(jt);
+}
+
+/* --- status ---------------------------------------------------------------------------------- */
+
+struct watcher {
+    struct list link;
+    struct rpc_call *call;
+    uint64_t version, until_ms;
+    bool only_end;
+};
+
+static bool is_told_over(const struct jobtracker *jt, const struct record *record)
+{
+    return record->end_index && record->end_index <= joblog_durable(jt->log);
+}
+
+/* The end of a job is not told before it is durable: it looks as if it were still committing. */
+static void answer_status(const struct jobtracker *jt, const struct record *record,
+                          struct rpc_call *call)
+{
+    struct cl2jt_status status;
+    record_status(jt, record, rpc_call_arena(call), &status);
+    if (jt_job_is_over(record->job) && !is_told_over(jt, record))
+        status.state = CL2JT_COMMITTING;
+    rpc_answer(call, &status);
+}
+
+/* A job of an earlier time: its status as it was written down. */
+static void answer_from_history(struct jobtracker *jt, struct rpc_call *call,
+                                const struct cl2jt_job *id)
+{
+    struct job_id job = {id->cluster_ms ? id->cluster_ms : jt->cluster_ms, id->job};
+    struct buf bytes = BUF_INIT;
+    struct cl2jt_status status;
+    if (history_read(&jt->history, job, ".status", &bytes, NULL) == 0 &&
+        msg_decode(&cl2jt_status_desc, buf_slice(&bytes), rpc_call_arena(call), &status, NULL) == 0)
+        rpc_answer(call, &status);
+    else
+        no_such_job(call, id);
+    buf_release(&bytes);
+}
+
+static void on_status(struct rpc_call *call, const void *msg, void *arg)
+{
+    struct record *record = find(arg, msg);
+    if (record)
+        answer_status(arg, record, call);
+    else
+        answer_from_history(arg, call, msg);
+}
+
+static bool has_news(const struct jobtracker *jt, const struct record *record,
+                     const struct watcher *watcher)
+{
+    uint64_t now = jobtracker_now(jt);
+    if (now >= watcher->until_ms || is_told_over(jt, record))
+        return true;
+    return !watcher->only_end && record->job->version > watcher->version &&
+           now >= record->told_ms + TELL_EVERY_MS;
+}
+
+static void tell(struct jobtracker *jt, struct record *record)
+{
+    bool told = false;
+    list_each_safe (&record->watchers, it) {
+        struct watcher *watcher = list_entry(it, struct watcher, link);
+        if (!has_news(jt, record, watcher))
+            continue;
+        answer_status(jt, record, watcher->call);
+        list_remove(&watcher->link);
+        mem_free(watcher);
+        told = true;
+    }
+    if (told)
+        record->told_ms = jobtracker_now(jt);
+}
+
+void clients_tell_watchers(struct jobtracker *jt)
+{
+    list_each_safe (&jt->core.all, it)
+        tell(jt, record_of(list_entry(it, struct jt_job, all)));
+}
+
+static void on_watch(struct rpc_call *call, const void *msg, void *arg)
+{
+    struct jobtracker *jt = arg;
+    const struct cl2jt_watch *ask = msg;
+    struct record *record = find(jt, &ask->id);
+    if (!record)
+        return answer_from_history(jt, call, &ask->id);
+    struct watcher *watcher = mem_calloc(1, sizeof(*watcher));
+    if (!watcher)
+        return rpc_fail(call, ERR_NOMEM, "out of memory");
+    watcher->call = call;
+    watcher->version = ask->version;
+    watcher->only_end = ask->only_end;
+    watcher->until_ms = jobtracker_now(jt) + ask->max_wait_ms;
+    list_push_back(&record->watchers, &watcher->link);
+    tell(jt, record);
+}
+
+/* Newest first; finished ones that are no longer in memory come from the history. */
+static size_t list_history(struct jobtracker *jt, struct arena *arena, struct cl2jt_status *jobs,
+                           size_t n, size_t limit)
+{
+    struct job_id *ids = arena_calloc(arena, limit + 1, sizeof(*ids));
+    size_t count = 0;
+    if (!ids || history_list(&jt->history, limit, ids, &count) != 0)
+        return n;
+    for (size_t i = 0; i < count && n < limit; i++) {
+        struct cl2jt_job id = {ids[i].cluster_ms, ids[i].number};
+        struct buf bytes = BUF_INIT;
+        if (find(jt, &id) || history_read(&jt->history, ids[i], ".status", &bytes, NULL) != 0)
+            continue;
+        uint8_t *kept = arena_alloc(arena, bytes.len);
+        if (kept) {
+            memcpy(kept, bytes.data, bytes.len);
+            if (msg_decode(&cl2jt_status_desc, slice_of(kept, bytes.len), arena, &jobs[n], NULL) ==
+                0)
+                n++;
+        }
+        buf_release(&bytes);
+    }
+    return n;
+}
+
+static void on_list(struct rpc_call *call, const void *msg, void *arg)
+{
+    struct jobtracker *jt = arg;
+    const struct cl2jt_list *ask = msg;
+    struct arena *arena = rpc_call_arena(call);
+    size_t limit = ask->limit && ask->limit < LIST_MAX ? (size_t)ask->limit : LIST_MAX, n = 0;
+    struct cl2jt_status *jobs = arena_calloc(arena, limit + 1, sizeof(*jobs));
+    if (!jobs)
+        return rpc_fail(call, ERR_NOMEM, "out of memory");
+    for (struct list *it = jt->core.all.prev; it != &jt->core.all && n < limit; it = it->prev) {
+        struct jt_job *job = list_entry(it, struct jt_job, all);
+        if (ask->all || !jt_job_is_over(job))
+            record_status(jt, record_of(job), arena, &jobs[n++]);
+    }
+    if (ask->all)
+        n = list_history(jt, arena, jobs, n, limit);
+    struct cl2jt_jobs answer = {{jobs, n}};
+    rpc_answer(call, &answer);
+}
+
+/* --- changes --------------------------------------------------------------------------------- */
+
+static void on_kill(struct rpc_call *call, const void *msg, void *arg)
+{
+    struct jobtracker *jt = arg;
+    const struct cl2jt_kill *ask = msg;
+    struct record *record = find(jt, &ask->id);
+    if (!record)
+        return no_such_job(call, &ask->id);
+    if (!may_change(jt, call, record))
+        return rpc_fail(call, ERR_ACCESS, "job %llu belongs to " SLICE_FMT,
+                        (unsigned long long)ask->id.job, SLICE_ARG(record->spec.user));
+    if (jt_job_is_over(record->job))
+        return rpc_fail(call, ERR_EXIST, "job %llu is over already",
+                        (unsigned long long)ask->id.job);
+    char why[256];
+    snprintf(why, sizeof(why), "killed by %s%s" SLICE_FMT, rpc_call_user(call),
+             ask->why.len ? ": " : "", SLICE_ARG(ask->why));
+    jt_on_kill(&jt->core, record->job, why, jobtracker_now(jt));
+    rpc_answer(call, NULL);
+    jobtracker_carry_out(jt);
+}
+
+static void on_priority(struct rpc_call *call, const void *msg, void *arg)
+{
+    struct jobtracker *jt = arg;
+    const struct cl2jt_set_priority *ask = msg;
+    struct record *record = find(jt, &ask->id);
+    if (!record)
+        return no_such_job(call, &ask->id);
+    if (!may_change(jt, call, record))
+        return rpc_fail(call, ERR_ACCESS, "job %llu belongs to " SLICE_FMT,
+                        (unsigned long long)ask->id.job, SLICE_ARG(record->spec.user));
+    if (ask->priority > CL2JT_VERY_HIGH)
+        return rpc_fail(call, ERR_INVAL, "no such priority");
+    jt_on_priority(&jt->core, record->job, ask->priority, jobtracker_now(jt));
+    rpc_answer(call, NULL);
+    jobtracker_carry_out(jt);
+}
+
+static void on_history(struct rpc_call *call, const void *msg, void *arg)
+{
+    struct jobtracker *jt = arg;
+    const struct cl2jt_job *id = msg;
+    struct record *record = find(jt, id);
+    struct job_id job = {id->cluster_ms ? id->cluster_ms : jt->cluster_ms, id->job};
+    struct buf text = BUF_INIT;
+    if (record)
+        record_history(jt, record, &text);
+    else if (history_read(&jt->history, job, ".json", &text, NULL) != 0) {
+        buf_release(&text);
+        return no_such_job(call, id);
+    }
+    struct cl2jt_text answer = {buf_slice(&text)};
+    rpc_answer(call, &answer);
+    buf_release(&text);
+}
+
+static void fill_worker(const struct jt_worker *worker, uint64_t now_ms, struct cl2jt_worker *ret)
+{
+    *ret = (struct cl2jt_worker){
+        .name = slice_str(worker->name),
+        .host = slice_str(worker->host ? worker->host : ""),
+        .http_port = worker->http_port,
+        .state = slice_str(worker->is_live ? "live" : "lost"),
+        .cores = worker->cores,
+        .cores_used = worker->cores_used,
+        .memory = worker->memory,
+        .memory_used = worker->memory_used,
+        .failures = worker->failures,
+        .last_beat_ms = now_ms - worker->last_beat_ms,
+        .rack = slice_str(worker->rack ? worker->rack : ""),
+    };
+}
+
+static void on_cluster(struct rpc_call *call, const void *msg, void *arg)
+{
+    struct jobtracker *jt = arg;
+    size_t n = 0;
+    (void)msg;
+    list_each (&jt->core.fleet.all, it)
+        n++;
+    struct cl2jt_worker *workers = arena_calloc(rpc_call_arena(call), n + 1, sizeof(*workers));
+    if (!workers)
+        return rpc_fail(call, ERR_NOMEM, "out of memory");
+    struct cl2jt_cluster answer = {
+        .cluster_id = slice_str(jt->self.cluster ? jt->self.cluster : ""),
+        .cluster_ms = jt->cluster_ms,
+        .epoch = jt->epoch,
+        .workers = {workers, 0},
+    };
+    list_each (&jt->core.fleet.all, it)
+        fill_worker(list_entry(it, struct jt_worker, all), jobtracker_now(jt),
+                    &workers[answer.workers.n++]);
+    list_each (&jt->core.active, it) {
+        bool waits = list_entry(it, struct jt_job, active)->state == JT_JOB_WAITING;
+        answer.waiting += waits;
+        answer.running += !waits;
+    }
+    rpc_answer(call, &answer);
+}
+
+static void on_logs(struct rpc_call *call, const void *msg, void *arg)
+{
+    const struct cl2jt_logs *ask = msg;
+    logs_answer(arg, call, ask, find(arg, &ask->id));
+}
+
+rpc_handler *const clients_handlers[CL2JT_METHOD_COUNT] = {
+    [CL2JT_AT_BLOB] = on_blob,       [CL2JT_AT_SUBMIT] = on_submit,
+    [CL2JT_AT_STATUS] = on_status,   [CL2JT_AT_WATCH] = on_watch,
+    [CL2JT_AT_LIST] = on_list,       [CL2JT_AT_KILL] = on_kill,
+    [CL2JT_AT_HISTORY] = on_history, [CL2JT_AT_SET_PRIORITY] = on_priority,
+    [CL2JT_AT_LOGS] = on_logs,       [CL2JT_AT_CLUSTER] = on_cluster,
+};
+
+void clients_release(struct jobtracker *jt)
+{
+    list_each_safe (&jt->submits, it) {
+        struct submit_wait *wait = list_entry(it, struct submit_wait, link);
+        rpc_fail(wait->call, ERR_CLOSED, "the jobtracker is stopping");
+        record_free(wait->record);
+        mem_free(wait);
+    }
+    list_init(&jt->submits);
+    list_each_safe (&jt->core.all, it) {
+        struct record *record = record_of(list_entry(it, struct jt_job, all));
+        list_each_safe (&record->watchers, w) {
+            struct watcher *watcher = list_entry(w, struct watcher, link);
+            rpc_fail(watcher->call, ERR_CLOSED, "the jobtracker is stopping");
+            list_remove(&watcher->link);
+            mem_free(watcher);
+        }
+    }
+}
