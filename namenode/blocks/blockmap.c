@@ -248,8 +248,8 @@ static int reshape(struct nn_blockmap *map, struct matrix *m, uint32_t width)
     return 0;
 }
 
-/* The last column has emptied: take two away at a time, so that a replica that comes and goes does
- * not reshape again and again. Failing for want of memory is harmless. */
+/* Two columns have emptied: take them away. One is left to stand, so that a replica that comes and
+ * goes does not reshape again and again. Failing for want of memory is harmless. */
 static void narrow(struct nn_blockmap *map, uint32_t index)
 {
     struct matrix *m = &map->matrices[index / ROWS];
@@ -329,7 +329,7 @@ bool nn_blockmap_drop_replica(struct nn_blockmap *map, uint32_t index, uint32_t 
     if (!gone)
         return false;
     struct nn_replica *last = row(map, index) + e->replicas - 1;
-    bool was_widest = e->replicas == map->matrices[index / ROWS].width;
+    bool was_widest = e->replicas + 1u >= map->matrices[index / ROWS].width;
     *gone = *last;
     last->word = 0;
     e->replicas = (e->replicas - 1) & 0x3ffu;

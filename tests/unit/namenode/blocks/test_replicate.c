@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/namenode/blocks/fixture.h"
+
+#define ALL 0xffffffffffffffffULL
+#define DEAD_MS (631 * 1000)
+
+static uint64_t alive(unsigned from, unsigned to)
+{
+    uint64_t set = 0;
+    for (unsigned i = from; i <= to; i++)
+        set |= 1ULL << i;
+    return set;
+}
+
+static struct nn_health health(struct world *w, uint32_t block)
+{
+    return nn_replicate_health(&w->b.replicate, block);
+}
+
+static void a_missing_replica_is_copied_from_a_node_that_has_it_to_one_that_has_not(void **state)
+{
+    (void)state;
+    struct world w;
+    world_start(&w, 2, 5);
+    uint32_t block = settled_block(&w, FIRST_ID, 3, 1, 2);
+    assert_int_equal(nn_replicate_queued(&w.b.replicate, 3), 1);
+    pass(&w, 4000, alive(1, 5));
+    struct nn_order *order = next_order(&w, NN_ORDER_COPY);
+    assert_non_null(order);
+    assert_in_range(order->node, 1, 2);
+    assert_int_equal(order->target_count, 1);
+    assert_in_range(order->targets[0], 3, 5);
+    assert_int_equal(order->block.id, FIRST_ID);
+    assert_int_equal(order->len, TEST_LEN);
+    assert_int_equal(health(&w, block).pending, 1);
+    received(&w, order->targets[0], FIRST_ID, FIRST_GS);
+    assert_int_equal(health(&w, block).pending, 0);
+    assert_int_equal(health(&w, block).good, 3);
+    assert_int_equal(nn_nodes_get(&w.b.nodes, order->node)->copies_out, 0);
+    assert_int_equal(nn_nodes_get(&w.b.nodes, order->targets[0])->copies_in, 0);
+    nn_order_free(order);
+    pass(&w, 10000, alive(1, 5));
+    no_order(&w, NN_ORDER_COPY);
+    world_release(&w);
+}
+
+static void the_fewer_replicas_are_left_the_sooner_it_is_copied(void **state)
+{
+    (void)state;
+    struct world w;
+    world_start(&w, 1, 20);
+    settled_block(&w, 1, 3, 1, 2);
+    settled_block(&w, 2, 10, 1, 3);
+    settled_block(&w, 3, 3, 1, 1);
+    settled_block(&w, 4, 3, 1, 0);
+    for (unsigned level = 1; level <= 3; level++)
+        assert_int_equal(nn_replicate_queued(&w.b.replicate, level), 1);
+    assert_int_equal(nn_replicate_queued(&w.b.replicate, 5), 1);
+    pass(&w, 4000, alive(1, 20));
+    const uint64_t expected[] = {3, 2, 1};
+    for (size_t i = 0; i < 3; i++) {
+        struct nn_order *order = next_order(&w, NN_ORDER_COPY);
+        assert_int_equal(order->block.id, expected[i]);
+        nn_order_free(order);
+    }
+    assert_int_equal(nn_blocks_stats(&w.b).missing, 1);
+    world_release(&w);
+}
+
+static void a_dead_node_is_replaced_at_a_bounded_pace(void **state)
+{
+    (void)state;
+    struct world w;
+    unsigned most = 0, total = 0;
+    world_start(&w, 2, 6);
+    for (uint64_t id = 1; id <= 60; id++)
+        settled_block(&w, id, 2, 1, 2);
+    pass(&w, DEAD_MS, alive(2, 6));
+    for (int period = 0; period < 60 && total < 60; period++) {
+        unsigned n = 0;
+        pass(&w, 3000, alive(2, 6));
+        for (struct nn_order *o = next_order(&w, NN_ORDER_COPY); o;
+             o = next_order(&w, NN_ORDER_COPY)) {
+            n++;
+            for (size_t t = 0; t < o->target_count; t++)
+                received(&w, o->targets[t], o->block.id, o->block.gs);
+            nn_order_free(o);
+        }
+        most = n > most ? n : most;
+        total += n;
+    }
+    assert_int_equal(total, 60);
+    assert_true(most <= 5 * 2); /* work multiplier 2 per living node and period */
+    assert_int_equal(nn_blocks_stats(&w.b).under_replicated, 0);
+    world_release(&w);
+}
+
+static void no_node_sends_more_copies_at_a_time_than_its_limit(void **state)
+{
+    (void)state;
+    struct world w;
+    world_start(&w, 1, 10);
+    for (uint64_t id = 1; id <= 30; id++)
+        settled_block(&w, id, 3, 1, 2); /* only dn1 and dn2 can send; level 3 */
+    pass(&w, 30000, alive(1, 10));
+    assert_int_equal(nn_nodes_get(&w.b.nodes, 1)->copies_out, 2);
+    assert_int_equal(nn_nodes_get(&w.b.nodes, 2)->copies_out, 2);
+    assert_int_equal(w.b.replicate.pending.count, 4);
+    world_release(&w);
+}
+
+static void a_copy_that_never_arrives_is_ordered_again(void **state)
+{
+    (void)state;
+    struct world w;
+    world_start(&w, 1, 3);
+    settled_block(&w, FIRST_ID, 2, 1, 1);
+    pass(&w, 4000, alive(1, 3));
+    struct nn_order *order = next_order(&w, NN_ORDER_COPY);
+    assert_non_null(order);
+    nn_order_free(order);
+    pass(&w, 200000, alive(1, 3));
+    no_order(&w, NN_ORDER_COPY);
+    pass(&w, 110000, alive(1, 3));
+    order = next_order(&w, NN_ORDER_COPY);
+    assert_non_null(order);
+    nn_order_free(order);
+    world_release(&w);
+}
+
+static void a_copy_that_fails_is_tried_again_soon_and_a_bad_source_is_not_used_twice(void **state)
+{
+    (void)state;
+    struct world w;
+    world_start(&w, 1, 4);
+    uint32_t block = settled_block(&w, FIRST_ID, 3, 1, 2);
+    pass(&w, 4000, alive(1, 4));
+    struct nn_order *order = next_order(&w, NN_ORDER_COPY);
+    uint32_t source = order->node;
+    assert_int_equal(nn_blocks_copied(&w.b, source, order->block, order->targets[0], ERR_CHECKSUM,
+                                      w.now_ms), 0);
+    nn_order_free(order);
+    assert_int_equal(health(&w, block).bad, 1);
+    assert_int_equal(health(&w, block).good, 1);
+    pass(&w, 4000, alive(1, 4));
+    order = next_order(&w, NN_ORDER_COPY);
+    assert_non_null(order);
+    assert_int_not_equal(order->node, source);
+    nn_order_free(order);
+    world_release(&w);
+}
+
+static void a_surplus_replica_is_deleted_and_stays_gone_whatever_late_reports_say(void **state)
+{
+    (void)state;
+    struct world w;
+    struct nn_said said = {FIRST_ID, FIRST_GS, TEST_LEN, NN_REPLICA_FINALIZED};
+    world_start(&w, 1, 4);
+    uint32_t block = settled_block(&w, FIRST_ID, 2, 1, 3);
+    assert_int_equal(health(&w, block).good, 2);
+    pass(&w, 2000, alive(1, 4));
+    struct nn_order *order = next_order(&w, NN_ORDER_DELETE);
+    unsigned victim = order->node;
+    nn_order_free(order);
+    assert_int_equal(world_report(&w, victim, &said, 1), 0); /* written before the order came */
+    assert_int_equal(health(&w, block).good, 2);
+    pass(&w, 2000, alive(1, 4));
+    order = next_order(&w, NN_ORDER_DELETE); /* the same one again, and no other */
+    assert_int_equal(order->node, victim);
+    nn_order_free(order);
+    assert_int_equal(say(&w, victim, NN_CHANGE_DELETED, FIRST_ID, FIRST_GS, TEST_LEN), 0);
+    pass(&w, 5000, alive(1, 4));
+    no_order(&w, NN_ORDER_DELETE);
+    assert_int_equal(nn_blocks_stats(&w.b).pending_deletion, 0);
+    assert_int_equal(health(&w, block).good, 2);
+    world_release(&w);
+}
+
+static void surplus_waits_until_every_storage_has_reported_since_it_registered(void **state)
+{
+    (void)state;
+    struct world w;
+    struct nn_said said = {FIRST_ID, FIRST_GS, TEST_LEN, NN_REPLICA_FINALIZED};
+    world_start(&w, 1, 3);
+    uint32_t block = settled_block(&w, FIRST_ID, 2, 1, 2);
+    world_register(&w, 1); /* came back, has not reported */
+    received(&w, 3, FIRST_ID, FIRST_GS);
+    assert_int_equal(health(&w, block).good, 3);
+    pass(&w, 5000, alive(1, 3));
+    no_order(&w, NN_ORDER_DELETE);
+    assert_int_equal(nn_blocks_stats(&w.b).postponed, 1);
+    assert_int_equal(world_report(&w, 1, &said, 1), 0);
+    pass(&w, 2000, alive(1, 3));
+    struct nn_order *order = next_order(&w, NN_ORDER_DELETE);
+    assert_non_null(order);
+    nn_order_free(order);
+    assert_int_equal(health(&w, block).good, 2);
+    world_release(&w);
+}
+
+static void a_returning_node_makes_the_queued_copies_unnecessary(void **state)
+{
+    (void)state;
+    struct world w;
+    struct nn_said said[40];
+    world_start(&w, 1, 4);
+    w.b.conf.work_multiplier = 0; /* look at the queue only */
+    for (uint64_t id = 1; id <= 40; id++) {
+        settled_block(&w, id, 2, 1, 2);
+        said[id - 1] = (struct nn_said){id, FIRST_GS, TEST_LEN, NN_REPLICA_FINALIZED};
+    }
+    pass(&w, DEAD_MS, alive(2, 4));
+    assert_int_equal(nn_replicate_queued(&w.b.replicate, 1), 40);
+    world_register(&w, 1);
+    assert_int_equal(world_report(&w, 1, said, 40), 0);
+    assert_int_equal(nn_replicate_queued(&w.b.replicate, 1), 0);
+    w.b.conf.work_multiplier = 2;
+    pass(&w, 9000, alive(1, 4));
+    no_order(&w, NN_ORDER_COPY);
+    world_release(&w);
+}
+
+static void after_a_start_nothing_is_copied_until_the_cluster_has_settled(void **state)
+{
+    (void)state;
+    struct world w;
+    world_start(&w, 1, 3);
+    w.b.conf.settle_ms = 30000;
+    settled_block(&w, FIRST_ID, 2, 1, 1);
+    pass(&w, 29000, alive(1, 3));
+    no_order(&w, NN_ORDER_COPY);
+    pass(&w, 5000, alive(1, 3));
+    struct nn_order *order = next_order(&w, NN_ORDER_COPY);
+    assert_non_null(order);
+    nn_order_free(order);
+    world_release(&w);
+}
+
+static void a_bad_replica_goes_only_when_two_good_ones_are_left(void **state)
+{
+    (void)state;
+    struct world w;
+    world_start(&w, 1, 5);
+    uint32_t block = settled_block(&w, FIRST_ID, 3, 1, 3);
+    struct block_id id = {FIRST_ID, FIRST_GS};
+    assert_int_equal(nn_blocks_mark_bad(&w.b, id, 1), 0);
+    assert_int_equal(health(&w, block).bad, 0); /* two good ones: it is doomed at once */
+    assert_int_equal(health(&w, block).good, 2);
+    assert_int_equal(nn_blocks_mark_bad(&w.b, id, 2), 0);
+    assert_int_equal(health(&w, block).bad, 1); /* one good one: kept */
+    assert_int_equal(nn_blocks_mark_bad(&w.b, id, 3), 0);
+    assert_int_equal(health(&w, block).bad, 2); /* none: all are kept */
+    pass(&w, 10000, alive(1, 5));
+    struct nn_order *order = next_order(&w, NN_ORDER_DELETE);
+    assert_int_equal(order->node, 1);
+    nn_order_free(order);
+    no_order(&w, NN_ORDER_DELETE);
+    assert_int_equal(nn_blocks_stats(&w.b).missing, 1);
+    world_release(&w);
+}
+
+static void a_bad_replica_makes_room_when_no_other_node_is_left(void **state)
+{
+    (void)state;
+    struct world w;
+    world_start(&w, 1, 2);
+    uint32_t block = settled_block(&w, FIRST_ID, 2, 1, 2);
+    assert_int_equal(nn_blocks_mark_bad(&w.b, (struct block_id){FIRST_ID, FIRST_GS}, 2), 0);
+    assert_int_equal(health(&w, block).bad, 0);
+    pass(&w, 2000, alive(1, 2));
+    struct nn_order *order = next_order(&w, NN_ORDER_DELETE);
+    assert_int_equal(order->node, 2);
+    nn_order_free(order);
+    assert_int_equal(say(&w, 2, NN_CHANGE_DELETED, FIRST_ID, FIRST_GS, TEST_LEN), 0);
+    pass(&w, 5000, alive(1, 2));
+    order = next_order(&w, NN_ORDER_COPY);
+    assert_int_equal(order->targets[0], 2);
+    nn_order_free(order);
+    world_release(&w);
+}
+
+static void a_replica_called_bad_stays_bad_however_often_its_node_counts_it(void **state)
+{
+    (void)state;
+    struct world w;
+    struct nn_said said = {FIRST_ID, FIRST_GS, TEST_LEN, NN_REPLICA_FINALIZED};
+    world_start(&w, 1, 3);
+    uint32_t block = settled_block(&w, FIRST_ID, 2, 1, 1);
+    assert_int_equal(nn_blocks_mark_bad(&w.b, (struct block_id){FIRST_ID, FIRST_GS}, 1), 0);
+    assert_int_equal(world_report(&w, 1, &said, 1), 0);
+    received(&w, 1, FIRST_ID, FIRST_GS);
+    assert_int_equal(health(&w, block).good, 0);
+    assert_int_equal(health(&w, block).bad, 1);
+    world_release(&w);
+}
+
+static void replicas_all_on_one_rack_are_spread_over_two(void **state)
+{
+    (void)state;
+    struct world w;
+    world_start(&w, 2, 4); /* dn1 dn3 | dn2 dn4 */
+    uint32_t block = settled_block(&w, FIRST_ID, 2, 1, 1);
+    received(&w, 3, FIRST_ID, FIRST_GS);
+    assert_int_equal(nn_replicate_queued(&w.b.replicate, 4), 1);
+    pass(&w, 4000, alive(1, 4));
+    struct nn_order *order = next_order(&w, NN_ORDER_COPY);
+    assert_true(order->targets[0] == 2 || order->targets[0] == 4);
+    received(&w, order->targets[0], FIRST_ID, FIRST_GS);
+    nn_order_free(order);
+    assert_int_equal(health(&w, block).good, 2);
+    assert_int_equal(health(&w, block).racks, 2);
+    world_release(&w);
+}
+
+static void deleting_a_file_deletes_its_replicas_once_the_edit_is_durable(void **state)
+{
+    (void)state;
+    struct world w;
+    world_start(&w, 1, 2);
+    uint32_t block = settled_block(&w, FIRST_ID, 2, 1, 2);
+    nn_blocks_set_applied(&w.b, 42);
+    nn_blocks_set_durable(&w.b, 41);
+    nn_blocks_remove(&w.b, block);
+    pass(&w, 5000, alive(1, 2));
+    no_order(&w, NN_ORDER_DELETE);
+    nn_blocks_set_durable(&w.b, 42);
+    pass(&w, 2000, alive(1, 2));
+    for (unsigned i = 1; i <= 2; i++) {
+        struct nn_order *order = next_order(&w, NN_ORDER_DELETE);
+        assert_non_null(order);
+        assert_int_equal(order->node, i);
+        nn_order_free(order);
+    }
+    world_release(&w);
+}
+
+static void raising_and_lowering_the_wanted_number_is_followed(void **state)
+{
+    (void)state;
+    struct world w;
+    world_start(&w, 1, 4);
+    uint32_t block = settled_block(&w, FIRST_ID, 2, 1, 2);
+    nn_blocks_set_want(&w.b, block, 3);
+    assert_int_equal(nn_replicate_queued(&w.b.replicate, 3), 1);
+    nn_blocks_set_want(&w.b, block, 2);
+    assert_int_equal(nn_blocks_stats(&w.b).under_replicated, 0);
+    nn_blocks_set_want(&w.b, block, 1);
+    assert_int_equal(health(&w, block).good, 1);
+    assert_int_equal(nn_blocks_stats(&w.b).pending_deletion, 1);
+    world_release(&w);
+}
+
+static void a_replica_still_open_long_after_its_block_was_completed_is_bad(void **state)
+{
+    (void)state;
+    struct world w;
+    struct nn_said open = {FIRST_ID, FIRST_GS, 10, NN_REPLICA_RBW};
+    world_start(&w, 1, 4);
+    uint32_t block = settled_block(&w, FIRST_ID, 3, 1, 2);
+    assert_int_equal(world_report(&w, 3, &open, 1), 0);
+    assert_int_equal(health(&w, block).bad, 1);
+    pass(&w, 300000, alive(1, 4));
+    assert_int_equal(world_report(&w, 3, &open, 1), 0);
+    assert_int_equal(health(&w, block).bad, 1); /* it may finish yet */
+    pass(&w, 301000, alive(1, 4));
+    assert_int_equal(world_report(&w, 3, &open, 1), 0);
+    assert_int_equal(health(&w, block).bad, 0); /* doomed */
+    world_release(&w);
+}
+
+static void the_last_members_of_a_pipeline_are_waited_for_before_anything_is_copied(void **state)
+{
+    (void)state;
+    struct world w;
+    const uint32_t nodes[] = {1, 2, 3};
+    world_start(&w, 1, 4);
+    uint32_t block = add_block(&w, FIRST_ID, 3);
+    assert_int_equal(nn_blocks_set_pipeline(&w.b, block, nodes, 3), 0);
+    received(&w, 1, FIRST_ID, FIRST_GS);
+    received(&w, 2, FIRST_ID, FIRST_GS);
+    assert_int_equal(nn_blocks_commit(&w.b, block, FIRST_GS, TEST_LEN), 0);
+    assert_true(nn_blocks_is_ready(&w.b, block));
+    pass(&w, 9000, alive(1, 4));
+    no_order(&w, NN_ORDER_COPY);
+    received(&w, 3, FIRST_ID, FIRST_GS);
+    pass(&w, 60000, alive(1, 4));
+    no_order(&w, NN_ORDER_COPY);
+    world_release(&w);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_missing_replica_is_copied_from_a_node_that_has_it_to_one_that_has_not),
+        cmocka_unit_test(the_fewer_replicas_are_left_the_sooner_it_is_copied),
+        cmocka_unit_test(a_dead_node_is_replaced_at_a_bounded_pace),
+        cmocka_unit_test(no_node_sends_more_copies_at_a_time_than_its_limit),
+        cmocka_unit_test(a_copy_that_never_arrives_is_ordered_again),
+        cmocka_unit_test(a_copy_that_fails_is_tried_again_soon_and_a_bad_source_is_not_used_twice),
+        cmocka_unit_test(a_surplus_replica_is_deleted_and_stays_gone_whatever_late_reports_say),
+        cmocka_unit_test(surplus_waits_until_every_storage_has_reported_since_it_registered),
+        cmocka_unit_test(a_returning_node_makes_the_queued_copies_unnecessary),
+        cmocka_unit_test(after_a_start_nothing_is_copied_until_the_cluster_has_settled),
+        cmocka_unit_test(a_bad_replica_goes_only_when_two_good_ones_are_left),
+        cmocka_unit_test(a_bad_replica_makes_room_when_no_other_node_is_left),
+        cmocka_unit_test(a_replica_called_bad_stays_bad_however_often_its_node_counts_it),
+        cmocka_unit_test(replicas_all_on_one_rack_are_spread_over_two),
+        cmocka_unit_test(deleting_a_file_deletes_its_replicas_once_the_edit_is_durable),
+        cmocka_unit_test(raising_and_lowering_the_wanted_number_is_followed),
+        cmocka_unit_test(a_replica_still_open_long_after_its_block_was_completed_is_bad),
+        cmocka_unit_test(the_last_members_of_a_pipeline_are_waited_for_before_anything_is_copied),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
