@@ -96,6 +96,8 @@ int nn_check_create(const struct nn_view *view, const struct cl2nn_create *ask,
     int rc = nn_check_path(ask->path, "create", err);
     if (rc != 0)
         return rc;
+    if (ask->origin.client == NN_LEASE_NAMENODE)
+        return err_set(err, ERR_INVAL, "a writer has a client id other than %u", NN_LEASE_NAMENODE);
     nn_tree_walk(tree, ask->path, &walk);
     rc = nn_access_ancestor(tree, &walk, view->caller, NN_W, err);
     if (rc == 0 && nn_walk_is_whole(&walk))

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/namenode/journal/world.h"
+
+static struct world w;
+static struct cl2nn_winner winners[3];
+static struct cl2nn_publish ask;
+static struct nn_caller user;
+
+/* /out/_temporary/job_1: two attempts have written, the first of each task won. */
+static int setup(void **state)
+{
+    (void)state;
+    world_init(&w);
+    assert_int_equal(do_mkdir(&w, "/out/_temporary/job_1/a0", true), 0);
+    assert_int_equal(do_mkdir(&w, "/out/_temporary/job_1/a1", true), 0);
+    make_file(&w, "/out/_temporary/job_1/a0/part-r-00000", 1);
+    make_file(&w, "/out/_temporary/job_1/a1/part-r-00001", 2);
+    make_file(&w, "/out/_temporary/job_1/a1/loser", 1);
+    make_file(&w, "/out/_temporary/job_1/_MANIFEST", 1);
+    winners[0] = (struct cl2nn_winner){slice_str("/out/_temporary/job_1/a0/part-r-00000"),
+                                       slice_str("part-r-00000"), 1000};
+    winners[1] = (struct cl2nn_winner){slice_str("/out/_temporary/job_1/a1/part-r-00001"),
+                                       slice_str("part-r-00001"), (1 << 20) + 1000};
+    ask = (struct cl2nn_publish){.job = slice_str("job_1"),
+                                 .epoch = 2,
+                                 .out = slice_str("/out"),
+                                 .temporary = slice_str("/out/_temporary/job_1"),
+                                 .mode = CL2NN_PUBLISH_FAIL,
+                                 .winners = {winners, 2},
+                                 .manifest = slice_str("/out/_temporary/job_1/_MANIFEST"),
+                                 .user = slice_str("alice")};
+    user = (struct nn_caller){.user = slice_str("alice"), .is_super = true};
+    return 0;
+}
+static int teardown(void **state)
+{
+    (void)state;
+    world_release(&w);
+    return 0;
+}
+
+static int publish(void)
+{
+    struct nn_view view = world_view(&w);
+    struct op_publish op;
+    arena_reset(&w.arena);
+    int rc = nn_check_publish(&view, &ask, &user, &w.arena, &op, &w.err);
+    return world_done(&w, rc, NN_OP_PUBLISH, &op);
+}
+
+static void all_outputs_appear_together_and_the_temporary_tree_goes(void **state)
+{
+    (void)state;
+    assert_int_equal(publish(), 0);
+    assert_int_equal(inode_of(&w, "/out/part-r-00000")->len, 1000);
+    assert_int_equal(inode_of(&w, "/out/part-r-00001")->len, (1 << 20) + 1000);
+    assert_int_equal(inode_of(&w, "/out/_MANIFEST")->len, 1000);
+    assert_int_equal(inode_of(&w, "/out/_SUCCESS")->len, 0);
+    assert_int_equal(slot_of(&w, "/out/_temporary"), 0);
+    assert_int_equal(nn_dir(&w.state.tree.store, slot_of(&w, "/out"))->children.count, 4);
+    while (nn_state_reap(&w.state, 100))
+        ;
+    assert_int_equal(nn_blockmap_count(w.blocks.map), 4); /* the loser's block is gone */
+}
+
+static void the_same_job_published_again_changes_nothing(void **state)
+{
+    (void)state;
+    assert_int_equal(publish(), 0);
+    assert_int_equal(publish(), NN_CHECK_NOTHING);
+    ask.epoch = 3; /* the next life of the jobtracker did not hear the answer */
+    assert_int_equal(publish(), NN_CHECK_NOTHING);
+}
+
+static void a_stale_epoch_is_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(publish(), 0);
+    ask.epoch = 1;
+    assert_int_equal(publish(), ERR_STALE);
+    assert_string_equal(w.err.msg, "job_1 was published under epoch 2; epoch 1 is over: another "
+                                   "jobtracker has taken its place");
+}
+
+static void output_that_exists_is_not_touched_unless_it_is_to_be_replaced(void **state)
+{
+    (void)state;
+    make_file(&w, "/out/old", 1);
+    assert_int_equal(do_mkdir(&w, "/out/sub/dir", true), 0);
+    assert_int_equal(publish(), ERR_EXIST);
+    assert_string_equal(w.err.msg, "/out exists already (add -mode replace, or remove it)");
+    assert_int_not_equal(slot_of(&w, "/out/_temporary/job_1/a0/part-r-00000"), 0);
+    ask.mode = CL2NN_PUBLISH_REPLACE;
+    assert_int_equal(publish(), 0);
+    assert_int_equal(slot_of(&w, "/out/old"), 0);
+    assert_int_equal(slot_of(&w, "/out/sub"), 0);
+    assert_int_not_equal(slot_of(&w, "/out/part-r-00001"), 0);
+}
+
+static void another_jobs_temporary_files_stay(void **state)
+{
+    (void)state;
+    assert_int_equal(do_mkdir(&w, "/out/_temporary/job_2", true), 0);
+    ask.mode = CL2NN_PUBLISH_REPLACE;
+    assert_int_equal(publish(), 0);
+    assert_int_equal(slot_of(&w, "/out/_temporary/job_1"), 0);
+    assert_int_not_equal(slot_of(&w, "/out/_temporary/job_2"), 0);
+}
+
+static void nothing_changes_when_one_winner_is_wrong(void **state)
+{
+    (void)state;
+    uint64_t before = nn_state_hash(&w.state);
+    winners[1].len--;
+    assert_int_equal(publish(), ERR_STALE);
+    winners[1].len++;
+    winners[1].name = winners[0].name;
+    assert_int_equal(publish(), ERR_INVAL);
+    winners[1].name = slice_str("a/b");
+    assert_int_equal(publish(), ERR_INVAL);
+    winners[1].name = slice_str("_SUCCESS");
+    assert_int_equal(publish(), ERR_INVAL);
+    winners[1].name = slice_str("part-r-00001");
+    winners[1].from = winners[0].from;
+    winners[1].len = 1000;
+    assert_int_equal(publish(), ERR_INVAL);
+    winners[1].from = slice_str("/out/_temporary/job_1/a1");
+    assert_int_equal(publish(), ERR_NOENT);
+    make_file(&w, "/elsewhere", 1);
+    winners[1].from = slice_str("/elsewhere");
+    assert_int_equal(publish(), ERR_NOENT);
+    assert_int_equal(do_delete(&w, "/elsewhere", false), 0);
+    assert_int_equal(do_create(&w, "/out/_temporary/job_1/open", 9, false), 0);
+    winners[1].from = slice_str("/out/_temporary/job_1/open");
+    winners[1].len = 0;
+    assert_int_equal(publish(), ERR_STALE);
+    assert_int_not_equal(before, 0);
+    assert_int_equal(slot_of(&w, "/out/part-r-00000"), 0);
+    assert_int_equal(slot_of(&w, "/out/_SUCCESS"), 0);
+}
+
+static void only_below_the_output_directory(void **state)
+{
+    (void)state;
+    ask.temporary = slice_str("/out/other/job_1");
+    assert_int_equal(publish(), ERR_INVAL);
+    ask.temporary = slice_str("/out2/_temporary/job_1");
+    assert_int_equal(publish(), ERR_INVAL);
+    ask.out = slice_str("/");
+    ask.temporary = slice_str("/_temporary/job_1");
+    assert_int_equal(publish(), ERR_INVAL);
+}
+
+static void the_user_must_be_allowed_to_write_there_and_the_caller_to_speak_for_him(void **state)
+{
+    (void)state;
+    user.is_super = false;
+    assert_int_equal(publish(), ERR_ACCESS);
+    assert_string_equal(w.err.msg, "Permission denied: user=alice, access=WRITE_EXECUTE, "
+                                   "inode=\"/out\":hdfs:supergroup:drwxr-xr-x");
+    user.is_super = true;
+    w.caller = (struct nn_caller){.user = slice_str("mallory")};
+    assert_int_equal(publish(), ERR_ACCESS);
+    w.caller.user = slice_str("alice");
+    assert_int_equal(publish(), 0);
+}
+
+int main(void)
+{
+#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+    const struct CMUnitTest tests[] = {
+        CASE(all_outputs_appear_together_and_the_temporary_tree_goes),
+        CASE(the_same_job_published_again_changes_nothing),
+        CASE(a_stale_epoch_is_refused),
+        CASE(output_that_exists_is_not_touched_unless_it_is_to_be_replaced),
+        CASE(another_jobs_temporary_files_stay),
+        CASE(nothing_changes_when_one_winner_is_wrong),
+        CASE(only_below_the_output_directory),
+        CASE(the_user_must_be_allowed_to_write_there_and_the_caller_to_speak_for_him),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

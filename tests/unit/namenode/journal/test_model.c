@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Thousands of random changes, against a model so simple that it can be seen to be right: a table
+ * of whole paths. Then the same journal into a second state, an image into a third, and the two
+ * mixed: all must be the same to the byte. */
+#include "libcommon/base/rand.h"
+#include "tests/unit/namenode/journal/world.h"
+
+#define ENTRIES 400
+#define STEPS   6000
+#define BLOCK   (1U << 20)
+
+struct entry {
+    char path[96]; /* "" = free */
+    bool is_dir, is_open;
+    uint64_t id, len;
+    unsigned blocks, replication, mode;
+};
+
+static struct entry model[ENTRIES];
+static struct world live;
+static struct rand rnd;
+
+/* ---- the model ---- */
+
+static struct entry *find(const char *path)
+{
+    for (size_t i = 0; i < ENTRIES; i++)
+        if (model[i].path[0] && strcmp(model[i].path, path) == 0)
+            return &model[i];
+    return NULL;
+}
+
+static bool is_under(const char *path, const char *dir)
+{
+    size_t n = strlen(dir);
+    return strncmp(path, dir, n) == 0 && (path[n] == 0 || path[n] == '/');
+}
+
+static unsigned below(const char *dir)
+{
+    unsigned n = 0;
+    for (size_t i = 0; i < ENTRIES; i++)
+        n += model[i].path[0] && is_under(model[i].path, dir) && strcmp(model[i].path, dir) != 0;
+    return n;
+}
+
+static bool has_parent_dir(const char *path)
+{
+    char parent[96];
+    snprintf(parent, sizeof(parent), "%s", path);
+    *strrchr(parent, '/') = 0;
+    const struct entry *e = find(parent);
+    return !parent[0] || (e && e->is_dir);
+}
+
+static void forget(const char *path)
+{
+    for (size_t i = 0; i < ENTRIES; i++)
+        if (model[i].path[0] && is_under(model[i].path, path))
+            model[i].path[0] = 0;
+}
+
+static struct entry *insert(const char *path, bool is_dir)
+{
+    for (size_t i = 0; i < ENTRIES; i++)
+        if (!model[i].path[0]) {
+            model[i] = (struct entry){
+                .is_dir = is_dir, .replication = is_dir ? 0 : 1, .mode = is_dir ? 0755 : 0644};
+            snprintf(model[i].path, sizeof(model[i].path), "%s", path);
+            return &model[i];
+        }
+    fail_msg("the model is full");
+    return NULL;
+}
+
+/* ---- random requests ---- */
+
+static void random_path(char *out, size_t cap)
+{
+    size_t depth = 1 + rand_below(&rnd, 4), len = 0;
+    for (size_t i = 0; i < depth && len + 4 < cap; i++)
+        len += (size_t)snprintf(out + len, cap - len, "/%c%u", 'a' + (char)i,
+                                (unsigned)rand_below(&rnd, i == 0 ? 3 : 4));
+}
+
+static struct entry *some_entry(void)
+{
+    for (int i = 0; i < 50; i++) {
+        struct entry *e = &model[rand_below(&rnd, ENTRIES)];
+        if (e->path[0])
+            return e;
+    }
+    return NULL;
+}
+
+/* Half of the time something that exists. */
+static void some_path(char *out, size_t cap)
+{
+    const struct entry *e = some_entry();
+    if (e && rand_chance(&rnd, 2))
+        snprintf(out, cap, "%s", e->path);
+    else
+        random_path(out, cap);
+}
+
+static void try_mkdir(void)
+{
+    char path[96];
+    random_path(path, sizeof(path));
+    const struct entry *e = find(path);
+    bool may = !e && has_parent_dir(path);
+    assert_int_equal(do_mkdir(&live, path, false) == 0, may);
+    if (may)
+        insert(path, true)->id = inode_of(&live, path)->id;
+}
+
+static void try_create(void)
+{
+    char path[96];
+    bool overwrite = rand_chance(&rnd, 3);
+    some_path(path, sizeof(path));
+    const struct entry *e = find(path);
+    bool may = e ? !e->is_dir && overwrite : has_parent_dir(path);
+    assert_int_equal(do_create(&live, path, 7, overwrite) == 0, may);
+    if (!may)
+        return;
+    forget(path);
+    struct entry *fresh = insert(path, false);
+    fresh->id = live.answer[0];
+    fresh->is_open = true;
+}
+
+static void try_write(void)
+{
+    struct entry *e = some_entry();
+    if (!e || e->is_dir)
+        return;
+    if (rand_chance(&rnd, 2)) {
+        int rc = do_add_block(&live, e->id, 7, last_block(&live, e->id, BLOCK));
+        assert_int_equal(rc == 0, e->is_open);
+        if (rc == 0 && e->blocks++ > 0)
+            e->len += BLOCK;
+    } else {
+        uint64_t len = rand_below(&rnd, BLOCK);
+        int rc = do_complete(&live, e->id, 7, last_block(&live, e->id, len));
+        assert_int_equal(rc == 0, e->is_open);
+        if (rc == 0 && e->blocks > 0)
+            e->len += len;
+        e->is_open = rc != 0 && e->is_open;
+    }
+}
+
+static void rename_model(const char *from, const char *to)
+{
+    char moved[sizeof(model[0].path)];
+    forget(to);
+    for (size_t i = 0; i < ENTRIES; i++)
+        if (model[i].path[0] && is_under(model[i].path, from)) {
+            assert_true(strlen(to) + strlen(model[i].path) < sizeof(moved));
+            snprintf(moved, sizeof(moved), "%s%s", to, model[i].path + strlen(from));
+            memcpy(model[i].path, moved, sizeof(moved));
+        }
+}
+
+static void try_rename(void)
+{
+    char from[96], to[96];
+    bool overwrite = rand_chance(&rnd, 2);
+    some_path(from, sizeof(from));
+    some_path(to, sizeof(to));
+    if (strlen(to) > 20)
+        return;
+    const struct entry *a = find(from), *b = find(to);
+    bool may = a && !is_under(to, from) && has_parent_dir(to);
+    if (b && may)
+        may = overwrite && a->is_dir == b->is_dir && below(to) == 0;
+    assert_int_equal(do_rename(&live, from, to, overwrite) == 0, may);
+    if (may)
+        rename_model(from, to);
+}
+
+static void try_delete(void)
+{
+    char path[96];
+    bool recursive = rand_chance(&rnd, 6);
+    some_path(path, sizeof(path));
+    bool may = find(path) && (recursive || below(path) == 0);
+    assert_int_equal(do_delete(&live, path, recursive) == 0, may);
+    if (may)
+        forget(path);
+}
+
+static void try_attributes(void)
+{
+    char path[96];
+    some_path(path, sizeof(path));
+    struct entry *e = find(path);
+    struct nn_view view = world_view(&live);
+    if (rand_chance(&rnd, 2)) {
+        struct cl2nn_set_mode ask = {.path = slice_str(path),
+                                     .mode = (uint32_t)rand_below(&rnd, 01000)};
+        struct op_set_mode op;
+        int rc = nn_check_set_mode(&view, &ask, &op, &live.err);
+        assert_int_equal(world_done(&live, rc, NN_OP_SET_MODE, &op) == 0, e != NULL);
+        if (e)
+            e->mode = ask.mode;
+    } else {
+        struct cl2nn_set_replication ask = {.path = slice_str(path),
+                                            .replication = 1 + (uint32_t)rand_below(&rnd, 4)};
+        struct op_set_replication op;
+        int rc = nn_check_set_replication(&view, &ask, &op, &live.err);
+        rc = world_done(&live, rc, NN_OP_SET_REPLICATION, &op);
+        assert_int_equal(rc >= 0, e && !e->is_dir);
+        if (rc >= 0)
+            e->replication = ask.replication;
+    }
+}
+
+static void random_step(void)
+{
+    static void (*const what[])(void) = {try_mkdir, try_mkdir, try_create, try_create,    try_write,
+                                         try_write, try_write, try_rename, try_attributes};
+    live.now_ms += rand_below(&rnd, 100);
+    if (rand_chance(&rnd, 12))
+        try_delete();
+    else
+        what[rand_below(&rnd, ARRAY_LEN(what))]();
+    (void)nn_state_reap(&live.state, (uint32_t)rand_below(&rnd, 5));
+}
+
+/* ---- comparing ---- */
+
+static void check_entry(const struct entry *e)
+{
+    const struct nn_inode *inode = inode_of(&live, e->path);
+    assert_int_equal(inode->id, e->id);
+    assert_int_equal(inode->is_dir, e->is_dir);
+    assert_int_equal(inode->mode, e->mode);
+    if (e->is_dir)
+        return;
+    assert_int_equal(inode->len, e->len);
+    assert_int_equal(inode->is_open, e->is_open);
+    assert_int_equal(inode->block_count, e->blocks);
+    assert_int_equal(inode->replication, e->replication);
+}
+
+/* Every directory lists exactly the model's entries, in order, and its sums are right. */
+static void check_dir(const char *path)
+{
+    const struct nn_inodes *store = &live.state.tree.store;
+    uint32_t slot = path[0] ? slot_of(&live, path) : NN_ROOT;
+    const struct nn_dir *dir = nn_dir(store, slot);
+    struct nn_cursor at = {0, 0};
+    struct nn_sums sums = {.dirs = 1};
+    uint32_t child, listed = 0;
+    char before[96] = "", whole[200];
+    while ((child = nn_children_next(&dir->children, &at))) {
+        struct slice name = nn_inode_name(store, child);
+        snprintf(whole, sizeof(whole), "%s/" SLICE_FMT, path, SLICE_ARG(name));
+        assert_non_null(find(whole));
+        assert_true(strcmp(before, whole) < 0);
+        memcpy(before, whole, sizeof(before));
+        listed++;
+    }
+    unsigned direct = 0;
+    for (size_t i = 0; i < ENTRIES; i++) {
+        const struct entry *e = &model[i];
+        if (!e->path[0] || !is_under(e->path, path) || strcmp(e->path, path) == 0)
+            continue;
+        direct += strchr(e->path + strlen(path) + 1, '/') == NULL;
+        sums.dirs += e->is_dir;
+        sums.files += !e->is_dir;
+        sums.len += e->len;
+        sums.space += e->len * e->replication;
+    }
+    assert_int_equal(listed, direct);
+    assert_memory_equal(&sums, &dir->sums, sizeof(sums));
+}
+
+static void check_all(void)
+{
+    check_dir("");
+    for (size_t i = 0; i < ENTRIES; i++)
+        if (model[i].path[0]) {
+            check_entry(&model[i]);
+            if (model[i].is_dir)
+                check_dir(model[i].path);
+        }
+}
+
+/* ---- the test ---- */
+
+static void run(uint64_t seed, struct world_image *image, size_t *ret_image_at)
+{
+    memset(model, 0, sizeof(model));
+    rand_init(&rnd, seed);
+    world_init(&live);
+    for (unsigned step = 0; step < STEPS; step++) {
+        random_step();
+        if (step % 500 == 0)
+            check_all();
+        if (step == STEPS / 2) { /* with doomed trees half reaped, files open, and so on */
+            assert_int_equal(nn_state_save(&live.state, world_put_chunk, image), 0);
+            *ret_image_at = live.log_count;
+        }
+    }
+    check_all();
+}
+
+static void the_namespace_does_what_the_model_does(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 3; seed++) {
+        struct world_image image = {BUF_INIT};
+        size_t image_at = 0;
+        run(seed, &image, &image_at);
+        assert_true(live.log_count > 1000);
+
+        struct world replayed;
+        world_init(&replayed);
+        world_replay(&replayed, &live, 0);
+        assert_int_equal(nn_state_hash(&replayed.state), nn_state_hash(&live.state));
+        world_release(&replayed);
+
+        struct world loaded;
+        world_init(&loaded);
+        if (world_load(&loaded, &image) != 0)
+            fail_msg("%s", loaded.err.msg);
+        world_replay(&loaded, &live, image_at);
+        assert_int_equal(nn_state_hash(&loaded.state), nn_state_hash(&live.state));
+        world_release(&loaded);
+
+        while (nn_state_reap(&live.state, 1000))
+            ;
+        size_t blocks = 0;
+        for (size_t i = 0; i < ENTRIES; i++)
+            blocks += model[i].path[0] ? model[i].blocks : 0;
+        assert_int_equal(nn_blockmap_count(live.blocks.map), blocks); /* none leaked */
+        buf_release(&image.bytes);
+        world_release(&live);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_namespace_does_what_the_model_does),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
