@@ -2,7 +2,9 @@
  * task: a worker and the runner process it started, over the socket pair on descriptor 3 (frames
  * without a hello: the two were born together).
  *
- *   worker -> runner   RUN (with descriptors: progress page; map output memfd if offered)
+ *   worker -> runner   RUN, whose first byte carries the descriptors: progress page (progress.h),
+ *                      the attempt's log (opened O_APPEND: becomes stdout and stderr), and, where
+ *                      output_memory is not 0, an empty memfd for the map output
  *                      OUTPUTS while a reduce fetches, KILL never (it is SIGKILLed)
  *   runner -> worker   DONE or FAILED, FETCH_FAILED; then it waits for the next RUN of the same job,
  *                      or for end of file, and exits
