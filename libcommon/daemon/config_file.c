@@ -23,7 +23,8 @@ struct reading {
     size_t line_cap;
     unsigned line_number;
     bool is_indented;
-    char *key; /* being collected; NULL = none */
+    bool is_long; /* inih saw only the beginning */
+    char *key;    /* being collected; NULL = none */
     struct buf value;
     unsigned key_line;
     int rc; /* first failure; the rest of the file is skipped */
@@ -69,11 +70,28 @@ static void set_collected(struct reading *r)
     r->key = NULL;
 }
 
+/* inih's lines end after 199 bytes. The value of a longer one is cut from our own copy by the same
+ * rules: what stands behind the first '=' or ':' (nothing, in a continuation), up to a " ;". */
+static const char *whole_value(struct reading *r)
+{
+    char *at = r->is_indented && r->key ? r->line : r->line + strcspn(r->line, "=:") + 1;
+    at += strspn(at, " \t");
+    for (char *c = at; *c; c++)
+        if (*c == ';' && c > at && isspace((unsigned char)c[-1]))
+            *c = 0;
+    size_t n = strlen(at);
+    while (n && isspace((unsigned char)at[n - 1]))
+        at[--n] = 0;
+    return at;
+}
+
 static int on_pair(void *arg, const char *section, const char *key, const char *value)
 {
     struct reading *r = arg;
     if (r->rc != 0)
         return 1;
+    if (r->is_long)
+        value = whole_value(r);
     if (*section) {
         fail(r, r->line_number, "there are no [sections]: write the keys without them");
     } else if (r->is_indented && r->key) {
@@ -93,7 +111,7 @@ static int on_pair(void *arg, const char *section, const char *key, const char *
     return 1;
 }
 
-/* fgets for inih: one whole line, or we fail with its number (inih would cut it in silence). */
+/* fgets for inih: one line, or as much of it as inih takes. */
 static char *next_line(char *out, int cap, void *arg)
 {
     struct reading *r = arg;
@@ -101,13 +119,15 @@ static char *next_line(char *out, int cap, void *arg)
     if (n < 0)
         return NULL;
     r->line_number++;
-    if (n >= cap || memchr(r->line, 0, (size_t)n)) {
-        fail(r, r->line_number,
-             n >= cap ? "line is too long: continue a list in indented lines" : "no text");
+    if (memchr(r->line, 0, (size_t)n)) {
+        fail(r, r->line_number, "this is no text");
         return NULL;
     }
     r->is_indented = isspace((unsigned char)r->line[0]);
-    memcpy(out, r->line, (size_t)n + 1);
+    r->is_long = n >= cap;
+    size_t given = r->is_long ? (size_t)cap - 1 : (size_t)n;
+    memcpy(out, r->line, given);
+    out[given] = 0;
     return out;
 }
 

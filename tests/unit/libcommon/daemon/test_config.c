@@ -133,14 +133,43 @@ static void mistakes_name_file_and_line(void **state)
             "3d");
 }
 
-static void a_line_too_long_for_the_parser_is_never_cut_in_silence(void **state)
+static void a_line_longer_than_the_parser_takes_is_read_whole(void **state)
 {
     (void)state;
-    char text[5000] = "dfs.replication = 1\ndfs.datanode.data.dir = /a";
-    size_t n = strlen(text);
-    memset(text + n, 'x', sizeof(text) - n - 1);
+    char text[3000], dir_name[1000];
+    memset(dir_name, 'x', sizeof(dir_name));
+    dir_name[0] = '/';
+    dir_name[sizeof(dir_name) - 1] = 0;
+    snprintf(
+        text, sizeof(text),
+        "dfs.replication = 1\ndfs.datanode.data.dir = %s , /b;b ; comment\n  %s\nlisten = ::1\n",
+        dir_name, dir_name);
+    struct conf *conf = fresh();
+    write_file("q.conf", text);
+    if (config_read_file(conf, in_dir("q.conf"), &err) != 0)
+        fail_msg("%s", err.msg);
+    struct conf_list dirs = conf_list(conf, "dfs.datanode.data.dir");
+    assert_int_equal(dirs.count, 3);
+    assert_string_equal(dirs.items[0], dir_name);
+    assert_string_equal(dirs.items[1], "/b;b");
+    assert_string_equal(dirs.items[2], dir_name);
+    assert_string_equal(conf_str(conf, "listen"), "::1");
+    conf_free(conf);
+    memset(text, 'k', sizeof(text));
     text[sizeof(text) - 1] = 0;
-    refuses(text, ":2: line is too long: continue a list in indented lines");
+    refuses(text, ":1: want key = value");
+}
+
+static void bytes_that_are_no_text_are_refused(void **state)
+{
+    (void)state;
+    struct conf *conf = fresh();
+    FILE *f = fopen(in_dir("q.conf"), "w");
+    fwrite("dfs.replication\0= 2\n", 1, 20, f);
+    fclose(f);
+    assert_int_equal(config_read_file(conf, in_dir("q.conf"), &err), ERR_CONFIG);
+    assert_non_null(strstr(err.msg, "q.conf:1: this is no text"));
+    conf_free(conf);
 }
 
 static void an_included_file_gives_way_to_what_stands_below(void **state)
@@ -359,7 +388,8 @@ int main(void)
         CASE(a_file_sets_keys_and_remembers_their_lines),
         CASE(a_list_goes_on_in_indented_lines),
         CASE(mistakes_name_file_and_line),
-        CASE(a_line_too_long_for_the_parser_is_never_cut_in_silence),
+        CASE(a_line_longer_than_the_parser_takes_is_read_whole),
+        CASE(bytes_that_are_no_text_are_refused),
         CASE(an_included_file_gives_way_to_what_stands_below),
         CASE(a_file_that_includes_itself_or_nothing_is_refused),
         CASE(the_first_file_that_exists_is_found_in_the_promised_order),

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/up/serving.h"
+
+#include <poll.h>
+
+#include "libcommon/base/clock.h"
+#include "libcommon/proto/cl_jt/messages.h"
+#include "libcommon/proto/cl_nn/messages.h"
+#include "libcommon/wire/chan.h"
+
+#define POLL_MS 5
+#define CALL_MS 2000
+
+struct probe {
+    const struct up_layout *layout;
+    struct identity self;
+    struct chan *namenode, *jobtracker; /* NULL = not connected yet */
+};
+
+static int connect_to(struct probe *probe, struct up_daemon daemon, enum wire_role role,
+                      struct chan **chan, struct err *err)
+{
+    char address[64];
+    if (*chan)
+        return 0;
+    snprintf(address, sizeof(address), "127.0.0.1:%u", up_daemon_port(probe->layout, daemon));
+    const struct chan_conf conf = {
+        .address = address, .self = &probe->self, .role = role, .timeout_ms = CALL_MS};
+    return chan_open(&conf, chan, err);
+}
+
+static int ask_namenode(struct probe *probe, struct arena *arena, struct err *err)
+{
+    struct cl2nn_report report;
+    unsigned live = 0;
+    int rc =
+        connect_to(probe, (struct up_daemon){UP_NAMENODE, 0}, WIRE_NAMENODE, &probe->namenode, err);
+    if (rc == 0)
+        rc = chan_call(probe->namenode, &CL2NN_methods[CL2NN_AT_REPORT], &(struct msg_void){0},
+                       arena, &report, CALL_MS, err);
+    if (rc != 0)
+        return rc;
+    for (size_t i = 0; i < report.nodes.n; i++)
+        live += slice_is(report.nodes.v[i].state, "live");
+    if (live < probe->layout->datanodes)
+        return err_set(err, ERR_RETRY, "%u of %u datanodes have registered", live,
+                       probe->layout->datanodes);
+    return report.safemode ? err_set(err, ERR_RETRY, "the namenode is in safe mode") : 0;
+}
+
+static int ask_jobtracker(struct probe *probe, struct arena *arena, struct err *err)
+{
+    struct cl2jt_cluster cluster;
+    int rc = connect_to(probe, (struct up_daemon){UP_JOBTRACKER, 0}, WIRE_JOBTRACKER,
+                        &probe->jobtracker, err);
+    if (rc == 0)
+        rc = chan_call(probe->jobtracker, &CL2JT_methods[CL2JT_AT_CLUSTER], &(struct msg_void){0},
+                       arena, &cluster, CALL_MS, err);
+    if (rc != 0)
+        return rc;
+    unsigned live = 0;
+    for (size_t i = 0; i < cluster.workers.n; i++)
+        live += !slice_is(cluster.workers.v[i].state, "lost");
+    if (live < probe->layout->workers)
+        return err_set(err, ERR_RETRY, "%u of %u workers have registered", live,
+                       probe->layout->workers);
+    return 0;
+}
+
+static int ask_both(struct probe *probe, struct err *err)
+{
+    struct arena arena = ARENA_INIT;
+    int rc = ask_namenode(probe, &arena, err);
+    if (rc == 0)
+        rc = ask_jobtracker(probe, &arena, err);
+    arena_release(&arena);
+    return rc;
+}
+
+int up_wait_serving(const struct up_layout *layout, uint64_t deadline_ms,
+                    int (*check)(void *arg, struct err *err), void *arg, struct err *err)
+{
+    struct probe probe = {.layout = layout};
+    struct err missing = {0};
+    int rc;
+    identity_init(&probe.self, WIRE_TOOL, NULL);
+    while ((rc = ask_both(&probe, &missing)) != 0) {
+        int died = check(arg, err);
+        if (died != 0) {
+            rc = died;
+            break;
+        }
+        if (clock_mono_ms() >= deadline_ms) {
+            rc = err_set(err, ERR_TIMEOUT, "does not serve in time: %s", missing.msg);
+            break;
+        }
+        poll(NULL, 0, POLL_MS);
+    }
+    chan_close(probe.namenode);
+    chan_close(probe.jobtracker);
+    return rc;
+}
