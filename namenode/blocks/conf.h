@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * conf: the numbers the block side of the namenode runs by. Filled from the configuration by
- * main.c, by hand in tests and the simulator; Hadoop's key beside each. */
+ * conf: the numbers the block side of the namenode runs by; Hadoop's key beside each. */
 #ifndef QUERN_NN_BLOCKS_CONF_H
 #define QUERN_NN_BLOCKS_CONF_H
 
-#include <stdbool.h>
-#include <stdint.h>
+#include "libcommon/base/conf.h"
 
 struct nn_blocks_conf {
     uint64_t heartbeat_ms;       /* dfs.heartbeat.interval */
@@ -25,14 +23,14 @@ struct nn_blocks_conf {
     uint64_t settle_ms;          /* dfs.namenode.redundancy.settle: no copies so long after the start */
     uint64_t lag_ms;             /* a replica still open so long after its block was completed is bad */
     uint64_t recover_ms;         /* first time-out of a block recovery; doubles up to 16 times it */
-    uint64_t default_block_size; /* dfs.blocksize: what a scheduled block is taken to need */
     uint32_t safemode_ppm;       /* dfs.namenode.safemode.threshold-pct, in millionths */
     uint32_t safemode_nodes;     /* dfs.namenode.safemode.min.datanodes */
     uint64_t safemode_extension_ms; /* dfs.namenode.safemode.extension */
 };
 
-/* The defaults of a real cluster. */
+/* The defaults of a real cluster, and the same from the configuration. */
 void nn_blocks_conf_init(struct nn_blocks_conf *conf);
+void nn_blocks_conf_read(struct nn_blocks_conf *ret, const struct conf *conf);
 /* A node not heard of for so long is dead: 2 * recheck + 10 * heartbeat. */
 uint64_t nn_blocks_conf_dead_ms(const struct nn_blocks_conf *conf);
 
