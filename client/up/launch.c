@@ -15,6 +15,7 @@
 #include "libcommon/daemon/ready.h"
 
 #define READY_FD     3
+#define LIFTED_FD    10
 #define POLL_MS      3
 #define KILL_WAIT_MS 5000
 
@@ -26,36 +27,34 @@ pid_t up_running(const struct up_layout *layout, struct up_daemon daemon)
 
 /* ---- in the child, after fork ---- */
 
-static void fail_child(const char *what)
+static void fail_child(int ready_fd, const char *what)
 {
     char line[512];
     int n = snprintf(line, sizeof(line), "error: %s: %s\n", what, strerror(errno));
-    ssize_t ignored = write(READY_FD, line, (size_t)n);
+    ssize_t ignored = write(ready_fd, line, (size_t)n);
     (void)ignored;
     _exit(127);
 }
 
-/* Only descriptors 0 to 3 survive: all others of ours are close-on-exec. */
+/* Only descriptors 0 to 3 survive: all others of ours are close-on-exec. What goes there is lifted
+ * first, since it may stand in each other's way. */
 static void become(char *const *argv, int ready_fd, int log_fd, pid_t parent)
 {
-    int null = open("/dev/null", O_RDONLY);
-    if (ready_fd != READY_FD && dup2(ready_fd, READY_FD) < 0)
-        _exit(127);
-    fcntl(READY_FD, F_SETFD, 0);
-    if (null < 0 || dup2(null, STDIN_FILENO) < 0 || dup2(log_fd, STDOUT_FILENO) < 0 ||
-        dup2(log_fd, STDERR_FILENO) < 0)
-        fail_child("cannot set up its descriptors");
-    if (null > READY_FD)
-        close(null);
+    int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    int ready = fcntl(ready_fd, F_DUPFD_CLOEXEC, LIFTED_FD);
+    int log = fcntl(log_fd, F_DUPFD_CLOEXEC, LIFTED_FD);
+    if (null < 0 || ready < 0 || log < 0 || dup2(null, STDIN_FILENO) < 0 ||
+        dup2(log, STDOUT_FILENO) < 0 || dup2(log, STDERR_FILENO) < 0 || dup2(ready, READY_FD) < 0)
+        fail_child(ready_fd, "cannot set up its descriptors");
     if (setsid() < 0) /* a Ctrl-C on our terminal is ours alone: we stop it in order */
-        fail_child("cannot begin a session");
+        fail_child(READY_FD, "cannot begin a session");
     if (parent) {
         prctl(PR_SET_PDEATHSIG, SIGTERM);
         if (getppid() != parent)
             _exit(127); /* we died before that took effect */
     }
     execv(argv[0], argv);
-    fail_child(argv[0]);
+    fail_child(READY_FD, argv[0]);
 }
 
 /* ---- starting ---- */
