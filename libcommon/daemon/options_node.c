@@ -22,6 +22,7 @@ static const struct conf_option rows[] = {
     {"log.max.size", CONF_SIZE, "100m", "a log file is rotated at this size", .min = "64k"},
     {"node.name", CONF_STRING, NULL,
      "this node's identity in placement, racks and locality; default: host name"},
+    {"node.rack", CONF_STRING, "/default-rack", "the rack this node stands in, for placing tasks"},
     {"stop.timeout", CONF_TIME, "10s", "a daemon told to stop ends after so long at the latest",
      .flags = CONF_RELOAD},
     {"trust", CONF_CHOICE, "local",

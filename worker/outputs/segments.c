@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/outputs/segments.h"
+
+#include <unistd.h>
+
+#include "worker/run/reader.h"
+
+void segments_init(struct segments *segments, uint64_t memory_max)
+{
+    *segments = (struct segments){.memory_max = memory_max};
+    list_init(&segments->all);
+}
+
+static void segment_free(struct segments *segments, struct segment *segment)
+{
+    if (segment->in_memory)
+        segments->memory_used -= segment->len;
+    if (segment->fd >= 0)
+        close(segment->fd);
+    mem_free(segment->path);
+    mem_free(segment->parts);
+    mem_free(segment->crcs);
+    mem_free(segment);
+}
+
+void segment_unref(struct segments *segments, struct segment *segment)
+{
+    if (--segment->refs == 0)
+        segment_free(segments, segment);
+}
+
+void segments_drop(struct segments *segments, struct segment *segment)
+{
+    list_remove(&segment->link);
+    segment->is_dropped = true;
+    if (segment->path)
+        unlink(segment->path); /* best effort: its directory goes with the job anyway */
+    segment_unref(segments, segment);
+}
+
+void segments_release(struct segments *segments)
+{
+    list_each_safe (&segments->all, it)
+        segments_drop(segments, list_entry(it, struct segment, link));
+}
+
+/* The sums of whole partitions are in the run's own index, which is checked as it is read. */
+static int read_index(struct segment *segment, struct err *err)
+{
+    struct run_reader reader;
+    const char *name = segment->path ? segment->path : "map output in memory";
+    int rc = run_reader_open(&reader, segment->fd, segment->len, name, err);
+    for (uint32_t i = 0; rc == 0 && i < segment->part_count; i++) {
+        struct run_piece piece;
+        uint32_t *sums = NULL;
+        rc = run_reader_piece(&reader, i, &piece, &sums, err);
+        mem_free(sums);
+        if (rc == 0) {
+            segment->parts[i].offset = piece.offset;
+            segment->parts[i].len = piece.len;
+            segment->parts[i].records = piece.records;
+            segment->crcs[i] = piece.crc;
+        }
+    }
+    return rc;
+}
+
+struct segment *segments_add(struct segments *segments, const struct task_done *done, int fd,
+                             char *path, struct err *err)
+{
+    size_t n = done->parts.n;
+    struct segment *segment = mem_calloc(1, sizeof(*segment));
+    struct task_part *parts = mem_calloc(n + 1, sizeof(*parts));
+    uint32_t *crcs = mem_calloc(n + 1, sizeof(*crcs));
+    if (!segment || !parts || !crcs) {
+        mem_free(segment);
+        mem_free(parts);
+        mem_free(crcs);
+        mem_free(path);
+        close(fd);
+        err_set(err, ERR_NOMEM, "out of memory");
+        return NULL;
+    }
+    for (size_t i = 0; i < n; i++)
+        parts[i] = done->parts.v[i];
+    *segment = (struct segment){
+        .id = done->id,
+        .fd = fd,
+        .path = path,
+        .len = done->run_len,
+        .in_memory = path == NULL,
+        .refs = 1,
+        .parts = parts,
+        .crcs = crcs,
+        .part_count = (uint32_t)n,
+    };
+    list_init(&segment->link);
+    if (segment->in_memory)
+        segments->memory_used += segment->len;
+    if (read_index(segment, err) != 0) {
+        segment_unref(segments, segment);
+        return NULL;
+    }
+    list_push_back(&segments->all, &segment->link);
+    return segment;
+}
+
+static bool same(const struct task_attempt *a, const struct task_attempt *b)
+{
+    return a->job == b->job && a->task == b->task && a->attempt == b->attempt &&
+           a->stage == b->stage && a->cluster_ms == b->cluster_ms;
+}
+
+struct segment *segments_find(const struct segments *segments, const struct task_attempt *id)
+{
+    list_each (&segments->all, it) {
+        struct segment *segment = list_entry(it, struct segment, link);
+        if (same(&segment->id, id))
+            return segment;
+    }
+    return NULL;
+}
+
+void segments_drop_job(struct segments *segments, uint64_t cluster_ms, uint64_t job)
+{
+    list_each_safe (&segments->all, it) {
+        struct segment *segment = list_entry(it, struct segment, link);
+        if (segment->id.job == job && segment->id.cluster_ms == cluster_ms)
+            segments_drop(segments, segment);
+    }
+}

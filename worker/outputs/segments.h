@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * segments: map outputs this worker holds: a memfd, or a file. They belong to the worker, so they
+ * outlive the runner that made them. Only outputs the jobtracker has accepted are handed out. A
+ * segment in use by a stream stays until the stream lets it go. */
+#ifndef QUERN_WORKER_OUTPUTS_SEGMENTS_H
+#define QUERN_WORKER_OUTPUTS_SEGMENTS_H
+
+#include "libcommon/base/list.h"
+#include "libcommon/proto/task/messages.h"
+
+struct segment {
+    struct list link;
+    struct task_attempt id;
+    int fd;     /* owned */
+    char *path; /* owned; NULL = memfd */
+    uint64_t len;
+    bool in_memory, is_accepted, is_dropped;
+    uint32_t refs; /* the table's own, and one per stream that sends it */
+    struct task_part *parts;
+    uint32_t *crcs; /* per part, from the run's index */
+    uint32_t part_count;
+};
+
+struct segments {
+    struct list all;
+    uint64_t memory_used; /* bytes in memfds, held ones and those being filled */
+    uint64_t memory_max;
+};
+
+void segments_init(struct segments *segments, uint64_t memory_max);
+void segments_release(struct segments *segments);
+
+/* Take a finished output: `fd` and `path` (NULL = memfd) are taken, also on failure. Reads the
+ * run's index. NULL with err. */
+struct segment *segments_add(struct segments *segments, const struct task_done *done, int fd,
+                             char *path, struct err *err);
+struct segment *segments_find(const struct segments *segments, const struct task_attempt *id);
+/* Give it up: out of the table, freed when no stream uses it. Files are unlinked at once. */
+void segments_drop(struct segments *segments, struct segment *segment);
+void segments_drop_job(struct segments *segments, uint64_t cluster_ms, uint64_t job);
+void segment_unref(struct segments *segments, struct segment *segment);
+static inline void segment_ref(struct segment *segment)
+{
+    segment->refs++;
+}
+
+#endif

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * outputs: hands this worker's map outputs to reducers (proto/shuffle). A reducer asks once and its
+ * stream stays open: each output is sent as it is accepted, and the end once every map of the job
+ * is placed somewhere. Over the unix socket descriptors are passed instead of bytes. */
+#ifndef QUERN_WORKER_SERVE_OUTPUTS_H
+#define QUERN_WORKER_SERVE_OUTPUTS_H
+
+#include "worker/worker.h"
+
+int outputs_listen(struct worker *worker, struct err *err);
+void outputs_close(struct worker *worker);
+void outputs_release(struct worker *worker);
+
+/* A segment may be handed out from now on. */
+void outputs_accepted(struct worker *worker, struct segment *segment);
+/* Every map of the job is placed: streams end when they have sent what they have. `complete` false:
+ * one was lost again. */
+void outputs_complete(struct worker *worker, uint64_t cluster_ms, uint64_t job, bool complete);
+/* The job is over: its streams break off. */
+void outputs_end_job(struct worker *worker, uint64_t cluster_ms, uint64_t job);
+
+#endif

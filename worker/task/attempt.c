@@ -1,0 +1,507 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/task/attempt.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "libcommon/base/ids.h"
+#include "libcommon/base/log.h"
+#include "libcommon/base/str.h"
+#include "libcommon/daemon/config.h"
+#include "worker/serve/outputs.h"
+#include "worker/task/report.h"
+
+static const struct sm_state rows[] = {
+    [WK_WAITING] = {"waiting", SM_TO(WK_RUNNING) | SM_TO(WK_REPORTING) | SM_TO(WK_GONE),
+                    SM_INITIAL},
+    [WK_RUNNING] = {"running", SM_TO(WK_REPORTING) | SM_TO(WK_GONE), 0},
+    [WK_REPORTING] = {"reporting", SM_TO(WK_GONE), 0},
+    [WK_GONE] = {"gone", 0, SM_FINAL},
+};
+const struct sm_table wk_attempt_states = {"attempt", rows, ARRAY_LEN(rows)};
+
+static char kind_letter(uint32_t kind)
+{
+    static const char letters[] = {'m', 'm', 'r', 'c'};
+    return kind < ARRAY_LEN(letters) ? letters[kind] : 'x';
+}
+
+struct wk_attempt *attempt_find(const struct worker *worker, const struct task_attempt *id)
+{
+    list_each (&worker->attempts, it) {
+        struct wk_attempt *a = list_entry(it, struct wk_attempt, link);
+        const struct task_attempt *b = &a->task.id;
+        if (b->job == id->job && b->task == id->task && b->attempt == id->attempt &&
+            b->stage == id->stage && b->cluster_ms == id->cluster_ms)
+            return a;
+    }
+    return NULL;
+}
+
+/* --- birth and death ------------------------------------------------------------------------- */
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+/* Frees it and all it has on disk but its log and a segment that was handed over. */
+static void gone(struct wk_attempt *attempt)
+{
+    struct worker *worker = attempt->worker;
+    sm_move(&wk_attempt_states, &attempt->state, WK_GONE);
+    rpc_cancel(&attempt->wait);
+    list_remove(&attempt->link);
+    if (attempt->process)
+        attempt->process->attempt = NULL;
+    worker->segments.memory_used -= attempt->memory_offered;
+    if (attempt->page)
+        munmap(attempt->page, PROGRESS_BYTES);
+    close_fd(&attempt->log_fd);
+    close_fd(&attempt->page_fd);
+    close_fd(&attempt->memory_fd);
+    /* A run file in the attempt's directory lives on with its segment: its job removes it. */
+    if (attempt->dirs && !(attempt->segment && attempt->segment->path))
+        sandbox_remove_attempt(worker, attempt->job_name, attempt->name);
+    sandbox_free_dirs(attempt->dirs, attempt->dir_count);
+    buf_release(&attempt->bytes);
+    buf_release(&attempt->report);
+    arena_release(&attempt->arena);
+    mem_free(attempt);
+}
+
+static int init(struct wk_attempt *attempt, const struct jt2wk_task *task, struct err *err)
+{
+    struct attempt_id id = {
+        {task->id.cluster_ms, task->id.job}, task->id.stage, task->id.task, task->id.attempt};
+    msg_encode(&jt2wk_task_desc, task, &attempt->bytes);
+    if (buf_failed(&attempt->bytes))
+        return err_set(err, ERR_NOMEM, "out of memory");
+    attempt_id_text(&id, kind_letter(task->kind), attempt->name, sizeof(attempt->name));
+    jobs_dir_name(attempt->job, attempt->job_name, sizeof(attempt->job_name));
+    return msg_decode(&jt2wk_task_desc, buf_slice(&attempt->bytes), &attempt->arena, &attempt->task,
+                      err);
+}
+
+static int make_page(struct wk_attempt *attempt, struct err *err)
+{
+    attempt->page_fd = memfd_create("quern-progress", MFD_CLOEXEC);
+    if (attempt->page_fd < 0 || ftruncate(attempt->page_fd, PROGRESS_BYTES) != 0)
+        return err_errno(err, errno, "cannot make a progress page");
+    void *page =
+        mmap(NULL, PROGRESS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, attempt->page_fd, 0);
+    if (page == MAP_FAILED)
+        return err_errno(err, errno, "cannot map a progress page");
+    attempt->page = page;
+    attempt->page->magic = PROGRESS_MAGIC;
+    return 0;
+}
+
+/* A map output goes to memory while there is room for as much as the task itself may use. */
+static int offer_memory(struct wk_attempt *attempt, struct err *err)
+{
+    struct segments *segments = &attempt->worker->segments;
+    uint64_t offer = attempt->task.memory;
+    if (attempt->task.kind != TASK_MAP || segments->memory_used + offer > segments->memory_max)
+        return 0;
+    attempt->memory_fd = memfd_create("quern-map-output", MFD_CLOEXEC);
+    if (attempt->memory_fd < 0)
+        return err_errno(err, errno, "cannot make a memory file");
+    attempt->memory_offered = offer;
+    segments->memory_used += offer;
+    return 0;
+}
+
+static int prepare(struct wk_attempt *attempt, struct task_user *user, struct err *err)
+{
+    char *submitter = slice_dup(attempt->job->spec.user);
+    int rc = submitter ? sandbox_user(attempt->worker, submitter, user, err)
+                       : err_set(err, ERR_NOMEM, "out of memory");
+    mem_free(submitter);
+    if (rc == 0)
+        rc = sandbox_make(attempt->worker, attempt->job_name, attempt->name, user, &attempt->dirs,
+                          &attempt->dir_count, err);
+    if (rc == 0)
+        rc = sandbox_open_log(attempt->worker, attempt->job_name, attempt->name, &attempt->log_fd,
+                              err);
+    if (rc == 0)
+        rc = make_page(attempt, err);
+    if (rc == 0)
+        rc = offer_memory(attempt, err);
+    return rc;
+}
+
+/* --- running --------------------------------------------------------------------------------- */
+
+static int describe(struct wk_attempt *attempt, struct arena *arena, struct task_run *run,
+                    struct err *err)
+{
+    const struct jt2wk_job *spec = &attempt->job->spec;
+    const struct conf *conf = daemon_conf(attempt->worker->daemon);
+    struct slice *dirs = arena_calloc(arena, attempt->dir_count, sizeof(*dirs));
+    size_t cap = spec->temporary.len + sizeof(attempt->name) + attempt->task.out_name.len + 3;
+    char *out = arena_alloc(arena, cap);
+    if (!dirs || !out)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    for (size_t i = 0; i < attempt->dir_count; i++)
+        dirs[i] = slice_str(attempt->dirs[i]);
+    int len = snprintf(out, cap, SLICE_FMT "/%s/" SLICE_FMT, SLICE_ARG(spec->temporary),
+                       attempt->name, SLICE_ARG(attempt->task.out_name));
+    *run = (struct task_run){
+        .id = attempt->task.id,
+        .kind = attempt->task.kind,
+        .job_name = spec->name,
+        .plugin = slice_str(attempt->job->plugin_path),
+        .user = spec->user,
+        .conf = spec->conf,
+        .partitions = spec->partitions,
+        .maps = spec->maps,
+        .fs_uri = spec->fs_uri,
+        .local_dirs = {dirs, attempt->dir_count},
+        .memory = attempt->task.memory,
+        .input = attempt->task.input,
+        .output_memory = attempt->memory_offered,
+        .reduce_partitions = attempt->task.partitions,
+        .out = slice_of(out, (size_t)len),
+        .out_name = attempt->task.out_name,
+        .replication = spec->replication,
+        .conf_file = slice_str(config_file(conf)),
+        .manifest = attempt->task.manifest,
+        .node = slice_str(daemon_node_name(attempt->worker->daemon)),
+    };
+    int rc =
+        attempt->task.kind == TASK_REDUCE ? jobs_sources(attempt->job, arena, &run->sources) : 0;
+    return rc == 0 ? 0 : err_set(err, rc, "the places of the map outputs: %s", err_text(rc));
+}
+
+static int run(struct wk_attempt *attempt, struct err *err)
+{
+    struct task_user user;
+    struct task_run msg;
+    struct arena arena = ARENA_INIT;
+    int rc = prepare(attempt, &user, err);
+    if (rc == 0)
+        rc = describe(attempt, &arena, &msg, err);
+    struct wk_process *process = rc == 0 ? process_get(attempt->worker, attempt->task.id.cluster_ms,
+                                                       attempt->task.id.job, &user, err)
+                                         : NULL;
+    if (rc == 0 && !process)
+        rc = ERR_FAILED;
+    if (rc == 0) {
+        int fds[3] = {attempt->page_fd, attempt->log_fd, attempt->memory_fd};
+        rc = process_run(process, &msg, fds, attempt->memory_fd >= 0 ? 3 : 2, err);
+        if (rc != 0)
+            process_kill(process);
+    }
+    arena_release(&arena);
+    if (rc != 0)
+        return rc;
+    attempt->process = process;
+    process->attempt = attempt;
+    attempt->started_ms = attempt->moved_ms = worker_now(attempt->worker);
+    sm_move(&wk_attempt_states, &attempt->state, WK_RUNNING);
+    return 0;
+}
+
+/* --- reporting ------------------------------------------------------------------------------- */
+
+static void send_report(struct wk_attempt *attempt);
+
+static void report_answered(void *arg, int code, const void *answer, const struct err *err)
+{
+    struct wk_attempt *attempt = arg;
+    struct worker *worker = attempt->worker;
+    if (code == ERR_CLOSED || code == ERR_UNREACHABLE || code == ERR_TIMEOUT || code == ERR_STALE)
+        return; /* attempts_link_up says it again */
+    bool accepted =
+        code == 0 && attempt->report_is_done && ((const struct wk2jt_accepted *)answer)->accepted;
+    if (code != 0)
+        log_warn("wk.task", "%s: %s", attempt->name, err->msg);
+    if (attempt->segment && accepted) {
+        attempt->segment->is_accepted = true;
+        outputs_accepted(worker, attempt->segment);
+    } else if (attempt->segment) {
+        segments_drop(&worker->segments, attempt->segment);
+        attempt->segment = NULL;
+    }
+    gone(attempt);
+}
+
+static void send_report(struct wk_attempt *attempt)
+{
+    struct arena arena = ARENA_INIT;
+    union {
+        struct task_done done;
+        struct task_failed failed;
+    } msg;
+    size_t at = attempt->report_is_done ? WK2JT_AT_DONE : WK2JT_AT_FAILED;
+    struct err err = {0};
+    if (!attempt->worker->is_registered || rpc_is_waiting(&attempt->wait))
+        return;
+    if (msg_decode(WK2JT_methods[at].ask, buf_slice(&attempt->report), &arena, &msg, &err) == 0) {
+        attempt->wait.done = report_answered;
+        attempt->wait.arg = attempt;
+        rpc_link_ask(attempt->worker->jobtracker, &WK2JT_methods[at], &msg, &attempt->wait);
+    } else {
+        daemon_exit(attempt->worker->daemon, 1, "%s: its report: %s", attempt->name, err.msg);
+    }
+    arena_release(&arena);
+}
+
+static void begin_report(struct wk_attempt *attempt, bool is_done, const void *msg)
+{
+    if (attempt->process)
+        attempt->process->attempt = NULL;
+    attempt->process = NULL;
+    attempt->report_is_done = is_done;
+    msg_encode(is_done ? &task_done_desc : &task_failed_desc, msg, &attempt->report);
+    sm_move(&wk_attempt_states, &attempt->state, WK_REPORTING);
+    if (buf_failed(&attempt->report))
+        daemon_exit(attempt->worker->daemon, 1, "out of memory");
+    else
+        send_report(attempt);
+}
+
+static void fail(struct wk_attempt *attempt, struct task_failed *failed)
+{
+    struct buf tail = BUF_INIT;
+    report_complete(attempt, failed, &tail);
+    log_warn("wk.task", "%s: " SLICE_FMT, attempt->name, SLICE_ARG(failed->why));
+    begin_report(attempt, false, failed);
+    buf_release(&tail);
+}
+
+static void fail_node(struct wk_attempt *attempt, const char *why)
+{
+    struct task_failed failed = {.failure = TASK_FAILED_NODE, .why = slice_str(why)};
+    fail(attempt, &failed);
+}
+
+/* --- from the process ------------------------------------------------------------------------ */
+
+/* The output changes hands: from the attempt to the table of segments. */
+static int take_output(struct wk_attempt *attempt, const struct task_done *done, struct err *err)
+{
+    struct segments *segments = &attempt->worker->segments;
+    int fd = attempt->memory_fd;
+    char *path = NULL;
+    int rc = 0;
+    if (done->run_path.len) {
+        path = slice_dup(done->run_path);
+        rc = path ? disk_open(attempt->worker->disk, path, DISK_READ, &fd) : ERR_NOMEM;
+        if (rc != 0)
+            err_set(err, rc, "cannot open the map output %s: %s", path ? path : "", err_text(rc));
+    } else {
+        attempt->memory_fd = -1;
+        segments->memory_used -= attempt->memory_offered;
+        attempt->memory_offered = 0;
+    }
+    if (rc != 0) {
+        mem_free(path);
+        return rc;
+    }
+    if (fd < 0)
+        return err_set(err, ERR_PROTO, "the runner names no map output");
+    attempt->segment = segments_add(segments, done, fd, path, err);
+    return attempt->segment ? 0 : err->code;
+}
+
+void attempt_on_done(struct wk_attempt *attempt, const struct task_done *done)
+{
+    struct err err = {0};
+    struct task_done report = *done;
+    report.id = attempt->task.id; /* whatever it says it is */
+    if (attempt->task.kind == TASK_MAP && take_output(attempt, &report, &err) != 0) {
+        fail_node(attempt, err.msg);
+        return;
+    }
+    begin_report(attempt, true, &report);
+}
+
+void attempt_on_failed(struct wk_attempt *attempt, const struct task_failed *failed)
+{
+    struct task_failed report = *failed;
+    report.id = attempt->task.id;
+    fail(attempt, &report);
+}
+
+void attempt_on_fetch_failed(struct wk_attempt *attempt, const struct task_fetch_failed *failed)
+{
+    struct task_fetch_failed report = *failed;
+    report.id = attempt->task.id;
+    report_fetch_failed(attempt->worker, &report);
+}
+
+void attempt_on_exit(struct wk_attempt *attempt, int status)
+{
+    char why[160];
+    struct task_failed failed = {.failure = TASK_FAILED_EXIT};
+    attempt->process = NULL;
+    if (attempt->timed_out) {
+        char ms[32];
+        uint64_t limit = attempt->job->spec.timeout_ms;
+        failed.failure = TASK_FAILED_TIMEOUT;
+        snprintf(why, sizeof(why), "made no progress for %s and was killed",
+                 str_duration(limit, ms, sizeof(ms)));
+    } else if (WIFSIGNALED(status)) {
+        failed.failure = TASK_FAILED_CRASH;
+        failed.code = WTERMSIG(status);
+        snprintf(why, sizeof(why), "crashed (signal %d, SIG%s)", WTERMSIG(status),
+                 sigabbrev_np(WTERMSIG(status)));
+    } else if (WEXITSTATUS(status) == 127) {
+        failed.failure = TASK_FAILED_NODE;
+        snprintf(why, sizeof(why), "%s could not be executed", attempt->worker->task_program);
+    } else {
+        failed.code = WEXITSTATUS(status);
+        snprintf(why, sizeof(why), "ended the process by itself (exit code %d)",
+                 WEXITSTATUS(status));
+    }
+    failed.why = slice_str(why);
+    fail(attempt, &failed);
+}
+
+/* --- orders ---------------------------------------------------------------------------------- */
+
+int attempt_begin(struct wk_job *job, const struct jt2wk_task *task, struct err *err)
+{
+    if (attempt_find(job->worker, &task->id))
+        return 0; /* the order came twice */
+    struct wk_attempt *attempt = mem_calloc(1, sizeof(*attempt));
+    if (!attempt)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    attempt->worker = job->worker;
+    attempt->job = job;
+    attempt->log_fd = attempt->page_fd = attempt->memory_fd = -1;
+    list_init(&attempt->link);
+    int rc = init(attempt, task, err);
+    if (rc == 0 && job->plugin == WK_PLUGIN_HERE)
+        rc = run(attempt, err);
+    if (rc != 0) {
+        gone(attempt);
+        return rc;
+    }
+    list_push_back(&job->worker->attempts, &attempt->link);
+    return 0;
+}
+
+void attempts_plugin_ready(struct wk_job *job, const char *why)
+{
+    list_each_safe (&job->worker->attempts, it) {
+        struct wk_attempt *attempt = list_entry(it, struct wk_attempt, link);
+        struct err err = {0};
+        if (attempt->job != job || attempt->state != WK_WAITING)
+            continue;
+        if (why)
+            fail_node(attempt, why);
+        else if (run(attempt, &err) != 0)
+            fail_node(attempt, err.msg);
+    }
+}
+
+void attempt_kill(struct wk_attempt *attempt)
+{
+    struct wk_process *process = attempt->process;
+    if (process) {
+        process->attempt = NULL;
+        process_kill(process);
+        attempt->process = NULL;
+    }
+    if (attempt->segment)
+        segments_drop(&attempt->worker->segments, attempt->segment);
+    attempt->segment = NULL;
+    gone(attempt);
+}
+
+void attempts_end_job(struct wk_job *job)
+{
+    list_each_safe (&job->worker->attempts, it) {
+        struct wk_attempt *attempt = list_entry(it, struct wk_attempt, link);
+        if (attempt->job == job)
+            attempt_kill(attempt);
+    }
+}
+
+void attempts_release(struct worker *worker)
+{
+    list_each_safe (&worker->attempts, it)
+        attempt_kill(list_entry(it, struct wk_attempt, link));
+}
+
+void attempts_tell_outputs(struct wk_job *job, const struct task_source_list *sources)
+{
+    struct task_outputs msg = {*sources};
+    list_each (&job->worker->attempts, it) {
+        struct wk_attempt *attempt = list_entry(it, struct wk_attempt, link);
+        if (attempt->job == job && attempt->state == WK_RUNNING &&
+            attempt->task.kind == TASK_REDUCE && attempt->process)
+            process_tell_outputs(attempt->process, &msg);
+    }
+}
+
+void attempts_link_up(struct worker *worker)
+{
+    list_each_safe (&worker->attempts, it) {
+        struct wk_attempt *attempt = list_entry(it, struct wk_attempt, link);
+        if (attempt->state == WK_REPORTING)
+            send_report(attempt);
+    }
+}
+
+/* --- progress -------------------------------------------------------------------------------- */
+
+void attempts_watch(struct worker *worker)
+{
+    uint64_t now = worker_now(worker);
+    list_each_safe (&worker->attempts, it) {
+        struct wk_attempt *attempt = list_entry(it, struct wk_attempt, link);
+        if (attempt->state != WK_RUNNING || !attempt->page)
+            continue;
+        uint64_t ticks = attempt->page->ticks;
+        if (ticks != attempt->last_ticks) {
+            attempt->last_ticks = ticks;
+            attempt->moved_ms = now;
+        }
+        uint64_t limit = attempt->job->spec.timeout_ms;
+        if (limit && now > attempt->moved_ms + limit && !attempt->timed_out) {
+            attempt->timed_out = true;
+            process_kill(attempt->process);
+        }
+    }
+}
+
+int attempts_progress(struct worker *worker, struct arena *arena, struct wk2jt_progress_list *ret)
+{
+    size_t cap = 0;
+    list_each (&worker->attempts, it)
+        cap++;
+    ret->n = 0;
+    ret->v = arena_calloc(arena, cap + 1, sizeof(*ret->v));
+    if (!ret->v)
+        return ERR_NOMEM;
+    list_each (&worker->attempts, it) {
+        const struct wk_attempt *a = list_entry(it, struct wk_attempt, link);
+        const struct progress_page *page = a->page;
+        if (a->state != WK_RUNNING || !page)
+            continue;
+        char *status = arena_calloc(arena, 1, sizeof(page->status) + 1);
+        if (!status)
+            return ERR_NOMEM;
+        memcpy(status, page->status, sizeof(page->status));
+        ret->v[ret->n++] = (struct wk2jt_progress){
+            .id = a->task.id,
+            .phase = page->phase,
+            .records_in = page->records_in,
+            .records_out = page->records_out,
+            .bytes_in = page->bytes_in,
+            .bytes_total = page->bytes_total,
+            .idle_ms = worker_now(worker) - a->moved_ms,
+            .status = slice_str(status),
+        };
+    }
+    return 0;
+}

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * attempt: one try at one task on this node.
+ *
+ *   waiting (for the plugin) -> running -> reporting (told the jobtracker, no answer yet) -> gone
+ *         \____________________/__ killed: gone at once, its process group SIGKILLed
+ *
+ * What ends it is told once; while the jobtracker cannot be reached it stays in `reporting` and is
+ * told again when the link is up. */
+#ifndef QUERN_WORKER_TASK_ATTEMPT_H
+#define QUERN_WORKER_TASK_ATTEMPT_H
+
+#include "libcommon/base/sm.h"
+#include "libcommon/proto/task/progress.h"
+#include "worker/task/jobs.h"
+#include "worker/task/process.h"
+
+enum wk_attempt_state { WK_WAITING, WK_RUNNING, WK_REPORTING, WK_GONE };
+extern const struct sm_table wk_attempt_states;
+
+struct wk_attempt {
+    struct list link;
+    struct worker *worker;
+    struct wk_job *job;
+    unsigned state;
+    struct buf bytes; /* the encoded jt2wk_task; `task` borrows from it */
+    struct arena arena;
+    struct jt2wk_task task;
+    char name[96]; /* attempt_..._m_000012_0 */
+    char job_name[64];
+    char **dirs;
+    size_t dir_count;
+    int log_fd, page_fd, memory_fd;
+    struct progress_page *page;
+    uint64_t memory_offered;
+    struct wk_process *process;
+    uint64_t last_ticks, moved_ms, started_ms;
+    bool timed_out;
+    /* while reporting */
+    struct buf report; /* encoded task_done or task_failed */
+    bool report_is_done;
+    struct segment *segment;
+    struct rpc_wait wait;
+};
+
+/* The order to run it. An error is the answer to the jobtracker: it was not begun. */
+int attempt_begin(struct wk_job *job, const struct jt2wk_task *task, struct err *err);
+struct wk_attempt *attempt_find(const struct worker *worker, const struct task_attempt *id);
+void attempt_kill(struct wk_attempt *attempt);
+void attempts_end_job(struct wk_job *job);
+/* why NULL: the plugin is here, waiting attempts may run. Else they fail. */
+void attempts_plugin_ready(struct wk_job *job, const char *why);
+/* Every second: progress into `ret` (arena), and the end of those that stand still. */
+int attempts_progress(struct worker *worker, struct arena *arena, struct wk2jt_progress_list *ret);
+void attempts_watch(struct worker *worker);
+void attempts_link_up(struct worker *worker);
+void attempts_tell_outputs(struct wk_job *job, const struct task_source_list *sources);
+void attempts_release(struct worker *worker);
+
+/* From the process. */
+void attempt_on_done(struct wk_attempt *attempt, const struct task_done *done);
+void attempt_on_failed(struct wk_attempt *attempt, const struct task_failed *failed);
+void attempt_on_fetch_failed(struct wk_attempt *attempt, const struct task_fetch_failed *failed);
+void attempt_on_exit(struct wk_attempt *attempt, int wait_status);
+
+#endif

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/task/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "libcommon/base/clock.h"
+#include "libcommon/base/log.h"
+#include "libcommon/base/str.h"
+
+/* --- directories ----------------------------------------------------------------------------- */
+
+static const char *const rooms[] = {"plugins", "jobs", "logs"};
+
+static int prepare(struct worker *worker, struct worker_dir *dir, struct err *err)
+{
+    int rc = fsutil_mkdirs(worker->disk, dir->path, err);
+    if (rc == 0)
+        rc = fsutil_lock(worker->disk, dir->path, &dir->lock, err);
+    if (rc != 0)
+        return rc;
+    char *jobs = fsutil_join(dir->path, "jobs");
+    if (jobs)
+        fsutil_remove_tree(worker->disk, jobs, NULL); /* of an earlier life */
+    mem_free(jobs);
+    for (size_t i = 0; rc == 0 && i < ARRAY_LEN(rooms); i++) {
+        char *room = fsutil_join(dir->path, rooms[i]);
+        rc = room ? fsutil_mkdirs(worker->disk, room, err)
+                  : err_set(err, ERR_NOMEM, "out of memory");
+        if (rc == 0 && geteuid() == 0)
+            chmod(room, 0711); /* tasks of other users pass through, and list nothing */
+        mem_free(room);
+    }
+    if (rc == 0 && geteuid() == 0)
+        chmod(dir->path, 0711);
+    return rc;
+}
+
+int sandbox_open(struct worker *worker, struct err *err)
+{
+    struct conf_list dirs = conf_list(daemon_conf(worker->daemon), "worker.local.dir");
+    struct err why = {0};
+    size_t good = 0;
+    if (dirs.count == 0 || dirs.count > WORKER_DIRS_MAX)
+        return err_set(err, ERR_CONFIG, "worker.local.dir names %zu directories: give 1 to %d",
+                       dirs.count, WORKER_DIRS_MAX);
+    for (size_t i = 0; i < dirs.count; i++) {
+        struct worker_dir *dir = &worker->dirs[worker->dir_count++];
+        *dir = (struct worker_dir){.path = dirs.items[i], .lock = FSUTIL_LOCK_INIT};
+        dir->is_bad = prepare(worker, dir, &why) != 0;
+        if (dir->is_bad)
+            log_warn("wk.sandbox", "not using %s: %s", dir->path, why.msg);
+        good += !dir->is_bad;
+    }
+    return good ? 0
+                : err_set(err, why.code, "no usable directory in worker.local.dir: %s", why.msg);
+}
+
+void sandbox_close(struct worker *worker)
+{
+    for (size_t i = 0; i < worker->dir_count; i++)
+        fsutil_unlock(&worker->dirs[i].lock);
+}
+
+const char *sandbox_plugin_dir(const struct worker *worker)
+{
+    for (size_t i = 0; i < worker->dir_count; i++)
+        if (!worker->dirs[i].is_bad)
+            return worker->dirs[i].path;
+    return NULL;
+}
+
+/* --- users ----------------------------------------------------------------------------------- */
+
+static bool look_up(const char *name, struct task_user *ret)
+{
+    struct passwd pw, *found = NULL;
+    char room[4096];
+    if (!*name || getpwnam_r(name, &pw, room, sizeof(room), &found) != 0 || !found)
+        return false;
+    ret->uid = found->pw_uid;
+    ret->gid = found->pw_gid;
+    snprintf(ret->name, sizeof(ret->name), "%s", name);
+    return true;
+}
+
+int sandbox_user(const struct worker *worker, const char *submitter, struct task_user *ret,
+                 struct err *err)
+{
+    const char *other = conf_str(daemon_conf(worker->daemon), "worker.task.user");
+    *ret = (struct task_user){.is_same = geteuid() != 0};
+    if (ret->is_same)
+        return 0;
+    if (look_up(submitter, ret) && ret->uid != 0)
+        return 0;
+    if (*other)
+        return look_up(other, ret)
+                   ? 0
+                   : err_set(err, ERR_CONFIG, "worker.task.user: there is no user %s here", other);
+    /* Nobody else is configured: a cluster of root's own, for root. */
+    if (strcmp(submitter, "root") == 0) {
+        ret->is_same = true;
+        return 0;
+    }
+    return err_set(err, ERR_CONFIG,
+                   "user %s has no account on this node: set worker.task.user to run such tasks",
+                   submitter);
+}
+
+/* --- an attempt's directories ---------------------------------------------------------------- */
+
+static uint64_t free_bytes(struct worker *worker, const struct worker_dir *dir)
+{
+    struct disk_space space;
+    return disk_space(worker->disk, dir->path, &space) == 0 ? space.free_bytes : 0;
+}
+
+static int make_one(struct worker *worker, struct worker_dir *dir, const char *job,
+                    const char *attempt, const struct task_user *user, char **ret)
+{
+    char *path = str_printf("%s/jobs/%s/%s", dir->path, job, attempt);
+    if (!path)
+        return ERR_NOMEM;
+    char *above = str_printf("%s/jobs/%s", dir->path, job);
+    struct err err = {0};
+    int rc = above ? 0 : ERR_NOMEM;
+    if (rc == 0 && mkdir(above, 0711) != 0 && errno != EEXIST)
+        rc = err_errno(&err, errno, "cannot make %s", above);
+    if (rc == 0 && mkdir(path, 0700) != 0 && errno != EEXIST)
+        rc = err_errno(&err, errno, "cannot make %s", path);
+    if (rc == 0 && !user->is_same && chown(path, user->uid, user->gid) != 0)
+        rc = err_errno(&err, errno, "cannot give %s to %s", path, user->name);
+    mem_free(above);
+    if (rc != 0) {
+        mem_free(path);
+        dir->is_bad = true;
+        log_warn("wk.sandbox", "not using %s any more: %s", dir->path, err.msg);
+        return rc;
+    }
+    (void)worker;
+    *ret = path;
+    return 0;
+}
+
+void sandbox_free_dirs(char **dirs, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        mem_free(dirs[i]);
+    mem_free(dirs);
+}
+
+int sandbox_make(struct worker *worker, const char *job, const char *attempt,
+                 const struct task_user *user, char ***ret_dirs, size_t *ret_count, struct err *err)
+{
+    char **dirs = mem_calloc(worker->dir_count, sizeof(char *));
+    uint64_t room[WORKER_DIRS_MAX];
+    size_t count = 0;
+    if (!dirs)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    for (size_t i = 0; i < worker->dir_count; i++) {
+        struct worker_dir *dir = &worker->dirs[i];
+        char *path;
+        if (dir->is_bad || make_one(worker, dir, job, attempt, user, &path) != 0)
+            continue;
+        uint64_t here = free_bytes(worker, dir);
+        size_t at = count++;
+        for (; at > 0 && room[at - 1] < here; at--) { /* most room first */
+            room[at] = room[at - 1];
+            dirs[at] = dirs[at - 1];
+        }
+        room[at] = here;
+        dirs[at] = path;
+    }
+    if (count == 0) {
+        mem_free(dirs);
+        return err_set(err, ERR_IO, "no usable directory left in worker.local.dir");
+    }
+    *ret_dirs = dirs;
+    *ret_count = count;
+    return 0;
+}
+
+static void remove_below(struct worker *worker, const char *format_rest)
+{
+    for (size_t i = 0; i < worker->dir_count; i++) {
+        char *path = fsutil_join(worker->dirs[i].path, format_rest);
+        if (path && !worker->dirs[i].is_bad)
+            fsutil_remove_tree(worker->disk, path, NULL);
+        mem_free(path);
+    }
+}
+
+void sandbox_remove_attempt(struct worker *worker, const char *job, const char *attempt)
+{
+    char *rest = str_printf("jobs/%s/%s", job, attempt);
+    if (rest)
+        remove_below(worker, rest);
+    mem_free(rest);
+}
+
+void sandbox_remove_job(struct worker *worker, const char *job)
+{
+    char *rest = str_printf("jobs/%s", job);
+    if (rest)
+        remove_below(worker, rest);
+    mem_free(rest);
+}
+
+/* --- logs ------------------------------------------------------------------------------------ */
+
+static char *log_path(const struct worker *worker, const char *job, const char *attempt)
+{
+    const char *dir = sandbox_plugin_dir(worker);
+    return dir ? str_printf("%s/logs/%s/%s.log", dir, job, attempt) : NULL;
+}
+
+int sandbox_open_log(struct worker *worker, const char *job, const char *attempt, int *ret_fd,
+                     struct err *err)
+{
+    const char *dir = sandbox_plugin_dir(worker);
+    char *above = dir ? str_printf("%s/logs/%s", dir, job) : NULL;
+    char *path = log_path(worker, job, attempt);
+    int rc = above && path ? 0 : err_set(err, ERR_IO, "no place for the log of %s", attempt);
+    if (rc == 0 && mkdir(above, 0711) != 0 && errno != EEXIST)
+        rc = err_errno(err, errno, "cannot make %s", above);
+    int fd = rc == 0 ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : -1;
+    if (rc == 0 && fd < 0)
+        rc = err_errno(err, errno, "cannot open %s", path);
+    mem_free(above);
+    mem_free(path);
+    if (rc == 0)
+        *ret_fd = fd;
+    return rc;
+}
+
+int sandbox_read_log(struct worker *worker, const char *job, const char *attempt, bool from_end,
+                     uint64_t offset, size_t max, struct buf *out, uint64_t *ret_total)
+{
+    char *path = log_path(worker, job, attempt);
+    int fd = -1;
+    struct disk_stat st;
+    int rc = path ? disk_open(worker->disk, path, DISK_READ, &fd) : ERR_NOENT;
+    mem_free(path);
+    if (rc == 0)
+        rc = disk_stat_fd(worker->disk, fd, &st);
+    if (rc == 0) {
+        if (from_end)
+            offset = st.size_bytes > max ? st.size_bytes - max : 0;
+        uint8_t *to = buf_reserve(out, max);
+        int64_t n = to ? disk_pread(worker->disk, fd, to, max, offset) : ERR_NOMEM;
+        if (n < 0)
+            rc = (int)n;
+        else
+            out->len += (size_t)n;
+        *ret_total = st.size_bytes;
+    }
+    disk_close(worker->disk, fd);
+    return rc;
+}
+
+struct expiry {
+    struct worker *worker;
+    const char *logs;
+    uint64_t before_ms;
+};
+
+static int expire_one(void *arg, const char *name, bool is_dir)
+{
+    struct expiry *e = arg;
+    struct disk_stat st;
+    char *path = is_dir ? fsutil_join(e->logs, name) : NULL;
+    if (path && disk_stat(e->worker->disk, path, &st) == 0 && st.mtime_ms < e->before_ms)
+        fsutil_remove_tree(e->worker->disk, path, NULL);
+    mem_free(path);
+    return 0;
+}
+
+void sandbox_expire_logs(struct worker *worker)
+{
+    uint64_t keep = conf_ms(daemon_conf(worker->daemon), "worker.log.retain");
+    uint64_t now = clock_wall_ms();
+    for (size_t i = 0; i < worker->dir_count; i++) {
+        char *logs = fsutil_join(worker->dirs[i].path, "logs");
+        struct expiry e = {worker, logs, now > keep ? now - keep : 0};
+        if (logs && !worker->dirs[i].is_bad)
+            disk_list(worker->disk, logs, expire_one, &e);
+        mem_free(logs);
+    }
+}

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/worker.h"
+
+#include <unistd.h>
+
+#include "libcommon/base/log.h"
+#include "libcommon/base/rand.h"
+#include "libcommon/base/str.h"
+#include "worker/serve/outputs.h"
+#include "worker/talk/jobtracker.h"
+#include "worker/task/attempt.h"
+
+#define WATCH_MS 500
+/* Part of the budget that map outputs may take in memory; beyond it they go to files. */
+#define OUTPUT_SHARE 4
+
+/* quern-task is beside this very program. */
+static char *find_task_program(void)
+{
+    char self[4096];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
+    if (n <= 0)
+        return NULL;
+    self[n] = 0;
+    char *slash = strrchr(self, '/');
+    return slash ? str_printf("%.*s/quern-task", (int)(slash - self), self) : NULL;
+}
+
+static void watch(void *arg)
+{
+    attempts_watch(arg);
+}
+
+static int start_all(struct worker *worker, struct err *err)
+{
+    const struct conf *conf = daemon_conf(worker->daemon);
+    worker->cores = (uint32_t)conf_int(conf, "worker.cores");
+    worker->memory = conf_size(conf, "worker.memory");
+    segments_init(&worker->segments, worker->memory / OUTPUT_SHARE);
+    worker->task_program = find_task_program();
+    if (!worker->task_program || access(worker->task_program, X_OK) != 0)
+        return err_set(err, ERR_NOENT, "cannot execute %s: install it beside quern-worker",
+                       worker->task_program ? worker->task_program : "quern-task");
+    worker->workq = workq_new(worker->loop, "wk-disk", 1, err);
+    int rc = worker->workq ? sandbox_open(worker, err) : ERR_NOMEM;
+    if (rc == 0)
+        rc = outputs_listen(worker, err);
+    if (rc == 0)
+        rc = jobtracker_link(worker, err);
+    if (rc == 0)
+        rc = loop_every(worker->loop, &worker->watch_tick, WATCH_MS, watch, worker);
+    if (rc == 0)
+        sandbox_expire_logs(worker);
+    return rc;
+}
+
+int worker_start(struct daemon *daemon, void **ret_state, struct err *err)
+{
+    struct worker *worker = mem_calloc(1, sizeof(*worker));
+    if (!worker)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    worker->daemon = daemon;
+    worker->loop = daemon_loop(daemon);
+    worker->disk = disk_real();
+    list_init(&worker->jobs);
+    list_init(&worker->attempts);
+    list_init(&worker->runners);
+    list_init(&worker->streams);
+    segments_init(&worker->segments, 0);
+    rand_secret(&worker->incarnation, sizeof(worker->incarnation));
+    identity_init(&worker->self, WIRE_WORKER, daemon_node_name(daemon));
+    int rc = start_all(worker, err);
+    if (rc != 0) {
+        worker_stop(worker);
+        worker_release(worker);
+        return rc;
+    }
+    log_info("wk", "%u cores, %llu MiB; map outputs at %s:%u", worker->cores,
+             (unsigned long long)(worker->memory >> 20), worker->data_address, worker->data_port);
+    *ret_state = worker;
+    return DAEMON_SERVING;
+}
+
+/* Attempts end with their worker: the jobtracker runs them elsewhere. */
+void worker_stop(void *state)
+{
+    struct worker *worker = state;
+    if (worker->is_stopping)
+        return;
+    worker->is_stopping = true;
+    loop_timer_stop(&worker->watch_tick);
+    attempts_release(worker);
+    process_kill_all(worker);
+    outputs_close(worker);
+    jobtracker_unlink(worker);
+}
+
+void worker_release(void *state)
+{
+    struct worker *worker = state;
+    workq_free(worker->workq);
+    list_each_safe (&worker->jobs, it)
+        jobs_remove(list_entry(it, struct wk_job, link));
+    segments_release(&worker->segments);
+    outputs_release(worker);
+    sandbox_close(worker);
+    mem_free(worker->task_program);
+    mem_free(worker);
+}
+
+void worker_status(void *state, struct status *st)
+{
+    const struct worker *worker = state;
+    uint64_t outputs = 0, bytes = 0;
+    list_each (&worker->segments.all, it) {
+        outputs++;
+        bytes += list_entry(it, struct segment, link)->len;
+    }
+    status_count(st, "cores", worker->cores, "");
+    status_bytes(st, "memory", worker->memory, "");
+    status_text(st, "jobtracker", worker->is_registered ? "registered" : "not connected", "");
+    status_count(st, "map outputs held", outputs, "");
+    status_bytes(st, "map output bytes", bytes, "");
+    status_bytes(st, "of these in memory", worker->segments.memory_used, "");
+    status_table(st, "attempts", "Attempts",
+                 "attempt|state|records in|records out|input done:bytes|input:bytes|idle:ms");
+    list_each (&worker->attempts, it) {
+        const struct wk_attempt *a = list_entry(it, struct wk_attempt, link);
+        status_row(st);
+        status_cell(st, a->name);
+        status_cell(st, sm_name(&wk_attempt_states, a->state));
+        status_cell_u64(st, a->page ? a->page->records_in : 0);
+        status_cell_u64(st, a->page ? a->page->records_out : 0);
+        status_cell_u64(st, a->page ? a->page->bytes_in : 0);
+        status_cell_u64(st, a->page ? a->page->bytes_total : 0);
+        status_cell_u64(st, a->state == WK_RUNNING ? worker_now(worker) - a->moved_ms : 0);
+    }
+    status_table(st, "directories", "Directories", "path|state");
+    for (size_t i = 0; i < worker->dir_count; i++) {
+        status_row(st);
+        status_cell(st, worker->dirs[i].path);
+        status_cell(st, worker->dirs[i].is_bad ? "failed" : "good");
+    }
+}
