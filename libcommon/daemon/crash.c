@@ -6,6 +6,7 @@
 #include <execinfo.h>
 #include <link.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "libcommon/base/doing.h"
@@ -90,13 +91,21 @@ static void report(int fd, const siginfo_t *info, void *const *frames, int count
     put(fd, "------ cut here: end ------\n");
 }
 
+/* A detached daemon's stderr is its log: once is enough. */
+static bool is_same_file(int a, int b)
+{
+    struct stat sa, sb;
+    return fstat(a, &sa) == 0 && fstat(b, &sb) == 0 && sa.st_ino == sb.st_ino &&
+           sa.st_dev == sb.st_dev;
+}
+
 static void on_fatal(int signo, siginfo_t *info, void *context)
 {
     (void)context;
     void *frames[FRAMES_MAX];
     int count = backtrace(frames, FRAMES_MAX);
     report(STDERR_FILENO, info, frames, count);
-    if (log_fd() != STDERR_FILENO)
+    if (!is_same_file(log_fd(), STDERR_FILENO))
         report(log_fd(), info, frames, count);
     raise(signo); /* SA_RESETHAND: now it does what it always did */
 }

@@ -369,6 +369,27 @@ static void every_row_of_the_tables_has_help_and_is_in_order(void **state)
     }
 }
 
+/* As an administrator would: the sample as it is, and with every commented key put to use. */
+static void the_sample_configuration_holds_no_mistake(void **state)
+{
+    (void)state;
+    char line[300];
+    FILE *from = fopen("etc/quern.conf", "r"), *to = fopen(in_dir("all.conf"), "w");
+    assert_non_null(from);
+    while (fgets(line, sizeof(line), from))
+        fputs(line[0] == '#' && line[1] != ' ' && strstr(line, " = ") ? line + 1 : line, to);
+    fclose(from);
+    fclose(to);
+    struct conf *plain = fresh(), *all = fresh();
+    if (config_read_file(plain, "etc/quern.conf", &err) != 0 ||
+        config_read_file(all, in_dir("all.conf"), &err) != 0)
+        fail_msg("%s", err.msg);
+    assert_int_equal(conf_list(plain, "dfs.datanode.data.dir").count, 2);
+    assert_true(conf_is_set(all, "worker.cores"));
+    conf_free(plain);
+    conf_free(all);
+}
+
 static void nothing_about_security_is_ignored_in_silence(void **state)
 {
     (void)state;
@@ -401,6 +422,7 @@ int main(void)
         CASE(what_the_machine_has_is_found_out),
         CASE(what_is_printed_can_be_loaded_again),
         CASE(every_row_of_the_tables_has_help_and_is_in_order),
+        CASE(the_sample_configuration_holds_no_mistake),
         CASE(nothing_about_security_is_ignored_in_silence),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
