@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/lib/splits.h"
+
+#define BYTES_PER_REDUCER (256ULL << 20)
+#define REDUCERS_MAX      1000
+
+struct cutter {
+    const struct split_file *files;
+    const struct split_conf *conf;
+    struct arena *arena;
+    struct splits *out;
+    size_t cap;
+    struct split_segment *pack; /* the split being filled */
+    size_t pack_count, pack_cap;
+    uint64_t pack_bytes, pack_target;
+    int rc;
+};
+
+static uint64_t split_size(const struct split_conf *conf, uint64_t block_size)
+{
+    uint64_t size = block_size ? block_size : 128ULL << 20;
+    if (conf->max_bytes && conf->max_bytes < size)
+        size = conf->max_bytes;
+    return conf->min_bytes > size ? conf->min_bytes : size;
+}
+
+/* --- where a split should run ---------------------------------------------------------------- */
+
+struct held {
+    struct slice node;
+    uint64_t bytes;
+};
+
+#define HELD_MAX 64 /* nodes looked at per split: beyond that the best are found already */
+
+static void count_node(struct held *held, size_t *count, struct slice node, uint64_t bytes)
+{
+    for (size_t i = 0; i < *count; i++) {
+        if (slice_eq(held[i].node, node)) {
+            held[i].bytes += bytes;
+            return;
+        }
+    }
+    if (*count < HELD_MAX)
+        held[(*count)++] = (struct held){node, bytes};
+}
+
+static uint64_t overlap(const struct split_segment *segment, const struct split_block *block)
+{
+    uint64_t from = segment->offset > block->offset ? segment->offset : block->offset;
+    uint64_t end = segment->offset + segment->length, block_end = block->offset + block->length;
+    if (block_end < end)
+        end = block_end;
+    return end > from ? end - from : 0;
+}
+
+/* First block that reaches beyond the segment's start. */
+static size_t first_block(const struct split_file *file, uint64_t offset)
+{
+    size_t low = 0, high = file->block_count;
+    while (low < high) {
+        size_t mid = (low + high) / 2;
+        if (file->blocks[mid].offset + file->blocks[mid].length <= offset)
+            low = mid + 1;
+        else
+            high = mid;
+    }
+    return low;
+}
+
+static void count_segment(const struct split_file *file, const struct split_segment *segment,
+                          struct held *held, size_t *count)
+{
+    for (size_t b = first_block(file, segment->offset); b < file->block_count; b++) {
+        uint64_t bytes = overlap(segment, &file->blocks[b]);
+        if (bytes == 0)
+            return;
+        for (uint32_t n = 0; n < file->blocks[b].node_count; n++)
+            count_node(held, count, file->blocks[b].nodes[n], bytes);
+    }
+}
+
+/* Those with at least half of what the best one holds, best first; ties in order of appearance. */
+static void rank_nodes(const struct cutter *c, struct split *split)
+{
+    struct held held[HELD_MAX];
+    size_t count = 0;
+    for (size_t i = 0; i < split->segment_count; i++)
+        count_segment(&c->files[split->segments[i].file], &split->segments[i], held, &count);
+    uint64_t most = 0;
+    for (size_t i = 0; i < count; i++)
+        most = held[i].bytes > most ? held[i].bytes : most;
+    while (split->node_count < SPLIT_NODES_MAX) {
+        struct held *best = NULL;
+        for (size_t i = 0; i < count; i++)
+            if (held[i].bytes && (!best || held[i].bytes > best->bytes))
+                best = &held[i];
+        if (!best || best->bytes < most / 2)
+            return;
+        split->nodes[split->node_count++] = best->node;
+        best->bytes = 0;
+    }
+}
+
+/* --- cutting --------------------------------------------------------------------------------- */
+
+/* Grow an arena array by doubling; the old copy stays in the arena. */
+static void *grown(struct cutter *c, const void *items, size_t used, size_t *cap, size_t size)
+{
+    if (used < *cap)
+        return (void *)(uintptr_t)items;
+    size_t want = *cap ? *cap * 2 : 16;
+    void *to = arena_calloc(c->arena, want, size);
+    if (!to) {
+        c->rc = ERR_NOMEM;
+        return NULL;
+    }
+    if (used)
+        memcpy(to, items, used * size);
+    *cap = want;
+    return to;
+}
+
+static void emit(struct cutter *c, const struct split_segment *segments, size_t count,
+                 uint64_t bytes)
+{
+    struct split_segment *copy = arena_calloc(c->arena, count, sizeof(*copy));
+    struct split *v = grown(c, c->out->v, c->out->n, &c->cap, sizeof(*v));
+    if (!copy || !v) {
+        c->rc = ERR_NOMEM;
+        return;
+    }
+    memcpy(copy, segments, count * sizeof(*copy));
+    c->out->v = v;
+    struct split *split = &v[c->out->n++];
+    *split = (struct split){.segments = copy, .segment_count = count, .bytes = bytes};
+    c->out->bytes += bytes;
+    rank_nodes(c, split);
+}
+
+static void close_pack(struct cutter *c)
+{
+    if (c->pack_count)
+        emit(c, c->pack, c->pack_count, c->pack_bytes);
+    c->pack_count = 0;
+    c->pack_bytes = 0;
+}
+
+static void pack(struct cutter *c, struct split_segment segment, uint64_t target)
+{
+    if (c->pack_count &&
+        (c->pack_bytes + segment.length > (target < c->pack_target ? target : c->pack_target) ||
+         c->pack_count == SPLIT_SEGMENTS_MAX))
+        close_pack(c);
+    if (c->pack_count == 0)
+        c->pack_target = target;
+    c->pack = grown(c, c->pack, c->pack_count, &c->pack_cap, sizeof(*c->pack));
+    if (!c->pack)
+        return;
+    c->pack[c->pack_count++] = segment;
+    c->pack_bytes += segment.length;
+}
+
+static void cut_file(struct cutter *c, uint32_t index)
+{
+    const struct split_file *file = &c->files[index];
+    uint64_t size = split_size(c->conf, file->block_size), at = 0;
+    /* as Hadoop: a last piece may be up to a tenth longer, so that no crumbs are left */
+    while (c->rc == 0 && file->len - at > size + size / 10) {
+        struct split_segment segment = {index, at, size};
+        emit(c, &segment, 1, size);
+        at += size;
+    }
+    if (c->rc != 0 || at == file->len)
+        return;
+    struct split_segment rest = {index, at, file->len - at};
+    if (rest.length >= size)
+        emit(c, &rest, 1, rest.length);
+    else
+        pack(c, rest, size);
+}
+
+int splits_compute(const struct split_file *files, size_t file_count, const struct split_conf *conf,
+                   struct arena *arena, struct splits *ret)
+{
+    *ret = (struct splits){0};
+    struct cutter c = {.files = files, .conf = conf, .arena = arena, .out = ret};
+    for (size_t i = 0; c.rc == 0 && i < file_count; i++)
+        cut_file(&c, (uint32_t)i);
+    if (c.rc == 0)
+        close_pack(&c);
+    return c.rc;
+}
+
+uint32_t splits_reducers(uint64_t bytes)
+{
+    uint64_t n = (bytes + BYTES_PER_REDUCER - 1) / BYTES_PER_REDUCER;
+    return (uint32_t)(n < 1 ? 1 : n > REDUCERS_MAX ? REDUCERS_MAX : n);
+}

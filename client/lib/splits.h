@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * splits: how a job's input is cut into tasks. Pure: the same paths, lengths and settings give the
+ * same splits on any cluster, whoever holds the blocks and however many workers there are (only the
+ * *hint* where to run a split depends on places).
+ *
+ * A file longer than 1.1 splits is cut at multiples of the split size; what is left of it, and
+ * files smaller than a split, are packed together in order of path until a split is full. Empty
+ * files make no task. */
+#ifndef QUERN_CLIENT_SPLITS_H
+#define QUERN_CLIENT_SPLITS_H
+
+#include "libcommon/base/mem.h"
+#include "libcommon/base/slice.h"
+
+#define SPLIT_NODES_MAX    15
+#define SPLIT_SEGMENTS_MAX 10000 /* files packed into one split at most */
+
+struct split_block {
+    uint64_t offset, length;
+    const struct slice *nodes; /* node names */
+    uint32_t node_count;
+};
+
+struct split_file {
+    struct slice path;
+    uint64_t len, block_size;
+    const struct split_block *blocks; /* in order of offset; may be none (local files) */
+    size_t block_count;
+};
+
+struct split_conf {
+    uint64_t min_bytes, max_bytes; /* 0 = no such limit; the block size is between them */
+};
+
+struct split_segment {
+    uint32_t file; /* index into the files given */
+    uint64_t offset, length;
+};
+
+struct split {
+    struct split_segment *segments;
+    size_t segment_count;
+    uint64_t bytes;
+    struct slice nodes[SPLIT_NODES_MAX]; /* those that hold most of it, best first */
+    uint32_t node_count;
+};
+
+struct splits {
+    struct split *v;
+    size_t n;
+    uint64_t bytes;
+};
+
+/* `files` in order of path. Everything lives in the arena; nodes borrow the files' names. 0 or
+ * ERR_NOMEM. */
+int splits_compute(const struct split_file *files, size_t file_count, const struct split_conf *conf,
+                   struct arena *arena, struct splits *ret);
+
+/* Reduce tasks for so many bytes of input (before any combining), when nobody says how many. */
+uint32_t splits_reducers(uint64_t bytes);
+
+#endif
