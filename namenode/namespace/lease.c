@@ -144,6 +144,27 @@ int nn_leases_move(struct nn_leases *leases, uint64_t file, uint64_t client, uin
     return 0;
 }
 
+size_t nn_leases_count(const struct nn_leases *leases, uint64_t client)
+{
+    size_t count = 0;
+    const struct nn_lease *lease = nn_leases_first(leases, client);
+    for (; lease; lease = nn_leases_next(lease))
+        count++;
+    return count;
+}
+
+const struct nn_lease *nn_leases_first(const struct nn_leases *leases, uint64_t client)
+{
+    struct nn_holder *holder = find_holder(leases, client);
+    return holder ? list_first(&holder->files, struct nn_lease, of_holder) : NULL;
+}
+
+const struct nn_lease *nn_leases_next(const struct nn_lease *lease)
+{
+    struct list *next = lease->of_holder.next;
+    return next == &lease->holder->files ? NULL : list_entry(next, struct nn_lease, of_holder);
+}
+
 bool nn_leases_renew(struct nn_leases *leases, uint64_t client, uint64_t now_ms)
 {
     struct nn_holder *holder = find_holder(leases, client);

@@ -47,6 +47,11 @@ void nn_leases_remove(struct nn_leases *leases, uint64_t file); /* harmless when
 int nn_leases_move(struct nn_leases *leases, uint64_t file, uint64_t client, uint64_t now_ms);
 const struct nn_lease *nn_leases_find(const struct nn_leases *leases, uint64_t file); /* or NULL */
 
+/* The files of one client: how many, the first (NULL: none), the one after. */
+size_t nn_leases_count(const struct nn_leases *leases, uint64_t client);
+const struct nn_lease *nn_leases_first(const struct nn_leases *leases, uint64_t client);
+const struct nn_lease *nn_leases_next(const struct nn_lease *lease);
+
 /* False when that client writes nothing. */
 bool nn_leases_renew(struct nn_leases *leases, uint64_t client, uint64_t now_ms);
 /* Every holder gets a full term from now on: a restart, or a time in which nobody could renew. */
