@@ -1,8 +1,67 @@
-/* SPDX-License-Identifier: Apache-2.0 */
+/* SPDX-License-Identifier: Apache-2.0
+ * handle: struct qn_fs, one cluster as one user sees it. Everything in client/lib hangs on it.
+ *
+ * Threads: what is set when it is opened never changes; the rest has its own lock. Inside the
+ * library failures are struct err; the public calls (files named as in quern/fs.h) turn them into
+ * struct qn_error at the edge. */
 #ifndef QUERN_CLIENT_HANDLE_H
 #define QUERN_CLIENT_HANDLE_H
-#include "libcommon/base/conf.h"
+
 #include <quern/fs.h>
+
+#include "client/lib/renew.h"
+#include "client/lib/ring.h"
+#include "client/talk/datanode.h"
+#include "libcommon/base/buf.h"
+#include "libcommon/base/conf.h"
+#include "libcommon/wire/hello.h"
+
+/* Datanodes that failed us lately are tried last. */
+#define CL_DEAD_MAX 32
+struct cl_dead {
+    uint64_t node; /* hash of its name */
+    uint64_t until_ms;
+};
+
+struct qn_fs {
+    char *address, *uri, *user, *home;
+    char *node, *boot; /* whose strings `self` shows */
+    struct identity self;
+    uint64_t client_id;
+    uint32_t umask;
+    uint64_t block_size;  /* 0 = the namenode's choice */
+    uint32_t replication; /* 0 = the namenode's choice */
+    unsigned block_retries;
+    uint32_t timeout_ms; /* one silent peer */
+    uint32_t call_ms;    /* one question to the namenode, through its restart */
+    bool short_circuit;
+
+    _Atomic uint64_t last_seq;
+    struct chan *namenode;
+    struct cl_peers peers;
+    struct cl_rings rings;
+    struct cl_renew renew;
+
+    struct mutex lock; /* of what follows */
+    struct list files; /* struct qn_file */
+    struct cl_dead dead[CL_DEAD_MAX];
+    unsigned dead_at;
+};
+
+/* As qn_fs_open, with a configuration that is already there (borrowed during the call). */
 struct qn_fs *cl_fs_open(const struct conf *conf, const char *uri, const char *user,
-                         struct qn_error *err);
+                         struct qn_error *error);
+
+/* The normal path for what a caller gave (relative, or with our scheme in front). */
+int cl_path(struct qn_fs *fs, const char *path, struct buf *out, struct err *err);
+
+/* Is this datanode our own node's, reachable by its unix socket? */
+bool cl_is_local(const struct qn_fs *fs, const struct msg_node *node);
+
+void cl_mark_dead(struct qn_fs *fs, struct slice node);
+bool cl_is_dead(struct qn_fs *fs, struct slice node);
+
+/* At the edge: hand `rc` on, with the message when it is a failure and the caller wants it. */
+int64_t cl_edge(int64_t rc, const struct err *err, struct qn_error *error);
+
 #endif

@@ -32,6 +32,15 @@ void mutex_unlock(struct mutex *mutex)
     must(pthread_mutex_unlock(&mutex->handle), "mutex_unlock");
 }
 
+bool mutex_trylock(struct mutex *mutex)
+{
+    int code = pthread_mutex_trylock(&mutex->handle);
+    if (code == EBUSY)
+        return false;
+    must(code, "mutex_trylock");
+    return true;
+}
+
 void cond_init(struct cond *cond)
 {
     pthread_condattr_t attr;

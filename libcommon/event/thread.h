@@ -16,6 +16,8 @@ void mutex_init(struct mutex *mutex);
 void mutex_release(struct mutex *mutex);
 void mutex_lock(struct mutex *mutex);
 void mutex_unlock(struct mutex *mutex);
+/* False, at once, when somebody has it. */
+bool mutex_trylock(struct mutex *mutex);
 
 struct cond {
     pthread_cond_t handle;

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Reading a replica of the same node by passed descriptors. */
+#include <errno.h>
+#include <unistd.h>
+
+#include "client/lib/block_read.h"
+#include "libcommon/base/fault.h"
+#include "libcommon/codec/chunksum.h"
+#include "libcommon/event/sock.h"
+
+#define WINDOW (256U << 10) /* read and verified while it is in the cache */
+
+static int recv_descriptors(struct cl_peer *peer, int fds[2], struct err *err)
+{
+    struct sock_fds got = {0};
+    uint8_t byte;
+    int rc = cl_peer_begin_packets(peer);
+    if (rc == 0)
+        rc = sock_recv_fds(peer->fd, &byte, 1, &got, cl_peer_deadline(peer));
+    if (rc == 0 && got.count == 2) {
+        fds[0] = got.fd[0];
+        fds[1] = got.fd[1];
+        return 0;
+    }
+    for (size_t i = 0; rc == 0 && i < got.count; i++)
+        close(got.fd[i]);
+    rc = rc ? rc : ERR_PROTO;
+    return err_set(err, rc, "%s: no descriptors came: %s", peer->address, err_text(rc));
+}
+
+int cl_local_open(struct qn_fs *fs, const struct msg_node *node, const struct cl_block *block,
+                  struct cl_local **ret, struct err *err)
+{
+    struct cl_peer *peer = NULL;
+    struct arena arena = ARENA_INIT;
+    struct data_local_reading answer = {0};
+    const struct data_local_read ask = {
+        .block = {.id = block->id, .gs = block->gs, .len = block->len}};
+    int fds[2] = {-1, -1};
+    struct cl_local *local = mem_calloc(1, sizeof(*local));
+    if (!local)
+        return err_set(err, ERR_NOMEM, "%s", err_text(ERR_NOMEM));
+    int rc = cl_peer_get(&fs->peers, (const char *)node->socket.data, &peer, err);
+    if (rc == 0)
+        rc = cl_peer_ask(peer, DATA_AT_LOCAL_READ, &ask, &arena, &answer, err);
+    if (rc == 0) {
+        rc = recv_descriptors(peer, fds, err);
+        if (rc != 0) {
+            cl_peer_drop(peer);
+            peer = NULL;
+        }
+    }
+    if (peer)
+        cl_peer_put(peer);
+    arena_release(&arena);
+    if (rc != 0) {
+        mem_free(local);
+        return rc;
+    }
+    *local = (struct cl_local){.id = block->id,
+                               .gs = answer.block.gs,
+                               .len = answer.block.len,
+                               .data_fd = fds[0],
+                               .sums_fd = fds[1],
+                               .sums_off = answer.sums_off};
+    list_init(&local->link);
+    *ret = local;
+    return 0;
+}
+
+void cl_local_close(struct cl_local *local)
+{
+    close(local->data_fd);
+    close(local->sums_fd);
+    mem_free(local);
+}
+
+static int pread_all(int fd, void *buffer, size_t size, uint64_t off)
+{
+    uint8_t *p = buffer;
+    while (size) {
+        ssize_t n = pread(fd, p, size, (off_t)off);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n <= 0)
+            return n < 0 ? err_from_errno(errno) : ERR_EOF;
+        p += n;
+        off += (uint64_t)n;
+        size -= (size_t)n;
+    }
+    return 0;
+}
+
+/* Whole chunks [off, off + size) (the last may be the block's short one) into `buffer`. */
+static int read_chunks(const struct cl_local *local, uint8_t *buffer, size_t size, uint64_t off,
+                       struct err *err)
+{
+    uint32_t sums[WINDOW / CHUNKSUM_CHUNK];
+    size_t count = (size_t)chunksum_count(size, CHUNKSUM_CHUNK);
+    uint64_t sums_off = local->sums_off + off / CHUNKSUM_CHUNK * CHUNKSUM_SIZE;
+    int rc = fault_errno(fault_hit("client.read.local"))
+                 ? ERR_IO
+                 : pread_all(local->data_fd, buffer, size, off);
+    if (rc == 0)
+        rc = pread_all(local->sums_fd, sums, count * CHUNKSUM_SIZE, sums_off);
+    if (rc != 0)
+        return err_set(err, rc, "block %llu by its local file: %s", (unsigned long long)local->id,
+                       err_text(rc));
+    size_t bad = fault_hit("client.read.verify") == FAULT_CORRUPT
+                     ? 0
+                     : chunksum_verify(slice_of(buffer, size), CHUNKSUM_CHUNK,
+                                       slice_of(sums, count * CHUNKSUM_SIZE));
+    if (bad != CHUNKSUM_GOOD)
+        return err_set(
+            err, ERR_CHECKSUM, "checksum mismatch at offset %llu of block %llu in its local file",
+            (unsigned long long)(off + bad * CHUNKSUM_CHUNK), (unsigned long long)local->id);
+    return 0;
+}
+
+/* Part of one chunk: read it whole, give what is wanted of it. */
+static int read_edge(const struct cl_local *local, uint8_t *buffer, size_t size, uint64_t off,
+                     struct err *err)
+{
+    uint8_t chunk[CHUNKSUM_CHUNK];
+    uint64_t start = chunksum_first(off, CHUNKSUM_CHUNK);
+    uint64_t end = start + CHUNKSUM_CHUNK < local->len ? start + CHUNKSUM_CHUNK : local->len;
+    int rc = read_chunks(local, chunk, (size_t)(end - start), start, err);
+    if (rc == 0)
+        memcpy(buffer, chunk + (off - start), size);
+    return rc;
+}
+
+int cl_local_read(const struct cl_local *local, void *buffer, size_t size, uint64_t off,
+                  struct err *err)
+{
+    uint8_t *out = buffer;
+    if (off > local->len || size > local->len - off)
+        return err_set(err, ERR_EOF, "block %llu is shorter than the namenode says",
+                       (unsigned long long)local->id);
+    while (size) {
+        size_t in_chunk = (size_t)(off % CHUNKSUM_CHUNK), n = 0;
+        bool to_the_end = off + size == local->len;
+        int rc = 0;
+        if (in_chunk || (size < CHUNKSUM_CHUNK && !to_the_end)) {
+            n = CHUNKSUM_CHUNK - in_chunk < size ? CHUNKSUM_CHUNK - in_chunk : size;
+            rc = read_edge(local, out, n, off, err);
+        } else {
+            n = size < WINDOW ? size : WINDOW;
+            if (n % CHUNKSUM_CHUNK && !(to_the_end && n == size))
+                n -= n % CHUNKSUM_CHUNK;
+            rc = read_chunks(local, out, n, off, err);
+        }
+        if (rc != 0)
+            return rc;
+        out += n;
+        off += n;
+        size -= n;
+    }
+    return 0;
+}

@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The public calls on files. */
+#include "client/lib/file.h"
+
+#include <inttypes.h>
+
+#define MODE_DEFAULT 0666
+
+static int open_writer(struct qn_file *file, const char *path, int flags,
+                       const struct qn_create *create, struct err *err)
+{
+    static const struct qn_create plain = {0};
+    create = create ? create : &plain;
+    struct qn_fs *fs = file->fs;
+    const struct cl_out_options options = {
+        .mode = (create->mode ? create->mode : MODE_DEFAULT) & ~fs->umask & 01777,
+        .replication = create->replication ? create->replication : fs->replication,
+        .block_size = create->block_size ? create->block_size : fs->block_size,
+        .overwrite = flags & QN_OVERWRITE,
+        .create_parents = !(flags & QN_NO_PARENTS),
+    };
+    return cl_out_open(fs, path, &options, &file->out, err);
+}
+
+static int open_file(struct qn_file *file, const char *path, int flags,
+                     const struct qn_create *create, struct err *err)
+{
+    struct buf normal = BUF_INIT;
+    int rc = cl_path(file->fs, path, &normal, err);
+    const char *text = rc == 0 ? buf_cstr(&normal) : NULL;
+    if (rc == 0 && !text)
+        rc = err_set(err, ERR_NOMEM, "%s", err_text(ERR_NOMEM));
+    if (rc == 0)
+        rc = flags & QN_WRITE ? open_writer(file, text, flags, create, err)
+                              : cl_in_open(file->fs, text, &file->in, err);
+    buf_release(&normal);
+    return rc;
+}
+
+struct qn_file *qn_open(struct qn_fs *fs, const char *path, int flags,
+                        const struct qn_create *create, struct qn_error *error)
+{
+    struct err err;
+    struct qn_file *file = NULL;
+    int rc = 0;
+    if (!(flags & QN_READ) == !(flags & QN_WRITE))
+        rc = err_set(&err, ERR_INVAL, "`%s': open it for reading or for writing", path);
+    else if (!(file = mem_calloc(1, sizeof(*file))))
+        rc = err_set(&err, ERR_NOMEM, "%s", err_text(ERR_NOMEM));
+    if (rc == 0) {
+        file->fs = fs;
+        rc = open_file(file, path, flags, create, &err);
+    }
+    cl_edge(rc, &err, error);
+    if (rc != 0) {
+        mem_free(file);
+        return NULL;
+    }
+    mutex_lock(&fs->lock);
+    list_push_back(&fs->files, &file->link);
+    mutex_unlock(&fs->lock);
+    return file;
+}
+
+static int wrong_way(const struct qn_file *file, struct err *err)
+{
+    return err_set(err, ERR_INVAL, "the file is open for %s only",
+                   file->in ? "reading" : "writing");
+}
+
+ssize_t qn_read(struct qn_file *file, void *buffer, size_t size, struct qn_error *error)
+{
+    struct err err;
+    ssize_t n = file->in ? cl_in_read(file->in, buffer, size, &err) : wrong_way(file, &err);
+    return cl_edge(n, &err, error);
+}
+
+ssize_t qn_pread(struct qn_file *file, void *buffer, size_t size, uint64_t offset,
+                 struct qn_error *error)
+{
+    struct err err;
+    ssize_t n =
+        file->in ? cl_in_pread(file->in, buffer, size, offset, &err) : wrong_way(file, &err);
+    return cl_edge(n, &err, error);
+}
+
+int64_t qn_seek(struct qn_file *file, uint64_t offset, struct qn_error *error)
+{
+    struct err err;
+    int64_t rc = (int64_t)offset;
+    if (!file->in)
+        rc = wrong_way(file, &err);
+    else if (offset > cl_in_length(file->in))
+        rc = err_set(&err, ERR_INVAL, "cannot seek to %" PRIu64 ": the file has %" PRIu64 " bytes",
+                     offset, cl_in_length(file->in));
+    else
+        cl_in_seek(file->in, offset);
+    return cl_edge(rc, &err, error);
+}
+
+int64_t qn_tell(struct qn_file *file)
+{
+    return (int64_t)(file->in ? cl_in_tell(file->in) : cl_out_length(file->out));
+}
+
+uint64_t qn_length(struct qn_file *file)
+{
+    return file->in ? cl_in_length(file->in) : cl_out_length(file->out);
+}
+
+ssize_t qn_write(struct qn_file *file, const void *buffer, size_t size, struct qn_error *error)
+{
+    struct err err;
+    int rc = file->out ? cl_out_write(file->out, buffer, size, &err) : wrong_way(file, &err);
+    return cl_edge(rc < 0 ? rc : (ssize_t)size, &err, error);
+}
+
+int qn_hflush(struct qn_file *file, struct qn_error *error)
+{
+    struct err err;
+    int rc = file->out ? cl_out_flush(file->out, false, &err) : wrong_way(file, &err);
+    return (int)cl_edge(rc, &err, error);
+}
+
+int qn_hsync(struct qn_file *file, struct qn_error *error)
+{
+    struct err err;
+    int rc = file->out ? cl_out_flush(file->out, true, &err) : wrong_way(file, &err);
+    return (int)cl_edge(rc, &err, error);
+}
+
+static void unlink_file(struct qn_file *file)
+{
+    mutex_lock(&file->fs->lock);
+    list_remove(&file->link);
+    mutex_unlock(&file->fs->lock);
+}
+
+int qn_close(struct qn_file *file, struct qn_error *error)
+{
+    struct err err;
+    int rc = 0;
+    if (!file)
+        return 0;
+    unlink_file(file);
+    if (file->in)
+        cl_in_close(file->in);
+    else
+        rc = cl_out_close(file->out, &err);
+    mem_free(file);
+    return (int)cl_edge(rc, &err, error);
+}
+
+void qn_abort(struct qn_file *file)
+{
+    if (!file)
+        return;
+    unlink_file(file);
+    if (file->in)
+        cl_in_close(file->in);
+    else
+        cl_out_abort(file->out);
+    mem_free(file);
+}
+
+void cl_file_abandon(struct qn_file *file)
+{
+    list_remove(&file->link);
+    if (file->in)
+        cl_in_close(file->in);
+    else
+        cl_out_free(file->out);
+    mem_free(file);
+}

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/lib/handle.h"
+
+#include "client/lib/file.h"
+#include "client/lib/mode.h"
+#include "client/lib/uri.h"
+#include "client/talk/namenode.h"
+#include "libcommon/base/clock.h"
+#include "libcommon/base/path.h"
+#include "libcommon/base/rand.h"
+#include "libcommon/base/str.h"
+#include "libcommon/daemon/config.h"
+
+#define DEAD_MS  30000
+#define CALL_MIN 120000
+
+const char *qn_error_name(int code)
+{
+    return err_name(code);
+}
+
+int64_t cl_edge(int64_t rc, const struct err *err, struct qn_error *error)
+{
+    if (!error)
+        return rc;
+    error->code = rc < 0 ? (int)rc : 0;
+    if (rc < 0)
+        snprintf(error->message, sizeof(error->message), "%s", err->msg);
+    return rc;
+}
+
+/* --- opening ---------------------------------------------------------------------------------- */
+
+static int no_memory(struct err *err)
+{
+    return err_set(err, ERR_NOMEM, "%s", err_text(ERR_NOMEM));
+}
+
+/* host:port of the URI given, or of the configured filesystem. */
+static int find_address(struct qn_fs *fs, const struct conf *conf, const char *uri, struct err *err)
+{
+    char address[512];
+    const char *text = uri && *uri ? uri : conf_str(conf, "fs.defaultFS");
+    struct cl_uri parts;
+    cl_uri_parse(slice_str(text), &parts);
+    if (!cl_uri_is_ours(parts.scheme) || parts.authority.len == 0)
+        return err_set(err, ERR_INVAL, "\"%s\" is no quern filesystem: quern://host:port is wanted",
+                       text);
+    int rc = cl_uri_address(parts.authority, address, sizeof(address), err);
+    if (rc != 0)
+        return rc;
+    fs->address = str_dup(address);
+    fs->uri = str_printf("quern://%s", address);
+    return fs->address && fs->uri ? 0 : no_memory(err);
+}
+
+/* identity_init answers in static storage: one at a time, and copied. */
+static int find_self(struct qn_fs *fs, const struct conf *conf, const char *user, struct err *err)
+{
+    static struct mutex once = MUTEX_INIT;
+    const char *node = conf_str(conf, "node.name");
+    mutex_lock(&once);
+    identity_init(&fs->self, WIRE_CLIENT, *node ? node : NULL);
+    fs->node = str_dup(fs->self.node);
+    fs->boot = str_dup(fs->self.boot);
+    fs->user = str_dup(user && *user ? user : fs->self.user);
+    mutex_unlock(&once);
+    if (!fs->node || !fs->boot || !fs->user)
+        return no_memory(err);
+    fs->self.node = fs->node;
+    fs->self.boot = fs->boot;
+    fs->self.user = fs->user;
+    fs->home = str_printf("/user/%s", fs->user);
+    return fs->home ? 0 : no_memory(err);
+}
+
+static int read_conf(struct qn_fs *fs, const struct conf *conf, struct err *err)
+{
+    const char *umask = conf_str(conf, "fs.permissions.umask-mode");
+    if (cl_mode_parse_umask(umask, &fs->umask) != 0)
+        return err_set(err, ERR_CONFIG, "fs.permissions.umask-mode: \"%s\" is no umask, as 022 is",
+                       umask);
+    if (conf_is_set(conf, "dfs.blocksize"))
+        fs->block_size = conf_size(conf, "dfs.blocksize");
+    if (conf_is_set(conf, "dfs.replication"))
+        fs->replication = (uint32_t)conf_int(conf, "dfs.replication");
+    fs->block_retries = (unsigned)conf_int(conf, "dfs.client.block.write.retries");
+    fs->timeout_ms = (uint32_t)conf_ms(conf, "dfs.client.socket-timeout");
+    fs->call_ms = fs->timeout_ms * 2 > CALL_MIN ? fs->timeout_ms * 2 : CALL_MIN;
+    fs->short_circuit = conf_bool(conf, "dfs.client.read.shortcircuit");
+    fs->renew.every_ms = conf_ms(conf, "dfs.namenode.lease-soft-limit") / 3;
+    return 0;
+}
+
+static int open_handle(struct qn_fs *fs, const struct conf *conf, const char *uri, const char *user,
+                       struct err *err)
+{
+    int rc = find_address(fs, conf, uri, err);
+    if (rc == 0)
+        rc = find_self(fs, conf, user, err);
+    if (rc == 0)
+        rc = read_conf(fs, conf, err);
+    if (rc != 0)
+        return rc;
+    rand_secret(&fs->client_id, sizeof(fs->client_id));
+    fs->client_id |= 1; /* never 0 */
+    fs->peers.timeout_ms = fs->timeout_ms;
+    return cl_dial(fs, err);
+}
+
+struct qn_fs *cl_fs_open(const struct conf *conf, const char *uri, const char *user,
+                         struct qn_error *error)
+{
+    struct err err;
+    struct qn_fs *fs = mem_calloc(1, sizeof(*fs));
+    if (!fs) {
+        cl_edge(no_memory(&err), &err, error);
+        return NULL;
+    }
+    mutex_init(&fs->lock);
+    list_init(&fs->files);
+    cl_peers_init(&fs->peers, &fs->self, 0);
+    cl_rings_init(&fs->rings);
+    cl_renew_init(&fs->renew, fs);
+    int rc = open_handle(fs, conf, uri, user, &err);
+    cl_edge(rc, &err, error);
+    if (rc == 0)
+        return fs;
+    qn_fs_close(fs);
+    return NULL;
+}
+
+static int define_options(const struct qn_fs_options *options, struct conf *conf, struct err *err)
+{
+    int rc = 0;
+    for (const struct qn_option *o = options->options; rc == 0 && o && o->key; o++)
+        rc = conf_set(conf, o->key, o->value, CONF_FROM_DEFINE, err);
+    return rc;
+}
+
+struct qn_fs *qn_fs_open(const char *uri, const struct qn_fs_options *options,
+                         struct qn_error *error)
+{
+    static const struct qn_fs_options none = {0};
+    struct err err;
+    struct conf *conf = NULL;
+    struct qn_fs *fs = NULL;
+    options = options ? options : &none;
+    const struct config_args args = {.file = options->conf_file};
+    int rc = config_open(&args, &conf, NULL, &err);
+    if (rc == 0)
+        rc = define_options(options, conf, &err);
+    if (rc == 0)
+        fs = cl_fs_open(conf, uri, options->user, error);
+    else
+        cl_edge(rc, &err, error);
+    conf_free(conf);
+    return fs;
+}
+
+void qn_fs_close(struct qn_fs *fs)
+{
+    if (!fs)
+        return;
+    while (!list_is_empty(&fs->files))
+        cl_file_abandon(list_first(&fs->files, struct qn_file, link));
+    cl_renew_release(&fs->renew);
+    cl_hang_up(fs);
+    cl_peers_release(&fs->peers);
+    cl_rings_release(&fs->rings);
+    mutex_release(&fs->lock);
+    mem_free(fs->address);
+    mem_free(fs->uri);
+    mem_free(fs->user);
+    mem_free(fs->home);
+    mem_free(fs->node);
+    mem_free(fs->boot);
+    mem_free(fs);
+}
+
+const char *qn_uri(const struct qn_fs *fs)
+{
+    return fs->uri;
+}
+
+const char *qn_user(const struct qn_fs *fs)
+{
+    return fs->user;
+}
+
+const char *qn_home(const struct qn_fs *fs)
+{
+    return fs->home;
+}
+
+/* --- paths and nodes -------------------------------------------------------------------------- */
+
+int cl_path(struct qn_fs *fs, const char *path, struct buf *out, struct err *err)
+{
+    struct cl_uri uri;
+    cl_uri_parse(slice_str(path), &uri);
+    struct slice rest = cl_uri_is_ours(uri.scheme) ? uri.path : slice_str(path);
+    if (rest.len == 0 && uri.scheme.len)
+        rest = slice_str(".");
+    int rc = path_normalise(slice_str(fs->home), rest, out);
+    if (rc == ERR_NOMEM)
+        return no_memory(err);
+    if (rc != 0)
+        return err_set(err, rc, "`%s': %s", path,
+                       rc == ERR_TOOBIG ? "path or name is too long" : "is no path");
+    return 0;
+}
+
+bool cl_is_local(const struct qn_fs *fs, const struct msg_node *node)
+{
+    return fs->short_circuit && node->socket.len && fs->self.netns &&
+           node->netns == fs->self.netns && node->boot_id.len &&
+           slice_is(node->boot_id, fs->boot) && slice_is(node->name, fs->node);
+}
+
+void cl_mark_dead(struct qn_fs *fs, struct slice node)
+{
+    mutex_lock(&fs->lock);
+    fs->dead[fs->dead_at++ % CL_DEAD_MAX] =
+        (struct cl_dead){slice_hash(node, 0), clock_mono_ms() + DEAD_MS};
+    mutex_unlock(&fs->lock);
+}
+
+bool cl_is_dead(struct qn_fs *fs, struct slice node)
+{
+    uint64_t hash = slice_hash(node, 0), now_ms = clock_mono_ms();
+    bool is_dead = false;
+    mutex_lock(&fs->lock);
+    for (unsigned i = 0; !is_dead && i < CL_DEAD_MAX; i++)
+        is_dead = fs->dead[i].node == hash && fs->dead[i].until_ms > now_ms;
+    mutex_unlock(&fs->lock);
+    return is_dead;
+}

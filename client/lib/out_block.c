@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the namenode is asked for a block being written: a place for it, a new stamp when its chain
+ * broke, and to know the chain that goes on. */
+#include "client/lib/stream_out_inside.h"
+#include "client/talk/namenode.h"
+#include "libcommon/base/fault.h"
+
+#include <inttypes.h>
+
+int cl_out_exclude(struct cl_out *out, uint32_t node, const char *why)
+{
+    struct slice name = out->nodes.v[node]->name;
+    buf_printf(&out->reasons, "%s" SLICE_FMT ": %s", out->reasons.len ? "; " : "", SLICE_ARG(name),
+               why);
+    for (size_t i = 0; i < out->exclude.n; i++)
+        if (slice_eq(out->exclude.v[i], name))
+            return 0;
+    struct slice *names = (struct slice *)(uintptr_t)out->exclude.v;
+    int rc = mem_grow(&names, &out->exclude_cap, out->exclude.n, sizeof(*names));
+    out->exclude.v = names;
+    if (rc == 0)
+        names[out->exclude.n++] = name;
+    return rc;
+}
+
+static const char *reasons(struct cl_out *out)
+{
+    const char *text = out->reasons.len ? buf_cstr(&out->reasons) : NULL;
+    return text ? text : "no reason given";
+}
+
+/* --- a new block ------------------------------------------------------------------------------ */
+
+static int set_nodes(struct cl_out *out, const struct msg_node_list *list)
+{
+    uint32_t numbers[CL_PIPELINE_NODES], count = 0;
+    for (size_t i = 0; i < list->n && count < CL_PIPELINE_NODES; i++) {
+        const struct msg_node *node = cl_nodes_intern(&out->nodes, &list->v[i]);
+        if (!node)
+            return ERR_NOMEM;
+        for (uint32_t n = 0; n < out->nodes.n; n++)
+            if (out->nodes.v[n] == node)
+                numbers[count++] = n;
+    }
+    cl_pipeline_set_nodes(&out->pipe, numbers, count);
+    return count ? 0 : ERR_NONODE;
+}
+
+static int ask_block(struct cl_out *out, struct err *err)
+{
+    struct arena arena = ARENA_INIT;
+    struct msg_located_block answer = {0};
+    const struct cl2nn_add_block ask = {.origin = cl_origin(out->fs),
+                                        .file_id = out->file_id,
+                                        .previous = out->previous,
+                                        .exclude = out->exclude,
+                                        .writer_node = slice_str(out->fs->node)};
+    int rc = cl_ask(out->fs, CL2NN_AT_ADD_BLOCK, &ask, &arena, &answer, err);
+    if (rc == 0) {
+        out->block = answer.block;
+        rc = set_nodes(out, &answer.nodes);
+        if (rc != 0)
+            err_set(err, rc, "%s: no datanode for a new block: %s", out->path, err_text(rc));
+    } else if (out->reasons.len) {
+        char line[ERR_MSG_MAX];
+        snprintf(line, sizeof(line), "%s", err->msg);
+        err_set(err, rc, "%s (%s)", line, reasons(out));
+    }
+    arena_release(&arena);
+    return rc;
+}
+
+static int abandon(struct cl_out *out, struct err *err)
+{
+    struct arena arena = ARENA_INIT;
+    const struct cl2nn_abandon_block ask = {
+        .origin = cl_origin(out->fs), .file_id = out->file_id, .block = out->block};
+    int rc = cl_ask(out->fs, CL2NN_AT_ABANDON_BLOCK, &ask, &arena, NULL, err);
+    arena_release(&arena);
+    return rc;
+}
+
+int cl_block_allocate(struct cl_out *out, struct err *err)
+{
+    struct cl_break broken;
+    for (unsigned attempt = 0;; attempt++) {
+        fault_hit("client.write.allocate");
+        int rc = ask_block(out, err);
+        if (rc != 0)
+            return rc;
+        rc = cl_chain_connect(out, 0, &broken);
+        if (rc == 0)
+            break;
+        if (cl_out_exclude(out, out->pipe.nodes[broken.bad], broken.why.msg) != 0)
+            return err_set(err, ERR_NOMEM, "%s", err_text(ERR_NOMEM));
+        rc = abandon(out, err);
+        if (rc != 0)
+            return rc;
+        if (attempt >= out->fs->block_retries)
+            return err_set(err, broken.code, "%s: no chain of datanodes for a new block: %s",
+                           out->path, reasons(out));
+    }
+    out->has_block = true;
+    out->told_length = false;
+    return 0;
+}
+
+int cl_block_tell_length(struct cl_out *out, struct err *err)
+{
+    struct arena arena = ARENA_INIT;
+    struct cl2nn_flushed ask = {
+        .origin = cl_origin(out->fs), .file_id = out->file_id, .last = out->block};
+    ask.last.len = out->pipe.acked;
+    int rc = cl_ask(out->fs, CL2NN_AT_FLUSHED, &ask, &arena, NULL, err);
+    arena_release(&arena);
+    out->told_length = rc == 0;
+    return rc;
+}
+
+/* --- recovery --------------------------------------------------------------------------------- */
+
+static int ask_stamp(struct cl_out *out, uint64_t *ret_gs, struct err *err)
+{
+    struct arena arena = ARENA_INIT;
+    struct cl2nn_stamped answer = {0};
+    struct cl2nn_new_stamp ask = {
+        .origin = cl_origin(out->fs), .file_id = out->file_id, .block = out->block};
+    ask.block.len = out->pipe.acked;
+    int rc = cl_ask(out->fs, CL2NN_AT_NEW_STAMP, &ask, &arena, &answer, err);
+    arena_release(&arena);
+    *ret_gs = answer.gs;
+    return rc;
+}
+
+static int tell_pipeline(struct cl_out *out, uint64_t new_gs, struct err *err)
+{
+    struct arena arena = ARENA_INIT;
+    struct slice names[CL_PIPELINE_NODES];
+    for (uint32_t i = 0; i < out->pipe.count; i++)
+        names[i] = out->nodes.v[out->pipe.nodes[i]]->name;
+    const struct cl2nn_update_pipeline ask = {.origin = cl_origin(out->fs),
+                                              .file_id = out->file_id,
+                                              .block = out->block,
+                                              .new_gs = new_gs,
+                                              .new_len = out->pipe.acked,
+                                              .nodes = {names, out->pipe.count}};
+    fault_hit("client.write.update");
+    int rc = cl_ask(out->fs, CL2NN_AT_UPDATE_PIPELINE, &ask, &arena, NULL, err);
+    arena_release(&arena);
+    return rc;
+}
+
+/* Nobody is left. When no byte has left the ring, the block is given up and written elsewhere. */
+static int begin_anew(struct cl_out *out, struct err *err)
+{
+    if (!cl_pipeline_restart(&out->pipe))
+        return err_set(err, ERR_NONODE,
+                       "%s: no datanode is left that writes block blk_%" PRIu64 ": %s", out->path,
+                       out->block.id, reasons(out));
+    int rc = abandon(out, err);
+    out->has_block = false;
+    return rc == 0 ? cl_block_allocate(out, err) : rc;
+}
+
+int cl_block_recover(struct cl_out *out, struct cl_break *broken, struct err *err)
+{
+    uint64_t new_gs = 0;
+    for (;;) {
+        uint32_t dropped = out->pipe.nodes[broken->bad];
+        cl_chain_hang_up(out, false);
+        int rc = cl_pipeline_break(&out->pipe, broken->bad, broken->code, &dropped);
+        if (cl_out_exclude(out, dropped, broken->why.msg) != 0)
+            return err_set(err, ERR_NOMEM, "%s", err_text(ERR_NOMEM));
+        if (rc != 0)
+            return begin_anew(out, err);
+        rc = ask_stamp(out, &new_gs, err);
+        if (rc != 0)
+            return rc;
+        rc = cl_chain_connect(out, new_gs, broken);
+        if (rc != 0)
+            continue;
+        rc = tell_pipeline(out, new_gs, err);
+        if (rc != 0)
+            return rc;
+        out->block.gs = new_gs;
+        cl_pipeline_resume(&out->pipe);
+        return 0;
+    }
+}

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/lib/pipeline.h"
+
+static uint64_t chunk_start(uint64_t off)
+{
+    return off - off % CL_PIPELINE_CHUNK;
+}
+
+void cl_pipeline_init(struct cl_pipeline *p, uint64_t ring_bytes, uint64_t packet_bytes,
+                      uint64_t block_bytes)
+{
+    BUG_ON(ring_bytes % CL_PIPELINE_CHUNK || packet_bytes % CL_PIPELINE_CHUNK ||
+           packet_bytes == 0 || packet_bytes > ring_bytes / 2);
+    *p = (struct cl_pipeline){.ring_bytes = ring_bytes,
+                              .packet_bytes = packet_bytes,
+                              .block_bytes = block_bytes,
+                              .suspect = CL_NOBODY};
+}
+
+void cl_pipeline_set_nodes(struct cl_pipeline *p, const uint32_t *nodes, uint32_t count)
+{
+    BUG_ON(count > CL_PIPELINE_NODES);
+    memcpy(p->nodes, nodes, count * sizeof(*nodes));
+    p->count = count;
+}
+
+/* --- bytes in --------------------------------------------------------------------------------- */
+
+uint64_t cl_pipeline_room(const struct cl_pipeline *p)
+{
+    uint64_t kept = p->filled - chunk_start(p->acked);
+    uint64_t ring = p->ring_bytes - kept, block = p->block_bytes - p->filled;
+    return ring < block ? ring : block;
+}
+
+void cl_pipeline_fill(struct cl_pipeline *p, uint64_t bytes)
+{
+    BUG_ON(bytes > cl_pipeline_room(p));
+    p->filled += bytes;
+}
+
+/* --- packets out ------------------------------------------------------------------------------ */
+
+static void take_off(struct cl_pipeline *p, uint64_t end, struct cl_packet *packet)
+{
+    packet->seq = p->next_seq++;
+    p->flights[(p->head + p->in_flight++) % CL_PIPELINE_FLIGHTS] =
+        (struct cl_flight){packet->seq, end, packet->flags};
+    p->sent = end;
+    if (packet->flags & CL_PACKET_LAST)
+        p->last_sent = true;
+}
+
+/* End of the packet that begins at `offset`: it never wraps around in the ring. */
+static uint64_t packet_end(const struct cl_pipeline *p, uint64_t offset)
+{
+    uint64_t whole = offset + p->packet_bytes;
+    uint64_t ring_end = offset - offset % p->ring_bytes + p->ring_bytes;
+    return whole < ring_end ? whole : ring_end;
+}
+
+bool cl_pipeline_next(struct cl_pipeline *p, unsigned flags, struct cl_packet *ret)
+{
+    if (p->last_sent || p->in_flight == CL_PIPELINE_FLIGHTS)
+        return false;
+    uint64_t offset = chunk_start(p->sent), end = packet_end(p, offset);
+    bool is_whole = end <= p->filled && end > p->sent;
+    if (!is_whole && flags == 0)
+        return false;
+    if (end > p->filled)
+        end = p->filled;
+    bool wants_empty = (flags & CL_PACKET_LAST) || ((flags & CL_PACKET_SYNC) && p->synced < end);
+    if (end == p->sent && !wants_empty)
+        return false;
+    *ret = (struct cl_packet){.offset = end == p->sent ? end : offset,
+                              .len = end == p->sent ? 0 : (uint32_t)(end - offset),
+                              .flags = end == p->filled ? flags : 0};
+    take_off(p, end, ret);
+    return true;
+}
+
+bool cl_pipeline_beat(struct cl_pipeline *p, struct cl_packet *ret)
+{
+    if (p->in_flight || p->last_sent)
+        return false;
+    *ret = (struct cl_packet){.offset = p->sent, .flags = CL_PACKET_BEAT};
+    take_off(p, p->sent, ret);
+    return true;
+}
+
+/* --- acks ------------------------------------------------------------------------------------- */
+
+int cl_pipeline_ack(struct cl_pipeline *p, const struct cl_ack *ack, uint32_t *ret_bad)
+{
+    const struct cl_flight *flight = &p->flights[p->head];
+    if (p->in_flight == 0 || ack->seq != flight->seq)
+        return ERR_PROTO;
+    for (uint32_t i = 0; i < ack->count; i++) {
+        if (ack->status[i] != 0) {
+            *ret_bad = i < p->count ? i : p->count - 1;
+            return ack->status[i];
+        }
+    }
+    if (ack->count != p->count) /* somebody is missing who did not say why */
+        return ERR_PROTO;
+    if (flight->end > p->acked) {
+        p->acked = flight->end;
+        p->recoveries = 0;
+        p->suspect = CL_NOBODY;
+    }
+    if (flight->flags & (CL_PACKET_SYNC | CL_PACKET_LAST))
+        p->synced = flight->end;
+    p->is_finished = flight->flags & CL_PACKET_LAST;
+    p->head = (p->head + 1) % CL_PIPELINE_FLIGHTS;
+    p->in_flight--;
+    return 0;
+}
+
+/* --- breaking --------------------------------------------------------------------------------- */
+
+int cl_pipeline_break(struct cl_pipeline *p, uint32_t bad, int code, uint32_t *ret_dropped)
+{
+    BUG_ON(bad >= p->count);
+    if (++p->recoveries > CL_PIPELINE_RECOVERIES)
+        return ERR_LIMIT;
+    if (p->count == 1)
+        return ERR_NONODE;
+    if (code == ERR_CHECKSUM && bad > 0) {
+        uint32_t sender = p->nodes[bad - 1];
+        if (p->suspect == sender)
+            bad--;
+        p->suspect = sender;
+    }
+    *ret_dropped = p->nodes[bad];
+    p->count--;
+    memmove(&p->nodes[bad], &p->nodes[bad + 1], (p->count - bad) * sizeof(*p->nodes));
+    return 0;
+}
+
+void cl_pipeline_resume(struct cl_pipeline *p)
+{
+    p->head = p->in_flight = 0;
+    p->sent = p->acked;
+    p->synced = p->synced < p->acked ? p->synced : p->acked;
+    p->last_sent = false;
+}
+
+bool cl_pipeline_restart(struct cl_pipeline *p)
+{
+    if (p->filled > p->ring_bytes)
+        return false;
+    p->acked = p->synced = 0;
+    p->recoveries = 0;
+    p->suspect = CL_NOBODY;
+    cl_pipeline_resume(p);
+    return true;
+}

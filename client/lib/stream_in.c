@@ -1,0 +1,519 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/lib/stream_in.h"
+
+#include <inttypes.h>
+#include <unistd.h>
+
+#include "client/talk/namenode.h"
+#include "libcommon/base/str.h"
+
+#define LOCATE_BYTES   (1ULL << 30) /* places asked for at a time, from where one was missing */
+#define WINDOW_FIRST   (256ULL << 10)
+#define WINDOW_LAST    (8ULL << 20) /* from here on: the rest of the block */
+#define ROUNDS         4            /* through all replicas, with fresh places in between */
+#define ROUND_PAUSE_MS 150          /* doubles */
+#define BAD_MAX        32
+#define LOCALS_KEPT    8
+
+/* A replica whose bytes were wrong: not to be read again by this stream. */
+struct bad_replica {
+    uint64_t block, node; /* id, hash of the name */
+};
+
+struct cl_in {
+    struct qn_fs *fs;
+    char *path;
+    uint64_t length;
+    bool is_open;
+
+    struct mutex lock; /* of all up to the next */
+    struct cl_blocks blocks;
+    struct list locals; /* struct cl_local, last used first */
+    unsigned local_count;
+    struct bad_replica bad[BAD_MAX];
+    unsigned bad_at;
+
+    struct mutex sequence; /* of the long answer, and of where it stands */
+    struct cl_remote remote;
+    uint64_t sequence_end; /* file offset behind the last read that went on */
+    uint64_t window;       /* how much is asked for when it goes on next */
+
+    struct mutex place;
+    uint64_t pos;
+};
+
+/* --- places ----------------------------------------------------------------------------------- */
+
+/* Ask the namenode for the places of [offset, offset + length). With `opening`, take the length. */
+static int locate(struct cl_in *in, uint64_t offset, uint64_t length, bool opening, struct err *err)
+{
+    struct arena arena = ARENA_INIT;
+    struct cl2nn_located answer = {0};
+    const struct cl2nn_locate ask = {.path = slice_str(in->path),
+                                     .offset = offset,
+                                     .length = length,
+                                     .reader_node = slice_str(in->fs->node)};
+    int rc = cl_ask(in->fs, CL2NN_AT_LOCATE, &ask, &arena, &answer, err);
+    if (rc == 0) {
+        mutex_lock(&in->lock);
+        rc = cl_blocks_merge(&in->blocks, &answer.blocks);
+        mutex_unlock(&in->lock);
+        if (rc != 0)
+            err_set(err, rc, "places of %s: %s", in->path, err_text(rc));
+    }
+    if (rc == 0 && opening) {
+        in->length = answer.file_len;
+        in->is_open = answer.is_open;
+    }
+    arena_release(&arena);
+    return rc;
+}
+
+static bool known(struct cl_in *in, uint64_t offset, struct cl_block *ret)
+{
+    mutex_lock(&in->lock);
+    const struct cl_block *block = cl_blocks_find(&in->blocks, offset);
+    if (block)
+        *ret = *block;
+    mutex_unlock(&in->lock);
+    return block != NULL;
+}
+
+static int find_block(struct cl_in *in, uint64_t offset, struct cl_block *ret, struct err *err)
+{
+    if (known(in, offset, ret))
+        return 0;
+    int rc = locate(in, offset, LOCATE_BYTES, false, err);
+    if (rc != 0)
+        return rc;
+    if (known(in, offset, ret))
+        return 0;
+    return err_set(err, ERR_EOF, "%s: the namenode knows no block at %" PRIu64, in->path, offset);
+}
+
+/* A file that is being written holds more than the namenode was told: its last block's datanodes
+ * know how much of it may be read. */
+static int ask_visible(struct cl_in *in, const struct msg_node *node, const struct cl_block *block,
+                       uint64_t *ret_len, struct err *err)
+{
+    char address[512];
+    struct arena arena = ARENA_INIT;
+    struct cl_peer *peer = NULL;
+    struct data_replica answer = {0};
+    const struct msg_block ask = {.id = block->id, .gs = block->gs, .len = block->len};
+    int rc =
+        cl_peer_get(&in->fs->peers, cl_node_address(node, address, sizeof(address)), &peer, err);
+    if (rc == 0)
+        rc = cl_peer_ask(peer, DATA_AT_REPLICA, &ask, &arena, &answer, err);
+    if (peer)
+        cl_peer_put(peer);
+    if (rc == 0)
+        *ret_len = answer.visible_len;
+    arena_release(&arena);
+    return rc;
+}
+
+static void find_visible_length(struct cl_in *in)
+{
+    struct cl_block *last = cl_blocks_last(&in->blocks);
+    struct err ignored;
+    uint64_t len = 0;
+    if (!last || last->offset + last->len < in->length)
+        return;
+    for (uint32_t i = 0; i < last->node_count; i++) {
+        if (ask_visible(in, last->nodes[i], last, &len, &ignored) != 0 || len < last->len)
+            continue;
+        last->len = len;
+        in->length = last->offset + len;
+        return;
+    }
+}
+
+static int find_length(struct cl_in *in, struct err *err)
+{
+    int rc = locate(in, 0, LOCATE_BYTES, true, err);
+    if (rc == 0 && in->is_open && in->length >= LOCATE_BYTES)
+        rc = locate(in, in->length - 1, LOCATE_BYTES, false, err);
+    if (rc == 0 && in->is_open)
+        find_visible_length(in);
+    return rc;
+}
+
+/* --- replicas that failed --------------------------------------------------------------------- */
+
+static bool is_bad(struct cl_in *in, const struct cl_block *block, const struct msg_node *node)
+{
+    uint64_t hash = slice_hash(node->name, 0);
+    bool bad = false;
+    mutex_lock(&in->lock);
+    for (unsigned i = 0; !bad && i < BAD_MAX; i++)
+        bad = in->bad[i].block == block->id && in->bad[i].node == hash;
+    mutex_unlock(&in->lock);
+    return bad;
+}
+
+/* Its bytes are wrong: remember it, and tell the namenode, which will replace it. */
+static void report_bad(struct cl_in *in, const struct cl_block *block, const struct msg_node *node)
+{
+    struct arena arena = ARENA_INIT;
+    const struct cl2nn_bad_block ask = {
+        .block = {.id = block->id, .gs = block->gs, .len = block->len},
+        .nodes = {&node->name, 1},
+    };
+    mutex_lock(&in->lock);
+    in->bad[in->bad_at++ % BAD_MAX] = (struct bad_replica){block->id, slice_hash(node->name, 0)};
+    mutex_unlock(&in->lock);
+    (void)cl_ask(in->fs, CL2NN_AT_BAD_BLOCK, &ask, &arena, NULL, NULL); /* readers go on anyway */
+    arena_release(&arena);
+}
+
+/* Add "; node: why" to what the whole read will say if nobody can help. */
+static void note(struct buf *tried, const struct msg_node *node, const struct err *why)
+{
+    buf_printf(tried, "%s" SLICE_FMT ": %s", tried->len ? "; " : "", SLICE_ARG(node->name),
+               why->msg);
+}
+
+/* --- descriptors ------------------------------------------------------------------------------ */
+
+static struct cl_local *take_local(struct cl_in *in, const struct cl_block *block)
+{
+    mutex_lock(&in->lock);
+    list_each (&in->locals, it) {
+        struct cl_local *local = list_entry(it, struct cl_local, link);
+        if (local->id != block->id)
+            continue;
+        list_remove(&local->link);
+        list_push_front(&in->locals, &local->link);
+        local->refs++;
+        mutex_unlock(&in->lock);
+        return local;
+    }
+    mutex_unlock(&in->lock);
+    return NULL;
+}
+
+/* The oldest one nobody reads from, beyond what is kept. Lock held. */
+static struct cl_local *surplus(struct cl_in *in)
+{
+    if (in->local_count <= LOCALS_KEPT)
+        return NULL;
+    for (struct list *it = in->locals.prev; it != &in->locals; it = it->prev) {
+        struct cl_local *local = list_entry(it, struct cl_local, link);
+        if (local->refs == 0) {
+            list_remove(&local->link);
+            in->local_count--;
+            return local;
+        }
+    }
+    return NULL;
+}
+
+static void give_local(struct cl_in *in, struct cl_local *local)
+{
+    mutex_lock(&in->lock);
+    local->refs--;
+    struct cl_local *old = surplus(in);
+    mutex_unlock(&in->lock);
+    if (old)
+        cl_local_close(old);
+}
+
+static void keep_local(struct cl_in *in, struct cl_local *local)
+{
+    mutex_lock(&in->lock);
+    local->refs = 1;
+    list_push_front(&in->locals, &local->link);
+    in->local_count++;
+    mutex_unlock(&in->lock);
+}
+
+/* One that failed is not kept. */
+static void forget_local(struct cl_in *in, struct cl_local *local)
+{
+    mutex_lock(&in->lock);
+    bool unused = --local->refs == 0;
+    if (unused) {
+        list_remove(&local->link);
+        in->local_count--;
+    }
+    mutex_unlock(&in->lock);
+    if (unused)
+        cl_local_close(local);
+}
+
+static int read_local(struct cl_in *in, const struct msg_node *node, const struct cl_block *block,
+                      void *buffer, size_t size, uint64_t off, struct err *err)
+{
+    struct cl_local *local = take_local(in, block);
+    if (!local) {
+        int rc = cl_local_open(in->fs, node, block, &local, err);
+        if (rc != 0)
+            return rc;
+        keep_local(in, local);
+    }
+    int rc = cl_local_read(local, buffer, size, off, err);
+    if (rc == 0)
+        give_local(in, local);
+    else
+        forget_local(in, local);
+    return rc;
+}
+
+/* --- sockets ---------------------------------------------------------------------------------- */
+
+/* Just this range, on a connection of its own. */
+static int read_range(struct cl_in *in, const struct msg_node *node, const struct cl_block *block,
+                      void *buffer, size_t size, uint64_t off, struct err *err)
+{
+    struct cl_remote remote = {0};
+    int rc = cl_remote_start(in->fs, &remote, node, block, off, size, err);
+    if (rc == 0)
+        rc = cl_remote_take(&remote, buffer, size, err);
+    cl_remote_release(&remote);
+    return rc;
+}
+
+/* Read on: a longer answer each time, in the end the rest of the block. Holds `sequence`. */
+static int start_window(struct cl_in *in, const struct msg_node *node, const struct cl_block *block,
+                        size_t size, uint64_t off, struct err *err)
+{
+    uint64_t rest = block->len - off;
+    uint64_t want = in->window > size ? in->window : size;
+    if (want >= WINDOW_LAST || want > rest)
+        want = rest;
+    int rc = cl_remote_start(in->fs, &in->remote, node, block, off, want, err);
+    if (rc == 0)
+        in->window = in->window < WINDOW_LAST ? in->window * 2 : in->window;
+    return rc;
+}
+
+static int read_on(struct cl_in *in, const struct msg_node *node, const struct cl_block *block,
+                   void *buffer, size_t size, uint64_t off, struct err *err)
+{
+    uint8_t *out = buffer;
+    while (size) {
+        int rc = 0;
+        if (cl_remote_can_go_on(&in->remote, block->id, off))
+            rc = cl_remote_skip_to(&in->remote, off, err);
+        else
+            rc = start_window(in, node, block, size, off, err);
+        if (rc != 0)
+            return rc;
+        uint64_t ready = in->remote.end - off;
+        size_t n = ready < size ? (size_t)ready : size;
+        rc = cl_remote_take(&in->remote, out, n, err);
+        if (rc != 0)
+            return rc;
+        out += n;
+        off += n;
+        size -= n;
+    }
+    return 0;
+}
+
+/* --- one block -------------------------------------------------------------------------------- */
+
+/* How a call reads; the long answer belongs to whoever holds `sequence`. */
+struct reader {
+    struct cl_in *in;
+    bool goes_on;
+};
+
+static int read_from(struct reader *r, const struct msg_node *node, const struct cl_block *block,
+                     void *buffer, size_t size, uint64_t off, struct err *err)
+{
+    struct cl_in *in = r->in;
+    if (cl_is_local(in->fs, node)) {
+        int rc = read_local(in, node, block, buffer, size, off, err);
+        if (rc == 0 || rc == ERR_CHECKSUM)
+            return rc; /* else perhaps over the socket */
+    }
+    if (r->goes_on)
+        return read_on(in, node, block, buffer, size, off, err);
+    return read_range(in, node, block, buffer, size, off, err);
+}
+
+/* Once through the replicas: those believed alive first, then the others. */
+static int try_replicas(struct reader *r, const struct cl_block *block, void *buffer, size_t size,
+                        uint64_t off, struct buf *tried)
+{
+    struct err why;
+    int rc = ERR_NONODE;
+    for (int dead = 0; dead < 2; dead++) {
+        for (uint32_t i = 0; i < block->node_count; i++) {
+            const struct msg_node *node = block->nodes[i];
+            if (cl_is_dead(r->in->fs, node->name) != (dead == 1) || is_bad(r->in, block, node))
+                continue;
+            rc = read_from(r, node, block, buffer, size, off, &why);
+            if (rc == 0)
+                return 0;
+            note(tried, node, &why);
+            if (rc == ERR_CHECKSUM)
+                report_bad(r->in, block, node);
+            else
+                cl_mark_dead(r->in->fs, node->name);
+        }
+    }
+    return rc;
+}
+
+static int fail_block(struct cl_in *in, const struct cl_block *block, int rc, struct buf *tried,
+                      struct err *err)
+{
+    const char *why = tried->len ? buf_cstr(tried) : "no datanode that lives has it";
+    return err_set(err, rc,
+                   "cannot read block blk_%" PRIu64 "_%" PRIu64 " of %s (at %" PRIu64 "): %s",
+                   block->id, block->gs, in->path, block->offset, why ? why : err_text(rc));
+}
+
+/* `size` bytes of one block, whatever it takes. */
+static int read_block(struct reader *r, struct cl_block *block, void *buffer, size_t size,
+                      uint64_t offset, struct err *err)
+{
+    struct buf tried = BUF_INIT;
+    int rc = 0;
+    for (unsigned round = 0;; round++) {
+        buf_clear(&tried);
+        rc = try_replicas(r, block, buffer, size, offset - block->offset, &tried);
+        if (rc == 0 || round + 1 == ROUNDS)
+            break;
+        /* the first time at once: perhaps we only had old places */
+        if (round)
+            usleep((useconds_t)(ROUND_PAUSE_MS << round) * 1000);
+        if (locate(r->in, offset, 1, false, err) != 0)
+            break;
+        if (!known(r->in, offset, block) || block->offset + block->len < offset + size) {
+            rc = err_set(err, ERR_STALE, "%s changed while it was read", r->in->path);
+            buf_release(&tried);
+            return rc;
+        }
+    }
+    if (rc != 0)
+        fail_block(r->in, block, rc, &tried, err);
+    buf_release(&tried);
+    return rc;
+}
+
+/* --- reading ---------------------------------------------------------------------------------- */
+
+/* Does this read begin where the last one ended, and is nobody else at it? Then it may use the long
+ * answer. `must`: it is the stream's own reader. */
+static bool begin_sequence(struct cl_in *in, uint64_t offset, bool must)
+{
+    if (must)
+        mutex_lock(&in->sequence);
+    else if (!mutex_trylock(&in->sequence))
+        return false;
+    if (in->sequence_end == offset || must) {
+        if (in->sequence_end != offset)
+            in->window = WINDOW_FIRST;
+        return true;
+    }
+    mutex_unlock(&in->sequence);
+    return false;
+}
+
+static ssize_t read_at(struct cl_in *in, void *buffer, size_t size, uint64_t offset, bool own,
+                       struct err *err)
+{
+    if (offset >= in->length || size == 0)
+        return 0;
+    if (size > in->length - offset)
+        size = (size_t)(in->length - offset);
+    if (size > INT64_MAX / 2)
+        size = INT64_MAX / 2;
+    struct reader r = {in, begin_sequence(in, offset, own)};
+    struct cl_block block;
+    size_t done = 0;
+    int rc = 0;
+    while (rc == 0 && done < size) {
+        rc = find_block(in, offset + done, &block, err);
+        if (rc != 0)
+            break;
+        uint64_t left = block.offset + block.len - (offset + done);
+        size_t n = left < size - done ? (size_t)left : size - done;
+        rc = read_block(&r, &block, (uint8_t *)buffer + done, n, offset + done, err);
+        if (rc == 0)
+            done += n;
+    }
+    if (r.goes_on) {
+        in->sequence_end = offset + done;
+        mutex_unlock(&in->sequence);
+    }
+    return rc == 0 ? (ssize_t)done : rc;
+}
+
+ssize_t cl_in_pread(struct cl_in *in, void *buffer, size_t size, uint64_t offset, struct err *err)
+{
+    return read_at(in, buffer, size, offset, false, err);
+}
+
+ssize_t cl_in_read(struct cl_in *in, void *buffer, size_t size, struct err *err)
+{
+    mutex_lock(&in->place);
+    ssize_t n = read_at(in, buffer, size, in->pos, true, err);
+    if (n > 0)
+        in->pos += (uint64_t)n;
+    mutex_unlock(&in->place);
+    return n;
+}
+
+void cl_in_seek(struct cl_in *in, uint64_t offset)
+{
+    mutex_lock(&in->place);
+    in->pos = offset;
+    mutex_unlock(&in->place);
+}
+
+uint64_t cl_in_tell(struct cl_in *in)
+{
+    mutex_lock(&in->place);
+    uint64_t pos = in->pos;
+    mutex_unlock(&in->place);
+    return pos;
+}
+
+uint64_t cl_in_length(const struct cl_in *in)
+{
+    return in->length;
+}
+
+/* --- life ------------------------------------------------------------------------------------- */
+
+int cl_in_open(struct qn_fs *fs, const char *path, struct cl_in **ret, struct err *err)
+{
+    struct cl_in *in = mem_calloc(1, sizeof(*in));
+    char *copy = str_dup(path);
+    if (!in || !copy) {
+        mem_free(in);
+        mem_free(copy);
+        return err_set(err, ERR_NOMEM, "%s", err_text(ERR_NOMEM));
+    }
+    in->fs = fs;
+    in->path = copy;
+    in->window = WINDOW_FIRST;
+    mutex_init(&in->lock);
+    mutex_init(&in->sequence);
+    mutex_init(&in->place);
+    list_init(&in->locals);
+    int rc = find_length(in, err);
+    if (rc == 0)
+        *ret = in;
+    else
+        cl_in_close(in);
+    return rc;
+}
+
+void cl_in_close(struct cl_in *in)
+{
+    cl_remote_release(&in->remote);
+    list_each_safe (&in->locals, it)
+        cl_local_close(list_entry(it, struct cl_local, link));
+    cl_blocks_release(&in->blocks);
+    mutex_release(&in->lock);
+    mutex_release(&in->sequence);
+    mutex_release(&in->place);
+    mem_free(in->path);
+    mem_free(in);
+}

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/lib/stream_out_inside.h"
+
+#include "client/talk/namenode.h"
+#include "libcommon/base/fault.h"
+#include "libcommon/base/str.h"
+
+struct list *cl_out_link(struct cl_out *out)
+{
+    return &out->link;
+}
+
+struct cl_out *cl_out_of_link(struct list *link)
+{
+    return list_entry(link, struct cl_out, link);
+}
+
+/* --- driving the chain ------------------------------------------------------------------------ */
+
+enum goal { GOAL_SENT, GOAL_ROOM, GOAL_ACKED, GOAL_SYNCED, GOAL_FINISHED };
+
+static bool is_reached(const struct cl_pipeline *pipe, enum goal goal)
+{
+    switch (goal) {
+    case GOAL_SENT:
+        return true;
+    case GOAL_ROOM:
+        return cl_pipeline_room(pipe) > 0;
+    case GOAL_ACKED:
+        return pipe->acked == pipe->filled;
+    case GOAL_SYNCED:
+        return pipe->synced == pipe->filled;
+    case GOAL_FINISHED:
+        return pipe->is_finished;
+    }
+    return false;
+}
+
+/* Send and receive until the goal is reached, through whatever breaks on the way. */
+static int drive(struct cl_out *out, enum goal goal, struct err *err)
+{
+    static const unsigned flags[] = {[GOAL_ACKED] = CL_PACKET_FLUSH,
+                                     [GOAL_SYNCED] = CL_PACKET_SYNC,
+                                     [GOAL_FINISHED] = CL_PACKET_LAST};
+    struct cl_break broken;
+    int rc = out->has_block ? 0 : cl_block_allocate(out, err);
+    while (rc == 0) {
+        rc = cl_chain_send(out, flags[goal], &broken);
+        if (rc == 0 && is_reached(&out->pipe, goal))
+            return 0;
+        if (rc == 0)
+            rc = cl_chain_acks(out, true, &broken);
+        if (rc != 0)
+            rc = cl_block_recover(out, &broken, err);
+    }
+    return rc;
+}
+
+/* The block is full, or the file ends: its last byte is on disk everywhere after this. */
+static int finish_block(struct cl_out *out, struct err *err)
+{
+    fault_hit("client.write.finish");
+    int rc = drive(out, GOAL_FINISHED, err);
+    if (rc != 0)
+        return rc;
+    cl_chain_hang_up(out, true);
+    out->previous = out->block;
+    out->previous.len = out->pipe.filled;
+    out->base += out->pipe.filled;
+    out->has_block = false;
+    buf_clear(&out->reasons);
+    cl_pipeline_init(&out->pipe, CL_RING_BYTES, OUT_PACKET_BYTES, out->block_bytes);
+    return 0;
+}
+
+/* --- calls ------------------------------------------------------------------------------------ */
+
+/* The first failure stays: nothing more can be written, and closing fails too. */
+static int settle(struct cl_out *out, int rc, struct err *err)
+{
+    if (rc != 0 && out->failed.code == 0) {
+        out->failed = *err;
+        out->failed.code = rc;
+    }
+    return rc;
+}
+
+static int check_failed(const struct cl_out *out, struct err *err)
+{
+    if (out->failed.code != 0)
+        *err = out->failed;
+    return out->failed.code;
+}
+
+/* As many bytes as there is room for, without wrapping around in the ring. */
+static size_t fill_ring(struct cl_out *out, const uint8_t *data, size_t size)
+{
+    struct cl_pipeline *pipe = &out->pipe;
+    uint64_t at = pipe->filled % CL_RING_BYTES, room = cl_pipeline_room(pipe);
+    size_t n = size;
+    if (n > room)
+        n = (size_t)room;
+    if (n > CL_RING_BYTES - at)
+        n = (size_t)(CL_RING_BYTES - at);
+    /* no more than a packet before it is sent: the datanode works while we copy */
+    if (n > OUT_PACKET_BYTES)
+        n = OUT_PACKET_BYTES;
+    memcpy(out->ring->data + at, data, n);
+    cl_pipeline_fill(pipe, n);
+    return n;
+}
+
+static int write_some(struct cl_out *out, const uint8_t **data, size_t *size, struct err *err)
+{
+    int rc = 0;
+    if (out->pipe.filled == out->block_bytes)
+        rc = finish_block(out, err);
+    if (rc == 0 && cl_pipeline_room(&out->pipe) == 0)
+        rc = drive(out, GOAL_ROOM, err);
+    if (rc != 0)
+        return rc;
+    size_t n = fill_ring(out, *data, *size);
+    *data += n;
+    *size -= n;
+    if (out->pipe.filled - out->pipe.sent >= OUT_PACKET_BYTES)
+        rc = drive(out, GOAL_SENT, err);
+    return rc;
+}
+
+int cl_out_write(struct cl_out *out, const void *data, size_t size, struct err *err)
+{
+    const uint8_t *p = data;
+    mutex_lock(&out->lock);
+    int rc = check_failed(out, err);
+    if (rc == 0) {
+        while (rc == 0 && size)
+            rc = write_some(out, &p, &size, err);
+        settle(out, rc, err);
+    }
+    mutex_unlock(&out->lock);
+    return rc;
+}
+
+int cl_out_flush(struct cl_out *out, bool to_disk, struct err *err)
+{
+    mutex_lock(&out->lock);
+    int rc = check_failed(out, err);
+    if (rc == 0 && out->pipe.filled) {
+        rc = drive(out, to_disk ? GOAL_SYNCED : GOAL_ACKED, err);
+        if (rc == 0 && (to_disk || !out->told_length))
+            rc = cl_block_tell_length(out, err);
+        settle(out, rc, err);
+    }
+    mutex_unlock(&out->lock);
+    return rc;
+}
+
+uint64_t cl_out_length(struct cl_out *out)
+{
+    mutex_lock(&out->lock);
+    uint64_t length = out->base + out->pipe.filled;
+    mutex_unlock(&out->lock);
+    return length;
+}
+
+void cl_out_beat(struct cl_out *out, uint64_t before_ms)
+{
+    struct cl_break broken;
+    if (!mutex_trylock(&out->lock))
+        return; /* it is busy, so it is not idle */
+    /* A chain that turns out to be broken is mended by the next call that needs it. */
+    if (out->peer && out->failed.code == 0 && out->sent_ms < before_ms)
+        (void)cl_chain_beat(out, &broken);
+    mutex_unlock(&out->lock);
+}
+
+/* --- opening and closing ---------------------------------------------------------------------- */
+
+static int create(struct cl_out *out, const struct cl_out_options *options, struct err *err)
+{
+    struct arena arena = ARENA_INIT;
+    struct cl2nn_created answer = {0};
+    const struct cl2nn_create ask = {.origin = cl_origin(out->fs),
+                                     .path = slice_str(out->path),
+                                     .mode = options->mode,
+                                     .replication = options->replication,
+                                     .block_size = options->block_size,
+                                     .overwrite = options->overwrite,
+                                     .create_parents = options->create_parents,
+                                     .writer_node = slice_str(out->fs->node)};
+    int rc = cl_ask(out->fs, CL2NN_AT_CREATE, &ask, &arena, &answer, err);
+    if (rc == 0 && answer.block_size < CL_PIPELINE_CHUNK)
+        rc = err_set(err, ERR_PROTO, "%s: the namenode gave no block size", out->path);
+    out->file_id = answer.file_id;
+    out->block_bytes = answer.block_size;
+    arena_release(&arena);
+    return rc;
+}
+
+int cl_out_open(struct qn_fs *fs, const char *path, const struct cl_out_options *options,
+                struct cl_out **ret, struct err *err)
+{
+    struct cl_out *out = mem_calloc(1, sizeof(*out));
+    char *copy = str_dup(path);
+    if (!out || !copy) {
+        mem_free(out);
+        mem_free(copy);
+        return err_set(err, ERR_NOMEM, "%s", err_text(ERR_NOMEM));
+    }
+    out->fs = fs;
+    out->path = copy;
+    mutex_init(&out->lock);
+    list_init(&out->link);
+    int rc = cl_ring_get(&fs->rings, &out->ring);
+    if (rc != 0)
+        err_set(err, rc, "%s: no memory for writing: %s", path, err_text(rc));
+    if (rc == 0)
+        rc = create(out, options, err);
+    if (rc == 0)
+        rc = cl_renew_add(&fs->renew, out, err);
+    if (rc != 0) {
+        cl_out_free(out);
+        return rc;
+    }
+    cl_pipeline_init(&out->pipe, CL_RING_BYTES, OUT_PACKET_BYTES, out->block_bytes);
+    *ret = out;
+    return 0;
+}
+
+void cl_out_free(struct cl_out *out)
+{
+    cl_renew_remove(&out->fs->renew, out);
+    cl_chain_hang_up(out, false);
+    if (out->ring_is_shared)
+        cl_ring_drop(out->ring);
+    else
+        cl_ring_put(&out->fs->rings, out->ring);
+    cl_nodes_release(&out->nodes);
+    mem_free((void *)(uintptr_t)out->exclude.v);
+    buf_release(&out->reasons);
+    mutex_release(&out->lock);
+    mem_free(out->path);
+    mem_free(out);
+}
+
+static int complete(struct cl_out *out, struct err *err)
+{
+    struct arena arena = ARENA_INIT;
+    const struct cl2nn_complete ask = {
+        .origin = cl_origin(out->fs), .file_id = out->file_id, .last = out->previous};
+    fault_hit("client.write.complete");
+    int rc = cl_ask(out->fs, CL2NN_AT_COMPLETE, &ask, &arena, NULL, err);
+    arena_release(&arena);
+    return rc;
+}
+
+int cl_out_close(struct cl_out *out, struct err *err)
+{
+    mutex_lock(&out->lock);
+    int rc = check_failed(out, err);
+    if (rc == 0 && out->pipe.filled)
+        rc = finish_block(out, err);
+    if (rc == 0)
+        rc = complete(out, err);
+    mutex_unlock(&out->lock);
+    cl_out_free(out);
+    return rc;
+}
+
+/* Only the very file we made goes: the name may be another's by now. */
+static void remove_own(struct cl_out *out)
+{
+    struct arena arena = ARENA_INIT;
+    struct msg_file file = {0};
+    const struct cl2nn_path path = {slice_str(out->path)};
+    int rc = cl_ask(out->fs, CL2NN_AT_STAT, &path, &arena, &file, NULL);
+    if (rc == 0 && file.id == out->file_id) {
+        const struct cl2nn_delete ask = {.origin = cl_origin(out->fs),
+                                         .path = slice_str(out->path)};
+        /* If it fails, the lease ends and the file stays as far as it got: as after a crash. */
+        (void)cl_ask(out->fs, CL2NN_AT_DELETE, &ask, &arena, NULL, NULL);
+    }
+    arena_release(&arena);
+}
+
+void cl_out_abort(struct cl_out *out)
+{
+    mutex_lock(&out->lock);
+    cl_chain_hang_up(out, false);
+    remove_own(out);
+    mutex_unlock(&out->lock);
+    cl_out_free(out);
+}

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Private to stream_out.c (the calls), out_chain.c (the connection to the chain of datanodes, and
+ * its recovery) and out_block.c (what the namenode is asked for a block). The stream's lock is held
+ * in all of them. */
+#ifndef QUERN_CLIENT_STREAM_OUT_INSIDE_H
+#define QUERN_CLIENT_STREAM_OUT_INSIDE_H
+
+#include "client/lib/blocks.h"
+#include "client/lib/pipeline.h"
+#include "client/lib/stream_out.h"
+
+#define OUT_PACKET_BYTES (256U << 10)
+#define OUT_ACKS         64 /* received at a time */
+
+struct cl_out {
+    struct list link; /* in fs->renew.writers */
+    struct qn_fs *fs;
+    char *path;
+    uint64_t file_id, block_bytes;
+    struct mutex lock;
+    struct err failed; /* code 0 while all is well */
+
+    uint64_t base;             /* where the present block begins in the file */
+    bool has_block;            /* it is allocated, its chain stands */
+    bool told_length;          /* the namenode knows that it has bytes to read */
+    struct msg_block block;    /* id and stamp */
+    struct msg_block previous; /* the last finished one; id 0 = none */
+    struct cl_pipeline pipe;   /* its nodes are numbers in `nodes` */
+    struct cl_nodes nodes;     /* all met so far */
+    struct msg_strs exclude;   /* names that failed us */
+    size_t exclude_cap;
+    struct buf reasons; /* "node: why; node: why" */
+
+    struct cl_ring *ring;
+    struct cl_peer *peer; /* the first of the chain; NULL while there is no block */
+    bool in_ring;         /* packets carry no bytes: they are in the ring */
+    bool ring_is_shared;  /* a datanode may still look into it: not to be used again */
+    uint64_t sent_ms;     /* when something was last sent */
+    uint8_t acks[OUT_ACKS * PACKET_ACK_BYTES];
+    size_t ack_bytes;
+    uint32_t sums[OUT_PACKET_BYTES / CL_PIPELINE_CHUNK];
+};
+
+/* Where a chain broke. */
+struct cl_break {
+    uint32_t bad; /* place in the chain */
+    int code;
+    struct err why;
+};
+
+/* --- out_chain.c --- */
+/* Connect the pipeline's nodes for the present block: CREATE with new_gs 0, else RECOVER. */
+int cl_chain_connect(struct cl_out *out, uint64_t new_gs, struct cl_break *ret);
+/* Hang up; `clean` = the last packet was acknowledged. */
+void cl_chain_hang_up(struct cl_out *out, bool clean);
+/* Send what may go (see cl_pipeline_next), reading acks that are there. */
+int cl_chain_send(struct cl_out *out, unsigned flags, struct cl_break *ret);
+/* Read acks: at least one, unless !wait. */
+int cl_chain_acks(struct cl_out *out, bool wait, struct cl_break *ret);
+int cl_chain_beat(struct cl_out *out, struct cl_break *ret);
+
+/* --- out_block.c --- */
+/* A block and a chain that stands. */
+int cl_block_allocate(struct cl_out *out, struct err *err);
+/* After `broken`: survivors under a new stamp, or all of it elsewhere. */
+int cl_block_recover(struct cl_out *out, struct cl_break *broken, struct err *err);
+/* The length readers may count on. */
+int cl_block_tell_length(struct cl_out *out, struct err *err);
+
+/* Remember that this node failed us, and why. */
+int cl_out_exclude(struct cl_out *out, uint32_t node, const char *why);
+
+#endif

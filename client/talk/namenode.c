@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/talk/namenode.h"
+
+#include <unistd.h>
+
+#include "libcommon/base/clock.h"
+#include "libcommon/base/fault.h"
+#include "libcommon/wire/chan.h"
+
+#define RETRY_MIN_MS 5
+#define RETRY_MAX_MS 1000
+
+int cl_dial(struct qn_fs *fs, struct err *err)
+{
+    const struct chan_conf conf = {.address = fs->address,
+                                   .self = &fs->self,
+                                   .role = WIRE_NAMENODE,
+                                   .timeout_ms = fs->timeout_ms};
+    return chan_open(&conf, &fs->namenode, err);
+}
+
+void cl_hang_up(struct qn_fs *fs)
+{
+    chan_close(fs->namenode);
+    fs->namenode = NULL;
+}
+
+struct msg_origin cl_origin(struct qn_fs *fs)
+{
+    return (struct msg_origin){fs->client_id, ++fs->last_seq};
+}
+
+int cl_ask(struct qn_fs *fs, unsigned at, const void *ask, struct arena *arena, void *ret_answer,
+           struct err *err)
+{
+    const struct msg_method *method = &CL2NN_methods[at];
+    uint64_t deadline_ms = clock_mono_ms() + fs->call_ms, pause_ms = RETRY_MIN_MS;
+    for (;;) {
+        uint64_t now_ms = clock_mono_ms();
+        uint32_t left_ms = now_ms < deadline_ms ? (uint32_t)(deadline_ms - now_ms) : 1;
+        fault_hit("client.ask");
+        int rc = chan_call(fs->namenode, method, ask, arena, ret_answer, left_ms, err);
+        if (rc != ERR_RETRY || clock_mono_ms() + pause_ms >= deadline_ms)
+            return rc;
+        usleep((useconds_t)pause_ms * 1000);
+        pause_ms = pause_ms * 2 < RETRY_MAX_MS ? pause_ms * 2 : RETRY_MAX_MS;
+    }
+}

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "client/lib/pipeline.h"
+#include "libcommon/base/rand.h"
+
+#define RING   8192
+#define PACKET 2048
+#define BLOCK  65536
+
+static const int16_t good[CL_PIPELINE_NODES];
+
+static struct cl_pipeline begin(uint32_t nodes)
+{
+    static const uint32_t numbers[] = {10, 11, 12, 13};
+    struct cl_pipeline p;
+    cl_pipeline_init(&p, RING, PACKET, BLOCK);
+    cl_pipeline_set_nodes(&p, numbers, nodes);
+    return p;
+}
+
+static void ack_next(struct cl_pipeline *p)
+{
+    uint32_t bad = 0;
+    const struct cl_ack ack = {p->flights[p->head].seq, p->count, good};
+    assert_int_equal(cl_pipeline_ack(p, &ack, &bad), 0);
+}
+
+static void only_whole_packets_go_by_themselves(void **state)
+{
+    (void)state;
+    struct cl_pipeline p = begin(3);
+    struct cl_packet packet;
+    cl_pipeline_fill(&p, PACKET - 1);
+    assert_false(cl_pipeline_next(&p, 0, &packet));
+    cl_pipeline_fill(&p, 2);
+    assert_true(cl_pipeline_next(&p, 0, &packet));
+    assert_int_equal(packet.offset, 0);
+    assert_int_equal(packet.len, PACKET);
+    assert_false(cl_pipeline_next(&p, 0, &packet));
+}
+
+static void a_flush_sends_the_rest_and_the_next_packet_repeats_its_chunk(void **state)
+{
+    (void)state;
+    struct cl_pipeline p = begin(3);
+    struct cl_packet packet;
+    cl_pipeline_fill(&p, 700);
+    assert_true(cl_pipeline_next(&p, CL_PACKET_FLUSH, &packet));
+    assert_int_equal(packet.len, 700);
+    assert_int_equal(packet.flags, CL_PACKET_FLUSH);
+    assert_false(cl_pipeline_next(&p, CL_PACKET_FLUSH, &packet)); /* all has gone */
+    cl_pipeline_fill(&p, 100);
+    assert_true(cl_pipeline_next(&p, CL_PACKET_LAST, &packet));
+    assert_int_equal(packet.offset, 512);
+    assert_int_equal(packet.len, 288);
+    ack_next(&p);
+    assert_int_equal(p.acked, 700);
+    assert_false(p.is_finished);
+    ack_next(&p);
+    assert_true(p.is_finished);
+    assert_int_equal(p.acked, 800);
+}
+
+static void a_partial_chunk_stays_in_the_ring_while_it_is_partial(void **state)
+{
+    (void)state;
+    struct cl_pipeline p = begin(1);
+    struct cl_packet packet;
+    cl_pipeline_fill(&p, 700);
+    assert_true(cl_pipeline_next(&p, CL_PACKET_FLUSH, &packet));
+    ack_next(&p);
+    assert_int_equal(cl_pipeline_room(&p), RING - (700 - 512));
+}
+
+static void room_ends_with_the_ring_and_with_the_block(void **state)
+{
+    (void)state;
+    struct cl_pipeline p = begin(1);
+    struct cl_packet packet;
+    assert_int_equal(cl_pipeline_room(&p), RING);
+    cl_pipeline_fill(&p, RING);
+    assert_int_equal(cl_pipeline_room(&p), 0);
+    assert_true(cl_pipeline_next(&p, 0, &packet));
+    assert_int_equal(cl_pipeline_room(&p), 0); /* sent is not acknowledged */
+    ack_next(&p);
+    assert_int_equal(cl_pipeline_room(&p), PACKET);
+    p = begin(1);
+    p.filled = p.sent = p.acked = BLOCK - 10;
+    assert_int_equal(cl_pipeline_room(&p), 10);
+}
+
+static void a_packet_never_wraps_around_in_the_ring(void **state)
+{
+    (void)state;
+    struct cl_pipeline p = begin(1);
+    struct cl_packet packet;
+    cl_pipeline_fill(&p, 512);
+    assert_true(cl_pipeline_next(&p, CL_PACKET_FLUSH, &packet));
+    ack_next(&p);
+    while (p.filled < 3 * RING) {
+        cl_pipeline_fill(&p, cl_pipeline_room(&p));
+        while (cl_pipeline_next(&p, 0, &packet)) {
+            assert_true(packet.offset % RING + packet.len <= RING);
+            assert_true(packet.len <= PACKET);
+        }
+        while (p.in_flight)
+            ack_next(&p);
+    }
+}
+
+static void hsync_of_what_has_gone_sends_an_empty_packet_once(void **state)
+{
+    (void)state;
+    struct cl_pipeline p = begin(1);
+    struct cl_packet packet;
+    cl_pipeline_fill(&p, PACKET);
+    assert_true(cl_pipeline_next(&p, 0, &packet));
+    assert_true(cl_pipeline_next(&p, CL_PACKET_SYNC, &packet));
+    assert_int_equal(packet.len, 0);
+    ack_next(&p);
+    ack_next(&p);
+    assert_int_equal(p.synced, PACKET);
+    assert_false(cl_pipeline_next(&p, CL_PACKET_SYNC, &packet));
+}
+
+static void an_ack_out_of_turn_is_refused(void **state)
+{
+    (void)state;
+    struct cl_pipeline p = begin(2);
+    struct cl_packet packet;
+    uint32_t bad = 0;
+    cl_pipeline_fill(&p, 2 * PACKET);
+    assert_true(cl_pipeline_next(&p, 0, &packet));
+    assert_true(cl_pipeline_next(&p, 0, &packet));
+    assert_int_equal(cl_pipeline_ack(&p, &(struct cl_ack){1, 2, good}, &bad), ERR_PROTO);
+    assert_int_equal(cl_pipeline_ack(&p, &(struct cl_ack){0, 1, good}, &bad), ERR_PROTO);
+    assert_int_equal(cl_pipeline_ack(&p, &(struct cl_ack){0, 2, good}, &bad), 0);
+    ack_next(&p);
+    assert_int_equal(cl_pipeline_ack(&p, &(struct cl_ack){2, 2, good}, &bad), ERR_PROTO);
+}
+
+static void a_bad_node_is_dropped_and_the_rest_is_sent_again(void **state)
+{
+    (void)state;
+    struct cl_pipeline p = begin(3);
+    struct cl_packet packet;
+    uint32_t bad = 9, dropped = 0;
+    const int16_t status[] = {0, ERR_NOSPC};
+    cl_pipeline_fill(&p, 3 * PACKET + 100);
+    while (cl_pipeline_next(&p, CL_PACKET_LAST, &packet))
+        continue;
+    ack_next(&p);
+    assert_int_equal(cl_pipeline_ack(&p, &(struct cl_ack){1, 2, status}, &bad), ERR_NOSPC);
+    assert_int_equal(bad, 1);
+    assert_int_equal(cl_pipeline_break(&p, bad, ERR_NOSPC, &dropped), 0);
+    assert_int_equal(dropped, 11);
+    assert_int_equal(p.count, 2);
+    assert_int_equal(p.nodes[1], 12);
+    cl_pipeline_resume(&p);
+    assert_int_equal(p.acked, PACKET);
+    assert_true(cl_pipeline_next(&p, CL_PACKET_LAST, &packet));
+    assert_int_equal(packet.offset, PACKET);
+    assert_true(packet.seq > 3);
+    while (cl_pipeline_next(&p, CL_PACKET_LAST, &packet))
+        continue;
+    assert_int_equal(packet.flags, CL_PACKET_LAST);
+    while (p.in_flight)
+        ack_next(&p);
+    assert_true(p.is_finished);
+}
+
+static void the_last_node_is_not_dropped(void **state)
+{
+    (void)state;
+    struct cl_pipeline p = begin(1);
+    uint32_t dropped = 0;
+    assert_int_equal(cl_pipeline_break(&p, 0, ERR_CLOSED, &dropped), ERR_NONODE);
+}
+
+static void recoveries_without_progress_come_to_an_end(void **state)
+{
+    (void)state;
+    struct cl_pipeline p = begin(2);
+    struct cl_packet packet;
+    uint32_t dropped = 0, n = 0;
+    for (int rc = 0; rc == 0; n++) {
+        cl_pipeline_set_nodes(&p, (const uint32_t[]){1, 2}, 2); /* replaced each time */
+        rc = cl_pipeline_break(&p, 0, ERR_CLOSED, &dropped);
+        if (rc != 0)
+            assert_int_equal(rc, ERR_LIMIT);
+    }
+    assert_int_equal(n, CL_PIPELINE_RECOVERIES + 1);
+    p = begin(2);
+    for (n = 0; n < 20; n++) { /* with progress it may go on for ever */
+        cl_pipeline_set_nodes(&p, (const uint32_t[]){1, 2}, 2);
+        assert_int_equal(cl_pipeline_break(&p, 0, ERR_CLOSED, &dropped), 0);
+        cl_pipeline_resume(&p);
+        cl_pipeline_fill(&p, 1);
+        assert_true(cl_pipeline_next(&p, CL_PACKET_FLUSH, &packet));
+        ack_next(&p);
+    }
+}
+
+static void he_who_sends_damaged_bytes_twice_is_dropped_himself(void **state)
+{
+    (void)state;
+    struct cl_pipeline p = begin(4);
+    uint32_t dropped = 0;
+    assert_int_equal(cl_pipeline_break(&p, 1, ERR_CHECKSUM, &dropped), 0);
+    assert_int_equal(dropped, 11); /* the one that complained: 10 may be innocent */
+    cl_pipeline_resume(&p);
+    assert_int_equal(cl_pipeline_break(&p, 1, ERR_CHECKSUM, &dropped), 0);
+    assert_int_equal(dropped, 10); /* twice is no chance */
+    assert_int_equal(p.nodes[0], 12);
+}
+
+static void an_idle_chain_gets_one_beat_at_a_time(void **state)
+{
+    (void)state;
+    struct cl_pipeline p = begin(1);
+    struct cl_packet packet;
+    assert_true(cl_pipeline_beat(&p, &packet));
+    assert_int_equal(packet.flags, CL_PACKET_BEAT);
+    assert_false(cl_pipeline_beat(&p, &packet));
+    ack_next(&p);
+    assert_true(cl_pipeline_beat(&p, &packet));
+    assert_int_equal(p.acked, 0);
+}
+
+static void a_block_that_is_all_in_the_ring_can_begin_anew(void **state)
+{
+    (void)state;
+    struct cl_pipeline p = begin(1);
+    struct cl_packet packet;
+    cl_pipeline_fill(&p, RING);
+    assert_true(cl_pipeline_next(&p, 0, &packet));
+    ack_next(&p);
+    assert_true(cl_pipeline_restart(&p));
+    assert_int_equal(p.acked, 0);
+    assert_true(cl_pipeline_next(&p, 0, &packet));
+    assert_int_equal(packet.offset, 0);
+    ack_next(&p);
+    cl_pipeline_fill(&p, 1); /* overwrites the first byte */
+    assert_false(cl_pipeline_restart(&p));
+}
+
+/* A writer, a chain that breaks now and then, and bytes that must all arrive, in order. */
+static void whatever_breaks_every_byte_arrives_once(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 50; seed++) {
+        struct rand rand;
+        rand_init(&rand, seed);
+        struct cl_pipeline p = begin(1);
+        struct cl_packet packet;
+        uint64_t got = 0, total = 1 + rand_below(&rand, BLOCK);
+        while (!p.is_finished) {
+            uint64_t left = total - p.filled, room = cl_pipeline_room(&p);
+            uint64_t most = left < room ? left : room;
+            if (most)
+                cl_pipeline_fill(&p, 1 + rand_below(&rand, most));
+            unsigned flags = p.filled == total             ? CL_PACKET_LAST
+                             : rand_chance(&rand, 4) ? CL_PACKET_FLUSH
+                                                           : 0;
+            while (cl_pipeline_next(&p, flags, &packet)) {
+                assert_true(packet.offset <= got); /* no hole */
+                if (packet.offset + packet.len > got)
+                    got = packet.offset + packet.len;
+            }
+            uint32_t acks = (uint32_t)rand_below(&rand, p.in_flight + 1);
+            while (acks--)
+                ack_next(&p);
+            if (rand_chance(&rand, 10) && !p.is_finished) {
+                uint32_t dropped = 0;
+                cl_pipeline_set_nodes(&p, (const uint32_t[]){1, 2}, 2);
+                p.recoveries = 0;
+                assert_int_equal(cl_pipeline_break(&p, 1, ERR_CLOSED, &dropped), 0);
+                got = p.acked; /* survivors are cut to it */
+                cl_pipeline_resume(&p);
+            }
+            assert_true(p.acked <= p.sent && p.sent <= p.filled);
+            assert_true(p.filled - p.acked <= RING);
+        }
+        assert_int_equal(got, total);
+        assert_int_equal(p.acked, total);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(only_whole_packets_go_by_themselves),
+        cmocka_unit_test(a_flush_sends_the_rest_and_the_next_packet_repeats_its_chunk),
+        cmocka_unit_test(a_partial_chunk_stays_in_the_ring_while_it_is_partial),
+        cmocka_unit_test(room_ends_with_the_ring_and_with_the_block),
+        cmocka_unit_test(a_packet_never_wraps_around_in_the_ring),
+        cmocka_unit_test(hsync_of_what_has_gone_sends_an_empty_packet_once),
+        cmocka_unit_test(an_ack_out_of_turn_is_refused),
+        cmocka_unit_test(a_bad_node_is_dropped_and_the_rest_is_sent_again),
+        cmocka_unit_test(the_last_node_is_not_dropped),
+        cmocka_unit_test(recoveries_without_progress_come_to_an_end),
+        cmocka_unit_test(he_who_sends_damaged_bytes_twice_is_dropped_himself),
+        cmocka_unit_test(an_idle_chain_gets_one_beat_at_a_time),
+        cmocka_unit_test(a_block_that_is_all_in_the_ring_can_begin_anew),
+        cmocka_unit_test(whatever_breaks_every_byte_arrives_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
