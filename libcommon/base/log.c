@@ -2,82 +2,41 @@
 #include "libcommon/base/log.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdarg.h>
 #include <strings.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "libcommon/base/clock.h"
-#include "libcommon/base/str.h"
+#include "libcommon/base/logfile.h"
 
 #define LINE_MAX_BYTES 2048
 #define RECENT         64
 
-static struct {
-    _Atomic int fd; /* stderr, or file_fd */
-    int file_fd;    /* -1 until a file was opened; then the same number for ever, see open_file */
-    _Atomic enum log_level level;
-    char path[1024]; /* "" = stderr */
-    uint64_t max_bytes;
-    unsigned keep;
-    _Atomic uint64_t written;
-    _Atomic int rotating;
-} sink = {.fd = STDERR_FILENO, .file_fd = -1, .level = LOG_INFO_};
+static struct logfile file = {.fd = -1};
+static _Atomic int sink_fd = STDERR_FILENO; /* stderr, or the file's */
+static _Atomic enum log_level least = LOG_INFO_;
 
 static char recent[RECENT][256];
 static _Atomic uint64_t recent_next;
 
 static const char *const level_names[] = {"DEBUG", "INFO", "WARN", "ERROR"};
 
-/* A thread may be about to write to the old file's descriptor. Were that closed, its number could
- * become a block file's in the meantime and the line would land there; so the new file takes over
- * the old number in one step. */
-static int open_file(const char *path, struct err *err)
-{
-    int fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
-    if (fd < 0)
-        return err_errno(err, errno, "cannot open log file %s", path);
-    struct stat st;
-    sink.written = fstat(fd, &st) == 0 ? (uint64_t)st.st_size : 0;
-    if (sink.file_fd < 0) {
-        sink.file_fd = fd;
-    } else {
-        int rc = dup3(fd, sink.file_fd, O_CLOEXEC) < 0 ? errno : 0;
-        close(fd);
-        if (rc != 0)
-            return err_errno(err, rc, "cannot switch to log file %s", path);
-    }
-    sink.fd = sink.file_fd;
-    return 0;
-}
-
 int log_open(const char *path, uint64_t max_bytes, unsigned keep, struct err *err)
 {
-    if (!path) {
-        sink.path[0] = 0;
-        sink.fd = STDERR_FILENO;
-        return 0;
-    }
-    if (strlen(path) >= sizeof(sink.path))
-        return err_set(err, ERR_TOOBIG, "log file name is too long: %s", path);
-    int rc = open_file(path, err);
-    if (rc != 0)
-        return rc;
-    memcpy(sink.path, path, strlen(path) + 1);
-    sink.max_bytes = max_bytes;
-    sink.keep = keep;
-    return 0;
+    int rc = path ? logfile_open(&file, path, max_bytes, keep, err) : 0;
+    if (rc == 0)
+        sink_fd = path ? (int)file.fd : STDERR_FILENO;
+    return rc;
 }
 
 int log_reopen(struct err *err)
 {
-    return sink.path[0] ? open_file(sink.path, err) : 0;
+    return logfile_reopen(&file, err);
 }
 
 void log_set_level(enum log_level level)
 {
-    sink.level = level;
+    least = level;
 }
 
 int log_level_parse(const char *word, enum log_level *ret)
@@ -91,35 +50,6 @@ int log_level_parse(const char *word, enum log_level *ret)
     return ERR_INVAL;
 }
 
-/* path.N-1 -> path.N ... path -> path.1. A failure leaves us writing to the old file. */
-static void rotate(void)
-{
-    char from[1100], to[1100];
-    for (unsigned i = sink.keep; i > 0; i--) {
-        snprintf(to, sizeof(to), "%s.%u", sink.path, i);
-        if (i == 1)
-            snprintf(from, sizeof(from), "%s", sink.path);
-        else
-            snprintf(from, sizeof(from), "%s.%u", sink.path, i - 1);
-        if (rename(from, to) != 0 && errno != ENOENT)
-            return;
-    }
-    open_file(sink.path, NULL);
-}
-
-static void rotate_if_big(size_t n)
-{
-    sink.written += n;
-    if (!sink.path[0] || !sink.keep || !sink.max_bytes || sink.written < sink.max_bytes)
-        return;
-    int no = 0;
-    if (__atomic_compare_exchange_n((int *)&sink.rotating, &no, 1, false, __ATOMIC_SEQ_CST,
-                                    __ATOMIC_SEQ_CST)) {
-        rotate();
-        sink.rotating = 0;
-    }
-}
-
 static size_t stamp(char *out, size_t cap)
 {
     uint64_t ms = clock_wall_ms();
@@ -130,9 +60,19 @@ static size_t stamp(char *out, size_t cap)
     return n + (size_t)snprintf(out + n, cap - n, ".%03u", (unsigned)(ms % 1000));
 }
 
+static void put(struct slice line)
+{
+    if (sink_fd == STDERR_FILENO) {
+        ssize_t ignored = write(STDERR_FILENO, line.data, line.len);
+        (void)ignored;
+    } else {
+        logfile_write(&file, line);
+    }
+}
+
 void log_line(enum log_level level, const char *module, const char *fmt, ...)
 {
-    if (level < sink.level)
+    if (level < least)
         return;
     int saved_errno = errno;
     char line[LINE_MAX_BYTES];
@@ -154,15 +94,13 @@ void log_line(enum log_level level, const char *module, const char *fmt, ...)
     size_t kept = n < sizeof(recent[0]) ? n : sizeof(recent[0]) - 1;
     memcpy(slot, line, kept);
     slot[kept] = 0;
-    ssize_t ignored = write(sink.fd, line, n);
-    (void)ignored;
-    rotate_if_big(n);
+    put(slice_of(line, n));
     errno = saved_errno;
 }
 
 int log_fd(void)
 {
-    return sink.fd;
+    return sink_fd;
 }
 
 void log_dump_recent(int fd)

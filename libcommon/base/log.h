@@ -4,8 +4,9 @@
  *     2026-11-21 10:00:00.123 INFO  nn.lease  recovered lease of client 7 on /a/b
  *
  * One write(2) per line, so threads need no lock. Goes to stderr, or to a file with rotation by
- * size; log_reopen (SIGHUP) follows an outside rotation. The last lines are kept in memory for the
- * crash report. Library code returns errors and does not log; edges log, once. */
+ * size (logfile.h, which other logs use, too); log_reopen (SIGHUP) follows an outside rotation. The
+ * last lines are kept in memory for the crash report. Library code returns errors and does not log;
+ * edges log, once. */
 #ifndef QUERN_BASE_LOG_H
 #define QUERN_BASE_LOG_H
 
