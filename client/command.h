@@ -11,5 +11,7 @@
 int cmd_up(int argc, char **argv);
 int cmd_down(int argc, char **argv);
 int cmd_console(int argc, char **argv);
+int cmd_run(int argc, char **argv);
+int cmd_job(int argc, char **argv);
 
 #endif

@@ -22,6 +22,8 @@ static int cmd_version(int argc, char **argv);
 static int cmd_help(int argc, char **argv);
 
 static const struct row rows[] = {
+    {"run", "PLUGIN IN... OUT", "run a job", cmd_run, NULL},
+    {"job", "-COMMAND ...", "list, look at, wait for, kill jobs", cmd_job, NULL},
     {"up", "[OPTION...]", "start a cluster on this machine", cmd_up, NULL},
     {"down", "[-dir DIR]", "stop it; the data stays", cmd_down, NULL},
     {"console", "DAEMON COMMAND", "ask or provoke a running daemon", cmd_console, NULL},

@@ -14,6 +14,8 @@
 #include "worker/serve/outputs.h"
 #include "worker/task/report.h"
 
+#define LEAST_OFFER_BYTES (1U << 20)
+
 static const struct sm_state rows[] = {
     [WK_WAITING] = {"waiting", SM_TO(WK_RUNNING) | SM_TO(WK_REPORTING) | SM_TO(WK_GONE),
                     SM_INITIAL},
@@ -102,12 +104,13 @@ static int make_page(struct wk_attempt *attempt, struct err *err)
     return 0;
 }
 
-/* A map output goes to memory while there is room for as much as the task itself may use. */
+/* Half of what is left in memory for map outputs, or as much as the task may use. */
 static int offer_memory(struct wk_attempt *attempt, struct err *err)
 {
     struct segments *segments = &attempt->worker->segments;
-    uint64_t offer = attempt->task.memory;
-    if (attempt->task.kind != TASK_MAP || segments->memory_used + offer > segments->memory_max)
+    uint64_t left = segments->memory_max - segments->memory_used;
+    uint64_t offer = attempt->task.memory < left / 2 ? attempt->task.memory : left / 2;
+    if (attempt->task.kind != TASK_MAP || offer < LEAST_OFFER_BYTES)
         return 0;
     attempt->memory_fd = memfd_create("quern-map-output", MFD_CLOEXEC);
     if (attempt->memory_fd < 0)

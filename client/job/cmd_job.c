@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * cmd_job: `quern job`: list, look at, wait for, kill jobs. One row per question. */
+#include <inttypes.h>
+
+#include "client/command.h"
+#include "client/job/job.h"
+#include "client/talk/jobtracker.h"
+#include "libcommon/base/ids.h"
+#include "libcommon/base/str.h"
+#include "libcommon/daemon/config.h"
+
+struct ask {
+    struct chan *chan;
+    struct arena arena;
+    struct cl2jt_job id;
+    char **words; /* behind the id */
+    int word_count;
+    bool all, json;
+    const char *task;
+    struct err err;
+};
+
+static int failed(const struct ask *ask, int code)
+{
+    fprintf(stderr, "quern job: %s\n", ask->err.msg);
+    return job_exit_of_error(code);
+}
+
+static void print_job(const struct cl2jt_status *job)
+{
+    char bytes[32], took[32];
+    printf("%6" PRIu64 "  %-11s %-16.*s %-10.*s %10s %10s  " SLICE_FMT "\n", job->id.job,
+           job_state_name(job->state), (int)job->name.len, (const char *)job->name.data,
+           (int)job->user.len, (const char *)job->user.data,
+           str_human(job->bytes, bytes, sizeof(bytes)),
+           str_duration(job->elapsed_ms, took, sizeof(took)), SLICE_ARG(job->out));
+}
+
+static void print_json(const struct msg_desc *desc, const void *msg)
+{
+    struct buf text = BUF_INIT;
+    msg_print(desc, msg, &text);
+    fwrite(text.data, 1, text.len, stdout);
+    putchar('\n');
+    buf_release(&text);
+}
+
+static int do_list(struct ask *ask)
+{
+    struct cl2jt_list question = {.all = ask->all};
+    struct cl2jt_jobs jobs;
+    int rc = jobtracker_ask(ask->chan, LIST, &question, &ask->arena, &jobs, &ask->err);
+    if (rc != 0)
+        return failed(ask, rc);
+    if (ask->json) {
+        print_json(&cl2jt_jobs_desc, &jobs);
+        return 0;
+    }
+    printf("Total jobs:%zu\n", jobs.jobs.n);
+    if (jobs.jobs.n)
+        printf("%6s  %-11s %-16s %-10s %10s %10s  %s\n", "job", "state", "name", "user", "input",
+               "elapsed", "output");
+    for (size_t i = 0; i < jobs.jobs.n; i++)
+        print_job(&jobs.jobs.v[i]);
+    return 0;
+}
+
+static int do_status(struct ask *ask)
+{
+    struct cl2jt_status status;
+    int rc = jobtracker_ask(ask->chan, STATUS, &ask->id, &ask->arena, &status, &ask->err);
+    if (rc != 0)
+        return failed(ask, rc);
+    if (ask->json)
+        print_json(&cl2jt_status_desc, &status);
+    else
+        job_show_status(stdout, &status);
+    return 0;
+}
+
+static int do_wait(struct ask *ask)
+{
+    struct cl2jt_status status;
+    int code = job_watch(ask->chan, &ask->id, false, &ask->arena, &status, &ask->err);
+    if (ask->err.code)
+        return failed(ask, ask->err.code);
+    if (code != JOB_EXIT_INTERRUPTED)
+        job_show_end(status.state == CL2JT_SUCCEEDED ? stdout : stderr, &status);
+    return code;
+}
+
+static int do_kill(struct ask *ask)
+{
+    struct cl2jt_kill question = {.id = ask->id};
+    int rc = jobtracker_ask(ask->chan, KILL, &question, &ask->arena, NULL, &ask->err);
+    if (rc == ERR_EXIST) {
+        printf("The job %" PRIu64 " is over already.\n", ask->id.job);
+        return 0;
+    }
+    if (rc != 0)
+        return failed(ask, rc);
+    printf("Killed job %" PRIu64 "\n", ask->id.job);
+    return 0;
+}
+
+static int print_text(struct ask *ask, int rc, const struct cl2jt_text *text)
+{
+    if (rc != 0)
+        return failed(ask, rc);
+    fwrite(text->text.data, 1, text->text.len, stdout);
+    if (text->text.len && text->text.data[text->text.len - 1] != '\n')
+        putchar('\n');
+    return 0;
+}
+
+static int do_history(struct ask *ask)
+{
+    struct cl2jt_text text;
+    if (!ask->json)
+        return do_status(ask);
+    return print_text(
+        ask, jobtracker_ask(ask->chan, HISTORY, &ask->id, &ask->arena, &text, &ask->err), &text);
+}
+
+static int do_logs(struct ask *ask)
+{
+    struct cl2jt_logs question = {
+        .id = ask->id, .task = slice_str(ask->task ? ask->task : ""), .attempt = -1};
+    struct cl2jt_text text;
+    return print_text(
+        ask, jobtracker_ask(ask->chan, LOGS, &question, &ask->arena, &text, &ask->err), &text);
+}
+
+static int do_counter(struct ask *ask)
+{
+    struct cl2jt_status status;
+    int rc = jobtracker_ask(ask->chan, STATUS, &ask->id, &ask->arena, &status, &ask->err);
+    if (rc != 0)
+        return failed(ask, rc);
+    if (ask->word_count == 0) {
+        job_show_counters(stdout, &status);
+        return 0;
+    }
+    if (ask->word_count != 2) {
+        fprintf(stderr, "quern job: -counter ID GROUP NAME, or -counter ID for all\n");
+        return JOB_EXIT_USAGE;
+    }
+    uint64_t value = 0;
+    for (size_t i = 0; i < status.counters.n; i++)
+        if (slice_is(status.counters.v[i].group, ask->words[0]) &&
+            slice_is(status.counters.v[i].name, ask->words[1]))
+            value = status.counters.v[i].value;
+    printf("%" PRIu64 "\n", value);
+    return 0;
+}
+
+static int do_priority(struct ask *ask)
+{
+    static const char *const names[] = {"VERY_LOW", "LOW", "NORMAL", "HIGH", "VERY_HIGH"};
+    struct cl2jt_set_priority question = {.id = ask->id, .priority = UINT32_MAX};
+    for (uint32_t i = 0; ask->word_count == 1 && i < ARRAY_LEN(names); i++)
+        if (strcmp(ask->words[0], names[i]) == 0)
+            question.priority = i;
+    if (question.priority == UINT32_MAX) {
+        fprintf(stderr, "quern job: -set-priority ID VERY_LOW|LOW|NORMAL|HIGH|VERY_HIGH\n");
+        return JOB_EXIT_USAGE;
+    }
+    int rc = jobtracker_ask(ask->chan, SET_PRIORITY, &question, &ask->arena, NULL, &ask->err);
+    if (rc != 0)
+        return failed(ask, rc);
+    printf("Changed job priority.\n");
+    return 0;
+}
+
+static int do_workers(struct ask *ask)
+{
+    struct cl2jt_cluster c;
+    char memory[32];
+    int rc = jobtracker_ask(ask->chan, CLUSTER, NULL, &ask->arena, &c, &ask->err);
+    if (rc != 0)
+        return failed(ask, rc);
+    printf("%-24s %-6s %9s %10s %9s  %s\n", "worker", "state", "cores", "memory", "failures",
+           "rack");
+    for (size_t i = 0; i < c.workers.n; i++) {
+        const struct cl2jt_worker *w = &c.workers.v[i];
+        printf("%-24.*s %-6.*s %4" PRIu32 "/%-4" PRIu32 " %10s %9" PRIu32 "  " SLICE_FMT "\n",
+               (int)w->name.len, (const char *)w->name.data, (int)w->state.len,
+               (const char *)w->state.data, w->cores_used, w->cores,
+               str_human(w->memory, memory, sizeof(memory)), w->failures, SLICE_ARG(w->rack));
+    }
+    return 0;
+}
+
+static const struct row {
+    const char *name, *args, *help;
+    int (*run)(struct ask *ask);
+    bool needs_id;
+} rows[] = {
+    {"list", "[all]", "unfinished jobs; with `all` the finished ones too", do_list, false},
+    {"status", "ID", "how a job fares, its stages and counters", do_status, true},
+    {"wait", "ID", "watch a job to its end; exits as `quern run` would", do_wait, true},
+    {"kill", "ID", "end a job; nothing of its output appears", do_kill, true},
+    {"history", "ID", "a finished job; with --json every attempt of it", do_history, true},
+    {"logs", "ID [-task m12]", "what a task wrote; without -task the failed attempts' last words",
+     do_logs, true},
+    {"counter", "ID [GROUP NAME]", "one counter's value, or all", do_counter, true},
+    {"set-priority", "ID PRIORITY", "VERY_LOW LOW NORMAL HIGH VERY_HIGH", do_priority, true},
+    {"workers", "", "who can run tasks", do_workers, false},
+};
+
+static void print_help(FILE *out)
+{
+    fprintf(out, "usage: quern job -COMMAND ...\n\n");
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        fprintf(out, "  -%-13s %-16s %s\n", rows[i].name, rows[i].args, rows[i].help);
+    fprintf(out, "\nID is a job's number (17) or its whole id (job_1700000000000_0017). --json "
+                 "prints -list,\n-status and -history for programs. -conf FILE and -D key=value "
+                 "as everywhere.\n");
+}
+
+static const struct row *find_row(const char *word)
+{
+    const char *name = word + (word[0] == '-') + (word[0] == '-' && word[1] == '-');
+    const char *names[ARRAY_LEN(rows)];
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        names[i] = rows[i].name;
+        if (strcmp(name, names[i]) == 0)
+            return &rows[i];
+    }
+    const char *near = str_nearest(name, names, ARRAY_LEN(rows));
+    fprintf(stderr,
+            near ? "quern job: no command -%s (did you mean -%s?)\n"
+                 : "quern job: no command -%s (`quern job -help` shows all)\n",
+            name, near);
+    return NULL;
+}
+
+static int take_id(struct ask *ask, const struct row *row)
+{
+    struct job_id id;
+    if (ask->word_count == 0 || job_id_parse(ask->words[0], &id) != 0) {
+        fprintf(stderr, "quern job: -%s %s: %s\n", row->name, row->args,
+                ask->word_count ? "that is no job id" : "which job?");
+        return JOB_EXIT_USAGE;
+    }
+    ask->id = (struct cl2jt_job){id.cluster_ms, id.number};
+    ask->words++;
+    ask->word_count--;
+    return 0;
+}
+
+static int connect_and_run(struct ask *ask, const struct row *row, const struct config_args *config)
+{
+    struct conf *conf = NULL;
+    struct identity self;
+    identity_init(&self, WIRE_CLIENT, NULL);
+    int rc = config_open(config, &conf, NULL, &ask->err);
+    if (rc == 0)
+        rc = jobtracker_open(conf, &self, &ask->chan, &ask->err);
+    int code = rc == 0 ? row->run(ask) : failed(ask, rc);
+    chan_close(ask->chan);
+    conf_free(conf);
+    return code;
+}
+
+/* Words that are no options gather at the front of argv, behind the command. */
+static int take_options(struct ask *ask, struct config_args *config, int argc, char **argv)
+{
+    int words = 0;
+    ask->words = argv + 1;
+    for (int i = 1; i < argc; i++) {
+        int taken = config_args_take(config, argc, argv, &i, &ask->err);
+        const char *word = argv[i];
+        if (taken < 0)
+            return failed(ask, ERR_USAGE);
+        if (taken)
+            continue;
+        if (strcmp(word, "-task") == 0 || strcmp(word, "--task") == 0) {
+            ask->task = i + 1 < argc ? argv[++i] : "";
+        } else if (strcmp(word, "-json") == 0 || strcmp(word, "--json") == 0) {
+            ask->json = true;
+        } else if (strcmp(word, "all") == 0 || strcmp(word, "-all") == 0 ||
+                   strcmp(word, "--all") == 0) {
+            ask->all = true;
+        } else {
+            argv[1 + words++] = argv[i];
+        }
+    }
+    ask->word_count = words;
+    return 0;
+}
+
+int cmd_job(int argc, char **argv)
+{
+    struct ask ask = {0};
+    struct config_args config = CONFIG_ARGS_INIT;
+    int code = take_options(&ask, &config, argc, argv);
+    const char *word = ask.word_count ? ask.words[0] : "-help";
+    if (code == 0 && (strcmp(word, "-help") == 0 || strcmp(word, "--help") == 0)) {
+        print_help(stdout);
+    } else if (code == 0) {
+        const struct row *row = find_row(word);
+        code = row ? 0 : JOB_EXIT_USAGE;
+        ask.words++;
+        ask.word_count--;
+        if (row && row->needs_id)
+            code = take_id(&ask, row);
+        if (code == 0)
+            code = connect_and_run(&ask, row, &config);
+    }
+    arena_release(&ask.arena);
+    config_args_release(&config);
+    return code;
+}

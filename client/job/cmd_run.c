@@ -1,0 +1,296 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * cmd_run: `quern run`: look at the plugin, check the settings, cut the input, submit, watch.
+ * With -jt local the same is done by quern-task -local, without any cluster. */
+#include <inttypes.h>
+#include <unistd.h>
+
+#include "client/command.h"
+#include "client/fs/item.h"
+#include "client/job/inputs.h"
+#include "client/job/job.h"
+#include "client/job/local.h"
+#include "client/job/plugin.h"
+#include "client/job/run_args.h"
+#include "client/job/settings.h"
+#include "client/talk/jobtracker.h"
+#include "libcommon/base/ids.h"
+#include "libcommon/base/rand.h"
+#include "libcommon/base/str.h"
+#include "libcommon/proto/cl_nn/messages.h"
+#include "libcommon/store/fsutil.h"
+
+#define SPLITS_INLINE_MAX (4U << 20)
+#define PLUGIN_MAX        (1U << 30)
+
+/* Everything one submission needs, from left to right. */
+struct run {
+    struct run_args args;
+    struct conf *conf;
+    struct config_foreign foreign;
+    struct job_plugin plugin;
+    struct arena arena;
+    struct msg_pair_list settings;
+    struct fs_volume *volume;
+    struct job_inputs inputs;
+    struct cl2jt_splits splits;
+    struct buf out; /* normal output path */
+    uint32_t partitions;
+    bool is_auto;
+    struct identity self;
+    struct chan *chan;
+    struct cl2jt_job id;
+};
+
+static void run_release(struct run *run)
+{
+    chan_close(run->chan);
+    job_inputs_close(&run->inputs);
+    fs_volume_free(run->volume);
+    job_plugin_close(&run->plugin);
+    arena_release(&run->arena);
+    buf_release(&run->out);
+    mem_free(run->foreign.defines);
+    conf_free(run->conf);
+    run_args_release(&run->args);
+}
+
+/* --- before anything is asked of a cluster --------------------------------------------------- */
+
+static int look_at_plugin(struct run *run, struct err *err)
+{
+    int rc = job_plugin_open(&run->plugin, run->args.plugin, err);
+    if (rc == 0)
+        rc = config_open(&run->args.config, &run->conf, &run->foreign, err);
+    if (rc == 0)
+        rc = job_settings(run->conf, &run->foreign, &run->plugin.probe, &run->arena, &run->settings,
+                          err);
+    if (rc == 0 && *conf_ignored(run->conf))
+        fprintf(stderr, "quern run: ignored, they mean nothing here: %s\n",
+                conf_ignored(run->conf));
+    return rc;
+}
+
+/* -reduces, else -D mapreduce.job.reduces, else what the plugin says, else by the input's size. */
+static void choose_reducers(struct run *run)
+{
+    int64_t n =
+        run->args.reduces >= 0 ? run->args.reduces : conf_int(run->conf, "mapreduce.job.reduces");
+    run->is_auto = false;
+    if (!run->plugin.probe.has_reduce)
+        n = 0;
+    else if (n < 0 && run->plugin.probe.default_reducers)
+        n = run->plugin.probe.default_reducers;
+    else if (n < 0) {
+        n = splits_reducers(run->inputs.bytes);
+        run->is_auto = true;
+    }
+    run->partitions = (uint32_t)n;
+}
+
+/* --- the filesystem -------------------------------------------------------------------------- */
+
+static int open_volume(struct run *run, struct err *err)
+{
+    struct qn_error error = {0};
+    run->volume = fs_volume_quern_new(run->conf, NULL, &error);
+    return run->volume ? 0 : err_set(err, error.code, "%s", error.message);
+}
+
+/* quern://host/path and plain paths alike; relative ones start at home. */
+static int output_path(struct run *run, struct err *err)
+{
+    struct fs_item item = {0};
+    struct qn_error error = {0};
+    int rc = fs_item_init(&item, run->volume, run->args.output, &error);
+    if (rc == 0)
+        buf_append_str(&run->out, item.path);
+    else
+        err_set(err, rc, "%s: %s", run->args.output, error.message);
+    fs_item_release(&item);
+    return rc;
+}
+
+/* The namenode decides when it is published; this spares a person the wait. */
+static int check_output(struct run *run, struct err *err)
+{
+    struct qn_error error = {0};
+    struct qn_stat stat;
+    const char *path = buf_cstr(&run->out);
+    int rc = run->volume->ops->stat(run->volume, path, &stat, &error);
+    if (rc == ERR_NOENT)
+        return 0;
+    if (rc != 0)
+        return err_set(err, rc, "%s: %s", path, error.message);
+    run->volume->ops->stat_release(&stat);
+    if (run->args.mode == CL2NN_PUBLISH_REPLACE)
+        return 0;
+    return err_set(err, ERR_EXIST, "%s exists already (add -mode replace, or remove it)", path);
+}
+
+static int find_work(struct run *run, struct err *err)
+{
+    int rc = open_volume(run, err);
+    if (rc == 0)
+        rc = output_path(run, err);
+    if (rc == 0)
+        rc = check_output(run, err);
+    if (rc == 0)
+        rc = job_inputs_open(&run->inputs, run->volume, run->conf, run->args.inputs,
+                             run->args.input_count, true, err);
+    if (rc == 0 && job_inputs_split(&run->inputs, run->conf, &run->splits) != 0)
+        rc = err_set(err, ERR_NOMEM, "out of memory");
+    return rc;
+}
+
+/* --- submitting ------------------------------------------------------------------------------ */
+
+static int bring_plugin(struct run *run, char digest[72], struct err *err)
+{
+    struct buf bytes = BUF_INIT;
+    int rc = fsutil_read_all(disk_real(), run->plugin.path, PLUGIN_MAX, &bytes, err);
+    if (rc == 0)
+        rc = jobtracker_bring(run->chan, buf_slice(&bytes), digest, err);
+    buf_release(&bytes);
+    return rc;
+}
+
+/* Few splits go with the question; many go before it, as a blob. */
+static int bring_splits(struct run *run, struct cl2jt_submit *submit, char digest[72],
+                        struct err *err)
+{
+    struct buf bytes = BUF_INIT;
+    int rc = 0;
+    submit->splits = run->splits;
+    msg_encode(&cl2jt_splits_desc, &run->splits, &bytes);
+    if (buf_failed(&bytes))
+        rc = err_set(err, ERR_NOMEM, "out of memory");
+    else if (bytes.len > SPLITS_INLINE_MAX) {
+        rc = jobtracker_bring(run->chan, buf_slice(&bytes), digest, err);
+        submit->splits = (struct cl2jt_splits){0};
+        submit->splits_digest = slice_str(digest);
+    }
+    buf_release(&bytes);
+    return rc;
+}
+
+static struct slice *words_of(struct run *run)
+{
+    struct slice *words = arena_calloc(&run->arena, run->args.input_count + 1, sizeof(*words));
+    for (size_t i = 0; words && i < run->args.input_count; i++)
+        words[i] = slice_str(run->args.inputs[i]);
+    return words;
+}
+
+static int submit(struct run *run, struct err *err)
+{
+    char plugin[72], splits[72];
+    const char *name = run->args.name ? run->args.name : conf_str(run->conf, "mapreduce.job.name");
+    struct slice *words = words_of(run);
+    struct cl2jt_submit ask = {
+        .name = *name ? slice_str(name) : run->plugin.probe.name,
+        .plugin_name = run->plugin.probe.name,
+        .plugin_about = run->plugin.probe.about,
+        .conf = run->settings,
+        .partitions = run->partitions,
+        .mode = run->args.mode,
+        .priority = conf_choice(run->conf, "mapreduce.job.priority"),
+        .fs_uri = slice_str(run->volume->uri),
+        .out = buf_slice(&run->out),
+        .inputs = {words, words ? run->args.input_count : 0},
+        .map_memory = conf_size(run->conf, "mapreduce.map.memory.mb"),
+        .reduce_memory = conf_size(run->conf, "mapreduce.reduce.memory.mb"),
+        .replication = (uint32_t)conf_int(run->conf, "dfs.replication"),
+    };
+    identity_init(&run->self, WIRE_CLIENT, NULL);
+    rand_secret(&ask.origin.client, sizeof(ask.origin.client));
+    ask.origin.seq = 1;
+    int rc = jobtracker_open(run->conf, &run->self, &run->chan, err);
+    if (rc == 0)
+        rc = bring_plugin(run, plugin, err);
+    if (rc == 0)
+        rc = bring_splits(run, &ask, splits, err);
+    ask.plugin_digest = slice_str(plugin);
+    if (rc == 0)
+        rc = jobtracker_ask(run->chan, SUBMIT, &ask, &run->arena, &run->id, err);
+    return rc;
+}
+
+/* --- watching -------------------------------------------------------------------------------- */
+
+static int announce(struct run *run, struct err *err)
+{
+    struct cl2jt_status status;
+    struct arena arena = ARENA_INIT;
+    int rc = jobtracker_ask(run->chan, STATUS, &run->id, &arena, &status, err);
+    if (rc == 0)
+        job_show_begin(stderr, &status, run->is_auto);
+    arena_release(&arena);
+    return rc;
+}
+
+static int watch(struct run *run, struct err *err)
+{
+    struct cl2jt_status status;
+    struct arena arena = ARENA_INIT;
+    int exit_code = job_watch(run->chan, &run->id, false, &arena, &status, err);
+    if (err->code == 0 && exit_code != JOB_EXIT_INTERRUPTED)
+        job_show_end(status.state == CL2JT_SUCCEEDED ? stdout : stderr, &status);
+    arena_release(&arena);
+    return exit_code;
+}
+
+static int run_on_cluster(struct run *run, struct err *err)
+{
+    int rc = find_work(run, err);
+    if (rc == 0) {
+        choose_reducers(run);
+        rc = submit(run, err);
+    }
+    if (rc == 0 && run->args.detach) {
+        char id[ID_TEXT_MAX];
+        printf("%s\n",
+               job_id_text((struct job_id){run->id.cluster_ms, run->id.job}, id, sizeof(id)));
+        return JOB_EXIT_DONE;
+    }
+    if (rc == 0)
+        rc = announce(run, err);
+    return rc == 0 ? watch(run, err) : job_exit_of_error(rc);
+}
+
+static int run_it(struct run *run, struct err *err)
+{
+    int rc = look_at_plugin(run, err);
+    if (rc != 0)
+        return rc == ERR_NOENT || rc == ERR_PLUGIN || rc == ERR_CONFIG || rc == ERR_ISDIR
+                   ? JOB_EXIT_USAGE
+                   : JOB_EXIT_FAILED;
+    if (run->args.want_help) {
+        job_plugin_help(&run->plugin);
+        return JOB_EXIT_DONE;
+    }
+    rc = run_args_check(&run->args, err);
+    if (rc != 0)
+        return JOB_EXIT_USAGE;
+    if (run->args.config.jt && strcmp(run->args.config.jt, "local") == 0)
+        return job_run_local(&run->args, run->conf, &run->plugin, &run->settings, err);
+    return run_on_cluster(run, err);
+}
+
+int cmd_run(int argc, char **argv)
+{
+    struct run run = {.args = RUN_ARGS_INIT};
+    struct err err = {0};
+    int exit_code = JOB_EXIT_USAGE;
+    int rc = run_args_parse(&run.args, argc, argv, &err);
+    if (rc == 0 && run.args.want_list)
+        exit_code = job_plugin_list();
+    else if (rc == 0 && !run.args.plugin) {
+        run_args_help(stdout);
+        exit_code = JOB_EXIT_DONE;
+    } else if (rc == 0)
+        exit_code = run_it(&run, &err);
+    if (err.code != 0)
+        fprintf(stderr, "quern run: %s\n", err.msg);
+    run_release(&run);
+    return exit_code;
+}

@@ -1,0 +1,263 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/job/inputs.h"
+
+#include "client/fs/glob.h"
+#include "libcommon/base/path.h"
+
+#define RECURSIVE "mapreduce.input.fileinputformat.input.dir.recursive"
+
+struct walk {
+    struct job_inputs *inputs;
+    struct fs_volume *volume;
+    bool recursive;
+    struct err *err;
+};
+
+static int from_qn(struct err *err, const struct qn_error *error, const char *path)
+{
+    /* the library's messages may name the path already */
+    if (strstr(error->message, path))
+        return err_set(err, error->code, "%s", error->message);
+    return err_set(err, error->code, "%s: %s", path,
+                   error->message[0] ? error->message : err_text(error->code));
+}
+
+static int out_of_memory(struct err *err)
+{
+    return err_set(err, ERR_NOMEM, "out of memory");
+}
+
+static int keep(struct arena *arena, const char *text, struct slice *ret)
+{
+    size_t n = strlen(text);
+    char *copy = arena_alloc(arena, n + 1);
+    if (!copy)
+        return ERR_NOMEM;
+    memcpy(copy, text, n + 1);
+    *ret = slice_of(copy, n);
+    return 0;
+}
+
+/* --- places ---------------------------------------------------------------------------------- */
+
+static int keep_block(struct arena *arena, const struct qn_block *from, struct split_block *to)
+{
+    struct slice *nodes = arena_calloc(arena, from->node_count + 1, sizeof(*nodes));
+    if (!nodes)
+        return ERR_NOMEM;
+    for (uint32_t i = 0; i < from->node_count; i++)
+        if (keep(arena, from->nodes[i], &nodes[i]) != 0)
+            return ERR_NOMEM;
+    *to = (struct split_block){from->offset, from->length, nodes, from->node_count};
+    return 0;
+}
+
+static int find_places(struct walk *w, struct split_file *file)
+{
+    struct qn_error error = {0};
+    struct qn_blocks blocks;
+    const char *path = (const char *)file->path.data;
+    int rc = qn_locations(w->volume->qn, path, 0, file->len, &blocks, &error);
+    if (rc != 0)
+        return from_qn(w->err, &error, path);
+    struct split_block *kept = arena_calloc(&w->inputs->arena, blocks.count + 1, sizeof(*kept));
+    rc = kept ? 0 : ERR_NOMEM;
+    for (size_t i = 0; rc == 0 && i < blocks.count; i++)
+        rc = keep_block(&w->inputs->arena, &blocks.blocks[i], &kept[i]);
+    file->blocks = kept;
+    file->block_count = blocks.count;
+    qn_blocks_release(&blocks);
+    return rc == 0 ? 0 : out_of_memory(w->err);
+}
+
+/* --- files ----------------------------------------------------------------------------------- */
+
+static int add_file(struct walk *w, const char *path, const struct qn_stat *stat)
+{
+    struct job_inputs *inputs = w->inputs;
+    if (mem_grow(&inputs->files, &inputs->cap, inputs->count, sizeof(*inputs->files)) != 0)
+        return out_of_memory(w->err);
+    struct split_file *file = &inputs->files[inputs->count];
+    *file = (struct split_file){.len = stat->length, .block_size = stat->block_size};
+    if (keep(&inputs->arena, path, &file->path) != 0)
+        return out_of_memory(w->err);
+    inputs->count++;
+    inputs->bytes += stat->length;
+    return 0;
+}
+
+static bool is_hidden(const char *name)
+{
+    return name[0] == '_' || name[0] == '.';
+}
+
+static int add_dir(struct walk *w, const char *path);
+
+static int add_entry(struct walk *w, const char *dir, const struct qn_stat *entry)
+{
+    struct buf path = BUF_INIT;
+    if (is_hidden(entry->name))
+        return 0;
+    buf_printf(&path, "%s%s%s", dir, strcmp(dir, "/") == 0 ? "" : "/", entry->name);
+    int rc = buf_failed(&path) ? out_of_memory(w->err) : 0;
+    if (rc == 0 && entry->is_dir && !w->recursive)
+        rc = err_set(w->err, ERR_ISDIR,
+                     "%s: Is a directory among the inputs (-D " RECURSIVE "=true reads what is "
+                     "in it; or name its files)",
+                     buf_cstr(&path));
+    else if (rc == 0 && entry->is_dir)
+        rc = add_dir(w, buf_cstr(&path));
+    else if (rc == 0)
+        rc = add_file(w, buf_cstr(&path), entry);
+    buf_release(&path);
+    return rc;
+}
+
+static int add_dir(struct walk *w, const char *path)
+{
+    const struct fs_volume_ops *ops = w->volume->ops;
+    struct qn_error error = {0};
+    const struct qn_stat *entry;
+    int rc = 0;
+    void *dir = ops->opendir(w->volume, path, &error);
+    if (!dir)
+        return from_qn(w->err, &error, path);
+    while (rc == 0 && (entry = ops->readdir(dir, &error)))
+        rc = add_entry(w, path, entry);
+    if (rc == 0 && error.code != 0)
+        rc = from_qn(w->err, &error, path);
+    ops->closedir(dir);
+    return rc;
+}
+
+static int add_word(struct walk *w, const char *word)
+{
+    struct fs_items items = {0};
+    struct qn_error error = {0};
+    int rc = fs_glob(w->volume, word, &items, &error);
+    if (rc != 0)
+        rc = from_qn(w->err, &error, word);
+    else if (items.n == 0)
+        rc = err_set(w->err, ERR_NOENT, "%s: No such file or directory", word);
+    for (size_t i = 0; rc == 0 && i < items.n; i++) {
+        struct fs_item *item = &items.v[i];
+        if (!item->exists && fs_item_refresh(item, &error) != 0)
+            rc = from_qn(w->err, &error, item->path);
+        else if (!item->exists)
+            rc = err_set(w->err, ERR_NOENT, "%s: No such file or directory", item->text);
+        else if (item->stat.is_dir)
+            rc = add_dir(w, item->path);
+        else
+            rc = add_file(w, item->path, &item->stat);
+    }
+    fs_items_release(&items);
+    return rc;
+}
+
+/* --- order ----------------------------------------------------------------------------------- */
+
+/* Merge sort by path: listings come in order already, so runs are long. */
+static void merge(struct split_file *files, struct split_file *room, size_t from, size_t mid,
+                  size_t end)
+{
+    if (slice_cmp(files[mid - 1].path, files[mid].path) <= 0)
+        return;
+    memcpy(room + from, files + from, (end - from) * sizeof(*files));
+    size_t a = from, b = mid;
+    for (size_t i = from; i < end; i++) {
+        bool take_a = b == end || (a < mid && slice_cmp(room[a].path, room[b].path) <= 0);
+        files[i] = take_a ? room[a++] : room[b++];
+    }
+}
+
+static void sort(struct split_file *files, struct split_file *room, size_t from, size_t end)
+{
+    if (end - from < 2)
+        return;
+    size_t mid = from + (end - from) / 2;
+    sort(files, room, from, mid);
+    sort(files, room, mid, end);
+    merge(files, room, from, mid, end);
+}
+
+static void drop_repeats(struct job_inputs *inputs)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < inputs->count; i++) {
+        if (n && slice_eq(inputs->files[n - 1].path, inputs->files[i].path))
+            inputs->bytes -= inputs->files[i].len;
+        else
+            inputs->files[n++] = inputs->files[i];
+    }
+    inputs->count = n;
+}
+
+int job_inputs_open(struct job_inputs *inputs, struct fs_volume *volume, const struct conf *conf,
+                    char **words, size_t count, bool with_places, struct err *err)
+{
+    struct walk w = {inputs, volume, conf_bool(conf, RECURSIVE), err};
+    *inputs = (struct job_inputs){0};
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        rc = add_word(&w, words[i]);
+    struct split_file *room = rc == 0 ? mem_calloc(inputs->count, sizeof(*room)) : NULL;
+    if (rc == 0 && !room)
+        rc = out_of_memory(err);
+    if (rc == 0) {
+        sort(inputs->files, room, 0, inputs->count);
+        drop_repeats(inputs);
+    }
+    mem_free(room);
+    for (size_t i = 0; rc == 0 && with_places && i < inputs->count; i++)
+        if (inputs->files[i].len)
+            rc = find_places(&w, &inputs->files[i]);
+    if (rc != 0)
+        job_inputs_close(inputs);
+    return rc;
+}
+
+void job_inputs_close(struct job_inputs *inputs)
+{
+    mem_free(inputs->files);
+    arena_release(&inputs->arena);
+    *inputs = (struct job_inputs){0};
+}
+
+/* --- splits ---------------------------------------------------------------------------------- */
+
+static int to_message(struct job_inputs *inputs, const struct split *split, struct cl2jt_split *ret)
+{
+    struct task_segment *segments =
+        arena_calloc(&inputs->arena, split->segment_count, sizeof(*segments));
+    if (!segments)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < split->segment_count; i++) {
+        const struct split_segment *s = &split->segments[i];
+        const struct split_file *file = &inputs->files[s->file];
+        segments[i] = (struct task_segment){file->path, s->offset, s->length, file->len};
+    }
+    *ret = (struct cl2jt_split){
+        .segments = {segments, split->segment_count},
+        .nodes = {split->nodes, split->node_count},
+        .bytes = split->bytes,
+    };
+    return 0;
+}
+
+int job_inputs_split(struct job_inputs *inputs, const struct conf *conf, struct cl2jt_splits *ret)
+{
+    struct split_conf how = {
+        conf_size(conf, "mapreduce.input.fileinputformat.split.minsize"),
+        conf_size(conf, "mapreduce.input.fileinputformat.split.maxsize"),
+    };
+    struct splits splits;
+    int rc = splits_compute(inputs->files, inputs->count, &how, &inputs->arena, &splits);
+    struct cl2jt_split *items =
+        rc == 0 ? arena_calloc(&inputs->arena, splits.n + 1, sizeof(*items)) : NULL;
+    if (!items)
+        return rc ? rc : ERR_NOMEM;
+    for (size_t i = 0; rc == 0 && i < splits.n; i++)
+        rc = to_message(inputs, &splits.v[i], &items[i]);
+    *ret = (struct cl2jt_splits){{items, splits.n}, inputs->count, inputs->bytes};
+    return rc;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * inputs: from the words on the command line to the files a job reads, and to its splits. A
+ * directory means the files in it (below it too with
+ * mapreduce.input.fileinputformat.input.dir.recursive); names that begin with _ or . are skipped,
+ * unless typed. */
+#ifndef QUERN_CLIENT_JOB_INPUTS_H
+#define QUERN_CLIENT_JOB_INPUTS_H
+
+#include "client/fs/volume.h"
+#include "client/lib/splits.h"
+#include "libcommon/base/conf.h"
+#include "libcommon/proto/cl_jt/messages.h"
+
+struct job_inputs {
+    struct arena arena;
+    struct split_file *files; /* in order of path, each once */
+    size_t count, cap;
+    uint64_t bytes;
+};
+
+/* Expand `words` on `volume`; with `with_places` also ask where the blocks are. Errors are one line
+ * without the program's name: "/in: No such file or directory". */
+int job_inputs_open(struct job_inputs *inputs, struct fs_volume *volume, const struct conf *conf,
+                    char **words, size_t count, bool with_places, struct err *err);
+void job_inputs_close(struct job_inputs *inputs);
+
+/* The job's splits as the jobtracker wants them; lives in the inputs' arena. */
+int job_inputs_split(struct job_inputs *inputs, const struct conf *conf, struct cl2jt_splits *ret);
+
+#endif

@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/job/local.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "client/job/job.h"
+#include "client/up/program.h"
+#include "libcommon/base/str.h"
+#include "libcommon/proto/cl_nn/messages.h"
+
+struct words {
+    char **v;
+    size_t n, cap;
+    bool failed;
+};
+
+/* Takes `word` (mem_alloc'ed). */
+static void add(struct words *words, char *word)
+{
+    if (!word || mem_grow(&words->v, &words->cap, words->n + 1, sizeof(char *)) != 0) {
+        mem_free(word);
+        words->failed = true;
+        return;
+    }
+    words->v[words->n++] = word;
+    words->v[words->n] = NULL;
+}
+
+static void add_option(struct words *words, const char *option, const char *value)
+{
+    add(words, str_dup(option));
+    add(words, str_dup(value));
+}
+
+/* quern-task -local -plugin P -reduces N -mode M -D key=value ... -- IN... OUT */
+static void describe(struct words *words, const struct run_args *args, const struct conf *conf,
+                     const struct job_plugin *plugin, const struct msg_pair_list *settings)
+{
+    char number[32];
+    int64_t reduces = args->reduces >= 0 ? args->reduces : conf_int(conf, "mapreduce.job.reduces");
+    snprintf(number, sizeof(number), "%lld", (long long)reduces);
+    add(words, str_dup("quern-task"));
+    add(words, str_dup("-local"));
+    add_option(words, "-plugin", plugin->path);
+    add_option(words, "-reduces", number);
+    add_option(words, "-mode", args->mode == CL2NN_PUBLISH_REPLACE ? "replace" : "fail");
+    for (size_t i = 0; i < settings->n; i++) {
+        add(words, str_dup("-D"));
+        add(words, str_printf(SLICE_FMT "=" SLICE_FMT, SLICE_ARG(settings->v[i].key),
+                              SLICE_ARG(settings->v[i].value)));
+    }
+    add(words, str_dup("--"));
+    for (size_t i = 0; i < args->input_count; i++)
+        add(words, str_dup(args->inputs[i]));
+    add(words, str_dup(args->output));
+}
+
+int job_run_local(const struct run_args *args, const struct conf *conf,
+                  const struct job_plugin *plugin, const struct msg_pair_list *settings,
+                  struct err *err)
+{
+    struct words words = {0};
+    struct buf program = BUF_INIT;
+    describe(&words, args, conf, plugin, settings);
+    int rc = words.failed ? err_set(err, ERR_NOMEM, "out of memory")
+                          : program_find("quern-task", &program, err);
+    if (rc == 0) {
+        execv(buf_cstr(&program), words.v);
+        err_errno(err, errno, "cannot run %s", buf_cstr(&program));
+    }
+    for (size_t i = 0; i < words.n; i++)
+        mem_free(words.v[i]);
+    mem_free(words.v);
+    buf_release(&program);
+    return JOB_EXIT_FAILED;
+}

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/job/run_args.h"
+
+#include "libcommon/base/str.h"
+#include "libcommon/proto/cl_nn/messages.h"
+
+static const char *const options[] = {"reduces", "mode", "name", "detach", "list",
+                                      "help",    "conf", "D",    "fs",     "jt"};
+
+static int bad(struct err *err, const char *word)
+{
+    const char *near = str_nearest(word, options, ARRAY_LEN(options));
+    if (near)
+        return err_set(err, ERR_USAGE, "no option -%s (did you mean -%s? `quern run -help`)", word,
+                       near);
+    return err_set(err, ERR_USAGE, "no option -%s (`quern run -help`)", word);
+}
+
+static int take_mode(struct run_args *args, const char *value, struct err *err)
+{
+    if (strcmp(value, "fail") == 0)
+        args->mode = CL2NN_PUBLISH_FAIL;
+    else if (strcmp(value, "replace") == 0)
+        args->mode = CL2NN_PUBLISH_REPLACE;
+    else
+        return err_set(err, ERR_USAGE, "-mode %s: fail or replace", value);
+    return 0;
+}
+
+static int take_reduces(struct run_args *args, const char *value, struct err *err)
+{
+    uint64_t n;
+    args->reduces = -1;
+    if (strcmp(value, "auto") == 0)
+        return 0;
+    if (str_to_u64(value, &n) != 0 || n > 100000)
+        return err_set(err, ERR_USAGE, "-reduces %s: a number up to 100000, or auto", value);
+    args->reduces = (int64_t)n;
+    return 0;
+}
+
+/* Flags without a value. */
+static bool take_flag(struct run_args *args, const char *word)
+{
+    if (strcmp(word, "detach") == 0)
+        args->detach = true;
+    else if (strcmp(word, "list") == 0)
+        args->want_list = true;
+    else if (strcmp(word, "help") == 0 || strcmp(word, "h") == 0)
+        args->want_help = true;
+    else
+        return false;
+    return true;
+}
+
+static int take_option(struct run_args *args, int argc, char **argv, int *i, struct err *err)
+{
+    int taken = config_args_take(&args->config, argc, argv, i, err);
+    if (taken != 0)
+        return taken < 0 ? taken : 0;
+    const char *word = argv[*i] + 1 + (argv[*i][1] == '-');
+    if (take_flag(args, word))
+        return 0;
+    bool is_known =
+        strcmp(word, "reduces") == 0 || strcmp(word, "mode") == 0 || strcmp(word, "name") == 0;
+    if (!is_known)
+        return bad(err, word);
+    if (*i + 1 == argc)
+        return err_set(err, ERR_USAGE, "-%s needs a value", word);
+    const char *value = argv[++*i];
+    if (strcmp(word, "reduces") == 0)
+        return take_reduces(args, value, err);
+    if (strcmp(word, "mode") == 0)
+        return take_mode(args, value, err);
+    args->name = value;
+    return 0;
+}
+
+int run_args_parse(struct run_args *args, int argc, char **argv, struct err *err)
+{
+    size_t words = 0;
+    bool only_words = false;
+    for (int i = 1; i < argc; i++) {
+        if (!only_words && strcmp(argv[i], "--") == 0) {
+            only_words = true;
+        } else if (!only_words && argv[i][0] == '-' && argv[i][1]) {
+            int rc = take_option(args, argc, argv, &i, err);
+            if (rc != 0)
+                return rc;
+        } else {
+            argv[1 + words++] = argv[i]; /* words gather at the front, behind "run" */
+        }
+    }
+    args->plugin = words ? argv[1] : NULL;
+    args->inputs = argv + 2;
+    args->input_count = words > 2 ? words - 2 : 0;
+    args->output = words > 2 ? argv[words] : NULL;
+    if (!args->plugin && !args->want_list && !args->want_help)
+        return err_set(err, ERR_USAGE,
+                       "which job? quern run [OPTION...] PLUGIN INPUT... OUTPUT "
+                       "(`quern run -list` shows the bundled ones)");
+    return 0;
+}
+
+int run_args_check(const struct run_args *args, struct err *err)
+{
+    if (args->input_count && args->output)
+        return 0;
+    return err_set(err, ERR_USAGE,
+                   "give at least one INPUT and the OUTPUT: quern run %s INPUT... "
+                   "OUTPUT",
+                   args->plugin);
+}
+
+void run_args_help(FILE *out)
+{
+    fprintf(out,
+            "usage: quern run [OPTION...] PLUGIN INPUT... OUTPUT\n\n"
+            "Run a job over files and directories. PLUGIN is a bundled job's name or a path\n"
+            "to your own (./my.so). OUTPUT must not exist.\n\n"
+            "  -D key=value        a setting of the engine or of the job, any number of times\n"
+            "  -reduces N|auto     reduce tasks; 0 = none: what map emits is the output\n"
+            "  -mode fail|replace  what happens when OUTPUT exists\n"
+            "  -name TEXT          shown in lists; default: the plugin's name\n"
+            "  -detach             print the job's id and leave it running\n"
+            "  -jt local           no cluster: local files, all cores of this machine\n"
+            "  -conf FILE, -fs URI another configuration, another filesystem\n"
+            "  -list               the bundled jobs\n"
+            "  PLUGIN -help        what this job does and which settings it knows\n\n"
+            "Ctrl-C ends the watching, not the job: `quern job -wait ID`, `quern job -kill ID`.\n"
+            "Exit codes: 0 done, 1 the job failed, 2 usage, 3 killed, 75 no cluster there, 130\n"
+            "interrupted.\n\n"
+            "  quern run wordcount /in /out\n"
+            "  quern run -D grep.pattern='err(or)?' grep /logs /found\n"
+            "  quern run -jt local wordcount README.md /tmp/out\n");
+}
+
+void run_args_release(struct run_args *args)
+{
+    config_args_release(&args->config);
+}

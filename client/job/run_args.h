@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * run_args: the words behind `quern run`. */
+#ifndef QUERN_CLIENT_JOB_RUN_ARGS_H
+#define QUERN_CLIENT_JOB_RUN_ARGS_H
+
+#include <stdio.h>
+
+#include "libcommon/daemon/config.h"
+
+struct run_args {
+    struct config_args config;
+    const char *plugin, *name;
+    char **inputs; /* in argv */
+    size_t input_count;
+    const char *output;
+    int64_t reduces; /* -1 = not said */
+    uint32_t mode;   /* enum cl2nn_publish_mode */
+    bool detach, want_list, want_help;
+};
+#define RUN_ARGS_INIT \
+    {                 \
+        .reduces = -1 \
+    }
+
+/* Options may stand before and behind the plugin's name. ERR_USAGE. A bare --help leaves plugin
+ * NULL. */
+int run_args_parse(struct run_args *args, int argc, char **argv, struct err *err);
+/* Are there an input and an output? */
+int run_args_check(const struct run_args *args, struct err *err);
+void run_args_help(FILE *out);
+void run_args_release(struct run_args *args);
+
+#endif

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/job/settings.h"
+
+#include "libcommon/base/str.h"
+
+struct gather {
+    struct arena *arena;
+    struct msg_pair *pairs;
+    size_t n, cap;
+    bool failed;
+};
+
+static struct slice keep(struct gather *g, struct slice text)
+{
+    uint8_t *copy = arena_alloc(g->arena, text.len);
+    if (!copy) {
+        g->failed = true;
+        return slice_of(NULL, 0);
+    }
+    if (text.len)
+        memcpy(copy, text.data, text.len);
+    return slice_of(copy, text.len);
+}
+
+static void add(struct gather *g, struct slice key, struct slice value)
+{
+    if (mem_grow(&g->pairs, &g->cap, g->n, sizeof(*g->pairs)) != 0) {
+        g->failed = true;
+        return;
+    }
+    g->pairs[g->n++] = (struct msg_pair){keep(g, key), keep(g, value)};
+}
+
+static void visit(const struct conf_option *option, const char *value, const char *where, void *arg)
+{
+    if ((option->flags & CONF_JOB) && strcmp(where, "default") != 0)
+        add(arg, slice_str(option->key), slice_str(value));
+}
+
+static const struct task_probe_option *find(const struct task_probe *probe, struct slice key)
+{
+    for (size_t i = 0; i < probe->options.n; i++)
+        if (slice_eq(probe->options.v[i].name, key))
+            return &probe->options.v[i];
+    return NULL;
+}
+
+/* `no option "grep.patern": grep knows grep.pattern, grep.ignore.case (...)` */
+static int unknown(const struct task_probe *probe, struct slice key, struct err *err)
+{
+    struct buf known = BUF_INIT;
+    for (size_t i = 0; i < probe->options.n; i++)
+        buf_printf(&known, "%s" SLICE_FMT, i ? ", " : "", SLICE_ARG(probe->options.v[i].name));
+    if (probe->options.n == 0)
+        buf_printf(&known, "no options of its own");
+    int rc = err_set(err, ERR_CONFIG,
+                     "no option \"" SLICE_FMT "\": " SLICE_FMT " knows %s (`quern run " SLICE_FMT
+                     " -help`)",
+                     SLICE_ARG(key), SLICE_ARG(probe->name),
+                     buf_failed(&known) ? "others" : buf_cstr(&known), SLICE_ARG(probe->name));
+    buf_release(&known);
+    return rc;
+}
+
+static int check_required(const struct task_probe *probe, const struct gather *g, struct err *err)
+{
+    for (size_t i = 0; i < probe->options.n; i++) {
+        const struct task_probe_option *o = &probe->options.v[i];
+        bool given = !o->is_required;
+        for (size_t j = 0; j < g->n; j++)
+            given = given || slice_eq(g->pairs[j].key, o->name);
+        if (!given)
+            return err_set(err, ERR_CONFIG, SLICE_FMT " needs -D " SLICE_FMT "=...: " SLICE_FMT,
+                           SLICE_ARG(probe->name), SLICE_ARG(o->name), SLICE_ARG(o->help));
+    }
+    return 0;
+}
+
+static int add_foreign(struct gather *g, const struct config_foreign *foreign,
+                       const struct task_probe *probe, struct err *err)
+{
+    for (size_t i = 0; i < foreign->count; i++) {
+        const char *eq = strchr(foreign->defines[i], '=');
+        struct slice key = slice_str(foreign->defines[i]);
+        if (eq)
+            key.len = (size_t)(eq - foreign->defines[i]);
+        if (!eq || !find(probe, key))
+            return unknown(probe, key, err);
+        add(g, key, slice_str(eq + 1));
+    }
+    return 0;
+}
+
+int job_settings(const struct conf *conf, const struct config_foreign *foreign,
+                 const struct task_probe *probe, struct arena *arena, struct msg_pair_list *ret,
+                 struct err *err)
+{
+    struct gather g = {.arena = arena};
+    conf_each(conf, visit, &g);
+    int rc = add_foreign(&g, foreign, probe, err);
+    if (rc == 0)
+        rc = check_required(probe, &g, err);
+    struct msg_pair *pairs = rc == 0 ? arena_calloc(arena, g.n + 1, sizeof(*pairs)) : NULL;
+    if (rc == 0 && (!pairs || g.failed))
+        rc = err_set(err, ERR_NOMEM, "out of memory");
+    if (rc == 0) {
+        if (g.n)
+            memcpy(pairs, g.pairs, g.n * sizeof(*pairs));
+        *ret = (struct msg_pair_list){pairs, g.n};
+    }
+    mem_free(g.pairs);
+    return rc;
+}

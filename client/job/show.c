@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/job/show.h"
+
+#include <ctype.h>
+#include <inttypes.h>
+#include <unistd.h>
+
+#include "libcommon/base/ids.h"
+#include "libcommon/base/str.h"
+
+#define BAR_CELLS     30
+#define LINE_EVERY_MS 10000
+
+const char *job_state_name(uint32_t state)
+{
+    static const char *const names[] = {"waiting",   "running", "committing",
+                                        "succeeded", "failed",  "killed"};
+    return state < ARRAY_LEN(names) ? names[state] : "?";
+}
+
+bool job_is_over(const struct cl2jt_status *status)
+{
+    return status->state == CL2JT_SUCCEEDED || status->state == CL2JT_FAILED ||
+           status->state == CL2JT_KILLED;
+}
+
+void job_show_init(struct job_show *show, FILE *out)
+{
+    *show = (struct job_show){.out = out, .next_line_ms = LINE_EVERY_MS};
+    show->is_terminal = isatty(fileno(out)) == 1;
+}
+
+/* --- while it runs --------------------------------------------------------------------------- */
+
+static double share_done(const struct cl2jt_stage *stage)
+{
+    if (stage->tasks == 0)
+        return 1;
+    double tasks = (double)stage->done / stage->tasks;
+    double bytes =
+        stage->bytes_total ? (double)stage->bytes_done / (double)stage->bytes_total : tasks;
+    double share = bytes > tasks ? bytes : tasks;
+    return share > 1 || stage->done == stage->tasks ? 1 : share;
+}
+
+static void bar(double share, char *out, size_t cap)
+{
+    static const char *const eighths[] = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
+    unsigned units = (unsigned)(share * BAR_CELLS * 8);
+    size_t n = 0;
+    for (unsigned i = 0; i < units / 8 && n + 4 < cap; i++)
+        n += (size_t)snprintf(out + n, cap - n, "█");
+    if (units / 8 < BAR_CELLS)
+        n += (size_t)snprintf(out + n, cap - n, "%s", eighths[units % 8]);
+    unsigned shown = units / 8 + (units % 8 != 0);
+    snprintf(out + n, cap - n, "%*s", (int)(shown < BAR_CELLS ? BAR_CELLS - shown : 0), "");
+}
+
+static void local_share(const struct cl2jt_stage *stage, char *out, size_t cap)
+{
+    uint32_t all = stage->node_local + stage->rack_local + stage->remote;
+    out[0] = 0;
+    if (all && slice_is(stage->name, "map"))
+        snprintf(out, cap, "   %" PRIu32 " %% node-local", stage->node_local * 100 / all);
+}
+
+static void take_rate(struct job_show *show, const struct cl2jt_status *status)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < status->stages.n; i++)
+        bytes += status->stages.v[i].bytes_done;
+    if (status->elapsed_ms > show->last_ms + 200 && bytes >= show->last_bytes) {
+        double now = (double)(bytes - show->last_bytes) * 1000 /
+                     (double)(status->elapsed_ms - show->last_ms);
+        show->rate = show->rate > 0 ? show->rate * 0.7 + now * 0.3 : now;
+        show->last_bytes = bytes;
+        show->last_ms = status->elapsed_ms;
+    }
+}
+
+static void draw(struct job_show *show, const struct cl2jt_status *status)
+{
+    char text[256], rate[32], local[64];
+    for (size_t i = 0; i < status->stages.n; i++) {
+        const struct cl2jt_stage *stage = &status->stages.v[i];
+        if (slice_is(stage->name, "commit"))
+            continue;
+        double share = share_done(stage);
+        bar(share, text, sizeof(text));
+        local_share(stage, local, sizeof(local));
+        rate[0] = 0;
+        if (stage->running && show->rate > 0)
+            snprintf(rate, sizeof(rate), "   %s/s",
+                     str_human((uint64_t)show->rate, local + 40, 20));
+        fprintf(show->out, "\033[K%-7.*s %s %3.0f %%  %" PRIu32 "/%" PRIu32 "%s%.39s\n",
+                (int)stage->name.len, (const char *)stage->name.data, text, share * 100,
+                stage->done, stage->tasks, rate, local);
+        show->lines_drawn++;
+    }
+    if (status->waits_for.len) {
+        fprintf(show->out, "\033[Kwaits   " SLICE_FMT "\n", SLICE_ARG(status->waits_for));
+        show->lines_drawn++;
+    }
+}
+
+void job_show_clear(struct job_show *show)
+{
+    if (show->lines_drawn)
+        fprintf(show->out, "\033[%uA\033[J", show->lines_drawn);
+    show->lines_drawn = 0;
+    fflush(show->out);
+}
+
+static void plain_line(struct job_show *show, const struct cl2jt_status *status)
+{
+    fprintf(show->out, "job %" PRIu64, status->id.job);
+    for (size_t i = 0; i < status->stages.n; i++) {
+        const struct cl2jt_stage *stage = &status->stages.v[i];
+        if (!slice_is(stage->name, "commit"))
+            fprintf(show->out, "  " SLICE_FMT " %.0f %% (%" PRIu32 "/%" PRIu32 ")",
+                    SLICE_ARG(stage->name), share_done(stage) * 100, stage->done, stage->tasks);
+    }
+    if (status->waits_for.len)
+        fprintf(show->out, "  waits: " SLICE_FMT, SLICE_ARG(status->waits_for));
+    fputc('\n', show->out);
+    fflush(show->out);
+}
+
+void job_show_progress(struct job_show *show, const struct cl2jt_status *status)
+{
+    take_rate(show, status);
+    if (show->is_terminal) {
+        if (show->lines_drawn)
+            fprintf(show->out, "\033[%uA", show->lines_drawn);
+        show->lines_drawn = 0;
+        draw(show, status);
+        fflush(show->out);
+    } else if (status->elapsed_ms >= show->next_line_ms) {
+        plain_line(show, status);
+        show->next_line_ms = (status->elapsed_ms / LINE_EVERY_MS + 1) * LINE_EVERY_MS;
+    }
+}
+
+/* --- begin and end --------------------------------------------------------------------------- */
+
+void job_show_begin(FILE *out, const struct cl2jt_status *status, bool is_auto)
+{
+    char bytes[32];
+    uint32_t maps = 0, reduces = 0;
+    for (size_t i = 0; i < status->stages.n; i++) {
+        if (slice_is(status->stages.v[i].name, "map"))
+            maps = status->stages.v[i].tasks;
+        if (slice_is(status->stages.v[i].name, "reduce"))
+            reduces = status->stages.v[i].tasks;
+    }
+    fprintf(out, "job %" PRIu64 "  " SLICE_FMT "  %" PRIu64 " file%s, %s in %" PRIu32 " split%s",
+            status->id.job, SLICE_ARG(status->name), status->files, status->files == 1 ? "" : "s",
+            str_human(status->bytes, bytes, sizeof(bytes)), maps, maps == 1 ? "" : "s");
+    if (reduces)
+        fprintf(out, ", %" PRIu32 " reducer%s%s", reduces, reduces == 1 ? "" : "s",
+                is_auto ? " (auto)" : "");
+    fputc('\n', out);
+    fflush(out);
+}
+
+static uint64_t counter(const struct cl2jt_status *status, const char *name)
+{
+    for (size_t i = 0; i < status->counters.n; i++)
+        if (slice_is(status->counters.v[i].name, name))
+            return status->counters.v[i].value;
+    return 0;
+}
+
+static void show_times(FILE *out, const struct cl2jt_status *status)
+{
+    uint64_t sums[8] = {0}, all = 0;
+    static const char *const names[] = {"read",  "map",   "sort",   "spill",
+                                        "merge", "fetch", "reduce", "write"};
+    for (size_t i = 0; i < status->stages.n; i++) {
+        const struct task_times *t = &status->stages.v[i].times;
+        const uint64_t parts[] = {t->read,  t->map,   t->sort,   t->spill,
+                                  t->merge, t->fetch, t->reduce, t->write};
+        for (size_t p = 0; p < ARRAY_LEN(parts); p++) {
+            sums[p] += parts[p];
+            all += parts[p];
+        }
+    }
+    if (all == 0)
+        return;
+    fprintf(out, "time        ");
+    for (size_t p = 0; p < ARRAY_LEN(sums); p++)
+        if (sums[p] * 200 >= all)
+            fprintf(out, " %s %.0f %% ", names[p], (double)sums[p] * 100 / (double)all);
+    fputc('\n', out);
+}
+
+static void show_slowest(FILE *out, const struct cl2jt_status *status)
+{
+    const struct cl2jt_stage *worst = NULL;
+    for (size_t i = 0; i < status->stages.n; i++) {
+        const struct cl2jt_stage *stage = &status->stages.v[i];
+        if (stage->tasks > 1 && stage->slowest_ms > 2 * stage->median_ms + 100 &&
+            (!worst || stage->slowest_ms > worst->slowest_ms))
+            worst = stage;
+    }
+    char slow[32], mean[32];
+    if (worst)
+        fprintf(out, "slowest      " SLICE_FMT " %" PRIu32 " on " SLICE_FMT ", %s (mean %s)\n",
+                SLICE_ARG(worst->name), worst->slowest_task, SLICE_ARG(worst->slowest_node),
+                str_duration(worst->slowest_ms, slow, sizeof(slow)),
+                str_duration(worst->median_ms, mean, sizeof(mean)));
+}
+
+static void show_success(FILE *out, const struct cl2jt_status *status)
+{
+    char took[32], in[32], shuffled[32], made[32], records[32], groups[32];
+    uint64_t shuffle = counter(status, "Reduce shuffle bytes");
+    fprintf(out, "done in %s   %s in", str_duration(status->elapsed_ms, took, sizeof(took)),
+            str_human(status->bytes, in, sizeof(in)));
+    if (shuffle)
+        fprintf(out, " → %s shuffled", str_human(shuffle, shuffled, sizeof(shuffled)));
+    fprintf(out, " → %s out", str_human(status->out_bytes, made, sizeof(made)));
+    uint64_t lines = counter(status, "Map input records");
+    uint64_t written = counter(status, "Reduce output records");
+    if (lines)
+        fprintf(out, "   %s records in → %s out", str_thousands(lines, records, sizeof(records)),
+                str_thousands(written ? written : counter(status, "Map output records"), groups,
+                              sizeof(groups)));
+    fputc('\n', out);
+    show_times(out, status);
+    show_slowest(out, status);
+    fprintf(out, "output       " SLICE_FMT ", %" PRIu32 " file%s, _SUCCESS\n",
+            SLICE_ARG(status->out), status->out_files, status->out_files == 1 ? "" : "s");
+}
+
+/* A record as C would write it, short. */
+static void show_record(FILE *out, struct slice record)
+{
+    fprintf(out, "  record    \"");
+    for (size_t i = 0; i < record.len && i < 60; i++) {
+        uint8_t c = record.data[i];
+        if (c == '\t')
+            fprintf(out, "\\t");
+        else if (isprint(c) && c != '"' && c != '\\')
+            fputc(c, out);
+        else
+            fprintf(out, "\\x%02x", c);
+    }
+    fprintf(out, "%s\" (%zu bytes%s)\n", record.len > 60 ? "…" : "", record.len,
+            record.len == 1024 ? " or more" : "");
+}
+
+static void show_last_words(FILE *out, struct slice log)
+{
+    size_t from = log.len, lines = 0;
+    while (from > 0 && lines < 6) {
+        from--;
+        lines += from > 0 && log.data[from - 1] == '\n';
+    }
+    if (log.len == 0)
+        return;
+    fprintf(out, "  log       ");
+    for (size_t i = from; i < log.len; i++) {
+        uint8_t c = log.data[i];
+        if (c == '\n' && i + 1 < log.len)
+            fprintf(out, "\n            ");
+        else if (c != '\n')
+            fputc(isprint(c) || c >= 0x80 || c == '\t' ? c : '?', out);
+    }
+    fputc('\n', out);
+}
+
+static void show_failure(FILE *out, const struct cl2jt_status *status)
+{
+    const struct task_failed *f = &status->failure;
+    const char *kind = f->id.stage == 0                           ? "map"
+                       : f->id.stage == 1 && status->stages.n > 2 ? "reduce"
+                                                                  : "commit";
+    fprintf(out, "job %" PRIu64 " %s: ", status->id.job, job_state_name(status->state));
+    if (f->id.job == 0) {
+        fprintf(out, SLICE_FMT "\n", SLICE_ARG(status->why));
+        return;
+    }
+    fprintf(out, "%s %" PRIu32 " " SLICE_FMT, kind, f->id.task, SLICE_ARG(f->why));
+    for (size_t i = 0; i < status->failed_on.n; i++)
+        fprintf(out, "%s" SLICE_FMT, i ? ", " : " on ", SLICE_ARG(status->failed_on.v[i]));
+    fprintf(out, " (" SLICE_FMT ")\n", SLICE_ARG(status->why));
+    if (f->path.len)
+        fprintf(out, "  at        record at " SLICE_FMT " offset %" PRIu64 "\n", SLICE_ARG(f->path),
+                f->offset);
+    if (f->record.len)
+        show_record(out, f->record);
+    show_last_words(out, f->log_tail);
+    fprintf(out, "  more      quern job -logs %" PRIu64 " -task %c%" PRIu32 "\n", status->id.job,
+            kind[0], f->id.task);
+}
+
+void job_show_end(FILE *out, const struct cl2jt_status *status)
+{
+    if (status->state == CL2JT_SUCCEEDED)
+        show_success(out, status);
+    else
+        show_failure(out, status);
+    fflush(out);
+}
+
+/* --- quern job ------------------------------------------------------------------------------- */
+
+void job_show_counters(FILE *out, const struct cl2jt_status *status)
+{
+    fprintf(out, "Counters: %zu\n", status->counters.n);
+    for (size_t i = 0; i < status->counters.n; i++) {
+        const struct msg_counter *c = &status->counters.v[i];
+        bool seen = false;
+        for (size_t j = 0; j < i; j++)
+            seen = seen || slice_eq(status->counters.v[j].group, c->group);
+        if (seen)
+            continue;
+        fprintf(out, "\t" SLICE_FMT "\n", SLICE_ARG(c->group));
+        for (size_t j = i; j < status->counters.n; j++)
+            if (slice_eq(status->counters.v[j].group, c->group))
+                fprintf(out, "\t\t" SLICE_FMT "=%" PRIu64 "\n",
+                        SLICE_ARG(status->counters.v[j].name), status->counters.v[j].value);
+    }
+}
+
+static void show_stage(FILE *out, const struct cl2jt_stage *stage)
+{
+    fprintf(out,
+            "%-8.*s %5" PRIu32 " tasks  %5" PRIu32 " done  %4" PRIu32 " running  %4" PRIu32
+            " waiting  %3" PRIu32 " failed  %3" PRIu32 " killed  %3" PRIu32 " speculative\n",
+            (int)stage->name.len, (const char *)stage->name.data, stage->tasks, stage->done,
+            stage->running, stage->waiting, stage->failed_attempts, stage->killed_attempts,
+            stage->speculative);
+}
+
+void job_show_status(FILE *out, const struct cl2jt_status *status)
+{
+    char id[ID_TEXT_MAX], took[32];
+    job_id_text((struct job_id){status->id.cluster_ms, status->id.job}, id, sizeof(id));
+    fprintf(out, "job %" PRIu64 " (%s)  " SLICE_FMT "  of " SLICE_FMT "\n", status->id.job, id,
+            SLICE_ARG(status->name), SLICE_ARG(status->user));
+    fprintf(out, "state    %s, %s\n", job_state_name(status->state),
+            str_duration(status->elapsed_ms, took, sizeof(took)));
+    fprintf(out, "output   " SLICE_FMT "\n", SLICE_ARG(status->out));
+    for (size_t i = 0; i < status->stages.n; i++)
+        show_stage(out, &status->stages.v[i]);
+    if (status->waits_for.len)
+        fprintf(out, "waits    " SLICE_FMT "\n", SLICE_ARG(status->waits_for));
+    if (job_is_over(status))
+        job_show_end(out, status);
+    if (status->counters.n)
+        job_show_counters(out, status);
+}
