@@ -32,7 +32,12 @@ struct progress_page {
     _Atomic uint32_t input_segment;
     _Atomic uint32_t record_len;
     char status[256]; /* the job's own words; may be torn while it changes */
-    uint8_t record[1024]; /* first bytes of the record in hand, for the report of a crash */
+    /* Written when a signal ends the runner, for the report of the crash: first bytes of the record
+     * in hand (record_len tells how long it is), and where the code was: "clean.so+0x1139
+     * (parse_line)". */
+    uint8_t record[1024];
+    char crashed_at[512];
 };
+_Static_assert(sizeof(struct progress_page) <= PROGRESS_BYTES, "it is one page");
 
 #endif

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Lines of splits: however a file is cut, every line is in exactly one piece, whole. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <unistd.h>
+
+#include "libcommon/base/mem.h"
+#include "libcommon/base/rand.h"
+#include "worker/map/lines.h"
+
+static char path[] = "/tmp/quern-lines-XXXXXX";
+
+static void write_file(struct slice data)
+{
+    FILE *f = fopen(path, "w");
+    assert_non_null(f);
+    assert_int_equal(fwrite(data.data, 1, data.len, f), data.len);
+    assert_int_equal(fclose(f), 0);
+}
+
+static struct task_segment segment(uint64_t offset, uint64_t length, uint64_t file_len)
+{
+    return (struct task_segment){slice_str(path), offset, length, file_len};
+}
+
+/* Appends every span of the segments to `out`, checking offsets; the code of the last call. */
+static int read_all(const struct task_segment *segments, size_t count, size_t line_max,
+                    struct slice file, struct buf *out, struct err *err)
+{
+    struct lines lines;
+    size_t size = line_max + LINES_READ;
+    void *room = mem_alloc(size);
+    lines_open(&lines, &(struct lines_conf){files_local(), segments, count, room, size, 1 << 20});
+    struct slice span = {0};
+    uint64_t offset = 0;
+    int rc;
+    while ((rc = lines_next(&lines, &span, &offset, err)) == 1) {
+        assert_true(span.len > 0);
+        assert_true(slice_eq(span, slice_of(file.data + offset, span.len)));
+        assert_true(offset == 0 || file.data[offset - 1] == '\n');
+        assert_true(span.data[span.len - 1] == '\n' || offset + span.len == file.len);
+        assert_string_equal(lines_path(&lines), path);
+        buf_append_slice(out, span);
+    }
+    lines_close(&lines);
+    mem_free(room);
+    return rc;
+}
+
+/* Cut the file at these places; the pieces put together must be the file. */
+static void check_cuts(struct slice file, const uint64_t *cuts, size_t count)
+{
+    struct buf all = BUF_INIT;
+    uint64_t from = 0;
+    for (size_t i = 0; i <= count; i++) {
+        uint64_t to = i < count ? cuts[i] : file.len;
+        struct task_segment seg = segment(from, to - from, file.len);
+        struct err err = {0};
+        assert_int_equal(read_all(&seg, 1, 1 << 20, file, &all, &err), 0);
+        from = to;
+    }
+    assert_true(slice_eq(buf_slice(&all), file));
+    buf_release(&all);
+}
+
+static void a_small_file_cut_at_every_place(void **state)
+{
+    (void)state;
+    const char *const texts[] = {"a\nbb\n\nccc\ndddd", "\n\n\n", "one line", "one line\n", "x", "\n",
+                                 "a\r\nb\r\n\r\nc\r\n", ""};
+    for (size_t t = 0; t < ARRAY_LEN(texts); t++) {
+        struct slice file = slice_str(texts[t]);
+        write_file(file);
+        for (uint64_t a = 0; a <= file.len; a++)
+            for (uint64_t b = a; b <= file.len; b++)
+                check_cuts(file, (uint64_t[]){a, b}, 2);
+    }
+}
+
+static void random_files_cut_at_random(void **state)
+{
+    (void)state;
+    struct rand rand;
+    rand_init(&rand, 1);
+    for (int round = 0; round < 25; round++) {
+        struct buf file = BUF_INIT;
+        uint64_t longest = round % 5 == 0 ? 400000 : 200;
+        while (file.len < 900000) {
+            size_t n = (size_t)rand_below(&rand, longest);
+            memset(buf_reserve(&file, n), 'a' + round, n);
+            file.len += n;
+            buf_append_byte(&file, '\n');
+        }
+        if (round % 2)
+            file.len--;
+        write_file(buf_slice(&file));
+        uint64_t cuts[4], from = 0;
+        for (int i = 0; i < 4; i++)
+            from = cuts[i] = from + rand_below(&rand, file.len - from + 1);
+        check_cuts(buf_slice(&file), cuts, 4);
+        /* Cuts close to the borders of reads. */
+        check_cuts(buf_slice(&file), (uint64_t[]){LINES_READ - 1, LINES_READ, LINES_READ + 1}, 3);
+        buf_release(&file);
+    }
+}
+
+static void a_split_of_many_files_gives_them_one_after_another(void **state)
+{
+    (void)state;
+    struct slice file = slice_str("one\ntwo\nthree");
+    write_file(file);
+    struct task_segment segments[] = {segment(0, 13, 13), segment(0, 0, 13), segment(4, 4, 13),
+                                      segment(8, 5, 13)};
+    struct buf out = BUF_INIT;
+    struct err err = {0};
+    assert_int_equal(read_all(segments, 4, 1 << 20, file, &out, &err), 0);
+    assert_string_equal(buf_cstr(&out), "one\ntwo\nthreetwo\nthree");
+    buf_release(&out);
+}
+
+static void a_line_too_long_is_told_with_its_place(void **state)
+{
+    (void)state;
+    struct buf file = BUF_INIT, out = BUF_INIT;
+    buf_append_str(&file, "short\n");
+    size_t giant = 2 << 20;
+    memset(buf_reserve(&file, giant), 'x', giant);
+    file.len += giant;
+    buf_append_str(&file, "\nshort\n");
+    write_file(buf_slice(&file));
+    struct task_segment seg = segment(0, file.len, file.len);
+    struct err err = {0};
+    assert_int_equal(read_all(&seg, 1, 1 << 20, buf_slice(&file), &out, &err), ERR_TOOBIG);
+    assert_non_null(strstr(err.msg, path));
+    assert_non_null(strstr(err.msg, "offset 6 is longer than 1 M"));
+    buf_clear(&out);
+    assert_int_equal(read_all(&seg, 1, giant + 1, buf_slice(&file), &out, &err), 0);
+    assert_int_equal(out.len, file.len);
+    buf_release(&out);
+    buf_release(&file);
+}
+
+static void a_file_that_shrank_or_vanished_is_an_error(void **state)
+{
+    (void)state;
+    struct slice file = slice_str("one\ntwo\n");
+    struct buf out = BUF_INIT;
+    struct err err = {0};
+    write_file(file);
+    struct task_segment seg = segment(0, 100, 100);
+    assert_int_equal(read_all(&seg, 1, 1 << 20, file, &out, &err), ERR_IO);
+    assert_non_null(strstr(err.msg, "has become shorter"));
+    seg.path = slice_str("/tmp/quern-no-such-file");
+    assert_int_equal(read_all(&seg, 1, 1 << 20, file, &out, &err), ERR_NOENT);
+    assert_string_equal(err.msg, "/tmp/quern-no-such-file: No such file or directory");
+    buf_release(&out);
+}
+
+static int make_path(void **state)
+{
+    (void)state;
+    int fd = mkstemp(path);
+    return fd < 0 ? -1 : close(fd);
+}
+
+static int drop_path(void **state)
+{
+    (void)state;
+    return unlink(path);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_small_file_cut_at_every_place),
+        cmocka_unit_test(random_files_cut_at_random),
+        cmocka_unit_test(a_split_of_many_files_gives_them_one_after_another),
+        cmocka_unit_test(a_line_too_long_is_told_with_its_place),
+        cmocka_unit_test(a_file_that_shrank_or_vanished_is_an_error),
+    };
+    return cmocka_run_group_tests(tests, make_path, drop_path);
+}

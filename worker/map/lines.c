@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/map/lines.h"
+
+#include "libcommon/base/clock.h"
+#include "libcommon/base/mem.h"
+#include "libcommon/base/str.h"
+
+#define READ_BEYOND ((size_t)16 << 10) /* at a time, behind the end of the segment */
+
+void lines_open(struct lines *lines, const struct lines_conf *conf)
+{
+    BUG_ON(conf->buffer_size < 2 * LINES_READ);
+    *lines = (struct lines){.conf = *conf};
+}
+
+static const struct task_segment *segment_of(const struct lines *l)
+{
+    return &l->conf.segments[l->segment];
+}
+
+static void end_segment(struct lines *l)
+{
+    files_close(l->conf.files, l->in);
+    l->in = NULL;
+    l->segment++;
+}
+
+void lines_close(struct lines *lines)
+{
+    files_close(lines->conf.files, lines->in);
+    mem_free(lines->path);
+    lines->in = NULL;
+    lines->path = NULL;
+}
+
+const char *lines_path(const struct lines *lines)
+{
+    return lines->path ? lines->path : "";
+}
+
+static int begin_segment(struct lines *l, struct err *err)
+{
+    const struct task_segment *seg = segment_of(l);
+    mem_free(l->path);
+    l->path = slice_dup(seg->path);
+    if (!l->path)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    int rc = files_open(l->conf.files, l->path, &l->in, err);
+    if (rc != 0)
+        return rc;
+    l->is_skipping = seg->offset > 0;
+    l->at = seg->offset - l->is_skipping;
+    l->stop = seg->offset + seg->length;
+    l->pos = l->fill = l->scanned = 0;
+    return 0;
+}
+
+static int too_long(const struct lines *l, struct err *err)
+{
+    char longest[32], memory[32];
+    uint64_t max = l->conf.buffer_size - LINES_READ;
+    return err_set(err, ERR_TOOBIG,
+                   "%s: the line at offset %llu is longer than %s, a quarter of this task's memory "
+                   "(%s): give map tasks more (-D mapreduce.map.memory.mb=...)",
+                   l->path, (unsigned long long)(l->at + l->pos),
+                   str_human(max, longest, sizeof(longest)),
+                   str_human(l->conf.memory, memory, sizeof(memory)));
+}
+
+static bool is_at_end(const struct lines *l)
+{
+    return l->at + l->fill >= segment_of(l)->file_len;
+}
+
+/* How much to read next: not much beyond the segment, of which only the last line's end is wanted. */
+static size_t want(const struct lines *l)
+{
+    uint64_t here = l->at + l->fill;
+    uint64_t left = here < l->stop ? l->stop - here : 0;
+    uint64_t file_left = segment_of(l)->file_len - here;
+    uint64_t n = left < LINES_READ ? left + READ_BEYOND : LINES_READ;
+    if (left == 0 && l->fill - l->pos > READ_BEYOND)
+        n = LINES_READ; /* a long line */
+    return (size_t)(n < file_left ? n : file_left);
+}
+
+/* Read on, behind what is not given out yet. */
+static int read_more(struct lines *l, struct err *err)
+{
+    uint8_t *buf = l->conf.buffer;
+    size_t left = l->fill - l->pos, n = want(l);
+    if (left + n > l->conf.buffer_size)
+        return too_long(l, err);
+    if (l->pos > 0) { /* the front of the buffer is the part that is in the cache */
+        memmove(buf, buf + l->pos, left);
+        l->at += l->pos;
+        l->scanned -= l->pos;
+        l->fill = left;
+        l->pos = 0;
+    }
+    uint64_t start = clock_mono_us();
+    int64_t got = files_pread(l->conf.files, l->in, buf + l->fill, n, l->at + l->fill, err);
+    l->read_us += clock_mono_us() - start;
+    if (got < 0)
+        return (int)got;
+    if ((size_t)got < n)
+        return err_set(err, ERR_IO, "%s: has become shorter than when the job began (%llu bytes)",
+                       l->path, (unsigned long long)segment_of(l)->file_len);
+    l->fill += n;
+    l->bytes += n;
+    return 0;
+}
+
+/* Drop the line that began before the segment. True: its end was found. */
+static bool skip(struct lines *l)
+{
+    uint8_t *buf = l->conf.buffer;
+    uint8_t *nl = memchr(buf + l->pos, '\n', l->fill - l->pos);
+    l->pos = nl ? (size_t)(nl - buf) + 1 : l->fill;
+    l->scanned = l->pos;
+    l->is_skipping = !nl;
+    return nl != NULL;
+}
+
+/* Index behind the last whole line in hand that begins before `stop`; pos when there is none.
+ * *ret_last: it is the segment's last. */
+static size_t span_end(struct lines *l, bool *ret_last)
+{
+    uint8_t *buf = l->conf.buffer, *nl = NULL;
+    *ret_last = false;
+    if (l->at + l->fill >= l->stop) {
+        /* The line that holds the byte before `stop`. */
+        size_t last = l->at + l->pos >= l->stop ? l->pos : (size_t)(l->stop - 1 - l->at);
+        size_t from = last > l->scanned ? last : l->scanned;
+        nl = memchr(buf + from, '\n', l->fill - from);
+        *ret_last = nl != NULL || is_at_end(l);
+        if (*ret_last)
+            return nl ? (size_t)(nl - buf) + 1 : l->fill;
+    }
+    nl = memrchr(buf + l->scanned, '\n', l->fill - l->scanned);
+    return nl ? (size_t)(nl - buf) + 1 : l->pos;
+}
+
+/* Lines out of the open segment: 1, 0 when it has no more, or negative. */
+static int next_in_segment(struct lines *l, struct slice *ret_span, uint64_t *ret_offset,
+                           struct err *err)
+{
+    for (;;) {
+        bool is_last = false;
+        if (l->is_skipping && l->fill > l->pos)
+            skip(l);
+        if (!l->is_skipping && l->at + l->pos >= l->stop)
+            return 0;
+        if (!l->is_skipping && l->fill > l->pos) {
+            size_t end = span_end(l, &is_last);
+            if (end > l->pos) {
+                *ret_span = slice_of((uint8_t *)l->conf.buffer + l->pos, end - l->pos);
+                *ret_offset = l->at + l->pos;
+                l->pos = l->scanned = end;
+                if (is_last)
+                    l->stop = l->at + l->pos;
+                return 1;
+            }
+            l->scanned = l->fill;
+        }
+        if (is_at_end(l))
+            return 0;
+        int rc = read_more(l, err);
+        if (rc != 0)
+            return rc;
+    }
+}
+
+int lines_next(struct lines *lines, struct slice *ret_span, uint64_t *ret_offset, struct err *err)
+{
+    while (lines->segment < lines->conf.count) {
+        int rc = lines->in || segment_of(lines)->length == 0 ? 0 : begin_segment(lines, err);
+        if (rc == 0 && lines->in)
+            rc = next_in_segment(lines, ret_span, ret_offset, err);
+        if (rc != 0)
+            return rc;
+        end_segment(lines);
+    }
+    return 0;
+}

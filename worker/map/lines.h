@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * lines: the text lines of a split, as spans of whole lines.
+ *
+ * A line belongs to the segment its first byte lies in. So a segment that does not begin at offset
+ * 0 is read from one byte before it and begins after the first '\n' found; and a segment ends with
+ * the line that holds its last byte, however far that reaches beyond it:
+ *
+ *     ...aaa\nbbbbb\nccc|ccc\nddd\neee|eeeee\nfff     segment between the bars: ddd, eeeeeeee
+ *
+ * Bytes are kept as they are: a '\r' before '\n' is the line reader's affair, the last line of a file
+ * may lack its '\n'. Lines are read through one buffer; one that does not fit is an error that tells
+ * where. */
+#ifndef QUERN_WORKER_MAP_LINES_H
+#define QUERN_WORKER_MAP_LINES_H
+
+#include "libcommon/base/slice.h"
+#include "libcommon/proto/task/messages.h"
+#include "worker/run/files.h"
+
+#define LINES_READ ((size_t)256 << 10) /* one read; small enough to stay in the cache */
+
+struct lines_conf {
+    struct files *files;
+    const struct task_segment *segments; /* borrowed for life */
+    size_t count;
+    void *buffer; /* borrowed for life */
+    size_t buffer_size; /* the longest line and LINES_READ */
+    uint64_t memory;    /* of the task: for the message about a line too long */
+};
+
+struct lines {
+    struct lines_conf conf;
+    size_t segment;      /* the one being read */
+    char *path;          /* of its file; NULL between segments */
+    struct files_in *in;
+    size_t pos, fill;    /* bytes of the buffer: given out up to pos, read up to fill */
+    size_t scanned;      /* no '\n' between pos and here */
+    uint64_t at;         /* file offset of the buffer's first byte */
+    uint64_t stop;       /* no line of this segment begins here or behind */
+    bool is_skipping;    /* the line in hand began in the segment before */
+    uint64_t bytes, read_us;
+};
+
+void lines_open(struct lines *lines, const struct lines_conf *conf);
+/* The next whole lines: 1 with the span and the file offset of its first byte (valid until the next
+ * call), 0 at the end of the split, or a negative code. */
+int lines_next(struct lines *lines, struct slice *ret_span, uint64_t *ret_offset, struct err *err);
+/* Path of the file the last span came from (valid until the next call). */
+const char *lines_path(const struct lines *lines);
+void lines_close(struct lines *lines);
+
+#endif

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/runner/plugin.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <unistd.h>
+
+#include "libcommon/base/buf.h"
+#include "libcommon/base/mem.h"
+#include "libcommon/base/str.h"
+
+#define OPTIONS_MAX 1000U
+/* A table that ends before this lacks what every job has. */
+#define JOB_SIZE_MIN offsetof(struct qn_job, options)
+
+static const char *const fold_names[] = {"",       "QN_SUM",   "QN_MIN",
+                                         "QN_MAX", "QN_COUNT", "QN_FIRST"};
+
+static int bad(const char *path, struct err *err, const char *what)
+{
+    return err_set(err, ERR_PLUGIN, "%s: %s", path, what);
+}
+
+static bool has_only_zeros(const uint8_t *p, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (p[i])
+            return false;
+    return true;
+}
+
+static int check_head(const struct qn_job *table, const char *path, struct err *err)
+{
+    const struct qn_job_head *head = &table->head;
+    if (head->magic != QN_JOB_MAGIC)
+        return bad(path, err, "its qn_job does not begin with a head: write "
+                              "`.head = QN_JOB_HEAD` first in it");
+    if (head->abi != QN_JOB_ABI)
+        return err_set(err, ERR_PLUGIN,
+                       "%s: built for job ABI %u, this quern runs %u: rebuild it against "
+                       "include/quern/job.h",
+                       path, head->abi, QN_JOB_ABI);
+    if (head->job_size < JOB_SIZE_MIN || head->job_size > 65536 ||
+        head->host_size < offsetof(struct qn_host, format) ||
+        head->task_size < offsetof(struct qn_task, is_reduce))
+        return bad(path, err, "its QN_JOB_HEAD tells impossible sizes: rebuild it against "
+                              "include/quern/job.h");
+    if (head->job_size > sizeof(*table) &&
+        !has_only_zeros((const uint8_t *)table + sizeof(*table), head->job_size - sizeof(*table)))
+        return bad(path, err, "uses fields of a newer job.h than this quern knows: update quern, "
+                              "or rebuild it against include/quern/job.h");
+    if (head->host_size > sizeof(struct qn_host) || head->task_size > sizeof(struct qn_task))
+        return bad(path, err, "built against a newer job.h: update quern, or rebuild it against "
+                              "include/quern/job.h");
+    return 0;
+}
+
+static bool is_number(enum qn_type type)
+{
+    return type == QN_U64 || type == QN_I64 || type == QN_F64;
+}
+
+static int check_combine(const struct plugin *p, const char *path, struct err *err)
+{
+    const struct qn_job *job = &p->job;
+    if ((unsigned)job->combine_op > QN_FIRST)
+        return bad(path, err, ".combine_op is none of QN_SUM, QN_MIN, QN_MAX, QN_COUNT, QN_FIRST");
+    if (job->combine_op != QN_NO_FOLD && job->combine)
+        return bad(path, err, "has .combine and .combine_op: choose one");
+    if ((job->combine_op != QN_NO_FOLD || job->combine) && !job->reduce)
+        return bad(path, err, "combines, but has no .reduce that would take what is combined");
+    bool adds = job->combine_op == QN_SUM || job->combine_op == QN_MIN || job->combine_op == QN_MAX;
+    if (adds && !is_number(p->value))
+        return err_set(err, ERR_PLUGIN,
+                       "%s: .combine_op = %s needs numbers: set .value to QN_U64, QN_I64 or QN_F64 "
+                       "(it is %s)",
+                       path, fold_names[job->combine_op], key_type_name(p->value));
+    return 0;
+}
+
+static int check_options(const struct qn_job *job, const char *path, struct err *err)
+{
+    const struct qn_option_row *rows = job->options;
+    for (size_t i = 0; rows && rows[i].name; i++) {
+        if (i >= OPTIONS_MAX)
+            return bad(path, err, ".options does not end: close it with an empty row {0}");
+        if (!rows[i].name[0])
+            return bad(path, err, ".options has a row with an empty name");
+        for (size_t k = 0; k < i; k++)
+            if (strcmp(rows[k].name, rows[i].name) == 0)
+                return err_set(err, ERR_PLUGIN, "%s: .options has \"%s\" twice", path,
+                               rows[i].name);
+    }
+    return 0;
+}
+
+static int check_types(const struct qn_job *job, const char *path, struct err *err)
+{
+    const enum qn_type types[] = {job->key, job->value, job->out_key, job->out_value};
+    static const char *const names[] = {".key", ".value", ".out_key", ".out_value"};
+    for (size_t i = 0; i < ARRAY_LEN(types); i++)
+        if ((unsigned)types[i] > QN_NONE)
+            return err_set(err, ERR_PLUGIN, "%s: %s is none of the types of enum qn_type", path,
+                           names[i]);
+    if (!job->reduce && (job->out_key != QN_UNSET || job->out_value != QN_UNSET))
+        return bad(path, err, "has .out_key or .out_value, but no .reduce: without it .key and "
+                              ".value are what the output has");
+    return 0;
+}
+
+static void fill_types(struct plugin *p)
+{
+    const struct qn_job *job = &p->job;
+    p->key = job->key == QN_UNSET ? QN_TEXT : job->key;
+    p->value = job->value == QN_UNSET ? QN_TEXT : job->value;
+    p->reduce_value = job->combine_op == QN_COUNT ? QN_U64 : p->value;
+    p->out_key = job->out_key == QN_UNSET ? p->key : job->out_key;
+    p->out_value = job->out_value == QN_UNSET ? p->reduce_value : job->out_value;
+}
+
+int plugin_take(struct plugin *plugin, const struct qn_job *table, const char *path,
+                struct err *err)
+{
+    int rc = check_head(table, path, err);
+    if (rc != 0)
+        return rc;
+    size_t known = table->head.job_size < sizeof(*table) ? table->head.job_size : sizeof(*table);
+    memset(&plugin->job, 0, sizeof(plugin->job));
+    memcpy(&plugin->job, table, known);
+    if (!plugin->job.name || !plugin->job.name[0])
+        return bad(path, err, "its job has no .name");
+    if (!plugin->job.map && !plugin->job.map_lines)
+        return bad(path, err, "its job has neither .map nor .map_lines");
+    rc = check_types(&plugin->job, path, err);
+    if (rc != 0)
+        return rc;
+    fill_types(plugin);
+    rc = check_combine(plugin, path, err);
+    return rc != 0 ? rc : check_options(&plugin->job, path, err);
+}
+
+/* dlerror begins with the path more often than not. */
+static const char *why_not_loaded(const char *path)
+{
+    const char *text = dlerror();
+    if (!text)
+        return "unknown reason";
+    size_t n = strlen(path);
+    return strncmp(text, path, n) == 0 && text[n] == ':' ? text + n + 2 : text;
+}
+
+int plugin_load(struct plugin *plugin, const char *path, struct err *err)
+{
+    *plugin = (struct plugin){0};
+    if (access(path, R_OK) != 0)
+        return err_errno(err, errno, "%s", path);
+    /* Without a slash dlopen would search the system's libraries. */
+    plugin->path = strchr(path, '/') ? str_dup(path) : str_printf("./%s", path);
+    if (!plugin->path)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    int rc;
+    plugin->handle = dlopen(plugin->path, RTLD_NOW | RTLD_LOCAL);
+    if (!plugin->handle) {
+        rc = err_set(err, ERR_PLUGIN, "%s: cannot be loaded: %s", path,
+                     why_not_loaded(plugin->path));
+        goto out;
+    }
+    const struct qn_job *table = dlsym(plugin->handle, "qn_job");
+    rc = table ? plugin_take(plugin, table, path, err)
+               : bad(path, err, "exports no `qn_job` (is it declared `const struct qn_job qn_job = "
+                                "{…}` and visible?)");
+out:
+    if (rc != 0)
+        plugin_close(plugin);
+    return rc;
+}
+
+void plugin_close(struct plugin *plugin)
+{
+    mem_free(plugin->path);
+    *plugin = (struct plugin){0};
+}
+
+struct key_order plugin_order(const struct plugin *plugin)
+{
+    return (struct key_order){plugin->key, plugin->job.compare};
+}
+
+struct fold plugin_fold(const struct plugin *plugin)
+{
+    return (struct fold){plugin->job.combine_op, plugin->reduce_value};
+}
+
+const struct qn_option_row *plugin_option(const struct plugin *plugin, const char *name)
+{
+    for (const struct qn_option_row *row = plugin->job.options; row && row->name; row++)
+        if (strcmp(row->name, name) == 0)
+            return row;
+    return NULL;
+}
+
+int plugin_no_option(const struct plugin *plugin, const char *name, struct err *err)
+{
+    struct buf known = BUF_INIT;
+    for (const struct qn_option_row *row = plugin->job.options; row && row->name; row++)
+        buf_printf(&known, "%s%s", known.len ? ", " : "", row->name);
+    const char *text = buf_cstr(&known);
+    int rc = err_set(err, ERR_CONFIG, "no option \"%s\": %s knows %s", name, plugin->job.name,
+                     text && text[0] ? text : "none");
+    buf_release(&known);
+    return rc;
+}
+
+static const char *combine_name(const struct qn_job *job)
+{
+    return job->combine ? "own" : fold_names[job->combine_op];
+}
+
+int plugin_describe(const struct plugin *plugin, struct arena *arena, struct task_probe *ret)
+{
+    const struct qn_job *job = &plugin->job;
+    size_t count = 0;
+    while (job->options && job->options[count].name)
+        count++;
+    struct task_probe_option *rows = arena_calloc(arena, count + 1, sizeof(*rows));
+    if (!rows)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < count; i++) {
+        const struct qn_option_row *row = &job->options[i];
+        rows[i] = (struct task_probe_option){.name = slice_str(row->name),
+                                             .is_required = !row->default_value,
+                                             .default_value = slice_str(row->default_value),
+                                             .help = slice_str(row->help)};
+    }
+    *ret = (struct task_probe){.name = slice_str(job->name),
+                               .about = slice_str(job->about),
+                               .abi = job->head.abi,
+                               .key = slice_str(key_type_name(plugin->key)),
+                               .value = slice_str(key_type_name(plugin->value)),
+                               .out_key = slice_str(key_type_name(plugin->out_key)),
+                               .out_value = slice_str(key_type_name(plugin->out_value)),
+                               .has_reduce = job->reduce != NULL,
+                               .combine = slice_str(combine_name(job)),
+                               .has_partition = job->partition != NULL,
+                               .has_compare = job->compare != NULL,
+                               .has_group = job->group != NULL,
+                               .default_reducers = job->default_reducers,
+                               .options = {rows, count}};
+    return 0;
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * plugin: a job's shared object, loaded and checked before anything of it runs.
+ *
+ * Every mistake an author can make in his table is one line that says what to do. A plugin built
+ * against an older header (same ABI, smaller structs) is taken: what its table lacks is absent. One
+ * built against a newer header is taken unless it uses what we do not have. */
+#ifndef QUERN_WORKER_RUNNER_PLUGIN_H
+#define QUERN_WORKER_RUNNER_PLUGIN_H
+
+#include "include/quern/job.h"
+#include "libcommon/base/err.h"
+#include "libcommon/proto/task/probe.h"
+#include "worker/run/fold.h"
+#include "worker/run/key.h"
+
+struct plugin {
+    void *handle;
+    char *path;
+    struct qn_job job; /* a copy; strings and functions live in the shared object */
+    /* The types with what was left out filled in. */
+    enum qn_type key, value;          /* what map emits */
+    enum qn_type out_key, out_value;  /* what the job's output has */
+    enum qn_type reduce_value;        /* what reduce sees: QN_U64 for QN_COUNT */
+};
+
+/* ERR_PLUGIN with the line for the user (it begins with the path); ERR_NOENT, ERR_NOMEM. */
+int plugin_load(struct plugin *plugin, const char *path, struct err *err);
+/* Never unloads the code: it may have left threads, exit handlers or thread-locals behind. */
+void plugin_close(struct plugin *plugin);
+/* Check a table that is already in memory: what plugin_load does after dlopen. */
+int plugin_take(struct plugin *plugin, const struct qn_job *table, const char *path,
+                struct err *err);
+
+struct key_order plugin_order(const struct plugin *plugin);
+struct fold plugin_fold(const struct plugin *plugin);
+
+/* The row of an option, or NULL. */
+const struct qn_option_row *plugin_option(const struct plugin *plugin, const char *name);
+/* `grep: no option "grep.patern": it knows grep.pattern, grep.ignore.case`; ERR_CONFIG. */
+int plugin_no_option(const struct plugin *plugin, const char *name, struct err *err);
+
+/* What the plugin is, for clients. Borrows the plugin; lists live in the arena. 0 or ERR_NOMEM. */
+int plugin_describe(const struct plugin *plugin, struct arena *arena, struct task_probe *ret);
+
+#endif
