@@ -92,11 +92,18 @@ void scratch_file_close(struct scratch_file *file)
     *file = SCRATCH_FILE_NONE;
 }
 
-bool scratch_give_up(struct scratch *scratch, struct scratch_file *file, int code)
+bool scratch_blame(struct scratch *scratch, size_t dir, int code)
 {
     if (!is_disk_fault(code))
         return false;
-    scratch->is_bad[file->dir] = true;
+    scratch->is_bad[dir] = true;
+    return true;
+}
+
+bool scratch_give_up(struct scratch *scratch, struct scratch_file *file, int code)
+{
+    if (!scratch_blame(scratch, file->dir, code))
+        return false;
     if (file->path)
         (void)disk_unlink(disk_real(), file->path); /* on a broken disk: whatever comes of it */
     scratch_file_close(file);

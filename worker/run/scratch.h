@@ -34,8 +34,10 @@ int scratch_create(struct scratch *scratch, const char *name, struct scratch_fil
                    struct err *err);
 /* Closes; the file of a name stays. */
 void scratch_file_close(struct scratch_file *file);
-/* Writing `file` failed with `code`. True: its directory is now out of use, the file is gone, try
- * another. False: this is no fault of a disk. */
+/* Writing in directory `dir` failed with `code`. True: it is now out of use, try another. False: this
+ * is no fault of a disk. */
+bool scratch_blame(struct scratch *scratch, size_t dir, int code);
+/* The same for a file that is worthless now: when true, it is closed and gone. */
 bool scratch_give_up(struct scratch *scratch, struct scratch_file *file, int code);
 
 #endif

@@ -42,7 +42,8 @@ MSG_STRUCT(task_segment, TASK_SEGMENT_FIELDS)
     F(U32, port)                                                                                   \
     F(STR, socket) /* its unix socket, usable when boot_id and netns are ours */                   \
     F(STR, boot_id)                                                                                \
-    F(U64, netns)
+    F(U64, netns)                                                                                  \
+    F(STR, run) /* local driver: path of the run itself; nobody is asked for it */
 MSG_STRUCT(task_source, TASK_SOURCE_FIELDS)
 
 enum task_kind {

@@ -1,0 +1,534 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/map/mapper.h"
+
+#include "libcommon/base/clock.h"
+#include "libcommon/base/str.h"
+#include "worker/map/combine.h"
+#include "worker/map/gather.h"
+#include "worker/map/lines.h"
+#include "worker/map/spill.h"
+#include "worker/reduce/sink.h"
+
+#define MIB ((uint64_t)1 << 20)
+
+struct mapper {
+    struct context *c;
+    const struct plugin *plugin;
+    struct key_order order;
+    uint32_t partitions;
+    bool value_is_number;
+    uint64_t record_max;
+    uint64_t *raw; /* per partition, bytes before combining */
+    struct lines lines;
+    struct spill spill;
+    struct combine combine;
+    struct gather gather;
+    struct sink sink;
+    bool has_combine, has_gather;
+    uint64_t records, emitted, emitted_bytes;
+};
+
+static struct mapper *mapper_of(struct qn_task *task)
+{
+    return context_of(task)->owner;
+}
+
+/* --- emit ------------------------------------------------------------------------------------ */
+
+static int refuse_size(struct mapper *m, const char *what, const char *field, size_t len,
+                       enum qn_type type)
+{
+    struct err why;
+    err_set(&why, ERR_FAILED, "emitted a %s of %zu bytes, but %s is %s, which takes eight", what,
+            len, field, key_type_name(type));
+    context_fail(m->c, TASK_FAILED_USER, &why);
+    return -1;
+}
+
+/* Check what was emitted and bring the key into kept form. */
+static inline bool accept(struct mapper *m, struct slice *key, struct slice *value,
+                          uint8_t room[KEY_NUMBER_BYTES])
+{
+    size_t len = key->len;
+    if (__builtin_expect(!key_store(&m->order, *key, room, key), 0))
+        return refuse_size(m, "key", ".key", len, m->order.type) == 0;
+    if (__builtin_expect(m->value_is_number && value->len != 8, 0))
+        return refuse_size(m, "value", ".value", value->len, m->plugin->value) == 0;
+    if (m->plugin->value == QN_NONE)
+        value->len = 0;
+    if (m->order.type == QN_NONE)
+        key->len = 0;
+    m->emitted++;
+    m->emitted_bytes += key->len + value->len;
+    context_called(m->c);
+    return true;
+}
+
+static int own_partition(struct mapper *m, struct slice key, uint32_t *ret)
+{
+    uint8_t room[KEY_NUMBER_BYTES];
+    struct slice own = key_restore(&m->order, key, room);
+    *ret = m->plugin->job.partition(key_to_qn(own), m->partitions);
+    if (*ret < m->partitions)
+        return 0;
+    struct err why;
+    err_set(&why, ERR_FAILED, "partition returned %u, but there are %u reducers (0 to %u)", *ret,
+            m->partitions, m->partitions - 1);
+    return context_fail(m->c, TASK_FAILED_USER, &why);
+}
+
+static inline int pick_partition(struct mapper *m, uint64_t hash, struct slice key, uint32_t *ret)
+{
+    if (__builtin_expect(m->plugin->job.partition != NULL, 0))
+        return own_partition(m, key, ret);
+    *ret = key_hash_pick(hash, m->partitions);
+    return 0;
+}
+
+static int spill_failed(struct mapper *m, int rc, size_t len, struct err *why)
+{
+    char size[32], memory[32];
+    if (rc == ERR_TOOBIG)
+        err_set(why, rc,
+                "emitted a record of %s, more than a quarter of this task's memory (%s): give map "
+                "tasks more (-D mapreduce.map.memory.mb=...)",
+                str_human(len, size, sizeof(size)),
+                str_human(m->c->run->memory, memory, sizeof(memory)));
+    return context_fail_engine(m->c, why);
+}
+
+static inline int to_buffer(struct mapper *m, uint32_t partition, struct slice key,
+                            struct slice value)
+{
+    struct err why;
+    int rc = spill_add(&m->spill, partition, key, value, &why);
+    return __builtin_expect(rc == 0, 1) ? 0 : spill_failed(m, rc, key.len + value.len, &why);
+}
+
+/* combine_out: what left the table of a combine or gather. */
+static int folded_out(void *arg, uint64_t hash, struct slice key, struct slice value)
+{
+    struct mapper *m = arg;
+    uint32_t partition = 0;
+    int rc = pick_partition(m, hash, key, &partition);
+    return rc == 0 ? to_buffer(m, partition, key, value) : rc;
+}
+
+static int emit_to_buffer(struct qn_task *task, struct qn_slice qkey, struct qn_slice qvalue)
+{
+    struct mapper *m = mapper_of(task);
+    struct slice key = key_from_qn(qkey), value = key_from_qn(qvalue);
+    uint8_t room[KEY_NUMBER_BYTES];
+    uint32_t partition = 0;
+    if (!accept(m, &key, &value, room) ||
+        (m->partitions > 1 && pick_partition(m, key_hash(key), key, &partition) != 0))
+        return -1;
+    m->raw[partition] += key.len + value.len;
+    return to_buffer(m, partition, key, value) == 0 ? 0 : -1;
+}
+
+static int emit_to_table(struct qn_task *task, struct qn_slice qkey, struct qn_slice qvalue)
+{
+    struct mapper *m = mapper_of(task);
+    struct slice key = key_from_qn(qkey), value = key_from_qn(qvalue);
+    uint8_t room[KEY_NUMBER_BYTES];
+    uint32_t partition = 0;
+    if (!accept(m, &key, &value, room))
+        return -1;
+    uint64_t hash = key_hash(key);
+    if (pick_partition(m, hash, key, &partition) != 0)
+        return -1;
+    m->raw[partition] += key.len + value.len;
+    int rc = m->has_combine ? combine_add(&m->combine, hash, key, value)
+                            : gather_add(&m->gather, hash, key, value);
+    return rc == 0 ? 0 : -1;
+}
+
+static int emit_to_file(struct qn_task *task, struct qn_slice qkey, struct qn_slice qvalue)
+{
+    struct mapper *m = mapper_of(task);
+    struct slice key = key_from_qn(qkey), value = key_from_qn(qvalue);
+    uint8_t room[KEY_NUMBER_BYTES];
+    struct slice kept = key;
+    if (!accept(m, &kept, &value, room))
+        return -1;
+    if (sink_record(&m->sink, m->plugin->key, key, m->plugin->value, value) == 0)
+        return 0;
+    context_fail_engine(m->c, &m->sink.failed);
+    return -1;
+}
+
+/* --- the job's own combine ------------------------------------------------------------------- */
+
+struct values {
+    struct qn_values head;
+    struct gather *gather;
+};
+
+static int next_to_combine(struct qn_values *values, struct qn_slice *ret_value)
+{
+    struct slice value;
+    if (!gather_next(((struct values *)(void *)values)->gather, &value))
+        return 0;
+    *ret_value = key_to_qn(value);
+    return 1;
+}
+
+static int emit_from_combine(struct qn_task *task, struct qn_slice qkey, struct qn_slice qvalue)
+{
+    struct mapper *m = mapper_of(task);
+    struct slice key = key_from_qn(qkey), value = key_from_qn(qvalue);
+    uint8_t room[KEY_NUMBER_BYTES];
+    uint64_t emitted = m->emitted, bytes = m->emitted_bytes;
+    if (!accept(m, &key, &value, room))
+        return -1;
+    m->emitted = emitted; /* what combine emits is not map output */
+    m->emitted_bytes = bytes;
+    return gather_emit(&m->gather, key, value) == 0 ? 0 : -1;
+}
+
+static int run_combine(void *arg, struct slice key, struct gather *g)
+{
+    struct mapper *m = arg;
+    struct context *c = m->c;
+    struct values values = {{&c->host}, g};
+    struct qn_host before = c->host;
+    uint8_t room[KEY_NUMBER_BYTES];
+    c->host.emit = emit_from_combine;
+    c->host.next = next_to_combine;
+    int rc = m->plugin->job.combine(&c->task, key_to_qn(key_restore(&m->order, key, room)),
+                                    &values.head);
+    c->host = before;
+    return context_check(c, rc, "combine");
+}
+
+/* --- opening --------------------------------------------------------------------------------- */
+
+static uint64_t clamp(uint64_t v, uint64_t low, uint64_t high)
+{
+    return v < low ? low : v > high ? high : v;
+}
+
+static int no_memory(struct mapper *m)
+{
+    struct err why;
+    char memory[32];
+    err_set(&why, ERR_NOMEM, "%s are too little for a map task (-D mapreduce.map.memory.mb=...)",
+            str_human(m->c->run->memory, memory, sizeof(memory)));
+    return context_fail_engine(m->c, &why);
+}
+
+static int open_lines(struct mapper *m, struct region *region)
+{
+    size_t size = (size_t)m->record_max + 2 * LINES_READ;
+    void *buffer = region_take(region, size);
+    if (!buffer)
+        return no_memory(m);
+    lines_open(&m->lines, &(struct lines_conf){.files = m->c->files,
+                                               .segments = m->c->run->input.v,
+                                               .count = m->c->run->input.n,
+                                               .buffer = buffer,
+                                               .buffer_size = size,
+                                               .memory = m->c->run->memory});
+    return 0;
+}
+
+static int open_combine(struct mapper *m, struct region *region)
+{
+    const struct fold fold = plugin_fold(m->plugin);
+    size_t size = (size_t)clamp(m->c->run->memory / 8, COMBINE_SPACE_MIN, 256 * MIB);
+    if (fold.op == QN_NO_FOLD && !m->plugin->job.combine)
+        return 0;
+    void *space = region_take(region, size);
+    if (!space)
+        return no_memory(m);
+    m->has_combine = fold.op != QN_NO_FOLD;
+    m->has_gather = !m->has_combine;
+    if (m->has_combine)
+        combine_open(&m->combine, &fold, space, size, folded_out, m);
+    else
+        gather_open(&m->gather, space, size, run_combine, folded_out, m);
+    return 0;
+}
+
+static int open_spill(struct mapper *m, const struct mapper_conf *conf)
+{
+    struct context *c = m->c;
+    char name[64];
+    struct err why;
+    uint64_t memory = c->run->memory;
+    size_t io_size = (size_t)clamp(memory / 16, SPILL_IO_MIN, 16 * MIB);
+    void *io_space = region_take(conf->region, io_size);
+    size_t sort_size = region_left(conf->region) & ~(size_t)63;
+    uint64_t wanted = context_conf_size(c, "mapreduce.task.io.sort.mb", 0);
+    if (wanted && wanted < 1024) /* a bare number counts megabytes */
+        wanted *= MIB;
+    if (wanted && wanted < sort_size)
+        sort_size = (size_t)wanted;
+    if (!io_space || sort_size < 64 * 1024)
+        return no_memory(m);
+    snprintf(name, sizeof(name), "map-%u-%u.run", c->run->id.task, c->run->id.attempt);
+    struct spill_conf spill = {.partitions = m->partitions,
+                               .order = m->order,
+                               .fold = plugin_fold(m->plugin),
+                               .sort_space = region_take(conf->region, sort_size),
+                               .sort_size = sort_size,
+                               .io_space = io_space,
+                               .io_size = io_size,
+                               .record_max = m->record_max,
+                               .fan_in = (size_t)context_conf_size(
+                                   c, "mapreduce.task.io.sort.factor", 0),
+                               .scratch = conf->scratch,
+                               .memfd = conf->memfd,
+                               .memfd_limit = c->run->output_memory,
+                               .run_name = name,
+                               .ticks = &c->page->ticks};
+    spill.run_name = arena_alloc(&c->arena, sizeof(name));
+    if (!spill.run_name)
+        return no_memory(m);
+    memcpy((char *)(uintptr_t)spill.run_name, name, sizeof(name));
+    return spill_open(&m->spill, &spill, &why) == 0 ? 0 : context_fail_engine(c, &why);
+}
+
+static int open_output(struct mapper *m, const struct mapper_conf *conf)
+{
+    struct context *c = m->c;
+    if (c->run->kind == TASK_MAP) {
+        m->raw = arena_calloc(&c->arena, m->partitions, sizeof(*m->raw));
+        int rc = m->raw ? open_combine(m, conf->region) : no_memory(m);
+        c->host.emit = m->has_combine || m->has_gather ? emit_to_table : emit_to_buffer;
+        return rc == 0 ? open_spill(m, conf) : rc;
+    }
+    struct err why;
+    char *path = slice_dup(c->run->out);
+    void *buffer = region_take(conf->region, SINK_BUFFER);
+    if (!path || !buffer) {
+        mem_free(path);
+        return no_memory(m);
+    }
+    int rc = sink_open(&m->sink, c->files, path, c->run->replication,
+                       slice_of(buffer, SINK_BUFFER), &why);
+    mem_free(path);
+    c->host.emit = emit_to_file;
+    return rc == 0 ? 0 : context_fail_engine(c, &why);
+}
+
+/* --- running --------------------------------------------------------------------------------- */
+
+static int map_span(struct mapper *m, struct slice span, uint64_t offset)
+{
+    struct context *c = m->c;
+    context_record(c, span, offset);
+    int rc = m->plugin->job.map_lines(&c->task, key_to_qn(span), qn_from_u64(&offset));
+    return context_check(c, rc, "map_lines");
+}
+
+static int map_each(struct mapper *m, struct slice span, uint64_t offset)
+{
+    struct context *c = m->c;
+    int (*map)(struct qn_task *, struct qn_slice, struct qn_slice) = m->plugin->job.map;
+    const uint8_t *p = span.data, *end = span.data + span.len;
+    while (p < end) {
+        const uint8_t *nl = memchr(p, '\n', (size_t)(end - p));
+        const uint8_t *next = nl ? nl + 1 : end;
+        size_t len = (size_t)((nl ? nl : end) - p);
+        if (nl && len && p[len - 1] == '\r')
+            len--;
+        context_record(c, slice_of(p, len), offset);
+        int rc = map(&c->task, qn_bytes(p, len), qn_from_u64(&offset));
+        rc = context_check(c, rc, "map");
+        if (__builtin_expect(rc != 0, 0))
+            return rc;
+        m->records++;
+        offset += (uint64_t)(next - p);
+        p = next;
+    }
+    return 0;
+}
+
+static uint64_t count_lines(struct slice span)
+{
+    uint64_t n = 0;
+    const uint8_t *p = span.data, *end = span.data + span.len;
+    for (; p < end && (p = memchr(p, '\n', (size_t)(end - p))) != NULL; p++)
+        n++;
+    return n + (span.len > 0 && end[-1] != '\n');
+}
+
+/* What qn_input tells. */
+static void tell_input(struct mapper *m)
+{
+    struct context *c = m->c;
+    const struct task_segment *seg = &c->run->input.v[m->lines.segment];
+    c->input.path = lines_path(&m->lines);
+    c->input.split_offset = seg->offset;
+    c->input.split_length = seg->length;
+    atomic_store_explicit(&c->page->input_segment, (uint32_t)m->lines.segment,
+                          memory_order_relaxed);
+}
+
+static int map_all(struct mapper *m)
+{
+    struct context *c = m->c;
+    struct slice span;
+    struct err why;
+    uint64_t offset = 0;
+    int rc;
+    while ((rc = lines_next(&m->lines, &span, &offset, &why)) == 1) {
+        tell_input(m);
+        if (m->plugin->job.map_lines) {
+            m->records += count_lines(span);
+            rc = map_span(m, span, offset);
+        } else {
+            rc = map_each(m, span, offset);
+        }
+        if (rc != 0)
+            return rc;
+        atomic_store_explicit(&c->page->bytes_in, m->lines.bytes, memory_order_relaxed);
+        atomic_store_explicit(&c->page->records_out, m->emitted, memory_order_relaxed);
+        context_tick(c);
+    }
+    return rc == 0 ? 0 : context_fail_engine(c, &why);
+}
+
+static int flush_combine(struct mapper *m)
+{
+    int rc = 0;
+    if (m->has_combine)
+        rc = combine_flush(&m->combine);
+    else if (m->has_gather)
+        rc = gather_flush(&m->gather);
+    if (rc == 0 || m->c->failed.code != 0)
+        return rc;
+    struct err why;
+    err_set(&why, rc, "combining: %s", err_text(rc));
+    return context_fail_engine(m->c, &why);
+}
+
+static int finish_run(struct mapper *m, struct task_done *done)
+{
+    struct context *c = m->c;
+    struct spill_result result;
+    struct err why;
+    context_phase(c, PROGRESS_SORT);
+    int rc = spill_finish(&m->spill, m->raw, &result, &why);
+    if (rc != 0)
+        return context_fail_engine(c, &why);
+    struct task_part *parts = arena_calloc(&c->arena, m->partitions, sizeof(*parts));
+    char *path = result.path ? arena_alloc(&c->arena, strlen(result.path) + 1) : NULL;
+    if (!parts || (result.path && !path)) {
+        rc = no_memory(m);
+        goto out;
+    }
+    for (uint32_t p = 0; p < m->partitions; p++) {
+        const struct run_part *from = &result.parts[p];
+        parts[p] = (struct task_part){from->offset, from->len, from->records, from->raw_bytes};
+    }
+    if (path)
+        memcpy(path, result.path, strlen(result.path) + 1);
+    done->parts = (struct task_part_list){parts, m->partitions};
+    done->run_path = slice_str(path ? path : "");
+    done->run_len = result.len;
+out:
+    mem_free(result.parts);
+    mem_free(result.path);
+    return rc;
+}
+
+static int finish_file(struct mapper *m, struct task_done *done)
+{
+    struct context *c = m->c;
+    struct err why;
+    struct task_file *file = arena_calloc(&c->arena, 1, sizeof(*file));
+    if (!file)
+        return no_memory(m);
+    *file = (struct task_file){.path = c->run->out, .name = c->run->out_name,
+                               .records = m->sink.records};
+    context_phase(c, PROGRESS_WRITE);
+    if (sink_finish(&m->sink, &file->len, &file->crc, &why) != 0)
+        return context_fail_engine(c, &why);
+    done->files = (struct task_file_list){file, 1};
+    return 0;
+}
+
+static void count_up(struct mapper *m, const struct task_done *done)
+{
+    struct counters *all = &m->c->counters;
+    counters_add(all, COUNTERS_GROUP, "map input records", m->records);
+    counters_add(all, COUNTERS_GROUP, "map input bytes", m->lines.bytes);
+    counters_add(all, COUNTERS_GROUP, "map output records", m->emitted);
+    counters_add(all, COUNTERS_GROUP, "map output bytes", m->emitted_bytes);
+    counters_add(all, COUNTERS_GROUP, "combine input records",
+                 m->combine.in_records + m->gather.in_records);
+    counters_add(all, COUNTERS_GROUP, "combine output records",
+                 m->combine.out_records + m->gather.out_records);
+    counters_add(all, COUNTERS_GROUP, "combine stepped aside",
+                 m->combine.is_aside || m->gather.is_aside);
+    counters_add(all, COUNTERS_GROUP, "spilled records", m->spill.spilled_records);
+    counters_add(all, COUNTERS_GROUP, "spills", m->spill.spills);
+    counters_add(all, COUNTERS_GROUP, "map output run bytes", done->run_len);
+    if (done->files.n)
+        counters_add(all, COUNTERS_GROUP, "output bytes", done->files.v[0].len);
+    if (done->files.n)
+        counters_add(all, COUNTERS_GROUP, "output records", done->files.v[0].records);
+}
+
+static void tell_times(const struct mapper *m, uint64_t total, struct task_times *ret)
+{
+    *ret = (struct task_times){.read = m->lines.read_us,
+                               .sort = m->spill.sort_us,
+                               .spill = m->spill.spill_us,
+                               .merge = m->spill.merge_us,
+                               .write = m->sink.write_us,
+                               .total = total};
+    uint64_t told = ret->read + ret->sort + ret->spill + ret->merge + ret->write;
+    ret->map = total > told ? total - told : 0;
+}
+
+static uint64_t input_bytes(const struct task_run *run)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < run->input.n; i++)
+        sum += run->input.v[i].length;
+    return sum;
+}
+
+int mapper_run(struct context *c, const struct mapper_conf *conf, struct task_done *done)
+{
+    uint64_t start = clock_mono_us();
+    struct mapper m = {.c = c,
+                       .plugin = c->plugin,
+                       .order = plugin_order(c->plugin),
+                       .partitions = c->run->partitions,
+                       .record_max = c->run->memory / 4};
+    m.value_is_number = c->plugin->value == QN_U64 || c->plugin->value == QN_I64 ||
+                        c->plugin->value == QN_F64;
+    c->owner = &m;
+    atomic_store_explicit(&c->page->bytes_total, input_bytes(c->run), memory_order_relaxed);
+    context_phase(c, PROGRESS_MAP);
+    int rc = open_lines(&m, conf->region);
+    if (rc == 0)
+        rc = open_output(&m, conf);
+    if (rc == 0) {
+        rc = context_setup(c);
+        if (rc == 0)
+            rc = map_all(&m);
+        /* Also after a failure: an author may hold files open. Its own comes second then. */
+        int cleanup = context_cleanup(c);
+        rc = rc != 0 ? rc : cleanup;
+    }
+    if (rc == 0)
+        rc = flush_combine(&m);
+    if (rc == 0)
+        rc = c->run->kind == TASK_MAP ? finish_run(&m, done) : finish_file(&m, done);
+    if (rc == 0) {
+        count_up(&m, done);
+        tell_times(&m, clock_mono_us() - start, &done->times);
+    }
+    lines_close(&m.lines);
+    gather_close(&m.gather);
+    spill_close(&m.spill);
+    sink_abandon(&m.sink);
+    c->owner = NULL;
+    return rc;
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/reduce/sink.h"
+
+#include "libcommon/base/buf.h"
+#include "libcommon/base/clock.h"
+#include "libcommon/codec/crc32c.h"
+
+#define NUMBER_MAX 32U
+
+int sink_open(struct sink *sink, struct files *files, const char *path, uint32_t replication,
+              struct slice buffer, struct err *err)
+{
+    *sink = (struct sink){
+        .files = files, .buf = (uint8_t *)(uintptr_t)buffer.data, .cap = buffer.len};
+    return files_create(files, path, replication, &sink->out, err);
+}
+
+static int put_out(struct sink *sink, const void *data, size_t len)
+{
+    if (sink->failed.code != 0)
+        return sink->failed.code;
+    uint64_t start = clock_mono_us();
+    sink->crc = crc32c(sink->crc, data, len);
+    int rc = len ? files_write(sink->files, sink->out, data, len, &sink->failed) : 0;
+    sink->len += len;
+    sink->write_us += clock_mono_us() - start;
+    return rc;
+}
+
+static int flush(struct sink *sink)
+{
+    int rc = put_out(sink, sink->buf, sink->fill);
+    sink->fill = 0;
+    return rc;
+}
+
+int sink_write(struct sink *sink, struct slice bytes)
+{
+    if (bytes.len > sink->cap - sink->fill) {
+        int rc = flush(sink);
+        if (rc != 0)
+            return rc;
+        if (bytes.len > sink->cap)
+            return put_out(sink, bytes.data, bytes.len);
+    }
+    if (bytes.len)
+        memcpy(sink->buf + sink->fill, bytes.data, bytes.len);
+    sink->fill += bytes.len;
+    return sink->failed.code;
+}
+
+static size_t put_u64_text(uint64_t v, char *out)
+{
+    char digits[20];
+    size_t n = 0;
+    do
+        digits[n++] = (char)('0' + v % 10);
+    while (v /= 10);
+    for (size_t i = 0; i < n; i++)
+        out[i] = digits[n - 1 - i];
+    return n;
+}
+
+/* As few digits as bring the same double back. */
+static size_t put_double_text(uint64_t bits, char *out)
+{
+    double v, back;
+    memcpy(&v, &bits, sizeof(v));
+    for (int digits = 15;; digits++) {
+        int n = snprintf(out, NUMBER_MAX, "%.*g", digits, v);
+        if (digits == 17)
+            return (size_t)n;
+        back = strtod(out, NULL);
+        if (memcmp(&back, &v, sizeof(v)) == 0)
+            return (size_t)n;
+    }
+}
+
+size_t sink_number(enum qn_type type, uint64_t bits, char *out)
+{
+    if (type == QN_F64)
+        return put_double_text(bits, out);
+    if (type == QN_I64 && (int64_t)bits < 0) {
+        *out = '-';
+        return 1 + put_u64_text(0 - bits, out + 1);
+    }
+    return put_u64_text(bits, out);
+}
+
+static bool is_number(enum qn_type type)
+{
+    return type == QN_U64 || type == QN_I64 || type == QN_F64;
+}
+
+static int put_field(struct sink *sink, enum qn_type type, struct slice bytes)
+{
+    if (type == QN_NONE)
+        return 0;
+    if (!is_number(type))
+        return sink_write(sink, bytes);
+    char text[NUMBER_MAX];
+    size_t n = sink_number(type, bytes.len == 8 ? get_u64(bytes.data) : 0, text);
+    return sink_write(sink, slice_of(text, n));
+}
+
+int sink_record(struct sink *sink, enum qn_type key_type, struct slice key,
+                enum qn_type value_type, struct slice value)
+{
+    int rc = put_field(sink, key_type, key);
+    if (rc == 0 && key_type != QN_NONE && value_type != QN_NONE)
+        rc = sink_write(sink, slice_str("\t"));
+    if (rc == 0)
+        rc = put_field(sink, value_type, value);
+    sink->records++;
+    return rc == 0 ? sink_write(sink, slice_str("\n")) : rc;
+}
+
+int sink_finish(struct sink *sink, uint64_t *ret_len, uint32_t *ret_crc, struct err *err)
+{
+    int rc = flush(sink);
+    if (rc != 0) {
+        if (err)
+            *err = sink->failed;
+        sink_abandon(sink);
+        return rc;
+    }
+    uint64_t start = clock_mono_us();
+    rc = files_finish(sink->files, sink->out, err);
+    sink->write_us += clock_mono_us() - start;
+    sink->out = NULL;
+    *ret_len = sink->len;
+    *ret_crc = sink->crc;
+    return rc;
+}
+
+void sink_abandon(struct sink *sink)
+{
+    files_abandon(sink->files, sink->out);
+    sink->out = NULL;
+}

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * sink: an output file in the making: buffered, its length and checksum kept along, and the text
+ * form of records.
+ *
+ *     key TAB value LF      QN_TEXT, QN_BYTES as they are; numbers in decimal, doubles with as many
+ *                           digits as bring the same double back; QN_NONE leaves out its side and
+ *                           the tab */
+#ifndef QUERN_WORKER_REDUCE_SINK_H
+#define QUERN_WORKER_REDUCE_SINK_H
+
+#include "include/quern/job.h"
+#include "libcommon/base/slice.h"
+#include "worker/run/files.h"
+
+#define SINK_BUFFER ((size_t)1 << 20)
+
+struct sink {
+    struct files *files;
+    struct files_out *out;
+    uint8_t *buf;
+    size_t cap, fill;
+    uint64_t len, records; /* len: of what has left the buffer */
+    uint32_t crc;
+    uint64_t write_us;
+    struct err failed; /* code 0 while all is well; errors stick */
+};
+
+/* `buffer` is borrowed until finish or abandon. */
+int sink_open(struct sink *sink, struct files *files, const char *path, uint32_t replication,
+              struct slice buffer, struct err *err);
+/* Bytes as they are. */
+int sink_write(struct sink *sink, struct slice bytes);
+/* One record as text. The values of a number type must be eight bytes long. */
+int sink_record(struct sink *sink, enum qn_type key_type, struct slice key,
+                enum qn_type value_type, struct slice value);
+/* Ends the file: *ret_len and *ret_crc are of all of it. */
+int sink_finish(struct sink *sink, uint64_t *ret_len, uint32_t *ret_crc, struct err *err);
+void sink_abandon(struct sink *sink);
+
+/* The text of a number at `out` (at least 32 bytes); its length. */
+size_t sink_number(enum qn_type type, uint64_t bits, char *out);
+
+#endif

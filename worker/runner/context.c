@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/runner/context.h"
+
+#include <unistd.h>
+
+#include "libcommon/base/log.h"
+#include "libcommon/base/mem.h"
+#include "libcommon/base/str.h"
+
+/* --- what callbacks call --------------------------------------------------------------------- */
+
+static const char *host_option(struct qn_task *task, const char *name)
+{
+    struct context *c = context_of(task);
+    for (size_t i = 0; i < c->option_count; i++)
+        if (strcmp(c->options[i].name, name) == 0)
+            return c->options[i].value;
+    struct err why;
+    plugin_no_option(c->plugin, name, &why);
+    err_wrap(&why, "qn_option asked for what .options does not declare");
+    context_fail(c, TASK_FAILED_USER, &why);
+    return ""; /* never NULL: authors do not expect it */
+}
+
+static struct qn_counter *host_counter(struct qn_task *task, const char *group, const char *name)
+{
+    context_called(context_of(task));
+    return counters_get(&context_of(task)->counters, group, name);
+}
+
+static void host_status(struct qn_task *task, const char *text)
+{
+    struct context *c = context_of(task);
+    snprintf(c->page->status, sizeof(c->page->status), "%s", text);
+    context_tick(c);
+}
+
+static void host_log(struct qn_task *task, const char *text)
+{
+    context_tick(context_of(task));
+    log_info("job", "%s", text);
+}
+
+static int host_fail(struct qn_task *task, const char *text)
+{
+    struct err why;
+    err_set(&why, ERR_FAILED, "%s", text);
+    context_fail(context_of(task), TASK_FAILED_USER, &why);
+    return -1;
+}
+
+static const struct qn_input *host_input(struct qn_task *task)
+{
+    struct context *c = context_of(task);
+    c->input.offset = atomic_load_explicit(&c->page->input_offset, memory_order_relaxed);
+    return &c->input;
+}
+
+static int host_format(char *out, size_t cap, const char *fmt, __builtin_va_list ap)
+{
+    return vsnprintf(out, cap, fmt, ap);
+}
+
+static int host_no_emit(struct qn_task *task, struct qn_slice key, struct qn_slice value)
+{
+    (void)key;
+    (void)value;
+    return host_fail(task, "qn_emit cannot be called here");
+}
+
+static int host_no_next(struct qn_values *values, struct qn_slice *ret_value)
+{
+    (void)values;
+    *ret_value = qn_nothing();
+    return 0;
+}
+
+/* --- opening --------------------------------------------------------------------------------- */
+
+static const char *in_arena(struct arena *arena, struct slice s)
+{
+    char *copy = arena_alloc(arena, s.len + 1);
+    if (!copy)
+        return NULL;
+    if (s.len)
+        memcpy(copy, s.data, s.len);
+    copy[s.len] = 0;
+    return copy;
+}
+
+static const struct msg_pair *find_pair(const struct task_run *run, const char *key)
+{
+    const struct msg_pair *found = NULL;
+    for (size_t i = 0; i < run->conf.n; i++)
+        if (slice_is(run->conf.v[i].key, key))
+            found = &run->conf.v[i]; /* the last one said holds */
+    return found;
+}
+
+static int fill_option(struct context *c, const struct qn_option_row *row, struct err *err)
+{
+    const struct msg_pair *pair = find_pair(c->run, row->name);
+    const char *value = pair ? in_arena(&c->arena, pair->value) : row->default_value;
+    if (!value && pair)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    if (!value)
+        return err_set(err, ERR_CONFIG, "%s needs -D %s=... (%s)", c->plugin->job.name, row->name,
+                       row->help ? row->help : "an option without a default");
+    c->options[c->option_count++] = (struct context_option){row->name, value};
+    return 0;
+}
+
+static int fill_options(struct context *c, struct err *err)
+{
+    const struct qn_option_row *rows = c->plugin->job.options;
+    size_t count = 0;
+    while (rows && rows[count].name)
+        count++;
+    c->options = arena_calloc(&c->arena, count + 1, sizeof(*c->options));
+    if (!c->options)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        rc = fill_option(c, &rows[i], err);
+    return rc;
+}
+
+int context_open(struct context *c, const struct context_conf *conf, struct err *err)
+{
+    const struct task_run *run = conf->run;
+    *c = (struct context){.plugin = conf->plugin, .run = run, .files = conf->files,
+                          .page = conf->page};
+    c->host = (struct qn_host){.abi = QN_JOB_ABI,
+                               .size = sizeof(struct qn_host),
+                               .emit = host_no_emit,
+                               .next = host_no_next,
+                               .option = host_option,
+                               .counter = host_counter,
+                               .status = host_status,
+                               .log = host_log,
+                               .fail = host_fail,
+                               .input = host_input,
+                               .format = host_format};
+    c->task = (struct qn_task){.host = &c->host,
+                               .task_index = run->id.task,
+                               .attempt = run->id.attempt,
+                               .partitions = run->partitions,
+                               .is_reduce = run->kind == TASK_REDUCE};
+    c->input.path = "";
+    uint64_t max = context_conf_size(c, "mapreduce.job.counters.max", COUNTERS_MAX);
+    counters_init(&c->counters, (size_t)max);
+    int rc = fill_options(c, err);
+    if (rc != 0)
+        context_close(c);
+    return rc;
+}
+
+void context_close(struct context *c)
+{
+    counters_release(&c->counters);
+    arena_release(&c->arena);
+}
+
+const char *context_conf(const struct context *c, const char *key)
+{
+    const struct msg_pair *pair = find_pair(c->run, key);
+    return pair ? in_arena((struct arena *)&c->arena, pair->value) : NULL;
+}
+
+uint64_t context_conf_size(const struct context *c, const char *key, uint64_t fallback)
+{
+    const char *text = context_conf(c, key);
+    uint64_t value = fallback;
+    if (text)
+        (void)str_to_size(text, &value); /* the client has checked it; else the fallback stays */
+    return value;
+}
+
+/* --- failing --------------------------------------------------------------------------------- */
+
+int context_fail(struct context *c, uint32_t failure, const struct err *why)
+{
+    if (c->failed.code == 0) {
+        c->failed = *why;
+        c->failure = failure;
+        if (c->failed.code == 0)
+            c->failed.code = ERR_FAILED;
+    }
+    return c->failed.code;
+}
+
+int context_fail_engine(struct context *c, const struct err *why)
+{
+    uint32_t failure = TASK_FAILED_IO;
+    if (why->code == ERR_NOMEM || why->code == ERR_TOOBIG)
+        failure = TASK_FAILED_MEMORY;
+    else if (why->code == ERR_CONFIG || why->code == ERR_PLUGIN)
+        failure = TASK_FAILED_PLUGIN;
+    return context_fail(c, failure, why);
+}
+
+int context_check_slow(struct context *c, int returned, const char *callback)
+{
+    if (c->failed.code != 0)
+        return c->failed.code;
+    struct err why;
+    err_set(&why, ERR_FAILED, "%s returned %d without saying why (return qn_fail(task, ...) does)",
+            callback, returned);
+    return context_fail(c, TASK_FAILED_USER, &why);
+}
+
+int context_setup(struct context *c)
+{
+    int (*setup)(struct qn_task *) = c->plugin->job.setup;
+    return setup ? context_check(c, setup(&c->task), "setup") : 0;
+}
+
+int context_cleanup(struct context *c)
+{
+    int (*cleanup)(struct qn_task *) = c->plugin->job.cleanup;
+    return cleanup ? context_check(c, cleanup(&c->task), "cleanup") : 0;
+}
