@@ -20,6 +20,7 @@ struct mapper {
     uint64_t record_max;
     uint64_t *raw; /* per partition, bytes before combining */
     struct lines lines;
+    size_t told_segment; /* of the split, counted from 1: whose path the context has */
     struct spill spill;
     struct combine combine;
     struct gather gather;
@@ -355,16 +356,24 @@ static uint64_t count_lines(struct slice span)
     return n + (span.len > 0 && end[-1] != '\n');
 }
 
-/* What qn_input tells. */
-static void tell_input(struct mapper *m)
+/* What qn_input tells, and the report of a failure. */
+static int tell_input(struct mapper *m)
 {
     struct context *c = m->c;
     const struct task_segment *seg = &c->run->input.v[m->lines.segment];
-    c->input.path = lines_path(&m->lines);
+    if (m->told_segment == m->lines.segment + 1)
+        return 0;
+    char *path = arena_alloc(&c->arena, seg->path.len + 1);
+    if (!path)
+        return no_memory(m);
+    memcpy(path, lines_path(&m->lines), seg->path.len + 1);
+    m->told_segment = m->lines.segment + 1;
+    c->input.path = path;
     c->input.split_offset = seg->offset;
     c->input.split_length = seg->length;
     atomic_store_explicit(&c->page->input_segment, (uint32_t)m->lines.segment,
                           memory_order_relaxed);
+    return 0;
 }
 
 static int map_all(struct mapper *m)
@@ -375,11 +384,11 @@ static int map_all(struct mapper *m)
     uint64_t offset = 0;
     int rc;
     while ((rc = lines_next(&m->lines, &span, &offset, &why)) == 1) {
-        tell_input(m);
-        if (m->plugin->job.map_lines) {
+        rc = tell_input(m);
+        if (rc == 0 && m->plugin->job.map_lines) {
             m->records += count_lines(span);
             rc = map_span(m, span, offset);
-        } else {
+        } else if (rc == 0) {
             rc = map_each(m, span, offset);
         }
         if (rc != 0)

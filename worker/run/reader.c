@@ -121,6 +121,7 @@ bool run_piece_is_good(const struct run_piece *piece, uint64_t at, const uint8_t
 
 static int fail(struct piece_cursor *c, int code, const char *what)
 {
+    c->is_bad = true;
     return err_set(c->err, code, "%s: %s", c->name, what);
 }
 
@@ -129,6 +130,7 @@ static int grow(struct piece_cursor *c, uint64_t need)
 {
     if (need > c->record_max) {
         char text[32];
+        c->is_bad = true;
         return err_set(c->err, ERR_TOOBIG,
                        "%s: a record of %s is more than this task can hold: give it more memory",
                        c->name, str_human(need, text, sizeof(text)));
@@ -166,6 +168,7 @@ static int refill(struct piece_cursor *c, uint64_t need)
     if (n > rest)
         n = (size_t)rest;
     int rc = read_at(c->piece.fd, c->buf + left, n, c->piece.offset + c->read, c->name, c->err);
+    c->is_bad = rc != 0;
     if (rc != 0)
         return rc;
     if (!run_piece_is_good(&c->piece, c->read, c->buf + left, n))

@@ -51,6 +51,7 @@ struct piece_cursor {
     uint8_t *buf;
     size_t cap;
     bool owns_buf; /* grown for a long record */
+    bool is_bad;   /* next has failed here */
     uint64_t read; /* bytes of the piece read so far */
     uint64_t record_max;
     uint64_t seen; /* records */

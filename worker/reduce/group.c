@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/reduce/group.h"
+
+void group_open(struct group *g, struct merge *merge, const struct key_order *order,
+                int (*alike)(struct qn_slice, struct qn_slice))
+{
+    *g = (struct group){.merge = merge, .order = *order, .alike = alike};
+}
+
+void group_close(struct group *g)
+{
+    buf_release(&g->key);
+}
+
+/* Does the record at hand belong to the group? */
+static bool is_alike(struct group *g)
+{
+    struct slice kept = g->at->key;
+    if (g->alike) {
+        uint8_t room[KEY_NUMBER_BYTES];
+        struct slice own = key_restore(&g->order, kept, room);
+        return g->alike(key_to_qn(g->own_key), key_to_qn(own)) == 0;
+    }
+    if (g->order.compare)
+        return key_cmp(&g->order, buf_slice(&g->key), kept) == 0;
+    return slice_eq(buf_slice(&g->key), kept);
+}
+
+/* Read one record on. False: the stream has ended, or failed. */
+static bool advance(struct group *g)
+{
+    int rc = merge_next(g->merge, &g->at);
+    if (rc == 1) {
+        g->records++;
+        return true;
+    }
+    g->failed = rc;
+    g->at = NULL;
+    g->is_open = false;
+    return false;
+}
+
+bool group_value(struct group *g, struct slice *ret_value)
+{
+    if (!g->is_open)
+        return false;
+    if (!g->at) { /* the one before was given out */
+        if (!advance(g))
+            return false;
+        if (!is_alike(g)) {
+            g->is_open = false;
+            return false;
+        }
+    }
+    *ret_value = g->at->value;
+    g->at = NULL;
+    return true;
+}
+
+int group_next(struct group *g, struct slice *ret_key)
+{
+    struct slice ignored;
+    while (group_value(g, &ignored))
+        ;
+    if (g->failed == 0 && !g->at)
+        advance(g);
+    if (!g->at)
+        return g->failed;
+    buf_clear(&g->key);
+    buf_append_slice(&g->key, g->at->key);
+    if (buf_failed(&g->key))
+        return ERR_NOMEM;
+    g->own_key = key_restore(&g->order, buf_slice(&g->key), g->room);
+    g->is_open = true;
+    g->groups++;
+    *ret_key = g->own_key;
+    return 1;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * group: cuts a merged stream into runs of keys that are alike, one reduce call each. Values are read
+ * as they are asked for; what reduce leaves unread is passed over. */
+#ifndef QUERN_WORKER_REDUCE_GROUP_H
+#define QUERN_WORKER_REDUCE_GROUP_H
+
+#include "worker/run/merge.h"
+
+struct group {
+    struct merge *merge; /* borrowed */
+    struct key_order order;
+    int (*alike)(struct qn_slice a, struct qn_slice b); /* the job's; NULL = equal keys */
+    struct buf key;                /* kept form, of the group's first record */
+    uint8_t room[KEY_NUMBER_BYTES]; /* the job's form, when it is another */
+    struct slice own_key;
+    struct run_cursor *at; /* a record not given out yet; NULL = none read */
+    bool is_open;          /* at belongs to the group in hand */
+    int failed;
+    uint64_t groups, records;
+};
+
+void group_open(struct group *g, struct merge *merge, const struct key_order *order,
+                int (*alike)(struct qn_slice, struct qn_slice));
+void group_close(struct group *g);
+/* To the next group: 1 with its key (the job's form, valid until the following call), 0 at the end,
+ * or a negative code (what failed is told by the cursors' err). */
+int group_next(struct group *g, struct slice *ret_key);
+/* The next value of the group: false at its end, or when reading failed (group_next tells). Valid
+ * until the following call. */
+bool group_value(struct group *g, struct slice *ret_value);
+
+#endif

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/reduce/reducer.h"
+
+#include "libcommon/base/clock.h"
+#include "libcommon/base/str.h"
+#include "worker/reduce/group.h"
+#include "worker/reduce/sink.h"
+#include "worker/reduce/sources.h"
+
+#define MIB         ((uint64_t)1 << 20)
+#define STREAMS_MIN 8U
+
+struct reducer {
+    struct context *c;
+    const struct reducer_conf *conf;
+    const struct plugin *plugin;
+    struct fetch *fetch;
+    struct pieces pieces;
+    bool has_pieces;
+    void *io_space;
+    size_t io_size;
+    struct sink sink;
+    struct group *group; /* in hand, for next */
+    uint64_t groups, records, merged_again;
+    uint64_t fetch_us, merge_us, remote_bytes, local_bytes;
+};
+
+struct values {
+    struct qn_values head;
+    struct group *group;
+    struct context *c;
+};
+
+static int no_memory(struct reducer *r)
+{
+    struct err why;
+    char memory[32];
+    err_set(&why, ERR_NOMEM, "%s are too little for a reduce task (-D mapreduce.reduce.memory.mb=...)",
+            str_human(r->c->run->memory, memory, sizeof(memory)));
+    return context_fail_engine(r->c, &why);
+}
+
+/* --- what reduce calls ----------------------------------------------------------------------- */
+
+static int next_value(struct qn_values *values, struct qn_slice *ret_value)
+{
+    struct values *v = (struct values *)(void *)values;
+    struct slice value;
+    context_called(v->c);
+    if (!group_value(v->group, &value))
+        return 0;
+    *ret_value = key_to_qn(value);
+    return 1;
+}
+
+static bool is_number(enum qn_type type)
+{
+    return type == QN_U64 || type == QN_I64 || type == QN_F64;
+}
+
+static int refuse_size(struct reducer *r, const char *what, const char *field, size_t len,
+                       enum qn_type type)
+{
+    struct err why;
+    err_set(&why, ERR_FAILED, "emitted a %s of %zu bytes, but %s is %s, which takes eight", what,
+            len, field, key_type_name(type));
+    context_fail(r->c, TASK_FAILED_USER, &why);
+    return -1;
+}
+
+static int emit_to_file(struct qn_task *task, struct qn_slice key, struct qn_slice value)
+{
+    struct reducer *r = context_of(task)->owner;
+    const struct plugin *p = r->plugin;
+    if (is_number(p->out_key) && key.len != 8)
+        return refuse_size(r, "key", ".out_key", key.len, p->out_key);
+    if (is_number(p->out_value) && value.len != 8)
+        return refuse_size(r, "value", ".out_value", value.len, p->out_value);
+    context_called(r->c);
+    if (sink_record(&r->sink, p->out_key, key_from_qn(key), p->out_value, key_from_qn(value)) == 0)
+        return 0;
+    context_fail_engine(r->c, &r->sink.failed);
+    return -1;
+}
+
+/* --- fetching -------------------------------------------------------------------------------- */
+
+static int on_news(void *arg, struct err *err)
+{
+    struct reducer *r = arg;
+    return r->conf->on_news ? r->conf->on_news(r->conf->arg, r->fetch, err) : 0;
+}
+
+static void on_blame(void *arg, struct slice worker, const uint64_t *maps, size_t count,
+                     const char *why)
+{
+    struct reducer *r = arg;
+    if (r->conf->on_blame)
+        r->conf->on_blame(r->conf->arg, worker, maps, count, why);
+}
+
+static void on_tick(void *arg, uint64_t bytes)
+{
+    struct reducer *r = arg;
+    atomic_store_explicit(&r->c->page->bytes_in, bytes, memory_order_relaxed);
+    context_tick(r->c);
+}
+
+static int fail_fetch(struct reducer *r, const struct err *why)
+{
+    return context_fail(r->c, why->code == ERR_NOSPC ? TASK_FAILED_IO : TASK_FAILED_FETCH, why);
+}
+
+static int fetch_pieces(struct reducer *r)
+{
+    static const struct fetch_ops ops = {on_news, on_blame, on_tick};
+    const struct task_run *run = r->c->run;
+    uint64_t start = clock_mono_us();
+    uint32_t streams = (uint32_t)context_conf_size(
+        r->c, "mapreduce.reduce.shuffle.parallelcopies", STREAMS_MIN);
+    struct fetch_conf conf = {.run = run,
+                              .self = r->conf->self,
+                              .pieces = &r->pieces,
+                              .streams_max = streams < STREAMS_MIN ? STREAMS_MIN : streams,
+                              .ops = &ops,
+                              .arg = r,
+                              .fd = r->conf->fd};
+    struct err why;
+    context_phase(r->c, PROGRESS_FETCH);
+    int rc = fetch_open(&conf, &r->fetch, &why);
+    if (rc == 0)
+        rc = fetch_learn(r->fetch, run->sources.v, run->sources.n, &why);
+    if (rc == 0)
+        rc = fetch_run(r->fetch, &why);
+    r->fetch_us = clock_mono_us() - start;
+    if (rc != 0)
+        return fail_fetch(r, &why);
+    fetch_totals(r->fetch, &r->remote_bytes, &r->local_bytes);
+    pieces_sort(&r->pieces);
+    return 0;
+}
+
+/* A map's output turned out to be damaged: whoever holds it must know. */
+static int fail_source(struct reducer *r, struct sources *sources, int rc, struct err *why)
+{
+    uint32_t map = 0;
+    why->code = rc;
+    if (!sources_bad(sources, &map))
+        return context_fail_engine(r->c, why);
+    uint64_t which = map;
+    on_blame(r, fetch_worker_of(r->fetch, map), &which, 1, why->msg);
+    return context_fail(r->c, TASK_FAILED_FETCH, why);
+}
+
+/* --- reducing -------------------------------------------------------------------------------- */
+
+static int reduce_groups(struct reducer *r, struct group *group)
+{
+    struct context *c = r->c;
+    struct values values = {{&c->host}, group, c};
+    struct slice key;
+    int rc;
+    while ((rc = group_next(group, &key)) == 1) {
+        context_record(c, key, 0);
+        int returned = r->plugin->job.reduce(&c->task, key_to_qn(key), &values.head);
+        rc = context_check(c, returned, "reduce");
+        if (rc != 0)
+            return rc;
+        atomic_store_explicit(&c->page->records_out, r->sink.records, memory_order_relaxed);
+    }
+    return rc;
+}
+
+static int reduce_sources(struct reducer *r, struct sources *sources, struct err *why)
+{
+    struct key_order order = plugin_order(r->plugin);
+    struct merge merge;
+    struct group group;
+    if (merge_open(&merge, sources->cursors, sources->count, &order) != 0)
+        return err_set(why, ERR_NOMEM, "out of memory");
+    group_open(&group, &merge, &order, r->plugin->job.group);
+    int rc = reduce_groups(r, &group);
+    r->groups += group.groups;
+    r->records += group.records;
+    group_close(&group);
+    merge_close(&merge);
+    return rc;
+}
+
+static int reduce_partition(struct reducer *r, const struct piece *first, size_t count)
+{
+    struct err why = {0};
+    struct sources sources;
+    struct key_order order = plugin_order(r->plugin);
+    struct fold fold = plugin_fold(r->plugin);
+    struct sources_conf conf = {
+        .io_space = r->io_space,
+        .io_size = r->io_size,
+        .record_max = r->c->run->memory / 4,
+        .fan_in = (size_t)context_conf_size(r->c, "mapreduce.task.io.sort.factor", 0),
+        .scratch = r->conf->scratch,
+        .order = &order,
+        .fold = &fold,
+        .ticks = &r->c->page->ticks,
+        .err = &why};
+    uint64_t start = clock_mono_us();
+    int rc = sources_open(&sources, first, count, &conf);
+    r->merge_us += clock_mono_us() - start;
+    r->merged_again += sources.merged_again;
+    if (rc == 0) {
+        context_phase(r->c, PROGRESS_REDUCE);
+        rc = reduce_sources(r, &sources, &why);
+    }
+    if (rc != 0 && r->c->failed.code == 0)
+        rc = fail_source(r, &sources, rc, &why);
+    sources_close(&sources);
+    return rc;
+}
+
+static int reduce_all(struct reducer *r)
+{
+    const struct pieces *all = &r->pieces;
+    int rc = 0;
+    for (size_t from = 0, to; rc == 0 && from < all->count; from = to) {
+        for (to = from; to < all->count && all->all[to].partition == all->all[from].partition; to++)
+            ;
+        rc = reduce_partition(r, &all->all[from], to - from);
+    }
+    return rc;
+}
+
+static int open_all(struct reducer *r)
+{
+    struct context *c = r->c;
+    struct region *region = r->conf->region;
+    struct err why;
+    size_t fetch_size = (size_t)(c->run->memory / 2);
+    r->io_size = (size_t)(c->run->memory / 4);
+    void *fetch_space = region_take(region, fetch_size);
+    r->io_space = region_take(region, r->io_size);
+    void *buffer = region_take(region, SINK_BUFFER);
+    char *path = slice_dup(c->run->out);
+    int rc = 0;
+    if (!fetch_space || !r->io_space || !buffer || !path || r->io_size < SOURCES_IO_MIN) {
+        rc = no_memory(r);
+    } else {
+        pieces_open(&r->pieces, fetch_space, fetch_size, r->conf->scratch);
+        r->has_pieces = true;
+        rc = sink_open(&r->sink, c->files, path, c->run->replication,
+                       slice_of(buffer, SINK_BUFFER), &why);
+        if (rc != 0)
+            rc = context_fail_engine(c, &why);
+    }
+    mem_free(path);
+    return rc;
+}
+
+static int finish(struct reducer *r, struct task_done *done)
+{
+    struct context *c = r->c;
+    struct err why;
+    struct task_file *file = arena_calloc(&c->arena, 1, sizeof(*file));
+    if (!file)
+        return no_memory(r);
+    *file = (struct task_file){
+        .path = c->run->out, .name = c->run->out_name, .records = r->sink.records};
+    context_phase(c, PROGRESS_WRITE);
+    if (sink_finish(&r->sink, &file->len, &file->crc, &why) != 0)
+        return context_fail_engine(c, &why);
+    done->files = (struct task_file_list){file, 1};
+    return 0;
+}
+
+static void count_up(struct reducer *r, const struct task_done *done)
+{
+    struct counters *all = &r->c->counters;
+    counters_add(all, COUNTERS_GROUP, "reduce input groups", r->groups);
+    counters_add(all, COUNTERS_GROUP, "reduce input records", r->records);
+    counters_add(all, COUNTERS_GROUP, "shuffle bytes", r->remote_bytes + r->local_bytes);
+    counters_add(all, COUNTERS_GROUP, "shuffle bytes in place", r->local_bytes);
+    counters_add(all, COUNTERS_GROUP, "shuffle bytes spilled",
+                 r->pieces.spilled_bytes + r->pieces.disk_bytes);
+    counters_add(all, COUNTERS_GROUP, "runs merged again", r->merged_again);
+    counters_add(all, COUNTERS_GROUP, "output records", done->files.v[0].records);
+    counters_add(all, COUNTERS_GROUP, "output bytes", done->files.v[0].len);
+}
+
+static void tell_times(const struct reducer *r, uint64_t total, struct task_times *ret)
+{
+    *ret = (struct task_times){.fetch = r->fetch_us,
+                               .merge = r->merge_us,
+                               .write = r->sink.write_us,
+                               .total = total};
+    uint64_t told = ret->fetch + ret->merge + ret->write;
+    ret->reduce = total > told ? total - told : 0;
+}
+
+int reducer_run(struct context *c, const struct reducer_conf *conf, struct task_done *done)
+{
+    uint64_t start = clock_mono_us();
+    struct reducer r = {.c = c, .conf = conf, .plugin = c->plugin};
+    c->owner = &r;
+    c->host.emit = emit_to_file;
+    c->host.next = next_value;
+    int rc = open_all(&r);
+    if (rc == 0)
+        rc = fetch_pieces(&r);
+    if (rc == 0) {
+        rc = context_setup(c);
+        if (rc == 0)
+            rc = reduce_all(&r);
+        int cleanup = context_cleanup(c);
+        rc = rc != 0 ? rc : cleanup;
+    }
+    if (rc == 0)
+        rc = finish(&r, done);
+    if (rc == 0) {
+        count_up(&r, done);
+        tell_times(&r, clock_mono_us() - start, &done->times);
+    }
+    fetch_close(r.fetch);
+    if (r.has_pieces)
+        pieces_close(&r.pieces);
+    sink_abandon(&r.sink);
+    c->owner = NULL;
+    return rc;
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/runner/execution.h"
+
+#include <sys/resource.h>
+
+#include "libcommon/base/mem.h"
+#include "worker/map/mapper.h"
+#include "worker/map/sort.h"
+#include "worker/reduce/commit.h"
+
+#define RECORD_SHOWN 256U
+#define MEMORY_MIN   ((uint64_t)16 << 20)
+
+struct context *execution_now;
+
+void execution_process_release(struct execution_process *process)
+{
+    plugin_close(&process->plugin);
+    region_release(&process->region);
+}
+
+/* Memory the process has had at once, at the most. */
+static uint64_t peak_memory(void)
+{
+    struct rusage usage;
+    if (getrusage(RUSAGE_SELF, &usage) != 0)
+        return 0;
+    return (uint64_t)usage.ru_maxrss * 1024;
+}
+
+/* One plugin per process: it cannot be unloaded. */
+static int load_plugin(struct execution_process *process, const struct task_run *run,
+                       struct err *err)
+{
+    char *path = slice_dup(run->plugin);
+    if (!path)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    int rc = 0;
+    if (!process->plugin.path)
+        rc = plugin_load(&process->plugin, path, err);
+    else if (strcmp(process->plugin.path, path) != 0)
+        rc = err_set(err, ERR_PLUGIN, "%s: this process runs %s already", path,
+                     process->plugin.path);
+    mem_free(path);
+    return rc;
+}
+
+static int check_run(const struct task_run *run, struct err *err)
+{
+    if (run->memory < MEMORY_MIN)
+        return err_set(err, ERR_CONFIG, "a task cannot work in less than 16 MiB of memory");
+    if (run->kind == TASK_MAP && (run->partitions == 0 || run->partitions > SORT_PARTITIONS_MAX))
+        return err_set(err, ERR_CONFIG, "%u reducers are out of range (1 to %u)", run->partitions,
+                       SORT_PARTITIONS_MAX);
+    return 0;
+}
+
+static int check_plugin(const struct task_run *run, const struct plugin *plugin, struct err *err)
+{
+    bool wants_reduce = run->kind == TASK_MAP || run->kind == TASK_REDUCE;
+    if (wants_reduce && !plugin->job.reduce)
+        return err_set(err, ERR_PLUGIN, "%s has no reduce: run it without reducers",
+                       plugin->job.name);
+    return 0;
+}
+
+/* Everything that can be refused before the job's code runs. */
+static int prepare(struct execution *a, struct execution_process *process,
+                   const struct execution_conf *conf, struct files **ret_files, struct err *err)
+{
+    const struct task_run *run = conf->run;
+    int rc = check_run(run, err);
+    if (rc == 0 && scratch_open(&a->scratch, run->local_dirs.v, run->local_dirs.n) != 0)
+        rc = err_set(err, ERR_NOMEM, "out of memory");
+    if (rc == 0)
+        rc = region_reserve(&process->region, (size_t)run->memory, err);
+    if (rc == 0)
+        rc = load_plugin(process, run, err);
+    if (rc == 0 && run->kind != TASK_COMMIT)
+        rc = check_plugin(run, &process->plugin, err);
+    if (rc == 0) {
+        *ret_files = process->files_for(run, err);
+        rc = *ret_files ? 0 : (err && err->code ? err->code : ERR_FAILED);
+    }
+    return rc;
+}
+
+static int run_kind(struct execution *a, struct execution_process *process,
+                    const struct execution_conf *conf)
+{
+    struct context *c = &a->context;
+    switch (conf->run->kind) {
+    case TASK_MAP:
+    case TASK_MAP_OUT:
+        return mapper_run(c, &(struct mapper_conf){&process->region, &a->scratch, conf->memfd},
+                          &a->done);
+    case TASK_REDUCE:
+        return reducer_run(c,
+                           &(struct reducer_conf){.region = &process->region,
+                                                  .scratch = &a->scratch,
+                                                  .self = process->self,
+                                                  .on_news = conf->on_news,
+                                                  .on_blame = conf->on_blame,
+                                                  .arg = conf->arg,
+                                                  .fd = conf->news_fd},
+                           &a->done);
+    case TASK_COMMIT:
+        return commit_run(c, &process->region, &a->done);
+    default: {
+        struct err why;
+        err_set(&why, ERR_PROTO, "a task of unknown kind %u", conf->run->kind);
+        return context_fail(c, TASK_FAILED_NODE, &why);
+    }
+    }
+}
+
+static struct slice keep(struct arena *arena, struct slice s)
+{
+    uint8_t *copy = s.len ? arena_alloc(arena, s.len) : NULL;
+    if (!copy)
+        return slice_of(NULL, 0);
+    memcpy(copy, s.data, s.len);
+    return slice_of(copy, s.len);
+}
+
+static void tell_failure(struct execution *a, const struct task_run *run, uint32_t failure,
+                         const struct err *why)
+{
+    a->failed = (struct task_failed){.id = run->id,
+                                     .failure = failure,
+                                     .code = why->code,
+                                     .why = keep(&a->arena, slice_str(why->msg))};
+    if (!a->has_context)
+        return;
+    const struct context *c = &a->context;
+    bool is_in_record = failure == TASK_FAILED_USER && c->input.path[0];
+    if (is_in_record) {
+        struct slice record = c->record;
+        record.len = record.len < RECORD_SHOWN ? record.len : RECORD_SHOWN;
+        a->failed.path = keep(&a->arena, slice_str(c->input.path));
+        a->failed.offset = atomic_load_explicit(&c->page->input_offset, memory_order_relaxed);
+        a->failed.record = keep(&a->arena, record);
+    }
+    (void)counters_list(&c->counters, &a->arena, &a->failed.counters);
+}
+
+void execution_run(struct execution *execution, struct execution_process *process,
+                 const struct execution_conf *conf)
+{
+    struct execution *a = execution;
+    struct err why = {0};
+    struct files *files = NULL;
+    *a = (struct execution){0};
+    int rc = prepare(a, process, conf, &files, &why);
+    if (rc == 0)
+        rc = context_open(&a->context,
+                          &(struct context_conf){&process->plugin, conf->run, files, conf->page},
+                          &why);
+    if (rc != 0) {
+        tell_failure(a, conf->run,
+                     rc == ERR_NOMEM ? TASK_FAILED_MEMORY : TASK_FAILED_PLUGIN, &why);
+        return;
+    }
+    a->has_context = true;
+    execution_now = &a->context;
+    rc = run_kind(a, process, conf);
+    execution_now = NULL;
+    if (rc != 0) {
+        tell_failure(a, conf->run, a->context.failure, &a->context.failed);
+        return;
+    }
+    context_phase(&a->context, PROGRESS_END);
+    a->is_done = true;
+    a->done.id = conf->run->id;
+    a->done.peak_memory = peak_memory();
+    (void)counters_list(&a->context.counters, &a->arena, &a->done.counters);
+}
+
+void execution_release(struct execution *execution)
+{
+    if (execution->has_context)
+        context_close(&execution->context);
+    scratch_close(&execution->scratch);
+    arena_release(&execution->arena);
+    *execution = (struct execution){0};
+}

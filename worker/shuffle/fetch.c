@@ -1,0 +1,447 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/shuffle/fetch.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "libcommon/base/clock.h"
+#include "libcommon/base/mem.h"
+#include "libcommon/base/str.h"
+#include "libcommon/store/disk.h"
+#include "worker/shuffle/stream.h"
+
+#define TICK_MS 500
+
+/* One per worker heard of, in the plan's numbering; not moved while its thread runs. */
+struct place {
+    struct fetch *fetch;
+    uint32_t number;
+    char *address;
+    bool passes_fds;
+    struct thread thread;
+    bool is_running, is_over; /* over: the thread is at its end, to be joined */
+    bool is_ending;           /* we shut it down */
+    atomic_int fd;
+    int code;
+    struct err err;
+};
+
+struct fetch {
+    struct fetch_conf conf;
+    struct mutex lock; /* plan, places' flags, counts */
+    struct plan plan;
+    struct place **places;
+    size_t place_count, place_cap;
+    uint8_t *got; /* per map and partition */
+    uint32_t *got_count; /* per map */
+    uint64_t remote_bytes, local_bytes;
+    int wake; /* eventfd: something changed */
+};
+
+static size_t partitions_of(const struct fetch *f)
+{
+    return f->conf.run->reduce_partitions.n;
+}
+
+int fetch_open(const struct fetch_conf *conf, struct fetch **ret, struct err *err)
+{
+    struct fetch *f = mem_calloc(1, sizeof(*f));
+    if (!f)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    f->conf = *conf;
+    if (!f->conf.stall_ms)
+        f->conf.stall_ms = FETCH_STALL_MS;
+    mutex_init(&f->lock);
+    uint32_t maps = conf->run->maps;
+    f->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    f->got = mem_calloc(maps ? maps : 1, partitions_of(f) ? partitions_of(f) : 1);
+    f->got_count = mem_calloc(maps ? maps : 1, sizeof(*f->got_count));
+    int rc = f->got && f->got_count ? plan_open(&f->plan, maps, conf->streams_max) : ERR_NOMEM;
+    if (rc == 0 && f->wake < 0)
+        rc = err_from_errno(errno);
+    if (rc != 0) {
+        fetch_close(f);
+        return err_set(err, rc, "cannot begin to fetch: %s", err_text(rc));
+    }
+    *ret = f;
+    return 0;
+}
+
+/* --- what streams ask (on their threads) ----------------------------------------------------- */
+
+/* Index of (map, partition) in `got`; SIZE_MAX: none of ours. */
+static size_t place_of(const struct fetch *f, uint32_t map, uint64_t partition)
+{
+    const struct msg_u64s *ours = &f->conf.run->reduce_partitions;
+    if (map >= f->plan.map_count)
+        return SIZE_MAX;
+    for (size_t i = 0; i < ours->n; i++)
+        if (ours->v[i] == partition)
+            return map * ours->n + i;
+    return SIZE_MAX;
+}
+
+static void wake_up(struct fetch *f)
+{
+    const uint64_t one = 1;
+    while (write(f->wake, &one, sizeof(one)) < 0 && errno == EINTR)
+        ;
+}
+
+static bool on_wants(void *arg, uint32_t map, uint64_t partition)
+{
+    struct fetch *f = ((struct place *)arg)->fetch;
+    mutex_lock(&f->lock);
+    size_t at = place_of(f, map, partition);
+    bool is_wanted = at != SIZE_MAX && !f->got[at];
+    mutex_unlock(&f->lock);
+    return is_wanted;
+}
+
+/* Locked. False: it was there already. */
+static bool count_in(struct fetch *f, uint32_t worker, uint32_t map, uint64_t partition)
+{
+    size_t at = place_of(f, map, partition);
+    if (at == SIZE_MAX || f->got[at])
+        return false;
+    f->got[at] = 1;
+    if (++f->got_count[map] == partitions_of(f))
+        plan_got(&f->plan, worker, map);
+    return true;
+}
+
+static bool on_claim(void *arg, uint32_t map, uint64_t partition, uint64_t len, bool is_passed)
+{
+    struct place *place = arg;
+    struct fetch *f = place->fetch;
+    mutex_lock(&f->lock);
+    bool is_ours = count_in(f, place->number, map, partition);
+    if (is_ours && is_passed)
+        f->local_bytes += len;
+    else if (is_ours)
+        f->remote_bytes += len;
+    mutex_unlock(&f->lock);
+    wake_up(f);
+    return is_ours;
+}
+
+static bool on_expects(void *arg)
+{
+    struct place *place = arg;
+    mutex_lock(&place->fetch->lock);
+    bool expects = place->fetch->plan.workers[place->number].wanted > 0;
+    mutex_unlock(&place->fetch->lock);
+    return expects;
+}
+
+/* Maps that need not be sent again. Locked. */
+static int list_held(struct fetch *f, struct arena *arena, struct msg_u64s *ret)
+{
+    uint64_t *held = arena_calloc(arena, f->plan.held + (size_t)1, sizeof(*held));
+    size_t n = 0;
+    if (!held)
+        return ERR_NOMEM;
+    for (uint32_t m = 0; m < f->plan.map_count; m++)
+        if (f->plan.maps[m].is_held)
+            held[n++] = m;
+    *ret = (struct msg_u64s){held, n};
+    return 0;
+}
+
+static void on_thread(void *arg)
+{
+    struct place *place = arg;
+    struct fetch *f = place->fetch;
+    const struct task_run *run = f->conf.run;
+    struct arena arena = ARENA_INIT;
+    struct shuffle_fetch ask = {.cluster_ms = run->id.cluster_ms,
+                                .job = run->id.job,
+                                .partitions = run->reduce_partitions,
+                                .reduce_task = run->id.task,
+                                .reduce_attempt = run->id.attempt,
+                                .pass_fds = place->passes_fds};
+    mutex_lock(&f->lock);
+    int code = list_held(f, &arena, &ask.have);
+    mutex_unlock(&f->lock);
+    struct stream_conf conf = {.address = place->address,
+                               .self = f->conf.self,
+                               .ask = &ask,
+                               .pieces = f->conf.pieces,
+                               .stall_ms = f->conf.stall_ms,
+                               .wants = on_wants,
+                               .claim = on_claim,
+                               .expects = on_expects,
+                               .arg = place,
+                               .fd = &place->fd};
+    if (code == 0)
+        code = stream_run(&conf, &place->err);
+    arena_release(&arena);
+    mutex_lock(&f->lock);
+    place->code = code;
+    place->is_over = true;
+    mutex_unlock(&f->lock);
+    wake_up(f);
+}
+
+/* --- the caller's thread --------------------------------------------------------------------- */
+
+static bool is_same_node(const struct fetch *f, const struct task_source *source)
+{
+    const struct identity *self = f->conf.self;
+    return source->socket.len > 0 && self && self->boot && slice_is(source->boot_id, self->boot) &&
+           self->netns != 0 && source->netns == self->netns;
+}
+
+static int set_address(struct fetch *f, struct place *place, const struct task_source *source)
+{
+    bool is_local = is_same_node(f, source);
+    char *address = is_local ? slice_dup(source->socket)
+                             : str_printf(SLICE_FMT ":%u", SLICE_ARG(source->host), source->port);
+    if (!address)
+        return ERR_NOMEM;
+    if (place->is_running) { /* it goes by the old one until it ends */
+        mem_free(address);
+        return 0;
+    }
+    mem_free(place->address);
+    place->address = address;
+    place->passes_fds = is_local;
+    return 0;
+}
+
+static int place_for(struct fetch *f, uint32_t number, const struct task_source *source)
+{
+    while (f->place_count <= number) {
+        if (mem_grow(&f->places, &f->place_cap, f->place_count, sizeof(*f->places)) != 0)
+            return ERR_NOMEM;
+        struct place *place = mem_calloc(1, sizeof(*place));
+        if (!place)
+            return ERR_NOMEM;
+        *place = (struct place){.fetch = f, .number = (uint32_t)f->place_count};
+        atomic_init(&place->fd, -1);
+        f->places[f->place_count++] = place;
+    }
+    return set_address(f, f->places[number], source);
+}
+
+/* An output that is a file here. */
+static int take_file(struct fetch *f, const struct task_source *source, struct err *err)
+{
+    char *path = slice_dup(source->run);
+    struct run_reader reader;
+    struct disk_stat st;
+    int rc = path ? 0 : err_set(err, ERR_NOMEM, "out of memory");
+    for (size_t i = 0; rc == 0 && i < partitions_of(f); i++) {
+        struct piece piece = {.map = source->map_task,
+                              .partition = (uint32_t)f->conf.run->reduce_partitions.v[i]};
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+            rc = err_errno(err, errno, "output of map %u: %s", piece.map, path);
+        else if (disk_stat_fd(disk_real(), fd, &st) != 0)
+            rc = err_set(err, ERR_IO, "output of map %u: %s: cannot be read", piece.map, path);
+        else
+            rc = run_reader_open(&reader, fd, st.size_bytes, path, err);
+        if (rc == 0)
+            rc = run_reader_piece(&reader, piece.partition, &piece.run, &piece.sums, err);
+        if (rc != 0) {
+            if (fd >= 0)
+                close(fd);
+            break;
+        }
+        mutex_lock(&f->lock);
+        (void)count_in(f, PLAN_NO_WORKER, piece.map, piece.partition);
+        f->local_bytes += piece.run.len;
+        mutex_unlock(&f->lock);
+        rc = pieces_add_passed(f->conf.pieces, fd, &piece);
+    }
+    mem_free(path);
+    return rc;
+}
+
+static int learn(struct fetch *f, const struct task_source *source, struct err *err)
+{
+    mutex_lock(&f->lock);
+    bool is_wanted = plan_wants(&f->plan, source->map_task);
+    int64_t number = plan_learn(&f->plan, source->map_task, source->map_attempt, source->worker);
+    int rc = number < 0 ? (int)number : place_for(f, (uint32_t)number, source);
+    mutex_unlock(&f->lock);
+    if (rc != 0)
+        return err_set(err, rc, "told of the output of map %u: %s", source->map_task,
+                       err_text(rc));
+    return source->run.len && is_wanted ? take_file(f, source, err) : 0;
+}
+
+int fetch_learn(struct fetch *fetch, const struct task_source *sources, size_t count,
+                struct err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        rc = learn(fetch, &sources[i], err);
+    return rc;
+}
+
+/* A thread that has ended: join it, tell the plan. */
+static void reap(struct fetch *f)
+{
+    for (size_t i = 0; i < f->place_count; i++) {
+        struct place *place = f->places[i];
+        mutex_lock(&f->lock);
+        bool is_over = place->is_running && place->is_over;
+        mutex_unlock(&f->lock);
+        if (!is_over)
+            continue;
+        thread_join(&place->thread);
+        mutex_lock(&f->lock);
+        place->is_running = place->is_over = false;
+        plan_stream_over(&f->plan, place->number, place->is_ending ? 0 : place->code,
+                         clock_mono_ms());
+        mutex_unlock(&f->lock);
+    }
+}
+
+static void end_stream(struct place *place)
+{
+    place->is_ending = true;
+    int fd = atomic_load(&place->fd);
+    if (fd >= 0)
+        (void)shutdown(fd, SHUT_RDWR); /* its thread wakes up and closes it */
+}
+
+static int start_stream(struct fetch *f, uint32_t number, struct err *err)
+{
+    struct place *place = f->places[number];
+    place->is_running = true;
+    place->is_over = place->is_ending = false;
+    place->code = 0;
+    return thread_start(&place->thread, "fetch", on_thread, place, err);
+}
+
+static void blame(struct fetch *f, uint32_t number)
+{
+    struct place *place = f->places[number];
+    struct arena arena = ARENA_INIT;
+    uint64_t *maps = arena_calloc(&arena, f->plan.map_count + (size_t)1, sizeof(*maps));
+    uint32_t at = 0, map = 0;
+    size_t n = 0;
+    mutex_lock(&f->lock);
+    while (maps && plan_missing(&f->plan, number, &at, &map))
+        maps[n++] = map;
+    mutex_unlock(&f->lock);
+    f->conf.ops->on_blame(f->conf.arg, slice_str(f->plan.workers[number].name), maps, n,
+                          place->code ? place->err.msg : "it says it has sent everything");
+    arena_release(&arena);
+}
+
+static int give_up(const struct fetch *f, uint32_t number, struct err *err)
+{
+    const struct place *place = f->places[number];
+    return err_set(err, ERR_UNREACHABLE, "cannot fetch map outputs from %s: %s",
+                   f->plan.workers[number].name,
+                   place->code ? place->err.msg : "it does not send what it is said to have");
+}
+
+/* Until something happens, or the time comes. */
+static int wait_for_change(struct fetch *f, uint64_t until_ms, struct err *err)
+{
+    uint64_t now = clock_mono_ms(), pause = TICK_MS, count;
+    if (until_ms < now + pause)
+        pause = until_ms > now ? until_ms - now : 0;
+    struct pollfd fds[2] = {{.fd = f->wake, .events = POLLIN},
+                            {.fd = f->conf.fd, .events = POLLIN}};
+    if (poll(fds, 2, (int)pause) < 0 && errno != EINTR)
+        return err_errno(err, errno, "waiting for map outputs");
+    if (fds[0].revents && read(f->wake, &count, sizeof(count)) < 0 && errno != EAGAIN)
+        return err_errno(err, errno, "waiting for map outputs");
+    f->conf.ops->on_tick(f->conf.arg, f->remote_bytes + f->local_bytes);
+    return fds[1].revents ? f->conf.ops->on_news(f->conf.arg, err) : 0;
+}
+
+int fetch_run(struct fetch *fetch, struct err *err)
+{
+    struct fetch *f = fetch;
+    for (int rc = 0; rc == 0;) {
+        reap(f);
+        mutex_lock(&f->lock);
+        struct plan_step step = plan_next(&f->plan, clock_mono_ms());
+        mutex_unlock(&f->lock);
+        switch (step.what) {
+        case PLAN_DONE:
+            return 0;
+        case PLAN_OPEN:
+            rc = start_stream(f, step.worker, err);
+            break;
+        case PLAN_CLOSE:
+            end_stream(f->places[step.worker]);
+            rc = wait_for_change(f, UINT64_MAX, err);
+            break;
+        case PLAN_BLAME:
+            blame(f, step.worker);
+            break;
+        case PLAN_GIVE_UP:
+            return give_up(f, step.worker, err);
+        case PLAN_WAIT:
+            rc = wait_for_change(f, step.until_ms, err);
+            break;
+        }
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
+struct slice fetch_worker_of(const struct fetch *fetch, uint32_t map)
+{
+    uint32_t worker = fetch->plan.maps[map].worker;
+    return worker == PLAN_NO_WORKER ? slice_str("") : slice_str(fetch->plan.workers[worker].name);
+}
+
+void fetch_totals(const struct fetch *fetch, uint64_t *ret_remote, uint64_t *ret_local)
+{
+    *ret_remote = fetch->remote_bytes;
+    *ret_local = fetch->local_bytes;
+}
+
+static void join_all(struct fetch *f)
+{
+    for (size_t i = 0; i < f->place_count; i++) {
+        struct place *place = f->places[i];
+        while (place->is_running) {
+            end_stream(place);
+            mutex_lock(&f->lock);
+            bool is_over = place->is_over;
+            mutex_unlock(&f->lock);
+            if (!is_over) { /* it may be connecting still, with nothing to shut down */
+                struct pollfd p = {.fd = f->wake, .events = POLLIN};
+                uint64_t count;
+                if (poll(&p, 1, 50) > 0)
+                    (void)!read(f->wake, &count, sizeof(count));
+                continue;
+            }
+            thread_join(&place->thread);
+            place->is_running = false;
+        }
+    }
+}
+
+void fetch_close(struct fetch *fetch)
+{
+    if (!fetch)
+        return;
+    join_all(fetch);
+    for (size_t i = 0; i < fetch->place_count; i++) {
+        mem_free(fetch->places[i]->address);
+        mem_free(fetch->places[i]);
+    }
+    mem_free(fetch->places);
+    plan_close(&fetch->plan);
+    mem_free(fetch->got);
+    mem_free(fetch->got_count);
+    if (fetch->wake >= 0)
+        close(fetch->wake);
+    mutex_release(&fetch->lock);
+    mem_free(fetch);
+}
