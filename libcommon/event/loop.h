@@ -41,8 +41,8 @@ void loop_stop(struct loop *loop);
 /* Monotonic; read once a turn, just after waiting. */
 uint64_t loop_now_ms(const struct loop *loop);
 
-/* For those who hand one callback on to many: the time since the last callback ended, or since the last
- * loop_blame, was spent by `name`; it is logged if it was slow. */
+/* For those who hand one callback on to many: the time since the last callback ended, or since the
+ * last loop_blame, was spent by `name`; it is logged if it was slow. */
 void loop_blame(struct loop *loop, const char *name);
 void loop_set_slow_ms(struct loop *loop, uint64_t slow_ms); /* 0 = never log */
 

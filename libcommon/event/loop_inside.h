@@ -12,10 +12,12 @@ struct event_base *loop_base(struct loop *loop);
 /* Run fn at the very end of the turn, after the hooks: connections write their queued bytes. */
 void loop_flush_later(struct loop *loop, struct loop_task *task, loop_fn *fn, void *arg);
 
-/* Before a callback that libevent makes directly: reads the clock, once a turn. loop_blame after it. */
+/* Before a callback that libevent makes directly: reads the clock, once a turn. loop_blame after
+ * it. */
 void loop_callback_begin(struct loop *loop);
 
-/* A thread somewhere will still post to this loop: loop_free turns until it has. Loop thread only. */
+/* A thread somewhere will still post to this loop: loop_free turns until it has. Loop thread only.
+ */
 void loop_hold(struct loop *loop);
 void loop_unhold(struct loop *loop);
 /* A connection begins or has been freed: loop_free gives closing ones their time. */

@@ -1,0 +1,503 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * libevent's evhttp does the protocol. What is added: an answer that may come after its client has
+ * gone, or after the server was freed, without anybody having to know. */
+#include "libcommon/event/http.h"
+
+#include <arpa/inet.h>
+#include <event2/buffer.h>
+#include <event2/http.h>
+#include <event2/keyvalq_struct.h>
+#include <stdarg.h>
+#include <strings.h>
+#include <unistd.h>
+
+#include "libcommon/base/list.h"
+#include "libcommon/base/mem.h"
+#include "libcommon/base/str.h"
+#include "libcommon/event/listen.h"
+#include "libcommon/event/loop_inside.h"
+
+#define BODY_MAX_DEFAULT (1U << 20)
+#define HEADERS_MAX      (16U << 10)
+#define IDLE_S           60
+#define HOST_MAX         256
+
+struct route {
+    struct list link;
+    const char *prefix;
+    size_t len;
+    http_handler *handler;
+    void *arg;
+};
+
+struct allowed_host {
+    struct list link;
+    char name[];
+};
+
+struct http_server {
+    struct loop *loop;
+    struct evhttp *evhttp;
+    struct list routes, hosts, requests;
+    char address[SOCK_TEXT_MAX];
+};
+
+struct param {
+    struct list link;
+    char *name, *value;
+};
+
+struct http_request {
+    struct list link;          /* of the server's open requests */
+    struct evhttp_request *ev; /* NULL once the server is gone */
+    struct loop *loop;
+    bool is_gone; /* the client */
+    bool is_streaming;
+    char *path;
+    struct list params; /* filled by the first http_query */
+    bool has_params;
+    loop_fn *on_sent;
+    void *on_sent_arg;
+    struct loop_task sent_task;
+};
+
+/* ---- a request's life ---- */
+
+static void tell_sent(void *arg)
+{
+    struct http_request *req = arg;
+    loop_fn *fn = req->on_sent;
+    req->on_sent = NULL;
+    if (fn)
+        fn(req->on_sent_arg);
+}
+
+static void free_request(struct http_request *req)
+{
+    while (!list_is_empty(&req->params)) {
+        struct param *param = list_first(&req->params, struct param, link);
+        list_remove(&param->link);
+        free(param->name); /* from libevent's decoder */
+        free(param->value);
+        mem_free(param);
+    }
+    loop_undefer(&req->sent_task);
+    list_remove(&req->link);
+    free(req->path);
+    mem_free(req);
+}
+
+static void mark_gone(struct http_request *req)
+{
+    req->is_gone = true;
+    if (req->on_sent) /* nothing will be sent any more: whoever waits for it goes on */
+        loop_defer(req->loop, &req->sent_task, tell_sent, req);
+}
+
+static void on_client_gone(struct evhttp_connection *conn, void *arg)
+{
+    (void)conn;
+    mark_gone(arg);
+}
+
+static void watch_client(struct http_request *req, bool wanted)
+{
+    struct evhttp_connection *conn = req->ev ? evhttp_request_get_connection(req->ev) : NULL;
+    if (conn)
+        evhttp_connection_set_closecb(conn, wanted ? on_client_gone : NULL, wanted ? req : NULL);
+}
+
+/* ---- who may ask what ---- */
+
+static bool is_digits(const char *host)
+{
+    char bare[HOST_MAX];
+    uint8_t addr[16];
+    size_t len = strlen(host);
+    if (len >= 2 && host[0] == '[' && host[len - 1] == ']')
+        host++, len -= 2;
+    if (len >= sizeof(bare))
+        return false;
+    memcpy(bare, host, len);
+    bare[len] = 0;
+    return inet_pton(AF_INET, bare, addr) == 1 || inet_pton(AF_INET6, bare, addr) == 1;
+}
+
+static bool is_host_allowed(const struct http_server *server, const char *host)
+{
+    char own[HOST_MAX] = "";
+    if (!host || !*host) /* HTTP/1.0; a browser always sends it */
+        return true;
+    if (is_digits(host) || strcasecmp(host, "localhost") == 0)
+        return true;
+    if (gethostname(own, sizeof(own) - 1) == 0 && strcasecmp(host, own) == 0)
+        return true;
+    list_each (&server->hosts, it) {
+        if (strcasecmp(host, list_entry(it, struct allowed_host, link)->name) == 0)
+            return true;
+    }
+    return false;
+}
+
+static bool matches(const struct route *route, const char *path)
+{
+    if (strncmp(path, route->prefix, route->len) != 0)
+        return false;
+    char next = path[route->len];
+    return next == 0 || next == '/' || (route->len > 0 && route->prefix[route->len - 1] == '/');
+}
+
+static const struct route *find_route(const struct http_server *server, const char *path)
+{
+    const struct route *best = NULL;
+    list_each (&server->routes, it) {
+        const struct route *route = list_entry(it, struct route, link);
+        if (matches(route, path) && (!best || route->len > best->len))
+            best = route;
+    }
+    return best;
+}
+
+/* ---- arriving ---- */
+
+static char *decode_path(struct evhttp_request *ev)
+{
+    const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(ev);
+    const char *raw = uri ? evhttp_uri_get_path(uri) : NULL;
+    size_t len;
+    char *path = evhttp_uridecode(raw && *raw ? raw : "/", 0, &len);
+    if (path && (strlen(path) != len || *path != '/')) {
+        free(path); /* a %00 in it, or no path at all */
+        return NULL;
+    }
+    return path;
+}
+
+static void on_request(struct evhttp_request *ev, void *arg)
+{
+    struct http_server *server = arg;
+    loop_callback_begin(server->loop);
+    if (!is_host_allowed(server, evhttp_request_get_host(ev))) {
+        evhttp_send_error(ev, 403, "Forbidden: unknown host name");
+        return;
+    }
+    struct http_request *req = mem_calloc(1, sizeof(*req));
+    char *path = decode_path(ev);
+    if (!req || !path) {
+        evhttp_send_error(ev, req ? HTTP_BADREQUEST : HTTP_INTERNAL, NULL);
+        mem_free(req);
+        free(path);
+        return;
+    }
+    req->ev = ev;
+    req->loop = server->loop;
+    req->path = path;
+    list_init(&req->params);
+    list_push_back(&server->requests, &req->link);
+    watch_client(req, true);
+    const struct route *route = find_route(server, path);
+    if (!route) {
+        http_reply_text(req, 404, "nothing at %s\n", path);
+        return;
+    }
+    const char *name = route->prefix;
+    route->handler(req, route->arg);
+    loop_blame(server->loop, name);
+}
+
+/* ---- server ---- */
+
+static struct evhttp *start(struct http_server *server, int fd)
+{
+    struct evhttp *evhttp = evhttp_new(loop_base(server->loop));
+    if (!evhttp)
+        return NULL;
+    evhttp_set_allowed_methods(evhttp, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_PUT |
+                                           EVHTTP_REQ_POST | EVHTTP_REQ_DELETE |
+                                           EVHTTP_REQ_OPTIONS);
+    evhttp_set_max_headers_size(evhttp, HEADERS_MAX);
+    evhttp_set_max_body_size(evhttp, BODY_MAX_DEFAULT);
+    evhttp_set_timeout(evhttp, IDLE_S);
+    evhttp_set_gencb(evhttp, on_request, server);
+    if (evhttp_accept_socket(evhttp, fd) != 0) {
+        evhttp_free(evhttp);
+        return NULL;
+    }
+    return evhttp;
+}
+
+int http_server_new(struct loop *loop, const char *address, struct http_server **ret,
+                    struct err *err)
+{
+    int fd;
+    struct http_server *server = mem_calloc(1, sizeof(*server));
+    if (!server)
+        return err_set(err, ERR_NOMEM, "cannot serve http on %s: out of memory", address);
+    server->loop = loop;
+    list_init(&server->routes);
+    list_init(&server->hosts);
+    list_init(&server->requests);
+    int rc = listen_socket(address, 0, &fd, server->address, err);
+    if (rc != 0) {
+        mem_free(server);
+        return rc;
+    }
+    server->evhttp = start(server, fd);
+    if (!server->evhttp) {
+        close(fd);
+        mem_free(server);
+        return err_set(err, ERR_NOMEM, "cannot serve http on %s: out of memory", address);
+    }
+    *ret = server;
+    return 0;
+}
+
+const char *http_server_address(const struct http_server *server)
+{
+    return server->address;
+}
+
+void http_server_free(struct http_server *server)
+{
+    if (!server)
+        return;
+    while (!list_is_empty(&server->requests)) {
+        struct http_request *req = list_first(&server->requests, struct http_request, link);
+        watch_client(req, false);
+        list_remove(&req->link);
+        mark_gone(req);
+        req->ev = NULL; /* evhttp_free takes it along; its answer finds nobody */
+    }
+    evhttp_free(server->evhttp);
+    list_each_safe (&server->routes, it)
+        mem_free(list_entry(it, struct route, link));
+    list_each_safe (&server->hosts, it)
+        mem_free(list_entry(it, struct allowed_host, link));
+    if (server->address[0] == '/')
+        (void)unlink(server->address);
+    mem_free(server);
+}
+
+int http_route(struct http_server *server, const char *prefix, http_handler *handler, void *arg)
+{
+    struct route *route = mem_calloc(1, sizeof(*route));
+    if (!route)
+        return ERR_NOMEM;
+    *route =
+        (struct route){.prefix = prefix, .len = strlen(prefix), .handler = handler, .arg = arg};
+    list_push_back(&server->routes, &route->link);
+    return 0;
+}
+
+int http_allow_host(struct http_server *server, const char *name)
+{
+    size_t len = strlen(name) + 1;
+    struct allowed_host *host = mem_calloc(1, sizeof(*host) + len);
+    if (!host)
+        return ERR_NOMEM;
+    memcpy(host->name, name, len);
+    list_push_back(&server->hosts, &host->link);
+    return 0;
+}
+
+void http_set_body_max(struct http_server *server, size_t bytes)
+{
+    evhttp_set_max_body_size(server->evhttp, (ev_ssize_t)bytes);
+}
+
+/* ---- what is asked ---- */
+
+enum http_method http_method(const struct http_request *req)
+{
+    switch (req->ev ? evhttp_request_get_command(req->ev) : EVHTTP_REQ_GET) {
+    case EVHTTP_REQ_GET:
+        return HTTP_GET;
+    case EVHTTP_REQ_HEAD:
+        return HTTP_HEAD;
+    case EVHTTP_REQ_PUT:
+        return HTTP_PUT;
+    case EVHTTP_REQ_POST:
+        return HTTP_POST;
+    case EVHTTP_REQ_DELETE:
+        return HTTP_DELETE;
+    default:
+        return HTTP_OTHER;
+    }
+}
+
+const char *http_path(const struct http_request *req)
+{
+    return req->path;
+}
+
+static char *decode_word(const char *begin, size_t len)
+{
+    char *raw = mem_alloc(len + 1);
+    if (!raw)
+        return NULL;
+    memcpy(raw, begin, len);
+    raw[len] = 0;
+    char *word = evhttp_uridecode(raw, 1, NULL);
+    mem_free(raw);
+    return word;
+}
+
+static void add_param(struct http_request *req, const char *begin, size_t len)
+{
+    const char *equals = memchr(begin, '=', len);
+    size_t name_len = equals ? (size_t)(equals - begin) : len;
+    struct param *param = name_len ? mem_calloc(1, sizeof(*param)) : NULL;
+    if (!param)
+        return;
+    param->name = decode_word(begin, name_len);
+    param->value = equals ? decode_word(equals + 1, len - name_len - 1) : decode_word("", 0);
+    list_push_back(&req->params, &param->link);
+}
+
+static void parse_params(struct http_request *req)
+{
+    const struct evhttp_uri *uri = req->ev ? evhttp_request_get_evhttp_uri(req->ev) : NULL;
+    const char *at = uri ? evhttp_uri_get_query(uri) : NULL;
+    while (at && *at) {
+        size_t len = strcspn(at, "&");
+        add_param(req, at, len);
+        at += len + (at[len] == '&');
+    }
+    req->has_params = true;
+}
+
+const char *http_query(const struct http_request *req, const char *name)
+{
+    if (!req->has_params)
+        parse_params((struct http_request *)(uintptr_t)req); /* filled on first use */
+    list_each (&req->params, it) {
+        const struct param *param = list_entry(it, struct param, link);
+        if (param->name && param->value && strcasecmp(param->name, name) == 0)
+            return param->value;
+    }
+    return NULL;
+}
+
+const char *http_header(const struct http_request *req, const char *name)
+{
+    return req->ev ? evhttp_find_header(evhttp_request_get_input_headers(req->ev), name) : NULL;
+}
+
+struct slice http_body(const struct http_request *req)
+{
+    struct evbuffer *in = req->ev ? evhttp_request_get_input_buffer(req->ev) : NULL;
+    size_t len = in ? evbuffer_get_length(in) : 0;
+    return len ? slice_of(evbuffer_pullup(in, -1), len) : slice_of(NULL, 0);
+}
+
+const char *http_peer(const struct http_request *req)
+{
+    struct evhttp_connection *conn = req->ev ? evhttp_request_get_connection(req->ev) : NULL;
+    char *address = NULL;
+    ev_uint16_t port;
+    if (conn)
+        evhttp_connection_get_peer(conn, &address, &port);
+    return address ? address : "";
+}
+
+/* ---- answering ---- */
+
+void http_set_header(struct http_request *req, const char *name, const char *value)
+{
+    if (req->ev)
+        (void)evhttp_add_header(evhttp_request_get_output_headers(req->ev), name, value);
+}
+
+/* What the handler has not said itself. */
+static void set_default(struct http_request *req, const char *name, const char *value)
+{
+    if (req->ev && !evhttp_find_header(evhttp_request_get_output_headers(req->ev), name))
+        http_set_header(req, name, value);
+}
+
+static struct evbuffer *filled(struct slice body)
+{
+    struct evbuffer *out = evbuffer_new();
+    if (out && body.len && evbuffer_add(out, body.data, body.len) != 0) {
+        evbuffer_free(out);
+        return NULL;
+    }
+    return out;
+}
+
+void http_reply(struct http_request *req, int status, const char *content_type, struct slice body)
+{
+    BUG_ON(req->is_streaming);
+    struct evhttp_request *ev = req->ev;
+    if (ev) {
+        char length[32];
+        struct evbuffer *out = filled(body);
+        snprintf(length, sizeof(length), "%zu", body.len);
+        http_set_header(req, "Content-Type", content_type);
+        http_set_header(req, "Content-Length", length); /* for HEAD; evhttp adds it otherwise */
+        set_default(req, "X-Content-Type-Options", "nosniff");
+        watch_client(req, false);
+        evhttp_send_reply(ev, out ? status : HTTP_INTERNAL, NULL, out);
+        if (out)
+            evbuffer_free(out);
+    }
+    free_request(req);
+}
+
+void http_reply_text(struct http_request *req, int status, const char *fmt, ...)
+{
+    char text[2048];
+    va_list ap;
+    va_start(ap, fmt);
+    int n = vsnprintf(text, sizeof(text), fmt, ap);
+    va_end(ap);
+    size_t len = n < 0 ? 0 : (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1;
+    http_reply(req, status, "text/plain; charset=utf-8", slice_of(text, len));
+}
+
+void http_stream_start(struct http_request *req, int status, const char *content_type)
+{
+    BUG_ON(req->is_streaming);
+    req->is_streaming = true;
+    http_set_header(req, "Content-Type", content_type);
+    set_default(req, "X-Content-Type-Options", "nosniff");
+    if (req->ev)
+        evhttp_send_reply_start(req->ev, status, NULL);
+}
+
+static void on_chunk_sent(struct evhttp_connection *conn, void *arg)
+{
+    (void)conn;
+    struct http_request *req = arg;
+    loop_callback_begin(req->loop);
+    tell_sent(req);
+}
+
+void http_stream_send(struct http_request *req, struct slice chunk, loop_fn *on_sent, void *arg)
+{
+    BUG_ON(!req->is_streaming || req->on_sent);
+    req->on_sent = on_sent;
+    req->on_sent_arg = arg;
+    bool has_receiver = req->ev && !req->is_gone && chunk.len > 0 && http_method(req) != HTTP_HEAD;
+    struct evbuffer *out = has_receiver ? filled(chunk) : NULL;
+    if (out) {
+        evhttp_send_reply_chunk_with_cb(req->ev, out, on_sent ? on_chunk_sent : NULL, req);
+        evbuffer_free(out);
+    } else if (on_sent) {
+        loop_defer(req->loop, &req->sent_task, tell_sent, req);
+    }
+}
+
+void http_stream_end(struct http_request *req)
+{
+    BUG_ON(!req->is_streaming);
+    watch_client(req, false);
+    if (req->ev)
+        evhttp_send_reply_end(req->ev);
+    free_request(req);
+}
+
+bool http_is_gone(const struct http_request *req)
+{
+    return req->is_gone || !req->ev;
+}
