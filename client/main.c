@@ -22,6 +22,11 @@ static int cmd_version(int argc, char **argv);
 static int cmd_help(int argc, char **argv);
 
 static const struct row rows[] = {
+    {"fs", "-COMMAND ...", "files: -ls -put -get -cat -mkdir -rm ... (fs -help)", cmd_fs, NULL},
+    {"dfs", "", NULL, cmd_fs, NULL},
+    {"admin", "-report ...", "what the cluster has and how it is", cmd_admin, NULL},
+    {"dfsadmin", "", NULL, cmd_admin, NULL},
+    {"fsck", "PATH", "is every block where it should be?", cmd_fsck, NULL},
     {"run", "PLUGIN IN... OUT", "run a job", cmd_run, NULL},
     {"job", "-COMMAND ...", "list, look at, wait for, kill jobs", cmd_job, NULL},
     {"up", "[OPTION...]", "start a cluster on this machine", cmd_up, NULL},

@@ -151,7 +151,7 @@ static const struct fs_option options[] = {
 
 const struct fs_command fs_count = {
     .name = "count",
-    .usage = "[-q] [-h] [-v] [-t [<storage type>]] [-u] [-x] [-e] [-s] [--json] <path> ...",
+    .usage = "[-q] [-h] [-v] [-t [<storage type>]] [-u] [-x] [-e] [-s] <path> ...",
     .help = "Count the number of directories, files and bytes under the paths that match the "
             "specified file pattern. The output columns are:\n"
             "DIR_COUNT FILE_COUNT CONTENT_SIZE PATHNAME\n"

@@ -144,7 +144,7 @@ static const struct fs_option options[] = {
 };
 
 #define LS                                                                              \
-    .usage = "[-C] [-d] [-h] [-q] [-R] [-t] [-S] [-r] [-u] [-e] [--json] [<path> ...]", \
+    .usage = "[-C] [-d] [-h] [-q] [-R] [-t] [-S] [-r] [-u] [-e] [<path> ...]", \
     .syntax = {options, 0, FS_NO_LIMIT, false}, .flags = FS_DEFAULT_HERE,               \
     .state_size = sizeof(struct ls), .begin = ls_begin, .group = ls_group,              \
     .argument = ls_argument, .path = ls_path

@@ -69,7 +69,7 @@ static const struct fs_option stat_options[] = {
 
 const struct fs_command fs_stat = {
     .name = "stat",
-    .usage = "[-R] [--json] [format] <path> ...",
+    .usage = "[-R] [format] <path> ...",
     .help = "Print statistics about the file/directory at <path> in the specified format (the "
             "first word, if it has a %). The default is %y. Format accepts:\n"
             "\t%a permissions in octal    %A permissions in letters\n"

@@ -7,15 +7,15 @@
 #include <stdarg.h>
 #include <unistd.h>
 
+#include "client/command.h"
 #include "client/fs/glob.h"
 #include "client/lib/uri.h"
-#include "libcommon/base/fault.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/base/path.h"
 #include "libcommon/base/str.h"
 #include "libcommon/daemon/config.h"
 
-#define EXIT_USAGE     255
+#define EXIT_BAD_USAGE 255 /* Hadoop's -1 */
 #define EXIT_INTERRUPT 130
 #define CLEANUP_S      3 /* after Ctrl-C: time to remove what was half copied */
 
@@ -286,7 +286,7 @@ static int run_command(struct fs_run *run)
     if (run->command->end)
         run->command->end(run);
     if (rc == FS_USAGE)
-        return EXIT_USAGE;
+        return EXIT_BAD_USAGE;
     if (interrupted) {
         say(run->name, "Interrupted");
         return EXIT_INTERRUPT;
@@ -305,7 +305,7 @@ static int usage_exit(const char *word, const char *message, const struct fs_com
     fs_print_general(stderr, false);
     if (command)
         fs_print_usage(stderr, command);
-    return EXIT_USAGE;
+    return EXIT_BAD_USAGE;
 }
 
 /* A deprecated name has its option put in front of what was typed. */
@@ -379,21 +379,19 @@ static void release(struct fs_shell *shell)
     config_args_release(&shell->args);
 }
 
-int fs_main(int argc, char **argv)
+int cmd_fs(int argc, char **argv)
 {
     struct err err;
     struct fs_shell shell = {.args = CONFIG_ARGS_INIT};
-    if (fault_arm_from_env(&err) != 0) {
-        say(fs_program(), err.msg);
-        return EXIT_USAGE;
-    }
     catch_interrupt();
-    int code = EXIT_USAGE;
+    int code = EXIT_BAD_USAGE;
     int at = take_generic(&shell.args, argc, argv, &err);
     if (at < 0)
         say(fs_program(), err.msg);
     else if (at >= argc)
         fs_print_general(stderr, false);
+    else if (strcmp(argv[at], "--help") == 0)
+        code = (fs_print_general(stdout, false), 0);
     else
         code = dispatch(&shell, argc - at, argv + at);
     release(&shell);

@@ -68,9 +68,6 @@ struct fs_run {
     char usage_error[512];
 };
 
-/* `quern fs ...`: argv[0] is "fs". The exit code. */
-int fs_main(int argc, char **argv);
-
 /* --- options of the command under way --- */
 bool fs_has(const struct fs_run *run, const char *option);
 const char *fs_value(const struct fs_run *run, const char *option); /* NULL = not given */

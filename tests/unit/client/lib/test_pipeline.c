@@ -265,9 +265,9 @@ static void whatever_breaks_every_byte_arrives_once(void **state)
             uint64_t most = left < room ? left : room;
             if (most)
                 cl_pipeline_fill(&p, 1 + rand_below(&rand, most));
-            unsigned flags = p.filled == total             ? CL_PACKET_LAST
+            unsigned flags = p.filled == total       ? CL_PACKET_LAST
                              : rand_chance(&rand, 4) ? CL_PACKET_FLUSH
-                                                           : 0;
+                                                     : 0;
             while (cl_pipeline_next(&p, flags, &packet)) {
                 assert_true(packet.offset <= got); /* no hole */
                 if (packet.offset + packet.len > got)

@@ -1,0 +1,239 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * quern admin: what an operator asks of the namenode, under the names Hadoop's dfsadmin has. One or
+ * two dashes are taken. Exit codes: 0, and 255 for any failure, as over there. */
+#include <strings.h>
+#include <unistd.h>
+
+#include "client/admin/report.h"
+#include "client/admin/session.h"
+#include "client/command.h"
+#include "client/talk/namenode.h"
+
+#define EXIT_FAILED  255
+#define WAIT_POLL_MS 500
+
+struct command {
+    const char *name, *args, *help;
+    int (*run)(struct session *session, int argc, char **argv); /* argv[0] is the command */
+};
+
+static int run_help(struct session *session, int argc, char **argv);
+
+static int usage(const struct command *command)
+{
+    fprintf(stderr, "Usage: quern admin [-%s%s%s]\n", command->name, *command->args ? " " : "",
+            command->args);
+    return EXIT_FAILED;
+}
+
+/* --- report and topology ---------------------------------------------------------------------- */
+
+static int ask_report(struct session *session, const char *what, struct arena *arena,
+                      struct cl2nn_report *ret)
+{
+    struct err err;
+    const struct msg_void ask = {0};
+    int rc = session_connect(session, what);
+    if (rc == 0 && (rc = cl_ask(session->fs, CL2NN_AT_REPORT, &ask, arena, ret, &err)) != 0)
+        session_fail(what, rc, err.msg);
+    return rc;
+}
+
+static int print_report(struct session *session, const char *what, unsigned sections,
+                        void (*print)(const struct cl2nn_report *, unsigned, struct buf *))
+{
+    struct arena arena = ARENA_INIT;
+    struct cl2nn_report report = {0};
+    struct buf out = BUF_INIT;
+    int rc = ask_report(session, what, &arena, &report);
+    if (rc == 0) {
+        print(&report, sections, &out);
+        if (buf_failed(&out))
+            rc = session_fail(what, ERR_NOMEM, err_text(ERR_NOMEM));
+        else
+            fwrite(out.data, 1, out.len, stdout);
+    }
+    buf_release(&out);
+    arena_release(&arena);
+    return rc == 0 ? 0 : EXIT_FAILED;
+}
+
+static const char *without_dashes(const char *word)
+{
+    return word[0] == '-' ? word + 1 + (word[1] == '-') : word;
+}
+
+static int run_report(struct session *session, int argc, char **argv)
+{
+    static const struct {
+        const char *word;
+        unsigned section;
+    } filters[] = {
+        {"live", REPORT_LIVE},
+        {"dead", REPORT_DEAD},
+        {"decommissioning", REPORT_DECOMMISSIONING},
+        {"enteringmaintenance", REPORT_ENTERING_MAINTENANCE},
+        {"inmaintenance", REPORT_IN_MAINTENANCE},
+    };
+    unsigned sections = 0;
+    for (int i = 1; i < argc; i++) {
+        unsigned section = 0;
+        for (size_t f = 0; f < ARRAY_LEN(filters); f++)
+            if (argv[i][0] == '-' && strcmp(without_dashes(argv[i]), filters[f].word) == 0)
+                section = filters[f].section;
+        if (!section)
+            return EXIT_USAGE;
+        sections |= section;
+    }
+    return print_report(session, "report", sections, report_print);
+}
+
+static void print_topology(const struct cl2nn_report *report, unsigned sections, struct buf *out)
+{
+    (void)sections;
+    report_topology(report, out);
+}
+
+static int run_topology(struct session *session, int argc, char **argv)
+{
+    (void)argv;
+    return argc == 1 ? print_report(session, "printTopology", 0, print_topology) : EXIT_USAGE;
+}
+
+/* --- safe mode -------------------------------------------------------------------------------- */
+
+static int ask_safemode(struct session *session, uint32_t action, bool *ret_on, struct err *err)
+{
+    struct arena arena = ARENA_INIT;
+    struct cl2nn_safemode_state state = {0};
+    const struct cl2nn_safemode ask = {.action = action};
+    int rc = cl_ask(session->fs, CL2NN_AT_SAFEMODE, &ask, &arena, &state, err);
+    *ret_on = state.is_on;
+    arena_release(&arena);
+    return rc;
+}
+
+static int run_safemode(struct session *session, int argc, char **argv)
+{
+    static const struct {
+        const char *word;
+        uint32_t action;
+        bool waits;
+    } actions[] = {
+        {"enter", CL2NN_SAFEMODE_ENTER, false},     {"leave", CL2NN_SAFEMODE_LEAVE, false},
+        {"forceExit", CL2NN_SAFEMODE_LEAVE, false}, {"get", CL2NN_SAFEMODE_GET, false},
+        {"wait", CL2NN_SAFEMODE_GET, true},
+    };
+    struct err err;
+    bool is_on = false;
+    size_t i = 0;
+    while (i < ARRAY_LEN(actions) && (argc != 2 || strcasecmp(argv[1], actions[i].word) != 0))
+        i++;
+    if (i == ARRAY_LEN(actions))
+        return EXIT_USAGE;
+    if (session_connect(session, "safemode") != 0)
+        return EXIT_FAILED;
+    int rc = ask_safemode(session, actions[i].action, &is_on, &err);
+    while (rc == 0 && actions[i].waits && is_on) {
+        usleep(WAIT_POLL_MS * 1000);
+        rc = ask_safemode(session, CL2NN_SAFEMODE_GET, &is_on, &err);
+    }
+    if (rc != 0)
+        return session_fail("safemode", EXIT_FAILED, err.msg);
+    printf("Safe mode is %s\n", is_on ? "ON" : "OFF");
+    return 0;
+}
+
+static int run_save(struct session *session, int argc, char **argv)
+{
+    struct err err;
+    struct arena arena = ARENA_INIT;
+    const struct msg_void ask = {0};
+    if (argc > 2 || (argc == 2 && strcmp(without_dashes(argv[1]), "beforeShutdown") != 0))
+        return EXIT_USAGE;
+    if (session_connect(session, "saveNamespace") != 0)
+        return EXIT_FAILED;
+    int rc = cl_ask(session->fs, CL2NN_AT_SAVE_NAMESPACE, &ask, &arena, NULL, &err);
+    arena_release(&arena);
+    if (rc != 0)
+        return session_fail("saveNamespace", EXIT_FAILED, err.msg);
+    printf("Save namespace successful\n");
+    return 0;
+}
+
+/* --- the table -------------------------------------------------------------------------------- */
+
+static const struct command commands[] = {
+    {"report", "[-live] [-dead] [-decommissioning] [-enteringmaintenance] [-inmaintenance]",
+     "How much room there is, what needs repair, and every datanode with its numbers. The flags\n"
+     "show only the datanodes in that state.",
+     run_report},
+    {"safemode", "<enter | leave | get | wait | forceExit>",
+     "In safe mode nothing can be changed and no replica is made or removed. The namenode begins\n"
+     "in it and leaves when enough blocks have been reported; `wait` returns then.",
+     run_safemode},
+    {"saveNamespace", "[-beforeShutdown]",
+     "Write the namespace as an image now, so that the next start need not replay the journal.\n"
+     "Needs safe mode and a superuser.",
+     run_save},
+    {"printTopology", "", "Racks, and the datanodes in them.", run_topology},
+    {"help", "[cmd]", "What a command does, or what commands there are.", run_help},
+};
+
+static const struct command *find_command(const char *word)
+{
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+        if (strcmp(commands[i].name, word) == 0)
+            return &commands[i];
+    return NULL;
+}
+
+static void print_all(FILE *out)
+{
+    fprintf(out, "Usage: quern admin\nNote: Administrative commands can only be run as the "
+                 "superuser of the filesystem.\n");
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+        fprintf(out, "\t[-%s%s%s]\n", commands[i].name, *commands[i].args ? " " : "",
+                commands[i].args);
+    fprintf(out, "\nGeneric options: -conf <file>, -D <property=value>, "
+                 "-fs <quern://namenode:port>\n");
+}
+
+static int run_help(struct session *session, int argc, char **argv)
+{
+    (void)session;
+    if (argc < 2) {
+        print_all(stdout);
+        return 0;
+    }
+    const struct command *command = find_command(without_dashes(argv[1]));
+    if (!command)
+        return session_fail(argv[1], EXIT_FAILED, "Unknown command");
+    printf("-%s %s\n%s\n", command->name, command->args, command->help);
+    return 0;
+}
+
+int cmd_admin(int argc, char **argv)
+{
+    struct session session;
+    int code = EXIT_FAILED;
+    if (session_begin(&session, "quern admin", &argc, argv) != 0) {
+        session_end(&session);
+        return EXIT_FAILED;
+    }
+    const struct command *command =
+        argc > 1 && argv[1][0] == '-' ? find_command(without_dashes(argv[1])) : NULL;
+    if (command) {
+        code = command->run(&session, argc - 1, argv + 1);
+        code = code == EXIT_USAGE ? usage(command) : code;
+    } else if (argc > 1) {
+        session_fail(argv[1], 0, "Unknown command");
+        print_all(stderr);
+    } else {
+        print_all(stderr);
+    }
+    session_end(&session);
+    if (fflush(stdout) != 0)
+        code = EXIT_FAILED;
+    return code;
+}

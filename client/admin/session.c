@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/admin/session.h"
+
+int session_fail(const char *what, int code, const char *message)
+{
+    fflush(stdout);
+    fprintf(stderr, "%s: %.*s\n", what, (int)strcspn(message, "\n"), message);
+    return code;
+}
+
+int session_begin(struct session *session, const char *program, int *argc, char **argv)
+{
+    struct err err;
+    *session = (struct session){.program = program, .args = CONFIG_ARGS_INIT};
+    int kept = 1;
+    for (int i = 1; i < *argc; i++) {
+        int rc = config_args_take(&session->args, *argc, argv, &i, &err);
+        if (rc < 0)
+            return session_fail(program, rc, err.msg);
+        if (rc == 0)
+            argv[kept++] = argv[i];
+    }
+    *argc = kept;
+    return 0;
+}
+
+int session_connect(struct session *session, const char *what)
+{
+    struct err err;
+    struct qn_error error;
+    int rc = config_open(&session->args, &session->conf, NULL, &err);
+    if (rc != 0)
+        return session_fail(what, rc, err.msg);
+    session->fs = cl_fs_open(session->conf, NULL, NULL, &error);
+    return session->fs ? 0 : session_fail(what, error.code, error.message);
+}
+
+void session_end(struct session *session)
+{
+    qn_fs_close(session->fs);
+    conf_free(session->conf);
+    config_args_release(&session->args);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * session: what the administration commands share: generic options, a handle, one line per error.
+ */
+#ifndef QUERN_ADMIN_SESSION_H
+#define QUERN_ADMIN_SESSION_H
+
+#include "client/lib/handle.h"
+#include "libcommon/daemon/config.h"
+
+struct session {
+    const char *program; /* "quern admin": in front of messages */
+    struct config_args args;
+    struct conf *conf;
+    struct qn_fs *fs;
+};
+
+/* Takes -conf, -D and -fs out of argv wherever they stand (argc shrinks) and opens nothing yet. 0,
+ * or ERR_USAGE with the message printed. */
+int session_begin(struct session *session, const char *program, int *argc, char **argv);
+/* Connect. 0, or the error, printed behind "what: ". */
+int session_connect(struct session *session, const char *what);
+void session_end(struct session *session);
+
+/* "what: message" on stderr, first line only. Returns `code`. */
+int session_fail(const char *what, int code, const char *message);
+
+#endif
