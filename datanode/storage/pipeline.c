@@ -18,7 +18,7 @@ static struct dn_flight *flight(struct dn_pipeline *p, unsigned n)
 
 /* ---- what happened ---- */
 
-static int check_packet(const struct dn_pipeline *p, const struct dn_packet *packet)
+int dn_pipeline_check(const struct dn_pipeline *p, const struct dn_packet *packet)
 {
     if (p->last_came || (p->has_seq && packet->seq != p->next_seq))
         return ERR_PROTO;
@@ -34,7 +34,7 @@ static int check_packet(const struct dn_pipeline *p, const struct dn_packet *pac
 
 int dn_pipeline_accept(struct dn_pipeline *p, const struct dn_packet *packet, uint64_t now_ms)
 {
-    int rc = check_packet(p, packet);
+    int rc = dn_pipeline_check(p, packet);
     if (rc != 0)
         return rc;
     if (packet->len > 0)

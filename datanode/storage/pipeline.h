@@ -30,7 +30,7 @@
 #include "libcommon/base/err.h"
 
 #define DN_PIPELINE_CHUNK 512U
-#define DN_PIPELINE_SLOTS 1024U /* packets in flight */
+#define DN_PIPELINE_SLOTS 512U /* packets in flight */
 #define DN_PIPELINE_CHAIN 16U
 
 enum dn_packet_flag { DN_PACKET_LAST = 1, DN_PACKET_SYNC = 2 };
@@ -97,6 +97,9 @@ void dn_pipeline_init(struct dn_pipeline *p, const struct dn_pipeline_conf *conf
 
 /* ---- what happened ---- */
 
+/* Would this packet be accepted? To be asked when its header is here, before its bytes are put
+ * anywhere. Codes of dn_pipeline_accept. */
+int dn_pipeline_check(const struct dn_pipeline *p, const struct dn_packet *packet);
 /* A whole packet is here (its bytes still unwritten). ERR_PROTO: it does not continue the stream;
  * ERR_TOOBIG: beyond the block; ERR_LIMIT: dn_pipeline_is_full was not asked. On failure nothing
  * was taken, and the stream is worthless from here on. */

@@ -47,12 +47,20 @@ struct dn_replica {
     uint64_t len;               /* FINALIZED: its length. Else: what is known to be in its files */
     uint64_t promised;          /* RUR: the recovery's stamp, greater than gs */
     struct dn_writing *writing; /* RBW: what its writer and readers share (owned by the storage) */
+    uint64_t promised_bytes;    /* room kept free for it (the storage's) */
     uint32_t link;              /* private to the map */
     uint16_t volume;
     uint8_t state;  /* enum dn_replica_state */
     uint8_t before; /* RUR: the state it was in */
     bool is_bad;    /* its bytes were found wrong, and the namenode told */
 };
+
+/* Finalized, or under recovery from there: its bytes stand. */
+static inline bool dn_replica_is_whole(const struct dn_replica *replica)
+{
+    return replica->state == DN_REPLICA_FINALIZED ||
+           (replica->state == DN_REPLICA_RUR && replica->before == DN_REPLICA_FINALIZED);
+}
 
 struct dn_replicas {
     struct slab slab;

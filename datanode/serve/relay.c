@@ -1,0 +1,679 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "datanode/serve/relay.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include "datanode/storage/pipeline.h"
+#include "libcommon/base/buf.h"
+#include "libcommon/base/clock.h"
+#include "libcommon/base/fault.h"
+#include "libcommon/base/mem.h"
+#include "libcommon/base/metric.h"
+#include "libcommon/codec/chunksum.h"
+#include "libcommon/codec/crc32c.h"
+#include "libcommon/event/sock.h"
+
+#define WRITE_RUN_BYTES (2U << 20) /* longest run given to the disk at once */
+#define WRITE_NOW_BYTES (1U << 20) /* so much is written without looking for more first */
+#define PAGE            4096U
+#define ACKS_MAX        64U
+#define FAREWELL_MS     2000U
+
+METRIC_COUNTER(bytes_written, "quern_dn_written_bytes_total", "bytes of blocks received");
+METRIC_COUNTER(packets_bad, "quern_dn_bad_packets_total", "packets that arrived damaged");
+
+/* A packet in flight, as it goes downstream. */
+struct slot {
+    uint64_t offset;
+    uint32_t len;
+    uint32_t tail_sum; /* of its last chunk; the ring's sum may be a longer packet's already */
+    uint8_t header[PACKET_HEADER_BYTES];
+};
+
+struct relay {
+    const struct dn_relay_conf *conf;
+    struct dn_pipeline p;
+    struct slot slots[DN_PIPELINE_SLOTS]; /* by seq */
+    uint8_t *sums; /* ring of sums: of the chunk at x at x / 512 % sum_count */
+    size_t sum_count;
+    /* coming in */
+    uint8_t header[PACKET_HEADER_BYTES]; /* the next packet's, also while a body is received */
+    size_t header_have;
+    bool in_body;
+    struct packet_header packet; /* whose body it is */
+    size_t body_have;
+    uint32_t tail_sum; /* of the partial chunk that p.received ends in */
+    /* going down */
+    bool has_seq;
+    uint64_t forward_seq; /* next to be forwarded */
+    size_t forward_done;  /* bytes of it that are gone */
+    bool down_is_dead;
+    uint8_t down_ack[PACKET_ACK_BYTES];
+    size_t down_ack_have;
+    /* going up */
+    uint8_t acks[ACKS_MAX * PACKET_ACK_BYTES];
+    size_t acks_len;
+    bool up_is_dead;
+    bool is_final; /* the last good ack was popped */
+    int end_code;
+};
+
+static struct slot *slot_of(struct relay *r, uint64_t seq)
+{
+    return &r->slots[seq % DN_PIPELINE_SLOTS];
+}
+
+/* ---- places in the rings ---- */
+
+/* Append the (at most two) pieces of block bytes [off, off + len). */
+static size_t data_pieces(struct relay *r, uint64_t off, size_t len, struct iovec *iov)
+{
+    size_t at = (size_t)(off % r->conf->ring_bytes), room = r->conf->ring_bytes - at;
+    size_t first = len < room ? len : room;
+    iov[0] = (struct iovec){r->conf->ring + at, first};
+    iov[1] = (struct iovec){r->conf->ring, len - first};
+    return len > first ? 2 : first > 0;
+}
+
+static size_t sum_pieces(struct relay *r, uint64_t off, size_t count, struct iovec *iov)
+{
+    size_t at = (size_t)(off / DN_SUM_CHUNK % r->sum_count), room = r->sum_count - at;
+    size_t first = count < room ? count : room;
+    iov[0] = (struct iovec){r->sums + at * DN_SUM_BYTES, first * DN_SUM_BYTES};
+    iov[1] = (struct iovec){r->sums, (count - first) * DN_SUM_BYTES};
+    return count > first ? 2 : first > 0;
+}
+
+static uint8_t *sum_at(struct relay *r, uint64_t off)
+{
+    return r->sums + off / DN_SUM_CHUNK % r->sum_count * DN_SUM_BYTES;
+}
+
+/* Drop `skip` bytes from the front of the pieces. */
+static size_t skip_pieces(struct iovec *iov, size_t count, size_t skip)
+{
+    size_t from = 0;
+    while (from < count && skip >= iov[from].iov_len)
+        skip -= iov[from++].iov_len;
+    for (size_t i = from; i < count; i++)
+        iov[i - from] = iov[i];
+    if (from < count) {
+        iov[0].iov_base = (uint8_t *)iov[0].iov_base + skip;
+        iov[0].iov_len -= skip;
+    }
+    return count - from;
+}
+
+/* ---- coming in ---- */
+
+/* After a failure one more is taken when none is in flight: its ack carries the news up. */
+static bool can_take_packet(const struct relay *r)
+{
+    bool has_failed = r->p.local_code != 0 || r->p.bad_count > 0;
+    return !r->p.last_came && !dn_pipeline_is_full(&r->p) && !r->up_is_dead &&
+           (!has_failed || r->p.count == 0);
+}
+
+/* Is there room in the ring for the packet whose header is here? Bytes in flight are kept until
+ * they are acknowledged: the neighbour may complain about them. */
+static bool has_room(struct relay *r)
+{
+    if (r->p.count == 0 || r->packet.data_len == 0)
+        return true;
+    uint64_t low = slot_of(r, r->p.flights[r->p.head].seq)->offset;
+    return r->packet.offset + r->packet.data_len - low <= r->conf->ring_bytes;
+}
+
+static struct dn_packet to_dn_packet(const struct packet_header *h)
+{
+    return (struct dn_packet){
+        .seq = h->seq,
+        .offset = h->offset,
+        .len = h->data_len,
+        .flags = (h->flags & PACKET_LAST ? DN_PACKET_LAST : 0U) |
+                 (h->flags & PACKET_SYNC ? DN_PACKET_SYNC : 0U),
+    };
+}
+
+static int take_header(struct relay *r)
+{
+    int rc = packet_header_decode(r->header, &r->packet);
+    if (rc != 0)
+        return rc;
+    const struct packet_header *h = &r->packet;
+    bool is_shared = h->flags & PACKET_RING;
+    if ((h->flags & PACKET_FAILED) || (h->data_len > 0 && is_shared != r->conf->is_shared))
+        return ERR_PROTO;
+    if (h->data_len > r->conf->ring_bytes)
+        return ERR_TOOBIG;
+    struct dn_packet packet = to_dn_packet(h);
+    rc = dn_pipeline_check(&r->p, &packet);
+    if (rc != 0)
+        return rc;
+    r->in_body = true;
+    r->body_have = 0;
+    r->header_have = 0;
+    return 0;
+}
+
+static size_t body_bytes(const struct relay *r)
+{
+    return r->conf->is_shared ? 0 : r->packet.data_len + r->packet.sums * (size_t)DN_SUM_BYTES;
+}
+
+static void flip_a_bit(struct relay *r)
+{
+    if (!r->conf->is_shared && r->packet.data_len > 0)
+        r->conf->ring[(r->packet.offset + r->packet.data_len / 2) % r->conf->ring_bytes] ^= 4;
+}
+
+/* Compute the sums of bytes that came without, or check those that came with them. */
+static int check_bytes(struct relay *r, uint64_t off, size_t len)
+{
+    struct iovec data[2];
+    size_t pieces = data_pieces(r, off, len, data);
+    for (size_t i = 0; i < pieces; i++) {
+        struct slice bytes = slice_of(data[i].iov_base, data[i].iov_len);
+        size_t count = chunksum_count(bytes.len, DN_SUM_CHUNK);
+        uint8_t *sums = sum_at(r, off);
+        if (r->conf->is_shared)
+            chunksum_compute(bytes, DN_SUM_CHUNK, sums);
+        else if (chunksum_verify(bytes, DN_SUM_CHUNK, slice_of(sums, count * DN_SUM_BYTES)) !=
+                 CHUNKSUM_GOOD)
+            return ERR_CHECKSUM;
+        off += bytes.len;
+    }
+    return 0;
+}
+
+/* A packet that continues a partial chunk repeats its bytes: they must be the same bytes, for some
+ * of them may have been read already. */
+static bool repeats_truly(struct relay *r)
+{
+    const struct packet_header *h = &r->packet;
+    if (h->data_len == 0 || r->p.received <= h->offset)
+        return true;
+    size_t len = (size_t)(r->p.received - h->offset);
+    return crc32c(0, r->conf->ring + h->offset % r->conf->ring_bytes, len) == r->tail_sum;
+}
+
+static void fill_slot(struct relay *r, const struct packet_header *h, uint32_t tail_sum)
+{
+    struct slot *slot = slot_of(r, h->seq);
+    struct packet_header onward = *h;
+    onward.flags &= (uint16_t)~PACKET_RING;
+    onward.sums = (uint16_t)chunksum_count(h->data_len, DN_SUM_CHUNK);
+    packet_header_encode(&onward, slot->header);
+    slot->offset = h->data_len > 0 ? h->offset : r->p.received;
+    slot->len = h->data_len;
+    slot->tail_sum = tail_sum;
+}
+
+/* The whole packet is in the rings. */
+static int take_packet(struct relay *r)
+{
+    const struct packet_header *h = &r->packet;
+    struct dn_packet packet = to_dn_packet(h);
+    uint64_t end = h->offset + h->data_len;
+    r->in_body = false;
+    if (fault_hit("dn.write.packet") == FAULT_CORRUPT)
+        flip_a_bit(r);
+    int rc = check_bytes(r, h->offset, h->data_len);
+    if (rc == 0 && !repeats_truly(r))
+        rc = ERR_CHECKSUM;
+    if (h->data_len > 0 && end % DN_SUM_CHUNK != 0)
+        packet.tail_sum = get_u32(sum_at(r, end - 1));
+    if (!r->has_seq) {
+        r->forward_seq = h->seq;
+        r->has_seq = true;
+    }
+    fill_slot(r, h, packet.tail_sum);
+    int accepted = dn_pipeline_accept(&r->p, &packet, clock_mono_ms());
+    if (accepted != 0)
+        return accepted;
+    if (rc != 0) { /* acknowledged as bad; nothing of it goes any further */
+        metric_add(&packets_bad, 1);
+        dn_pipeline_local_failed(&r->p, rc);
+        return 0;
+    }
+    if ((h->flags & PACKET_LAST) && r->conf->exact_len != UINT64_MAX &&
+        r->p.received != r->conf->exact_len)
+        dn_pipeline_local_failed(&r->p, ERR_INVAL);
+    r->tail_sum = h->data_len > 0 ? packet.tail_sum : r->tail_sum;
+    metric_add(&bytes_written, h->data_len);
+    if (fault_hit("dn.write.forward") == FAULT_CORRUPT)
+        flip_a_bit(r);
+    return 0;
+}
+
+/* Non-blocking receive into pieces: bytes, 0 when there are none now, or a negative code. */
+static ssize_t receive(int fd, struct iovec *iov, size_t count)
+{
+    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = count};
+    ssize_t n;
+    do
+        n = recvmsg(fd, &msg, MSG_DONTWAIT);
+    while (n < 0 && errno == EINTR);
+    if (n == 0)
+        return ERR_EOF;
+    if (n < 0)
+        return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : err_from_errno(errno);
+    return n;
+}
+
+/* Bytes of the body that is coming, and behind it the next header if there will be one: a packet
+ * then takes one system call. */
+static ssize_t receive_body(struct relay *r)
+{
+    struct iovec iov[5];
+    const struct packet_header *h = &r->packet;
+    size_t n = sum_pieces(r, h->offset, h->sums, iov);
+    n += data_pieces(r, h->offset, h->data_len, iov + n);
+    n = skip_pieces(iov, n, r->body_have);
+    if (!(h->flags & PACKET_LAST))
+        iov[n++] = (struct iovec){r->header, PACKET_HEADER_BYTES};
+    ssize_t got = receive(r->conf->up_fd, iov, n);
+    if (got <= 0)
+        return got;
+    size_t left = body_bytes(r) - r->body_have;
+    size_t mine = (size_t)got < left ? (size_t)got : left;
+    r->body_have += mine;
+    r->header_have = (size_t)got - mine;
+    return got;
+}
+
+static ssize_t receive_header(struct relay *r)
+{
+    struct iovec iov = {r->header + r->header_have, PACKET_HEADER_BYTES - r->header_have};
+    ssize_t got = receive(r->conf->up_fd, &iov, 1);
+    if (got > 0)
+        r->header_have += (size_t)got;
+    return got;
+}
+
+/* One step of coming in: 1 progress, 0 nothing to be had now, negative: the stream is over. */
+static int come_in(struct relay *r)
+{
+    if (!r->in_body && !can_take_packet(r))
+        return 0;
+    if (!r->in_body && r->header_have < PACKET_HEADER_BYTES) {
+        ssize_t got = receive_header(r);
+        if (got <= 0 || r->header_have < PACKET_HEADER_BYTES)
+            return got < 0 ? (int)got : got > 0;
+    }
+    int rc = r->in_body ? 0 : take_header(r);
+    if (rc != 0)
+        return rc;
+    if (!has_room(r))
+        return 0;
+    if (r->body_have < body_bytes(r)) {
+        ssize_t got = receive_body(r);
+        if (got <= 0)
+            return (int)got;
+    }
+    if (r->body_have == body_bytes(r))
+        rc = take_packet(r);
+    return rc != 0 ? rc : 1;
+}
+
+/* Does upstream keep us waiting, or do we it? */
+static bool wants_input(struct relay *r)
+{
+    return r->in_body ? has_room(r) : can_take_packet(r);
+}
+
+/* ---- going down ---- */
+
+static void mirror_failed(struct relay *r, int code)
+{
+    r->down_is_dead = true;
+    dn_pipeline_mirror_failed(&r->p, code);
+}
+
+static bool has_forward(const struct relay *r)
+{
+    return r->conf->down_fd >= 0 && !r->down_is_dead && r->has_seq &&
+           r->forward_seq != r->p.next_seq;
+}
+
+/* Header, sums, the last chunk's own sum, bytes. */
+static size_t forward_pieces(struct relay *r, struct slot *slot, uint8_t tail[DN_SUM_BYTES],
+                             struct iovec iov[6])
+{
+    size_t sums = chunksum_count(slot->len, DN_SUM_CHUNK), n = 0;
+    bool is_partial = slot->len % DN_SUM_CHUNK != 0;
+    iov[n++] = (struct iovec){slot->header, PACKET_HEADER_BYTES};
+    n += sum_pieces(r, slot->offset, sums - is_partial, iov + n);
+    if (is_partial) {
+        put_u32(tail, slot->tail_sum);
+        iov[n++] = (struct iovec){tail, DN_SUM_BYTES};
+    }
+    n += data_pieces(r, slot->offset, slot->len, iov + n);
+    return n;
+}
+
+/* Send what downstream takes now. True when anything went. */
+static bool go_down(struct relay *r)
+{
+    bool any = false;
+    while (has_forward(r)) {
+        struct slot *slot = slot_of(r, r->forward_seq);
+        struct iovec iov[6];
+        uint8_t tail[DN_SUM_BYTES];
+        size_t count = forward_pieces(r, slot, tail, iov), total = 0;
+        for (size_t i = 0; i < count; i++)
+            total += iov[i].iov_len;
+        count = skip_pieces(iov, count, r->forward_done);
+        struct msghdr msg = {.msg_iov = iov, .msg_iovlen = count};
+        ssize_t n = sendmsg(r->conf->down_fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK))
+            return any;
+        if (n < 0 && errno != EINTR) {
+            mirror_failed(r, err_from_errno(errno));
+            return true;
+        }
+        r->forward_done += n > 0 ? (size_t)n : 0;
+        any = true;
+        if (r->forward_done == total) {
+            r->forward_done = 0;
+            r->forward_seq++;
+        }
+    }
+    return any;
+}
+
+/* Downstream found a packet damaged. Are our own bytes of it still right? If not it is us. */
+static void look_again(struct relay *r, uint64_t seq)
+{
+    struct slot *slot = slot_of(r, seq);
+    uint8_t tail[DN_SUM_BYTES];
+    struct iovec iov[6], data[2];
+    (void)forward_pieces(r, slot, tail, iov);
+    size_t pieces = data_pieces(r, slot->offset, slot->len, data);
+    uint64_t off = slot->offset;
+    for (size_t i = 0; i < pieces; i++) {
+        for (size_t at = 0; at < data[i].iov_len; at += DN_SUM_CHUNK, off += DN_SUM_CHUNK) {
+            size_t left = data[i].iov_len - at, len = left < DN_SUM_CHUNK ? left : DN_SUM_CHUNK;
+            uint32_t want = len < DN_SUM_CHUNK ? slot->tail_sum : get_u32(sum_at(r, off));
+            if (crc32c(0, (uint8_t *)data[i].iov_base + at, len) != want) {
+                dn_pipeline_local_failed(&r->p, ERR_CHECKSUM);
+                return;
+            }
+        }
+    }
+}
+
+static void take_down_ack(struct relay *r)
+{
+    struct packet_ack wire;
+    r->down_ack_have = 0;
+    if (packet_ack_decode(r->down_ack, &wire) != 0) {
+        mirror_failed(r, ERR_PROTO);
+        return;
+    }
+    struct dn_ack ack = {
+        .seq = wire.seq, .count = wire.count, .is_synced = wire.flags & PACKET_SYNC};
+    for (size_t i = 0; i < wire.count; i++)
+        ack.status[i] = wire.status[i];
+    if (dn_pipeline_mirror_ack(&r->p, &ack, clock_mono_ms()) != 0)
+        mirror_failed(r, ERR_PROTO);
+    else if (ack.status[0] == ERR_CHECKSUM)
+        look_again(r, ack.seq);
+}
+
+/* When it has acknowledged the last packet, downstream may go. */
+static bool expects_acks(const struct relay *r)
+{
+    return r->conf->down_fd >= 0 && !r->down_is_dead && r->p.bad_count == 0 &&
+           !(r->p.last_came && r->p.mirrored == r->p.count);
+}
+
+static bool listen_down(struct relay *r)
+{
+    bool any = false;
+    while (expects_acks(r)) {
+        struct iovec iov = {r->down_ack + r->down_ack_have, PACKET_ACK_BYTES - r->down_ack_have};
+        ssize_t got = receive(r->conf->down_fd, &iov, 1);
+        if (got == 0)
+            return any;
+        any = true;
+        if (got < 0) {
+            mirror_failed(r, got == ERR_EOF ? ERR_CLOSED : (int)got);
+            return true;
+        }
+        r->down_ack_have += (size_t)got;
+        if (r->down_ack_have == PACKET_ACK_BYTES)
+            take_down_ack(r);
+    }
+    return any;
+}
+
+/* ---- to the disk ---- */
+
+static uint64_t unwritten(const struct relay *r)
+{
+    return r->p.received - r->p.written;
+}
+
+/* One run of bytes into the block file. A run that is not the last one known ends at a page. */
+static void write_run(struct relay *r, bool is_all)
+{
+    uint64_t from = r->p.written - r->p.written % DN_SUM_CHUNK, to = r->p.received;
+    size_t at = (size_t)(from % r->conf->ring_bytes);
+    if (to - from > r->conf->ring_bytes - at)
+        to = from + r->conf->ring_bytes - at;
+    if (to - from > WRITE_RUN_BYTES)
+        to = from + WRITE_RUN_BYTES;
+    if (!is_all && to - from > PAGE)
+        to -= to % PAGE;
+    int rc = fault_errno(fault_hit("dn.write.disk")) ? ERR_IO : 0;
+    if (rc == 0)
+        rc = dn_blockfile_write(r->conf->file, from, slice_of(r->conf->ring + at, to - from),
+                                sum_at(r, from));
+    if (rc != 0)
+        dn_pipeline_local_failed(&r->p, rc);
+    else
+        dn_pipeline_written(&r->p, to);
+}
+
+static bool write_some(struct relay *r, bool is_all)
+{
+    if (r->p.local_code != 0 || unwritten(r) == 0)
+        return false;
+    write_run(r, is_all);
+    return true;
+}
+
+/* The blocking duties. Finalizing waits until downstream has everything, so that all of the chain
+ * syncs at the same time. */
+static bool do_duties(struct relay *r)
+{
+    int rc = 0;
+    switch (dn_pipeline_need(&r->p)) {
+    case DN_NEED_NOTHING:
+        return false;
+    case DN_NEED_SYNC:
+        if (fault_hit("dn.write.sync") != FAULT_DROP)
+            rc = dn_blockfile_sync(r->conf->file);
+        if (rc == 0)
+            dn_pipeline_synced(&r->p);
+        break;
+    case DN_NEED_FINALIZE:
+        if (has_forward(r))
+            return false;
+        rc = r->conf->finalize(r->conf->arg);
+        if (rc == 0)
+            dn_pipeline_finalized(&r->p);
+        break;
+    }
+    if (rc != 0)
+        dn_pipeline_local_failed(&r->p, rc);
+    return true;
+}
+
+/* ---- going up ---- */
+
+static void encode_ack(const struct dn_ack *ack, uint8_t out[PACKET_ACK_BYTES])
+{
+    struct packet_ack wire = {
+        .seq = ack->seq, .count = (uint16_t)ack->count, .flags = ack->is_synced ? PACKET_SYNC : 0};
+    for (unsigned i = 0; i < ack->count && i < PIPELINE_MAX; i++)
+        wire.status[i] = (int16_t)ack->status[i];
+    packet_ack_encode(&wire, out);
+}
+
+/* The code of the first node that could not go on, 0 when all could. */
+static int first_bad(const struct dn_ack *ack)
+{
+    for (unsigned i = 0; i < ack->count; i++)
+        if (ack->status[i] != 0)
+            return ack->status[i];
+    return 0;
+}
+
+/* Acks that are due. The last good one is kept back: it goes when the node's map says finalized. */
+static bool pop_acks(struct relay *r, uint8_t last_ack[PACKET_ACK_BYTES])
+{
+    struct dn_ack ack;
+    bool any = false;
+    while (r->acks_len + PACKET_ACK_BYTES <= sizeof(r->acks) && dn_pipeline_pop_ack(&r->p, &ack)) {
+        any = true;
+        int bad = first_bad(&ack);
+        if (bad == 0)
+            dn_writing_show(r->conf->writing, r->p.acked_len, r->p.acked_tail_sum);
+        if (bad == 0 && dn_pipeline_is_over(&r->p)) {
+            encode_ack(&ack, last_ack);
+            r->is_final = true;
+            break;
+        }
+        if (bad != 0)
+            r->end_code = bad;
+        if (fault_hit("dn.write.ack") == FAULT_DROP)
+            continue;
+        encode_ack(&ack, r->acks + r->acks_len);
+        r->acks_len += PACKET_ACK_BYTES;
+    }
+    return any;
+}
+
+static bool go_up(struct relay *r)
+{
+    if (r->acks_len == 0 || r->up_is_dead)
+        return false;
+    ssize_t n = send(r->conf->up_fd, r->acks, r->acks_len, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (n < 0) {
+        r->up_is_dead = errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR;
+        return r->up_is_dead;
+    }
+    r->acks_len -= (size_t)n;
+    memmove(r->acks, r->acks + n, r->acks_len);
+    return n > 0;
+}
+
+/* A failure has been told: let upstream read it. Closing while its packets still arrive would reset
+ * the connection, and the reset would overtake our ack. */
+static void say_farewell(struct relay *r)
+{
+    uint64_t until = clock_mono_ms() + FAREWELL_MS;
+    if (r->up_is_dead || sock_send_all(r->conf->up_fd, r->acks, r->acks_len, until) != 0)
+        return;
+    (void)shutdown(r->conf->up_fd, SHUT_WR);
+    while (sock_recv_some(r->conf->up_fd, r->acks, sizeof(r->acks), until) > 0)
+        ;
+}
+
+/* ---- the loop ---- */
+
+static int wait_for_something(struct relay *r)
+{
+    uint64_t now = clock_mono_ms(), deadline = dn_pipeline_deadline_ms(&r->p);
+    uint64_t wait_ms = deadline > now ? deadline - now : 0;
+    short up = (short)((wants_input(r) ? POLLIN : 0) | (r->acks_len > 0 ? POLLOUT : 0));
+    short down = (short)(POLLIN | (has_forward(r) ? POLLOUT : 0));
+    struct pollfd fds[3] = {
+        {.fd = r->conf->cancel_fd, .events = POLLIN},
+        {.fd = r->conf->up_fd, .events = up},
+        {.fd = expects_acks(r) ? r->conf->down_fd : -1, .events = down},
+    };
+    int n = poll(fds, 3, wait_ms > 1000 ? 1000 : (int)wait_ms);
+    if (n > 0 && fds[0].revents)
+        return ERR_CANCELLED;
+    if (n > 0 && (fds[1].revents & (POLLERR | POLLHUP)) && !wants_input(r))
+        return ERR_CLOSED; /* gone, and we were not even going to read */
+    return dn_pipeline_expire(&r->p, clock_mono_ms());
+}
+
+/* Everything that can be done without waiting. True when anything was. */
+static bool turn(struct relay *r, uint8_t last_ack[PACKET_ACK_BYTES], int *ret_in)
+{
+    bool any = false;
+    int in = 1;
+    while (in > 0 && unwritten(r) < WRITE_NOW_BYTES)
+        any |= (in = come_in(r)) > 0;
+    *ret_in = in < 0 ? in : 0;
+    any |= go_down(r);
+    any |= listen_down(r);
+    any |= write_some(r, in <= 0);
+    any |= do_duties(r);
+    any |= pop_acks(r, last_ack);
+    any |= go_up(r);
+    return any;
+}
+
+static int run(struct relay *r, uint8_t last_ack[PACKET_ACK_BYTES])
+{
+    while (!dn_pipeline_is_over(&r->p)) {
+        int in = 0;
+        bool any = turn(r, last_ack, &in);
+        if (in < 0 && !dn_pipeline_is_over(&r->p))
+            return in == ERR_EOF ? ERR_CLOSED : in;
+        if (!any) {
+            int rc = wait_for_something(r);
+            if (rc != 0)
+                return rc;
+        }
+    }
+    return r->is_final ? 0 : r->end_code;
+}
+
+/* Upstream is gone or a neighbour failed: what has arrived whole is worth keeping. */
+static void write_the_rest(struct relay *r)
+{
+    while (write_some(r, true))
+        ;
+}
+
+int dn_relay_run(const struct dn_relay_conf *conf, uint8_t last_ack[PACKET_ACK_BYTES])
+{
+    struct relay *r = mem_calloc(1, sizeof(*r));
+    size_t sum_count = conf->ring_bytes / DN_SUM_CHUNK;
+    uint8_t *sums = mem_alloc(sum_count * DN_SUM_BYTES);
+    if (!r || !sums) {
+        mem_free(r);
+        mem_free(sums);
+        return ERR_NOMEM;
+    }
+    r->conf = conf;
+    r->sums = sums;
+    r->sum_count = sum_count;
+    r->tail_sum = conf->file->tail_sum;
+    struct dn_pipeline_conf pipeline = {.start_len = conf->file->len,
+                                        .start_tail_sum = conf->file->tail_sum,
+                                        .max_len = conf->max_len,
+                                        .has_mirror = conf->down_fd >= 0,
+                                        .idle_ms = conf->timeout_ms,
+                                        .ack_ms = conf->ack_timeout_ms};
+    dn_pipeline_init(&r->p, &pipeline, clock_mono_ms());
+    int rc = run(r, last_ack);
+    if (rc != 0) {
+        write_the_rest(r);
+        if (rc != ERR_CANCELLED && dn_pipeline_is_over(&r->p))
+            say_farewell(r);
+    }
+    mem_free(sums);
+    mem_free(r);
+    return rc;
+}

@@ -1,0 +1,940 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/datanode/serve/serve_fixture.h"
+
+#include <poll.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+static void a_block_of_any_length_comes_back_as_it_was_written(void **state)
+{
+    (void)state;
+    static const uint64_t lens[] = {0, 1, 511, 512, 513, 30720, 100000, 3000001};
+    struct cluster *c = cluster_open(1, NULL);
+    for (uint64_t i = 0; i < ARRAY_LEN(lens); i++) {
+        write_block(c, i + 1, 7, lens[i], 1);
+        expect_state(&c->node[0], i + 1, DN_REPLICA_FINALIZED, 7, lens[i]);
+        expect_bytes(&c->node[0], i + 1, 0, lens[i]);
+        assert_true(has_news(&c->node[0], DN_CHANGE_RECEIVING, i + 1));
+        assert_true(has_news(&c->node[0], DN_CHANGE_RECEIVED, i + 1));
+    }
+    cluster_close(c);
+}
+
+static void three_nodes_hold_what_one_client_wrote(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_open(3, NULL);
+    write_block(c, 5, 7, 2000001, 3);
+    for (int i = 0; i < 3; i++) {
+        expect_state(&c->node[i], 5, DN_REPLICA_FINALIZED, 7, 2000001);
+        expect_bytes(&c->node[i], 5, 0, 2000001);
+    }
+    cluster_close(c);
+}
+
+static void large_runs_may_go_past_the_page_cache(void **state)
+{
+    (void)state;
+    struct node_options options = {.direct_min = 16384};
+    struct cluster *c = cluster_open(2, &options);
+    write_block(c, 5, 7, 3333333, 2);
+    expect_bytes(&c->node[0], 5, 0, 3333333);
+    expect_bytes(&c->node[1], 5, 0, 3333333);
+    cluster_close(c);
+}
+
+static void a_connection_carries_one_block_after_the_other(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_open(1, NULL);
+    struct peer p;
+    struct chain chain = {.cluster = c, .count = 1, .id = 1, .gs = 7};
+    open_chain(&p, &chain);
+    stream(&p, 0, 40000, 1);
+    for (uint64_t id = 2; id < 6; id++) {
+        struct data_write ask = {.block = {.id = id, .gs = 7}, .block_size = BLOCK_BYTES};
+        struct data_writing answer = {0};
+        assert_int_equal(peer_ask(&p, DATA_AT_WRITE, &ask, &answer, NULL), 0);
+        assert_int_equal(answer.bad_node.len, 0);
+        p.block = id;
+        p.seq = id * 1000; /* a stream's numbers may begin anywhere */
+        stream(&p, 0, 40000 + id, 1);
+    }
+    peer_close(&p);
+    for (uint64_t id = 2; id < 6; id++)
+        expect_bytes(&c->node[0], id, 0, 40000 + id);
+    cluster_close(c);
+}
+
+/* ---- memory rings ---- */
+
+static void a_local_client_writes_through_shared_memory(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_open(2, NULL);
+    struct peer p;
+    for (int count = 1; count <= 2; count++) {
+        uint64_t id = 10 + (uint64_t)count;
+        struct chain chain = {.cluster = c, .count = count, .id = id, .gs = 7, .is_local = true};
+        open_chain(&p, &chain);
+        stream(&p, 0, 1500001, (unsigned)count);
+        peer_close(&p);
+        for (int i = 0; i < count; i++)
+            expect_bytes(&c->node[i], id, 0, 1500001);
+    }
+    cluster_close(c);
+}
+
+static void memory_that_could_be_cut_away_is_refused(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_open(1, NULL);
+    static const int seals[] = {0, F_SEAL_GROW, F_SEAL_SHRINK};
+    for (uint64_t i = 0; i < ARRAY_LEN(seals); i++) {
+        struct peer p;
+        struct data_writing answer = {0};
+        struct chain chain = {.cluster = c, .count = 1, .id = i + 1, .gs = 7, .is_local = true};
+        assert_int_equal(ask_chain(&p, &chain, &answer, NULL), 0);
+        pass_ring(&p, seals[i]);
+        uint8_t byte;
+        assert_int_equal(sock_recv_some(p.fd, &byte, 1, soon()), ERR_EOF);
+        peer_close(&p);
+    }
+    cluster_close(c);
+}
+
+static void rings_of_strange_sizes_are_refused(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_open(1, NULL);
+    static const size_t sizes[] = {4096, (64U << 10) + 1, 128U << 20};
+    struct err err = {0};
+    struct data_writing answer = {0};
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        struct peer p;
+        struct chain chain = {
+            .cluster = c, .count = 1, .id = 1, .gs = 7, .is_local = true, .ring_bytes = sizes[i]};
+        assert_int_equal(ask_chain(&p, &chain, &answer, &err), ERR_INVAL);
+        peer_close(&p);
+    }
+    /* and a memfd of another size than was said */
+    struct peer p;
+    struct chain chain = {.cluster = c, .count = 1, .id = 1, .gs = 7, .is_local = true};
+    assert_int_equal(ask_chain(&p, &chain, &answer, &err), 0);
+    p.ring_bytes /= 2;
+    pass_ring(&p, F_SEAL_SHRINK | F_SEAL_GROW);
+    uint8_t byte;
+    assert_int_equal(sock_recv_some(p.fd, &byte, 1, soon()), ERR_EOF);
+    peer_close(&p);
+    cluster_close(c);
+}
+
+static void memory_cannot_be_passed_over_tcp(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_open(1, NULL);
+    struct peer p;
+    struct data_write ask = {
+        .block = {.id = 1, .gs = 7}, .block_size = BLOCK_BYTES, .ring_bytes = 1U << 20};
+    struct data_writing answer = {0};
+    peer_open(&p, c->node[0].address);
+    assert_int_equal(peer_ask(&p, DATA_AT_LOCAL_WRITE, &ask, &answer, NULL), ERR_INVAL);
+    peer_close(&p);
+    cluster_close(c);
+}
+
+/* ---- flushing ---- */
+
+static void readers_of_an_open_block_see_acknowledged_bytes_with_right_checksums(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_open(2, NULL);
+    struct peer p;
+    struct chain chain = {.cluster = c, .count = 2, .id = 3, .gs = 7};
+    static const uint64_t lens[] = {0, 1, 700, 812, 1024, 5000, 5001};
+    open_chain(&p, &chain);
+    for (size_t i = 1; i < ARRAY_LEN(lens); i++) {
+        uint64_t off = lens[i - 1] - lens[i - 1] % 512;
+        uint16_t how = i % 2 ? PACKET_FLUSH : PACKET_SYNC;
+        send_packet(&p, off, (size_t)(lens[i] - off), how);
+        struct packet_ack ack = recv_ack(&p);
+        assert_int_equal(ack.flags & PACKET_SYNC, how & PACKET_SYNC);
+        for (int n = 0; n < 2; n++)
+            expect_bytes(&c->node[n], 3, 0, lens[i]);
+    }
+    send_packet(&p, 5001, 0, PACKET_LAST);
+    (void)recv_ack(&p);
+    expect_bytes(&c->node[1], 3, 0, 5001);
+    peer_close(&p);
+    cluster_close(c);
+}
+
+static void a_reader_never_sees_more_than_was_acknowledged(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_open(1, NULL);
+    struct peer p, reader;
+    struct chain chain = {.cluster = c, .count = 1, .id = 3, .gs = 7};
+    open_chain(&p, &chain);
+    send_packet(&p, 0, 700, PACKET_FLUSH);
+    (void)recv_ack(&p);
+    struct parcel half = make_parcel(&p, 512, 4096, 0);
+    assert_int_equal(sock_send_all(p.fd, half.header, sizeof(half.header), soon()), 0);
+    assert_int_equal(sock_send_all(p.fd, half.sums, half.sums_len, soon()), 0);
+    assert_int_equal(sock_send_all(p.fd, half.data, 3000, soon()), 0);
+    struct reading r;
+    struct data_read ask = {.block = {.id = 3}, .length = UINT64_MAX};
+    peer_open(&reader, c->node[0].address);
+    assert_int_equal(read_range(&reader, &ask, &r, NULL), 0);
+    assert_int_equal(r.failed, 0);
+    assert_int_equal(r.len, 700);
+    assert_int_equal(r.answer.visible_len, 700);
+    mem_free(r.data);
+    peer_close(&reader);
+    mem_free(half.sums);
+    mem_free(half.data);
+    peer_close(&p);
+    cluster_close(c);
+}
+
+/* ---- what durable means ---- */
+
+static uint64_t time_of_last_ack(struct cluster *c, uint64_t id, const char *fault, uint16_t flags)
+{
+    struct peer p;
+    struct chain chain = {.cluster = c, .count = 1, .id = id, .gs = 7};
+    open_chain(&p, &chain);
+    assert_int_equal(fault_arm(fault, NULL), 0);
+    uint64_t start = clock_mono_ms();
+    send_packet(&p, 0, 5000, flags);
+    expect_acks(&p, 0, 0, 1);
+    uint64_t took = clock_mono_ms() - start;
+    assert_int_equal(fault_arm(NULL, NULL), 0);
+    peer_close(&p);
+    return took;
+}
+
+static void the_last_ack_comes_after_every_sync(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_open(1, NULL);
+    static const char *const syncs[] = {"disk.fsync=1:delay80", "disk.fsync=2:delay80",
+                                        "disk.fsyncdir=1+:delay80", "disk.rename=2:delay80"};
+    for (size_t i = 0; i < ARRAY_LEN(syncs); i++)
+        assert_true(time_of_last_ack(c, i + 1, syncs[i], PACKET_LAST) >= 80);
+    assert_true(time_of_last_ack(c, 9, "disk.fsync=1:delay80", PACKET_SYNC) >= 80);
+    assert_true(time_of_last_ack(c, 10, "disk.fsync=2:delay80", PACKET_SYNC) >= 80);
+    cluster_close(c);
+}
+
+static void a_failed_sync_is_never_acknowledged(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_open(1, NULL);
+    static const char *const faults[] = {"disk.fsync=1:eio", "disk.fsync=2:eio",
+                                         "disk.fsyncdir=1+:eio", "disk.rename=1:eio"};
+    for (size_t i = 0; i < ARRAY_LEN(faults); i++) {
+        struct peer p;
+        struct chain chain = {.cluster = c, .count = 1, .id = i + 1, .gs = 7};
+        open_chain(&p, &chain);
+        assert_int_equal(fault_arm(faults[i], NULL), 0);
+        send_packet(&p, 0, 5000, PACKET_LAST);
+        assert_int_equal(recv_ack(&p).status[0], ERR_IO);
+        assert_int_equal(fault_arm(NULL, NULL), 0);
+        peer_close(&p);
+        expect_state(&c->node[0], i + 1, DN_REPLICA_RBW, 7, 5000);
+        assert_false(has_news(&c->node[0], DN_CHANGE_RECEIVED, i + 1));
+    }
+    cluster_close(c);
+}
+
+/* ---- damage on the way ---- */
+
+static void a_packet_damaged_on_its_way_goes_no_further(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_open(2, NULL);
+    struct peer p;
+    struct chain chain = {.cluster = c, .count = 2, .id = 3, .gs = 7};
+    open_chain(&p, &chain);
+    send_packet(&p, 0, 5120, 0);
+    expect_acks(&p, 0, 0, 2);
+    struct parcel bad = make_parcel(&p, 5120, 5120, 0);
+    bad.data[4000] ^= 1;
+    assert_int_equal(send_parcel(&p, &bad), 0);
+    struct packet_ack ack = recv_ack(&p);
+    assert_int_equal(ack.count, 1); /* found by the first node: between the client and it */
+    assert_int_equal(ack.status[0], ERR_CHECKSUM);
+    peer_close(&p);
+    expect_bytes(&c->node[0], 3, 0, 5120);
+    expect_bytes(&c->node[1], 3, 0, 5120);
+    cluster_close(c);
+}
+
+/* A node whose own memory is bad once got its healthy neighbours thrown out, one by one. */
+static void a_sender_with_bad_memory_is_blamed_not_its_receiver(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_open(3, NULL);
+    struct peer p;
+    struct chain chain = {.cluster = c, .count = 3, .id = 3, .gs = 7};
+    open_chain(&p, &chain);
+    assert_int_equal(fault_arm("dn.write.forward=1:corrupt", NULL), 0);
+    send_packet(&p, 0, 5120, 0);
+    struct packet_ack ack = recv_ack(&p);
+    assert_int_equal(ack.count, 1);
+    assert_int_equal(ack.status[0], ERR_CHECKSUM);
+    peer_close(&p);
+    cluster_close(c);
+}
+
+static void damage_between_two_nodes_is_seen_by_the_second(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_open(3, NULL);
+    struct peer p;
+    struct chain chain = {.cluster = c, .count = 3, .id = 3, .gs = 7};
+    open_chain(&p, &chain);
+    assert_int_equal(fault_arm("dn.write.packet=2:corrupt", NULL), 0);
+    send_packet(&p, 0, 5120, 0);
+    struct packet_ack ack = recv_ack(&p);
+    assert_int_equal(ack.count, 2);
+    assert_int_equal(ack.status[0], 0);
+    assert_int_equal(ack.status[1], ERR_CHECKSUM);
+    peer_close(&p);
+    cluster_close(c);
+}
+
+static void repeated_bytes_of_a_chunk_must_be_the_same_bytes(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_open(1, NULL);
+    struct peer p;
+    struct chain chain = {.cluster = c, .count = 1, .id = 3, .gs = 7};
+    open_chain(&p, &chain);
+    send_packet(&p, 0, 700, PACKET_FLUSH);
+    expect_acks(&p, 0, 0, 1);
+    struct parcel other = make_parcel(&p, 512, 1000, 0);
+    other.data[10] ^= 1; /* with a checksum to match */
+    chunksum_compute(slice_of(other.data, other.data_len), 512, other.sums);
+    assert_int_equal(send_parcel(&p, &other), 0);
+    assert_int_equal(recv_ack(&p).status[0], ERR_CHECKSUM);
+    expect_bytes(&c->node[0], 3, 0, 700);
+    peer_close(&p);
+    cluster_close(c);
+}
+
+/* ---- nodes and clients that go ---- */
+
+static void a_node_that_cannot_be_reached_is_named_before_anything_is_begun(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_open(3, NULL);
+    struct peer p;
+    struct data_writing answer = {0};
+    node_close(&c->node[2]);
+    c->node[2].serve = c->node[1].serve; /* for msg_node_of; then a port where nobody is */
+    struct msg_node targets[2] = {msg_node_of(&c->node[1]), msg_node_of(&c->node[2])};
+    targets[1].data_port = 1;
+    struct data_write ask = {
+        .block = {.id = 3, .gs = 7}, .targets = {targets, 2}, .block_size = BLOCK_BYTES};
+    peer_open(&p, c->node[0].address);
+    assert_int_equal(peer_ask(&p, DATA_AT_WRITE, &ask, &answer, NULL), 0);
+    assert_true(slice_is(answer.node, "dn1"));
+    assert_true(slice_is(answer.bad_node, "dn3"));
+    assert_int_equal(answer.code, ERR_REFUSED);
+    wait_idle(&c->node[0]);
+    wait_idle(&c->node[1]);
+    assert_int_equal(replica_of(&c->node[0], 3).id, 0);
+    assert_int_equal(replica_of(&c->node[1], 3).id, 0);
+    assert_false(has_news(&c->node[0], DN_CHANGE_RECEIVING, 3));
+    /* the connection is still good for another try */
+    ask.targets.n = 1;
+    assert_int_equal(peer_ask(&p, DATA_AT_WRITE, &ask, &answer, NULL), 0);
+    assert_int_equal(answer.bad_node.len, 0);
+    p.block = 3;
+    stream(&p, 0, 10000, 2);
+    peer_close(&p);
+    node_open(&c->node[2], NULL);
+    cluster_close(c);
+}
+
+static void a_member_killed_mid_write_is_named_and_the_others_go_on(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_open(3, NULL);
+    struct peer p, again;
+    struct chain chain = {.cluster = c, .count = 3, .id = 3, .gs = 7};
+    open_chain(&p, &chain);
+    send_packet(&p, 0, 5120, 0);
+    send_packet(&p, 5120, 700, PACKET_FLUSH);
+    expect_acks(&p, 0, 1, 3);
+    node_close(&c->node[2]);
+    send_packet(&p, 5632, 5120, 0);
+    struct packet_ack ack = recv_ack(&p);
+    assert_int_equal(ack.count, 3);
+    assert_int_equal(ack.status[1], 0);
+    assert_int_equal(ack.status[2], ERR_CLOSED);
+    peer_close(&p);
+    /* survivors are cut to what was acknowledged, under a new stamp, and the write goes on */
+    struct chain rest = {.cluster = c,
+                         .count = 2,
+                         .id = 3,
+                         .gs = 7,
+                         .new_gs = 8,
+                         .len = 5820,
+                         .stage = DATA_WRITE_RECOVER};
+    open_chain(&again, &rest);
+    expect_bytes(&c->node[1], 3, 0, 5820);
+    stream(&again, 5820, 50001, 2);
+    peer_close(&again);
+    for (int i = 0; i < 2; i++) {
+        expect_state(&c->node[i], 3, DN_REPLICA_FINALIZED, 8, 50001);
+        expect_bytes(&c->node[i], 3, 0, 50001);
+    }
+    /* the one that died comes back with its old stamp, and no longer than it can prove */
+    node_open(&c->node[2], NULL);
+    expect_state(&c->node[2], 3, DN_REPLICA_RWR, 7, 5820);
+    cluster_close(c);
+}
+
+static void a_client_that_vanishes_leaves_the_block_as_it_is(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_open(2, NULL);
+    struct peer p;
+    struct chain chain = {.cluster = c, .count = 2, .id = 3, .gs = 7};
+    open_chain(&p, &chain);
+    send_packet(&p, 0, 5120, 0);
+    expect_acks(&p, 0, 0, 2);
+    peer_close(&p);
+    expect_state(&c->node[0], 3, DN_REPLICA_RBW, 7, 5120);
+    expect_state(&c->node[1], 3, DN_REPLICA_RBW, 7, 5120);
+    expect_bytes(&c->node[0], 3, 0, 5120); /* and it can still be read */
+    cluster_close(c);
+}
+
+static void a_client_that_says_nothing_is_given_up(void **state)
+{
+    (void)state;
+    struct node_options options = {.timeout_ms = 300};
+    struct cluster *c = cluster_open(1, &options);
+    struct peer p;
+    struct chain chain = {.cluster = c, .count = 1, .id = 3, .gs = 7};
+    open_chain(&p, &chain);
+    for (int i = 0; i < 6; i++) { /* beats keep it alive for twice the time */
+        send_packet(&p, 0, 0, PACKET_BEAT);
+        expect_acks(&p, p.seq - 1, p.seq - 1, 1);
+        usleep(100000);
+    }
+    struct parcel slow = make_parcel(&p, 0, 512, 0);
+    assert_int_equal(sock_send_all(p.fd, slow.header, 10, soon()), 0);
+    uint8_t byte;
+    assert_int_equal(sock_recv_some(p.fd, &byte, 1, soon()), ERR_EOF);
+    wait_idle(&c->node[0]);
+    expect_state(&c->node[0], 3, DN_REPLICA_RBW, 7, 0);
+    mem_free(slow.sums);
+    mem_free(slow.data);
+    peer_close(&p);
+    cluster_close(c);
+}
+
+/* Says hello, agrees to be part of a chain, and never acknowledges a byte. */
+struct mute {
+    struct thread thread;
+    int listen_fd;
+    char address[SOCK_TEXT_MAX];
+    uint16_t port;
+};
+
+static void answer_frame(int fd, struct buf *answer)
+{
+    uint8_t bytes[FRAME_MAX_BYTES >> 8];
+    struct frame frame;
+    size_t have = 0, used = 0;
+    while (frame_parse(slice_of(bytes, have), FRAME_MAX_BYTES, &frame, &used, NULL) == ERR_RETRY) {
+        ssize_t n = sock_recv_some(fd, bytes + have, used - have, soon());
+        if (n <= 0)
+            return;
+        have += (size_t)n;
+    }
+    if (frame.type != FRAME_HELLO) { /* answers repeat the number of the call */
+        struct data_writing yes = {.node = slice_str("mute")};
+        struct frame out = {.type = frame.type, .flags = FRAME_ANSWER, .call = frame.call};
+        (void)frame_put(answer, &out, &data_writing_desc, &yes);
+    }
+    (void)sock_send_all(fd, answer->data, answer->len, soon());
+    buf_release(answer);
+}
+
+static void run_mute(void *arg)
+{
+    struct mute *m = arg;
+    struct identity self = {.role = WIRE_DATANODE, .cluster = "c1", .node = "mute"};
+    struct buf out = BUF_INIT;
+    struct pollfd poll_fd = {.fd = m->listen_fd, .events = POLLIN};
+    (void)poll(&poll_fd, 1, 10000);
+    int fd = accept4(m->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+    (void)hello_put(&out, &self, FRAME_ANSWER);
+    answer_frame(fd, &out);
+    answer_frame(fd, &out);
+    uint8_t sink[4096];
+    while (sock_recv_some(fd, sink, sizeof(sink), soon()) > 0)
+        ;
+    close(fd);
+}
+
+static void a_silent_node_is_named_by_the_one_before_it(void **state)
+{
+    (void)state;
+    struct node_options options = {.timeout_ms = 400};
+    struct cluster *c = cluster_open(2, &options);
+    struct mute mute = {.listen_fd = -1};
+    struct peer p;
+    struct data_writing answer = {0};
+    assert_int_equal(listen_socket("127.0.0.1:0", 0, &mute.listen_fd, mute.address, NULL), 0);
+    mute.port = (uint16_t)strtoul(strrchr(mute.address, ':') + 1, NULL, 10);
+    assert_int_equal(thread_start(&mute.thread, "mute", run_mute, &mute, NULL), 0);
+    struct msg_node targets[2] = {msg_node_of(&c->node[1]), msg_node_of(&c->node[1])};
+    targets[1].name = slice_str("mute"), targets[1].data_port = mute.port;
+    struct data_write ask = {
+        .block = {.id = 3, .gs = 7}, .targets = {targets, 2}, .block_size = BLOCK_BYTES};
+    peer_open(&p, c->node[0].address);
+    assert_int_equal(peer_ask(&p, DATA_AT_WRITE, &ask, &answer, NULL), 0);
+    assert_int_equal(answer.bad_node.len, 0);
+    p.block = 3;
+    send_packet(&p, 0, 512, 0);
+    struct packet_ack ack = recv_ack(&p);
+    assert_int_equal(ack.count, 3); /* dn1 waits longer than dn2, so dn2 is not blamed */
+    assert_int_equal(ack.status[1], 0);
+    assert_int_equal(ack.status[2], ERR_TIMEOUT);
+    peer_close(&p);
+    thread_join(&mute.thread);
+    close(mute.listen_fd);
+    cluster_close(c);
+}
+
+/* ---- taking up again ---- */
+
+static void break_off(struct cluster *c, uint64_t id, uint64_t len)
+{
+    struct peer p;
+    struct chain chain = {.cluster = c, .count = 1, .id = id, .gs = 7};
+    open_chain(&p, &chain);
+    send_packet(&p, 0, (size_t)len, 0);
+    expect_acks(&p, 0, 0, 1);
+    peer_close(&p);
+    expect_state(&c->node[0], id, DN_REPLICA_RBW, 7, len);
+}
+
+static int try_recover(struct cluster *c, uint64_t id, uint64_t gs, uint64_t new_gs, uint64_t len)
+{
+    struct peer p;
+    struct data_writing answer = {0};
+    struct err err = {0};
+    struct chain chain = {.cluster = c,
+                          .count = 1,
+                          .id = id,
+                          .gs = gs,
+                          .new_gs = new_gs,
+                          .len = len,
+                          .stage = DATA_WRITE_RECOVER};
+    int rc = ask_chain(&p, &chain, &answer, &err);
+    peer_close(&p);
+    return rc ? rc : (int)answer.code;
+}
+
+static void a_pipeline_goes_on_only_from_what_this_node_can_prove(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_open(1, NULL);
+    break_off(c, 3, 6000);
+    assert_int_equal(try_recover(c, 4, 7, 8, 6000), ERR_NOENT);
+    assert_int_equal(try_recover(c, 3, 8, 9, 6000), ERR_STALE); /* we missed a pipeline */
+    assert_int_equal(try_recover(c, 3, 6, 7, 6000), ERR_STALE);
+    assert_int_equal(try_recover(c, 3, 7, 8, 6001), ERR_EOF);
+    expect_state(&c->node[0], 3, DN_REPLICA_RBW, 7, 6000);
+    char *path = file_of(&c->node[0], DN_DIR_RBW, 3, 7, false);
+    int fd = open(path, O_WRONLY | O_CLOEXEC);
+    assert_int_equal(pwrite(fd, "\xff\xfe", 2, 3000), 2);
+    close(fd);
+    mem_free(path);
+    assert_int_equal(try_recover(c, 3, 7, 8, 6000), ERR_CHECKSUM);
+    expect_state(&c->node[0], 3, DN_REPLICA_RBW, 7, 6000);
+    cluster_close(c);
+}
+
+static void a_recovering_client_stops_the_writer_there_is(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_open(1, NULL);
+    struct peer old, now;
+    struct chain chain = {.cluster = c, .count = 1, .id = 3, .gs = 7};
+    open_chain(&old, &chain);
+    send_packet(&old, 0, 6000, 0);
+    expect_acks(&old, 0, 0, 1);
+    chain.stage = DATA_WRITE_RECOVER, chain.new_gs = 8, chain.len = 5000;
+    open_chain(&now, &chain);
+    uint8_t byte;
+    assert_true(sock_recv_some(old.fd, &byte, 1, soon()) < 0);
+    stream(&now, 5000, 9000, 1);
+    expect_state(&c->node[0], 3, DN_REPLICA_FINALIZED, 8, 9000);
+    expect_bytes(&c->node[0], 3, 0, 9000);
+    peer_close(&old);
+    peer_close(&now);
+    cluster_close(c);
+}
+
+static void a_new_stamp_survives_a_restart(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_open(1, NULL);
+    struct peer p;
+    break_off(c, 3, 6000);
+    struct chain chain = {.cluster = c,
+                          .count = 1,
+                          .id = 3,
+                          .gs = 7,
+                          .new_gs = 8,
+                          .len = 5432,
+                          .stage = DATA_WRITE_RECOVER};
+    open_chain(&p, &chain);
+    node_close(&c->node[0]);
+    peer_close(&p);
+    node_open(&c->node[0], NULL);
+    expect_state(&c->node[0], 3, DN_REPLICA_RWR, 8, 5432);
+    assert_int_equal(try_recover(c, 3, 8, 9, 5432), ERR_INVAL); /* only a block recovery may */
+    cluster_close(c);
+}
+
+/* Closed here, but not everywhere: its writer comes again. Finalized bytes stay as they are for
+ * those who read them. */
+static void a_block_whose_close_failed_elsewhere_is_written_on_in_a_copy(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_open(1, NULL);
+    struct peer p;
+    write_block(c, 3, 7, 6000, 1);
+    char *path = file_of(&c->node[0], DN_DIR_FINALIZED, 3, 7, false);
+    int held = open(path, O_RDONLY | O_CLOEXEC);
+    struct chain chain = {.cluster = c,
+                          .count = 1,
+                          .id = 3,
+                          .gs = 7,
+                          .new_gs = 8,
+                          .len = 5000,
+                          .stage = DATA_WRITE_RECOVER};
+    open_chain(&p, &chain);
+    expect_state(&c->node[0], 3, DN_REPLICA_RBW, 8, 5000);
+    assert_int_equal(access(path, F_OK), -1);
+    stream(&p, 5000, 7000, 1);
+    peer_close(&p);
+    uint8_t bytes[6000];
+    assert_int_equal(pread(held, bytes, sizeof(bytes), 0), 6000);
+    for (uint64_t i = 0; i < 6000; i++)
+        assert_int_equal(bytes[i], pattern(3, i));
+    close(held);
+    mem_free(path);
+    expect_state(&c->node[0], 3, DN_REPLICA_FINALIZED, 8, 7000);
+    expect_bytes(&c->node[0], 3, 0, 7000);
+    cluster_close(c);
+}
+
+static void a_block_that_is_here_is_not_created_again(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_open(1, NULL);
+    struct peer p;
+    struct data_writing answer = {0};
+    write_block(c, 3, 7, 6000, 1);
+    struct chain chain = {.cluster = c, .count = 1, .id = 3, .gs = 8};
+    assert_int_equal(ask_chain(&p, &chain, &answer, NULL), 0);
+    assert_true(slice_is(answer.bad_node, "dn1"));
+    assert_int_equal(answer.code, ERR_EXIST);
+    peer_close(&p);
+    expect_bytes(&c->node[0], 3, 0, 6000);
+    cluster_close(c);
+}
+
+/* ---- copies ---- */
+
+static void a_copy_is_whole_or_nothing(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_open(1, NULL);
+    struct peer p, reader;
+    struct reading r;
+    struct chain chain = {
+        .cluster = c, .count = 1, .id = 3, .gs = 7, .len = 6000, .stage = DATA_WRITE_COPY};
+    open_chain(&p, &chain);
+    send_packet(&p, 0, 3072, PACKET_FLUSH);
+    expect_acks(&p, 0, 0, 1);
+    struct data_read ask = {.block = {.id = 3}, .length = 1};
+    peer_open(&reader, c->node[0].address);
+    assert_int_equal(read_range(&reader, &ask, &r, NULL), ERR_NOENT); /* nobody sees it yet */
+    peer_close(&reader);
+    peer_close(&p);
+    wait_idle(&c->node[0]);
+    assert_int_equal(replica_of(&c->node[0], 3).id, 0);
+    char *path = file_of(&c->node[0], DN_DIR_TMP, 3, 7, false);
+    assert_int_equal(access(path, F_OK), -1);
+    mem_free(path);
+    cluster_close(c);
+}
+
+static void a_copy_of_the_wrong_length_is_refused(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_open(1, NULL);
+    struct peer p;
+    struct chain chain = {
+        .cluster = c, .count = 1, .id = 3, .gs = 7, .len = 6000, .stage = DATA_WRITE_COPY};
+    open_chain(&p, &chain);
+    send_packet(&p, 0, 5000, PACKET_LAST);
+    assert_int_equal(recv_ack(&p).status[0], ERR_INVAL);
+    peer_close(&p);
+    wait_idle(&c->node[0]);
+    assert_int_equal(replica_of(&c->node[0], 3).id, 0);
+    open_chain(&p, &chain);
+    stream(&p, 0, 6000, 1);
+    peer_close(&p);
+    expect_state(&c->node[0], 3, DN_REPLICA_FINALIZED, 7, 6000);
+    assert_true(has_news(&c->node[0], DN_CHANGE_RECEIVED, 3));
+    assert_false(has_news(&c->node[0], DN_CHANGE_RECEIVING, 3));
+    cluster_close(c);
+}
+
+/* ---- hostile streams ---- */
+
+static void expect_hung_up(struct cluster *c, struct peer *p)
+{
+    uint8_t bytes[64];
+    while (sock_recv_some(p->fd, bytes, sizeof(bytes), soon()) > 0)
+        ;
+    peer_close(p);
+    wait_idle(&c->node[0]);
+}
+
+static void streams_that_break_the_rules_are_closed(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_open(1, NULL);
+    static const struct packet_header strange[] = {
+        {.seq = 5, .offset = 512, .data_len = 512, .sums = 1}, /* a hole */
+        {.seq = 5, .data_len = 512, .flags = PACKET_RING},     /* no ring here */
+        {.seq = 5, .data_len = 8, .flags = PACKET_FAILED},     /* for readers */
+        {.seq = 5, .offset = 1ULL << 40, .data_len = 512, .sums = 1},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(strange) + 2; i++) {
+        struct peer p;
+        uint8_t bytes[PACKET_HEADER_BYTES] = {0};
+        struct chain chain = {.cluster = c, .count = 1, .id = i + 1, .gs = 7};
+        open_chain(&p, &chain);
+        if (i < ARRAY_LEN(strange))
+            packet_header_encode(&strange[i], bytes);
+        else if (i == ARRAY_LEN(strange))
+            memset(bytes, 0xff, sizeof(bytes));
+        assert_int_equal(sock_send_all(p.fd, bytes, sizeof(bytes), soon()), 0);
+        expect_hung_up(c, &p);
+        expect_state(&c->node[0], i + 1, DN_REPLICA_RBW, 7, 0);
+    }
+    cluster_close(c);
+}
+
+static void more_than_a_block_is_refused(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_open(1, NULL);
+    struct peer p;
+    struct data_write ask = {.block = {.id = 3, .gs = 7}, .block_size = 1000};
+    struct data_writing answer = {0};
+    peer_open(&p, c->node[0].address);
+    assert_int_equal(peer_ask(&p, DATA_AT_WRITE, &ask, &answer, NULL), 0);
+    p.block = 3;
+    send_packet(&p, 0, 512, 0);
+    expect_acks(&p, 0, 0, 1);
+    send_packet(&p, 512, 512, 0);
+    expect_hung_up(c, &p);
+    expect_state(&c->node[0], 3, DN_REPLICA_RBW, 7, 512);
+    cluster_close(c);
+}
+
+static void requests_that_make_no_sense_are_answered_with_an_error(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_open(1, NULL);
+    struct peer p;
+    struct msg_node many[20];
+    memset(many, 0, sizeof(many));
+    struct data_write asks[] = {
+        {.block = {.id = 0, .gs = 7}, .block_size = 1000},
+        {.block = {.id = 3, .gs = 7}, .block_size = 0},
+        {.block = {.id = 3, .gs = 7}, .block_size = UINT64_MAX},
+        {.block = {.id = 3, .gs = 7, .len = 2000}, .block_size = 1000},
+        {.block = {.id = 3, .gs = 7}, .block_size = 1000, .stage = 9},
+        {.block = {.id = 3, .gs = 7}, .block_size = 1000, .targets = {many, 20}},
+        {.block = {.id = 3, .gs = 7}, .block_size = 1000, .stage = DATA_WRITE_RECOVER, .new_gs = 7},
+    };
+    struct data_writing answer = {0};
+    peer_open(&p, c->node[0].address);
+    for (size_t i = 0; i < ARRAY_LEN(asks); i++)
+        assert_int_equal(peer_ask(&p, DATA_AT_WRITE, &asks[i], &answer, NULL), ERR_INVAL);
+    peer_close(&p);
+    cluster_close(c);
+}
+
+/* ---- limits ---- */
+
+static void an_overloaded_node_says_so(void **state)
+{
+    (void)state;
+    struct node_options options = {.threads = 2, .timeout_ms = 800};
+    struct cluster *c = cluster_open(1, &options);
+    struct peer busy[2], waiting[2], p;
+    struct data_writing answer = {0};
+    for (uint64_t i = 0; i < 2; i++) {
+        struct chain chain = {.cluster = c, .count = 1, .id = i + 1, .gs = 7};
+        open_chain(&busy[i], &chain);
+    }
+    for (uint64_t i = 0; i < 2; i++) { /* in line; nobody is free */
+        peer_open(&waiting[i], c->node[0].address);
+        struct data_write ask = {.block = {.id = i + 3, .gs = 7}, .block_size = BLOCK_BYTES};
+        struct buf out = BUF_INIT;
+        struct frame frame = {.type = DATA_WRITE, .call = 1};
+        assert_int_equal(frame_put(&out, &frame, &data_write_desc, &ask), 0);
+        assert_int_equal(sock_send_all(waiting[i].fd, out.data, out.len, soon()), 0);
+        buf_release(&out);
+    }
+    usleep(50000);
+    struct chain chain = {.cluster = c, .count = 1, .id = 9, .gs = 7};
+    assert_int_equal(ask_chain(&p, &chain, &answer, NULL), 0);
+    assert_int_equal(answer.code, ERR_BUSY);
+    peer_close(&p);
+    /* one that has waited for too long is told, too, and may ask again */
+    uint8_t byte;
+    assert_true(sock_recv_some(waiting[0].fd, &byte, 1, soon()) == 1);
+    for (int i = 0; i < 2; i++) {
+        peer_close(&busy[i]);
+        peer_close(&waiting[i]);
+    }
+    cluster_close(c);
+}
+
+static void a_full_disk_is_an_answer(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_open(1, NULL);
+    struct node *n = &c->node[0];
+    node_close(n);
+    char *dir = n->dir;
+    n->dir = str_printf("%s/small", c->base);
+    assert_int_equal(mkdir(n->dir, 0700), 0);
+    bool is_mounted = mount("tmpfs", n->dir, "tmpfs", 0, "size=6m") == 0;
+    node_open(n, NULL);
+    if (is_mounted) {
+        struct peer p;
+        struct chain chain = {.cluster = c, .count = 1, .id = 3, .gs = 7};
+        open_chain(&p, &chain);
+        int fd = -1;
+        char *filler = str_printf("%s/filler", n->dir);
+        assert_int_equal(disk_open(disk_real(), filler, DISK_WRITE | DISK_CREATE, &fd), 0);
+        static uint8_t zeros[65536];
+        for (uint64_t off = 0; disk_pwrite(disk_real(), fd, zeros, sizeof(zeros), off) == 0;)
+            off += sizeof(zeros);
+        disk_close(disk_real(), fd);
+        send_packet(&p, 0, 512 * 1024, 0);
+        assert_int_equal(recv_ack(&p).status[0], ERR_NOSPC);
+        peer_close(&p);
+        wait_idle(n);
+        mem_free(filler);
+        /* and without room for a block, none is begun */
+        struct data_writing answer = {0};
+        chain.id = 4;
+        assert_int_equal(ask_chain(&p, &chain, &answer, NULL), 0);
+        assert_int_equal(answer.code, ERR_NOSPC);
+        peer_close(&p);
+    }
+    node_close(n);
+    if (is_mounted)
+        umount(n->dir);
+    mem_free(n->dir);
+    n->dir = dir;
+    node_open(n, NULL);
+    cluster_close(c);
+    if (!is_mounted)
+        skip();
+}
+
+static void remove_on_loop(struct node *n, void *arg)
+{
+    const struct dn_replica *r = arg;
+    assert_int_equal(dn_storage_remove(n->storage, r->id, r->gs), 0);
+}
+
+static void deleting_stops_the_writer_and_spares_newer_stamps(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_open(1, NULL);
+    struct peer p;
+    struct chain chain = {.cluster = c, .count = 1, .id = 3, .gs = 7};
+    open_chain(&p, &chain);
+    send_packet(&p, 0, 6000, 0);
+    expect_acks(&p, 0, 0, 1);
+    struct dn_replica older = {.id = 3, .gs = 6}, newer = {.id = 3, .gs = 8};
+    struct dn_replica it = {.id = 3, .gs = 7};
+    on_loop(&c->node[0], remove_on_loop, &older);
+    on_loop(&c->node[0], remove_on_loop, &newer);
+    send_packet(&p, 5632, 1000, 0);
+    expect_acks(&p, 1, 1, 1);
+    on_loop(&c->node[0], remove_on_loop, &it);
+    expect_news(&c->node[0], DN_CHANGE_DELETED, 3);
+    assert_int_equal(replica_of(&c->node[0], 3).id, 0);
+    char *path = file_of(&c->node[0], DN_DIR_RBW, 3, 7, false);
+    assert_int_equal(access(path, F_OK), -1);
+    mem_free(path);
+    peer_close(&p);
+    cluster_close(c);
+}
+
+int main(void)
+{
+    if (!getenv("TEST_VERBOSE"))
+        log_set_level(LOG_ERROR_ + 1);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_block_of_any_length_comes_back_as_it_was_written),
+        cmocka_unit_test(three_nodes_hold_what_one_client_wrote),
+        cmocka_unit_test(large_runs_may_go_past_the_page_cache),
+        cmocka_unit_test(a_connection_carries_one_block_after_the_other),
+        cmocka_unit_test(a_local_client_writes_through_shared_memory),
+        cmocka_unit_test(memory_that_could_be_cut_away_is_refused),
+        cmocka_unit_test(rings_of_strange_sizes_are_refused),
+        cmocka_unit_test(memory_cannot_be_passed_over_tcp),
+        cmocka_unit_test(readers_of_an_open_block_see_acknowledged_bytes_with_right_checksums),
+        cmocka_unit_test(a_reader_never_sees_more_than_was_acknowledged),
+        cmocka_unit_test(the_last_ack_comes_after_every_sync),
+        cmocka_unit_test(a_failed_sync_is_never_acknowledged),
+        cmocka_unit_test(a_packet_damaged_on_its_way_goes_no_further),
+        cmocka_unit_test(a_sender_with_bad_memory_is_blamed_not_its_receiver),
+        cmocka_unit_test(damage_between_two_nodes_is_seen_by_the_second),
+        cmocka_unit_test(repeated_bytes_of_a_chunk_must_be_the_same_bytes),
+        cmocka_unit_test(a_node_that_cannot_be_reached_is_named_before_anything_is_begun),
+        cmocka_unit_test(a_member_killed_mid_write_is_named_and_the_others_go_on),
+        cmocka_unit_test(a_client_that_vanishes_leaves_the_block_as_it_is),
+        cmocka_unit_test(a_client_that_says_nothing_is_given_up),
+        cmocka_unit_test(a_silent_node_is_named_by_the_one_before_it),
+        cmocka_unit_test(a_pipeline_goes_on_only_from_what_this_node_can_prove),
+        cmocka_unit_test(a_recovering_client_stops_the_writer_there_is),
+        cmocka_unit_test(a_new_stamp_survives_a_restart),
+        cmocka_unit_test(a_block_whose_close_failed_elsewhere_is_written_on_in_a_copy),
+        cmocka_unit_test(a_block_that_is_here_is_not_created_again),
+        cmocka_unit_test(a_copy_is_whole_or_nothing),
+        cmocka_unit_test(a_copy_of_the_wrong_length_is_refused),
+        cmocka_unit_test(streams_that_break_the_rules_are_closed),
+        cmocka_unit_test(more_than_a_block_is_refused),
+        cmocka_unit_test(requests_that_make_no_sense_are_answered_with_an_error),
+        cmocka_unit_test(an_overloaded_node_says_so),
+        cmocka_unit_test(a_full_disk_is_an_answer),
+        cmocka_unit_test(deleting_stops_the_writer_and_spares_newer_stamps),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
