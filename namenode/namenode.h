@@ -9,42 +9,80 @@
  * Reads are held too, until the last change applied before them is durable: else a client could see
  * a file that a crash takes back. With nothing in flight they leave at once.
  *
- * The loop's thread owns all of this. */
+ * The loop's thread owns all of this. Modules get this struct and use what is theirs. */
 #ifndef QUERN_NAMENODE_NAMENODE_H
 #define QUERN_NAMENODE_NAMENODE_H
 
 #include "libcommon/daemon/daemon.h"
 #include "libcommon/event/loop.h"
+#include "libcommon/event/workq.h"
 #include "libcommon/wire/rpc.h"
-#include "namenode/journal/editop.h"
+#include "namenode/blocks/blocks.h"
+#include "namenode/journal/check.h"
+#include "namenode/journal/journal.h"
 #include "namenode/journal/state.h"
+#include "namenode/recovery.h"
+#include "namenode/serve/audit.h"
+#include "namenode/serve/clients.h"
+#include "namenode/serve/datanodes.h"
+#include "namenode/serve/groups.h"
+#include "namenode/serve/held.h"
+#include "namenode/serve/racks.h"
 
-struct namenode;
+struct namenode {
+    struct daemon *daemon; /* borrowed, as are conf, loop and node_name */
+    const struct conf *conf;
+    struct loop *loop;
+    const char *node_name;
 
-/* ---- for everything that changes the state ---- */
+    struct nn_blocks blocks;
+    struct nn_state state;
+    struct nn_limits limits;
+    struct nn_journal *journal;
+    struct buf record; /* being encoded */
 
-/* Append `op` (struct of the row's type) to the journal and apply it. 0, or an error with nothing
- * changed (the log is full). Failing to apply what was appended ends the process. */
-int namenode_commit(struct namenode *nn, enum nn_op number, const void *op, struct err *err);
-/* All that is applied now will be durable when this index is. */
+    struct nn_groups groups;
+    struct nn_audit audit;
+    struct nn_held held;
+    struct nn_recovery_driver recovery;
+    struct nn_clients clients;
+    struct nn_racks *racks;
+    struct nn_datanodes *datanodes;
+
+    struct identity identity;
+    struct rpc_service services[2];
+    struct rpc_server *server;
+    struct loop_hook turn_end;
+    struct loop_timer reap_timer;  /* runs while there is something to reap */
+    struct loop_timer space_timer; /* is there room for the journal? */
+    struct loop_task stopped;
+    uint64_t reserved_bytes; /* with less room: safe mode */
+    bool is_short;           /* that is why safe mode is on */
+    bool is_log_full;        /* the log's own word */
+    bool is_stopping;
+};
+
+/* Given a zeroed struct with the borrowed things in it: open everything, listen. On failure
+ * namenode_release it, as after a stop. */
+int namenode_open(struct namenode *nn, struct err *err);
+
+void namenode_release(void *state);                   /* frees it too */
+void namenode_status(void *state, struct status *st); /* status.c */
+/* Who runs the namenode is the superuser. */
+int namenode_user(char *out, size_t cap, struct err *err);
+
+/* Append `op` (struct of that row's type) to the journal and apply it. 0, or an error with nothing
+ * changed (no room in the log). When what was appended cannot be applied the process ends. */
+int namenode_commit(struct namenode *nn, enum nn_op number, const void *op, uint64_t ret_answer[2],
+                    struct err *err);
+/* Index of the last change applied: what is seen now is durable when this is. */
 uint64_t namenode_applied(const struct namenode *nn);
-uint64_t namenode_durable(const struct namenode *nn);
-/* Answer the call, or fail it with err, once everything applied so far is durable. `answer` and all
- * it points to live in the call's arena. */
-void namenode_answer(struct namenode *nn, struct rpc_call *call, const void *answer);
-void namenode_fail(struct namenode *nn, struct rpc_call *call, const struct err *err);
-/* Call fn(arg) then; at once when that is now. */
-void namenode_when_durable(struct namenode *nn, loop_fn *fn, void *arg);
+uint64_t namenode_now(const struct namenode *nn); /* monotonic, of this turn */
 
-struct nn_state *namenode_state(struct namenode *nn);
+/* Write an image; the call is answered when it is there. An error: not even begun, not answered. */
+int namenode_checkpoint(struct namenode *nn, struct rpc_call *call, struct err *err);
 
-/* ---- what the block side tells (serve/datanodes calls) ---- */
-
-/* The block has all finalized replicas that its close waits for, or more than before. */
-void namenode_on_replicas(struct namenode *nn, uint32_t block);
-/* A block recovery ended: block `id` has these bytes under `gs` on at least one node; or, with
- * `nobody`, no replica had a byte. Refused (ERR_STALE) when the number is not the last one given.
- */
-int namenode_on_recovered(struct namenode *nn, uint64_t id, uint64_t gs, uint64_t len, bool nobody);
+/* What checks look at. */
+struct nn_view namenode_view(struct namenode *nn, const struct nn_caller *caller);
 
 #endif

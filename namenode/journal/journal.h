@@ -17,6 +17,8 @@
 #include "libcommon/store/disk.h"
 #include "namenode/journal/state.h"
 
+#define NN_JOURNAL_DIRS_MAX 8
+
 struct nn_journal;
 
 struct nn_journal_options {

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * life: the namenode as a daemon: what its descriptor (main.c) points to. */
+#include "namenode/life.h"
+
+#include "libcommon/base/log.h"
+#include "libcommon/base/mem.h"
+
+/* ---- start ---- */
+
+int namenode_start(struct daemon *d, void **ret_state, struct err *err)
+{
+    struct namenode *nn = mem_calloc(1, sizeof(*nn));
+    if (!nn)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    nn->daemon = d;
+    nn->conf = daemon_conf(d);
+    nn->loop = daemon_loop(d);
+    nn->node_name = daemon_node_name(d);
+    int rc = namenode_open(nn, err);
+    if (rc != 0) {
+        namenode_release(nn);
+        return rc;
+    }
+    *ret_state = nn;
+    return DAEMON_SERVING;
+}
+
+int namenode_reload(void *state, struct err *err)
+{
+    struct namenode *nn = state;
+    int rc = nn_audit_reopen(&nn->audit, err);
+    return rc == 0 ? nn_racks_reload(nn->racks, err) : rc;
+}
+
+/* ---- stop ---- */
+
+/* Everything appended is durable, and whoever waited for it has his answer. */
+static void on_journal_stopped(void *arg)
+{
+    struct namenode *nn = arg;
+    nn_datanodes_free(nn->datanodes);
+    nn->datanodes = NULL;
+    rpc_server_close(nn->server);
+    nn->server = NULL;
+    daemon_stopped(nn->daemon);
+}
+
+void namenode_stop(void *state)
+{
+    struct namenode *nn = state;
+    nn->is_stopping = true;
+    nn_recovery_stop(&nn->recovery);
+    nn_clients_release(&nn->clients);
+    nn_journal_stop(nn->journal, on_journal_stopped, nn);
+}
+
+/* ---- format ---- */
+
+int namenode_format(struct daemon *d, struct err *err)
+{
+    const struct conf *conf = daemon_conf(d);
+    struct conf_list dirs = conf_list(conf, "dfs.namenode.name.dir");
+    char user[256];
+    struct nn_journal_format format = {
+        .disk = disk_real(),
+        .dirs = (const char *const *)dirs.items,
+        .dir_count = dirs.count,
+        .cluster_id = daemon_flag(d, "clusterid"),
+        .force = daemon_flag(d, "force") != NULL,
+        .superuser = user,
+        .supergroup = conf_str(conf, "dfs.permissions.superusergroup"),
+    };
+    int rc = namenode_user(user, sizeof(user), err);
+    if (rc == 0)
+        rc = nn_journal_format(&format, err);
+    for (size_t i = 0; rc == 0 && i < dirs.count; i++)
+        log_info("nn", "Storage directory %s has been successfully formatted.", dirs.items[i]);
+    return rc;
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "namenode/serve/clients.h"
+
+#include "libcommon/base/clock.h"
+#include "namenode/serve/turn.h"
+
+/* ---- the table ---- */
+
+static rpc_handler *const handlers[CL2NN_METHOD_COUNT] = {
+#define HANDLER_AT(P, type, NAME, flags, ask, answer) [P##_AT_##NAME] = nn_on_##NAME,
+    CL2NN_METHODS(HANDLER_AT, CL2NN)
+#undef HANDLER_AT
+};
+
+struct rpc_service nn_clients_service(struct nn_clients *clients)
+{
+    return (struct rpc_service){.methods = CL2NN_methods,
+                                .handlers = handlers,
+                                .count = CL2NN_METHOD_COUNT,
+                                .arg = clients};
+}
+
+void nn_clients_init(struct nn_clients *clients, struct namenode *nn)
+{
+    *clients = (struct nn_clients){
+        .nn = nn,
+        .ls_limit = (uint32_t)conf_int(nn->conf, "dfs.ls.limit"),
+        .trash_interval_ms = conf_ms(nn->conf, "fs.trash.interval"),
+    };
+}
+
+/* ---- beginning ---- */
+
+void nn_turn_begin(struct nn_turn *turn, struct rpc_call *call, void *arg, const char *command,
+                   struct slice source)
+{
+    struct nn_clients *clients = arg;
+    struct namenode *nn = clients->nn;
+    turn->nn = nn;
+    turn->call = call;
+    turn->command = command;
+    turn->source = source;
+    turn->target = slice_of(NULL, 0);
+    turn->err.code = 0;
+    turn->err.msg[0] = 0;
+    nn_groups_caller(&nn->groups, slice_str(rpc_call_user(call)), namenode_now(nn), &turn->caller);
+    turn->view = namenode_view(nn, &turn->caller);
+    turn->view.address = rpc_call_address(call);
+    clients->calls[rpc_call_method(call) - CL2NN_methods]++;
+}
+
+/* "Cannot create directory /x. Name node is in safe mode.", and on further lines why. */
+static int refuse_in_safe_mode(struct nn_turn *turn, const char *what)
+{
+    struct nn_blocks *blocks = &turn->nn->blocks;
+    struct nn_safemode_figures figures = nn_blocks_figures(blocks);
+    struct buf why = BUF_INIT;
+    nn_safemode_why(&blocks->safemode, &figures, namenode_now(turn->nn), &why);
+    const char *text = buf_cstr(&why);
+    int rc =
+        err_set(&turn->err, ERR_SAFEMODE, "Cannot %s" SLICE_FMT ". Name node is in safe mode.\n%s",
+                what, SLICE_ARG(turn->source), text ? text : "");
+    buf_release(&why);
+    return rc;
+}
+
+static void give_first_answer(struct nn_turn *turn, const struct nn_wish *change,
+                              const struct nn_answer *answer)
+{
+    if (answer->op != (uint16_t)change->op) {
+        int rc = err_set(&turn->err, ERR_PROTO, "request %llu of this client was a %s",
+                         (unsigned long long)answer->seq, nn_op_name(answer->op));
+        nn_turn_end(turn, rc, NULL);
+    } else if (change->repeat) {
+        change->repeat(turn, change->ask, answer);
+    } else {
+        nn_turn_end(turn, 0, NULL);
+    }
+}
+
+bool nn_turn_may_change(struct nn_turn *turn, const struct nn_wish *change)
+{
+    const struct nn_answer *answer =
+        nn_answers_find(&turn->nn->state.answers, change->origin->client, change->origin->seq);
+    if (answer) {
+        give_first_answer(turn, change, answer);
+        return false;
+    }
+    if (!nn_safemode_is_on(&turn->nn->blocks.safemode))
+        return true;
+    nn_turn_end(turn, refuse_in_safe_mode(turn, change->what), NULL);
+    return false;
+}
+
+/* ---- the end ---- */
+
+int nn_turn_commit(struct nn_turn *turn, int rc, enum nn_op op, const void *filled,
+                   uint64_t *ret_answer)
+{
+    uint64_t ignored[2];
+    if (rc == 0)
+        rc = namenode_commit(turn->nn, op, filled, ret_answer ? ret_answer : ignored, &turn->err);
+    return rc == NN_CHECK_NOTHING ? 0 : rc;
+}
+
+void nn_turn_end(struct nn_turn *turn, int rc, const void *answer)
+{
+    struct namenode *nn = turn->nn;
+    if (turn->command && (rc == 0 || rc == ERR_ACCESS)) {
+        struct nn_audit_line line = {rpc_call_user(turn->call),
+                                     rpc_call_address(turn->call),
+                                     turn->command,
+                                     turn->source,
+                                     turn->target,
+                                     rc == 0};
+        nn_audit_add(&nn->audit, &line, turn->view.wall_ms);
+    }
+    if (rc == 0) {
+        nn_held_answer(&nn->held, namenode_applied(nn), turn->call, answer);
+        return;
+    }
+    if (turn->err.code != rc)
+        err_set(&turn->err, rc, "%s", err_text(rc));
+    nn_held_fail(&nn->held, namenode_applied(nn), turn->call, &turn->err);
+}
+
+bool nn_turn_is_held(const struct nn_turn *turn)
+{
+    return namenode_applied(turn->nn) > turn->nn->held.durable ||
+           !list_is_empty(&turn->nn->held.queue);
+}
+
+struct slice nn_turn_copy(struct nn_turn *turn, struct slice s)
+{
+    uint8_t *copy = s.len ? arena_alloc(rpc_call_arena(turn->call), s.len) : NULL;
+    return copy ? slice_of(memcpy(copy, s.data, s.len), s.len) : slice_of(NULL, 0);
+}
+
+struct slice nn_turn_keep(struct nn_turn *turn, struct slice s)
+{
+    return nn_turn_is_held(turn) ? nn_turn_copy(turn, s) : s;
+}
+
+int nn_turn_nodes(struct nn_turn *turn, const uint32_t *nodes, size_t count,
+                  struct msg_node_list *ret)
+{
+    ret->n = 0;
+    ret->v = arena_calloc(rpc_call_arena(turn->call), count, sizeof(*ret->v));
+    if (!ret->v && count)
+        return err_set(&turn->err, ERR_NOMEM, "out of memory");
+    for (size_t i = 0; i < count; i++) {
+        struct msg_node *node = &ret->v[ret->n++];
+        nn_datanodes_fill(&turn->nn->blocks, nodes[i], node);
+        node->name = nn_turn_keep(turn, node->name);
+        node->host = nn_turn_keep(turn, node->host);
+        node->rack = nn_turn_keep(turn, node->rack);
+        node->socket = nn_turn_keep(turn, node->socket);
+        node->boot_id = nn_turn_keep(turn, node->boot_id);
+    }
+    return 0;
+}

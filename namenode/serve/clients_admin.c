@@ -1,0 +1,180 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * clients_admin: a job's output, and what administrators ask. */
+#include "libcommon/base/clock.h"
+#include "namenode/serve/turn.h"
+
+/* ---- publish ---- */
+
+void nn_on_PUBLISH(struct rpc_call *call, const void *message, void *arg)
+{
+    const struct cl2nn_publish *ask = message;
+    struct nn_turn turn;
+    struct op_publish op;
+    struct nn_caller user;
+    nn_turn_begin(&turn, call, arg, "publish", ask->out);
+    turn.target = ask->job;
+    struct nn_wish change = {&ask->origin, NN_OP_PUBLISH, "publish ", NULL, ask};
+    if (!nn_turn_may_change(&turn, &change))
+        return;
+    nn_groups_caller(&turn.nn->groups, ask->user, namenode_now(turn.nn), &user);
+    int rc = nn_check_publish(&turn.view, ask, &user, rpc_call_arena(call), &op, &turn.err);
+    nn_turn_end(&turn, nn_turn_commit(&turn, rc, NN_OP_PUBLISH, &op, NULL), NULL);
+}
+
+/* ---- report ---- */
+
+/* Monotonic times are this process's own: as wall time, 0 = never. */
+static uint64_t as_wall(const struct nn_turn *turn, uint64_t mono_ms)
+{
+    uint64_t now = namenode_now(turn->nn);
+    return mono_ms == 0 || mono_ms > now ? mono_ms : turn->view.wall_ms - (now - mono_ms);
+}
+
+static void fill_node(struct nn_turn *turn, const struct nn_node *node,
+                      struct cl2nn_node_report *ret)
+{
+    const struct nn_blocks *blocks = &turn->nn->blocks;
+    struct nn_space space = nn_nodes_space(&blocks->nodes, node);
+    uint64_t report_ms = 0;
+    ret->state = slice_str(nn_node_state_name(node->state));
+    ret->admin = slice_str(nn_node_admin_name(node->admin));
+    ret->capacity = space.capacity;
+    ret->used = space.used;
+    ret->non_dfs = node->non_dfs;
+    ret->remaining = space.remaining;
+    ret->xceivers = node->xceivers;
+    ret->last_contact_ms = as_wall(turn, node->heard_ms);
+    ret->failed_volumes = space.failed;
+    for (size_t i = 0; i < node->storage_count; i++) {
+        const struct nn_storage *storage = nn_nodes_storage(&blocks->nodes, node->storages[i]);
+        ret->blocks += nn_blockmap_storage_count(blocks->map, storage->index);
+        if (storage->last_report_ms > report_ms)
+            report_ms = storage->last_report_ms;
+    }
+    ret->last_report_ms = as_wall(turn, report_ms);
+}
+
+static int fill_nodes(struct nn_turn *turn, struct cl2nn_report *ret)
+{
+    const struct nn_nodes *nodes = &turn->nn->blocks.nodes;
+    uint32_t *numbers = arena_alloc(rpc_call_arena(turn->call), nodes->node_count * 4);
+    struct msg_node_list addresses = {0};
+    ret->nodes.v = arena_calloc(rpc_call_arena(turn->call), nodes->node_count,
+                                sizeof(struct cl2nn_node_report));
+    if (!numbers || !ret->nodes.v)
+        return err_set(&turn->err, ERR_NOMEM, "out of memory");
+    for (size_t i = 0; i < nodes->node_count; i++)
+        numbers[i] = (uint32_t)i + 1;
+    int rc = nn_turn_nodes(turn, numbers, nodes->node_count, &addresses);
+    for (size_t i = 0; rc == 0 && i < nodes->node_count; i++) {
+        struct cl2nn_node_report *row = &ret->nodes.v[ret->nodes.n++];
+        row->node = addresses.v[i];
+        fill_node(turn, nn_nodes_get(nodes, numbers[i]), row);
+    }
+    return rc;
+}
+
+void nn_on_REPORT(struct rpc_call *call, const void *ask, void *arg)
+{
+    struct nn_turn turn;
+    (void)ask;
+    nn_turn_begin(&turn, call, arg, "datanodeReport", slice_of(NULL, 0));
+    struct namenode *nn = turn.nn;
+    struct nn_blocks_stats stats = nn_blocks_stats(&nn->blocks);
+    struct nn_sums sums = nn_tree_sums(&nn->state.tree, NN_ROOT);
+    struct cl2nn_report report = {
+        .safemode = nn_safemode_is_on(&nn->blocks.safemode),
+        .capacity = stats.capacity,
+        .used = stats.used,
+        .remaining = stats.remaining,
+        .under_replicated = stats.under_replicated,
+        .corrupt_blocks = stats.corrupt,
+        .missing_blocks = stats.missing,
+        .missing_single = stats.missing_single,
+        .highest_priority = stats.highest_priority,
+        .pending_deletion = stats.pending_deletion,
+        .files = sums.files,
+        .dirs = sums.dirs,
+        .blocks = stats.blocks,
+        .cluster_id = slice_str(nn->identity.cluster),
+        .durable_index = nn->held.durable,
+    };
+    nn_turn_end(&turn, fill_nodes(&turn, &report), &report);
+}
+
+/* ---- safe mode ---- */
+
+static int change_safemode(struct nn_turn *turn, uint32_t action)
+{
+    struct nn_safemode *safemode = &turn->nn->blocks.safemode;
+    if (action == CL2NN_SAFEMODE_GET)
+        return 0;
+    int rc = nn_groups_is_super(&turn->nn->groups, turn->caller.user, namenode_now(turn->nn))
+                 ? 0
+                 : err_set(&turn->err, ERR_ACCESS,
+                           "Access denied for user " SLICE_FMT ". Superuser privilege is required",
+                           SLICE_ARG(turn->caller.user));
+    if (rc == 0 && action == CL2NN_SAFEMODE_ENTER)
+        nn_safemode_enter(safemode, NULL);
+    else if (rc == 0 && action == CL2NN_SAFEMODE_LEAVE)
+        nn_safemode_leave(safemode);
+    else if (rc == 0)
+        rc = err_set(&turn->err, ERR_INVAL, "safe mode action %u is not known", action);
+    return rc;
+}
+
+void nn_on_SAFEMODE(struct rpc_call *call, const void *message, void *arg)
+{
+    const struct cl2nn_safemode *ask = message;
+    static const char *const commands[] = {"safemode_get", "safemode_enter", "safemode_leave"};
+    struct nn_turn turn;
+    struct cl2nn_safemode_state answer = {0};
+    struct buf why = BUF_INIT;
+    nn_turn_begin(&turn, call, arg, commands[ask->action % ARRAY_LEN(commands)], slice_of(NULL, 0));
+    const struct nn_safemode *safemode = &turn.nn->blocks.safemode;
+    int rc = change_safemode(&turn, ask->action);
+    struct nn_safemode_figures figures = nn_blocks_figures(&turn.nn->blocks);
+    answer.is_on = nn_safemode_is_on(safemode);
+    nn_safemode_why(safemode, &figures, namenode_now(turn.nn), &why);
+    answer.why = nn_turn_copy(&turn, buf_slice(&why));
+    buf_release(&why);
+    nn_turn_end(&turn, rc, &answer);
+}
+
+/* ---- the server itself ---- */
+
+void nn_on_SERVER_INFO(struct rpc_call *call, const void *ask, void *arg)
+{
+    const struct nn_clients *clients = arg;
+    struct nn_turn turn;
+    (void)ask;
+    nn_turn_begin(&turn, call, arg, NULL, slice_of(NULL, 0));
+    const struct namenode *nn = turn.nn;
+    struct cl2nn_server_info info = {
+        .cluster_id = slice_str(nn->identity.cluster),
+        .block_size = nn->limits.default_block_size,
+        .replication = nn->limits.default_replication,
+        .trash_interval_ms = clients->trash_interval_ms,
+        .version = slice_str(QUERN_VERSION),
+        .user = turn.caller.user,
+        .is_superuser =
+            nn_groups_is_super(&turn.nn->groups, turn.caller.user, namenode_now(turn.nn)),
+        .safemode = nn_safemode_is_on(&nn->blocks.safemode),
+        .live_nodes = nn->blocks.nodes.living,
+    };
+    nn_turn_end(&turn, 0, &info);
+}
+
+void nn_on_SAVE_NAMESPACE(struct rpc_call *call, const void *ask, void *arg)
+{
+    struct nn_turn turn;
+    (void)ask;
+    nn_turn_begin(&turn, call, arg, "saveNamespace", slice_of(NULL, 0));
+    int rc = nn_groups_is_super(&turn.nn->groups, turn.caller.user, namenode_now(turn.nn))
+                 ? namenode_checkpoint(turn.nn, call, &turn.err)
+                 : err_set(&turn.err, ERR_ACCESS,
+                           "Access denied for user " SLICE_FMT ". Superuser privilege is required",
+                           SLICE_ARG(turn.caller.user));
+    if (rc != 0)
+        nn_turn_end(&turn, rc, NULL);
+}

@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * clients_write: requests of those who write files. */
+#include "namenode/serve/turn.h"
+
+/* ---- create ---- */
+
+static void repeat_create(struct nn_turn *turn, const void *ask, const struct nn_answer *answer)
+{
+    struct cl2nn_created created = {answer->values[0], answer->values[1] & UINT16_MAX,
+                                    answer->values[1] >> 16};
+    (void)ask;
+    nn_turn_end(turn, 0, &created);
+}
+
+void nn_on_CREATE(struct rpc_call *call, const void *message, void *arg)
+{
+    const struct cl2nn_create *ask = message;
+    struct nn_turn turn;
+    struct op_create op;
+    uint32_t takeover = 0;
+    uint64_t answer[2] = {0};
+    nn_turn_begin(&turn, call, arg, "create", ask->path);
+    struct nn_wish change = {&ask->origin, NN_OP_CREATE, "create file", repeat_create, ask};
+    if (!nn_turn_may_change(&turn, &change))
+        return;
+    int rc = nn_check_create(&turn.view, ask, &op, &takeover, &turn.err);
+    if (takeover)
+        nn_recovery_begin(&turn.nn->recovery, takeover);
+    rc = nn_turn_commit(&turn, rc, NN_OP_CREATE, &op, answer);
+    struct cl2nn_created created = {answer[0], op.replication, op.block_size};
+    nn_turn_end(&turn, rc, &created);
+}
+
+/* ---- blocks ---- */
+
+/* Where a new block of this file goes; `have` nodes have it already. */
+static int place(struct nn_turn *turn, uint32_t slot, struct nn_place_ask *ask,
+                 struct nn_placed *ret)
+{
+    const struct nn_inode *inode = nn_inode(&turn->nn->state.tree.store, slot);
+    struct buf path = BUF_INIT;
+    nn_tree_path(&turn->nn->state.tree, slot, &path);
+    ask->block_size = nn_inode_block_size(inode);
+    int rc = nn_blocks_place(&turn->nn->blocks, ask, buf_slice(&path), ret, &turn->err);
+    buf_release(&path);
+    return rc;
+}
+
+/* The new block as its writer is told, with the nodes to chain. */
+static int located(struct nn_turn *turn, uint32_t block, uint64_t offset,
+                   const struct nn_placed *nodes, struct msg_located_block *ret)
+{
+    struct nn_block b = nn_blockmap_get(turn->nn->blocks.map, block);
+    int rc = nn_blocks_set_pipeline(&turn->nn->blocks, block, nodes->nodes, nodes->count);
+    if (rc != 0)
+        return err_set(&turn->err, rc, "out of memory");
+    ret->block = (struct msg_block){b.id, b.gs, b.len};
+    ret->offset = offset;
+    return nn_turn_nodes(turn, nodes->nodes, nodes->count, &ret->nodes);
+}
+
+/* The block is there already; its pipeline is remembered only until a restart. */
+static void repeat_add_block(struct nn_turn *turn, const void *message,
+                             const struct nn_answer *answer)
+{
+    const struct cl2nn_add_block *ask = message;
+    struct msg_located_block block = {0};
+    struct nn_placed nodes = {.count = 0};
+    uint32_t slot = 0, index = nn_blockmap_find(turn->nn->blocks.map, answer->values[0]);
+    int rc = nn_check_writer(&turn->view, ask->file_id, ask->origin.client, &slot, &turn->err);
+    if (rc == 0 && !index)
+        rc = err_set(&turn->err, ERR_STALE, "the block was abandoned since");
+    const struct nn_writing *writing =
+        rc == 0 ? nn_writings_find(&turn->nn->blocks.writings, index) : NULL;
+    if (writing && writing->pipeline_count && writing->pipeline_count <= NN_PLACE_MAX) {
+        nodes.count = writing->pipeline_count;
+        memcpy(nodes.nodes, writing->pipeline, nodes.count * sizeof(*nodes.nodes));
+    } else if (rc == 0) {
+        struct nn_place_ask where = {.writer = ask->writer_node,
+                                     .count = nn_blockmap_get(turn->nn->blocks.map, index).want,
+                                     .exclude = ask->exclude.v,
+                                     .exclude_count = ask->exclude.n};
+        rc = place(turn, slot, &where, &nodes);
+    }
+    if (rc == 0)
+        rc = located(turn, index, answer->values[1], &nodes, &block);
+    nn_turn_end(turn, rc, &block);
+}
+
+void nn_on_ADD_BLOCK(struct rpc_call *call, const void *message, void *arg)
+{
+    const struct cl2nn_add_block *ask = message;
+    struct nn_turn turn;
+    struct op_add_block op;
+    struct nn_placed nodes = {.count = 0};
+    struct msg_located_block block = {0};
+    uint64_t answer[2] = {0};
+    nn_turn_begin(&turn, call, arg, NULL, slice_str("file"));
+    struct nn_wish change = {&ask->origin, NN_OP_ADD_BLOCK, "add block to ", repeat_add_block,
+                               ask};
+    if (!nn_turn_may_change(&turn, &change))
+        return;
+    int rc = nn_check_add_block(&turn.view, ask, &op, &turn.err);
+    if (rc == 0) {
+        uint32_t slot = nn_tree_find_id(&turn.nn->state.tree, ask->file_id);
+        struct nn_place_ask where = {
+            .writer = ask->writer_node,
+            .count = (uint32_t)nn_inode(&turn.nn->state.tree.store, slot)->replication,
+            .exclude = ask->exclude.v,
+            .exclude_count = ask->exclude.n};
+        rc = place(&turn, slot, &where, &nodes);
+    }
+    rc = nn_turn_commit(&turn, rc, NN_OP_ADD_BLOCK, &op, answer);
+    if (rc == 0)
+        rc = located(&turn, nn_blockmap_find(turn.nn->blocks.map, answer[0]), answer[1], &nodes,
+                     &block);
+    nn_turn_end(&turn, rc, &block);
+}
+
+void nn_on_ABANDON_BLOCK(struct rpc_call *call, const void *message, void *arg)
+{
+    const struct cl2nn_abandon_block *ask = message;
+    struct nn_turn turn;
+    struct op_abandon_block op;
+    nn_turn_begin(&turn, call, arg, NULL, slice_str("file"));
+    struct nn_wish change = {&ask->origin, NN_OP_ABANDON_BLOCK, "abandon block of ", NULL, ask};
+    if (!nn_turn_may_change(&turn, &change))
+        return;
+    int rc = nn_check_abandon_block(&turn.view, ask, &op, &turn.err);
+    nn_turn_end(&turn, nn_turn_commit(&turn, rc, NN_OP_ABANDON_BLOCK, &op, NULL), NULL);
+}
+
+/* ---- pipelines ---- */
+
+static void repeat_stamp(struct nn_turn *turn, const void *ask, const struct nn_answer *answer)
+{
+    struct cl2nn_stamped stamped = {answer->values[0]};
+    (void)ask;
+    nn_turn_end(turn, 0, &stamped);
+}
+
+void nn_on_NEW_STAMP(struct rpc_call *call, const void *message, void *arg)
+{
+    const struct cl2nn_new_stamp *ask = message;
+    struct nn_turn turn;
+    struct op_stamp op;
+    nn_turn_begin(&turn, call, arg, NULL, slice_str("block"));
+    struct nn_wish change = {&ask->origin, NN_OP_STAMP, "get a new GS for ", repeat_stamp, ask};
+    if (!nn_turn_may_change(&turn, &change))
+        return;
+    int rc = nn_check_new_stamp(&turn.view, ask, &op, &turn.err);
+    struct cl2nn_stamped stamped = {rc == 0 ? op.gs : 0};
+    nn_turn_end(&turn, nn_turn_commit(&turn, rc, NN_OP_STAMP, &op, NULL), &stamped);
+}
+
+/* Node numbers of names; names nobody is registered under are left out. */
+static size_t numbers_of(const struct nn_nodes *nodes, const struct msg_strs *names, uint32_t *ret,
+                         size_t cap)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < names->n && count < cap; i++) {
+        const struct nn_node *node = nn_nodes_find(nodes, names->v[i]);
+        if (node)
+            ret[count++] = node->index;
+    }
+    return count;
+}
+
+void nn_on_UPDATE_PIPELINE(struct rpc_call *call, const void *message, void *arg)
+{
+    const struct cl2nn_update_pipeline *ask = message;
+    struct nn_turn turn;
+    struct op_pipeline op;
+    nn_turn_begin(&turn, call, arg, NULL, slice_str("block"));
+    struct nn_wish change = {&ask->origin, NN_OP_PIPELINE, "update pipeline of ", NULL, ask};
+    if (!nn_turn_may_change(&turn, &change))
+        return;
+    int rc = nn_check_update_pipeline(&turn.view, ask, &op, &turn.err);
+    rc = nn_turn_commit(&turn, rc, NN_OP_PIPELINE, &op, NULL);
+    if (rc == 0) {
+        uint32_t nodes[NN_PLACE_MAX];
+        size_t count = numbers_of(&turn.nn->blocks.nodes, &ask->nodes, nodes, NN_PLACE_MAX);
+        rc = nn_blocks_set_pipeline(
+            &turn.nn->blocks, nn_blockmap_find(turn.nn->blocks.map, op.block_id), nodes, count);
+    }
+    nn_turn_end(&turn, rc, NULL);
+}
+
+void nn_on_EXTRA_NODE(struct rpc_call *call, const void *message, void *arg)
+{
+    const struct cl2nn_extra_node *ask = message;
+    struct nn_turn turn;
+    struct cl2nn_nodes answer = {0};
+    struct nn_placed nodes = {.count = 0};
+    uint32_t have[NN_PLACE_MAX];
+    nn_turn_begin(&turn, call, arg, NULL, slice_of(NULL, 0));
+    uint32_t slot = nn_tree_find_id(&turn.nn->state.tree, ask->file_id);
+    int rc = slot && nn_inode(&turn.nn->state.tree.store, slot)->is_open
+                 ? 0
+                 : err_set(&turn.err, ERR_NOENT, "the file is not being written any more");
+    if (rc == 0) {
+        struct nn_place_ask where = {
+            .count = 1,
+            .have = have,
+            .have_count = numbers_of(&turn.nn->blocks.nodes, &ask->have, have, NN_PLACE_MAX),
+            .exclude = ask->exclude.v,
+            .exclude_count = ask->exclude.n};
+        rc = place(&turn, slot, &where, &nodes);
+    }
+    if (rc == 0)
+        rc = nn_turn_nodes(&turn, nodes.nodes, nodes.count, &answer.nodes);
+    nn_turn_end(&turn, rc, &answer);
+}
+
+void nn_on_FLUSHED(struct rpc_call *call, const void *message, void *arg)
+{
+    const struct cl2nn_flushed *ask = message;
+    struct nn_turn turn;
+    struct op_flush op;
+    nn_turn_begin(&turn, call, arg, NULL, slice_str("file"));
+    struct nn_wish change = {&ask->origin, NN_OP_FLUSH, "fsync ", NULL, ask};
+    if (!nn_turn_may_change(&turn, &change))
+        return;
+    int rc = nn_check_flushed(&turn.view, ask, &op, &turn.err);
+    nn_turn_end(&turn, nn_turn_commit(&turn, rc, NN_OP_FLUSH, &op, NULL), NULL);
+}
+
+void nn_on_RENEW(struct rpc_call *call, const void *message, void *arg)
+{
+    const struct cl2nn_renew *ask = message;
+    struct nn_turn turn;
+    nn_turn_begin(&turn, call, arg, NULL, slice_of(NULL, 0));
+    (void)nn_leases_renew(&turn.nn->state.leases, ask->client, namenode_now(turn.nn));
+    nn_turn_end(&turn, 0, NULL);
+}

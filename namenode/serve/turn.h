@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * turn: one client's request from beginning to end: who asks, whether it was answered before,
+ * whether changes are allowed now, and at the end the audit line and the answer, held until it is
+ * durable. */
+#ifndef QUERN_NAMENODE_SERVE_TURN_H
+#define QUERN_NAMENODE_SERVE_TURN_H
+
+#include "namenode/namenode.h"
+
+struct nn_turn {
+    struct namenode *nn;
+    struct rpc_call *call;
+    struct nn_caller caller;
+    struct nn_view view;
+    const char *command; /* for the audit log, Hadoop's name of it; NULL = no line */
+    struct slice source, target;
+    struct err err;
+};
+
+/* A question: nothing will change. */
+void nn_turn_begin(struct nn_turn *turn, struct rpc_call *call, void *clients, const char *command,
+                   struct slice source);
+/* May this change go on? False: the caller has his answer already, namely the first one (give
+ * `repeat` to compose it; NULL for void methods), or that the namenode is in safe mode: "Cannot
+ * WHAT SOURCE. Name node is in safe mode." */
+typedef void nn_repeat_fn(struct nn_turn *turn, const void *ask, const struct nn_answer *answer);
+struct nn_wish {
+    const struct msg_origin *origin;
+    enum nn_op op;
+    const char *what; /* "create directory " */
+    nn_repeat_fn *repeat;
+    const void *ask;
+};
+bool nn_turn_may_change(struct nn_turn *turn, const struct nn_wish *change);
+/* The check said rc: append and apply what it filled. Gives rc or why that failed; NN_CHECK_NOTHING
+ * becomes 0. ret_answer may be NULL. */
+int nn_turn_commit(struct nn_turn *turn, int rc, enum nn_op op, const void *filled,
+                   uint64_t *ret_answer);
+/* The end: answer (struct of the method, NULL = void) when rc is 0, else turn->err. */
+void nn_turn_end(struct nn_turn *turn, int rc, const void *answer);
+
+/* Will the answer be held, so that what it points to must not belong to the state? */
+bool nn_turn_is_held(const struct nn_turn *turn);
+/* The slice, copied into the call's arena if so; or in any case. */
+struct slice nn_turn_keep(struct nn_turn *turn, struct slice s);
+struct slice nn_turn_copy(struct nn_turn *turn, struct slice s);
+/* The nodes as the asker reaches them, in the call's arena. ERR_NOMEM. */
+int nn_turn_nodes(struct nn_turn *turn, const uint32_t *nodes, size_t count,
+                  struct msg_node_list *ret);
+
+#define NN_HANDLER(NAME)                                  void nn_on_##NAME(struct rpc_call *call, const void *ask, void *arg);
+#define NN_HANDLER_ROW(P, type, NAME, flags, ask, answer) NN_HANDLER(NAME)
+CL2NN_METHODS(NN_HANDLER_ROW, CL2NN)
+#undef NN_HANDLER_ROW
+#undef NN_HANDLER
+
+#endif
