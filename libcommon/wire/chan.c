@@ -394,11 +394,9 @@ static int call_until_over(struct chan *chan, struct wait *wait, struct err *err
     for (;;) {
         int rc = attempt(chan, wait, err);
         uint64_t now_ms = clock_mono_ms();
-        if (!may_ask_again(wait, rc) || now_ms >= wait->deadline_ms)
-            return rc;
         uint64_t until_ms = now_ms + pause_ms / 2 + rand_below(&chan->rand, pause_ms);
-        if (until_ms > wait->deadline_ms)
-            until_ms = wait->deadline_ms;
+        if (!may_ask_again(wait, rc) || until_ms >= wait->deadline_ms)
+            return rc;
         while (clock_mono_ms() < until_ms)
             (void)cond_wait_until(&chan->changed, &chan->lock, until_ms);
         pause_ms = pause_ms * 2 < RETRY_MAX_MS ? pause_ms * 2 : RETRY_MAX_MS;

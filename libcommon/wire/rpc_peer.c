@@ -218,7 +218,7 @@ static void on_data(struct conn *conn, struct buf *in, void *arg)
     peer->refs++;
     peer->in = in;
     peer->in_at = 0;
-    while (goes_on(peer)) {
+    while (peer->in && goes_on(peer)) { /* a handler may have detached it, and resumed another */
         struct frame frame;
         struct err err;
         size_t used;
