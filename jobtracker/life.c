@@ -159,6 +159,8 @@ static int start_all(struct jobtracker *jt, struct err *err)
     return rc;
 }
 
+static void end_all(struct jobtracker *jt);
+
 int jobtracker_start(struct daemon *daemon, void **ret_state, struct err *err)
 {
     struct jobtracker *jt = mem_calloc(1, sizeof(*jt));
@@ -174,7 +176,7 @@ int jobtracker_start(struct daemon *daemon, void **ret_state, struct err *err)
     identity_init(&jt->self, WIRE_JOBTRACKER, daemon_node_name(daemon));
     int rc = start_all(jt, err);
     if (rc != 0) {
-        jobtracker_stop(jt);
+        end_all(jt);
         jobtracker_release(jt);
         return rc;
     }
@@ -187,11 +189,8 @@ int jobtracker_start(struct daemon *daemon, void **ret_state, struct err *err)
 
 /* --- end ------------------------------------------------------------------------------------- */
 
-void jobtracker_stop(void *state)
+static void end_all(struct jobtracker *jt)
 {
-    struct jobtracker *jt = state;
-    if (jt->is_stopping)
-        return;
     jt->is_stopping = true;
     loop_timer_stop(&jt->tick);
     clients_release(jt);
@@ -201,6 +200,14 @@ void jobtracker_stop(void *state)
         rpc_link_close(jt->namenode);
     if (jt->log)
         joblog_stop(jt->log);
+}
+
+void jobtracker_stop(void *state)
+{
+    struct jobtracker *jt = state;
+    if (!jt->is_stopping)
+        end_all(jt);
+    daemon_stopped(jt->daemon);
 }
 
 void jobtracker_release(void *state)

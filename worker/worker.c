@@ -54,6 +54,8 @@ static int start_all(struct worker *worker, struct err *err)
     return rc;
 }
 
+static void end_all(struct worker *worker);
+
 int worker_start(struct daemon *daemon, void **ret_state, struct err *err)
 {
     struct worker *worker = mem_calloc(1, sizeof(*worker));
@@ -71,7 +73,7 @@ int worker_start(struct daemon *daemon, void **ret_state, struct err *err)
     identity_init(&worker->self, WIRE_WORKER, daemon_node_name(daemon));
     int rc = start_all(worker, err);
     if (rc != 0) {
-        worker_stop(worker);
+        end_all(worker);
         worker_release(worker);
         return rc;
     }
@@ -82,17 +84,22 @@ int worker_start(struct daemon *daemon, void **ret_state, struct err *err)
 }
 
 /* Attempts end with their worker: the jobtracker runs them elsewhere. */
-void worker_stop(void *state)
+static void end_all(struct worker *worker)
 {
-    struct worker *worker = state;
-    if (worker->is_stopping)
-        return;
     worker->is_stopping = true;
     loop_timer_stop(&worker->watch_tick);
     attempts_release(worker);
     process_kill_all(worker);
     outputs_close(worker);
     jobtracker_unlink(worker);
+}
+
+void worker_stop(void *state)
+{
+    struct worker *worker = state;
+    if (!worker->is_stopping)
+        end_all(worker);
+    daemon_stopped(worker->daemon);
 }
 
 void worker_release(void *state)
