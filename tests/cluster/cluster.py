@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""cluster: a real cluster on loopback for one test: `quern up`, its daemons by name, their pids,
+kill -9, restart, and the shell. Nothing here sleeps for luck: wait_for asks again until it is so."""
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+import urllib.request
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.abspath(os.path.join(HERE, "..", ".."))
+BUILD = os.path.join(ROOT, os.environ.get("QUERN_BUILD", "build/debug"))
+QUERN = os.path.join(BUILD, "quern")
+
+
+def wait_for(what, timeout=30, every=0.05):
+    """Call `what` until it returns something true; that is the result."""
+    end = time.monotonic() + timeout
+    while True:
+        value = what()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError(f"not within {timeout} s: {getattr(what, '__doc__', None) or what}")
+        time.sleep(every)
+
+
+class Cluster:
+    def __init__(self, datanodes=3, workers=3, replication=None, dir=None, env=None):
+        self.dir = dir or tempfile.mkdtemp(prefix="quern-test-", dir=os.environ.get("TMPDIR", "/tmp"))
+        self.args = ["--datanodes", str(datanodes), "--workers", str(workers)]
+        if replication:
+            self.args += ["--replication", str(replication)]
+        self.env = dict(os.environ, QUERN_CONF=os.path.join(self.dir, "quern.conf"))
+        self.env.pop("QUERN_FAULT", None)
+        self.up_env = dict(self.env, **(env or {}))
+
+    # --- life ---
+    def up(self, env=None, check=True):
+        run = subprocess.run([QUERN, "up", "--detach", "--dir", self.dir] + self.args, env=dict(self.up_env, **(env or {})),
+                             capture_output=True, text=True, timeout=120)
+        if check and run.returncode != 0:
+            raise AssertionError(f"quern up: {run.returncode}\n{run.stdout}{run.stderr}")
+        return run
+
+    def down(self):
+        subprocess.run([QUERN, "down", "--dir", self.dir], env=self.env, capture_output=True, timeout=120)
+
+    def destroy(self):
+        self.down()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def __enter__(self):
+        self.up()
+        return self
+
+    def __exit__(self, *exc):
+        if exc and exc[0] is not None:
+            self.dump_logs()
+        self.destroy()
+
+    def dump_logs(self):
+        for base, _, names in os.walk(self.dir):
+            for name in names:
+                if name.endswith(".log") and "/journal" not in base:
+                    path = os.path.join(base, name)
+                    text = open(path, errors="replace").read()
+                    print(f"--- {os.path.relpath(path, self.dir)}\n{text[-3000:]}")
+
+    # --- daemons ---
+    def pid(self, daemon):
+        """Of "namenode", "datanode1", "jobtracker", "worker2" ...; None when it does not run."""
+        try:
+            pid = int(open(os.path.join(self.dir, "run", daemon + ".pid")).read().split()[0])
+            os.kill(pid, 0)
+            return pid
+        except (OSError, ValueError, IndexError):
+            return None
+
+    def kill(self, daemon, sig=signal.SIGKILL):
+        pid = self.pid(daemon)
+        assert pid, f"{daemon} does not run"
+        os.kill(pid, sig)
+        if sig == signal.SIGKILL:
+            wait_for(lambda: not os.path.exists(f"/proc/{pid}") or
+                     open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[0] == "Z")
+
+    # --- asking ---
+    def run(self, *args, input=None, check=True, timeout=120, env=None):
+        run = subprocess.run([QUERN] + list(args), env=dict(self.env, **(env or {})), input=input, capture_output=True, timeout=timeout)
+        if check and run.returncode != 0:
+            raise AssertionError(f"quern {' '.join(args)}: exit {run.returncode}\n{run.stdout.decode(errors='replace')}"
+                                 f"{run.stderr.decode(errors='replace')}")
+        return run
+
+    def fs(self, *args, **kw):
+        return self.run("fs", *args, **kw)
+
+    def start(self, *args, env=None):
+        return subprocess.Popen([QUERN] + list(args), env=dict(self.env, **(env or {})), stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    def jobs(self, all=True):
+        run = self.run("job", "-list", *(["all"] if all else []), "--json")
+        return json.loads(run.stdout)["jobs"]
+
+    def status(self, job):
+        return json.loads(self.run("job", "-status", str(job), "--json").stdout)
+
+
+def count_words(texts):
+    """What wordcount must say: words as isspace separates them, counted in bytes."""
+    counts = {}
+    for text in texts:
+        for word in text.split():
+            counts[word] = counts.get(word, 0) + 1
+    return b"".join(b"%s\t%d\n" % (w, counts[w]) for w in sorted(counts))
+
+
+def output_of(cluster, path):
+    """A job's output: lines of all parts, sorted."""
+    return b"".join(sorted(cluster.fs("-cat", path + "/part-*").stdout.splitlines(keepends=True)))
