@@ -338,14 +338,21 @@ static int start(struct daemon *d, struct err *err)
 
 /* ---- taking down ---- */
 
+/* What was closed is told and freed at the ends of turns. */
+static void turn_out(struct daemon *d)
+{
+    for (int i = 0; i < LAST_TURNS && d->loop; i++)
+        loop_turn(d->loop, 0);
+}
+
 static void leave(struct daemon *d)
 {
     admin_server_close(d->admin);
     http_server_free(d->http);
+    turn_out(d);
     if (d->state && d->desc->release)
         d->desc->release(d->state);
-    for (int i = 0; i < LAST_TURNS && d->loop; i++)
-        loop_turn(d->loop, 0);
+    turn_out(d);
     loop_free(d->loop);
 }
 

@@ -59,11 +59,12 @@ struct daemon_desc {
     /* Open everything, listen. enum daemon_start, or an error: then what was opened is released
      * already and *ret_state unset. */
     int (*start)(struct daemon *d, void **ret_state, struct err *err);
-    /* Begin a graceful end: close listeners and connections; daemon_stopped(d) when nothing is
-     * pending (may be called inside). After `stop.timeout` the process exits without release. NULL
-     * = nothing to wait for. */
+    /* Begin a graceful end: close listeners and connections. daemon_stopped(d) must be called once
+     * nothing is pending, here or later; without it the process exits after `stop.timeout`, and
+     * release is not called. NULL = nothing to do. */
     void (*stop)(void *state);
-    /* Free everything. The loop makes a few more turns afterwards, for what was closed in here. */
+    /* Free everything. The loop has made a few turns since daemon_stopped, so that what was closed
+     * has been told, and makes a few more afterwards. */
     void (*release)(void *state);
     /* SIGHUP: daemon_conf(d) holds the new values of keys marked CONF_RELOAD. May be NULL. */
     int (*reload)(void *state, struct err *err);

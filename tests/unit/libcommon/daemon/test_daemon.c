@@ -67,10 +67,18 @@ static int start(struct daemon *d, void **ret_state, struct err *err)
                                                                              : ERR_NOMEM;
 }
 
+static void end_later(void *arg)
+{
+    log_info("testd", "the last answer has left");
+    daemon_stopped(arg);
+}
+
 static void stop(void *state)
 {
     struct testd *t = state;
     log_info("testd", "stopping in order");
+    if (is_mode("ends later") && loop_after(daemon_loop(t->d), &t->timer, 50, end_later, t->d) == 0)
+        return;
     if (!is_mode("stubborn"))
         daemon_stopped(t->d);
 }
@@ -427,6 +435,17 @@ static void one_that_does_not_stop_in_time_ends_anyway(void **state)
     assert_null(strstr(content(log_file), "released")); /* what is still in use is not freed */
 }
 
+static void what_is_pending_may_come_back_before_the_end(void **state)
+{
+    (void)state;
+    setenv("TESTD", "ends later", 1);
+    run_detached();
+    end_daemon();
+    const char *text = content(log_file), *last = strstr(text, "the last answer has left");
+    assert_non_null(last);
+    assert_non_null(strstr(last, "released"));
+}
+
 static void told_twice_it_ends_at_once(void **state)
 {
     (void)state;
@@ -568,6 +587,7 @@ int main(int argc, char **argv)
         CASE(the_parent_tells_why_it_does_not_serve),
         CASE(a_second_one_is_refused),
         CASE(one_that_does_not_stop_in_time_ends_anyway),
+        CASE(what_is_pending_may_come_back_before_the_end),
         CASE(told_twice_it_ends_at_once),
         CASE(hup_reads_the_configuration_again_and_reopens_the_log),
         CASE(usr1_writes_the_state_to_the_log),
