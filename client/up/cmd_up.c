@@ -25,6 +25,7 @@
 #define START_MS    60000
 #define STOP_MS     15000
 #define BASE_TRIES  50
+#define RACE_TRIES  5
 #define DAEMONS_MAX (2 + 2 * UP_NODES_MAX)
 
 struct up {
@@ -305,24 +306,40 @@ static int lock_dir(struct up *up, struct err *err)
     return rc;
 }
 
+static int start_and_wait(struct up *up, struct err *err)
+{
+    up->started_count = 0;
+    int rc = up_layout_write(&up->layout, err);
+    if (rc == 0)
+        rc = start_all(up, err);
+    if (rc == 0)
+        rc = up_wait_serving(&up->layout, up->began_ms + START_MS, check_alive, up, err);
+    if (rc != 0)
+        stop_started(up);
+    return rc;
+}
+
+/* Between our look at the ports and the daemons' somebody may have come: another `quern up`, say.
+ */
+static bool lost_a_port(const struct up_layout *layout)
+{
+    return !told_to_stop && try_base(layout, NULL) == ERR_BUSY;
+}
+
 static int bring_up(struct up *up, const struct wanted *wanted, struct err *err)
 {
     int rc = decide_shape(&up->layout, wanted, err);
     if (rc != 0)
         return rc;
     size_t running = find_running(up);
-    if (running == 0)
-        rc = find_base(&up->layout, err);
-    if (rc == 0)
-        rc = up_layout_write(&up->layout, err);
-    if (rc == 0)
-        rc = start_all(up, err);
-    if (rc == 0)
-        rc = up_wait_serving(&up->layout, up->began_ms + START_MS, check_alive, up, err);
+    int tries = 0;
+    do {
+        if (running == 0)
+            rc = find_base(&up->layout, err);
+        rc = rc == 0 ? start_and_wait(up, err) : rc;
+    } while (rc != 0 && running == 0 && ++tries < RACE_TRIES && lost_a_port(&up->layout));
     if (rc == 0)
         print_ready(up, running);
-    else
-        stop_started(up);
     return rc;
 }
 
