@@ -165,7 +165,7 @@ static bool next_rack(const struct cl2nn_report *r, struct slice after, struct s
 
 void report_topology(const struct cl2nn_report *report, struct buf *out)
 {
-    struct slice rack = slice_str(""), next;
+    struct slice rack = slice_str(""), next = slice_str("");
     while (next_rack(report, rack, &next)) {
         rack = next;
         buf_printf(out, "Rack: " SLICE_FMT "\n", SLICE_ARG(rack));

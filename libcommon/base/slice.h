@@ -11,7 +11,7 @@ struct slice {
 };
 
 #define SLICE_FMT    "%.*s"
-#define SLICE_ARG(s) (int)(s).len, (const char *)(s).data
+#define SLICE_ARG(s) (int)(s).len, ((s).data ? (const char *)(s).data : "")
 
 static inline struct slice slice_of(const void *data, size_t len)
 {
