@@ -14,3 +14,8 @@ $(unit_bin): $(B)/%: $(B)/%.o $(ARCHIVE_FILES)
 
 unit: $(unit_run)
 	$(Q)tests/run unit $(unit_run)
+
+# cluster: real daemons, from build/$(FLAVOUR); pytest files named as sentences
+.PHONY: cluster check
+cluster: all
+	$(Q)QUERN_BUILD=$(B) tests/pytest cluster tests/cluster $(if $(T),-k $(T))
