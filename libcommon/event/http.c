@@ -431,10 +431,11 @@ void http_reply(struct http_request *req, int status, const char *content_type, 
     struct evhttp_request *ev = req->ev;
     if (ev) {
         char length[32];
-        struct evbuffer *out = filled(body);
-        snprintf(length, sizeof(length), "%zu", body.len);
+        bool is_head = http_method(req) == HTTP_HEAD; /* evhttp would send it the body too */
+        struct evbuffer *out = filled(is_head ? slice_of(NULL, 0) : body);
+        snprintf(length, sizeof(length), "%zu", out ? body.len : 0);
         http_set_header(req, "Content-Type", content_type);
-        http_set_header(req, "Content-Length", length); /* for HEAD; evhttp adds it otherwise */
+        http_set_header(req, "Content-Length", length);
         set_default(req, "X-Content-Type-Options", "nosniff");
         watch_client(req, false);
         evhttp_send_reply(ev, out ? status : HTTP_INTERNAL, NULL, out);

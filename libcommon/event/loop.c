@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <event2/event.h>
 #include <event2/event_struct.h>
-#include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -63,7 +62,7 @@ struct loop {
     struct mutex lock;
     struct list posted;
     bool is_woken;
-    atomic_bool must_stop;
+    bool must_stop;
 };
 
 /* ---- clock and blame ---- */
@@ -337,12 +336,22 @@ void loop_turn(struct loop *loop, uint64_t wait_ms)
     run_tasks(loop, &tasks);
 }
 
+static bool take_stop(struct loop *loop)
+{
+    mutex_lock(&loop->lock);
+    bool must_stop = loop->must_stop;
+    loop->must_stop = false;
+    mutex_unlock(&loop->lock);
+    return must_stop;
+}
+
 void loop_run(struct loop *loop)
 {
-    while (!atomic_exchange(&loop->must_stop, false))
+    while (!take_stop(loop))
         loop_turn(loop, FOREVER_MS);
 }
 
+/* Under the lock: the loop may be freed as soon as it sees why it was woken. */
 static void wake(struct loop *loop)
 {
     uint64_t one = 1;
@@ -352,8 +361,10 @@ static void wake(struct loop *loop)
 
 void loop_stop(struct loop *loop)
 {
-    atomic_store(&loop->must_stop, true);
+    mutex_lock(&loop->lock);
+    loop->must_stop = true;
     wake(loop);
+    mutex_unlock(&loop->lock);
 }
 
 /* ---- timers ---- */
@@ -398,17 +409,15 @@ static void fill(struct loop_task *task, loop_fn *fn, void *arg, const char *nam
 void loop_task_post(struct loop *loop, struct loop_task *task, loop_fn *fn, void *arg,
                     const char *name)
 {
-    bool must_wake = false;
     mutex_lock(&loop->lock);
     if (!task->is_queued) {
         fill(task, fn, arg, name);
         list_push_back(&loop->posted, &task->link);
-        must_wake = !loop->is_woken;
+        if (!loop->is_woken)
+            wake(loop);
         loop->is_woken = true;
     }
     mutex_unlock(&loop->lock);
-    if (must_wake)
-        wake(loop);
 }
 
 void loop_unpost(struct loop *loop, struct loop_task *task)
