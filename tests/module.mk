@@ -19,3 +19,8 @@ unit: $(unit_run)
 .PHONY: cluster check
 cluster: all
 	$(Q)QUERN_BUILD=$(B) tests/pytest cluster tests/cluster $(if $(T),-k $(T))
+
+# What ./scripts/check runs. Sanitized where code is tried, optimised where time is virtual.
+CHECKS := unit:debug $(if $(wildcard tests/sim/main.c),sim:release) $(if $(wildcard tests/fuzz),fuzz:debug) cluster:debug
+check:
+	$(Q)MAKE="$(MAKE)" tests/check $(CHECKS)
