@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * inputs: the files of a job on local disks: files as named, and those in directories, less what
+ * begins with '_' or '.'. In order of path, so that the same files give the same splits. */
+#ifndef QUERN_WORKER_LOCAL_INPUTS_H
+#define QUERN_WORKER_LOCAL_INPUTS_H
+
+#include "client/lib/splits.h"
+
+struct inputs {
+    struct arena *arena; /* borrowed; holds everything */
+    struct split_file *files;
+    size_t count, cap;
+    uint64_t bytes;
+};
+
+/* `paths` may be relative. ERR_NOENT, ERR_ISDIR (a directory in a directory, not `recursive`) ...:
+ * one line that names the path. */
+int inputs_list(struct inputs *inputs, struct arena *arena, const char *const *paths, size_t count,
+                bool recursive, struct err *err);
+
+/* The absolute, normal form of a path; in the arena. NULL with err. */
+const char *inputs_absolute(struct arena *arena, const char *path, struct err *err);
+
+#endif

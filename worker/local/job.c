@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/local/job.h"
+
+#include <unistd.h>
+
+#include "libcommon/base/mem.h"
+#include "libcommon/base/str.h"
+#include "worker/reduce/commit.h"
+
+static bool has_reduce(const struct job *job)
+{
+    return job->partitions > 0;
+}
+
+int job_plan(struct job *job)
+{
+    job->map_count = job->splits.n;
+    job->reduce_count = job->partitions;
+    job->maps = arena_calloc(&job->arena, job->map_count + 1, sizeof(*job->maps));
+    job->reduces = arena_calloc(&job->arena, job->reduce_count + 1, sizeof(*job->reduces));
+    job->sources = arena_calloc(&job->arena, job->map_count + 1, sizeof(*job->sources));
+    if (!job->maps || !job->reduces || !job->sources)
+        return ERR_NOMEM;
+    for (uint32_t i = 0; i < job->map_count; i++)
+        job->maps[i] = (struct job_task){.kind = has_reduce(job) ? TASK_MAP : TASK_MAP_OUT,
+                                         .index = i,
+                                         .memfd = -1,
+                                         .bytes = job->splits.v[i].bytes};
+    for (uint32_t i = 0; i < job->reduce_count; i++)
+        job->reduces[i] = (struct job_task){.kind = TASK_REDUCE, .index = i, .memfd = -1};
+    job->commit = (struct job_task){.kind = TASK_COMMIT, .memfd = -1};
+    counters_init(&job->counters, COUNTERS_MAX);
+    return 0;
+}
+
+static void drop_run(struct job_task *task)
+{
+    if (task->memfd >= 0)
+        close(task->memfd);
+    mem_free(task->run_path);
+    task->memfd = -1;
+    task->run_path = NULL;
+}
+
+void job_release(struct job *job)
+{
+    for (size_t i = 0; i < job->map_count && job->maps; i++)
+        drop_run(&job->maps[i]);
+    counters_release(&job->counters);
+    arena_release(&job->arena);
+}
+
+static struct job_task *waiting(struct job_task *tasks, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (!tasks[i].is_running && !tasks[i].is_done)
+            return &tasks[i];
+    return NULL;
+}
+
+struct job_task *job_next(struct job *job)
+{
+    if (job->has_failed)
+        return NULL;
+    if (job->maps_done < job->map_count)
+        return waiting(job->maps, job->map_count);
+    if (job->reduces_done < job->reduce_count)
+        return waiting(job->reduces, job->reduce_count);
+    return waiting(&job->commit, 1);
+}
+
+bool job_is_over(const struct job *job)
+{
+    return job->has_failed || job->commit.is_done;
+}
+
+uint64_t job_output_memory(const struct job *job, size_t slots)
+{
+    uint64_t left = job->output_memory > job->output_memory_used
+                        ? job->output_memory - job->output_memory_used
+                        : 0;
+    return left / (slots ? slots : 1);
+}
+
+char *job_task_name(const struct job_task *task, char *out, size_t cap)
+{
+    const char *const names[] = {"map", "map", "reduce", "commit"};
+    if (task->kind == TASK_COMMIT)
+        snprintf(out, cap, "%s", names[task->kind]);
+    else
+        snprintf(out, cap, "%s %u", names[task->kind], task->index);
+    return out;
+}
+
+/* --- what a task is to do -------------------------------------------------------------------- */
+
+static const char *in_arena(struct arena *arena, const char *fmt, const char *a, const char *b)
+{
+    size_t cap = strlen(fmt) + strlen(a) + strlen(b) + 1;
+    char *text = arena_alloc(arena, cap);
+    if (text)
+        snprintf(text, cap, "%s%s%s", a, fmt, b);
+    return text;
+}
+
+static void out_name(const struct job_task *task, char *out, size_t cap)
+{
+    if (task->kind == TASK_COMMIT)
+        snprintf(out, cap, COMMIT_MANIFEST);
+    else
+        snprintf(out, cap, "part-%c-%05u", task->kind == TASK_REDUCE ? 'r' : 'm', task->index);
+}
+
+static int describe_input(const struct job *job, const struct job_task *task, struct arena *arena,
+                          struct task_segment_list *ret)
+{
+    const struct split *split = &job->splits.v[task->index];
+    struct task_segment *segments = arena_calloc(arena, split->segment_count, sizeof(*segments));
+    if (!segments)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < split->segment_count; i++) {
+        const struct split_segment *from = &split->segments[i];
+        const struct split_file *file = &job->files[from->file];
+        segments[i] = (struct task_segment){file->path, from->offset, from->length, file->len};
+    }
+    *ret = (struct task_segment_list){segments, split->segment_count};
+    return 0;
+}
+
+static int describe_manifest(const struct job *job, struct arena *arena, struct msg_strs *ret)
+{
+    size_t count = has_reduce(job) ? job->reduce_count : job->map_count;
+    const struct job_task *tasks = has_reduce(job) ? job->reduces : job->maps;
+    struct slice *lines = arena_calloc(arena, count + 1, sizeof(*lines));
+    struct buf line = BUF_INIT;
+    int rc = lines ? 0 : ERR_NOMEM;
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        buf_clear(&line);
+        commit_line(&tasks[i].file, &line);
+        uint8_t *copy = buf_failed(&line) ? NULL : arena_alloc(arena, line.len);
+        if (copy)
+            memcpy(copy, line.data, line.len);
+        lines[i] = slice_of(copy, line.len);
+        rc = copy ? 0 : ERR_NOMEM;
+    }
+    buf_release(&line);
+    *ret = (struct msg_strs){lines, count};
+    return rc;
+}
+
+static int describe_reduce(const struct job *job, const struct job_task *task, struct arena *arena,
+                           struct task_run *ret)
+{
+    uint64_t *partition = arena_calloc(arena, 1, sizeof(*partition));
+    if (!partition)
+        return ERR_NOMEM;
+    *partition = task->index;
+    ret->reduce_partitions = (struct msg_u64s){partition, 1};
+    ret->sources = (struct task_source_list){job->sources, job->map_count};
+    return 0;
+}
+
+int job_describe(struct job *job, struct job_task *task, uint64_t output_memory,
+                 struct arena *arena, struct task_run *ret)
+{
+    char name[64];
+    out_name(task, name, sizeof(name));
+    struct slice *dir = arena_calloc(arena, 1, sizeof(*dir));
+    const char *out = in_arena(arena, "/", job->stage, name);
+    const char *kept = in_arena(arena, "", name, "");
+    if (!dir || !out || !kept)
+        return ERR_NOMEM;
+    *dir = slice_str(job->scratch);
+    bool is_reduce = task->kind == TASK_REDUCE;
+    *ret = (struct task_run){.id = {.cluster_ms = job->cluster_ms,
+                                    .job = 1,
+                                    .stage = is_reduce,
+                                    .task = task->index,
+                                    .attempt = task->attempts},
+                             .kind = task->kind,
+                             .job_name = slice_str(job->name),
+                             .plugin = slice_str(job->plugin),
+                             .conf = job->conf,
+                             .partitions = job->partitions,
+                             .maps = (uint32_t)job->map_count,
+                             .local_dirs = {dir, 1},
+                             .memory = is_reduce ? job->reduce_memory : job->map_memory,
+                             .output_memory = task->kind == TASK_MAP ? output_memory : 0,
+                             .out = slice_str(out),
+                             .out_name = slice_str(kept)};
+    task->attempts++;
+    if (task->kind == TASK_COMMIT)
+        return describe_manifest(job, arena, &ret->manifest);
+    return is_reduce ? describe_reduce(job, task, arena, ret)
+                     : describe_input(job, task, arena, &ret->input);
+}
+
+/* --- how it went ----------------------------------------------------------------------------- */
+
+static void add_times(struct task_times *sum, const struct task_times *t)
+{
+    sum->read += t->read;
+    sum->map += t->map;
+    sum->sort += t->sort;
+    sum->spill += t->spill;
+    sum->merge += t->merge;
+    sum->fetch += t->fetch;
+    sum->reduce += t->reduce;
+    sum->write += t->write;
+    sum->total += t->total;
+}
+
+static struct slice keep(struct arena *arena, struct slice s)
+{
+    uint8_t *copy = arena_alloc(arena, s.len + 1);
+    if (copy && s.len)
+        memcpy(copy, s.data, s.len);
+    return slice_of(copy, copy ? s.len : 0);
+}
+
+static int take_run(struct job *job, struct job_task *task, const struct task_done *done, int memfd)
+{
+    bool is_in_memory = done->run_path.len == 0;
+    if (!is_in_memory && memfd >= 0)
+        close(memfd);
+    task->memfd = is_in_memory ? memfd : -1;
+    task->run_path = is_in_memory ? str_printf("/proc/%d/fd/%d", (int)getpid(), memfd)
+                                  : slice_dup(done->run_path);
+    if (!task->run_path)
+        return ERR_NOMEM;
+    if (is_in_memory)
+        job->output_memory_used += done->run_len;
+    job->shuffled_bytes += done->run_len;
+    job->sources[task->index] = (struct task_source){.map_task = task->index,
+                                                     .map_attempt = done->id.attempt,
+                                                     .run = slice_str(task->run_path)};
+    return 0;
+}
+
+int job_done(struct job *job, struct job_task *task, const struct task_done *done, int memfd,
+             struct err *err)
+{
+    int rc = 0;
+    task->is_running = false;
+    task->is_done = true;
+    task->wall_us = done->times.total;
+    counters_add_list(&job->counters, &done->counters);
+    add_times(&job->times, &done->times);
+    if (done->files.n) {
+        task->file = done->files.v[0];
+        task->file.path = keep(&job->arena, task->file.path);
+        task->file.name = keep(&job->arena, task->file.name);
+        if (task->kind != TASK_COMMIT)
+            job->out_bytes += task->file.len;
+    }
+    if (task->kind == TASK_MAP)
+        rc = take_run(job, task, done, memfd);
+    else if (memfd >= 0)
+        close(memfd);
+    if (task->kind == TASK_REDUCE)
+        job->reduces_done++;
+    else if (task->kind != TASK_COMMIT)
+        job->maps_done++;
+    return rc == 0 ? 0 : err_set(err, rc, "out of memory");
+}
+
+void job_failed(struct job *job, struct job_task *task, const struct task_failed *failed)
+{
+    bool may_help = failed->failure != TASK_FAILED_PLUGIN;
+    task->is_running = false;
+    if (task->attempts < job->max_attempts && may_help)
+        return;
+    job->has_failed = true;
+    job->failed = *failed;
+    job->failed.why = keep(&job->arena, failed->why);
+    job->failed.path = keep(&job->arena, failed->path);
+    job->failed.record = keep(&job->arena, failed->record);
+    job->failed.log_tail = keep(&job->arena, failed->log_tail);
+    job->failed.counters = (struct msg_counter_list){0};
+    job->failed.id.task = task->index;
+}

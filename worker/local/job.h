@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * job: the state of a job under the local driver: its tasks, what they left, what is to run next. It
+ * neither starts processes nor reads clocks: pool.c and local.c do. */
+#ifndef QUERN_WORKER_LOCAL_JOB_H
+#define QUERN_WORKER_LOCAL_JOB_H
+
+#include "client/lib/splits.h"
+#include "libcommon/proto/task/messages.h"
+#include "libcommon/proto/task/probe.h"
+#include "worker/runner/counters.h"
+
+struct job_task {
+    uint32_t kind; /* enum task_kind */
+    uint32_t index;
+    uint32_t attempts; /* started */
+    bool is_running, is_done;
+    int memfd;      /* a map's run, owned; -1 */
+    char *run_path; /* where a reducer opens it; owned */
+    struct task_file file; /* of output tasks; strings in the job's arena */
+    uint64_t bytes; /* of input */
+    uint64_t wall_us;
+};
+
+struct job {
+    struct arena arena;
+    const char *name, *plugin; /* plugin: absolute path */
+    const char *scratch; /* directory of its own */
+    const char *stage;   /* directory in which the output is made */
+    struct task_probe probe;
+    struct msg_pair_list conf;
+    const struct split_file *files;
+    struct splits splits;
+    uint32_t partitions; /* 0 = no reduce stage */
+    uint64_t map_memory, reduce_memory;
+    uint32_t max_attempts;
+    uint64_t cluster_ms;
+    struct job_task *maps, *reduces, commit;
+    size_t map_count, reduce_count;
+    size_t maps_done, reduces_done;
+    uint64_t output_memory;      /* what memfds may hold in all */
+    uint64_t output_memory_used; /* finished ones */
+    struct task_source *sources; /* one per map, filled as they finish */
+    struct counters counters;
+    struct task_times times; /* summed over tasks */
+    uint64_t shuffled_bytes, out_bytes;
+    bool has_failed;
+    struct task_failed failed; /* copied into the arena */
+};
+
+/* Make the tasks; name, plugin, probe, conf, splits ... are set. 0 or ERR_NOMEM. */
+int job_plan(struct job *job);
+void job_release(struct job *job);
+
+/* The next task to start, or NULL: nothing is startable now. Map tasks, then reduces, then the
+ * commit, each when those before are done. */
+struct job_task *job_next(struct job *job);
+bool job_is_over(const struct job *job);
+
+/* What the task is to do, as its next attempt (counts it). The arena holds what the job does not. 0 or
+ * ERR_NOMEM. `output_memory`: what the memfd offered may hold, 0 = none is offered. */
+int job_describe(struct job *job, struct job_task *task, uint64_t output_memory,
+                 struct arena *arena, struct task_run *ret);
+/* Memory a map may be offered when `slots` of them run at once. */
+uint64_t job_output_memory(const struct job *job, size_t slots);
+
+/* A task is done; takes memfd (-1 = none), which is closed when its run is not in it. */
+int job_done(struct job *job, struct job_task *task, const struct task_done *done, int memfd,
+             struct err *err);
+/* An attempt failed: the task runs again, or the job has failed. */
+void job_failed(struct job *job, struct job_task *task, const struct task_failed *failed);
+
+/* "map 12" */
+char *job_task_name(const struct job_task *task, char *out, size_t cap);
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/local/postmortem.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "libcommon/base/str.h"
+
+#define WHY_MAX 800U
+
+static void classify(int status, uint64_t timed_out_ms, const struct progress_page *page,
+                     char why[WHY_MAX], struct task_failed *ret)
+{
+    char text[32];
+    if (timed_out_ms) {
+        ret->failure = TASK_FAILED_TIMEOUT;
+        snprintf(why, WHY_MAX, "made no progress for %s and was killed",
+                 str_duration(timed_out_ms, text, sizeof(text)));
+    } else if (WIFSIGNALED(status)) {
+        const char *at = page->crashed_at;
+        ret->failure = TASK_FAILED_CRASH;
+        ret->code = WTERMSIG(status);
+        snprintf(why, WHY_MAX, "crashed (signal %d, SIG%s)%s%.*s", WTERMSIG(status),
+                 sigabbrev_np(WTERMSIG(status)), at[0] ? " at " : "",
+                 (int)sizeof(page->crashed_at) - 1, at);
+    } else if (WEXITSTATUS(status) == 127) {
+        ret->failure = TASK_FAILED_NODE;
+        snprintf(why, WHY_MAX, "quern-task could not be executed");
+    } else {
+        ret->failure = TASK_FAILED_EXIT;
+        ret->code = WEXITSTATUS(status);
+        snprintf(why, WHY_MAX, "ended its process by itself (exit code %d)", WEXITSTATUS(status));
+    }
+}
+
+static struct slice keep(struct arena *arena, const void *data, size_t len)
+{
+    uint8_t *copy = arena_alloc(arena, len + 1);
+    if (copy && len)
+        memcpy(copy, data, len);
+    return slice_of(copy, copy ? len : 0);
+}
+
+void postmortem(const struct task_run *run, const struct progress_page *page, int status,
+                uint64_t timed_out_ms, struct arena *arena, struct task_failed *ret)
+{
+    char why[WHY_MAX];
+    *ret = (struct task_failed){.id = run->id};
+    classify(status, timed_out_ms, page, why, ret);
+    ret->why = keep(arena, why, strlen(why));
+    if (run->kind == TASK_REDUCE || page->phase != PROGRESS_MAP ||
+        page->input_segment >= run->input.n || page->records_in == 0)
+        return;
+    uint32_t len = page->record_len;
+    ret->path = run->input.v[page->input_segment].path;
+    ret->offset = page->input_offset;
+    if (ret->failure == TASK_FAILED_CRASH)
+        ret->record = keep(arena, page->record,
+                           len < sizeof(page->record) ? len : sizeof(page->record));
+}
+
+void postmortem_log_tail(const char *path, struct buf *out)
+{
+    struct stat st;
+    int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    if (fd < 0 || fstat(fd, &st) != 0 || st.st_size == 0) {
+        if (fd >= 0)
+            close(fd);
+        return;
+    }
+    off_t from = st.st_size > (off_t)POSTMORTEM_TAIL_BYTES ? st.st_size - POSTMORTEM_TAIL_BYTES : 0;
+    uint8_t *room = buf_reserve(out, POSTMORTEM_TAIL_BYTES);
+    ssize_t n = room ? pread(fd, room, POSTMORTEM_TAIL_BYTES, from) : 0;
+    close(fd);
+    if (n <= 0)
+        return;
+    out->len += (size_t)n;
+    const uint8_t *nl = from ? memchr(out->data, '\n', out->len) : NULL;
+    if (nl)
+        buf_consume(out, (size_t)(nl - out->data) + 1);
+}

@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/local/report.h"
+
+#include "libcommon/base/str.h"
+
+#define RECORD_SHOWN 60U
+
+void report_begin(FILE *out, const struct job *job, uint64_t file_count, uint64_t bytes)
+{
+    char size[32];
+    fprintf(out, "job      %s  %llu file%s, %s in %zu split%s", job->name,
+            (unsigned long long)file_count, file_count == 1 ? "" : "s",
+            str_human(bytes, size, sizeof(size)), job->map_count, job->map_count == 1 ? "" : "s");
+    if (job->partitions)
+        fprintf(out, ", %u reducer%s", job->partitions, job->partitions == 1 ? "" : "s");
+    fprintf(out, "\n");
+}
+
+void report_progress(FILE *out, const struct job *job, uint64_t done_bytes, bool is_terminal)
+{
+    char done[32], all[32];
+    fprintf(out, "%smap      %zu/%zu  %s of %s", is_terminal ? "\r\033[K" : "", job->maps_done,
+            job->map_count, str_human(done_bytes, done, sizeof(done)),
+            str_human(job->splits.bytes, all, sizeof(all)));
+    if (job->partitions)
+        fprintf(out, "   reduce %zu/%zu", job->reduces_done, job->reduce_count);
+    fprintf(out, "%s", is_terminal ? "" : "\n");
+    (void)fflush(out);
+}
+
+/* --- done ------------------------------------------------------------------------------------ */
+
+static uint64_t counter(struct job *job, const char *name)
+{
+    return counters_get(&job->counters, COUNTERS_GROUP, name)->value;
+}
+
+static void print_times(FILE *out, const struct task_times *t)
+{
+    const struct {
+        const char *name;
+        uint64_t us;
+    } parts[] = {{"read", t->read},           {"map", t->map},     {"sort", t->sort},
+                 {"spill", t->spill},         {"merge", t->merge}, {"fetch", t->fetch},
+                 {"reduce", t->reduce},       {"write", t->write}};
+    fprintf(out, "time        ");
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+        uint64_t percent = t->total ? (parts[i].us * 100 + t->total / 2) / t->total : 0;
+        if (percent)
+            fprintf(out, " %s %llu %%", parts[i].name, (unsigned long long)percent);
+    }
+    fprintf(out, "\n");
+}
+
+static int by_wall(const void *pa, const void *pb)
+{
+    const struct job_task *a = *(const struct job_task *const *)pa;
+    const struct job_task *b = *(const struct job_task *const *)pb;
+    return (a->wall_us > b->wall_us) - (a->wall_us < b->wall_us);
+}
+
+static void print_slowest(FILE *out, struct job *job, struct job_task *tasks, size_t count)
+{
+    const struct job_task **order = arena_calloc(&job->arena, count + 1, sizeof(*order));
+    char name[32], slow[32], median[32];
+    if (count < 2 || !order)
+        return;
+    for (size_t i = 0; i < count; i++)
+        order[i] = &tasks[i];
+    qsort(order, count, sizeof(*order), by_wall);
+    fprintf(out, "slowest      %s, %s (median %s)\n",
+            job_task_name(order[count - 1], name, sizeof(name)),
+            str_duration(order[count - 1]->wall_us / 1000, slow, sizeof(slow)),
+            str_duration(order[count / 2]->wall_us / 1000, median, sizeof(median)));
+}
+
+static void print_counters(FILE *out, struct job *job, bool is_verbose)
+{
+    struct msg_counter_list list;
+    char value[32];
+    if (counters_list(&job->counters, &job->arena, &list) != 0)
+        return;
+    for (size_t i = 0; i < list.n; i++) {
+        const struct msg_counter *c = &list.v[i];
+        if (is_verbose || !slice_is(c->group, COUNTERS_GROUP))
+            fprintf(out, "counter      " SLICE_FMT ": " SLICE_FMT " = %s\n", SLICE_ARG(c->group),
+                    SLICE_ARG(c->name), str_thousands(c->value, value, sizeof(value)));
+    }
+}
+
+void report_done(FILE *out, struct job *job, const char *output, uint64_t wall_us,
+                 bool is_verbose)
+{
+    char wall[32], in[32], shuffled[32], written[32], from[32], to[32];
+    size_t files = job->partitions ? job->reduce_count : job->map_count;
+    fprintf(out, "done in %s   %s in", str_duration(wall_us / 1000, wall, sizeof(wall)),
+            str_human(job->splits.bytes, in, sizeof(in)));
+    if (job->partitions)
+        fprintf(out, " → %s shuffled", str_human(job->shuffled_bytes, shuffled, sizeof(shuffled)));
+    fprintf(out, " → %s out    %s records → %s\n",
+            str_human(job->out_bytes, written, sizeof(written)),
+            str_thousands(counter(job, job->partitions ? "map output records"
+                                                       : "map input records"),
+                          from, sizeof(from)),
+            str_thousands(counter(job, "output records"), to, sizeof(to)));
+    print_times(out, &job->times);
+    print_slowest(out, job, job->maps, job->map_count);
+    print_slowest(out, job, job->reduces, job->reduce_count);
+    fprintf(out, "output       %s, %zu file%s, _SUCCESS\n", output, files, files == 1 ? "" : "s");
+    print_counters(out, job, is_verbose);
+}
+
+/* --- failed ---------------------------------------------------------------------------------- */
+
+/* Bytes as a C string would have them. */
+static void print_bytes(FILE *out, struct slice bytes)
+{
+    fputc('"', out);
+    for (size_t i = 0; i < bytes.len && i < RECORD_SHOWN; i++) {
+        uint8_t b = bytes.data[i];
+        if (b == '"' || b == '\\')
+            fprintf(out, "\\%c", b);
+        else if (b == '\t')
+            fputs("\\t", out);
+        else if (b < 0x20 || b == 0x7f)
+            fprintf(out, "\\x%02x", b);
+        else
+            fputc(b, out);
+    }
+    fprintf(out, "%s\"", bytes.len > RECORD_SHOWN ? "…" : "");
+}
+
+static void print_log(FILE *out, struct slice tail)
+{
+    while (tail.len) {
+        const uint8_t *nl = memchr(tail.data, '\n', tail.len);
+        size_t n = nl ? (size_t)(nl - tail.data) : tail.len;
+        fprintf(out, "  log       " SLICE_FMT "\n", (int)n, (const char *)tail.data);
+        n += nl != NULL;
+        tail = slice_of(tail.data + n, tail.len - n);
+    }
+}
+
+void report_failed(FILE *out, const struct job *job)
+{
+    const struct task_failed *f = &job->failed;
+    bool is_reduce = f->id.stage == 1;
+    fprintf(out, "job failed: %s %u: " SLICE_FMT "\n", is_reduce ? "reduce" : "map", f->id.task,
+            SLICE_ARG(f->why));
+    if (f->path.len)
+        fprintf(out, "  at        record at " SLICE_FMT " offset %llu\n", SLICE_ARG(f->path),
+                (unsigned long long)f->offset);
+    if (f->record.len) {
+        fprintf(out, "  record    ");
+        print_bytes(out, f->record);
+        fprintf(out, " (%zu bytes)\n", f->record.len);
+    }
+    print_log(out, f->log_tail);
+    if (f->failure == TASK_FAILED_CRASH)
+        fprintf(out, "  again     add -D local.inprocess=true and run it under gdb\n");
+}

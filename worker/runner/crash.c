@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/runner/crash.h"
+
+#include <dlfcn.h>
+#include <execinfo.h>
+#include <link.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "worker/runner/execution.h"
+
+#define STACK_BYTES 65536
+#define FRAMES_MAX  64
+#define SECONDS_MAX 5 /* for looking up symbols: the loader's lock may be what we died in */
+
+static char stack[STACK_BYTES];
+
+static void keep_record(const struct context *c)
+{
+    size_t n = c->record.len;
+    if (n > sizeof(c->page->record))
+        n = sizeof(c->page->record);
+    if (c->record.data)
+        memcpy(c->page->record, c->record.data, n);
+}
+
+/* "clean.so+0x1139 (parse_line)" of the innermost frame that is the plugin's. */
+static void keep_place(const struct context *c)
+{
+    void *frames[FRAMES_MAX];
+    int count = backtrace(frames, FRAMES_MAX);
+    const void *base = c->plugin->handle ? ((struct link_map *)c->plugin->handle)->l_name : NULL;
+    for (int i = 0; i < count; i++) {
+        Dl_info info;
+        if (!dladdr(frames[i], &info) || !info.dli_fname || !base ||
+            strcmp(info.dli_fname, base) != 0)
+            continue;
+        snprintf(c->page->crashed_at, sizeof(c->page->crashed_at), "%s+0x%zx%s%s%s",
+                 info.dli_fname, (size_t)((char *)frames[i] - (char *)info.dli_fbase),
+                 info.dli_sname ? " (" : "", info.dli_sname ? info.dli_sname : "",
+                 info.dli_sname ? ")" : "");
+        return;
+    }
+}
+
+/* Not everything here is said to be safe in a handler. The process dies anyway: at worst it does so
+ * by SIGALRM. */
+static void on_signal(int number)
+{
+    const struct context *c = execution_now;
+    signal(number, SIG_DFL);
+    signal(SIGALRM, SIG_DFL);
+    alarm(SECONDS_MAX);
+    if (c) {
+        keep_record(c);
+        keep_place(c);
+    }
+    raise(number); /* blocked until we return: then it is delivered */
+}
+
+void crash_install(void)
+{
+    const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+    const stack_t own = {.ss_sp = stack, .ss_size = sizeof(stack)};
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_ONSTACK};
+    void *frame;
+    (void)backtrace(&frame, 1); /* loads the unwinder now */
+    sigemptyset(&action.sa_mask);
+    if (sigaltstack(&own, NULL) != 0)
+        return;
+    for (size_t i = 0; i < ARRAY_LEN(signals); i++)
+        (void)sigaction(signals[i], &action, NULL);
+}

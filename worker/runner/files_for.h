@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * files_for: which filesystem a job's files are in: local files without a fs_uri, else the cluster's,
+ * one connection per process, opened with its first task. */
+#ifndef QUERN_WORKER_RUNNER_FILES_FOR_H
+#define QUERN_WORKER_RUNNER_FILES_FOR_H
+
+#include "libcommon/proto/task/messages.h"
+#include "worker/run/files.h"
+
+/* NULL with err. Lives as long as the process. */
+struct files *files_for(const struct task_run *run, struct err *err);
+
+#endif

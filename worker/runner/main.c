@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * quern-task: the process in which jobs' code runs. Workers and the local driver start it without
+ * arguments, with a socket on descriptor 3. */
+#include <stdio.h>
+
+#include "libcommon/base/fault.h"
+#include "worker/local/local.h"
+#include "worker/runner/cord.h"
+#include "worker/runner/probe.h"
+#include "worker/runner/runner.h"
+
+static const char usage[] =
+    "usage: quern-task                       run tasks for the process on descriptor 3\n"
+    "       quern-task -probe [-json] PLUGIN tell what a plugin is\n"
+    "       quern-task -local [-D key=value]... [-reduces N] [-mode fail|replace] [-name NAME]\n"
+    "                         PLUGIN INPUT... OUTPUT\n"
+    "                                        run a job on local files, on all cores\n"
+    "       quern-task -version | -help\n";
+
+static bool is_option(const char *word, const char *name)
+{
+    if (word[0] != '-')
+        return false;
+    return strcmp(word + (word[1] == '-' ? 2 : 1), name) == 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct err err = {0};
+    if (fault_arm_from_env(&err) != 0) {
+        fprintf(stderr, "quern-task: %s\n", err.msg);
+        return 2;
+    }
+    if (argc < 2)
+        return runner_serve(CORD_FD);
+    if (is_option(argv[1], "probe"))
+        return probe_main(argc - 1, argv + 1);
+    if (is_option(argv[1], "local"))
+        return local_main(argc - 1, argv + 1);
+    if (is_option(argv[1], "version")) {
+        printf("quern-task %s\n", QUERN_VERSION);
+        return 0;
+    }
+    bool is_help = is_option(argv[1], "help");
+    fputs(usage, is_help ? stdout : stderr);
+    return is_help ? 0 : 2;
+}

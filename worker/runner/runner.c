@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/runner/runner.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "libcommon/base/log.h"
+#include "worker/runner/cord.h"
+#include "worker/runner/crash.h"
+#include "worker/runner/execution.h"
+#include "worker/runner/files_for.h"
+
+struct runner {
+    int fd;
+    struct execution_process process;
+    struct identity self;
+    char node[256];
+    const struct task_run *run; /* under way */
+    struct buf in;              /* frames */
+};
+
+/* --- during a reduce ------------------------------------------------------------------------- */
+
+static int on_news(void *arg, struct fetch *fetch, struct err *err)
+{
+    struct runner *r = arg;
+    struct arena arena = ARENA_INIT;
+    struct buf in = BUF_INIT; /* r->in holds the run */
+    struct task_outputs outputs;
+    struct sock_fds fds;
+    struct frame frame;
+    int rc = cord_recv(r->fd, &in, &frame, &fds, err);
+    if (rc == ERR_EOF || rc == ERR_CLOSED)
+        _exit(0); /* nobody waits for this attempt any more */
+    if (rc == 0 && frame.type == TASK_OUTPUTS) {
+        rc = msg_decode(&task_outputs_desc, frame.body, &arena, &outputs, err);
+        if (rc == 0)
+            rc = fetch_learn(fetch, outputs.sources.v, outputs.sources.n, err);
+    }
+    while (fds.count)
+        close(fds.fd[--fds.count]);
+    buf_release(&in);
+    arena_release(&arena);
+    return rc;
+}
+
+static void on_blame(void *arg, struct slice worker, const uint64_t *maps, size_t count,
+                     const char *why)
+{
+    struct runner *r = arg;
+    struct err err;
+    struct task_fetch_failed failed = {.id = r->run->id,
+                                       .worker = worker,
+                                       .map_tasks = {maps, count},
+                                       .why = slice_str(why)};
+    if (cord_send(r->fd, &TASK_methods[TASK_AT_FETCH_FAILED], &failed, NULL, 0, &err) != 0)
+        log_warn("task", "%s", err.msg);
+}
+
+/* --- one attempt ----------------------------------------------------------------------------- */
+
+static struct progress_page *map_page(int fd)
+{
+    void *page = mmap(NULL, PROGRESS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    return page == MAP_FAILED ? NULL : page;
+}
+
+/* From here on what the job prints is the attempt's log. */
+static void use_log(int fd)
+{
+    (void)fflush(NULL);
+    if (fd >= 0) {
+        (void)dup2(fd, 1);
+        (void)dup2(fd, 2);
+    }
+}
+
+static void use_directory(const struct task_run *run)
+{
+    char *dir = run->local_dirs.n ? slice_dup(run->local_dirs.v[0]) : NULL;
+    if (dir && chdir(dir) != 0)
+        log_warn("task", "cannot work in %s", dir);
+    mem_free(dir);
+}
+
+static void use_node(struct runner *r, const struct task_run *run)
+{
+    if (r->self.role == 0) {
+        snprintf(r->node, sizeof(r->node), SLICE_FMT, SLICE_ARG(run->node));
+        identity_init(&r->self, WIRE_TASK, r->node[0] ? r->node : NULL);
+        r->process.self = &r->self;
+    }
+}
+
+static int answer(struct runner *r, const struct execution *execution, struct err *err)
+{
+    return execution->is_done
+               ? cord_send(r->fd, &TASK_methods[TASK_AT_DONE], &execution->done, NULL, 0, err)
+               : cord_send(r->fd, &TASK_methods[TASK_AT_FAILED], &execution->failed, NULL, 0, err);
+}
+
+static int run_one(struct runner *r, const struct task_run *run, const struct sock_fds *fds,
+                   struct err *err)
+{
+    struct execution execution;
+    struct progress_page *page = fds->count > CORD_PAGE ? map_page(fds->fd[CORD_PAGE]) : NULL;
+    if (!page)
+        return err_set(err, ERR_PROTO, "RUN came without a progress page");
+    use_log(fds->count > CORD_LOG ? fds->fd[CORD_LOG] : -1);
+    use_directory(run);
+    use_node(r, run);
+    r->run = run;
+    execution_run(&execution, &r->process,
+                  &(struct execution_conf){
+                      .run = run,
+                      .page = page,
+                      .memfd = fds->count > CORD_MEMFD && run->output_memory
+                                   ? fds->fd[CORD_MEMFD]
+                                   : -1,
+                      .on_news = on_news,
+                      .on_blame = on_blame,
+                      .arg = r,
+                      .news_fd = r->fd});
+    (void)fflush(NULL);
+    int rc = answer(r, &execution, err);
+    execution_release(&execution);
+    r->run = NULL;
+    munmap(page, PROGRESS_BYTES);
+    return rc;
+}
+
+/* --- life ------------------------------------------------------------------------------------ */
+
+static int serve_one(struct runner *r, struct err *err)
+{
+    struct arena arena = ARENA_INIT;
+    struct sock_fds fds = {.count = 0};
+    struct frame frame;
+    struct task_run run;
+    int rc = cord_recv(r->fd, &r->in, &frame, &fds, err);
+    if (rc == 0 && frame.type == TASK_RUN) {
+        rc = msg_decode(&task_run_desc, frame.body, &arena, &run, err);
+        if (rc == 0)
+            rc = run_one(r, &run, &fds, err);
+    }
+    /* OUTPUTS may come late, when their reduce is over: not for us any more. */
+    while (fds.count)
+        close(fds.fd[--fds.count]);
+    arena_release(&arena);
+    return rc;
+}
+
+/* Many map outputs on this node are many descriptors. */
+static void allow_many_files(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return;
+    limit.rlim_cur = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+int runner_serve(int fd)
+{
+    struct runner r = {.fd = fd, .process = {.files_for = files_for}};
+    struct err err = {0};
+    int rc;
+    (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    signal(SIGPIPE, SIG_IGN); /* a closed stdout is an error to the job, not its end */
+    allow_many_files();
+    crash_install();
+    while ((rc = serve_one(&r, &err)) == 0)
+        ;
+    bool is_over = rc == ERR_EOF || rc == ERR_CLOSED;
+    if (!is_over)
+        log_error("task", "%s", err.msg);
+    /* Not exit: handlers the plugin has left behind would run when it least expects it. */
+    (void)fflush(NULL);
+    _exit(is_over ? 0 : 1);
+}
