@@ -119,11 +119,10 @@ static const struct fs_option df_options[] = {
     {NULL, NULL, NULL},
 };
 
-#define DU                                                                          \
-    .usage = "[-s] [-h] [-v] [-x] <path> ...",                             \
-    .syntax = {du_options, 0, FS_NO_LIMIT, false}, .flags = FS_DEFAULT_HERE,        \
-    .state_size = sizeof(struct usage), .begin = du_begin, .argument = du_argument, \
-    .path = du_path, .end = print_table
+#define DU                                                                                    \
+    .usage = "[-s] [-h] [-v] [-x] <path> ...", .syntax = {du_options, 0, FS_NO_LIMIT, false}, \
+    .flags = FS_DEFAULT_HERE, .state_size = sizeof(struct usage), .begin = du_begin,          \
+    .argument = du_argument, .path = du_path, .end = print_table
 
 const struct fs_command fs_du = {
     .name = "du",

@@ -143,10 +143,10 @@ static const struct fs_option options[] = {
     {NULL, NULL, NULL},
 };
 
-#define LS                                                                              \
+#define LS                                                                     \
     .usage = "[-C] [-d] [-h] [-q] [-R] [-t] [-S] [-r] [-u] [-e] [<path> ...]", \
-    .syntax = {options, 0, FS_NO_LIMIT, false}, .flags = FS_DEFAULT_HERE,               \
-    .state_size = sizeof(struct ls), .begin = ls_begin, .group = ls_group,              \
+    .syntax = {options, 0, FS_NO_LIMIT, false}, .flags = FS_DEFAULT_HERE,      \
+    .state_size = sizeof(struct ls), .begin = ls_begin, .group = ls_group,     \
     .argument = ls_argument, .path = ls_path
 
 const struct fs_command fs_ls = {

@@ -33,6 +33,18 @@ void cl_peers_release(struct cl_peers *peers)
     mutex_release(&peers->lock);
 }
 
+/* Has the other side hung up meanwhile? Then asking over it would only cost time. */
+static bool is_alive(struct cl_peer *peer)
+{
+    uint8_t byte;
+    int fd = -1;
+    if (chan_lend_fd(peer->chan, &fd) != 0)
+        return false;
+    ssize_t n = sock_recv_some(fd, &byte, 1, 0);
+    chan_return_fd(peer->chan, n == ERR_TIMEOUT);
+    return n == ERR_TIMEOUT; /* nothing to read, as it should be between requests */
+}
+
 /* The newest idle connection to there; those that have waited for too long go. */
 static struct cl_peer *take_idle(struct cl_peers *peers, const char *address)
 {
@@ -61,10 +73,13 @@ static struct cl_peer *take_idle(struct cl_peers *peers, const char *address)
 
 int cl_peer_get(struct cl_peers *peers, const char *address, struct cl_peer **ret, struct err *err)
 {
-    struct cl_peer *peer = take_idle(peers, address);
-    if (peer) {
-        *ret = peer;
-        return 0;
+    struct cl_peer *peer = NULL;
+    while ((peer = take_idle(peers, address))) {
+        if (is_alive(peer)) {
+            *ret = peer;
+            return 0;
+        }
+        peer_free(peer);
     }
     const struct chan_conf conf = {.address = address,
                                    .self = peers->self,
@@ -122,8 +137,10 @@ void cl_peer_drop(struct cl_peer *peer)
 int cl_peer_ask(struct cl_peer *peer, unsigned at, const void *ask, struct arena *arena,
                 void *ret_answer, struct err *err)
 {
-    return chan_call(peer->chan, &DATA_methods[at], ask, arena, ret_answer, peer->peers->timeout_ms,
-                     err);
+    /* Never asked again over another connection: there are other replicas, and no time to lose. */
+    struct msg_method once = DATA_methods[at];
+    once.flags = 0;
+    return chan_call(peer->chan, &once, ask, arena, ret_answer, peer->peers->timeout_ms, err);
 }
 
 int cl_peer_begin_packets(struct cl_peer *peer)
