@@ -24,3 +24,14 @@ cluster: all
 CHECKS := unit:debug $(if $(wildcard tests/sim/main.c),sim:release) $(if $(wildcard tests/fuzz),fuzz:debug) cluster:debug
 check:
 	$(Q)MAKE="$(MAKE)" tests/check $(CHECKS)
+
+# benchmarks: every tests/bench/*.c is a program of its own, built by `make bench-build`
+bench_src := $(sort $(wildcard tests/bench/*.c))
+bench_bin := $(patsubst %.c,$(B)/%,$(bench_src))
+OBJS += $(patsubst %.c,$(B)/%.o,$(bench_src))
+$(bench_bin): $(B)/%: $(B)/%.o $(ARCHIVE_FILES)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $< -Wl,--start-group $(ARCHIVE_FILES) -Wl,--end-group $(PKG_LIBS)
+
+.PHONY: bench-build
+bench-build: $(bench_bin)

@@ -3,13 +3,15 @@
 
 #include "libcommon/base/mem.h"
 
+#define SEGMENT_BYTES (LHASH_SEGMENT_COUNT * sizeof(uint32_t))
+
 static int add_segment(struct lhash *hash)
 {
     int rc =
         mem_grow(&hash->segments, &hash->segment_cap, hash->segment_count, sizeof(*hash->segments));
     if (rc != 0)
         return rc;
-    uint32_t *segment = mem_calloc(LHASH_SEGMENT_COUNT, sizeof(uint32_t));
+    uint32_t *segment = mem_map(SEGMENT_BYTES, hash->segment_count > 0);
     if (!segment)
         return ERR_NOMEM;
     hash->segments[hash->segment_count++] = segment;
@@ -28,7 +30,7 @@ int lhash_init(struct lhash *hash, uint32_t load, const struct lhash_ops *ops, c
 void lhash_release(struct lhash *hash)
 {
     for (size_t i = 0; i < hash->segment_count; i++)
-        mem_free(hash->segments[i]);
+        mem_unmap(hash->segments[i], SEGMENT_BYTES);
     mem_free(hash->segments);
     *hash = (struct lhash){0};
 }
@@ -73,8 +75,8 @@ void lhash_remove(struct lhash *hash, uint32_t index)
     hash->count--;
 }
 
+/* Pages of the last segment that no bucket is in yet are not there. */
 size_t lhash_bytes(const struct lhash *hash)
 {
-    return hash->segment_count * LHASH_SEGMENT_COUNT * sizeof(uint32_t) +
-           hash->segment_cap * sizeof(*hash->segments);
+    return hash->buckets * sizeof(uint32_t) + hash->segment_cap * sizeof(*hash->segments);
 }

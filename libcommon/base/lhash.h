@@ -14,7 +14,7 @@
 
 #include "libcommon/base/err.h"
 
-#define LHASH_SEGMENT_SHIFT 12
+#define LHASH_SEGMENT_SHIFT 19
 #define LHASH_SEGMENT_COUNT (1U << LHASH_SEGMENT_SHIFT)
 
 struct lhash_ops {

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "libcommon/base/mem.h"
 
+#include <sys/mman.h>
+
 static _Thread_local uint64_t fail_countdown;
 static _Thread_local bool has_failed;
 
@@ -49,6 +51,43 @@ void *mem_realloc_array(void *ptr, size_t count, size_t size)
 void mem_free(void *ptr)
 {
     free(ptr);
+}
+
+#define HUGE_BYTES ((size_t)2 << 20)
+
+/* Aligned to what the kernel's big pages need: map more, give back both ends. */
+static void *map_aligned(size_t size)
+{
+    size_t whole = size + HUGE_BYTES;
+    uint8_t *raw = mmap(NULL, whole, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (raw == MAP_FAILED)
+        return NULL;
+    size_t before = (HUGE_BYTES - ((uintptr_t)raw & (HUGE_BYTES - 1))) & (HUGE_BYTES - 1);
+    if (before)
+        munmap(raw, before);
+    munmap(raw + before + size, whole - before - size);
+    return raw + before;
+}
+
+static size_t whole_pages(size_t size)
+{
+    return (size + 4095) & ~(size_t)4095;
+}
+
+void *mem_map(size_t size, bool huge)
+{
+    if (must_fail() || size > SIZE_MAX / 2)
+        return NULL;
+    void *ptr = map_aligned(whole_pages(size));
+    if (ptr && huge)
+        (void)madvise(ptr, whole_pages(size), MADV_HUGEPAGE); /* a wish: small pages do as well */
+    return ptr;
+}
+
+void mem_unmap(void *ptr, size_t size)
+{
+    if (ptr)
+        munmap(ptr, whole_pages(size));
 }
 
 int mem_grow(void *items, size_t *cap, size_t used, size_t elem_size)

@@ -3,17 +3,24 @@
  *
  * mem_alloc and friends return NULL when memory is out; callers answer ERR_NOMEM. A test arms
  * mem_fail_after(n) to make the n-th following allocation fail, so that every such path is walked.
- * An arena hands out bytes that live until arena_reset or arena_release; decoded messages use one. */
+ * An arena hands out bytes that live until arena_reset or arena_release; decoded messages use one.
+ */
 #ifndef QUERN_BASE_MEM_H
 #define QUERN_BASE_MEM_H
 
 #include "libcommon/base/err.h"
 
 void *mem_alloc(size_t size);
-void *mem_calloc(size_t count, size_t size);                 /* zeroed; checks the product */
-void *mem_realloc(void *ptr, size_t size);                   /* ptr stays valid on failure */
+void *mem_calloc(size_t count, size_t size);                   /* zeroed; checks the product */
+void *mem_realloc(void *ptr, size_t size);                     /* ptr stays valid on failure */
 void *mem_realloc_array(void *ptr, size_t count, size_t size); /* checks the product */
-void mem_free(void *ptr);                                    /* NULL is fine */
+void mem_free(void *ptr);                                      /* NULL is fine */
+
+/* Zeroed pages of the kernel's, for what grows to gigabytes and is read at random: with `huge` they
+ * are asked for in 2 MiB pieces, which saves most TLB misses (on virtual machines a factor of two)
+ * but costs 2 MiB at the first touch. `size` > 0; give the same one back. */
+void *mem_map(size_t size, bool huge);
+void mem_unmap(void *ptr, size_t size); /* NULL is fine */
 
 /* The n-th allocation from now (1 = the next) fails once; 0 disarms. Per thread. */
 void mem_fail_after(uint64_t n);

@@ -3,8 +3,6 @@
 
 #include "libcommon/base/mem.h"
 
-#define CACHE_LINE 64
-
 static uint32_t get_index(const void *at)
 {
     uint32_t index;
@@ -18,11 +16,15 @@ void slab_init(struct slab *slab, uint32_t elem_bytes)
     *slab = (struct slab){.elem_bytes = elem_bytes, .fresh = 1};
 }
 
+static size_t chunk_bytes(const struct slab *slab)
+{
+    return (size_t)slab->elem_bytes * SLAB_CHUNK_COUNT;
+}
+
 void slab_release(struct slab *slab)
 {
     for (size_t i = 0; i < slab->chunk_count; i++)
-        mem_free(slab->raw[i]);
-    mem_free(slab->raw);
+        mem_unmap(slab->chunks[i], chunk_bytes(slab));
     mem_free(slab->chunks);
     slab_init(slab, slab->elem_bytes);
 }
@@ -30,16 +32,12 @@ void slab_release(struct slab *slab)
 static int add_chunk(struct slab *slab)
 {
     int rc = mem_grow(&slab->chunks, &slab->chunk_cap, slab->chunk_count, sizeof(*slab->chunks));
-    if (rc == 0)
-        rc = mem_grow(&slab->raw, &slab->raw_cap, slab->chunk_count, sizeof(*slab->raw));
     if (rc != 0)
         return rc;
-    void *raw = mem_alloc((size_t)slab->elem_bytes * SLAB_CHUNK_COUNT + CACHE_LINE);
-    if (!raw)
+    uint8_t *chunk = mem_map(chunk_bytes(slab), slab->chunk_count > 0);
+    if (!chunk)
         return ERR_NOMEM;
-    slab->raw[slab->chunk_count] = raw;
-    slab->chunks[slab->chunk_count++] =
-        (uint8_t *)(((uintptr_t)raw + CACHE_LINE - 1) & ~(uintptr_t)(CACHE_LINE - 1));
+    slab->chunks[slab->chunk_count++] = chunk;
     return 0;
 }
 
@@ -74,6 +72,5 @@ void slab_remove(struct slab *slab, uint32_t index)
 
 size_t slab_bytes(const struct slab *slab)
 {
-    return slab->chunk_count * ((size_t)slab->elem_bytes * SLAB_CHUNK_COUNT + CACHE_LINE) +
-           slab->chunk_cap * sizeof(*slab->chunks) + slab->raw_cap * sizeof(*slab->raw);
+    return (size_t)slab->fresh * slab->elem_bytes + slab->chunk_cap * sizeof(*slab->chunks);
 }

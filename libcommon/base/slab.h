@@ -9,13 +9,12 @@
 
 #include "libcommon/base/err.h"
 
-#define SLAB_CHUNK_SHIFT 14
+#define SLAB_CHUNK_SHIFT 16
 #define SLAB_CHUNK_COUNT (1U << SLAB_CHUNK_SHIFT)
 
 struct slab {
     uint8_t **chunks;
-    void **raw; /* what the allocator gave, before alignment */
-    size_t chunk_count, chunk_cap, raw_cap;
+    size_t chunk_count, chunk_cap;
     uint32_t elem_bytes; /* a multiple of 4, at least 4 */
     uint32_t fresh;      /* lowest index never given out */
     uint32_t free_head;  /* chained through the first 4 bytes of freed things */
@@ -27,7 +26,8 @@ void slab_release(struct slab *slab);
 /* Zeroed. 0, ERR_NOMEM, or ERR_LIMIT when all 2^32 - 1 indexes are out. */
 int slab_add(struct slab *slab, uint32_t *ret_index);
 void slab_remove(struct slab *slab, uint32_t index); /* must be in use */
-size_t slab_bytes(const struct slab *slab);          /* taken from the system */
+/* Taken so far; the last page, up to 2 MiB, is counted as far as it is used. */
+size_t slab_bytes(const struct slab *slab);
 
 /* `index` must be in use (not checked: this is on every hot path). */
 static inline void *slab_at(const struct slab *slab, uint32_t index)

@@ -4,6 +4,7 @@
 #include "libcommon/base/mem.h"
 
 #define CHUNK_WORDS (1U << NN_NAMES_WORDS_SHIFT)
+#define CHUNK_BYTES (CHUNK_WORDS * sizeof(uint32_t))
 
 void nn_names_init(struct nn_names *names)
 {
@@ -13,7 +14,7 @@ void nn_names_init(struct nn_names *names)
 void nn_names_release(struct nn_names *names)
 {
     for (size_t i = 0; i < names->chunk_count; i++)
-        mem_free(names->chunks[i]);
+        mem_unmap(names->chunks[i], CHUNK_BYTES);
     mem_free(names->chunks);
     nn_names_init(names);
 }
@@ -44,7 +45,7 @@ static int cut_fresh(struct nn_names *names, uint32_t words, uint32_t *ret_ref)
             mem_grow(&names->chunks, &names->chunk_cap, names->chunk_count, sizeof(*names->chunks));
         if (rc != 0)
             return rc;
-        uint32_t *chunk = mem_alloc(CHUNK_WORDS * sizeof(uint32_t));
+        uint32_t *chunk = mem_map(CHUNK_BYTES, names->chunk_count > 0);
         if (!chunk)
             return ERR_NOMEM;
         names->chunks[names->chunk_count++] = chunk;
@@ -85,6 +86,5 @@ void nn_names_remove(struct nn_names *names, uint32_t ref)
 
 size_t nn_names_bytes(const struct nn_names *names)
 {
-    return names->chunk_count * CHUNK_WORDS * sizeof(uint32_t) +
-           names->chunk_cap * sizeof(*names->chunks);
+    return names->fresh * sizeof(uint32_t) + names->chunk_cap * sizeof(*names->chunks);
 }

@@ -2,13 +2,13 @@
  * names: the bytes of file names, by u32.
  *
  * A name lives in a cell of whole words (4 bytes), the first byte being its length, in chunks of
- * 1 MiB that never move. Freed cells are kept per size and used again. Up to 16 GiB of names. */
+ * 4 MiB that never move. Freed cells are kept per size and used again. Up to 16 GiB of names. */
 #ifndef QUERN_NAMENODE_NAMESPACE_NAMES_H
 #define QUERN_NAMENODE_NAMESPACE_NAMES_H
 
 #include "libcommon/base/slice.h"
 
-#define NN_NAMES_WORDS_SHIFT 18 /* words in a chunk */
+#define NN_NAMES_WORDS_SHIFT 20 /* words in a chunk */
 #define NN_NAMES_CELLS       65 /* cell sizes: 1..64 words */
 
 struct nn_names {

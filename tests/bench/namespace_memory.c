@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * What the namenode's memory costs per file, directory and block, and how fast the namespace is
+ * without sockets and disks: `namespace_memory [FILES]` (default a million, 1000 in a directory, names
+ * of 12 bytes, one block of one replica each). */
+#include <inttypes.h>
+
+#include "libcommon/base/clock.h"
+#include "libcommon/base/str.h"
+#include "namenode/blocks/blocks.h"
+#include "namenode/journal/sections.h"
+
+#define PER_DIR 1000
+
+static struct nn_blocks blocks;
+static struct nn_state state;
+
+static void must(int rc, const char *what)
+{
+    if (rc == 0)
+        return;
+    fprintf(stderr, "namespace_memory: %s: %s\n", what, err_text(rc));
+    exit(1);
+}
+
+static void make_all(uint32_t files)
+{
+    char name[16];
+    uint32_t dir = 0, slot = 0, block = 0;
+    for (uint32_t i = 0; i < files; i++) {
+        struct nn_birth birth = {.mode = 0755,
+                                 .owner = slice_str("alice"),
+                                 .group = slice_str("users"),
+                                 .now_ms = 1,
+                                 .replication = 1,
+                                 .block_size = 128U << 20};
+        if (i % PER_DIR == 0) {
+            snprintf(name, sizeof(name), "dir-%08u", i / PER_DIR);
+            birth.is_dir = true;
+            birth.id = state.tree.next_id;
+            must(nn_tree_add(&state.tree, NN_ROOT, slice_str(name), &birth, &dir), "mkdir");
+            birth.is_dir = false;
+        }
+        snprintf(name, sizeof(name), "part-%07u", i);
+        birth.id = state.tree.next_id;
+        must(nn_tree_add(&state.tree, dir, slice_str(name), &birth, &slot), "create");
+        struct nn_block b = {
+            .id = 1 + i, .gs = 1, .len = 1000, .file = slot, .want = 1, .state = NN_BLOCK_COMPLETE};
+        must(nn_blocks_add(&blocks, &b, 0, &block), "add block");
+        must(nn_blockmap_put_replica(blocks.map, block, (struct nn_replica){1 + i % 3}), "replica");
+        nn_inode(&state.tree.store, slot)->first_block = block;
+        nn_inode(&state.tree.store, slot)->last_block = block;
+        nn_inode(&state.tree.store, slot)->block_count = 1;
+        nn_tree_set_len(&state.tree, slot, b.len);
+    }
+    state.next_block_id = files + 1;
+}
+
+static size_t order_bytes(void)
+{
+    size_t bytes = 0;
+    for (uint32_t d = nn_dir(&state.tree.store, NN_ROOT)->first_subdir; d;
+         d = nn_dir(&state.tree.store, d)->next_subdir)
+        bytes += nn_children_bytes(&nn_dir(&state.tree.store, d)->children);
+    return bytes + nn_children_bytes(&nn_dir(&state.tree.store, NN_ROOT)->children);
+}
+
+static void look_up_all(uint32_t files)
+{
+    char path[40];
+    for (uint32_t i = 0; i < files; i++) {
+        uint32_t n = (uint32_t)(i * 2654435761ULL % files);
+        snprintf(path, sizeof(path), "/dir-%08u/part-%07u", n / PER_DIR, n);
+        if (!nn_tree_find(&state.tree, slice_str(path)))
+            must(ERR_NOENT, path);
+    }
+}
+
+static uint64_t image_bytes;
+static int count_chunk(void *arg, uint16_t section, struct slice chunk)
+{
+    (void)arg;
+    (void)section;
+    image_bytes += chunk.len;
+    return 0;
+}
+
+static void no_blocks(void *arg, uint32_t slot)
+{
+    (void)arg;
+    (void)slot;
+}
+
+static double rate(uint64_t n, uint64_t since_us)
+{
+    uint64_t took = clock_mono_us() - since_us;
+    return took ? (double)n / (double)took : 0;
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t n = 1000000;
+    if (argc > 1 && (str_to_u64(argv[1], &n) != 0 || n == 0 || n > 100000000)) {
+        fprintf(stderr, "usage: namespace_memory [FILES]\n");
+        return 2;
+    }
+    uint32_t files = (uint32_t)n, dirs = (files + PER_DIR - 1) / PER_DIR;
+    struct nn_blocks_conf conf;
+    struct nn_blocks_hooks hooks = {0};
+    nn_blocks_conf_init(&conf);
+    must(nn_blocks_init(&blocks, &conf, &hooks, 1, 0), "start");
+    must(nn_state_init(&state, &blocks, slice_str("hdfs"), slice_str("supergroup")), "start");
+
+    uint64_t start = clock_mono_us();
+    make_all(files);
+    printf("made        %u files in %u directories, %.2f M/s\n", files, dirs, rate(files, start));
+    const struct nn_inodes *store = &state.tree.store;
+    size_t names = nn_names_bytes(&store->names), order = order_bytes(),
+           dir_bytes = slab_bytes(&store->dirs);
+    size_t file_bytes = nn_inodes_bytes(store) - dir_bytes + order;
+    printf("per file    %.1f B: inode %.1f, hashes %.1f, name %.1f, order %.1f\n",
+           (double)file_bytes / files, (double)slab_bytes(&store->inodes) / files,
+           (double)(lhash_bytes(&store->by_name) + lhash_bytes(&store->by_id)) / files,
+           (double)names / files, (double)order / files);
+    printf("per dir     %.1f B more\n", (double)sizeof(struct nn_dir));
+    printf("per block   %.1f B with one replica\n",
+           (double)nn_blockmap_bytes(blocks.map) / files);
+
+    start = clock_mono_us();
+    look_up_all(files);
+    printf("found       by path, in random order, %.2f M/s\n", rate(files, start));
+    start = clock_mono_us();
+    must(nn_state_save(&state, count_chunk, NULL), "save");
+    printf("saved       %.1f MB, %.1f B a file, %.2f M/s\n", (double)image_bytes / 1e6,
+           (double)image_bytes / files, rate(files, start));
+    start = clock_mono_us();
+    while (nn_dir(store, NN_ROOT)->first_subdir)
+        must(nn_tree_doom(&state.tree, nn_dir(store, NN_ROOT)->first_subdir, 1), "delete");
+    while (nn_tree_reap(&state.tree, 2000, no_blocks, NULL))
+        ;
+    printf("deleted     %.2f M/s\n", rate(files, start));
+    nn_state_release(&state);
+    nn_blocks_release(&blocks);
+    return 0;
+}
