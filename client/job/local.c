@@ -33,7 +33,7 @@ static void add_option(struct words *words, const char *option, const char *valu
     add(words, str_dup(value));
 }
 
-/* quern-task -local -plugin P -reduces N -mode M -D key=value ... -- IN... OUT */
+/* quern-task -local -reduces N -mode M -D key=value ... PLUGIN IN... OUT */
 static void describe(struct words *words, const struct run_args *args, const struct conf *conf,
                      const struct job_plugin *plugin, const struct msg_pair_list *settings)
 {
@@ -42,15 +42,16 @@ static void describe(struct words *words, const struct run_args *args, const str
     snprintf(number, sizeof(number), "%lld", (long long)reduces);
     add(words, str_dup("quern-task"));
     add(words, str_dup("-local"));
-    add_option(words, "-plugin", plugin->path);
-    add_option(words, "-reduces", number);
+    add_option(words, "-reduces", reduces >= 0 ? number : "auto");
     add_option(words, "-mode", args->mode == CL2NN_PUBLISH_REPLACE ? "replace" : "fail");
     for (size_t i = 0; i < settings->n; i++) {
         add(words, str_dup("-D"));
         add(words, str_printf(SLICE_FMT "=" SLICE_FMT, SLICE_ARG(settings->v[i].key),
                               SLICE_ARG(settings->v[i].value)));
     }
-    add(words, str_dup("--"));
+    if (args->name)
+        add_option(words, "-name", args->name);
+    add(words, str_dup(plugin->path));
     for (size_t i = 0; i < args->input_count; i++)
         add(words, str_dup(args->inputs[i]));
     add(words, str_dup(args->output));
