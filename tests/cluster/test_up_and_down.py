@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: Apache-2.0
+"""quern up and quern down as a newcomer uses and abuses them."""
+import os
+import re
+import signal
+import socket
+import subprocess
+import time
+
+import pytest
+
+from cluster import QUERN, Cluster, wait_for
+
+DAEMONS = ["namenode", "datanode1", "datanode2", "jobtracker", "worker1", "worker2"]
+
+
+@pytest.fixture
+def cluster():
+    c = Cluster(datanodes=2, workers=2)
+    yield c
+    c.destroy()
+
+
+def processes_of(cluster):
+    """Every process that was told a file of this cluster's directory."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            words = open(f"/proc/{pid}/cmdline").read()
+            state = open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[0]
+        except OSError:
+            continue
+        if cluster.dir in words and state != "Z":
+            found.append(int(pid))
+    return found
+
+
+def is_empty(cluster):
+    wait_for(lambda: not processes_of(cluster), timeout=10)
+    return True
+
+
+def up_words(cluster, *more):
+    return [QUERN, "up", "--dir", cluster.dir] + cluster.args + list(more)
+
+
+def test_one_command_brings_it_up_and_says_what_to_type(cluster):
+    out = cluster.up().stdout
+    assert re.search(r"^cluster +namenode, 2 datanodes, jobtracker, 2 workers on 127.0.0.1   up in ", out, re.M)
+    assert re.search(r"^status pages +namenode http://127.0.0.1:\d+   jobs http://127.0.0.1:\d+$", out, re.M)
+    assert f"\nexport QUERN_CONF={cluster.dir}/quern.conf\n" in out
+    assert all(cluster.pid(d) for d in DAEMONS)
+    cluster.fs("-ls", "/")
+
+
+def test_down_stops_everything_and_waits(cluster):
+    cluster.up()
+    out = subprocess.run([QUERN, "down", "--dir", cluster.dir], capture_output=True, text=True, timeout=60)
+    assert out.returncode == 0, out.stderr
+    assert processes_of(cluster) == []
+    assert out.stdout == f"6 daemons of {cluster.dir} stopped\n"
+    again = subprocess.run([QUERN, "down", "-dir", cluster.dir], capture_output=True, text=True, timeout=60)
+    assert (again.returncode, again.stdout) == (0, f"nothing is running in {cluster.dir}\n")
+
+
+def test_data_stays_over_down_and_up(cluster):
+    cluster.up()
+    cluster.fs("-put", "-", "/a", input=b"kept\n")
+    cluster.down()
+    cluster.up()
+    assert cluster.fs("-cat", "/a").stdout == b"kept\n"
+
+
+def test_a_second_up_starts_only_what_is_down(cluster):
+    cluster.up()
+    before = {d: cluster.pid(d) for d in DAEMONS}
+    assert "is up already" in cluster.up().stdout
+    assert {d: cluster.pid(d) for d in DAEMONS} == before
+    cluster.kill("worker2")
+    cluster.kill("datanode1")
+    assert "4 were up already, 2 were started" in cluster.up().stdout
+    after = {d: cluster.pid(d) for d in DAEMONS}
+    assert [d for d in DAEMONS if after[d] != before[d]] == ["datanode1", "worker2"]
+
+
+def test_a_taken_port_moves_all_of_them_and_is_told(cluster):
+    taken = socket.socket()
+    taken.bind(("127.0.0.1", 0))
+    taken.listen()
+    base = taken.getsockname()[1] - 11  # where datanode1 would listen
+    cluster.args += ["--port-base", str(base)]
+    out = cluster.up().stdout
+    assert f"127.0.0.1:{base + 11} is taken by process {os.getpid()} (" in out
+    assert re.search(rf"using ports {base + 100} to \d+$", out, re.M)
+    assert f"namenode http://127.0.0.1:{base + 100} " in out
+    taken.close()
+
+
+def test_a_daemon_that_cannot_start_is_named_and_leaves_no_orphan(cluster):
+    os.makedirs(os.path.join(cluster.dir, "data"))
+    open(os.path.join(cluster.dir, "data", "2"), "w").close()
+    run = cluster.up(check=False)
+    assert run.returncode == 1
+    assert run.stderr.startswith("quern up: datanode2: ")
+    assert cluster.dir + "/data/2" in run.stderr and run.stderr.count("\n") == 1
+    assert is_empty(cluster)
+
+
+def test_a_mistake_in_the_users_own_keys_is_named_with_its_line(cluster):
+    os.makedirs(cluster.dir, exist_ok=True)
+    with open(os.path.join(cluster.dir, "site.conf"), "w") as f:
+        f.write("# mine\ndfs.bloksize = 1m\n")
+    run = cluster.up(check=False)
+    assert run.returncode == 1
+    assert 'site.conf:2: unknown key "dfs.bloksize" (did you mean dfs.blocksize?)' in run.stderr
+    assert is_empty(cluster)
+
+
+def test_it_can_grow_but_not_shrink(cluster):
+    cluster.up()
+    cluster.down()
+    cluster.args = ["--datanodes", "1"]
+    run = cluster.up(check=False)
+    assert run.returncode == 2 and "has 2 datanodes; with 1 some blocks would be missing" in run.stderr
+    cluster.args = ["--datanodes", "3"]
+    assert "namenode, 3 datanodes, jobtracker, 2 workers" in cluster.up().stdout
+    assert cluster.pid("datanode3")
+
+
+def in_front(cluster):
+    """A foreground `quern up` that has said it serves."""
+    up = subprocess.Popen(up_words(cluster), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    line = ""
+    while "Ctrl-C" not in line:
+        line = up.stdout.readline()
+        assert line, "quern up ended"
+    return up
+
+
+@pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_ctrl_c_takes_a_foreground_cluster_down(cluster, sig):
+    up = in_front(cluster)
+    up.send_signal(sig)
+    assert up.wait(30) == 0
+    assert processes_of(cluster) == []
+
+
+def test_a_foreground_cluster_ends_even_when_quern_up_is_killed(cluster):
+    up = in_front(cluster)
+    up.kill()
+    up.wait()
+    assert is_empty(cluster)
+
+
+def test_a_daemon_that_dies_is_told_and_not_respawned(cluster):
+    up = in_front(cluster)
+    cluster.kill("worker1")
+    assert up.stdout.readline().startswith("worker1 was killed by signal 9; `quern up ")
+    time.sleep(0.3)
+    assert cluster.pid("worker1") is None
+    up.send_signal(signal.SIGINT)
+    assert up.wait(30) == 0
+
+
+def test_ctrl_c_while_it_comes_up_leaves_nothing(cluster):
+    up = subprocess.Popen(up_words(cluster, "--detach"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    wait_for(lambda: cluster.pid("namenode"), every=0.005)
+    up.send_signal(signal.SIGINT)
+    out, err = up.communicate(timeout=60)
+    assert up.returncode in (0, 130), err  # it may just have been ready
+    if up.returncode == 130:
+        assert is_empty(cluster)
+
+
+def test_the_console_answers(cluster):
+    cluster.up()
+    assert b'"daemon":"datanode"' in cluster.run("console", "datanode2", "info").stdout
+    assert cluster.run("console", "worker1", "config", "node.name").stdout == b"node1\n"
+
+
+def test_the_front_names_near_misses_and_keeps_exit_codes(cluster):
+    def code(*words):
+        run = cluster.run(*words, check=False)
+        return run.returncode, run.stderr.decode()
+
+    assert code("upp") == (2, 'quern: no command "upp" (did you mean up?)\n')
+    assert code("up", "--datanode", "3") == (2, 'quern up: no option "--datanode" (did you mean -datanodes?)\n')
+    assert code("up", "--datanodes", "0")[0] == 2
+    assert code("down", "x")[0] == 2
+    assert code()[0] == 2
+    assert code("--version")[0] == 0
