@@ -5,7 +5,18 @@
 #include "libcommon/base/log.h"
 #include "libcommon/base/mem.h"
 
+#define STATE_MS 250
+
 /* ---- start ---- */
+
+/* What the pages show as the daemon's state. */
+static void show_state(void *arg)
+{
+    struct namenode *nn = arg;
+    if (!nn->is_stopping)
+        daemon_set_state(nn->daemon,
+                         nn_safemode_is_on(&nn->blocks.safemode) ? "safe mode" : "serving");
+}
 
 int namenode_start(struct daemon *d, void **ret_state, struct err *err)
 {
@@ -17,6 +28,8 @@ int namenode_start(struct daemon *d, void **ret_state, struct err *err)
     nn->loop = daemon_loop(d);
     nn->node_name = daemon_node_name(d);
     int rc = namenode_open(nn, err);
+    if (rc == 0 && loop_every(nn->loop, &nn->state_timer, STATE_MS, show_state, nn) != 0)
+        rc = err_set(err, ERR_NOMEM, "out of memory");
     if (rc != 0) {
         namenode_release(nn);
         return rc;

@@ -352,6 +352,7 @@ void namenode_release(void *state)
     loop_hook_remove(&nn->turn_end);
     loop_timer_stop(&nn->reap_timer);
     loop_timer_stop(&nn->space_timer);
+    loop_timer_stop(&nn->state_timer);
     nn_clients_release(&nn->clients);
     nn_held_drop_all(&nn->held);
     nn_datanodes_free(nn->datanodes);

@@ -55,10 +55,10 @@ struct namenode {
     struct loop_hook turn_end;
     struct loop_timer reap_timer;  /* runs while there is something to reap */
     struct loop_timer space_timer; /* is there room for the journal? */
-    struct loop_task stopped;
-    uint64_t reserved_bytes; /* with less room: safe mode */
-    bool is_short;           /* that is why safe mode is on */
-    bool is_log_full;        /* the log's own word */
+    struct loop_timer state_timer; /* life.c */
+    uint64_t reserved_bytes;       /* with less room: safe mode */
+    bool is_short;                 /* that is why safe mode is on */
+    bool is_log_full;              /* the log's own word */
     bool is_stopping;
 };
 

@@ -22,22 +22,35 @@ void nn_state_release(struct nn_state *state)
     nn_jobs_release(&state->jobs);
 }
 
+struct reaping {
+    struct nn_state *state;
+    uint32_t blocks; /* freed so far */
+};
+
 /* A file of a deleted tree goes: so do its lease and its blocks. */
 static void file_gone(void *arg, uint32_t slot)
 {
-    struct nn_state *state = arg;
-    const struct nn_inode *inode = nn_inode(&state->tree.store, slot);
+    struct reaping *r = arg;
+    const struct nn_inode *inode = nn_inode(&r->state->tree.store, slot);
     if (inode->is_open)
-        nn_leases_remove(&state->leases, inode->id);
+        nn_leases_remove(&r->state->leases, inode->id);
     uint32_t block = inode->first_block;
     while (block) {
-        uint32_t next = nn_blockmap_get(state->blocks->map, block).next;
-        nn_blocks_remove(state->blocks, block);
+        uint32_t next = nn_blockmap_get(r->state->blocks->map, block).next;
+        nn_blocks_remove(r->state->blocks, block);
         block = next;
+        r->blocks++;
     }
 }
 
 bool nn_state_reap(struct nn_state *state, uint32_t limit)
 {
-    return nn_tree_reap(&state->tree, limit, file_gone, state);
+    struct reaping r = {.state = state};
+    uint32_t inodes = 0;
+    while (state->tree.doomed_count > 0 && inodes + r.blocks < limit) {
+        uint32_t some = limit - inodes < 16 ? limit - inodes : 16;
+        (void)nn_tree_reap(&state->tree, some, file_gone, &r);
+        inodes += some;
+    }
+    return state->tree.doomed_count > 0;
 }

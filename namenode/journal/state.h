@@ -35,7 +35,8 @@ int nn_state_init(struct nn_state *state, struct nn_blocks *blocks, struct slice
                   struct slice supergroup);
 void nn_state_release(struct nn_state *state);
 
-/* Free up to `limit` inodes of deleted trees, and their blocks. True while there is more. */
+/* Free inodes of deleted trees and their blocks, about `limit` of both together (the blocks of one
+ * file go together). True while there is more. */
 bool nn_state_reap(struct nn_state *state, uint32_t limit);
 
 #endif

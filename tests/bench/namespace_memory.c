@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What the namenode's memory costs per file, directory and block, and how fast the namespace is
- * without sockets and disks: `namespace_memory [FILES]` (default a million, 1000 in a directory, names
- * of 12 bytes, one block of one replica each). */
+ * without sockets and disks: `namespace_memory [FILES]` (default a million, 1000 in a directory,
+ * names of 12 bytes, one block of one replica each). */
 #include <inttypes.h>
 
 #include "libcommon/base/clock.h"
@@ -122,8 +122,7 @@ int main(int argc, char **argv)
            (double)(lhash_bytes(&store->by_name) + lhash_bytes(&store->by_id)) / files,
            (double)names / files, (double)order / files);
     printf("per dir     %.1f B more\n", (double)sizeof(struct nn_dir));
-    printf("per block   %.1f B with one replica\n",
-           (double)nn_blockmap_bytes(blocks.map) / files);
+    printf("per block   %.1f B with one replica\n", (double)nn_blockmap_bytes(blocks.map) / files);
 
     start = clock_mono_us();
     look_up_all(files);
