@@ -8,6 +8,7 @@
 #include "libcommon/base/log.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/base/metric.h"
+#include "libcommon/base/str.h"
 
 #define SESSIONS_MAX     10000U
 #define HELLO_MS         10000U
@@ -81,16 +82,29 @@ static void on_accept_unix(int fd, const struct sock_addr *peer, void *arg)
     accept_one(arg, fd, true);
 }
 
+/* Hadoop's way to give several datanodes of one host sockets of their own. */
+static char *socket_path(const struct dn_serve *s)
+{
+    const char *path = s->conf.unix_address, *at = strstr(path, "_PORT");
+    if (!at)
+        return str_dup(path);
+    return str_printf("%.*s%u%s", (int)(at - path), path, listen_port(s->tcp), at + 5);
+}
+
 static int listen_both(struct dn_serve *s, struct err *err)
 {
     struct listen_conf tcp = {.address = s->conf.tcp_address, .on_accept = on_accept_tcp, .arg = s};
     int rc = listen_open(s->conf.loop, &tcp, &s->tcp, err);
     if (rc != 0 || s->conf.unix_address[0] == '\0')
         return rc;
+    char *path = socket_path(s);
     /* Anybody on this machine may come: what he may read is decided as for any other client. */
     struct listen_conf local = {
-        .address = s->conf.unix_address, .unix_mode = 0666, .on_accept = on_accept_unix, .arg = s};
-    return listen_open(s->conf.loop, &local, &s->local, err);
+        .address = path, .unix_mode = 0666, .on_accept = on_accept_unix, .arg = s};
+    rc = path ? listen_open(s->conf.loop, &local, &s->local, err)
+              : err_set(err, ERR_NOMEM, "data port: out of memory");
+    mem_free(path);
+    return rc;
 }
 
 int dn_serve_open(const struct dn_serve_conf *conf, struct dn_serve **ret, struct err *err)
@@ -135,6 +149,11 @@ void dn_serve_registered(struct dn_serve *serve)
 uint16_t dn_serve_port(const struct dn_serve *serve)
 {
     return listen_port(serve->tcp);
+}
+
+const char *dn_serve_socket(const struct dn_serve *serve)
+{
+    return serve->local ? listen_address(serve->local) : "";
 }
 
 void dn_serve_close(struct dn_serve *serve)

@@ -25,7 +25,7 @@ struct dn_serve_conf {
     const struct identity *self;
     const char *node;         /* our name in answers and blame */
     const char *tcp_address;  /* to listen on */
-    const char *unix_address; /* "" = no unix socket */
+    const char *unix_address; /* "" = no unix socket; "_PORT" in it becomes the data port */
     unsigned threads_max;
     size_t ring_bytes;   /* in flight per write that comes over a socket */
     size_t piece_bytes;  /* per packet to readers */
@@ -48,6 +48,7 @@ struct dn_serve {
 int dn_serve_open(const struct dn_serve_conf *conf, struct dn_serve **ret, struct err *err);
 void dn_serve_registered(struct dn_serve *serve);
 uint16_t dn_serve_port(const struct dn_serve *serve);
+const char *dn_serve_socket(const struct dn_serve *serve); /* path of the unix socket, or "" */
 /* Tells everything under way to end, and waits for it by turning the loop; then frees. NULL is
  * fine. */
 void dn_serve_close(struct dn_serve *serve);

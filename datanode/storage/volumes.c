@@ -79,29 +79,23 @@ int dn_volumes_join(struct dn_volumes *volumes, const char *cluster_id, const ch
         if (rc != 0)
             return rc;
     }
-    snprintf(volumes->cluster_id, sizeof(volumes->cluster_id), "%s", cluster_id);
     return 0;
 }
 
-int dn_volumes_set_term(struct dn_volumes *volumes, uint64_t term, struct err *err)
+int dn_volumes_keep_term(const struct dn_volumes *volumes, uint64_t term, struct err *err)
 {
     size_t kept = 0;
     int rc = ERR_IO;
     struct dn_identity identity = volumes->identity;
     identity.term = term;
     for (size_t i = 0; i < volumes->count; i++) {
-        struct dn_volume *v = volumes->v[i];
-        if (atomic_load(&v->has_failed) || !dn_volume_is_formatted(v))
+        const struct dn_volume *v = volumes->v[i];
+        if (atomic_load(&v->has_failed))
             continue;
         rc = dn_identity_write(v->disk, v->current, &identity, err);
-        if (rc == 0)
-            v->identity = identity;
         kept += rc == 0;
     }
-    if (kept == 0)
-        return rc;
-    volumes->identity = identity;
-    return 0;
+    return kept > 0 ? 0 : rc;
 }
 
 uint64_t dn_volumes_remaining(const struct dn_volumes *volumes, const struct dn_volume *volume)

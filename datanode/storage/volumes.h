@@ -29,11 +29,13 @@ int dn_volumes_open(struct disk *disk, const struct dn_volumes_conf *conf, struc
 void dn_volumes_close(struct dn_volumes *volumes); /* NULL is fine */
 
 /* The namenode `other` says which cluster this is. Fresh volumes are formatted for it; ERR_FOREIGN
- * when the others belong to another one: "wrong disk, or wrong namenode". Blocks. */
+ * when the others belong to another one: "wrong disk, or wrong namenode". Blocks; on a thread,
+ * before anything is served. The loop sets cluster_id behind it. */
 int dn_volumes_join(struct dn_volumes *volumes, const char *cluster_id, const char *other,
                     uint64_t now_wall_ms, struct err *err);
-/* A higher term was seen: 0 when it is on every volume that works. Blocks. */
-int dn_volumes_set_term(struct dn_volumes *volumes, uint64_t term, struct err *err);
+/* A higher term was seen: 0 when it is on disk. Blocks; any thread. The loop sets identity.term
+ * behind it. */
+int dn_volumes_keep_term(const struct dn_volumes *volumes, uint64_t term, struct err *err);
 
 /* Where a block of this size goes: round robin over the volumes that have room for it beside what
  * is promised to others. NULL when none has. */

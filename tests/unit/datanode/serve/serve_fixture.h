@@ -19,6 +19,7 @@
 #include "datanode/serve/blocks.h"
 #include "datanode/serve/write.h"
 #include "datanode/storage/settle.h"
+#include "datanode/talk/namenode.h"
 #include "libcommon/base/buf.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/base/fault.h"
@@ -56,6 +57,8 @@ struct node {
     struct workq *work;
     struct dn_storage *storage;
     struct dn_serve *serve;
+    struct dn_namenode *namenode; /* NULL: it does without */
+    struct err fatal;
     struct thread thread;
     struct mutex lock;
     struct news news[NEWS_MAX];
@@ -75,6 +78,8 @@ static inline void note_news(void *arg, enum dn_change change, const struct dn_r
     if (n->news_count < NEWS_MAX)
         n->news[n->news_count++] = (struct news){change, replica->id, replica->gs, replica->len};
     mutex_unlock(&n->lock);
+    if (n->namenode)
+        dn_namenode_change(n->namenode, change, replica);
 }
 
 static inline void run_node(void *arg)
@@ -88,7 +93,45 @@ struct node_options {
     unsigned threads;
     uint32_t direct_min;
     size_t ring_bytes;
+    const char *namenode; /* address; NULL = none, and it belongs to cluster c1 */
 };
+
+static inline void now_registered(void *arg)
+{
+    struct node *n = arg;
+    dn_serve_registered(n->serve);
+}
+
+static inline void now_fatal(void *arg, const struct err *err)
+{
+    struct node *n = arg;
+    mutex_lock(&n->lock);
+    n->fatal = *err;
+    mutex_unlock(&n->lock);
+}
+
+static inline void node_open_namenode(struct node *n, const char *address)
+{
+    struct err err = {0};
+    struct dn_namenode_conf conf = {
+        .loop = n->loop,
+        .address = address,
+        .self = &n->identity,
+        .node = {.name = slice_str(n->name),
+                 .host = slice_str("127.0.0.1"),
+                 .data_port = dn_serve_port(n->serve),
+                 .socket = slice_str(n->unix_path)},
+        .storage = n->storage,
+        .serve = n->serve,
+        .disk_work = n->work,
+        .timeout_ms = TIMEOUT_MS,
+        .on_registered = now_registered,
+        .on_fatal = now_fatal,
+        .arg = n,
+    };
+    if (dn_namenode_open(&conf, &n->namenode, &err) != 0)
+        fail_msg("%s", err.msg);
+}
 
 static inline void node_open(struct node *n, const struct node_options *options)
 {
@@ -101,8 +144,9 @@ static inline void node_open(struct node *n, const struct node_options *options)
                                       .disk_work = n->work,
                                       .on_change = note_news,
                                       .arg = n};
+    const char *namenode = options ? options->namenode : NULL;
     if (dn_storage_open(&storage, &n->storage, &err) != 0 ||
-        dn_volumes_join(n->storage->volumes, "c1", "test", 1000, &err) != 0)
+        (!namenode && dn_volumes_join(n->storage->volumes, "c1", "test", 1000, &err) != 0))
         fail_msg("%s", err.msg);
     struct dn_serve_conf conf = {
         .loop = n->loop,
@@ -120,7 +164,10 @@ static inline void node_open(struct node *n, const struct node_options *options)
     };
     if (dn_serve_open(&conf, &n->serve, &err) != 0)
         fail_msg("%s", err.msg);
-    dn_serve_registered(n->serve);
+    if (namenode)
+        node_open_namenode(n, namenode);
+    else
+        dn_serve_registered(n->serve);
     snprintf(n->address, sizeof(n->address), "127.0.0.1:%u", dn_serve_port(n->serve));
     assert_int_equal(thread_start(&n->thread, n->name, run_node, n, NULL), 0);
 }
@@ -129,6 +176,8 @@ static inline void node_close(struct node *n)
 {
     loop_stop(n->loop);
     thread_join(&n->thread);
+    dn_namenode_close(n->namenode);
+    n->namenode = NULL;
     dn_serve_close(n->serve);
     workq_free(n->work);
     dn_storage_close(n->storage);

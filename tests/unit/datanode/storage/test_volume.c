@@ -207,7 +207,7 @@ static void a_fresh_disk_joins_the_others(void **state)
     assert_string_equal(all->cluster_id, "c1");
     assert_int_equal(all->identity.term, 3);
     assert_int_equal(dn_volumes_join(all, "c1", "host1:8020", 1000, NULL), 0);
-    assert_int_equal(dn_volumes_set_term(all, 12, NULL), 0);
+    assert_int_equal(dn_volumes_keep_term(all, 12, NULL), 0);
     dn_volumes_close(all);
     all = open_all(disk, 0, NULL);
     assert_string_equal(all->v[1]->identity.node_id, "feed");

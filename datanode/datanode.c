@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "datanode/datanode.h"
+
+#include "libcommon/base/log.h"
+#include "libcommon/base/mem.h"
+#include "libcommon/base/str.h"
+#include "libcommon/daemon/address.h"
+
+#define DISK_THREADS 4U
+#define PIECE_BYTES  (512U << 10) /* a packet to a reader: fits the second-level cache twice */
+#define PATIENCE_MS  10000U       /* then we count as started, though no namenode has come */
+
+/* ---- news from below ---- */
+
+static void on_change(void *arg, enum dn_change change, const struct dn_replica *replica)
+{
+    struct datanode *dn = arg;
+    if (dn->namenode)
+        dn_namenode_change(dn->namenode, change, replica);
+}
+
+static void on_registered(void *arg)
+{
+    struct datanode *dn = arg;
+    loop_timer_stop(&dn->patience);
+    dn_serve_registered(dn->serve);
+    daemon_set_state(dn->daemon, "serving");
+    daemon_serving(dn->daemon);
+}
+
+static void on_fatal(void *arg, const struct err *err)
+{
+    struct datanode *dn = arg;
+    daemon_exit(dn->daemon, 1, "%s", err->msg);
+}
+
+static void on_patience_over(void *arg)
+{
+    struct datanode *dn = arg;
+    log_warn("dn", "no namenode yet: going on without");
+    daemon_serving(dn->daemon);
+}
+
+/* ---- start ---- */
+
+static int open_storage(struct datanode *dn, const struct conf *conf, struct err *err)
+{
+    struct conf_list dirs = conf_list(conf, "dfs.datanode.data.dir");
+    struct dn_storage_conf storage = {
+        .disk = disk_real(),
+        .volumes = {.paths = (const char *const *)dirs.items,
+                    .count = dirs.count,
+                    .reserved_bytes = conf_size(conf, "dfs.datanode.du.reserved")},
+        .disk_work = dn->disk_work,
+        .on_change = on_change,
+        .arg = dn,
+    };
+    int rc = dn_storage_open(&storage, &dn->storage, err);
+    if (rc == 0) /* empty until it is known; hellos read it each time */
+        dn->identity.cluster = dn->storage->volumes->cluster_id;
+    return rc;
+}
+
+static int open_serve(struct datanode *dn, const struct conf *conf, struct err *err)
+{
+    char address[ADDRESS_TEXT_MAX];
+    int rc = address_listen(conf, "dfs.datanode.address", address, err);
+    if (rc != 0)
+        return rc;
+    struct dn_serve_conf serve = {
+        .loop = dn->loop,
+        .storage = dn->storage,
+        .disk_work = dn->disk_work,
+        .self = &dn->identity,
+        .node = daemon_node_name(dn->daemon),
+        .tcp_address = address,
+        .unix_address = conf_str(conf, "dfs.domain.socket.path"),
+        .threads_max = (unsigned)conf_int(conf, "dfs.datanode.max.transfer.threads"),
+        .ring_bytes = (size_t)conf_size(conf, "dfs.datanode.write.window") / 4096 * 4096,
+        .piece_bytes = PIECE_BYTES,
+        .direct_min = (uint32_t)conf_size(conf, "dfs.datanode.direct.min"),
+        .timeout_ms = conf_ms(conf, "dfs.client.socket-timeout"),
+    };
+    return dn_serve_open(&serve, &dn->serve, err);
+}
+
+static uint32_t port_of(const char *address)
+{
+    const char *colon = strrchr(address, ':');
+    uint64_t port = 0;
+    return colon && str_to_u64(colon + 1, &port) == 0 ? (uint32_t)port : 0;
+}
+
+/* "host:port" without the port, and without the brackets of an IPv6 address. */
+static char *host_of(const char *address)
+{
+    struct slice host = slice_str(address);
+    const char *colon = strrchr(address, ':');
+    if (colon)
+        host.len = (size_t)(colon - address);
+    if (host.len >= 2 && host.data[0] == '[')
+        host = slice_of(host.data + 1, host.len - 2);
+    return slice_dup(host);
+}
+
+static int open_namenode(struct datanode *dn, const struct conf *conf, struct err *err)
+{
+    char address[ADDRESS_TEXT_MAX];
+    const char *namenode = conf_str(conf, "dfs.namenode.rpc-address");
+    if (*namenode == '\0')
+        return err_set(err, ERR_CONFIG, "which namenode? Set fs.defaultFS to quern://HOST:PORT");
+    uint16_t port = dn_serve_port(dn->serve);
+    dn->host = host_of(address_advertise(conf, "dfs.datanode.address", port, address));
+    if (!dn->host)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    struct dn_namenode_conf talk = {
+        .loop = dn->loop,
+        .address = namenode,
+        .self = &dn->identity,
+        .node = {.name = slice_str(daemon_node_name(dn->daemon)),
+                 .host = slice_str(dn->host),
+                 .data_port = port,
+                 .http_port = port_of(daemon_http_address(dn->daemon)),
+                 .socket = slice_str(dn_serve_socket(dn->serve)),
+                 .boot_id = slice_str(dn->identity.boot),
+                 .netns = dn->identity.netns},
+        .storage = dn->storage,
+        .serve = dn->serve,
+        .disk_work = dn->disk_work,
+        .timeout_ms = conf_ms(conf, "dfs.client.socket-timeout"),
+        .on_registered = on_registered,
+        .on_fatal = on_fatal,
+        .arg = dn,
+    };
+    return dn_namenode_open(&talk, &dn->namenode, err);
+}
+
+int datanode_start(struct daemon *d, void **ret_state, struct err *err)
+{
+    const struct conf *conf = daemon_conf(d);
+    struct datanode *dn = mem_calloc(1, sizeof(*dn));
+    if (!dn)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    dn->daemon = d;
+    dn->loop = daemon_loop(d);
+    identity_init(&dn->identity, WIRE_DATANODE, daemon_node_name(d));
+    dn->disk_work = workq_new(dn->loop, "disk", DISK_THREADS, err);
+    int rc = dn->disk_work ? open_storage(dn, conf, err) : err->code;
+    if (rc == 0)
+        rc = open_serve(dn, conf, err);
+    if (rc == 0)
+        rc = open_namenode(dn, conf, err);
+    if (rc == 0 && loop_after(dn->loop, &dn->patience, PATIENCE_MS, on_patience_over, dn) != 0)
+        rc = err_set(err, ERR_NOMEM, "out of memory");
+    if (rc != 0) {
+        datanode_release(dn);
+        return rc;
+    }
+    daemon_set_state(d, "waiting for the namenode");
+    *ret_state = dn;
+    return DAEMON_LATER;
+}
+
+/* From the outside in: no orders, no requests, no work, then the files and their lock. */
+void datanode_release(void *state)
+{
+    struct datanode *dn = state;
+    loop_timer_stop(&dn->patience);
+    dn_namenode_close(dn->namenode);
+    dn->namenode = NULL;
+    dn_serve_close(dn->serve);
+    workq_free(dn->disk_work);
+    dn_storage_close(dn->storage);
+    mem_free(dn->host);
+    mem_free(dn);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * datanode: owns the modules of this process; start and stop order. See DESIGN.md. */
+#ifndef QUERN_DN_DATANODE_H
+#define QUERN_DN_DATANODE_H
+
+#include "datanode/talk/namenode.h"
+#include "libcommon/daemon/daemon.h"
+
+struct datanode {
+    struct daemon *daemon;
+    struct loop *loop;
+    struct identity identity;
+    struct workq *disk_work;
+    struct dn_storage *storage;
+    struct dn_serve *serve;
+    struct dn_namenode *namenode;
+    struct loop_timer patience; /* with a namenode that does not come */
+    char *host;                 /* as others reach us */
+};
+
+/* The rows of daemon_desc. */
+int datanode_start(struct daemon *d, void **ret_state, struct err *err);
+void datanode_release(void *state);
+void datanode_status(void *state, struct status *st);
+
+#endif

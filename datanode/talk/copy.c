@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "datanode/talk/copy.h"
+
+#include <stdatomic.h>
+#include <unistd.h>
+
+#include "libcommon/base/clock.h"
+#include "libcommon/base/fault.h"
+#include "libcommon/base/mem.h"
+#include "libcommon/codec/chunksum.h"
+#include "libcommon/event/sock.h"
+#include "libcommon/proto/data/packet.h"
+
+#define WINDOW 64U /* packets sent ahead of their acks */
+
+struct sender {
+    const struct dn_copy *copy;
+    struct dn_blockfile *file;
+    int fd;
+    uint8_t *buffer;
+    uint64_t sent, acked; /* packets */
+    bool is_ours;         /* the failure is */
+};
+
+static uint64_t patience(const struct sender *s)
+{
+    return clock_mono_ms() + dn_peer_patience_ms(s->copy->timeout_ms, s->copy->targets.n);
+}
+
+static int receive_ack(struct sender *s, struct err *err)
+{
+    uint8_t bytes[PACKET_ACK_BYTES];
+    struct packet_ack ack;
+    int rc = sock_recv_exact(s->fd, bytes, sizeof(bytes), patience(s));
+    if (rc == 0)
+        rc = packet_ack_decode(bytes, &ack);
+    if (rc == 0 && ack.seq != s->acked)
+        rc = ERR_PROTO;
+    if (rc != 0)
+        return err_set(err, rc, SLICE_FMT ": no acknowledgement: %s",
+                       SLICE_ARG(s->copy->targets.v[0].name), err_text(rc));
+    for (size_t i = 0; i < ack.count && i < s->copy->targets.n; i++)
+        if (ack.status[i] != 0)
+            return err_set(err, ack.status[i], SLICE_FMT ": %s",
+                           SLICE_ARG(s->copy->targets.v[i].name), err_text(ack.status[i]));
+    s->acked++;
+    return 0;
+}
+
+static int send_piece(struct sender *s, struct packet_header *h, struct err *err)
+{
+    uint8_t header[PACKET_HEADER_BYTES];
+    uint8_t *sums = s->buffer + s->copy->piece_bytes;
+    struct dn_visible all = {.len = s->copy->replica.len};
+    struct dn_extent extent = {.off = h->offset, .len = h->data_len};
+    int rc = dn_blockfile_read(s->file, extent, &all, s->buffer, sums);
+    if (rc != 0) {
+        s->is_ours = true;
+        return err_set(err, rc, "%s: %s", s->file->paths.data, err_text(rc));
+    }
+    switch (fault_hit("dn.copy.packet")) {
+    case FAULT_CORRUPT:
+        s->buffer[0] ^= 4;
+        break;
+    case FAULT_DROP:
+        return err_set(err, ERR_CLOSED, "connection closed");
+    default:
+        break;
+    }
+    packet_header_encode(h, header);
+    struct iovec iov[3] = {
+        {header, sizeof(header)}, {sums, h->sums * (size_t)DN_SUM_BYTES}, {s->buffer, h->data_len}};
+    rc = sock_writev_all(s->fd, iov, 3, patience(s));
+    if (rc != 0)
+        err_set(err, rc, SLICE_FMT ": %s", SLICE_ARG(s->copy->targets.v[0].name), err_text(rc));
+    return rc;
+}
+
+static int send_all(struct sender *s, struct err *err)
+{
+    uint64_t len = s->copy->replica.len, off = 0;
+    int rc = 0;
+    do {
+        uint64_t left = len - off, piece = s->copy->piece_bytes;
+        struct packet_header h = {
+            .seq = s->sent++, .offset = off, .data_len = (uint32_t)(left < piece ? left : piece)};
+        off += h.data_len;
+        h.sums = (uint16_t)chunksum_count(h.data_len, DN_SUM_CHUNK);
+        h.flags = off == len ? PACKET_LAST : 0;
+        rc = send_piece(s, &h, err);
+        if (rc == 0 && s->sent - s->acked >= WINDOW)
+            rc = receive_ack(s, err);
+        if (rc == 0 && atomic_load(s->copy->stop))
+            rc = err_set(err, ERR_CANCELLED, "the datanode is stopping");
+    } while (rc == 0 && off < len);
+    while (rc == 0 && s->acked < s->sent)
+        rc = receive_ack(s, err);
+    return rc;
+}
+
+static int open_source(struct sender *s, struct err *err)
+{
+    const struct dn_replica *r = &s->copy->replica;
+    char *dir = dn_volume_dir(s->copy->volume, DN_DIR_FINALIZED, r->id);
+    struct dn_blockfile_new what = {.dir = dir, .id = r->id, .gs = r->gs};
+    int rc = dir ? dn_blockfile_open(s->copy->volume->disk, &what, DISK_READ, &s->file, err)
+                 : err_set(err, ERR_NOMEM, "out of memory");
+    mem_free(dir);
+    s->is_ours = rc != 0;
+    return rc;
+}
+
+static int open_targets(struct sender *s, struct err *err)
+{
+    char bad[HELLO_TEXT_MAX + 1] = "";
+    const struct dn_replica *r = &s->copy->replica;
+    struct data_write ask = {.block = {.id = r->id, .gs = r->gs, .len = r->len},
+                             .stage = DATA_WRITE_COPY,
+                             .targets = s->copy->targets,
+                             .block_size = r->len > 0 ? r->len : 1};
+    struct dn_peer_chain chain = {
+        .self = s->copy->self, .ask = &ask, .timeout_ms = s->copy->timeout_ms};
+    int rc = dn_peer_open_chain(&chain, &s->fd, bad, err);
+    if (rc != 0)
+        err_wrap(err, "%s", bad);
+    return rc;
+}
+
+int dn_copy_run(const struct dn_copy *copy, bool *ret_is_ours, struct err *err)
+{
+    struct sender s = {.copy = copy, .fd = -1};
+    s.buffer = dn_buffers_get(copy->pieces);
+    int rc = s.buffer ? 0 : err_set(err, ERR_NOMEM, "out of memory");
+    if (rc == 0)
+        rc = open_source(&s, err);
+    if (rc == 0)
+        rc = open_targets(&s, err);
+    if (rc == 0)
+        rc = send_all(&s, err);
+    *ret_is_ours = s.is_ours;
+    dn_buffers_put(copy->pieces, s.buffer);
+    dn_blockfile_close(s.file);
+    if (s.fd >= 0)
+        close(s.fd);
+    return rc;
+}
