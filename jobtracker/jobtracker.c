@@ -35,7 +35,24 @@ uint64_t jobtracker_journal(struct jobtracker *jt, enum joblog_type type, const 
     uint64_t index = joblog_append(jt->log, type, record, &err);
     if (index == 0)
         daemon_exit(jt->daemon, 1, "%s", err.msg);
+    else
+        jt->last_index = index;
     return index;
+}
+
+/* What is published must be in the journal: a next life that had forgotten a winner would run that
+ * task again and publish something else. */
+void jobtracker_publish_ready(struct jobtracker *jt)
+{
+    uint64_t durable = joblog_durable(jt->log);
+    list_each_safe(&jt->core.active, it) {
+        struct jt_job *job = list_entry(it, struct jt_job, active);
+        struct record *record = record_of(job);
+        if (record->publish_index == 0 || record->publish_index > durable)
+            continue;
+        record->publish_index = 0;
+        namenode_publish(jt, job);
+    }
 }
 
 static void write_done(struct jobtracker *jt, const struct jt_attempt *attempt)
@@ -172,7 +189,7 @@ static void carry_out(struct jobtracker *jt, const struct jt_effect *effect)
         end_job(jt, effect->job);
         break;
     case JT_PUBLISH:
-        namenode_publish(jt, effect->job);
+        record_of(effect->job)->publish_index = jt->last_index;
         break;
     case JT_CLEAN_UP:
         namenode_clean_up(jt, effect->job);
@@ -191,6 +208,7 @@ void jobtracker_carry_out(struct jobtracker *jt)
         carry_out(jt, &effect);
     }
     jt_effects_clear(&jt->core);
+    jobtracker_publish_ready(jt);
     if (jt->core.out_of_memory)
         daemon_exit(jt->daemon, 1, "out of memory");
 }

@@ -34,6 +34,7 @@ struct jobtracker {
     struct jt_core core;
     uint64_t cluster_ms, epoch;
     uint64_t epoch_index; /* of this life's EPOCH record */
+    uint64_t last_index;  /* of the last record appended */
     struct list submits;  /* struct submit_wait: accepted, not yet durable */
     struct list over;     /* struct record: finished jobs still in memory, oldest first */
     size_t over_count;
@@ -47,6 +48,8 @@ struct jobtracker {
 uint64_t jobtracker_journal(struct jobtracker *jt, enum joblog_type type, const void *record);
 /* Do what the core has asked for, until it asks for nothing more. */
 void jobtracker_carry_out(struct jobtracker *jt);
+/* The journal has moved on: publish what waited for its winners to be on disk. */
+void jobtracker_publish_ready(struct jobtracker *jt);
 uint64_t jobtracker_now(const struct jobtracker *jt);
 struct task_attempt jobtracker_attempt_id(const struct jobtracker *jt,
                                           const struct jt_attempt *attempt);

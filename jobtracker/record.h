@@ -18,6 +18,7 @@ struct record {
     struct jt_counters counters;
     struct task_times times[JT_STAGES_MAX];
     uint64_t submit_index, end_index;
+    uint64_t publish_index; /* PUBLISH waits for this record; 0 = it does not wait */
     uint64_t ended_wall_ms;
     struct buf failure_bytes; /* encoded task_failed of the last failure, if any */
     struct list watchers;     /* struct watcher */

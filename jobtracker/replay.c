@@ -161,6 +161,7 @@ static int new_epoch(struct jobtracker *jt, struct err *err)
     jt->epoch++;
     struct joblog_epoch record = {jt->cluster_ms, jt->epoch, jt->core.next_job};
     jt->epoch_index = joblog_append(jt->log, JOBLOG_EPOCH, &record, err);
+    jt->last_index = jt->epoch_index;
     return jt->epoch_index ? 0 : ERR_IO;
 }
 

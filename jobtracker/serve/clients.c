@@ -202,7 +202,7 @@ void clients_durable(struct jobtracker *jt, uint64_t durable)
         list_remove(&wait->link);
         begin(jt, wait);
     }
-    jobtracker_carry_out(jt);
+    jobtracker_carry_out(jt); /* publishes, too, what waited for this */
     clients_tell_watchers(jt);
 }
 
