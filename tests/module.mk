@@ -15,6 +15,9 @@ $(unit_bin): $(B)/%: $(B)/%.o $(ARCHIVE_FILES)
 unit: $(unit_run)
 	$(Q)tests/run unit $(unit_run)
 
+# A client that knows every byte it wrote, for the tests that break things meanwhile.
+$(eval $(call program,tests/cluster/model_client,tests/cluster/model_client.c,client libcommon))
+
 # cluster: real daemons, from build/$(FLAVOUR); pytest files named as sentences
 .PHONY: cluster check
 cluster: all
