@@ -380,6 +380,13 @@ int nn_blocks_add(struct nn_blocks *b, const struct nn_block *block, uint32_t pr
     int rc = nn_blockmap_add(b->map, &blk, &index);
     if (rc < 0)
         return rc;
+    /* From an image: a recovery was under way, and needs a stamp of its own (0) to go on. */
+    if (blk.state == NN_BLOCK_UNDER_RECOVERY)
+        rc = nn_recoveries_begin(&b->recoveries, index, 0, 0, b->now_ms);
+    if (rc < 0) {
+        nn_blockmap_remove(b->map, index);
+        return rc;
+    }
     if (previous != NN_BLOCK_NONE) {
         struct nn_block before = nn_blockmap_get(b->map, previous);
         before.next = index;

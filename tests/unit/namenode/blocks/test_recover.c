@@ -203,6 +203,22 @@ static void after_a_replay_no_stamp_is_used_a_second_time(void **state)
     world_release(&w);
 }
 
+static void a_recovery_that_an_image_speaks_of_goes_on_with_a_fresh_stamp(void **state)
+{
+    (void)state;
+    struct world w;
+    struct nn_block block = {.id = FIRST_ID, .gs = FIRST_GS, .want = 3,
+                             .state = NN_BLOCK_UNDER_RECOVERY};
+    uint32_t index = 0;
+    world_init(&w, 1);
+    assert_int_equal(nn_blocks_add(&w.b, &block, NN_BLOCK_NONE, &index), 0);
+    nn_blocks_loaded(&w.b, FIRST_ID, w.now_ms);
+    pass(&w, 2000, 0);
+    assert_int_equal(w.stamp_count, 1);
+    assert_int_equal(w.stamps[0], index);
+    world_release(&w);
+}
+
 static void replicas_that_missed_the_recovery_are_deleted_once_the_block_is_safe(void **state)
 {
     (void)state;
@@ -253,6 +269,7 @@ int main(void)
         cmocka_unit_test(a_block_nobody_ever_got_a_byte_of_is_dropped_when_all_its_nodes_say_so),
         cmocka_unit_test(a_block_that_no_node_knows_is_dropped_after_all_had_time_to_come_back),
         cmocka_unit_test(after_a_replay_no_stamp_is_used_a_second_time),
+        cmocka_unit_test(a_recovery_that_an_image_speaks_of_goes_on_with_a_fresh_stamp),
         cmocka_unit_test(replicas_that_missed_the_recovery_are_deleted_once_the_block_is_safe),
         cmocka_unit_test(finalized_replicas_of_a_block_under_recovery_are_not_good_any_more),
     };
