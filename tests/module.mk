@@ -1,7 +1,8 @@
 # tests: every tests/unit/**/test_*.c is one program, linked against all archives
 ARCHIVES := $(foreach a,worker client jobtracker datanode namenode libcommon,$(if $(wildcard $(a)/module.mk),$(a)))
 # The simulated world (tests/sim without its main) stands behind the unit tests too.
-$(eval $(call archive,sim,$(sort $(filter-out tests/sim/main.c,$(wildcard tests/sim/*.c)))))
+sim_src := $(sort $(filter-out tests/sim/main.c,$(wildcard tests/sim/*.c tests/sim/scenarios/*.c)))
+$(eval $(call archive,sim,$(sim_src)))
 unit_src := $(sort $(shell find tests/unit -name 'test_*.c' 2>/dev/null))
 unit_bin := $(patsubst %.c,$(B)/%,$(unit_src))
 unit_run := $(if $(T),$(foreach t,$(unit_bin),$(if $(findstring $(T),$(t)),$(t))),$(unit_bin))
@@ -11,6 +12,17 @@ OBJS += $(patsubst %.c,$(B)/%.o,$(unit_src))
 $(unit_bin): $(B)/%: $(B)/%.o $(ARCHIVE_FILES)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $< -Wl,--start-group $(ARCHIVE_FILES) -Wl,--end-group -lcmocka $(PKG_LIBS)
+
+sim_bin := $(B)/tests/sim/simulate
+OBJS += $(B)/tests/sim/main.o
+$(sim_bin): $(B)/tests/sim/main.o $(ARCHIVE_FILES)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $< -Wl,--start-group $(ARCHIVE_FILES) -Wl,--end-group $(PKG_LIBS)
+
+# Seeds that once found something, then fresh ones for SIM_SECONDS.
+SIM_SECONDS ?= 30
+sim: $(sim_bin)
+	$(Q)$(sim_bin) --seeds tests/sim/seeds.txt --fresh 100000 --seconds $(SIM_SECONDS)
 
 unit: $(unit_run)
 	$(Q)tests/run unit $(unit_run)
