@@ -200,7 +200,7 @@ static void run_read(struct dn_move *move)
 {
     struct dn_read *r = CONTAINER_OF(move, struct dn_read, move);
     struct err err = {0};
-    struct span span;
+    struct span span = {0};
     int rc = open_files(r, &err);
     if (rc == 0 && r->is_local) {
         fault_hit("dn.read.local");
