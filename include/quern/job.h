@@ -263,16 +263,32 @@ static inline double qn_to_f64(struct qn_slice s)
     return v;
 }
 
-/* Take the first word off *rest: bytes up to white space (space, \t \n \v \f \r), as isspace in the
- * C locale and awk see it. 1 = *word is it, 0 = none is left. */
+/* The bytes of `w` that are white space (space, \t \n \v \f \r) have their top bit set, all others
+ * are 0. Eight at a time without a branch: where words end is what a processor guesses worst. */
+static inline uint64_t qn_white(uint64_t w)
+{
+    const uint64_t ones = 0x0101010101010101u, tops = ones << 7, low = w & ~tops;
+    uint64_t control = (ones * (127 + 14) - low) & (low + ones * (127 - 8)); /* 8 < byte < 14 */
+    uint64_t space = ~((((w ^ (ones * ' ')) & ~tops) + ~tops) | (w ^ (ones * ' ')));
+    return ((control & ~w) | space) & tops;
+}
+/* Take the first word off *rest: bytes up to white space, as isspace in the C locale and awk see
+ * it. 1 = *word is it, 0 = none is left. */
 static inline int qn_next_word(struct qn_slice *rest, struct qn_slice *word)
 {
     const unsigned char *p = (const unsigned char *)rest->data, *end = p + rest->len;
     while (p < end && (*p == ' ' || (unsigned)(*p - '\t') < 5))
         p++;
     const unsigned char *start = p;
-    while (p < end && *p != ' ' && (unsigned)(*p - '\t') >= 5)
-        p++;
+    uint64_t w, white = 0;
+    while (end - p >= 8 && white == 0) {
+        memcpy(&w, p, 8);
+        white = qn_white(w);
+        p += white ? __builtin_ctzll(white) / 8 : 8; /* little-endian, as all machines quern runs on */
+    }
+    if (white == 0)
+        while (p < end && *p != ' ' && (unsigned)(*p - '\t') >= 5)
+            p++;
     *word = qn_bytes(start, (size_t)(p - start));
     *rest = qn_bytes(p, (size_t)(end - p));
     return word->len != 0;

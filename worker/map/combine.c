@@ -8,6 +8,7 @@ void combine_open(struct combine *c, const struct fold *fold, void *space, size_
 {
     BUG_ON(size < COMBINE_SPACE_MIN);
     *c = (struct combine){.fold = *fold, .out = out, .arg = arg};
+    c->uses_ring = fold_is_free(fold) && fold_is_number(fold);
     table_open(&c->table, space, size);
 }
 
@@ -18,7 +19,7 @@ static struct slice value_of(const struct combine *c, const struct table_slot *s
     return slice_of(&slot->value, sizeof(slot->value));
 }
 
-int combine_flush(struct combine *c)
+static int flush_table(struct combine *c)
 {
     c->in_records += c->round_in;
     c->out_records += c->table.count;
@@ -41,7 +42,8 @@ int combine_flush(struct combine *c)
 static int turn_over(struct combine *c)
 {
     c->is_aside = c->round_in < 2 * (uint64_t)c->table.count;
-    return combine_flush(c);
+    c->uses_ring &= !c->is_aside;
+    return flush_table(c);
 }
 
 static int pass_by(struct combine *c, uint64_t hash, struct slice key, struct slice value)
@@ -90,7 +92,7 @@ int combine_add_slow(struct combine *c, uint64_t hash, struct slice key, struct 
     /* What passes by must not overtake what came before it: QN_FIRST and sums of doubles care. */
     if (c->is_aside || key.len + value.len > COMBINE_RECORD_MAX) {
         if (!c->is_aside)
-            rc = combine_flush(c);
+            rc = flush_table(c);
         return rc != 0 ? rc : pass_by(c, hash, key, value);
     }
     if (!fold_in(c, hash, key, value) && !insert(c, hash, key, value)) {
@@ -106,4 +108,28 @@ int combine_add_slow(struct combine *c, uint64_t hash, struct slice key, struct 
     if (!fold_is_free(&c->fold) && c->window >= COMBINE_WINDOW)
         rc = turn_over(c);
     return rc;
+}
+
+int combine_settle(struct combine *c, const struct combine_wait *wait)
+{
+    struct slice key = slice_of(wait->key, wait->len);
+    if (__builtin_expect(!c->is_aside, 1)) {
+        struct table_slot *slot = table_find_word(&c->table, wait->hash, wait->key[0], key);
+        if (__builtin_expect(slot != NULL, 1)) {
+            slot->value = fold_numbers(&c->fold, slot->value, wait->value);
+            c->round_in++;
+            return 0;
+        }
+    }
+    return combine_add_slow(c, wait->hash, key, slice_of(&wait->value, sizeof(wait->value)));
+}
+
+int combine_flush(struct combine *c)
+{
+    uint64_t first = c->ring_at > COMBINE_RING ? c->ring_at - COMBINE_RING : 0;
+    int rc = 0;
+    for (uint64_t i = first; rc == 0 && i < c->ring_at; i++)
+        rc = combine_settle(c, &c->ring[i % COMBINE_RING]);
+    c->ring_at = 0;
+    return rc == 0 ? flush_table(c) : rc;
 }

@@ -6,6 +6,10 @@
  *   emit ---------------> table of keys ------------------> out (the sort buffer)
  *          aside: straight to out
  *
+ * Where order does not matter, records with short keys wait in a small ring while their slots are on
+ * their way from memory: a table of many keys does not fit the cache, and one lookup at a time would
+ * wait for each.
+ *
  * A full table that has not halved what went into it steps aside for the rest of the task.
  *
  * Sums of doubles are folded in the same steps whatever the task's memory is: the table is emptied
@@ -24,12 +28,23 @@
 /* Takes the folded records; 0 or a negative code, which add and flush hand on. */
 typedef int combine_out(void *arg, uint64_t hash, struct slice key, struct slice value);
 
+/* A record on its way into the table. */
+#define COMBINE_RING     16U
+#define COMBINE_RING_KEY 24U /* bytes of key at most */
+struct combine_wait {
+    uint64_t hash, value;
+    uint64_t len;
+    uint64_t key[COMBINE_RING_KEY / 8]; /* zero-padded */
+};
+
 struct combine {
     struct table table;
     struct fold fold;
     combine_out *out;
     void *arg;
-    bool is_aside;
+    bool is_aside, uses_ring;
+    uint64_t ring_at; /* records put into the ring since it was empty */
+    struct combine_wait ring[COMBINE_RING];
     uint64_t window;      /* bytes added since it was last empty */
     uint64_t round_in;    /* records added since it was last empty */
     uint64_t in_records, out_records;
@@ -41,21 +56,26 @@ void combine_open(struct combine *c, const struct fold *fold, void *space, size_
 int combine_flush(struct combine *c);
 
 int combine_add_slow(struct combine *c, uint64_t hash, struct slice key, struct slice value);
+int combine_settle(struct combine *c, const struct combine_wait *wait);
 
 /* `hash` is key_hash(key). The value must have the fold's size. */
-static inline int combine_add(struct combine *c, uint64_t hash, struct slice key,
-                              struct slice value)
+__attribute__((always_inline)) static inline int combine_add(struct combine *c, uint64_t hash,
+                                                             struct slice key, struct slice value)
 {
-    if (__builtin_expect(!c->is_aside && fold_is_free(&c->fold) && fold_is_number(&c->fold), 1)) {
-        struct table_slot *slot = table_find(&c->table, hash, key);
-        if (__builtin_expect(slot != NULL, 1)) {
-            uint64_t v = c->fold.op == QN_COUNT ? 1 : get_u64(value.data);
-            slot->value = fold_numbers(&c->fold, slot->value, v);
-            c->round_in++;
-            return 0;
-        }
-    }
-    return combine_add_slow(c, hash, key, value);
+    if (__builtin_expect(!c->uses_ring || key.len > COMBINE_RING_KEY, 0))
+        return combine_add_slow(c, hash, key, value);
+    struct combine_wait *wait = &c->ring[c->ring_at % COMBINE_RING];
+    int rc = c->ring_at++ >= COMBINE_RING ? combine_settle(c, wait) : 0;
+    table_prefetch(&c->table, hash);
+    wait->hash = hash;
+    wait->len = key.len;
+    wait->value = c->fold.op == QN_COUNT ? 1 : get_u64(value.data);
+    wait->key[0] = key_word(key.data, key.len);
+    if (key.len > 8)
+        wait->key[1] = key_word(key.data + 8, key.len - 8);
+    if (key.len > 16)
+        wait->key[2] = key_word(key.data + 16, key.len - 16);
+    return rc;
 }
 
 #endif

@@ -47,12 +47,11 @@ struct table_slot *table_insert(struct table *table, uint64_t hash, struct slice
 
 bool table_is_same_rest(const struct table *table, const struct table_slot *slot, struct slice key);
 
-/* The slot of a key, or NULL. */
-static inline struct table_slot *table_find(const struct table *table, uint64_t hash,
-                                            struct slice key)
+/* The slot of a key, or NULL. `word`: its key_word. */
+static inline struct table_slot *table_find_word(const struct table *table, uint64_t hash,
+                                                 uint64_t word, struct slice key)
 {
     uint32_t tag = (uint32_t)(hash >> 32) | 1;
-    uint64_t word = key_word(key.data, key.len);
     for (size_t i = hash & table->mask;; i = (i + 1) & table->mask) {
         struct table_slot *slot = &table->slots[i];
         if (slot->tag == tag && slot->word == word && slot->len == key.len &&
@@ -61,6 +60,17 @@ static inline struct table_slot *table_find(const struct table *table, uint64_t 
         if (slot->tag == 0)
             return NULL;
     }
+}
+
+static inline struct table_slot *table_find(const struct table *table, uint64_t hash,
+                                            struct slice key)
+{
+    return table_find_word(table, hash, key_word(key.data, key.len), key);
+}
+/* Have the slot on its way into the cache. */
+static inline void table_prefetch(const struct table *table, uint64_t hash)
+{
+    __builtin_prefetch(&table->slots[hash & table->mask], 1);
 }
 
 /* Key of a used slot: borrows the table or `room`. */
