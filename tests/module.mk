@@ -50,3 +50,22 @@ $(bench_bin): $(B)/%: $(B)/%.o $(ARCHIVE_FILES)
 
 .PHONY: bench-build
 bench-build: $(bench_bin)
+
+# fuzz: every tests/fuzz/fuzz_*.c is one program. All of libcommon is linked in, so that every message
+# defined anywhere is in the list that fuzz_msg walks.
+fuzz_src := $(sort $(filter-out tests/fuzz/fuzz_main.c,$(wildcard tests/fuzz/fuzz_*.c)))
+fuzz_bin := $(patsubst %.c,$(B)/%,$(fuzz_src))
+fuzz_run := $(if $(T),$(foreach t,$(fuzz_bin),$(if $(findstring $(T),$(t)),$(t))),$(fuzz_bin))
+OBJS += $(patsubst %.c,$(B)/%.o,$(fuzz_src) tests/fuzz/fuzz_main.c)
+ifeq ($(LIBFUZZER),1)
+fuzz_main := -fsanitize=fuzzer
+else
+fuzz_main := $(B)/tests/fuzz/fuzz_main.o
+$(fuzz_bin): $(fuzz_main)
+endif
+$(fuzz_bin): $(B)/%: $(B)/%.o $(ARCHIVE_FILES)
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $< $(fuzz_main) -Wl,--start-group -Wl,--whole-archive $(B)/libcommon.a \
+	    -Wl,--no-whole-archive $(filter-out $(B)/libcommon.a,$(ARCHIVE_FILES)) -Wl,--end-group $(PKG_LIBS)
+fuzz: $(fuzz_run)
+	$(Q)tests/run fuzz $(fuzz_run)

@@ -102,7 +102,13 @@ struct msg_desc {
     }                                                                                              \
     const struct msg_desc type##_desc = {#type, (uint32_t)sizeof(struct type),                     \
                                          0 FIELDS(MSG_COUNT, MSG_COUNT, MSG_COUNT),                \
-                                         type##_fields};
+                                         type##_fields};                                           \
+    static const struct msg_desc *const type##_listed                                              \
+        __attribute__((used, section("quern_msgs"))) = &type##_desc;
+
+/* All messages defined in this program, as far as the linker took their files: fuzzers walk them from
+ * __start_quern_msgs to __stop_quern_msgs, the linker's names for the section's ends. */
+extern const struct msg_desc *const __start_quern_msgs[], *const __stop_quern_msgs[];
 
 /* What needs no field at all: an empty request or answer. */
 struct msg_void {
