@@ -152,6 +152,12 @@ int disk_copy(struct disk *disk, int from_fd, int to_fd, uint64_t off, uint64_t 
     return rc ? rc : disk->ops->copy(disk, from_fd, to_fd, off, len);
 }
 
+int64_t disk_next_data(struct disk *disk, int fd, uint64_t off)
+{
+    int rc = point_plain("disk.read");
+    return rc ? rc : disk->ops->next_data(disk, fd, off);
+}
+
 int disk_stat_fd(struct disk *disk, int fd, struct disk_stat *ret)
 {
     int rc = point_plain("disk.stat");

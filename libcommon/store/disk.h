@@ -72,6 +72,7 @@ struct disk_ops {
     int (*truncate)(struct disk *disk, int fd, uint64_t size);
     int (*allocate)(struct disk *disk, int fd, uint64_t size);
     int (*copy)(struct disk *disk, int from_fd, int to_fd, uint64_t off, uint64_t len);
+    int64_t (*next_data)(struct disk *disk, int fd, uint64_t off);
     int (*stat_fd)(struct disk *disk, int fd, struct disk_stat *ret);
     int (*stat)(struct disk *disk, const char *path, struct disk_stat *ret);
     int (*rename)(struct disk *disk, const char *from, const char *to);
@@ -111,6 +112,10 @@ int disk_truncate(struct disk *disk, int fd, uint64_t size);
 int disk_allocate(struct disk *disk, int fd, uint64_t size);
 /* Copy a range to the same place of another file, sharing the blocks where the filesystem can. */
 int disk_copy(struct disk *disk, int from_fd, int to_fd, uint64_t off, uint64_t len);
+
+/* The first offset from `off` on that may hold anything but zeros: a reader of a file that was
+ * allocated and never filled need not read it. The file's size when there is none. */
+int64_t disk_next_data(struct disk *disk, int fd, uint64_t off);
 
 int disk_stat_fd(struct disk *disk, int fd, struct disk_stat *ret);
 int disk_stat(struct disk *disk, const char *path, struct disk_stat *ret);

@@ -176,6 +176,19 @@ static int real_copy(struct disk *disk, int from_fd, int to_fd, uint64_t off, ui
     return 0;
 }
 
+/* Where a filesystem does not know its holes, everything is data. */
+static int64_t real_next_data(struct disk *disk, int fd, uint64_t off)
+{
+    (void)disk;
+    off_t found = lseek(fd, (off_t)off, SEEK_DATA);
+    if (found >= 0)
+        return found;
+    struct stat st;
+    if (errno == ENXIO)
+        return fstat(fd, &st) == 0 ? st.st_size : err_from_errno(errno);
+    return errno == EINVAL ? (int64_t)off : err_from_errno(errno);
+}
+
 static void fill_stat(const struct stat *st, struct disk_stat *ret)
 {
     *ret = (struct disk_stat){
@@ -312,6 +325,7 @@ static const struct disk_ops real_ops = {
     .truncate = real_truncate,
     .allocate = real_allocate,
     .copy = real_copy,
+    .next_data = real_next_data,
     .stat_fd = real_stat_fd,
     .stat = real_stat,
     .rename = real_rename,

@@ -42,10 +42,11 @@ static int verify(char *text, size_t len, const char *path, struct err *err)
     return 0;
 }
 
-static bool is_id(const char *s)
+bool version_id_is_ok(const char *id)
 {
-    size_t n = strlen(s);
-    return n < VERSION_ID_MAX && strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789-") == n;
+    size_t n = strlen(id);
+    return n && n < VERSION_ID_MAX &&
+           strspn(id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") == n;
 }
 
 static int take_line(char *line, struct version *version)
@@ -57,7 +58,7 @@ static int take_line(char *line, struct version *version)
     const char *key = line, *value = eq + 1;
     uint64_t number = 0;
     if (strcmp(key, "type") == 0) {
-        if (!is_id(value) || strlen(value) >= sizeof(version->type))
+        if (!version_id_is_ok(value) || strlen(value) >= sizeof(version->type))
             return ERR_CORRUPT;
         snprintf(version->type, sizeof(version->type), "%s", value);
     } else if (strcmp(key, "layout") == 0) {
@@ -65,7 +66,7 @@ static int take_line(char *line, struct version *version)
             return ERR_CORRUPT;
         version->layout = (uint32_t)number;
     } else if (strcmp(key, "cluster") == 0 || strcmp(key, "storage") == 0) {
-        if (!is_id(value))
+        if (!version_id_is_ok(value))
             return ERR_CORRUPT;
         snprintf(key[0] == 'c' ? version->cluster_id : version->storage_id, VERSION_ID_MAX, "%s",
                  value);

@@ -23,13 +23,16 @@
 struct version {
     char type[24];                   /* namenode, datanode, jobtracker, ... */
     uint32_t layout;                 /* of the directory, from 1 */
-    char cluster_id[VERSION_ID_MAX]; /* [a-z0-9-]+, the same in all of a cluster */
+    char cluster_id[VERSION_ID_MAX]; /* the same in all of a cluster; see version_id_is_ok */
     char storage_id[VERSION_ID_MAX]; /* this directory's own; "" when there is none */
     uint64_t created_ms;
 };
 
 /* A fresh 16-digit hex id from the kernel's randomness. */
 void version_new_id(char out[VERSION_ID_MAX]);
+
+/* Letters, digits, '-', '_' and '.', one to VERSION_ID_MAX - 1 of them. */
+bool version_id_is_ok(const char *id);
 
 /* DIR/VERSION. ERR_NOENT: no such file (an unformatted directory). ERR_CORRUPT: damaged or not
  * ours. ERR_VERSION: layout newer than `layout_max`, or of another `type`. Whose cluster it is, the

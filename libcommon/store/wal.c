@@ -526,6 +526,16 @@ bool wal_is_full(const struct wal *wal)
     return wal->full;
 }
 
+uint64_t wal_id(const struct wal *wal)
+{
+    return wal->mark.wal_id;
+}
+
+bool wal_needs_tick(const struct wal *wal)
+{
+    return wal->durable != wal->sealed || wal->full;
+}
+
 const char *wal_dir(const struct wal *wal, size_t i, bool *ret_alive)
 {
     *ret_alive = wal->dir_alive[i];

@@ -25,8 +25,8 @@
  * Several directories: every record goes to all of them. One that fails is dropped: it is written
  * off in the survivors' watermark files first, then `notify` is told; all that is still tried on it
  * is to remove its own watermark, so that it is not believed alone. When the last one fails,
- * wal_batch_done returns an error and the caller must exit: nobody can know what the disk holds, and
- * a second fsync would lie. At the next open a directory that was written off, is empty, or is
+ * wal_batch_done returns an error and the caller must exit: nobody can know what the disk holds,
+ * and a second fsync would lie. At the next open a directory that was written off, is empty, or is
  * damaged while another one is whole, is filled again from that one. A directory that the others
  * count on but that is missing makes open fail: it may hold newer records (take it out of the
  * configuration to say that it is gone).
@@ -96,6 +96,10 @@ uint64_t wal_first(const struct wal *wal); /* lowest index kept; last + 1 when t
 uint64_t wal_last(const struct wal *wal); /* highest index appended; first_index - 1 at the start */
 uint64_t wal_durable(const struct wal *wal); /* highest index that survives a power cut */
 bool wal_is_full(const struct wal *wal);
+uint64_t wal_id(const struct wal *wal);
+/* May wal_take_batch become due by time alone (an unsealed tail, a full disk)? When false, nobody
+ * needs to call it before the next append. */
+bool wal_needs_tick(const struct wal *wal);
 
 /* Copies `payload`; gives the record's index. Nothing was appended on ERR_TOOBIG, ERR_NOMEM,
  * ERR_NOSPC (wal_is_full, and no room left for sure), ERR_RETRY (more is waiting to be written than

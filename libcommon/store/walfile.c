@@ -170,11 +170,23 @@ bool walfile_read(struct slice file, uint64_t off, struct walfile_at *ret)
     return true;
 }
 
+uint64_t walfile_skip_zeros(struct slice file, uint64_t off)
+{
+    static const uint8_t zeros[WALFILE_BLOCK];
+    while (off + WALFILE_BLOCK <= file.len && memcmp(file.data + off, zeros, WALFILE_BLOCK) == 0)
+        off += WALFILE_BLOCK;
+    while (off + 8 <= file.len && memcmp(file.data + off, zeros, 8) == 0)
+        off += 8;
+    return off;
+}
+
 uint64_t walfile_proof_behind(struct slice file, uint64_t off)
 {
     uint64_t proven = 0;
     struct walfile_at at;
     for (off = round_up(off + 1, 8); off + WALFILE_RECORD_HEAD < file.len; off += 8) {
+        if (off % WALFILE_BLOCK == 0)
+            off = walfile_skip_zeros(file, off);
         if (!walfile_read(file, off, &at) || at.record.index <= at.place)
             continue;
         uint64_t before_batch = at.record.index - at.place - 1;

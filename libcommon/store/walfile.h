@@ -92,6 +92,10 @@ struct walfile_at {
 /* True when the bytes there are a whole record (its own checksum fits). */
 bool walfile_read(struct slice file, uint64_t off, struct walfile_at *ret);
 
+/* The first place from `off` (a multiple of 8) on, also a multiple of 8, where the next 8 bytes are
+ * not all zero; within 8 bytes of the end when there is none. */
+uint64_t walfile_skip_zeros(struct slice file, uint64_t off);
+
 /* Look behind `off` for whole records; the highest index that they prove to have been durable
  * (the one before the latest batch seen), or 0. */
 uint64_t walfile_proof_behind(struct slice file, uint64_t off);

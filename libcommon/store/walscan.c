@@ -4,6 +4,8 @@
 #include "libcommon/base/mem.h"
 #include "libcommon/store/fsutil.h"
 
+#define READ_PIECE (1U << 20)
+
 static int note_name(void *arg, const char *name, bool is_dir)
 {
     struct walscan *scan = arg;
@@ -46,16 +48,67 @@ int walscan_list(struct walscan *scan, struct disk *disk, const char *dir, struc
     return 0;
 }
 
+/* Append the bytes from `off` on; `size` is the file's. */
+static int read_piece(const struct walscan *scan, int fd, uint64_t off, uint64_t size,
+                      struct buf *out)
+{
+    size_t len = size - off < READ_PIECE ? (size_t)(size - off) : READ_PIECE;
+    size_t zeros = (size_t)off - out->len;
+    uint8_t *to = buf_reserve(out, zeros + len);
+    if (!to)
+        return ERR_NOMEM;
+    memset(to, 0, zeros);
+    int64_t n = disk_pread(scan->disk, fd, to + zeros, len, off);
+    if (n < 0)
+        return (int)n;
+    out->len += zeros + (size_t)n;
+    return (size_t)n == len ? 0 : ERR_IO; /* it was longer a moment ago */
+}
+
+/* One block of what was left out, in case the last checksum ends in zeros there. */
+static int add_zeros(struct buf *out, uint64_t size)
+{
+    size_t n = size - out->len < WALFILE_BLOCK ? (size_t)(size - out->len) : WALFILE_BLOCK;
+    uint8_t *to = buf_reserve(out, n);
+    if (!to)
+        return ERR_NOMEM;
+    memset(to, 0, n);
+    out->len += n;
+    return 0;
+}
+
+static int read_data(const struct walscan *scan, int fd, struct buf *out)
+{
+    struct disk_stat st;
+    int rc = disk_stat_fd(scan->disk, fd, &st);
+    if (rc == 0 && st.size_bytes > WALFILE_SIZE_MAX)
+        rc = ERR_TOOBIG;
+    while (rc == 0 && out->len < st.size_bytes) {
+        int64_t off = disk_next_data(scan->disk, fd, out->len);
+        if (off < 0)
+            return (int)off;
+        if ((uint64_t)off >= st.size_bytes)
+            return add_zeros(out, st.size_bytes);
+        rc = read_piece(scan, fd, (uint64_t)off, st.size_bytes, out);
+    }
+    return rc;
+}
+
 int walscan_load(const struct walscan *scan, uint64_t first, struct buf *out, struct err *err)
 {
     char name[WALFILE_NAME_MAX];
-    char *path = fsutil_join(scan->dir, walfile_name(name, first));
-    if (!path)
-        return err_set(err, ERR_NOMEM, "%s: out of memory", scan->dir);
+    int fd = -1;
     buf_clear(out);
-    int rc = fsutil_read_all(scan->disk, path, WALFILE_SIZE_MAX, out, err);
+    walfile_name(name, first);
+    char *path = fsutil_join(scan->dir, name);
+    int rc = path ? disk_open(scan->disk, path, DISK_READ, &fd) : ERR_NOMEM;
+    if (rc == 0)
+        rc = read_data(scan, fd, out);
+    disk_close(scan->disk, fd);
     mem_free(path);
-    return rc;
+    if (rc == 0)
+        return 0;
+    return err_set(err, rc, "%s/%s: cannot read: %s", scan->dir, name, err_text(rc));
 }
 
 static int damaged(struct walscan *scan, const char *why)
@@ -90,6 +143,7 @@ static int check_head(struct walscan *scan, struct slice file, size_t i, bool is
 
 static bool is_zero(struct slice file, uint64_t off)
 {
+    off = walfile_skip_zeros(file, off);
     while (off < file.len && file.data[off] == 0)
         off++;
     return off >= file.len;

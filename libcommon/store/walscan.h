@@ -45,7 +45,7 @@ int walscan_read(struct walscan *scan, const struct walmark *mark, uint64_t from
 int walscan_verdict(const struct walscan *scan, uint64_t proven, const char *advice,
                     struct err *err);
 
-/* Give the whole content of the segment that begins with `first`. */
+/* Give the content of the segment that begins with `first`; zeros at its end may be left out. */
 int walscan_load(const struct walscan *scan, uint64_t first, struct buf *out, struct err *err);
 
 void walscan_release(struct walscan *scan);

@@ -18,8 +18,8 @@ struct wal_dir {
     bool alive;
     bool has_next;
     bool is_lost; /* failed just now, not yet written off */
-    int fd;      /* of the present segment */
-    int mark_fd; /* of the watermark */
+    int fd;       /* of the present segment */
+    int mark_fd;  /* of the watermark */
     uint64_t id, mark_seq;
 };
 

@@ -494,6 +494,14 @@ static int sim_copy(struct disk *disk, int from_fd, int to_fd, uint64_t off, uin
     return n < 0 ? (int)n : 0;
 }
 
+static int64_t sim_next_data(struct disk *disk, int fd, uint64_t off)
+{
+    const struct buf *bytes = &handle_of(disk, fd)->inode->cached;
+    while (off < bytes->len && bytes->data[off] == 0)
+        off++;
+    return (int64_t)off;
+}
+
 static void fill_stat(const struct inode *inode, struct disk_stat *ret)
 {
     *ret = (struct disk_stat){.size_bytes = inode->cached.len,
@@ -680,6 +688,7 @@ static const struct disk_ops sim_ops = {
     .truncate = sim_truncate,
     .allocate = sim_allocate,
     .copy = sim_copy,
+    .next_data = sim_next_data,
     .stat_fd = sim_stat_fd,
     .stat = sim_stat,
     .rename = sim_rename,
