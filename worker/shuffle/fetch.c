@@ -39,6 +39,7 @@ struct fetch {
     uint8_t *got; /* per map and partition */
     uint32_t *got_count; /* per map */
     uint64_t remote_bytes, local_bytes;
+    size_t claimed; /* pieces a stream has taken upon itself to keep */
     int wake; /* eventfd: something changed */
 };
 
@@ -120,6 +121,7 @@ static bool on_claim(void *arg, uint32_t map, uint64_t partition, uint64_t len, 
     struct fetch *f = place->fetch;
     mutex_lock(&f->lock);
     bool is_ours = count_in(f, place->number, map, partition);
+    f->claimed += is_ours;
     if (is_ours && is_passed)
         f->local_bytes += len;
     else if (is_ours)
@@ -360,6 +362,39 @@ static int wait_for_change(struct fetch *f, uint64_t until_ms, struct err *err)
     return fds[1].revents ? f->conf.ops->on_news(f->conf.arg, err) : 0;
 }
 
+static void join_all(struct fetch *f)
+{
+    for (size_t i = 0; i < f->place_count; i++) {
+        struct place *place = f->places[i];
+        while (place->is_running) {
+            end_stream(place);
+            mutex_lock(&f->lock);
+            bool is_over = place->is_over;
+            mutex_unlock(&f->lock);
+            if (!is_over) { /* it may be connecting still, with nothing to shut down */
+                struct pollfd p = {.fd = f->wake, .events = POLLIN};
+                uint64_t count;
+                if (poll(&p, 1, 50) > 0)
+                    (void)!read(f->wake, &count, sizeof(count));
+                continue;
+            }
+            thread_join(&place->thread);
+            place->is_running = false;
+        }
+    }
+}
+
+/* Everything is claimed. A stream claims a piece before it keeps it, so the last ones may still be at
+ * it; and one that could not keep what it had claimed must not pass for a whole input. */
+static int finish_keeping(struct fetch *f, struct err *err)
+{
+    join_all(f);
+    if (f->conf.pieces->count == f->claimed)
+        return 0;
+    return err_set(err, ERR_IO, "%zu fetched map outputs could not be kept",
+                   f->claimed - f->conf.pieces->count);
+}
+
 int fetch_run(struct fetch *fetch, struct err *err)
 {
     struct fetch *f = fetch;
@@ -370,7 +405,7 @@ int fetch_run(struct fetch *fetch, struct err *err)
         mutex_unlock(&f->lock);
         switch (step.what) {
         case PLAN_DONE:
-            return 0;
+            return finish_keeping(f, err);
         case PLAN_OPEN:
             rc = start_stream(f, step.worker, err);
             break;
@@ -403,28 +438,6 @@ void fetch_totals(const struct fetch *fetch, uint64_t *ret_remote, uint64_t *ret
 {
     *ret_remote = fetch->remote_bytes;
     *ret_local = fetch->local_bytes;
-}
-
-static void join_all(struct fetch *f)
-{
-    for (size_t i = 0; i < f->place_count; i++) {
-        struct place *place = f->places[i];
-        while (place->is_running) {
-            end_stream(place);
-            mutex_lock(&f->lock);
-            bool is_over = place->is_over;
-            mutex_unlock(&f->lock);
-            if (!is_over) { /* it may be connecting still, with nothing to shut down */
-                struct pollfd p = {.fd = f->wake, .events = POLLIN};
-                uint64_t count;
-                if (poll(&p, 1, 50) > 0)
-                    (void)!read(f->wake, &count, sizeof(count));
-                continue;
-            }
-            thread_join(&place->thread);
-            place->is_running = false;
-        }
-    }
 }
 
 void fetch_close(struct fetch *fetch)
