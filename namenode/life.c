@@ -4,6 +4,7 @@
 
 #include "libcommon/base/log.h"
 #include "libcommon/base/mem.h"
+#include "namenode/journal/recover.h"
 
 #define STATE_MS 250
 
@@ -88,5 +89,19 @@ int namenode_format(struct daemon *d, struct err *err)
         rc = nn_journal_format(&format, err);
     for (size_t i = 0; rc == 0 && i < dirs.count; i++)
         log_info("nn", "Storage directory %s has been successfully formatted.", dirs.items[i]);
+    return rc;
+}
+
+/* ---- recover ---- */
+
+int namenode_recover(struct daemon *d, struct err *err)
+{
+    struct conf_list dirs = conf_list(daemon_conf(d), "dfs.namenode.name.dir");
+    struct buf report = BUF_INIT;
+    nn_recover_report(disk_real(), (const char *const *)dirs.items, dirs.count, &report);
+    int rc = buf_cstr(&report) ? 0 : err_set(err, ERR_NOMEM, "out of memory");
+    if (rc == 0 && fputs((const char *)report.data, stdout) < 0)
+        rc = err_set(err, ERR_IO, "cannot write to standard output");
+    buf_release(&report);
     return rc;
 }

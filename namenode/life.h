@@ -8,6 +8,8 @@
 
 /* -format */
 int namenode_format(struct daemon *d, struct err *err);
+/* -recover: a report on the name directories; changes nothing. */
+int namenode_recover(struct daemon *d, struct err *err);
 
 int namenode_start(struct daemon *d, void **ret_state, struct err *err);
 int namenode_reload(void *state, struct err *err);

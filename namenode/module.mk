@@ -3,3 +3,4 @@
 namenode_src := $(sort $(filter-out namenode/main.c,$(wildcard namenode/*.c namenode/*/*.c)))
 namenode_src := $(filter-out namenode/tools/%,$(namenode_src))
 $(eval $(call archive,namenode,$(namenode_src)))
+$(eval $(call program,quern-namenode,namenode/main.c,namenode libcommon))

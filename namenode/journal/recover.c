@@ -209,10 +209,14 @@ static void report_log(struct disk *disk, const char *dir, struct buf *out)
     struct wal_report report = {0};
     struct err err = {0};
     int rc = wal_inspect(disk, dir, 0, NULL, NULL, &report, &err);
-    if (report.wal_id != 0)
-        buf_printf(out, "  log      records %llu to %llu are whole, in %zu segments%s\n",
+    if (report.wal_id != 0 && report.last < report.first)
+        buf_printf(out, "  log      no records yet, from %llu on%s\n",
+                   (unsigned long long)report.first,
+                   report.torn ? "; what is there is not whole" : "");
+    else if (report.wal_id != 0)
+        buf_printf(out, "  log      records %llu to %llu are whole%s\n",
                    (unsigned long long)report.first, (unsigned long long)report.last,
-                   report.segments, report.torn ? "; what follows is not" : "");
+                   report.torn ? "; what follows is not" : "");
     if (rc != 0)
         buf_printf(out, "  log      DAMAGED: %s\n", err.msg);
 }
