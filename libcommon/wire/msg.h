@@ -19,10 +19,10 @@
 #ifndef QUERN_WIRE_MSG_H
 #define QUERN_WIRE_MSG_H
 
+#include "libcommon/base/buf.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/base/rand.h"
 #include "libcommon/base/slice.h"
-#include "libcommon/base/buf.h"
 
 struct msg_u64s {
     const uint64_t *v;
@@ -74,39 +74,39 @@ struct msg_desc {
 #define MSG_DECLARE_F(kind, field) MSG_CTYPE_##kind field;
 #define MSG_DECLARE_S(type, field) struct type field;
 #define MSG_DECLARE_L(type, field) struct type##_list field;
-#define MSG_STRUCT(type, FIELDS)                                                                   \
-    struct type {                                                                                  \
-        FIELDS(MSG_DECLARE_F, MSG_DECLARE_S, MSG_DECLARE_L)                                        \
-    };                                                                                             \
-    struct type##_list {                                                                           \
-        struct type *v;                                                                            \
-        size_t n;                                                                                  \
-    };                                                                                             \
+#define MSG_STRUCT(type, FIELDS)                            \
+    struct type {                                           \
+        FIELDS(MSG_DECLARE_F, MSG_DECLARE_S, MSG_DECLARE_L) \
+    };                                                      \
+    struct type##_list {                                    \
+        struct type *v;                                     \
+        size_t n;                                           \
+    };                                                      \
     extern const struct msg_desc type##_desc;
 
 /* The rows live in a function, because there a local typedef can give `offsetof` the struct's name
  * without every field having to repeat it. */
-#define MSG_ROW_F(kind, field)                                                                     \
-    {#field, MSG_KIND_##kind, (uint32_t)offsetof(msg_this, field), NULL},
-#define MSG_ROW_S(type, field)                                                                     \
+#define MSG_ROW_F(kind, field) {#field, MSG_KIND_##kind, (uint32_t)offsetof(msg_this, field), NULL},
+#define MSG_ROW_S(type, field) \
     {#field, MSG_KIND_STRUCT, (uint32_t)offsetof(msg_this, field), &type##_desc},
-#define MSG_ROW_L(type, field)                                                                     \
+#define MSG_ROW_L(type, field) \
     {#field, MSG_KIND_LIST, (uint32_t)offsetof(msg_this, field), &type##_desc},
 #define MSG_COUNT(kind, field) +1
-#define MSG_DEFINE(type, FIELDS)                                                                   \
-    static const struct msg_field *type##_fields(void)                                             \
-    {                                                                                              \
-        typedef struct type msg_this;                                                              \
-        static const struct msg_field rows[] = {FIELDS(MSG_ROW_F, MSG_ROW_S, MSG_ROW_L)};          \
-        return rows;                                                                               \
-    }                                                                                              \
-    const struct msg_desc type##_desc = {#type, (uint32_t)sizeof(struct type),                     \
-                                         0 FIELDS(MSG_COUNT, MSG_COUNT, MSG_COUNT),                \
-                                         type##_fields};                                           \
-    static const struct msg_desc *const type##_listed                                              \
+#define MSG_DEFINE(type, FIELDS)                                                          \
+    static const struct msg_field *type##_fields(void)                                    \
+    {                                                                                     \
+        typedef struct type msg_this;                                                     \
+        static const struct msg_field rows[] = {FIELDS(MSG_ROW_F, MSG_ROW_S, MSG_ROW_L)}; \
+        return rows;                                                                      \
+    }                                                                                     \
+    const struct msg_desc type##_desc = {#type, (uint32_t)sizeof(struct type),            \
+                                         0 FIELDS(MSG_COUNT, MSG_COUNT, MSG_COUNT),       \
+                                         type##_fields};                                  \
+    static const struct msg_desc *const type##_listed                                     \
         __attribute__((used, section("quern_msgs"))) = &type##_desc;
 
-/* All messages defined in this program, as far as the linker took their files: fuzzers walk them from
+/* All messages defined in this program, as far as the linker took their files: fuzzers walk them
+ * from
  * __start_quern_msgs to __stop_quern_msgs, the linker's names for the section's ends. */
 extern const struct msg_desc *const __start_quern_msgs[], *const __stop_quern_msgs[];
 
@@ -136,7 +136,7 @@ enum msg_method_flag {
 };
 struct msg_method {
     uint16_t type;
-    uint16_t flags; /* enum msg_method_flag */
+    uint16_t flags;   /* enum msg_method_flag */
     const char *name; /* CL2NN_MKDIR: in logs, the protocol page and the source alike */
     const struct msg_desc *ask;
     const struct msg_desc *answer; /* &msg_void_desc when there is nothing to say */
@@ -144,22 +144,22 @@ struct msg_method {
 
 /* A conversation's methods are one list too:
  *
- *     #define CL2NN_METHODS(M, P) M(P, 0x0101, CREATE, MSG_RECORDED, cl2nn_create, cl2nn_created) ...
- *     MSG_METHODS(CL2NN, CL2NN_METHODS)            in messages.h
- *     MSG_METHODS_DEFINE(CL2NN, CL2NN_METHODS)     in messages.c
+ *     #define CL2NN_METHODS(M, P) M(P, 0x0101, CREATE, MSG_RECORDED, cl2nn_create, cl2nn_created)
+ * ... MSG_METHODS(CL2NN, CL2NN_METHODS)            in messages.h MSG_METHODS_DEFINE(CL2NN,
+ * CL2NN_METHODS)     in messages.c
  *
  * gives CL2NN_CREATE = 0x0101, the index CL2NN_AT_CREATE, CL2NN_METHOD_COUNT and the table
  * CL2NN_methods[], so that &CL2NN_methods[CL2NN_AT_CREATE] is the row. */
 #define MSG_METHOD_TYPE(P, type, NAME, flags, ask, answer) P##_##NAME = type,
 #define MSG_METHOD_AT(P, type, NAME, flags, ask, answer)   P##_AT_##NAME,
-#define MSG_METHOD_ROW(P, type, NAME, flags, ask, answer)                                          \
+#define MSG_METHOD_ROW(P, type, NAME, flags, ask, answer) \
     {type, flags, #P "_" #NAME, &ask##_desc, &answer##_desc},
-#define MSG_METHODS(PREFIX, METHODS)                                                               \
-    enum { METHODS(MSG_METHOD_TYPE, PREFIX) };                                                     \
-    enum { METHODS(MSG_METHOD_AT, PREFIX) PREFIX##_METHOD_COUNT };                                 \
+#define MSG_METHODS(PREFIX, METHODS)                               \
+    enum { METHODS(MSG_METHOD_TYPE, PREFIX) };                     \
+    enum { METHODS(MSG_METHOD_AT, PREFIX) PREFIX##_METHOD_COUNT }; \
     extern const struct msg_method PREFIX##_methods[PREFIX##_METHOD_COUNT];
-#define MSG_METHODS_DEFINE(PREFIX, METHODS)                                                        \
-    const struct msg_method PREFIX##_methods[PREFIX##_METHOD_COUNT] = {                            \
+#define MSG_METHODS_DEFINE(PREFIX, METHODS)                             \
+    const struct msg_method PREFIX##_methods[PREFIX##_METHOD_COUNT] = { \
         METHODS(MSG_METHOD_ROW, PREFIX)};
 
 #endif
