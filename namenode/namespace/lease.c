@@ -48,13 +48,11 @@ const struct nn_lease *nn_leases_find(const struct nn_leases *leases, uint64_t f
     return find_lease(leases, file);
 }
 
-static void renew(struct nn_leases *leases, struct nn_holder *holder, uint64_t now_ms)
+/* His place among the ages stays: nn_leases_over puts it right when he comes to the top. So a
+ * renewal, which every request of a writer is, touches nobody else. */
+static void renew(struct nn_holder *holder, uint64_t now_ms)
 {
-    if (holder->renewed_ms == now_ms && heap_has(&holder->by_age))
-        return;
-    heap_remove(&leases->ages, &holder->by_age);
     holder->renewed_ms = now_ms;
-    BUG_ON(heap_add(&leases->ages, &holder->by_age, now_ms) != 0); /* its place was just freed */
 }
 
 static struct nn_holder *make_holder(struct nn_leases *leases, uint64_t client, uint64_t now_ms)
@@ -98,7 +96,7 @@ int nn_leases_add(struct nn_leases *leases, uint64_t file, uint64_t client, uint
         goto fail_map;
     struct nn_holder *holder = find_holder(leases, client);
     if (holder)
-        renew(leases, holder, now_ms);
+        renew(holder, now_ms);
     else
         holder = make_holder(leases, client, now_ms);
     if (!holder)
@@ -130,7 +128,7 @@ int nn_leases_move(struct nn_leases *leases, uint64_t file, uint64_t client, uin
     BUG_ON(!lease);
     struct nn_holder *from = lease->holder, *to = find_holder(leases, client);
     if (to)
-        renew(leases, to, now_ms);
+        renew(to, now_ms);
     else
         to = make_holder(leases, client, now_ms);
     if (!to)
@@ -169,14 +167,14 @@ bool nn_leases_renew(struct nn_leases *leases, uint64_t client, uint64_t now_ms)
 {
     struct nn_holder *holder = find_holder(leases, client);
     if (holder)
-        renew(leases, holder, now_ms);
+        renew(holder, now_ms);
     return holder != NULL;
 }
 
 void nn_leases_renew_all(struct nn_leases *leases, uint64_t now_ms)
 {
     hmap_each (&leases->holders, it)
-        renew(leases, CONTAINER_OF(it, struct nn_holder, by_client), now_ms);
+        renew(CONTAINER_OF(it, struct nn_holder, by_client), now_ms);
 }
 
 bool nn_lease_is_over(const struct nn_lease *lease, uint64_t limit_ms, uint64_t now_ms)
@@ -184,11 +182,17 @@ bool nn_lease_is_over(const struct nn_lease *lease, uint64_t limit_ms, uint64_t 
     return now_ms >= lease->holder->renewed_ms && now_ms - lease->holder->renewed_ms >= limit_ms;
 }
 
-const struct nn_holder *nn_leases_over(const struct nn_leases *leases, uint64_t limit_ms,
-                                       uint64_t now_ms)
+const struct nn_holder *nn_leases_over(struct nn_leases *leases, uint64_t limit_ms, uint64_t now_ms)
 {
-    const struct heap_node *oldest = heap_min(&leases->ages);
-    if (!oldest || now_ms < oldest->key || now_ms - oldest->key < limit_ms)
-        return NULL;
-    return CONTAINER_OF((struct heap_node *)(uintptr_t)oldest, struct nn_holder, by_age);
+    struct heap_node *oldest;
+    while ((oldest = heap_min(&leases->ages))) {
+        struct nn_holder *holder = CONTAINER_OF(oldest, struct nn_holder, by_age);
+        if (now_ms < oldest->key || now_ms - oldest->key < limit_ms)
+            return NULL;
+        if (holder->renewed_ms == oldest->key)
+            return holder;
+        heap_remove(&leases->ages, oldest);
+        BUG_ON(heap_add(&leases->ages, oldest, holder->renewed_ms) != 0); /* into the room left */
+    }
+    return NULL;
 }

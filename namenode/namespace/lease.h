@@ -19,7 +19,7 @@
 
 struct nn_holder {
     struct hmap_node by_client;
-    struct heap_node by_age; /* key: renewed_ms */
+    struct heap_node by_age; /* key: when he renewed, at the time he was looked at last */
     struct list files;       /* struct nn_lease */
     uint64_t client;
     uint64_t renewed_ms;
@@ -59,7 +59,7 @@ void nn_leases_renew_all(struct nn_leases *leases, uint64_t now_ms);
 /* Has `limit_ms` gone by since that holder renewed? */
 bool nn_lease_is_over(const struct nn_lease *lease, uint64_t limit_ms, uint64_t now_ms);
 /* The holder that has been silent longest, if for `limit_ms` or more; NULL otherwise. */
-const struct nn_holder *nn_leases_over(const struct nn_leases *leases, uint64_t limit_ms,
+const struct nn_holder *nn_leases_over(struct nn_leases *leases, uint64_t limit_ms,
                                        uint64_t now_ms);
 
 #endif
