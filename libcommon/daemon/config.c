@@ -22,34 +22,39 @@ static int keep_define(struct config_args *args, const char *define, struct err 
     return 1;
 }
 
+/* The value of "-name VALUE" or "-name=VALUE" (glued: "-nameVALUE") in *ret_value, *i at its last
+ * word: 1; 0 = another word; ERR_USAGE. */
+static int take_value(const char *name, bool glued, int argc, char **argv, int *i,
+                      const char **ret_value, struct err *err)
+{
+    const char *word = argv[*i] + (argv[*i][1] == '-' ? 2 : 1), *value = word + strlen(name);
+    if (strncmp(word, name, strlen(name)) != 0)
+        return 0;
+    if (*value == 0) {
+        if (*i + 1 >= argc)
+            return err_set(err, ERR_USAGE, "-%s needs a value", name);
+        value = argv[++*i];
+    } else if (!glued && *value++ != '=') {
+        return 0;
+    }
+    *ret_value = value;
+    return 1;
+}
+
 int config_args_take(struct config_args *args, int argc, char **argv, int *i, struct err *err)
 {
-    const struct {
-        const char *name;
-        const char **to; /* NULL: a define */
-    } known[] = {{"conf", &args->file}, {"fs", &args->fs}, {"jt", &args->jt}, {"D", NULL}};
-    const char *word = argv[*i];
-    if (word[0] != '-')
+    const char *define = NULL;
+    if (argv[*i][0] != '-')
         return 0;
-    word += word[1] == '-' ? 2 : 1;
-    for (size_t k = 0; k < ARRAY_LEN(known); k++) {
-        size_t n = strlen(known[k].name);
-        if (strncmp(word, known[k].name, n) != 0)
-            continue;
-        const char *value = word + n;
-        if (*value == 0) {
-            if (*i + 1 >= argc)
-                return err_set(err, ERR_USAGE, "-%s needs a value", known[k].name);
-            value = argv[++*i];
-        } else if (known[k].to && *value++ != '=') {
-            continue;
-        }
-        if (!known[k].to)
-            return keep_define(args, value, err);
-        *known[k].to = value;
-        return 1;
-    }
-    return 0;
+    int rc = take_value("conf", false, argc, argv, i, &args->file, err);
+    if (rc == 0)
+        rc = take_value("fs", false, argc, argv, i, &args->fs, err);
+    if (rc == 0)
+        rc = take_value("jt", false, argc, argv, i, &args->jt, err);
+    if (rc != 0)
+        return rc;
+    rc = take_value("D", true, argc, argv, i, &define, err);
+    return define ? keep_define(args, define, err) : rc;
 }
 
 /* Appends HOME/rest; false without a home. */
