@@ -40,9 +40,9 @@ static void print_times(FILE *out, const struct task_times *t)
     const struct {
         const char *name;
         uint64_t us;
-    } parts[] = {{"read", t->read},           {"map", t->map},     {"sort", t->sort},
-                 {"spill", t->spill},         {"merge", t->merge}, {"fetch", t->fetch},
-                 {"reduce", t->reduce},       {"write", t->write}};
+    } parts[] = {{"read", t->read},     {"map", t->map},     {"sort", t->sort},
+                 {"spill", t->spill},   {"merge", t->merge}, {"fetch", t->fetch},
+                 {"reduce", t->reduce}, {"write", t->write}};
     fprintf(out, "time        ");
     for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
         uint64_t percent = t->total ? (parts[i].us * 100 + t->total / 2) / t->total : 0;
@@ -88,8 +88,7 @@ static void print_counters(FILE *out, struct job *job, bool is_verbose)
     }
 }
 
-void report_done(FILE *out, struct job *job, const char *output, uint64_t wall_us,
-                 bool is_verbose)
+void report_done(FILE *out, struct job *job, const char *output, uint64_t wall_us, bool is_verbose)
 {
     char wall[32], in[32], shuffled[32], written[32], from[32], to[32];
     size_t files = job->partitions ? job->reduce_count : job->map_count;
@@ -97,12 +96,12 @@ void report_done(FILE *out, struct job *job, const char *output, uint64_t wall_u
             str_human(job->splits.bytes, in, sizeof(in)));
     if (job->partitions)
         fprintf(out, " → %s shuffled", str_human(job->shuffled_bytes, shuffled, sizeof(shuffled)));
-    fprintf(out, " → %s out    %s records → %s\n",
-            str_human(job->out_bytes, written, sizeof(written)),
-            str_thousands(counter(job, job->partitions ? "map output records"
-                                                       : "map input records"),
-                          from, sizeof(from)),
-            str_thousands(counter(job, "output records"), to, sizeof(to)));
+    fprintf(
+        out, " → %s out    %s records → %s\n", str_human(job->out_bytes, written, sizeof(written)),
+        str_thousands(counter(job, job->partitions ? "Map output records" : "Map input records"),
+                      from, sizeof(from)),
+        str_thousands(counter(job, "Reduce output records") + counter(job, "output records"), to,
+                      sizeof(to)));
     print_times(out, &job->times);
     print_slowest(out, job, job->maps, job->map_count);
     print_slowest(out, job, job->reduces, job->reduce_count);

@@ -490,19 +490,19 @@ static int finish_file(struct mapper *m, struct task_done *done)
 static void count_up(struct mapper *m, const struct task_done *done)
 {
     struct counters *all = &m->c->counters;
-    counters_add(all, COUNTERS_GROUP, "map input records", m->records);
-    counters_add(all, COUNTERS_GROUP, "map input bytes", m->lines.bytes);
-    counters_add(all, COUNTERS_GROUP, "map output records", m->emitted);
-    counters_add(all, COUNTERS_GROUP, "map output bytes", m->emitted_bytes);
-    counters_add(all, COUNTERS_GROUP, "combine input records",
+    counters_add(all, COUNTERS_GROUP, "Map input records", m->records);
+    counters_add(all, COUNTERS_GROUP, "Map input bytes", m->lines.bytes);
+    counters_add(all, COUNTERS_GROUP, "Map output records", m->emitted);
+    counters_add(all, COUNTERS_GROUP, "Map output bytes", m->emitted_bytes);
+    counters_add(all, COUNTERS_GROUP, "Combine input records",
                  m->combine.in_records + m->gather.in_records);
-    counters_add(all, COUNTERS_GROUP, "combine output records",
+    counters_add(all, COUNTERS_GROUP, "Combine output records",
                  m->combine.out_records + m->gather.out_records);
     counters_add(all, COUNTERS_GROUP, "combine stepped aside",
                  m->combine.is_aside || m->gather.is_aside);
-    counters_add(all, COUNTERS_GROUP, "spilled records", m->spill.spilled_records);
+    counters_add(all, COUNTERS_GROUP, "Spilled Records", m->spill.spilled_records);
     counters_add(all, COUNTERS_GROUP, "spills", m->spill.spills);
-    counters_add(all, COUNTERS_GROUP, "map output run bytes", done->run_len);
+    counters_add(all, COUNTERS_GROUP, "Map output materialized bytes", done->run_len);
     if (done->files.n)
         counters_add(all, COUNTERS_GROUP, "output bytes", done->files.v[0].len);
     if (done->files.n)

@@ -274,14 +274,14 @@ static int finish(struct reducer *r, struct task_done *done)
 static void count_up(struct reducer *r, const struct task_done *done)
 {
     struct counters *all = &r->c->counters;
-    counters_add(all, COUNTERS_GROUP, "reduce input groups", r->groups);
-    counters_add(all, COUNTERS_GROUP, "reduce input records", r->records);
-    counters_add(all, COUNTERS_GROUP, "shuffle bytes", r->remote_bytes + r->local_bytes);
+    counters_add(all, COUNTERS_GROUP, "Reduce input groups", r->groups);
+    counters_add(all, COUNTERS_GROUP, "Reduce input records", r->records);
+    counters_add(all, COUNTERS_GROUP, "Reduce shuffle bytes", r->remote_bytes + r->local_bytes);
     counters_add(all, COUNTERS_GROUP, "shuffle bytes in place", r->local_bytes);
     counters_add(all, COUNTERS_GROUP, "shuffle bytes spilled",
                  r->pieces.spilled_bytes + r->pieces.disk_bytes);
     counters_add(all, COUNTERS_GROUP, "runs merged again", r->merged_again);
-    counters_add(all, COUNTERS_GROUP, "output records", done->files.v[0].records);
+    counters_add(all, COUNTERS_GROUP, "Reduce output records", done->files.v[0].records);
     counters_add(all, COUNTERS_GROUP, "output bytes", done->files.v[0].len);
 }
 

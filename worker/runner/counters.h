@@ -9,7 +9,7 @@
 #include "libcommon/base/mem.h"
 #include "libcommon/proto/types/messages.h"
 
-#define COUNTERS_GROUP    "quern" /* the engine's */
+#define COUNTERS_GROUP    "Map-Reduce Framework" /* the engine's, named as Hadoop names them */
 #define COUNTERS_MAX      1000U
 #define COUNTERS_NAME_MAX 255U /* bytes of a group or name; what is longer is cut */
 
