@@ -177,7 +177,7 @@ static bool is_noticed(const struct made *made)
 static void every_flipped_byte_is_noticed(void **state)
 {
     (void)state;
-    struct made made = make_run(11, 3, 8, 60);
+    struct made made = make_run(11, 2, 4, 40);
     for (uint64_t at = 0; at < made.len; at++) {
         uint8_t byte;
         assert_int_equal(pread(made.fd, &byte, 1, (off_t)at), 1);

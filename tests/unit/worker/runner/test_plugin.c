@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A job's table is checked before anything of it runs, and every mistake has its own line. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <unistd.h>
+
+#include "worker/runner/plugin.h"
+
+static int map(struct qn_task *task, struct qn_slice record, struct qn_slice where)
+{
+    (void)task, (void)record, (void)where;
+    return 0;
+}
+static int reduce(struct qn_task *task, struct qn_slice key, struct qn_values *values)
+{
+    (void)task, (void)key, (void)values;
+    return 0;
+}
+
+static struct qn_job good(void)
+{
+    return (struct qn_job){.head = QN_JOB_HEAD, .name = "good", .map = map, .reduce = reduce};
+}
+
+/* What is said about a table; NULL when it is taken. */
+static const char *said(const struct qn_job *job)
+{
+    static struct err err;
+    struct plugin plugin = {0};
+    int rc = plugin_take(&plugin, job, "./my.so", &err);
+    if (rc == 0)
+        return NULL;
+    assert_int_equal(rc, ERR_PLUGIN);
+    assert_true(strncmp(err.msg, "./my.so: ", 9) == 0);
+    assert_null(strchr(err.msg, '\n'));
+    return err.msg + 9;
+}
+
+static void refused(struct qn_job job, const char *why)
+{
+    const char *text = said(&job);
+    assert_non_null(text);
+    if (!strstr(text, why))
+        fail_msg("\"%s\" does not say \"%s\"", text, why);
+}
+
+static void what_was_left_out_is_filled_in(void **state)
+{
+    (void)state;
+    struct plugin plugin = {0};
+    struct qn_job job = good();
+    assert_int_equal(plugin_take(&plugin, &job, "./my.so", NULL), 0);
+    assert_int_equal(plugin.key, QN_TEXT);
+    assert_int_equal(plugin.out_value, QN_TEXT);
+    job.value = QN_I64;
+    job.combine_op = QN_COUNT;
+    assert_int_equal(plugin_take(&plugin, &job, "./my.so", NULL), 0);
+    assert_int_equal(plugin.value, QN_I64);
+    assert_int_equal(plugin.reduce_value, QN_U64);
+    assert_int_equal(plugin.out_value, QN_U64);
+    assert_int_equal(plugin_fold(&plugin).op, QN_COUNT);
+}
+
+static void another_abi_is_told_with_both_numbers(void **state)
+{
+    (void)state;
+    struct qn_job job = good();
+    job.head.abi = 7;
+    assert_string_equal(said(&job), "built for job ABI 7, this quern runs 1: rebuild it against "
+                                    "include/quern/job.h");
+    job.head.magic = 1;
+    refused(job, ".head = QN_JOB_HEAD");
+}
+
+static void an_older_smaller_table_is_taken(void **state)
+{
+    (void)state;
+    struct qn_job job = good();
+    job.head.job_size = (uint32_t)offsetof(struct qn_job, default_reducers);
+    job.default_reducers = 99; /* not the plugin's: it ends before */
+    struct plugin plugin = {0};
+    assert_int_equal(plugin_take(&plugin, &job, "./my.so", NULL), 0);
+    assert_int_equal(plugin.job.default_reducers, 0);
+    job.head.job_size = 40;
+    refused(job, "impossible sizes");
+}
+
+static void a_newer_larger_table_is_taken_unless_it_uses_more(void **state)
+{
+    (void)state;
+    struct {
+        struct qn_job job;
+        void *more[2];
+    } newer = {.job = good()};
+    newer.job.head.job_size = sizeof(newer);
+    assert_null(said(&newer.job));
+    newer.more[1] = &newer;
+    assert_non_null(strstr(said(&newer.job), "newer job.h"));
+    struct qn_job job = good();
+    job.head.host_size = sizeof(struct qn_host) + 8;
+    refused(job, "newer job.h");
+}
+
+static void a_job_without_a_map_or_name_is_refused(void **state)
+{
+    (void)state;
+    struct qn_job job = good();
+    job.map = NULL;
+    refused(job, "neither .map nor .map_lines");
+    job.map_lines = map;
+    assert_null(said(&job));
+    job.name = NULL;
+    refused(job, "no .name");
+}
+
+static void combining_must_make_sense(void **state)
+{
+    (void)state;
+    struct qn_job job = good();
+    job.combine_op = QN_SUM;
+    refused(job, "QN_SUM needs numbers");
+    job.value = QN_F64;
+    assert_null(said(&job));
+    job.combine = reduce;
+    refused(job, "choose one");
+    job.combine_op = QN_NO_FOLD;
+    assert_null(said(&job));
+    job.reduce = NULL;
+    refused(job, "no .reduce");
+    job = good();
+    job.combine_op = (enum qn_fold)77;
+    refused(job, ".combine_op is none");
+    job.combine_op = QN_FIRST; /* any type */
+    assert_null(said(&job));
+}
+
+static void types_must_be_types(void **state)
+{
+    (void)state;
+    struct qn_job job = good();
+    job.key = (enum qn_type)55;
+    refused(job, ".key is none");
+    job = good();
+    job.reduce = NULL;
+    job.out_value = QN_U64;
+    refused(job, "without it .key and .value");
+}
+
+static void options_must_have_names_of_their_own(void **state)
+{
+    (void)state;
+    static const struct qn_option_row twice[] = {
+        {"a.b", "1", "help"}, {"a.b", "2", "help"}, {NULL, NULL, NULL}};
+    static const struct qn_option_row empty[] = {{"", "1", "help"}, {NULL, NULL, NULL}};
+    struct qn_job job = good();
+    job.options = twice;
+    refused(job, "\"a.b\" twice");
+    job.options = empty;
+    refused(job, "empty name");
+}
+
+static void a_wrong_option_names_those_there_are(void **state)
+{
+    (void)state;
+    static const struct qn_option_row rows[] = {{"grep.pattern", NULL, "what to look for"},
+                                                {"grep.ignore.case", "false", "help"},
+                                                {NULL, NULL, NULL}};
+    struct qn_job job = good();
+    struct plugin plugin = {0};
+    struct err err;
+    job.name = "grep";
+    job.options = rows;
+    assert_int_equal(plugin_take(&plugin, &job, "./grep.so", NULL), 0);
+    assert_int_equal(plugin_no_option(&plugin, "grep.patern", &err), ERR_CONFIG);
+    assert_string_equal(err.msg,
+                        "no option \"grep.patern\": grep knows grep.pattern, grep.ignore.case");
+    assert_string_equal(plugin_option(&plugin, "grep.pattern")->help, "what to look for");
+    assert_null(plugin_option(&plugin, "grep"));
+}
+
+static void files_that_are_no_plugins_are_told_apart(void **state)
+{
+    (void)state;
+    struct plugin plugin;
+    struct err err;
+    assert_int_equal(plugin_load(&plugin, "/nowhere/x.so", &err), ERR_NOENT);
+    assert_string_equal(err.msg, "/nowhere/x.so: No such file or directory");
+    char path[] = "/tmp/quern-plugin-XXXXXX";
+    int fd = mkstemp(path);
+    assert_int_equal(write(fd, "#!/bin/sh\necho not an ELF file, but long enough to be one....."
+                               "..................................\n",
+                           90),
+                     90);
+    close(fd);
+    assert_int_equal(plugin_load(&plugin, path, &err), ERR_PLUGIN);
+    assert_non_null(strstr(err.msg, "cannot be loaded: invalid ELF header"));
+    unlink(path);
+}
+
+static void a_plugin_describes_itself(void **state)
+{
+    (void)state;
+    static const struct qn_option_row rows[] = {{"x.y", NULL, "must be given"},
+                                                {NULL, NULL, NULL}};
+    struct qn_job job = good();
+    struct plugin plugin = {0};
+    struct arena arena = ARENA_INIT;
+    struct task_probe probe;
+    job.options = rows;
+    job.combine_op = QN_FIRST;
+    job.default_reducers = 4;
+    assert_int_equal(plugin_take(&plugin, &job, "./my.so", NULL), 0);
+    assert_int_equal(plugin_describe(&plugin, &arena, &probe), 0);
+    struct buf json = BUF_INIT;
+    msg_print(&task_probe_desc, &probe, &json);
+    const char *text = buf_cstr(&json);
+    assert_non_null(strstr(text, "\"name\":\"good\""));
+    assert_non_null(strstr(text, "\"key\":\"QN_TEXT\""));
+    assert_non_null(strstr(text, "\"combine\":\"QN_FIRST\""));
+    assert_non_null(strstr(text, "\"is_required\":true"));
+    assert_non_null(strstr(text, "\"default_reducers\":4"));
+    buf_release(&json);
+    arena_release(&arena);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(what_was_left_out_is_filled_in),
+        cmocka_unit_test(another_abi_is_told_with_both_numbers),
+        cmocka_unit_test(an_older_smaller_table_is_taken),
+        cmocka_unit_test(a_newer_larger_table_is_taken_unless_it_uses_more),
+        cmocka_unit_test(a_job_without_a_map_or_name_is_refused),
+        cmocka_unit_test(combining_must_make_sense),
+        cmocka_unit_test(types_must_be_types),
+        cmocka_unit_test(options_must_have_names_of_their_own),
+        cmocka_unit_test(a_wrong_option_names_those_there_are),
+        cmocka_unit_test(files_that_are_no_plugins_are_told_apart),
+        cmocka_unit_test(a_plugin_describes_itself),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
