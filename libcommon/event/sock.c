@@ -65,7 +65,7 @@ static const struct addrinfo *choose(const struct addrinfo *list)
 
 int sock_resolve(const char *address, bool numeric_only, struct sock_addr *ret, struct err *err)
 {
-    char host[HOST_MAX];
+    char host[HOST_MAX] = "";
     const char *port = "";
     if (*address == '/')
         return resolve_unix(address, ret, err);
@@ -205,7 +205,7 @@ int sock_connected(int fd)
 
 int sock_connect(const char *address, uint64_t deadline_ms, int *ret_fd, struct err *err)
 {
-    struct sock_addr addr;
+    struct sock_addr addr = {.len = 0};
     int fd = -1, rc = sock_resolve(address, false, &addr, err);
     if (rc != 0)
         return err_wrap(err, "cannot reach %s", address), rc;

@@ -408,6 +408,7 @@ int chan_call(struct chan *chan, const struct msg_method *method, const void *as
 {
     struct err local;
     struct wait wait = {.method = method, .ask = ask};
+    list_init(&wait.link);
     wait.timeout_ms = timeout_ms ? timeout_ms : TIMEOUT_DEFAULT_MS;
     wait.deadline_ms = clock_mono_ms() + wait.timeout_ms;
     if (!err)

@@ -204,7 +204,7 @@ static int decode_u64s(struct decoder *from, const msgpack_object *in, struct ms
 {
     uint64_t *v = NULL;
     int rc = open_list(from, in, sizeof(*v), &v);
-    for (uint32_t i = 0; rc == 0 && i < in->via.array.size; i++)
+    for (uint32_t i = 0; rc == 0 && v && i < in->via.array.size; i++)
         rc = decode_u64(from, &in->via.array.ptr[i], &v[i]);
     if (rc == 0)
         *ret = (struct msg_u64s){v, in->via.array.size};
@@ -215,7 +215,7 @@ static int decode_strs(struct decoder *from, const msgpack_object *in, struct ms
 {
     struct slice *v = NULL;
     int rc = open_list(from, in, sizeof(*v), &v);
-    for (uint32_t i = 0; rc == 0 && i < in->via.array.size; i++)
+    for (uint32_t i = 0; rc == 0 && v && i < in->via.array.size; i++)
         rc = decode_str(from, &in->via.array.ptr[i], &v[i]);
     if (rc == 0)
         *ret = (struct msg_strs){v, in->via.array.size};
@@ -227,7 +227,7 @@ static int decode_list(struct decoder *from, const struct msg_desc *desc, const 
 {
     char *v = NULL;
     int rc = open_list(from, in, desc->size, &v);
-    for (uint32_t i = 0; rc == 0 && i < in->via.array.size; i++)
+    for (uint32_t i = 0; rc == 0 && v && i < in->via.array.size; i++)
         rc = decode_msg(from, desc, &in->via.array.ptr[i], v + (size_t)i * desc->size);
     if (rc == 0)
         *ret = (struct any_list){v, in->via.array.size};
@@ -376,15 +376,17 @@ static void print_field(const struct msg_field *field, const char *at, struct bu
 static void print_list(const struct msg_field *field, const char *at, struct buf *out)
 {
     const struct any_list *list = (const void *)at;
-    static const struct msg_field u64 = {"", MSG_KIND_U64, 0, NULL},
-                                  str = {"", MSG_KIND_STR, 0, NULL};
-    struct msg_field item = {"", MSG_KIND_STRUCT, 0, field->sub};
-    size_t size = field->sub ? field->sub->size : sizeof(uint64_t);
-    if (field->kind == MSG_KIND_U64S)
-        item = u64;
-    if (field->kind == MSG_KIND_STRS) {
-        item = str;
+    struct msg_field item = {.name = field->name, .sub = field->sub};
+    size_t size;
+    if (field->kind == MSG_KIND_U64S) {
+        item.kind = MSG_KIND_U64;
+        size = sizeof(uint64_t);
+    } else if (field->kind == MSG_KIND_STRS) {
+        item.kind = MSG_KIND_STR;
         size = sizeof(struct slice);
+    } else {
+        item.kind = MSG_KIND_STRUCT;
+        size = field->sub->size;
     }
     buf_append_byte(out, '[');
     for (size_t i = 0; i < list->n; i++) {
@@ -483,7 +485,7 @@ static void seed_list(msgpack_packer *to, const struct msg_field *field, struct 
             msgpack_pack_uint64(to, seed_u64(rand));
         else if (field->kind == MSG_KIND_STRS)
             seed_str(to, rand);
-        else
+        else if (field->sub)
             seed_msg(to, field->sub, rand);
     }
 }
