@@ -110,6 +110,7 @@ static bool count_in(struct fetch *f, uint32_t worker, uint32_t map, uint64_t pa
     if (at == SIZE_MAX || f->got[at])
         return false;
     f->got[at] = 1;
+    f->claimed++;
     if (++f->got_count[map] == partitions_of(f))
         plan_got(&f->plan, worker, map);
     return true;
@@ -121,7 +122,6 @@ static bool on_claim(void *arg, uint32_t map, uint64_t partition, uint64_t len, 
     struct fetch *f = place->fetch;
     mutex_lock(&f->lock);
     bool is_ours = count_in(f, place->number, map, partition);
-    f->claimed += is_ours;
     if (is_ours && is_passed)
         f->local_bytes += len;
     else if (is_ours)
