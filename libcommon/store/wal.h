@@ -124,18 +124,24 @@ void wal_drop_below(struct wal *wal, uint64_t index);
  * takes every record. `i` < dir_count of the options. */
 const char *wal_dir(const struct wal *wal, size_t i, bool *ret_alive);
 
-/* What a tool can say about one directory without changing anything in it. */
+/* ---- for tools: read only ---- */
+
+struct wal_inspection {
+    uint64_t from;      /* visit records from this index on */
+    wal_visit_fn visit; /* NULL: none */
+    void *arg;
+};
 struct wal_report {
-    uint64_t wal_id;
+    uint64_t wal_id;       /* 0: not even that could be read */
     uint64_t first, last;  /* records that are whole; last < first when there are none */
     uint64_t acknowledged; /* watermark: all up to here was promised (the truth may be higher) */
     size_t segments;
     bool torn; /* something unfinished follows `last`: what a crash leaves, harmless */
 };
-/* Visit (when not NULL) the records from `from` on of one directory, also of a copy that was made
- * while the log was in use. Damage ends it with ERR_CORRUPT after the last good record before it.
- */
-int wal_inspect(struct disk *disk, const char *dir, uint64_t from, wal_visit_fn visit, void *arg,
+/* Look at one directory of a log, also of a copy that was made while the log was in use, or at one
+ * segment file. Damage ends it with ERR_CORRUPT, after the last good record before it was visited;
+ * the report is filled then too. */
+int wal_inspect(struct disk *disk, const char *path, const struct wal_inspection *what,
                 struct wal_report *ret_report, struct err *err);
 
 #endif

@@ -94,21 +94,27 @@ static int read_data(const struct walscan *scan, int fd, struct buf *out)
     return rc;
 }
 
-int walscan_load(const struct walscan *scan, uint64_t first, struct buf *out, struct err *err)
+int walscan_load_path(const struct walscan *scan, const char *path, struct buf *out,
+                      struct err *err)
 {
-    char name[WALFILE_NAME_MAX];
     int fd = -1;
     buf_clear(out);
-    walfile_name(name, first);
-    char *path = fsutil_join(scan->dir, name);
-    int rc = path ? disk_open(scan->disk, path, DISK_READ, &fd) : ERR_NOMEM;
+    int rc = disk_open(scan->disk, path, DISK_READ, &fd);
     if (rc == 0)
         rc = read_data(scan, fd, out);
     disk_close(scan->disk, fd);
+    return rc ? err_set(err, rc, "%s: cannot read: %s", path, err_text(rc)) : 0;
+}
+
+int walscan_load(const struct walscan *scan, uint64_t first, struct buf *out, struct err *err)
+{
+    char name[WALFILE_NAME_MAX];
+    char *path = fsutil_join(scan->dir, walfile_name(name, first));
+    if (!path)
+        return err_set(err, ERR_NOMEM, "%s: out of memory", scan->dir);
+    int rc = walscan_load_path(scan, path, out, err);
     mem_free(path);
-    if (rc == 0)
-        return 0;
-    return err_set(err, rc, "%s/%s: cannot read: %s", scan->dir, name, err_text(rc));
+    return rc;
 }
 
 static int damaged(struct walscan *scan, const char *why)
@@ -169,6 +175,20 @@ static int read_records(struct walscan *scan, struct slice file, uint64_t from, 
             return rc;
     }
     return 0;
+}
+
+int walscan_read_one(struct walscan *scan, struct slice file, uint64_t from, wal_visit_fn visit,
+                     void *arg)
+{
+    struct walfile_head head;
+    BUG_ON(walfile_head_decode(file, &head) != 0);
+    scan->last = head.first_index - 1;
+    scan->last_crc = head.prev_crc;
+    scan->end_off = WALFILE_BLOCK;
+    int rc = read_records(scan, file, from, visit, arg);
+    scan->is_torn = !is_zero(file, scan->end_off);
+    scan->proven = walfile_proof_behind(file, scan->end_off);
+    return rc;
 }
 
 static void raise_proven(struct walscan *scan, uint64_t index)

@@ -41,12 +41,20 @@ int walscan_list(struct walscan *scan, struct disk *disk, const char *dir, struc
 int walscan_read(struct walscan *scan, const struct walmark *mark, uint64_t from,
                  wal_visit_fn visit, void *arg, struct err *err);
 
+/* Read the records of one segment, given whole, with nothing known about its log. Only `damage`,
+ * `proven`, `is_torn` and where it ends are then set. 0, or what `visit` returned. */
+int walscan_read_one(struct walscan *scan, struct slice file, uint64_t from, wal_visit_fn visit,
+                     void *arg);
+
 /* 0 when nothing up to `proven` is missing, else ERR_CORRUPT and the line for people. */
 int walscan_verdict(const struct walscan *scan, uint64_t proven, const char *advice,
                     struct err *err);
 
 /* Give the content of the segment that begins with `first`; zeros at its end may be left out. */
 int walscan_load(const struct walscan *scan, uint64_t first, struct buf *out, struct err *err);
+
+int walscan_load_path(const struct walscan *scan, const char *path, struct buf *out,
+                      struct err *err);
 
 void walscan_release(struct walscan *scan);
 

@@ -208,7 +208,7 @@ static void report_log(struct disk *disk, const char *dir, struct buf *out)
 {
     struct wal_report report = {0};
     struct err err = {0};
-    int rc = wal_inspect(disk, dir, 0, NULL, NULL, &report, &err);
+    int rc = wal_inspect(disk, dir, &(struct wal_inspection){0}, &report, &err);
     if (report.wal_id != 0 && report.last < report.first)
         buf_printf(out, "  log      no records yet, from %llu on%s\n",
                    (unsigned long long)report.first,

@@ -21,7 +21,7 @@
 #define SEGMENT     16384
 #define RECORDS_MAX 2000
 #define GENERATIONS 4
-#define SEEDS       1000
+#define SEEDS       600
 
 static const char *const dirs[] = {"/a", "/b"};
 

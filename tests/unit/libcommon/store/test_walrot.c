@@ -363,7 +363,8 @@ static void inspection_reads_a_copy_and_changes_nothing(void **state)
     struct err err = {0};
     make_log(1, false);
     uint64_t ops = sim_disk_ops(sim);
-    assert_int_equal(wal_inspect(d, "/a", 2, collect, text, &report, NULL), 0);
+    struct wal_inspection from_2 = {2, collect, text}, all = {1, collect, text};
+    assert_int_equal(wal_inspect(d, "/a", &from_2, &report, NULL), 0);
     assert_string_equal(text, "bcde");
     assert_int_equal(report.first, 1);
     assert_int_equal(report.last, 5);
@@ -373,9 +374,17 @@ static void inspection_reads_a_copy_and_changes_nothing(void **state)
     assert_false(report.torn);
     assert_int_equal(sim_disk_flip(sim, SECOND, (4096 + 33) * 8), 0);
     text[0] = 0;
-    assert_int_equal(wal_inspect(d, "/a", 1, collect, text, &report, &err), ERR_CORRUPT);
+    assert_int_equal(wal_inspect(d, "/a", &all, &report, &err), ERR_CORRUPT);
     assert_string_equal(text, "ab");
-    assert_int_equal(wal_inspect(d, "/", 1, collect, text, &report, &err), ERR_NOENT);
+    assert_int_equal(wal_inspect(d, "/", &all, &report, &err), ERR_NOENT);
+    text[0] = 0;
+    assert_int_equal(wal_inspect(d, SECOND, &all, &report, &err), ERR_CORRUPT);
+    assert_string_equal(err.msg, SECOND ": record 3 is damaged with good records after it");
+    assert_int_equal(wal_inspect(d, FIRST, &all, &report, &err), 0);
+    assert_string_equal(text, "ab");
+    assert_int_equal(report.last, 2);
+    assert_int_equal(wal_inspect(d, "/a/watermark", &all, &report, &err), ERR_CORRUPT);
+    assert_int_equal(wal_inspect(d, "/a/none", &all, &report, &err), ERR_NOENT);
     assert_int_equal(sim_disk_ops(sim), ops);
 }
 
