@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "namenode/tools/imagetext.h"
+
+#include <inttypes.h>
+
+#include "libcommon/base/mem.h"
+#include "libcommon/base/path.h"
+#include "libcommon/base/str.h"
+#include "namenode/journal/editop.h"
+#include "namenode/journal/sections.h"
+
+int nn_imagetext_init(struct nn_imagetext *text)
+{
+    *text = (struct nn_imagetext){0};
+    text->ends = mem_calloc(PATH_MAX_DEPTH + 2, sizeof(*text->ends));
+    return text->ends ? 0 : ERR_NOMEM;
+}
+
+void nn_imagetext_release(struct nn_imagetext *text)
+{
+    nn_rows_release(&text->rows);
+    buf_release(&text->path);
+    mem_free(text->ends);
+    *text = (struct nn_imagetext){0};
+}
+
+/* A name may hold any byte; what a terminal might obey is shown as \ooo. */
+static void put_path(struct buf *out, struct slice path)
+{
+    for (size_t i = 0; i < path.len; i++) {
+        uint8_t c = path.data[i];
+        if (c < 0x20 || c == 0x7f || c == '\\')
+            buf_printf(out, "\\%03o", c);
+        else
+            buf_append_byte(out, c);
+    }
+}
+
+static void put_time(struct buf *out, uint64_t ms)
+{
+    time_t seconds = (time_t)(ms / 1000);
+    struct tm tm;
+    char when[32] = "?";
+    if (gmtime_r(&seconds, &tm))
+        strftime(when, sizeof(when), "%Y-%m-%d %H:%M", &tm);
+    buf_append_str(out, when);
+}
+
+static void put_mode(struct buf *out, const struct nn_row_inode *row)
+{
+    static const char bits[] = "rwxrwxrwx";
+    char mode[11] = "-";
+    mode[0] = row->flags & NN_ROW_DIR ? 'd' : '-';
+    for (int i = 0; i < 9; i++)
+        mode[i + 1] = row->mode & (0400U >> i) ? bits[i] : '-';
+    if (row->mode & 01000)
+        mode[9] = row->mode & 1 ? 't' : 'T';
+    buf_append(out, mode, 10);
+}
+
+static struct slice path_of(struct nn_imagetext *t, const struct nn_row_inode *row)
+{
+    t->path.len = row->depth ? t->ends[row->depth - 1] : 0;
+    if (row->depth) {
+        buf_append_byte(&t->path, '/');
+        buf_append_slice(&t->path, row->name);
+    }
+    t->ends[row->depth] = t->path.len;
+    return row->depth ? buf_slice(&t->path) : slice_str("/");
+}
+
+/* "  blk_1073741825_1001 134217728" for each block; their bytes are added up. */
+static uint64_t put_blocks(struct nn_imagetext *t, const struct nn_row_inode *row, struct buf *out)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < row->blocks && !t->rows.is_bad; i++) {
+        uint64_t id = nn_rows_varint(&t->rows), gs = nn_rows_varint(&t->rows);
+        uint64_t len = nn_rows_varint(&t->rows);
+        bool is_last = i + 1 == row->blocks;
+        buf_printf(out, "    blk_%" PRIu64 "_%" PRIu64 "  %" PRIu64 "%s\n", id, gs, len,
+                   is_last && row->flags & NN_ROW_WRITING      ? "  being written"
+                   : is_last && row->flags & NN_ROW_RECOVERING ? "  under recovery"
+                                                               : "");
+        bytes += len;
+    }
+    t->blocks += row->blocks;
+    t->bytes += bytes;
+    return bytes;
+}
+
+static void print_inode(struct nn_imagetext *t, struct buf *out)
+{
+    struct nn_row_inode row;
+    struct buf blocks = BUF_INIT;
+    nn_rows_inode(&t->rows, &row);
+    if (t->rows.is_bad || row.depth > PATH_MAX_DEPTH) {
+        t->rows.is_bad = true;
+        return;
+    }
+    bool is_dir = row.flags & NN_ROW_DIR;
+    uint64_t bytes = is_dir ? 0 : put_blocks(t, &row, &blocks);
+    t->directories += is_dir;
+    t->files += !is_dir;
+    t->open_files += !is_dir && (row.flags & NN_ROW_OPEN);
+    put_mode(out, &row);
+    if (is_dir)
+        buf_append_str(out, "   -");
+    else
+        buf_printf(out, " %3u", row.replication);
+    buf_printf(out, " %-10.*s %-10.*s %14" PRIu64 "  ", SLICE_ARG(row.owner), SLICE_ARG(row.group),
+               bytes);
+    put_time(out, row.mtime_ms);
+    buf_append_str(out, "  ");
+    put_path(out, path_of(t, &row));
+    if (!is_dir && (row.flags & NN_ROW_OPEN))
+        buf_printf(out, "  (open, client %016" PRIx64 ")", row.client);
+    buf_append_byte(out, '\n');
+    buf_append_slice(out, buf_slice(&blocks));
+    out->failed = out->failed || blocks.failed;
+    buf_release(&blocks);
+}
+
+static void print_counters(struct nn_imagetext *t, struct buf *out)
+{
+    uint64_t inode = nn_rows_varint(&t->rows), block = nn_rows_varint(&t->rows);
+    buf_printf(out,
+               "# next inode %" PRIu64 ", block %" PRIu64 ", stamp %" PRIu64 " (times are UTC)\n",
+               inode, block, nn_rows_varint(&t->rows));
+}
+
+static void print_answer(struct nn_imagetext *t, struct buf *out)
+{
+    uint64_t client = nn_rows_u64(&t->rows), seq = nn_rows_varint(&t->rows);
+    uint64_t at_ms = nn_rows_varint(&t->rows), op = nn_rows_varint(&t->rows);
+    uint64_t first = nn_rows_varint(&t->rows), second = nn_rows_varint(&t->rows);
+    buf_printf(out, "answer  client %016" PRIx64 " call %" PRIu64 "  %s  %" PRIu64 " %" PRIu64 "  ",
+               client, seq, nn_op_name((uint16_t)op), first, second);
+    put_time(out, at_ms);
+    buf_append_byte(out, '\n');
+}
+
+static void print_job(struct nn_imagetext *t, struct buf *out)
+{
+    buf_append_str(out, "published  ");
+    put_path(out, nn_rows_text(&t->rows));
+    buf_printf(out, "  epoch %" PRIu64 "\n", nn_rows_varint(&t->rows));
+}
+
+int nn_imagetext_take(struct nn_imagetext *text, uint16_t section, struct slice chunk,
+                      struct buf *out, struct err *err)
+{
+    static void (*const print[])(struct nn_imagetext *, struct buf *) = {
+        [NN_SECTION_COUNTERS] = print_counters,
+        [NN_SECTION_INODES] = print_inode,
+        [NN_SECTION_ANSWERS] = print_answer,
+        [NN_SECTION_JOBS] = print_job,
+    };
+    if (section >= ARRAY_LEN(print) || !print[section])
+        return err_set(err, ERR_VERSION, "section %u is not known: written by a newer quern?",
+                       section);
+    nn_rows_begin(&text->rows, chunk);
+    while (nn_rows_has_more(&text->rows))
+        print[section](text, out);
+    if (text->rows.is_bad)
+        return err_set(err, ERR_CORRUPT, "section %s does not parse", nn_section_name(section));
+    return buf_failed(out) || buf_failed(&text->path) ? err_set(err, ERR_NOMEM, "out of memory")
+                                                      : 0;
+}
+
+void nn_imagetext_sum(const struct nn_imagetext *text, struct buf *out)
+{
+    char bytes[40];
+    buf_printf(out,
+               "# %" PRIu64 " directories, %" PRIu64 " files (%" PRIu64 " open), %" PRIu64
+               " blocks, %s bytes\n",
+               text->directories, text->files, text->open_files, text->blocks,
+               str_thousands(text->bytes, bytes, sizeof(bytes)));
+}
