@@ -29,6 +29,7 @@ unit: $(unit_run)
 
 # A client that knows every byte it wrote, for the tests that break things meanwhile.
 $(eval $(call program,tests/cluster/model_client,tests/cluster/model_client.c,client libcommon))
+$(eval $(call program,tests/cluster/names_crash,tests/cluster/names_crash.c,libcommon))
 
 # cluster: real daemons, from build/$(FLAVOUR); pytest files named as sentences
 .PHONY: cluster check

@@ -1,0 +1,354 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * names_crash: kill a namenode at its first write, fsync, rename, ... on the disk, at its second,
+ * and so on, while a client changes names; each time start it again and let the client go on.
+ *
+ *     names_crash [-stride N] [-from N] [-dir DIR]
+ *
+ * The client's requests are numbered. The one that was not answered is asked again, under the same
+ * number, of the new process, and must succeed, done now or before; so must all the rest, which
+ * build on what was answered before the crash. At the end the tree must be what it is without any
+ * crash. An answered change that was lost, or one done twice, shows as a request that fails. */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "libcommon/base/mem.h"
+#include "libcommon/base/str.h"
+#include "libcommon/proto/cl_nn/messages.h"
+#include "libcommon/wire/chan.h"
+
+#define CLIENT       4711
+#define TIMEOUT_MS   400 /* an answer takes no time; a dead one never comes */
+#define NN_STEPS_END 1
+
+struct crash {
+    char program[600], dir[256], conf[300], address[64];
+    struct identity self;
+    struct chan *chan;
+    struct arena arena;
+    pid_t pid;
+    uint64_t files[8]; /* ids the workload has got */
+    struct err err;
+};
+
+static void die(const char *what, const char *why)
+{
+    fprintf(stderr, "names_crash: %s: %s\n", what, why);
+    exit(1);
+}
+
+/* ---- the namenode ---- */
+
+static void write_conf(const struct crash *c)
+{
+    FILE *f = fopen(c->conf, "w");
+    if (!f)
+        die(c->conf, strerror(errno));
+    fprintf(f,
+            "node.name = crash\n"
+            "dfs.namenode.name.dir = %s/a, %s/b\n"
+            "dfs.namenode.rpc-address = %s\n"
+            "dfs.namenode.http-address = 127.0.0.1:0\n"
+            "dfs.namenode.safemode.extension = 0\n"
+            "dfs.namenode.resource.du.reserved = 0\n",
+            c->dir, c->dir, c->address);
+    fclose(f);
+}
+
+static pid_t spawn(const char *const argv[], const char *fault, const char *log)
+{
+    pid_t pid = fork();
+    if (pid != 0)
+        return pid;
+    if (fault)
+        setenv("QUERN_FAULT", fault, 1);
+    else
+        unsetenv("QUERN_FAULT");
+    if (!freopen(log, "a", stderr))
+        _exit(126);
+    execv(argv[0], (char *const *)(uintptr_t)argv);
+    _exit(127);
+}
+
+static void format(const struct crash *c)
+{
+    char log[300];
+    int status = 0;
+    snprintf(log, sizeof(log), "%s/log", c->dir);
+    const char *argv[] = {c->program, "-conf", c->conf, "-format", "-force", NULL};
+    if (waitpid(spawn(argv, NULL, log), &status, 0) < 0 || status != 0)
+        die(c->program, "cannot format");
+}
+
+/* False: it died before it served. */
+static bool start(struct crash *c, const char *fault)
+{
+    char ready[16], log[300], line[600] = "";
+    int fds[2];
+    if (pipe(fds) != 0)
+        die("pipe", strerror(errno));
+    snprintf(ready, sizeof(ready), "%d", fds[1]);
+    snprintf(log, sizeof(log), "%s/log", c->dir);
+    const char *argv[] = {c->program, "-conf", c->conf, "--ready-fd", ready, NULL};
+    c->pid = spawn(argv, fault, log);
+    close(fds[1]);
+    bool is_up = read(fds[0], line, sizeof(line) - 1) > 0 && strncmp(line, "ok", 2) == 0;
+    close(fds[0]);
+    if (!is_up) {
+        waitpid(c->pid, NULL, 0);
+        c->pid = 0;
+        if (line[0])
+            die("it does not start after a crash", line);
+        return false;
+    }
+    struct chan_conf conf = {.address = c->address, .self = &c->self};
+    return chan_open(&conf, &c->chan, &c->err) == 0;
+}
+
+static void stop(struct crash *c, int sig)
+{
+    chan_close(c->chan);
+    c->chan = NULL;
+    if (c->pid) {
+        kill(c->pid, sig);
+        waitpid(c->pid, NULL, 0);
+    }
+    c->pid = 0;
+}
+
+/* ---- the workload ---- */
+
+#define ASK(c, NAME, ask, ret)                                                               \
+    chan_call((c)->chan, &CL2NN_methods[CL2NN_AT_##NAME], ask, &(c)->arena, ret, TIMEOUT_MS, \
+              &(c)->err)
+
+static int do_mkdir(struct crash *c, uint64_t seq, const char *path, bool parents)
+{
+    struct cl2nn_mkdir ask = {{CLIENT, seq}, slice_str(path), 0755, parents};
+    return ASK(c, MKDIR, &ask, NULL);
+}
+
+static int do_create(struct crash *c, uint64_t seq, const char *path, int file)
+{
+    struct cl2nn_create ask = {
+        .origin = {CLIENT, seq}, .path = slice_str(path), .mode = 0644, .replication = 2};
+    struct cl2nn_created created = {0};
+    int rc = ASK(c, CREATE, &ask, &created);
+    c->files[file] = created.file_id;
+    return rc;
+}
+
+static int do_close(struct crash *c, uint64_t seq, int file)
+{
+    struct cl2nn_complete ask = {.origin = {CLIENT, seq}, .file_id = c->files[file]};
+    return ASK(c, COMPLETE, &ask, NULL);
+}
+
+static int do_rename(struct crash *c, uint64_t seq, const char *from, const char *to)
+{
+    struct cl2nn_rename ask = {{CLIENT, seq}, slice_str(from), slice_str(to), false};
+    return ASK(c, RENAME, &ask, NULL);
+}
+
+static int do_delete(struct crash *c, uint64_t seq, const char *path)
+{
+    struct cl2nn_delete ask = {{CLIENT, seq}, slice_str(path), true};
+    struct cl2nn_yes yes = {false};
+    int rc = ASK(c, DELETE, &ask, &yes);
+    return rc == 0 && !yes.yes ? err_set(&c->err, ERR_NOENT, "%s was gone already", path) : rc;
+}
+
+static int do_publish(struct crash *c, uint64_t seq)
+{
+    struct cl2nn_winner winner = {slice_str("/out/_temporary/j/f"), slice_str("part-r-00000"), 0};
+    struct cl2nn_publish ask = {.origin = {CLIENT, seq},
+                                .job = slice_str("j"),
+                                .epoch = 1,
+                                .out = slice_str("/out"),
+                                .temporary = slice_str("/out/_temporary/j"),
+                                .winners = {&winner, 1},
+                                .user = slice_str(c->self.user)};
+    return ASK(c, PUBLISH, &ask, NULL);
+}
+
+static int do_attributes(struct crash *c, uint64_t seq, int which)
+{
+    struct cl2nn_set_mode mode = {{CLIENT, seq}, slice_str("/a/g"), 0600};
+    struct cl2nn_set_owner owner = {
+        {CLIENT, seq}, slice_str("/a/g"), slice_str("alice"), slice_str("staff")};
+    struct cl2nn_set_times times = {{CLIENT, seq}, slice_str("/a/g"), 1000, 2000};
+    struct cl2nn_set_replication replication = {{CLIENT, seq}, slice_str("/a/g"), 5};
+    switch (which) {
+    case 0:
+        return ASK(c, SET_MODE, &mode, NULL);
+    case 1:
+        return ASK(c, SET_OWNER, &owner, NULL);
+    case 2:
+        return ASK(c, SET_TIMES, &times, NULL);
+    default:
+        return ASK(c, SET_REPLICATION, &replication, NULL);
+    }
+}
+
+/* Not recorded, and repeatable. It goes on in the background of what follows. */
+static int do_checkpoint(struct crash *c)
+{
+    int rc = ASK(c, SAVE_NAMESPACE, NULL, NULL);
+    return rc == ERR_BUSY ? 0 : rc;
+}
+
+static int step(struct crash *c, uint64_t i)
+{
+    uint64_t seq = i + 1;
+    switch (i) {
+    case 0:
+        return do_mkdir(c, seq, "/a", false);
+    case 1:
+        return do_create(c, seq, "/a/f", 0);
+    case 2:
+        return do_close(c, seq, 0);
+    case 3:
+        return do_rename(c, seq, "/a/f", "/a/g");
+    case 4:
+    case 5:
+    case 6:
+    case 7:
+        return do_attributes(c, seq, (int)i - 4);
+    case 8:
+        return do_checkpoint(c);
+    case 9:
+        return do_mkdir(c, seq, "/out/_temporary/j", true);
+    case 10:
+        return do_create(c, seq, "/out/_temporary/j/f", 1);
+    case 11:
+        return do_close(c, seq, 1);
+    case 12:
+        return do_publish(c, seq);
+    case 13:
+        return do_create(c, seq, "/a/gone", 2);
+    case 14:
+        return do_delete(c, seq, "/a/gone");
+    case 15:
+        return do_checkpoint(c);
+    case 16:
+        return do_mkdir(c, seq, "/b", false);
+    case 17:
+        return do_rename(c, seq, "/a/g", "/b/h");
+    case 18:
+        return do_delete(c, seq, "/a");
+    case 19:
+        return do_create(c, seq, "/open", 3);
+    default:
+        return NN_STEPS_END;
+    }
+}
+
+/* From step `i` on; gives the step that failed, or the number of steps. */
+static uint64_t work(struct crash *c, uint64_t i)
+{
+    int rc = 0;
+    while ((rc = step(c, i)) == 0) {
+        arena_reset(&c->arena);
+        i++;
+    }
+    if (rc == NN_STEPS_END)
+        c->err.code = 0;
+    return i;
+}
+
+/* ---- what is there ---- */
+
+static void dump(struct crash *c, const char *path, struct buf *out)
+{
+    struct cl2nn_list ask = {.path = slice_str(path)};
+    struct cl2nn_listing page;
+    char below[300];
+    if (ASK(c, LIST, &ask, &page) != 0)
+        die("cannot list", c->err.msg);
+    for (size_t i = 0; i < page.files.n; i++) {
+        const struct msg_file *f = &page.files.v[i];
+        snprintf(below, sizeof(below), "%s/" SLICE_FMT, strcmp(path, "/") == 0 ? "" : path,
+                 SLICE_ARG(f->name));
+        buf_printf(out,
+                   "%s %s id=%" PRIu64 " len=%" PRIu64 " r=%u %o " SLICE_FMT ":" SLICE_FMT "%s\n",
+                   below, f->is_dir ? "dir" : "file", f->id, f->len, f->replication, f->mode,
+                   SLICE_ARG(f->owner), SLICE_ARG(f->group), f->is_open ? " open" : "");
+        if (f->is_dir)
+            dump(c, below, out);
+    }
+}
+
+/* One life of the tree with the kill at hit `at` (0 = none). Gives the final tree; true when the
+ * namenode did die. */
+static bool live(struct crash *c, uint64_t at, struct buf *out)
+{
+    char fault[64];
+    snprintf(fault, sizeof(fault), "disk.*=%" PRIu64 ":kill", at);
+    memset(c->files, 0, sizeof(c->files));
+    format(c);
+    uint64_t i = start(c, at ? fault : NULL) ? work(c, 0) : 0;
+    bool has_died = c->pid == 0 || c->err.code != 0;
+    if (has_died) {
+        stop(c, SIGKILL);
+        if (!start(c, NULL))
+            die("start after the crash", c->err.msg);
+        uint64_t end = work(c, i);
+        if (c->err.code != 0) {
+            fprintf(stderr,
+                    "names_crash: kill at hit %" PRIu64 ": step %" PRIu64 " of a client "
+                    "interrupted in step %" PRIu64 ": %s\n",
+                    at, end, i, c->err.msg);
+            exit(1);
+        }
+    }
+    dump(c, "/", out);
+    stop(c, SIGKILL);
+    return has_died;
+}
+
+int main(int argc, char **argv)
+{
+    struct crash c = {0};
+    uint64_t stride = 1, from = 1, kills = 0;
+    const char *below = getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp";
+    struct buf want = BUF_INIT, is = BUF_INIT;
+    for (int i = 1; i + 1 < argc; i += 2) {
+        uint64_t *number = strcmp(argv[i], "-stride") == 0 ? &stride : &from;
+        if (strcmp(argv[i], "-dir") == 0)
+            below = argv[i + 1];
+        else if (str_to_u64(argv[i + 1], number) != 0 || *number == 0)
+            die(argv[i], "wants a number");
+    }
+    ssize_t n = readlink("/proc/self/exe", c.program, sizeof(c.program) - 20);
+    for (int up = 0; n > 0 && up < 3; up++)
+        *strrchr(c.program, '/') = 0;
+    snprintf(c.program + strlen(c.program), 20, "/quern-namenode");
+    snprintf(c.dir, sizeof(c.dir), "%.200s/names_crash.XXXXXX", below);
+    if (!mkdtemp(c.dir))
+        die(c.dir, strerror(errno));
+    snprintf(c.conf, sizeof(c.conf), "%s/quern.conf", c.dir);
+    snprintf(c.address, sizeof(c.address), "127.0.0.1:%d", 20000 + getpid() % 12000);
+    identity_init(&c.self, WIRE_CLIENT, "crash");
+    write_conf(&c);
+
+    (void)live(&c, 0, &want);
+    for (uint64_t at = from;; at += stride) {
+        buf_clear(&is);
+        bool has_died = live(&c, at, &is);
+        if (!slice_eq(buf_slice(&want), buf_slice(&is)))
+            die("another tree than without the crash", buf_cstr(&is));
+        if (!has_died)
+            break;
+        kills++;
+    }
+    printf("%" PRIu64 " kills, each survived\n", kills);
+    buf_release(&want);
+    buf_release(&is);
+    arena_release(&c.arena);
+    char command[400];
+    snprintf(command, sizeof(command), "rm -rf '%s'", c.dir);
+    return system(command) == 0 && kills > 0 ? 0 : 1;
+}
