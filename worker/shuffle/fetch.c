@@ -16,6 +16,8 @@
 
 #define TICK_MS 500
 
+enum segment_state { NOT_HERE, COMING, HERE };
+
 /* One per worker heard of, in the plan's numbering; not moved while its thread runs. */
 struct place {
     struct fetch *fetch;
@@ -36,10 +38,9 @@ struct fetch {
     struct plan plan;
     struct place **places;
     size_t place_count, place_cap;
-    uint8_t *got; /* per map and partition */
+    uint8_t *got; /* per map and partition: enum segment_state */
     uint32_t *got_count; /* per map */
     uint64_t remote_bytes, local_bytes;
-    size_t claimed; /* pieces a stream has taken upon itself to keep */
     int wake; /* eventfd: something changed */
 };
 
@@ -93,42 +94,45 @@ static void wake_up(struct fetch *f)
         ;
 }
 
-static bool on_wants(void *arg, uint32_t map, uint64_t partition)
-{
-    struct fetch *f = ((struct place *)arg)->fetch;
-    mutex_lock(&f->lock);
-    size_t at = place_of(f, map, partition);
-    bool is_wanted = at != SIZE_MAX && !f->got[at];
-    mutex_unlock(&f->lock);
-    return is_wanted;
-}
-
-/* Locked. False: it was there already. */
-static bool count_in(struct fetch *f, uint32_t worker, uint32_t map, uint64_t partition)
+/* Locked. False: it is here, or somebody is bringing it. */
+static bool claim(struct fetch *f, uint32_t map, uint64_t partition)
 {
     size_t at = place_of(f, map, partition);
-    if (at == SIZE_MAX || f->got[at])
+    if (at == SIZE_MAX || f->got[at] != NOT_HERE)
         return false;
-    f->got[at] = 1;
-    f->claimed++;
-    if (++f->got_count[map] == partitions_of(f))
-        plan_got(&f->plan, worker, map);
+    f->got[at] = COMING;
     return true;
 }
 
-static bool on_claim(void *arg, uint32_t map, uint64_t partition, uint64_t len, bool is_passed)
+/* Locked. After a claim: it is in the pieces now, or came to nothing. */
+static void settle(struct fetch *f, uint32_t worker, const struct piece *piece, bool is_kept)
+{
+    f->got[place_of(f, piece->map, piece->partition)] = is_kept ? HERE : NOT_HERE;
+    if (is_kept && ++f->got_count[piece->map] == partitions_of(f))
+        plan_got(&f->plan, worker, piece->map);
+}
+
+static bool on_claim(void *arg, uint32_t map, uint64_t partition)
+{
+    struct fetch *f = ((struct place *)arg)->fetch;
+    mutex_lock(&f->lock);
+    bool is_ours = claim(f, map, partition);
+    mutex_unlock(&f->lock);
+    return is_ours;
+}
+
+static void on_settle(void *arg, const struct piece *piece, bool is_passed, bool is_kept)
 {
     struct place *place = arg;
     struct fetch *f = place->fetch;
     mutex_lock(&f->lock);
-    bool is_ours = count_in(f, place->number, map, partition);
-    if (is_ours && is_passed)
-        f->local_bytes += len;
-    else if (is_ours)
-        f->remote_bytes += len;
+    settle(f, place->number, piece, is_kept);
+    if (is_kept && is_passed)
+        f->local_bytes += piece->run.len;
+    else if (is_kept)
+        f->remote_bytes += piece->run.len;
     mutex_unlock(&f->lock);
     wake_up(f);
-    return is_ours;
 }
 
 static bool on_expects(void *arg)
@@ -174,8 +178,8 @@ static void on_thread(void *arg)
                                .ask = &ask,
                                .pieces = f->conf.pieces,
                                .stall_ms = f->conf.stall_ms,
-                               .wants = on_wants,
                                .claim = on_claim,
+                               .settle = on_settle,
                                .expects = on_expects,
                                .arg = place,
                                .fd = &place->fd};
@@ -230,35 +234,46 @@ static int place_for(struct fetch *f, uint32_t number, const struct task_source 
     return set_address(f, f->places[number], source);
 }
 
-/* An output that is a file here. */
+/* One partition of an output that is a file here. */
+static int take_partition(struct fetch *f, const char *path, struct piece *piece, struct err *err)
+{
+    struct run_reader reader;
+    struct disk_stat st;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return err_errno(err, errno, "output of map %u: %s", piece->map, path);
+    int rc = disk_stat_fd(disk_real(), fd, &st);
+    if (rc != 0)
+        err_set(err, rc, "output of map %u: %s: %s", piece->map, path, err_text(rc));
+    else
+        rc = run_reader_open(&reader, fd, st.size_bytes, path, err);
+    if (rc == 0)
+        rc = run_reader_piece(&reader, piece->partition, &piece->run, &piece->sums, err);
+    if (rc != 0) {
+        close(fd);
+        return rc;
+    }
+    rc = pieces_add_passed(f->conf.pieces, fd, piece);
+    return rc == 0 ? 0 : err_set(err, rc, "output of map %u: %s", piece->map, err_text(rc));
+}
+
 static int take_file(struct fetch *f, const struct task_source *source, struct err *err)
 {
     char *path = slice_dup(source->run);
-    struct run_reader reader;
-    struct disk_stat st;
     int rc = path ? 0 : err_set(err, ERR_NOMEM, "out of memory");
     for (size_t i = 0; rc == 0 && i < partitions_of(f); i++) {
         struct piece piece = {.map = source->map_task,
                               .partition = (uint32_t)f->conf.run->reduce_partitions.v[i]};
-        int fd = open(path, O_RDONLY | O_CLOEXEC);
-        if (fd < 0)
-            rc = err_errno(err, errno, "output of map %u: %s", piece.map, path);
-        else if (disk_stat_fd(disk_real(), fd, &st) != 0)
-            rc = err_set(err, ERR_IO, "output of map %u: %s: cannot be read", piece.map, path);
-        else
-            rc = run_reader_open(&reader, fd, st.size_bytes, path, err);
-        if (rc == 0)
-            rc = run_reader_piece(&reader, piece.partition, &piece.run, &piece.sums, err);
-        if (rc != 0) {
-            if (fd >= 0)
-                close(fd);
-            break;
-        }
         mutex_lock(&f->lock);
-        (void)count_in(f, PLAN_NO_WORKER, piece.map, piece.partition);
-        f->local_bytes += piece.run.len;
+        bool is_ours = claim(f, piece.map, piece.partition);
         mutex_unlock(&f->lock);
-        rc = pieces_add_passed(f->conf.pieces, fd, &piece);
+        if (!is_ours)
+            continue;
+        rc = take_partition(f, path, &piece, err);
+        mutex_lock(&f->lock);
+        settle(f, PLAN_NO_WORKER, &piece, rc == 0);
+        f->local_bytes += rc == 0 ? piece.run.len : 0;
+        mutex_unlock(&f->lock);
     }
     mem_free(path);
     return rc;
@@ -362,39 +377,6 @@ static int wait_for_change(struct fetch *f, uint64_t until_ms, struct err *err)
     return fds[1].revents ? f->conf.ops->on_news(f->conf.arg, err) : 0;
 }
 
-static void join_all(struct fetch *f)
-{
-    for (size_t i = 0; i < f->place_count; i++) {
-        struct place *place = f->places[i];
-        while (place->is_running) {
-            end_stream(place);
-            mutex_lock(&f->lock);
-            bool is_over = place->is_over;
-            mutex_unlock(&f->lock);
-            if (!is_over) { /* it may be connecting still, with nothing to shut down */
-                struct pollfd p = {.fd = f->wake, .events = POLLIN};
-                uint64_t count;
-                if (poll(&p, 1, 50) > 0)
-                    (void)!read(f->wake, &count, sizeof(count));
-                continue;
-            }
-            thread_join(&place->thread);
-            place->is_running = false;
-        }
-    }
-}
-
-/* Everything is claimed. A stream claims a piece before it keeps it, so the last ones may still be at
- * it; and one that could not keep what it had claimed must not pass for a whole input. */
-static int finish_keeping(struct fetch *f, struct err *err)
-{
-    join_all(f);
-    if (f->conf.pieces->count == f->claimed)
-        return 0;
-    return err_set(err, ERR_IO, "%zu fetched map outputs could not be kept",
-                   f->claimed - f->conf.pieces->count);
-}
-
 int fetch_run(struct fetch *fetch, struct err *err)
 {
     struct fetch *f = fetch;
@@ -405,7 +387,7 @@ int fetch_run(struct fetch *fetch, struct err *err)
         mutex_unlock(&f->lock);
         switch (step.what) {
         case PLAN_DONE:
-            return finish_keeping(f, err);
+            return 0;
         case PLAN_OPEN:
             rc = start_stream(f, step.worker, err);
             break;
@@ -438,6 +420,28 @@ void fetch_totals(const struct fetch *fetch, uint64_t *ret_remote, uint64_t *ret
 {
     *ret_remote = fetch->remote_bytes;
     *ret_local = fetch->local_bytes;
+}
+
+static void join_all(struct fetch *f)
+{
+    for (size_t i = 0; i < f->place_count; i++) {
+        struct place *place = f->places[i];
+        while (place->is_running) {
+            end_stream(place);
+            mutex_lock(&f->lock);
+            bool is_over = place->is_over;
+            mutex_unlock(&f->lock);
+            if (!is_over) { /* it may be connecting still, with nothing to shut down */
+                struct pollfd p = {.fd = f->wake, .events = POLLIN};
+                uint64_t count;
+                if (poll(&p, 1, 50) > 0)
+                    (void)!read(f->wake, &count, sizeof(count));
+                continue;
+            }
+            thread_join(&place->thread);
+            place->is_running = false;
+        }
+    }
 }
 
 void fetch_close(struct fetch *fetch)

@@ -152,8 +152,7 @@ static int take_bytes(struct stream *s)
     if (rc != 0)
         return rc;
     rc = slot.memory ? receive_to_memory(s, &slot) : receive_to_disk(s, &slot);
-    if (rc != 0 ||
-        !s->conf->claim(s->conf->arg, piece.map, piece.partition, piece.run.len, false)) {
+    if (rc != 0) {
         pieces_cancel(pieces, &slot);
         return rc;
     }
@@ -177,8 +176,7 @@ static int take_passed(struct stream *s)
     if (rc == 0 && (piece.run.len != s->header.len || piece.run.offset != s->header.offset ||
                     piece.run.crc != s->header.crc))
         rc = broken(s, ERR_CORRUPT, "a run is not what its worker says");
-    if (rc != 0 ||
-        !s->conf->claim(s->conf->arg, piece.map, piece.partition, piece.run.len, true)) {
+    if (rc != 0) {
         mem_free(piece.sums);
         return rc;
     }
@@ -189,10 +187,13 @@ static int take_passed(struct stream *s)
 
 static int take_segment(struct stream *s)
 {
-    bool is_wanted = s->conf->wants(s->conf->arg, s->header.map_task, s->header.partition);
-    if (s->header.flags & SHUFFLE_FD)
-        return is_wanted ? take_passed(s) : 0;
-    return is_wanted ? take_bytes(s) : pass_over(s);
+    bool is_passed = s->header.flags & SHUFFLE_FD;
+    struct piece piece = piece_of(s);
+    if (!s->conf->claim(s->conf->arg, piece.map, piece.partition))
+        return is_passed ? 0 : pass_over(s);
+    int rc = is_passed ? take_passed(s) : take_bytes(s);
+    s->conf->settle(s->conf->arg, &piece, is_passed, rc == 0);
+    return rc;
 }
 
 static int take_all(struct stream *s)

@@ -16,10 +16,10 @@ struct stream_conf {
     const struct shuffle_fetch *ask;
     struct pieces *pieces;
     uint32_t stall_ms;
-    /* Is this segment still wanted? Asked before its bytes are taken. */
-    bool (*wants)(void *arg, uint32_t map, uint64_t partition);
-    /* Its bytes are whole. Says whether it is (still) wanted and counts it as held when so. */
-    bool (*claim)(void *arg, uint32_t map, uint64_t partition, uint64_t len, bool is_passed);
+    /* Before a segment's bytes are taken: false = not wanted (any more). True: it is ours to bring,
+     * nobody else will, until settle says whether it is kept in the pieces now, or came to nothing. */
+    bool (*claim)(void *arg, uint32_t map, uint64_t partition);
+    void (*settle)(void *arg, const struct piece *piece, bool is_passed, bool is_kept);
     /* Are segments overdue there? A stream from which nothing is expected may stay silent. */
     bool (*expects)(void *arg);
     void *arg;

@@ -1,0 +1,483 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Fetching from workers that behave, and from those that do not. A worker here is a thread that
+ * speaks the real conversation: hello, FETCH, answer, segments. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdatomic.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "libcommon/base/clock.h"
+#include "libcommon/base/mem.h"
+#include "libcommon/base/str.h"
+#include "libcommon/codec/crc32c.h"
+#include "libcommon/event/listen.h"
+#include "libcommon/proto/shuffle/messages.h"
+#include "worker/run/record.h"
+#include "worker/shuffle/fetch.h"
+
+#define MAPS_MAX 8
+
+enum trouble {
+    NONE,
+    CORRUPT_ONCE, /* the first segment ever sent has a flipped byte */
+    CUT_ONCE,     /* the first connection breaks in the middle of a segment */
+    SILENT_ONCE,  /* the first connection sends nothing */
+    FORGETFUL,    /* says END without sending anything, always */
+};
+
+struct fake_worker {
+    char address[SOCK_TEXT_MAX];
+    char name[16];
+    int listen_fd;
+    struct thread thread;
+    atomic_bool stop;
+    enum trouble trouble;
+    bool passes_fds;
+    uint32_t maps[MAPS_MAX];
+    size_t count;
+    atomic_uint connections, sent;
+    atomic_uint had; /* maps the last FETCH said it had */
+};
+
+static struct identity self;
+static struct err err;
+
+/* Output of a map: one run with two partitions, in a memfd. */
+struct output {
+    int fd;
+    uint64_t len;
+    struct run_part *parts;
+};
+static struct output outputs[MAPS_MAX];
+
+static void make_output(uint32_t map)
+{
+    static uint8_t room[64 * 1024];
+    struct output *out = &outputs[map];
+    struct run_writer w;
+    out->fd = memfd_create("run", MFD_CLOEXEC);
+    struct run_target target = {out->fd, UINT64_MAX, room, sizeof(room)};
+    assert_int_equal(run_writer_open(&w, &target, 2, &err), 0);
+    for (uint32_t p = 0; p < 2; p++) {
+        for (uint32_t i = 0; i < 3000 * map; i++) {
+            uint8_t record[64];
+            char key[32];
+            size_t len = (size_t)snprintf(key, sizeof(key), "%08u from %u", i, map);
+            size_t head = record_head(record, len, 0);
+            memcpy(record + head, key, len);
+            run_writer_add(&w, record, head + len);
+        }
+        run_writer_end_partition(&w, 0);
+    }
+    assert_int_equal(run_writer_close(&w, &out->parts, &out->len, &err), 0);
+}
+
+/* --- the worker's side ----------------------------------------------------------------------- */
+
+static int read_frame(int fd, struct buf *in, struct frame *frame)
+{
+    size_t used = 0;
+    buf_clear(in);
+    for (;;) {
+        int rc = frame_parse(buf_slice(in), FRAME_MAX_BYTES, frame, &used, NULL);
+        if (rc != ERR_RETRY)
+            return rc;
+        size_t n = used - in->len;
+        uint8_t *room = buf_reserve(in, n);
+        rc = sock_recv_exact(fd, room, n, clock_mono_ms() + 5000);
+        if (rc != 0)
+            return rc;
+        in->len += n;
+    }
+}
+
+static int answer_hello_and_fetch(struct fake_worker *w, int fd, struct arena *arena,
+                                  struct shuffle_fetch *ask, struct buf *in)
+{
+    struct buf out = BUF_INIT;
+    struct frame frame;
+    struct identity me = self;
+    me.role = WIRE_WORKER;
+    int rc = read_frame(fd, in, &frame);
+    if (rc == 0)
+        rc = hello_put(&out, &me, FRAME_ANSWER);
+    if (rc == 0)
+        rc = sock_send_all(fd, out.data, out.len, clock_mono_ms() + 5000);
+    if (rc == 0)
+        rc = read_frame(fd, in, &frame);
+    if (rc == 0)
+        rc = msg_decode(&shuffle_fetch_desc, frame.body, arena, ask, NULL);
+    if (rc == 0) {
+        struct frame answer = {.type = frame.type, .flags = FRAME_ANSWER, .call = frame.call};
+        struct msg_void nothing = {0};
+        buf_clear(&out);
+        rc = frame_put(&out, &answer, &msg_void_desc, &nothing);
+        atomic_store(&w->had, (unsigned)ask->have.n);
+    }
+    if (rc == 0)
+        rc = sock_send_all(fd, out.data, out.len, clock_mono_ms() + 5000);
+    buf_release(&out);
+    return rc;
+}
+
+static int send_segment(struct fake_worker *w, int fd, uint32_t map, uint32_t partition)
+{
+    const struct run_part *part = &outputs[map].parts[partition];
+    struct shuffle_header header = {.map_task = map,
+                                    .partition = partition,
+                                    .crc = part->crc,
+                                    .len = part->len,
+                                    .records = part->records,
+                                    .offset = part->offset,
+                                    .flags = w->passes_fds ? SHUFFLE_FD : 0};
+    uint8_t head[SHUFFLE_HEADER_BYTES];
+    shuffle_header_encode(&header, head);
+    uint64_t deadline = clock_mono_ms() + 5000;
+    unsigned sent = atomic_fetch_add(&w->sent, 1);
+    if (w->passes_fds)
+        return sock_send_fds(fd, slice_of(head, sizeof(head)), &outputs[map].fd, 1, deadline);
+    int rc = sock_send_all(fd, head, sizeof(head), deadline);
+    uint8_t *bytes = mem_alloc(part->len + 1);
+    assert_int_equal(pread(outputs[map].fd, bytes, part->len, (off_t)part->offset), part->len);
+    if (w->trouble == CORRUPT_ONCE && sent == 0 && part->len)
+        bytes[part->len / 2] ^= 1;
+    size_t len = part->len;
+    if (w->trouble == CUT_ONCE && sent == 0)
+        len /= 2;
+    if (rc == 0)
+        rc = sock_send_all(fd, bytes, len, deadline);
+    mem_free(bytes);
+    return len == part->len ? rc : ERR_CLOSED;
+}
+
+static bool has(const struct shuffle_fetch *ask, uint32_t map)
+{
+    for (size_t i = 0; i < ask->have.n; i++)
+        if (ask->have.v[i] == map)
+            return true;
+    return false;
+}
+
+static void serve(struct fake_worker *w, int fd)
+{
+    struct arena arena = ARENA_INIT;
+    struct buf in = BUF_INIT;
+    struct shuffle_fetch ask;
+    unsigned connection = atomic_fetch_add(&w->connections, 1);
+    int rc = answer_hello_and_fetch(w, fd, &arena, &ask, &in);
+    bool is_silent = w->trouble == SILENT_ONCE && connection == 0;
+    for (size_t i = 0; rc == 0 && i < w->count && !is_silent && w->trouble != FORGETFUL; i++)
+        for (size_t p = 0; rc == 0 && p < ask.partitions.n && !has(&ask, w->maps[i]); p++)
+            rc = send_segment(w, fd, w->maps[i], (uint32_t)ask.partitions.v[p]);
+    while (rc == 0 && is_silent && !atomic_load(&w->stop)) {
+        uint8_t byte; /* until the other side has had enough */
+        rc = sock_recv_exact(fd, &byte, 1, clock_mono_ms() + 50);
+        rc = rc == ERR_TIMEOUT ? 0 : rc;
+    }
+    if (rc == 0) {
+        struct shuffle_header end = {.flags = SHUFFLE_END};
+        uint8_t head[SHUFFLE_HEADER_BYTES];
+        shuffle_header_encode(&end, head);
+        (void)sock_send_all(fd, head, sizeof(head), clock_mono_ms() + 5000);
+    }
+    buf_release(&in);
+    arena_release(&arena);
+    close(fd);
+}
+
+static void on_thread(void *arg)
+{
+    struct fake_worker *w = arg;
+    while (!atomic_load(&w->stop)) {
+        int fd = accept4(w->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+        if (fd >= 0)
+            serve(w, fd);
+        else
+            usleep(1000);
+    }
+}
+
+static void start(struct fake_worker *w, const char *name, const char *address,
+                  const uint32_t *maps, size_t count)
+{
+    snprintf(w->name, sizeof(w->name), "%s", name);
+    memcpy(w->maps, maps, count * sizeof(*maps));
+    w->count = count;
+    atomic_init(&w->stop, false);
+    if (listen_socket(address, 0600, &w->listen_fd, w->address, &err) != 0)
+        fail_msg("%s", err.msg);
+    assert_int_equal(thread_start(&w->thread, "worker", on_thread, w, &err), 0);
+}
+
+static void stop(struct fake_worker *w)
+{
+    atomic_store(&w->stop, true);
+    thread_join(&w->thread);
+    close(w->listen_fd);
+}
+
+/* --- the reducer's side ---------------------------------------------------------------------- */
+
+struct reducer {
+    struct task_run run;
+    struct scratch scratch;
+    struct pieces pieces;
+    uint8_t *space;
+    struct fetch *fetch;
+    unsigned blames;
+    uint64_t blamed[MAPS_MAX];
+    size_t blamed_count;
+};
+static const uint64_t both[] = {0, 1};
+
+static int on_news(void *arg, struct err *e)
+{
+    (void)arg, (void)e;
+    return 0;
+}
+static void on_blame(void *arg, struct slice worker, const uint64_t *maps, size_t count,
+                     const char *why)
+{
+    struct reducer *r = arg;
+    assert_true(worker.len > 0);
+    assert_true(why[0] != 0);
+    r->blames++;
+    r->blamed_count = count;
+    memcpy(r->blamed, maps, count * sizeof(*maps));
+}
+static void on_tick(void *arg, uint64_t bytes)
+{
+    (void)arg, (void)bytes;
+}
+static const struct fetch_ops ops = {on_news, on_blame, on_tick};
+
+static void open_reducer(struct reducer *r, uint32_t maps, size_t memory, uint32_t stall_ms)
+{
+    struct slice dir = slice_str("/tmp");
+    r->space = mem_alloc(memory);
+    r->run = (struct task_run){
+        .id = {.cluster_ms = 1, .job = 7}, .maps = maps, .reduce_partitions = {both, 2}};
+    assert_int_equal(scratch_open(&r->scratch, &dir, 1), 0);
+    pieces_open(&r->pieces, r->space, memory, &r->scratch);
+    struct fetch_conf conf = {.run = &r->run,
+                              .self = &self,
+                              .pieces = &r->pieces,
+                              .streams_max = 4,
+                              .stall_ms = stall_ms,
+                              .ops = &ops,
+                              .arg = r,
+                              .fd = -1};
+    assert_int_equal(fetch_open(&conf, &r->fetch, &err), 0);
+}
+
+static void learn(struct reducer *r, const struct fake_worker *w, uint32_t map)
+{
+    struct task_source source = {.map_task = map, .worker = slice_str(w->name)};
+    if (w->address[0] == '/') {
+        source.socket = slice_str(w->address);
+        source.boot_id = slice_str(self.boot);
+        source.netns = self.netns;
+        source.host = slice_str("none.invalid");
+    } else {
+        const char *colon = strrchr(w->address, ':');
+        uint64_t port = 0;
+        assert_int_equal(str_to_u64(colon + 1, &port), 0);
+        source.host = slice_of(w->address, (size_t)(colon - w->address));
+        source.port = (uint32_t)port;
+    }
+    assert_int_equal(fetch_learn(r->fetch, &source, 1, &err), 0);
+}
+
+/* Every partition of every map is there, byte for byte. */
+static void check_all(struct reducer *r, uint32_t maps)
+{
+    pieces_sort(&r->pieces);
+    assert_int_equal(r->pieces.count, 2 * maps);
+    for (uint32_t i = 0; i < 2 * maps; i++) {
+        const struct piece *piece = &r->pieces.all[i];
+        const struct run_part *part = &outputs[i % maps].parts[i / maps];
+        assert_int_equal(piece->map, i % maps);
+        assert_int_equal(piece->partition, i / maps);
+        assert_int_equal(piece->run.len, part->len);
+        uint8_t *bytes = mem_alloc(part->len + 1);
+        const uint8_t *at = piece->run.data;
+        if (piece->run.fd >= 0) {
+            assert_int_equal(pread(piece->run.fd, bytes, part->len, (off_t)piece->run.offset),
+                             part->len);
+            at = bytes;
+        }
+        assert_int_equal(crc32c(0, at, part->len), part->crc);
+        mem_free(bytes);
+    }
+}
+
+static void close_reducer(struct reducer *r)
+{
+    fetch_close(r->fetch);
+    pieces_close(&r->pieces);
+    scratch_close(&r->scratch);
+    mem_free(r->space);
+}
+
+static void fetch_from(enum trouble trouble, size_t memory, unsigned want_connections)
+{
+    struct fake_worker a = {.trouble = trouble}, b = {0};
+    struct reducer r = {0};
+    start(&a, "a", "127.0.0.1:0", (uint32_t[]){0, 2, 3}, 3);
+    start(&b, "b", "127.0.0.1:0", (uint32_t[]){1}, 1);
+    open_reducer(&r, 4, memory, 600);
+    for (uint32_t map = 0; map < 4; map++)
+        learn(&r, map == 1 ? &b : &a, map);
+    if (fetch_run(r.fetch, &err) != 0)
+        fail_msg("%s", err.msg);
+    check_all(&r, 4);
+    assert_int_equal(atomic_load(&a.connections), want_connections);
+    assert_int_equal(r.blames, 0);
+    close_reducer(&r);
+    stop(&a);
+    stop(&b);
+}
+
+static void every_map_of_every_worker_comes(void **state)
+{
+    (void)state;
+    fetch_from(NONE, 4 << 20, 1);
+}
+
+static void with_little_memory_it_comes_by_way_of_the_disk(void **state)
+{
+    (void)state;
+    fetch_from(NONE, 200000, 1);
+}
+
+static void a_stream_that_stands_still_is_asked_again(void **state)
+{
+    (void)state;
+    fetch_from(SILENT_ONCE, 4 << 20, 2);
+}
+
+static void trouble_in_the_first_segment(enum trouble trouble, size_t memory)
+{
+    struct fake_worker a = {.trouble = trouble};
+    struct reducer r = {0};
+    start(&a, "a", "127.0.0.1:0", (uint32_t[]){2, 1, 0}, 3);
+    open_reducer(&r, 3, memory, 2000);
+    for (uint32_t map = 0; map < 3; map++)
+        learn(&r, &a, map);
+    if (fetch_run(r.fetch, &err) != 0)
+        fail_msg("%s", err.msg);
+    check_all(&r, 3);
+    assert_int_equal(atomic_load(&a.connections), 2);
+    close_reducer(&r);
+    stop(&a);
+}
+
+static void damage_and_cuts_are_noticed_in_memory_and_on_the_way_to_disk(void **state)
+{
+    (void)state;
+    trouble_in_the_first_segment(CORRUPT_ONCE, 4 << 20);
+    trouble_in_the_first_segment(CORRUPT_ONCE, 100000);
+    trouble_in_the_first_segment(CUT_ONCE, 4 << 20);
+    trouble_in_the_first_segment(CUT_ONCE, 100000);
+}
+
+static void on_the_same_node_descriptors_come_instead_of_bytes(void **state)
+{
+    (void)state;
+    struct fake_worker a = {.passes_fds = true};
+    struct reducer r = {0};
+    char path[] = "/tmp/quern-fetch-XXXXXX";
+    assert_non_null(mkdtemp(path));
+    char address[64];
+    snprintf(address, sizeof(address), "%s/w.sock", path);
+    start(&a, "a", address, (uint32_t[]){0, 1, 2}, 3);
+    open_reducer(&r, 3, 1 << 20, 2000);
+    for (uint32_t map = 0; map < 3; map++)
+        learn(&r, &a, map);
+    if (fetch_run(r.fetch, &err) != 0)
+        fail_msg("%s", err.msg);
+    check_all(&r, 3);
+    uint64_t remote = 1, local = 0;
+    fetch_totals(r.fetch, &remote, &local);
+    assert_int_equal(remote, 0);
+    assert_true(local > 0);
+    close_reducer(&r);
+    stop(&a);
+    unlink(address);
+    rmdir(path);
+}
+
+/* As a jobtracker would: when a is blamed, its maps have been run again on c, and it is told. */
+static struct fake_worker *elsewhere;
+static struct reducer *told;
+static void on_blame_move(void *arg, struct slice worker, const uint64_t *maps, size_t count,
+                          const char *why)
+{
+    on_blame(arg, worker, maps, count, why);
+    for (size_t i = 0; i < count; i++) {
+        const char *colon = strrchr(elsewhere->address, ':');
+        uint64_t port = 0;
+        assert_int_equal(str_to_u64(colon + 1, &port), 0);
+        struct task_source source = {
+            .map_task = (uint32_t)maps[i],
+            .map_attempt = 1,
+            .worker = slice_str(elsewhere->name),
+            .host = slice_of(elsewhere->address, (size_t)(colon - elsewhere->address)),
+            .port = (uint32_t)port};
+        assert_int_equal(fetch_learn(told->fetch, &source, 1, &err), 0);
+    }
+}
+
+static void a_worker_without_what_it_should_have_is_blamed_for_it(void **state)
+{
+    (void)state;
+    static const struct fetch_ops moving = {on_news, on_blame_move, on_tick};
+    struct fake_worker a = {.trouble = FORGETFUL}, b = {0}, c = {0};
+    struct reducer r = {0};
+    start(&a, "a", "127.0.0.1:0", (uint32_t[]){1, 2}, 2);
+    start(&b, "b", "127.0.0.1:0", (uint32_t[]){0}, 1);
+    start(&c, "c", "127.0.0.1:0", (uint32_t[]){1, 2}, 2);
+    open_reducer(&r, 3, 1 << 20, 2000);
+    fetch_close(r.fetch);
+    struct fetch_conf conf = {.run = &r.run, .self = &self, .pieces = &r.pieces, .streams_max = 4,
+                              .ops = &moving, .arg = &r, .fd = -1};
+    assert_int_equal(fetch_open(&conf, &r.fetch, &err), 0);
+    elsewhere = &c;
+    told = &r;
+    learn(&r, &b, 0);
+    learn(&r, &a, 1);
+    learn(&r, &a, 2);
+    if (fetch_run(r.fetch, &err) != 0)
+        fail_msg("%s", err.msg);
+    assert_int_equal(r.blames, 1);
+    assert_int_equal(r.blamed_count, 2);
+    assert_int_equal(r.blamed[0], 1);
+    assert_int_equal(r.blamed[1], 2);
+    assert_true(slice_is(fetch_worker_of(r.fetch, 1), "c"));
+    check_all(&r, 3);
+    close_reducer(&r);
+    stop(&a);
+    stop(&b);
+    stop(&c);
+}
+
+int main(void)
+{
+    for (uint32_t map = 0; map < MAPS_MAX; map++)
+        make_output(map);
+    identity_init(&self, WIRE_TASK, "here");
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_map_of_every_worker_comes),
+        cmocka_unit_test(with_little_memory_it_comes_by_way_of_the_disk),
+        cmocka_unit_test(a_stream_that_stands_still_is_asked_again),
+        cmocka_unit_test(damage_and_cuts_are_noticed_in_memory_and_on_the_way_to_disk),
+        cmocka_unit_test(on_the_same_node_descriptors_come_instead_of_bytes),
+        cmocka_unit_test(a_worker_without_what_it_should_have_is_blamed_for_it),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
