@@ -102,7 +102,9 @@ static inline int to_buffer(struct mapper *m, uint32_t partition, struct slice k
                             struct slice value)
 {
     struct err why;
-    int rc = spill_add(&m->spill, partition, key, value, &why);
+    bool fits = key.len + value.len <= m->record_max;
+    int rc = __builtin_expect(fits, 1) ? spill_add(&m->spill, partition, key, value, &why)
+                                       : ERR_TOOBIG;
     return __builtin_expect(rc == 0, 1) ? 0 : spill_failed(m, rc, key.len + value.len, &why);
 }
 

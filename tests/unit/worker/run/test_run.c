@@ -115,7 +115,8 @@ static void records_come_back_as_they_were_written(void **state)
     const size_t longest[] = {40, 3000, 200000};
     for (uint64_t round = 0; round < 9; round++) {
         uint32_t partitions = (uint32_t)(round % 3 == 0 ? 1 : round * 5);
-        struct made made = make_run(round, partitions, round < 6 ? 300 : 40, longest[round % 3]);
+        struct made made =
+            make_run(round, partitions, round % 3 == 2 ? 15 : 200, longest[round % 3]);
         size_t start = 0;
         for (uint32_t p = 0; p < partitions; p++) {
             struct buf got = BUF_INIT;

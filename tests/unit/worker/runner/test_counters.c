@@ -35,8 +35,11 @@ static void beyond_the_limit_all_are_one(void **state)
     struct msg_counter_list list;
     assert_int_equal(counters_list(&c, &arena, &list), 0);
     assert_int_equal(list.n, 4);
-    assert_true(slice_is(list.v[3].name, "counters beyond the limit"));
-    assert_int_equal(list.v[3].value, 997);
+    uint64_t rest = 0;
+    for (size_t i = 0; i < list.n; i++)
+        if (slice_is(list.v[i].name, "counters beyond the limit"))
+            rest = list.v[i].value;
+    assert_int_equal(rest, 997);
     arena_release(&arena);
     counters_release(&c);
 }
