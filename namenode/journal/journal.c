@@ -151,8 +151,10 @@ static int write_first_image(const struct nn_dir_set *set, const struct nn_journ
 
 static int make_log(const struct nn_journal_format *format, uint64_t log_id, struct err *err)
 {
-    struct wal_options options = {
-        .disk = format->disk, .dirs = format->dirs, .dir_count = format->dir_count};
+    struct wal_options options = {.disk = format->disk,
+                                  .dirs = format->dirs,
+                                  .dir_count = format->dir_count,
+                                  .segment_bytes = format->segment_bytes};
     return wal_create(&options, log_id, 1, err);
 }
 
@@ -205,12 +207,14 @@ int nn_journal_format(const struct nn_journal_format *format, struct err *err)
 /* ---- the log's events ---- */
 
 static void continue_stop(void *arg);
+static void trigger(void *arg);
 
 static void on_durable(void *arg, uint64_t durable)
 {
     struct nn_journal *journal = arg;
     nn_checkpoint_on_durable(&journal->checkpoint, durable);
     journal->options.on_durable(journal->options.arg, durable);
+    trigger(journal);
     continue_stop(journal);
 }
 
@@ -292,7 +296,7 @@ static void trigger(void *arg)
     struct err err = {0};
     uint64_t now_ms = loop_now_ms(journal->options.loop);
     uint64_t records = wal_last(journal->log.wal) - journal->image_index;
-    if (records == 0 || now_ms < journal->retry_at_ms ||
+    if (records == 0 || journal->is_stopping || now_ms < journal->retry_at_ms ||
         !nn_checkpoint_is_idle(&journal->checkpoint))
         return;
     if (records < journal->options.checkpoint_records &&

@@ -47,6 +47,7 @@ struct nn_journal_format {
     size_t dir_count;
     const char *cluster_id;
     bool force;
+    uint64_t segment_bytes;             /* 0 = the log's own default */
     const char *superuser, *supergroup; /* who owns "/" */
 };
 int nn_journal_format(const struct nn_journal_format *format, struct err *err);

@@ -6,6 +6,7 @@
 
 #include "libcommon/base/clock.h"
 #include "libcommon/base/fault.h"
+#include "libcommon/base/log.h"
 #include "libcommon/store/fsutil.h"
 #include "libcommon/store/version.h"
 #include "namenode/journal/images.h"
@@ -63,6 +64,7 @@ static int format(bool force, struct err *err)
                                   .dirs = paths,
                                   .dir_count = options.dir_count,
                                   .force = force,
+                                  .segment_bytes = 16384,
                                   .superuser = "hdfs",
                                   .supergroup = "supergroup"};
     return nn_journal_format(&f, err);
@@ -302,6 +304,23 @@ static void the_image_is_of_the_moment_it_was_asked_for(void **state)
     assert_true(has_dir("/before") && has_dir("/after"));
 }
 
+static void an_image_gets_its_name_only_when_its_records_are_durable(void **state)
+{
+    (void)state;
+    assert_int_equal(format(false, NULL), 0);
+    open_journal();
+    mkdir_("/a");
+    assert_int_equal(nn_journal_checkpoint(journal, on_done, NULL, NULL), 0);
+    assert_int_equal(fault_arm("disk.fsync=1:delay1500", NULL), 0); /* the log's, not the child's */
+    for (uint64_t end = clock_mono_ms() + 1000; clock_mono_ms() < end;)
+        loop_turn(loop, 20);
+    assert_true(has_file(one, "image.000000000001.new"));
+    assert_false(has_file(one, "image.000000000001"));
+    turn_until(is_done);
+    assert_int_equal(nn_journal_durable(journal), 1);
+    assert_true(has_file(one, "image.000000000001"));
+}
+
 static void a_writer_that_dies_or_fails_changes_nothing(void **state)
 {
     (void)state;
@@ -453,8 +472,12 @@ static void formatting_again_needs_force(void **state)
     snprintf(stray, sizeof(stray), "%s/stray", base);
     assert_int_equal(fsutil_mkdirs(d, stray, NULL), 0);
     const char *const strays[] = {base};
-    struct nn_journal_format f = {
-        .disk = d, .dirs = strays, .dir_count = 1, .superuser = "u", .supergroup = "g"};
+    struct nn_journal_format f = {.disk = d,
+                                  .dirs = strays,
+                                  .dir_count = 1,
+                                  .segment_bytes = 16384,
+                                  .superuser = "u",
+                                  .supergroup = "g"};
     assert_int_equal(nn_journal_format(&f, &err), ERR_EXIST);
     assert_non_null(strstr(err.msg, "holds other files"));
 }
@@ -489,6 +512,7 @@ static void a_cluster_may_be_given_a_name(void **state)
                                   .dirs = paths,
                                   .dir_count = 2,
                                   .cluster_id = "a/b",
+                                  .segment_bytes = 16384,
                                   .superuser = "u",
                                   .supergroup = "g"};
     assert_int_equal(nn_journal_format(&f, NULL), ERR_INVAL);
@@ -570,12 +594,14 @@ static void an_image_beyond_the_end_of_the_log_is_refused(void **state)
 
 int main(void)
 {
+    log_set_level(LOG_ERROR_);
     const struct CMUnitTest tests[] = {
         CASE(what_was_durable_is_there_after_the_process_died),
         CASE(a_turn_of_the_loop_is_one_commit),
         CASE(an_image_replaces_the_records_before_it),
         CASE(old_segments_go_when_no_kept_image_needs_them),
         CASE(the_image_is_of_the_moment_it_was_asked_for),
+        CASE(an_image_gets_its_name_only_when_its_records_are_durable),
         CASE(a_writer_that_dies_or_fails_changes_nothing),
         CASE(enough_records_or_time_make_an_image),
         CASE(a_stop_waits_for_the_disk_and_ends_the_writer),
