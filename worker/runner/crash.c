@@ -58,7 +58,7 @@ static void on_signal(int number)
     raise(number); /* blocked until we return: then it is delivered */
 }
 
-void crash_install(void)
+void runner_crash_install(void)
 {
     const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
     const stack_t own = {.ss_sp = stack, .ss_size = sizeof(stack)};

@@ -7,6 +7,6 @@
 
 /* SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, on a stack of their own. For runner processes only: a
  * debugger or sanitizer wants them itself. */
-void crash_install(void);
+void runner_crash_install(void);
 
 #endif

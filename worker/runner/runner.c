@@ -173,7 +173,7 @@ int runner_serve(int fd)
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     signal(SIGPIPE, SIG_IGN); /* a closed stdout is an error to the job, not its end */
     allow_many_files();
-    crash_install();
+    runner_crash_install();
     while ((rc = serve_one(&r, &err)) == 0)
         ;
     bool is_over = rc == ERR_EOF || rc == ERR_CLOSED;
