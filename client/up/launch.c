@@ -201,12 +201,26 @@ int up_format(const struct up_layout *layout, struct err *err)
 
 /* ---- stopping ---- */
 
-/* A zombie is gone, too: it is ours, and reaped here. */
+/* Ended, but whoever should reap it takes its time. */
+static bool is_zombie(pid_t pid)
+{
+    char path[64], text[256] = "";
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    FILE *f = fopen(path, "re");
+    size_t n = f ? fread(text, 1, sizeof(text) - 1, f) : 0;
+    if (f)
+        fclose(f);
+    text[n] = 0;
+    const char *state = strrchr(text, ')'); /* "PID (name) S ..."; the name may hold anything */
+    return state && strncmp(state, ") Z", 3) == 0;
+}
+
+/* Our own children are reaped here. */
 static bool is_alive(pid_t pid)
 {
     if (waitpid(pid, NULL, WNOHANG) == pid)
         return false;
-    return kill(pid, 0) == 0 || errno == EPERM;
+    return (kill(pid, 0) == 0 || errno == EPERM) && !is_zombie(pid);
 }
 
 static unsigned count_alive(const pid_t *pids, size_t count)
