@@ -188,6 +188,10 @@ static void counts_larger_than_the_message_are_refused_before_memory_is_asked_fo
         assert_false(mem_has_failed());
         mem_fail_after(0);
     }
+    /* told at the count, not after walking through what there is of the items */
+    struct shape out;
+    assert_int_equal(decode_bytes(f, "\xdc\x00\x05\xc0\xc0", 5, &out), ERR_PROTO);
+    assert_non_null(strstr(f->err.msg, "at byte 0 of 5: a count larger than the message"));
 }
 
 static void a_list_of_tiny_items_may_not_grow_into_huge_structs(void **state)
