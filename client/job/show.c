@@ -18,7 +18,7 @@ const char *job_state_name(uint32_t state)
     return state < ARRAY_LEN(names) ? names[state] : "?";
 }
 
-bool job_is_over(const struct cl2jt_status *status)
+bool job_has_ended(const struct cl2jt_status *status)
 {
     return status->state == CL2JT_SUCCEEDED || status->state == CL2JT_FAILED ||
            status->state == CL2JT_KILLED;
@@ -347,7 +347,7 @@ void job_show_status(FILE *out, const struct cl2jt_status *status)
         show_stage(out, &status->stages.v[i]);
     if (status->waits_for.len)
         fprintf(out, "waits    " SLICE_FMT "\n", SLICE_ARG(status->waits_for));
-    if (job_is_over(status))
+    if (job_has_ended(status))
         job_show_end(out, status);
     if (status->counters.n)
         job_show_counters(out, status);

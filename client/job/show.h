@@ -29,6 +29,6 @@ void job_show_end(FILE *out, const struct cl2jt_status *status);
 void job_show_status(FILE *out, const struct cl2jt_status *status);
 void job_show_counters(FILE *out, const struct cl2jt_status *status);
 const char *job_state_name(uint32_t state);
-bool job_is_over(const struct cl2jt_status *status);
+bool job_has_ended(const struct cl2jt_status *status);
 
 #endif

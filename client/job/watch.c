@@ -52,7 +52,7 @@ int job_watch(struct chan *chan, const struct cl2jt_job *id, bool quiet, struct 
     for (;;) {
         arena_reset(arena);
         rc = jobtracker_ask(chan, WATCH, &ask, arena, ret, err);
-        if (rc != 0 || job_is_over(ret) || interrupted)
+        if (rc != 0 || job_has_ended(ret) || interrupted)
             break;
         if (!quiet)
             job_show_progress(&show, ret);
@@ -62,7 +62,7 @@ int job_watch(struct chan *chan, const struct cl2jt_job *id, bool quiet, struct 
     sigaction(SIGINT, &old, NULL);
     if (rc != 0)
         return job_exit_of_error(rc);
-    if (job_is_over(ret))
+    if (job_has_ended(ret))
         return job_exit_of_state(ret);
     fprintf(stderr,
             "job %" PRIu64 " runs on: `quern job -wait %" PRIu64 "` waits for it, `quern job "
