@@ -11,6 +11,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "libcommon/base/doing.h"
 #include "libcommon/base/list.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/base/str.h"
@@ -201,7 +202,9 @@ static void on_request(struct evhttp_request *ev, void *arg)
         return;
     }
     const char *name = route->prefix;
+    doing_set(name, 0);
     route->handler(req, route->arg);
+    doing_set(NULL, 0);
     loop_blame(server->loop, name);
 }
 

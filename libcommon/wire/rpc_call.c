@@ -5,6 +5,7 @@
 
 #include <stdarg.h>
 
+#include "libcommon/base/doing.h"
 #include "libcommon/wire/rpc_inside.h"
 
 #define SPARE_CALLS_MAX  256
@@ -143,7 +144,9 @@ void rpc_calls_arrive(struct rpc_peer *peer, const struct frame *frame)
         return;
     }
     update_pause(peer);
+    doing_set(route->method->name, frame->call);
     route->handler(call, ask, route->arg);
+    doing_set(NULL, 0);
     loop_blame(peer->core->loop, route->method->name);
 }
 

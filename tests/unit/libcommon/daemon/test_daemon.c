@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "libcommon/base/clock.h"
+#include "libcommon/base/doing.h"
 #include "libcommon/base/log.h"
 #include "libcommon/base/metric.h"
 #include "libcommon/daemon/daemon.h"
@@ -93,6 +94,7 @@ static void status(void *state, struct status *st)
 {
     (void)state;
     status_count(st, "answer", 42, "");
+    status_text(st, "doing", doing_now.what ? doing_now.what : "none", "");
 }
 
 static int reload(void *state, struct err *err)
@@ -553,6 +555,15 @@ static void the_pages_are_served_from_the_binary(void **state)
     end_daemon();
 }
 
+static void what_is_being_answered_is_known_for_the_crash_report(void **state)
+{
+    (void)state;
+    run_detached();
+    assert_non_null(strstr(get("/status.json"), "\"doing\":{\"value\":\"/status.json\""));
+    assert_non_null(strstr(ask(console, "info\n", true), "\"doing\":{\"value\":\"none\""));
+    end_daemon();
+}
+
 static void status_metrics_and_configuration_can_be_fetched(void **state)
 {
     (void)state;
@@ -595,6 +606,7 @@ int main(int argc, char **argv)
         CASE(the_console_knows_its_own_commands_and_the_daemons),
         CASE(a_crash_leaves_its_report_in_the_log_once),
         CASE(the_pages_are_served_from_the_binary),
+        CASE(what_is_being_answered_is_known_for_the_crash_report),
         CASE(status_metrics_and_configuration_can_be_fetched),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
