@@ -315,6 +315,26 @@ static void a_segment_of_another_log_is_refused(void **state)
     assert_non_null(strstr(err.msg, "belongs to another log"));
 }
 
+/* Whole in itself, with the right index, but not what the record before it says comes next. */
+static void a_record_from_another_history_is_refused(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    struct buf forged = BUF_INIT;
+    struct wal_record record = {.index = 5, .term = 1, .type = 1, .payload = slice_str("E")};
+    uint32_t chain = 12345;
+    int fd = -1;
+    make_log(1, false);
+    walfile_append(&forged, &record);
+    assert_int_equal(walfile_seal_batch(forged.data, forged.len, 4096, &chain).records, 1);
+    assert_int_equal(disk_open(d, SECOND, DISK_WRITE, &fd), 0);
+    assert_int_equal(disk_pwrite(d, fd, forged.data, forged.len, 8192), 0);
+    disk_close(d, fd);
+    assert_string_equal(try_open(&err), "");
+    assert_non_null(strstr(err.msg, "a whole record stands in the wrong place"));
+    buf_release(&forged);
+}
+
 static void a_lost_last_segment_is_missed(void **state)
 {
     (void)state;
@@ -429,6 +449,7 @@ int main(void)
         CASE(the_words_for_rot_say_where_and_what_to_do),
         CASE(lost_or_exchanged_segments_are_refused),
         CASE(a_segment_of_another_log_is_refused),
+        CASE(a_record_from_another_history_is_refused),
         CASE(a_lost_last_segment_is_missed),
         CASE(both_slots_of_the_watermark_bad_is_damage),
         CASE(a_rotten_directory_is_set_aside_and_filled_again),
