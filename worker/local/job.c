@@ -276,6 +276,7 @@ void job_failed(struct job *job, struct job_task *task, const struct task_failed
     job->failed.path = keep(&job->arena, failed->path);
     job->failed.record = keep(&job->arena, failed->record);
     job->failed.log_tail = keep(&job->arena, failed->log_tail);
+    job->failed.at = keep(&job->arena, failed->at);
     job->failed.counters = (struct msg_counter_list){0};
     job->failed.id.task = task->index;
 }

@@ -7,11 +7,11 @@
 #include <unistd.h>
 
 #include "libcommon/base/str.h"
+#include "worker/runner/symbol.h"
 
 #define WHY_MAX 800U
 
-static void classify(int status, uint64_t timed_out_ms, const struct progress_page *page,
-                     char why[WHY_MAX], struct task_failed *ret)
+static void classify(int status, uint64_t timed_out_ms, char why[WHY_MAX], struct task_failed *ret)
 {
     char text[32];
     if (timed_out_ms) {
@@ -19,12 +19,10 @@ static void classify(int status, uint64_t timed_out_ms, const struct progress_pa
         snprintf(why, WHY_MAX, "made no progress for %s and was killed",
                  str_duration(timed_out_ms, text, sizeof(text)));
     } else if (WIFSIGNALED(status)) {
-        const char *at = page->crashed_at;
         ret->failure = TASK_FAILED_CRASH;
         ret->code = WTERMSIG(status);
-        snprintf(why, WHY_MAX, "crashed (signal %d, SIG%s)%s%.*s", WTERMSIG(status),
-                 sigabbrev_np(WTERMSIG(status)), at[0] ? " at " : "",
-                 (int)sizeof(page->crashed_at) - 1, at);
+        snprintf(why, WHY_MAX, "crashed (signal %d, SIG%s)", WTERMSIG(status),
+                 sigabbrev_np(WTERMSIG(status)));
     } else if (WEXITSTATUS(status) == 127) {
         ret->failure = TASK_FAILED_NODE;
         snprintf(why, WHY_MAX, "quern-task could not be executed");
@@ -43,13 +41,25 @@ static struct slice keep(struct arena *arena, const void *data, size_t len)
     return slice_of(copy, copy ? len : 0);
 }
 
+static void tell_place(const struct progress_page *page, struct arena *arena,
+                       struct task_failed *ret)
+{
+    char place[sizeof(page->crashed_at) + 1], text[WHY_MAX];
+    memcpy(place, page->crashed_at, sizeof(page->crashed_at));
+    place[sizeof(page->crashed_at)] = 0;
+    symbol_place(place, text, sizeof(text));
+    ret->at = keep(arena, text, strlen(text));
+}
+
 void postmortem(const struct task_run *run, const struct progress_page *page, int status,
                 uint64_t timed_out_ms, struct arena *arena, struct task_failed *ret)
 {
     char why[WHY_MAX];
     *ret = (struct task_failed){.id = run->id};
-    classify(status, timed_out_ms, page, why, ret);
+    classify(status, timed_out_ms, why, ret);
     ret->why = keep(arena, why, strlen(why));
+    if (ret->failure == TASK_FAILED_CRASH && page->crashed_at[0])
+        tell_place(page, arena, ret);
     if (run->kind == TASK_REDUCE || page->phase != PROGRESS_MAP ||
         page->input_segment >= run->input.n || page->records_in == 0)
         return;

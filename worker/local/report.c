@@ -146,9 +146,14 @@ void report_failed(FILE *out, const struct job *job)
     bool is_reduce = f->id.stage == 1;
     fprintf(out, "job failed: %s %u: " SLICE_FMT "\n", is_reduce ? "reduce" : "map", f->id.task,
             SLICE_ARG(f->why));
+    if (f->at.len || f->path.len)
+        fprintf(out, "  at        " SLICE_FMT "%s", SLICE_ARG(f->at),
+                f->at.len && f->path.len ? ", " : "");
     if (f->path.len)
-        fprintf(out, "  at        record at " SLICE_FMT " offset %llu\n", SLICE_ARG(f->path),
+        fprintf(out, "record at " SLICE_FMT " offset %llu", SLICE_ARG(f->path),
                 (unsigned long long)f->offset);
+    if (f->at.len || f->path.len)
+        fprintf(out, "\n");
     if (f->record.len) {
         fprintf(out, "  record    ");
         print_bytes(out, f->record);

@@ -143,7 +143,8 @@ enum task_failure {
     F(U64, offset)    /* of the record in hand */                                                  \
     F(BYTES, record)  /* its first bytes */                                                        \
     F(STR, log_tail)  /* last lines the attempt wrote */                                           \
-    L(msg_counter, counters)
+    L(msg_counter, counters)                                                                       \
+    F(STR, at) /* where the plugin's code was: "clean.c:41 in parse_line"; "" = unknown */
 MSG_STRUCT(task_failed, TASK_FAILED_FIELDS)
 
 #define TASK_FETCH_FAILED_FIELDS(F, S, L)                                                          \
