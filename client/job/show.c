@@ -285,9 +285,13 @@ static void show_failure(FILE *out, const struct cl2jt_status *status)
     for (size_t i = 0; i < status->failed_on.n; i++)
         fprintf(out, "%s" SLICE_FMT, i ? ", " : " on ", SLICE_ARG(status->failed_on.v[i]));
     fprintf(out, " (" SLICE_FMT ")\n", SLICE_ARG(status->why));
+    if (f->at.len || f->path.len)
+        fprintf(out, "  at        " SLICE_FMT "%s", SLICE_ARG(f->at),
+                f->at.len && f->path.len ? ", " : "");
     if (f->path.len)
-        fprintf(out, "  at        record at " SLICE_FMT " offset %" PRIu64 "\n", SLICE_ARG(f->path),
-                f->offset);
+        fprintf(out, "record at " SLICE_FMT " offset %" PRIu64, SLICE_ARG(f->path), f->offset);
+    if (f->at.len || f->path.len)
+        fputc('\n', out);
     if (f->record.len)
         show_record(out, f->record);
     show_last_words(out, f->log_tail);

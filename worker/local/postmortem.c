@@ -63,12 +63,11 @@ void postmortem(const struct task_run *run, const struct progress_page *page, in
     if (run->kind == TASK_REDUCE || page->phase != PROGRESS_MAP ||
         page->input_segment >= run->input.n || page->records_in == 0)
         return;
-    uint32_t len = page->record_len;
     ret->path = run->input.v[page->input_segment].path;
     ret->offset = page->input_offset;
-    if (ret->failure == TASK_FAILED_CRASH)
-        ret->record = keep(arena, page->record,
-                           len < sizeof(page->record) ? len : sizeof(page->record));
+    uint32_t kept = page->record_kept;
+    if (kept <= sizeof(page->record))
+        ret->record = keep(arena, page->record, kept);
 }
 
 void postmortem_log_tail(const char *path, struct buf *out)

@@ -20,8 +20,10 @@ static void keep_record(const struct context *c)
     size_t n = c->record.len;
     if (n > sizeof(c->page->record))
         n = sizeof(c->page->record);
-    if (c->record.data)
-        memcpy(c->page->record, c->record.data, n);
+    if (!c->record.data)
+        return;
+    memcpy(c->page->record, c->record.data, n);
+    c->page->record_kept = (uint32_t)n;
 }
 
 /* "clean.so+0x1139 (parse_line)" of the innermost frame that is the plugin's. */

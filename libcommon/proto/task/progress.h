@@ -36,6 +36,7 @@ struct progress_page {
      * in hand (record_len tells how long it is), and where the code was: "clean.so+0x1139
      * (parse_line)". */
     uint8_t record[1024];
+    uint32_t record_kept; /* bytes in `record`; 0 = nobody could write them (SIGKILL) */
     char crashed_at[512];
 };
 _Static_assert(sizeof(struct progress_page) <= PROGRESS_BYTES, "it is one page");
