@@ -246,9 +246,15 @@ static void draw_conditions(struct sim *sim, struct scenario *s)
     for (int i = 0; i < FAULTS; i++)
         s->weights[i] = usual[i] * (uint32_t)below(sim, 3);
     s->weights[below(sim, FAULTS)] += 2;
+    if (below(sim, 2))
+        s->weights[FAULT_ROT] = s->weights[FAULT_DISK] = 0;
+    w->has_disk_faults = s->weights[FAULT_ROT] || s->weights[FAULT_DISK];
+    w->sync_ms = below(sim, 3) ? 20 : 1500;
+    w->report_ms = below(sim, 2) ? 5 : 4000;
+    w->recover_ms = below(sim, 2) ? 4000 : 700;
     sim->net = (struct sim_net){
         .delay_min_ms = 1,
-        .delay_max_ms = 1 + (uint32_t)below(sim, below(sim, 3) ? 5 : 200),
+        .delay_max_ms = 1 + (uint32_t)below(sim, below(sim, 3) ? 5 : below(sim, 2) ? 200 : 900),
         .cut_one_in = below(sim, 2) ? 0 : 50 + (uint32_t)below(sim, 500),
         .lose_one_in = below(sim, 2) ? 0 : 5 + (uint32_t)below(sim, 50),
         .double_one_in = 3 + (uint32_t)below(sim, 30),

@@ -143,6 +143,20 @@ void nn_check(struct nn_world *w, bool is_full)
     check_counts(w);
 }
 
+/* As long as nothing vanishes by itself, orders never take a block below two replicas (or the one it
+ * wants), whatever reports were late and whoever was started anew. */
+void nn_check_deletion(struct nn_world *w, const struct dn_rep *rep)
+{
+    uint32_t block = w->nn.is_open ? nn_blockmap_find(w->nn.blocks.map, rep->r.id) : 0;
+    if (!block || w->has_disk_faults || !dn_rep_is_whole(rep))
+        return;
+    struct nn_block b = nn_blockmap_get(w->nn.blocks.map, block);
+    unsigned least = b.want < 2 ? b.want : 2;
+    if (b.state == NN_BLOCK_COMPLETE && b.gs == rep->r.gs && intact(w, &b) < least)
+        sim_fail(w->sim, "a deletion left blk_%llu_%llu with %u of %u replicas",
+                 (unsigned long long)b.id, (unsigned long long)b.gs, intact(w, &b), b.want);
+}
+
 /* ---- what may be lost ----------------------------------------------------------------------------- */
 
 static const struct dn_sim *dn_of(const struct nn_world *w, uint32_t storage)

@@ -221,8 +221,13 @@ static void replication_set(struct cl_sim *cl, const struct nn_msg *answer)
 
 static void start_replication(struct cl_sim *cl)
 {
-    struct nn_msg *msg = nn_msg_new(CL_REPLICATION);
+    struct nn_msg *msg = NULL;
     cl->other = cl->entry;
+    if (cl->entries[cl->entry].replication < 2) {
+        cl_op_done(cl);
+        return;
+    }
+    msg = nn_msg_new(CL_REPLICATION);
     cl->entries[cl->entry].is_busy = true;
     /* To another number: what changes nothing is not recorded, and a late copy of it might. */
     cl->fresh.replication = cl->entries[cl->entry].replication == 2 ? 3 : 2;

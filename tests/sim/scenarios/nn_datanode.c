@@ -126,6 +126,11 @@ static void report_all(struct dn_sim *dn)
             report_volume(dn, v);
 }
 
+static void first_report(void *arg)
+{
+    report_all(arg);
+}
+
 static void send_register(struct dn_sim *dn)
 {
     struct nn_msg *msg = nn_msg_new(DN_REGISTER);
@@ -404,6 +409,8 @@ static void on_delete(struct dn_sim *dn, const struct nn_msg *msg)
         if (!rep || rep->r.gs != msg->blocks[i].gs)
             continue;
         tell_change(dn, NN_CHANGE_DELETED, rep);
+        list_remove(&rep->link); /* gone for whoever counts */
+        nn_check_deletion(dn->w, rep);
         rep_free(rep);
     }
 }
@@ -534,7 +541,7 @@ static void from_namenode(struct dn_sim *dn, const struct nn_msg *msg)
     case NN_REGISTERED:
         dn->is_registered = msg->code == 0;
         if (dn->is_registered)
-            report_all(dn);
+            sim_after(sim_of(dn), &dn->host, up_to(dn, dn->w->report_ms), first_report, dn);
         else
             sim_after(sim_of(dn), &dn->host, RETRY_MS, reach_namenode, dn);
         break;

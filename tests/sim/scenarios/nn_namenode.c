@@ -14,6 +14,7 @@
 #define TICK_MS     100
 #define REAP_SLICE  3 /* small: deletion in slices is part of what is tried */
 #define SEGMENT     16384
+#define SETTLE_MS   5000
 
 static const char *const dirs[] = {DIR_A, DIR_B};
 
@@ -123,7 +124,7 @@ static void pump_log(struct nn_sim *nn)
         return;
     nn->batch = wal_take_batch(nn->wal, sim->now_ms);
     if (nn->batch)
-        sim_after(sim, &nn->host, 1 + rand_below(&sim->rand, 20), batch_written, nn);
+        sim_after(sim, &nn->host, 1 + rand_below(&sim->rand, nn->w->sync_ms), batch_written, nn);
 }
 
 /* ---- images ---- */
@@ -277,6 +278,21 @@ static uint32_t numbers(const struct nn_sim *nn, const struct nn_order *order, u
     return n;
 }
 
+/* No storms: nothing before the cluster has settled, and never more than so much a second. */
+static void check_pace(struct nn_sim *nn)
+{
+    struct sim *sim = nn->w->sim;
+    const struct nn_blocks *b = &nn->blocks;
+    if (nn->copies_second != sim->now_ms / 1000)
+        nn->copies = 0;
+    nn->copies_second = sim->now_ms / 1000;
+    nn->copies++;
+    if (nn_safemode_is_on(&b->safemode) || sim->now_ms < b->started_ms + SETTLE_MS)
+        sim_fail(sim, "a copy was ordered before the cluster had settled");
+    if (nn->copies > 2 * (uint64_t)b->conf.work_multiplier * nn->w->dn_count)
+        sim_fail(sim, "%llu copies were ordered within a second", (unsigned long long)nn->copies);
+}
+
 static void push_order(struct nn_sim *nn, const struct nn_order *order)
 {
     static const enum nn_msg_kind kinds[] = {[NN_ORDER_COPY] = NN_COPY,
@@ -294,7 +310,8 @@ static void push_order(struct nn_sim *nn, const struct nn_order *order)
     BUG_ON(order->block_count > DELETE_MAX);
     for (size_t i = 0; i < order->block_count; i++)
         msg->blocks[msg->block_count++] = order->blocks[i];
-    nn->copies += order->kind == NN_ORDER_COPY;
+    if (order->kind == NN_ORDER_COPY)
+        check_pace(nn);
     sim_send(conn, &nn->host, &msg->head);
 }
 
@@ -465,9 +482,9 @@ static void conf_fill(const struct nn_world *w, struct nn_blocks_conf *conf)
     conf->redundancy_ms = 1000;
     conf->pending_ms = PENDING_MS;
     conf->delete_batch = DELETE_MAX;
-    conf->settle_ms = 5000;
+    conf->settle_ms = SETTLE_MS;
     conf->lag_ms = 20000;
-    conf->recover_ms = 4000;
+    conf->recover_ms = w->recover_ms;
     conf->safemode_extension_ms = w->sim->seed % 3 == 0 ? 3000 : 0;
 }
 

@@ -19,10 +19,10 @@
 #define DN_MAX     8
 #define VOLUMES    2
 #define CL_MAX     4
-#define FILES      6  /* names each client plays with */
+#define FILES      8  /* names each client plays with */
 #define PATH_CAP   40
 #define NODES_MAX  DN_MAX
-#define PAGE_MAX   24 /* replicas in a page of a full report */
+#define PAGE_MAX   4  /* replicas in a page of a full report */
 #define DELETE_MAX 32
 #define BLOCK_SIZE 65536U
 #define BLOCKS_MAX 3  /* of one file */
@@ -152,7 +152,8 @@ struct nn_sim {
     bool is_open;         /* state and blocks exist */
     bool dies_in_batch;   /* the next batch of the log is its last */
     bool was_safe;
-    uint64_t restarts, copies, term;
+    uint64_t term;
+    uint64_t copies, copies_second; /* orders in the present second of virtual time */
 };
 
 void nn_sim_add(struct nn_world *w);
@@ -253,11 +254,14 @@ struct nn_world {
     struct dn_sim dns[DN_MAX];
     struct cl_sim cls[CL_MAX];
     uint32_t dn_count, cl_count, racks, replication;
+    uint32_t sync_ms;   /* a batch of the log takes up to so long */
+    uint32_t report_ms; /* between registration and the first report, at most */
+    uint32_t recover_ms;
+    bool has_disk_faults; /* disks die and rot: replicas may vanish without an order */
     bool is_healing; /* no new operations but what cleans up */
     bool is_clearing; /* everything settled once: now all files go */
     uint64_t next_client;
     uint64_t losses; /* power cuts, lost disks, rot: what flushed bytes need not survive */
-    uint64_t faults[8]; /* how many of each kind, for the trace's end */
 };
 
 static inline struct nn_world *nn_world(struct sim *sim)
@@ -267,6 +271,8 @@ static inline struct nn_world *nn_world(struct sim *sim)
 
 /* nn_check.c: after every step; and all of it, when `is_full`. */
 void nn_check(struct nn_world *w, bool is_full);
+/* A datanode just carried out a deletion of this replica. */
+void nn_check_deletion(struct nn_world *w, const struct dn_rep *rep);
 /* May this replica be lost, now, and nothing acknowledged with it, whatever the namenode does that
  * does not know yet? For faults that must stay survivable. */
 bool nn_is_expendable(const struct nn_world *w, const struct dn_sim *dn, const struct dn_rep *rep);
