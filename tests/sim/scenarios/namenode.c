@@ -251,6 +251,7 @@ static void draw_conditions(struct sim *sim, struct scenario *s)
     w->has_disk_faults = s->weights[FAULT_ROT] || s->weights[FAULT_DISK];
     w->sync_ms = below(sim, 3) ? 20 : 1500;
     w->report_ms = below(sim, 2) ? 5 : 4000;
+    w->report_every_ms = below(sim, 2) ? 45000 : 3000;
     w->recover_ms = below(sim, 2) ? 4000 : 700;
     sim->net = (struct sim_net){
         .delay_min_ms = 1,

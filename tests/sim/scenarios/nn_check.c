@@ -2,7 +2,7 @@
  * nn_check: what must hold in the simulated filesystem.
  *
  *   - what a client was told to be so is so, in the namenode's tree, whatever crashed since
- *   - every block of every closed file has an intact replica on some disk, with its stamp and length
+ *   - every complete block has an intact replica on some disk, with its stamp and length
  *   - replicas of one block and stamp that were finalized have one length
  *   - the count of safe blocks is right
  *   - settled: every block has exactly the replicas it wants, nothing is queued, doomed, open
@@ -71,17 +71,17 @@ static unsigned intact(const struct nn_world *w, const struct nn_block *b)
     return n;
 }
 
-static void check_bytes(struct nn_world *w, const struct cl_sim *cl)
+/* Whether a client knows of the file or not; but not of files that are deleted, whose blocks stay in
+ * the map (and after a restart are there again) until they are reaped. */
+static void check_bytes(struct nn_world *w)
 {
-    for (uint32_t i = 0; i < FILES; i++) {
-        const struct cl_entry *e = &cl->entries[i];
-        for (uint32_t k = 0; e->state == CL_CLOSED && !e->is_busy && k < e->block_count; k++) {
-            struct nn_block b = {.id = e->blocks[k].id, .gs = e->blocks[k].gs,
-                                 .len = e->blocks[k].len};
-            if (intact(w, &b) == 0)
-                sim_fail(w->sim, "blk_%llu of /c%u/f%u is lost: no disk has it",
-                         (unsigned long long)b.id, cl->number, i);
-        }
+    const struct nn_blockmap *map = w->nn.blocks.map;
+    for (uint32_t at = nn_blockmap_next(map, 0); at; at = nn_blockmap_next(map, at + 1)) {
+        struct nn_block b = nn_blockmap_get(map, at);
+        if (b.state == NN_BLOCK_COMPLETE && intact(w, &b) == 0 &&
+            nn_tree_is_attached(&w->nn.state.tree, b.file))
+            sim_fail(w->sim, "blk_%llu_%llu of %llu bytes is lost: no disk has it",
+                     (unsigned long long)b.id, (unsigned long long)b.gs, (unsigned long long)b.len);
     }
 }
 
@@ -133,26 +133,26 @@ void nn_check(struct nn_world *w, bool is_full)
         sim_fail(w->sim, "more blocks are safe than complete");
     if (!is_full)
         return;
-    for (uint32_t c = 0; c < w->cl_count; c++) {
+    for (uint32_t c = 0; c < w->cl_count; c++)
         for (uint32_t i = 0; i < FILES; i++)
             check_entry(w, &w->cls[c], i);
-        check_bytes(w, &w->cls[c]);
-    }
+    check_bytes(w);
     for (uint32_t d = 0; d < w->dn_count; d++)
         check_lengths(w, &w->dns[d]);
     check_counts(w);
 }
 
-/* As long as nothing vanishes by itself, orders never take a block below two replicas (or the one it
- * wants), whatever reports were late and whoever was started anew. */
+/* As long as nothing vanishes by itself, orders never take a block below the replicas it wants
+ * (clients only ever want fewer than before), whatever reports were late and whoever was started
+ * anew. */
 void nn_check_deletion(struct nn_world *w, const struct dn_rep *rep)
 {
     uint32_t block = w->nn.is_open ? nn_blockmap_find(w->nn.blocks.map, rep->r.id) : 0;
     if (!block || w->has_disk_faults || !dn_rep_is_whole(rep))
         return;
     struct nn_block b = nn_blockmap_get(w->nn.blocks.map, block);
-    unsigned least = b.want < 2 ? b.want : 2;
-    if (b.state == NN_BLOCK_COMPLETE && b.gs == rep->r.gs && intact(w, &b) < least)
+    if (b.state == NN_BLOCK_COMPLETE && b.gs == rep->r.gs && b.len == rep->r.len &&
+        intact(w, &b) < b.want)
         sim_fail(w->sim, "a deletion left blk_%llu_%llu with %u of %u replicas",
                  (unsigned long long)b.id, (unsigned long long)b.gs, intact(w, &b), b.want);
 }

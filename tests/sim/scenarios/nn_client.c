@@ -223,14 +223,15 @@ static void start_replication(struct cl_sim *cl)
 {
     struct nn_msg *msg = NULL;
     cl->other = cl->entry;
-    if (cl->entries[cl->entry].replication < 2) {
+    if (cl->entries[cl->entry].replication < 3) {
         cl_op_done(cl);
         return;
     }
     msg = nn_msg_new(CL_REPLICATION);
     cl->entries[cl->entry].is_busy = true;
-    /* To another number: what changes nothing is not recorded, and a late copy of it might. */
-    cl->fresh.replication = cl->entries[cl->entry].replication == 2 ? 3 : 2;
+    /* To another number: what changes nothing is not recorded, and a late copy of it might. Only
+     * down: see nn_check_deletion. */
+    cl->fresh.replication = 2;
     msg->replication = cl->fresh.replication;
     cl_path(cl, cl->entry, msg->path);
     cl_ask(cl, msg, replication_set);

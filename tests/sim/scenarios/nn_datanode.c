@@ -173,7 +173,7 @@ static void report_in_turn(void *arg)
 {
     struct dn_sim *dn = arg;
     report_all(dn);
-    sim_after(sim_of(dn), &dn->host, REPORT_MS, report_in_turn, dn);
+    sim_after(sim_of(dn), &dn->host, dn->w->report_every_ms, report_in_turn, dn);
 }
 
 static void scan(void *arg)
@@ -624,7 +624,7 @@ static void begin(struct dn_sim *dn)
     dn->is_registered = false;
     sim_after(sim, &dn->host, up_to(dn, 50), reach_namenode, dn);
     sim_after(sim, &dn->host, up_to(dn, HEARTBEAT_MS), beat, dn);
-    sim_after(sim, &dn->host, up_to(dn, REPORT_MS), report_in_turn, dn);
+    sim_after(sim, &dn->host, up_to(dn, dn->w->report_every_ms), report_in_turn, dn);
     sim_after(sim, &dn->host, up_to(dn, SCAN_MS), scan, dn);
 }
 

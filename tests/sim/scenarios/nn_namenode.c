@@ -478,7 +478,7 @@ static void conf_fill(const struct nn_world *w, struct nn_blocks_conf *conf)
     conf->heartbeat_ms = HEARTBEAT_MS;
     conf->recheck_ms = RECHECK_MS;
     conf->stale_ms = STALE_MS;
-    conf->report_ms = REPORT_MS;
+    conf->report_ms = w->report_every_ms;
     conf->redundancy_ms = 1000;
     conf->pending_ms = PENDING_MS;
     conf->delete_batch = DELETE_MAX;

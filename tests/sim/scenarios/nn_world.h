@@ -31,7 +31,6 @@
 #define HEARTBEAT_MS  1000
 #define RECHECK_MS    5000
 #define STALE_MS      5000
-#define REPORT_MS     45000
 #define PENDING_MS    20000
 #define SOFT_MS       15000
 #define HARD_MS       30000
@@ -256,7 +255,7 @@ struct nn_world {
     uint32_t dn_count, cl_count, racks, replication;
     uint32_t sync_ms;   /* a batch of the log takes up to so long */
     uint32_t report_ms; /* between registration and the first report, at most */
-    uint32_t recover_ms;
+    uint32_t recover_ms, report_every_ms;
     bool has_disk_faults; /* disks die and rot: replicas may vanish without an order */
     bool is_healing; /* no new operations but what cleans up */
     bool is_clearing; /* everything settled once: now all files go */
