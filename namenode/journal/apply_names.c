@@ -26,7 +26,7 @@ int nn_apply_parents(struct nn_state *state, const struct nn_parents *parents, u
 {
     struct nn_walk walk;
     nn_tree_walk(&state->tree, parents->path, &walk);
-    if (walk.depth == 0)
+    if (walk.depth == 0 || *id < state->tree.next_id)
         return ERR_CORRUPT;
     uint32_t at = walk.found < walk.depth ? nn_walk_last(&walk) : walk.slots[walk.depth - 1];
     for (uint32_t i = walk.found; i < walk.depth; i++) {
@@ -68,6 +68,12 @@ int nn_apply_MKDIR(struct nn_state *state, const void *record, uint64_t *answer)
     return make_dir(state, &parents, slot, name, id, &slot);
 }
 
+static bool is_full_dir(const struct nn_state *state, uint32_t slot)
+{
+    return slot && nn_inode(&state->tree.store, slot)->is_dir &&
+           nn_dir(&state->tree.store, slot)->children.count;
+}
+
 int nn_apply_RENAME(struct nn_state *state, const void *record, uint64_t *answer)
 {
     const struct op_rename *op = record;
@@ -75,7 +81,8 @@ int nn_apply_RENAME(struct nn_state *state, const void *record, uint64_t *answer
     uint32_t slot = nn_tree_find(&state->tree, op->from);
     uint32_t over = nn_tree_find(&state->tree, op->to);
     uint32_t parent = nn_tree_find(&state->tree, path_parent(op->to));
-    if (!slot || slot == NN_ROOT || !parent || !nn_inode(&state->tree.store, parent)->is_dir)
+    if (!slot || slot == NN_ROOT || !parent || !nn_inode(&state->tree.store, parent)->is_dir ||
+        op->to.len == 1 || path_is_under(op->to, op->from) || is_full_dir(state, over))
         return ERR_CORRUPT;
     int rc = over ? nn_apply_doom(state, over, op->at_ms) : 0;
     if (rc == 0)
@@ -109,7 +116,8 @@ int nn_apply_SET_REPLICATION(struct nn_state *state, const void *record, uint64_
     const struct op_set_replication *op = record;
     (void)answer;
     uint32_t slot = nn_tree_find(&state->tree, op->path);
-    if (!slot || nn_inode(&state->tree.store, slot)->is_dir)
+    if (!slot || nn_inode(&state->tree.store, slot)->is_dir || op->replication == 0 ||
+        op->replication > NN_BLOCK_WANT_MAX)
         return ERR_CORRUPT;
     nn_tree_set_replication(&state->tree, slot, op->replication);
     uint32_t block = nn_inode(&state->tree.store, slot)->first_block;

@@ -25,7 +25,8 @@ static int move_in(struct nn_state *state, uint32_t out, struct slice from, stru
                    uint64_t at_ms)
 {
     uint32_t slot = nn_tree_find(&state->tree, from);
-    if (!slot || nn_inodes_child(&state->tree.store, out, name))
+    if (!slot || nn_inode(&state->tree.store, slot)->is_dir || name.len == 0 ||
+        name.len > NAME_MAX_BYTES || nn_inodes_child(&state->tree.store, out, name))
         return ERR_CORRUPT;
     return nn_tree_move(&state->tree, slot, out, name, at_ms);
 }
@@ -33,6 +34,8 @@ static int move_in(struct nn_state *state, uint32_t out, struct slice from, stru
 static int make_success(struct nn_state *state, uint32_t out, const struct op_publish *op)
 {
     uint32_t slot = 0;
+    if (nn_inodes_child(&state->tree.store, out, slice_str("_SUCCESS")))
+        return ERR_CORRUPT;
     struct nn_birth birth = {
         .id = op->success_id,
         .mode = op->mode,
@@ -62,7 +65,9 @@ int nn_apply_PUBLISH(struct nn_state *state, const void *record, uint64_t *answe
     const struct op_publish *op = record;
     uint32_t out = nn_tree_find(&state->tree, op->out);
     (void)answer;
-    if (!out || !nn_inode(&state->tree.store, out)->is_dir)
+    if (!out || !nn_inode(&state->tree.store, out)->is_dir ||
+        !slice_eq(path_parent(path_parent(op->temporary)), op->out) ||
+        op->success_id < state->tree.next_id)
         return ERR_CORRUPT;
     int rc = op->replace ? clear_out(state, out, op->at_ms) : 0;
     for (size_t i = 0; rc == 0 && i < op->winners.n; i++)

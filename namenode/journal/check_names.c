@@ -295,12 +295,27 @@ int nn_check_set_mode(const struct nn_view *view, const struct cl2nn_set_mode *a
     return rc;
 }
 
+static int check_person(struct slice name, struct err *err)
+{
+    for (size_t i = 0; i < name.len; i++)
+        if (name.data[i] < 0x20 || name.data[i] == 0x7f)
+            return err_set(err, ERR_INVAL, "a user's or group's name has no control characters");
+    return name.len <= NAME_MAX_BYTES
+               ? 0
+               : err_set(err, ERR_INVAL, "a user's or group's name has at most %d bytes",
+                         NAME_MAX_BYTES);
+}
+
 int nn_check_set_owner(const struct nn_view *view, const struct cl2nn_set_owner *ask,
                        struct op_set_owner *ret, struct err *err)
 {
     const struct nn_caller *caller = view->caller;
     struct nn_walk walk;
-    int rc = walk_to(view, ask->path, "setOwner", &walk, err);
+    int rc = check_person(ask->owner, err);
+    if (rc == 0)
+        rc = check_person(ask->group, err);
+    if (rc == 0)
+        rc = walk_to(view, ask->path, "setOwner", &walk, err);
     if (rc == 0)
         rc = nn_access_owner(&view->state->tree, &walk, caller, err);
     if (rc != 0)

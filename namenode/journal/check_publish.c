@@ -42,6 +42,9 @@ static int check_who(const struct publish *p, struct err *err)
 static int check_epoch(const struct publish *p, struct err *err)
 {
     const struct cl2nn_publish *ask = p->ask;
+    if (ask->user.len == 0 || ask->user.len > NAME_MAX_BYTES ||
+        memchr(ask->user.data, 0, ask->user.len))
+        return err_set(err, ERR_INVAL, "publish: in nobody's name");
     if (ask->job.len == 0 || ask->job.len > NAME_MAX_BYTES ||
         memchr(ask->job.data, 0, ask->job.len))
         return err_set(err, ERR_INVAL, "a job's name has 1 to %d bytes, none of them 0",

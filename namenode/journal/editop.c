@@ -84,6 +84,31 @@ static int decode(uint16_t number, struct slice payload, struct arena *scratch, 
     return rc == 0 ? 0 : err_wrap(err, "operation %s", row->name);
 }
 
+/* What a text field must be, by its name. Checks have seen to it before the record was written; in
+ * a replay nobody has. */
+static bool is_sound(const char *field, struct slice text)
+{
+    static const char *const paths[] = {"path", "from", "to", "out", "temporary"};
+    for (size_t i = 0; i < ARRAY_LEN(paths); i++)
+        if (strcmp(field, paths[i]) == 0)
+            return path_is_normal(text);
+    return text.len == 0 || !memchr(text.data, 0, text.len); /* words are kept as C strings */
+}
+
+static bool has_sound_texts(const struct nn_op_row *row, const void *op)
+{
+    const struct msg_field *fields = row->desc->fields();
+    for (uint32_t i = 0; i < row->desc->field_count; i++) {
+        struct slice text;
+        if (fields[i].kind != MSG_KIND_STR)
+            continue;
+        memcpy(&text, (const uint8_t *)op + fields[i].offset, sizeof(text));
+        if (!is_sound(fields[i].name, text))
+            return false;
+    }
+    return true;
+}
+
 int nn_op_replay(struct nn_state *state, uint16_t number, struct slice payload,
                  struct arena *scratch, struct err *err)
 {
@@ -92,7 +117,9 @@ int nn_op_replay(struct nn_state *state, uint16_t number, struct slice payload,
     if (rc != 0)
         return rc;
     uint64_t answer[2];
-    rc = nn_op_apply(state, nn_op_find(number), op, answer);
+    rc = has_sound_texts(nn_op_find(number), op)
+             ? nn_op_apply(state, nn_op_find(number), op, answer)
+             : ERR_CORRUPT;
     if (rc == ERR_CORRUPT)
         return err_set(err, rc, "operation %s does not fit the state it meets", nn_op_name(number));
     return rc == 0 ? 0 : err_set(err, rc, "operation %s: %s", nn_op_name(number), err_text(rc));

@@ -103,7 +103,8 @@ static bool fits(const struct nn_loader *l, const struct nn_row_inode *row)
 {
     return l->has_counters && l->has_root && row->depth <= l->depth + 1 &&
            row->depth <= PATH_MAX_DEPTH && l->dirs[row->depth - 1] != 0 && row->name.len > 0 &&
-           row->name.len <= NAME_MAX_BYTES && row->id < l->state->tree.next_id &&
+           row->name.len <= NAME_MAX_BYTES && !memchr(row->name.data, 0, row->name.len) &&
+           !memchr(row->name.data, '/', row->name.len) && row->id < l->state->tree.next_id &&
            !nn_inodes_by_id(&l->state->tree.store, row->id) &&
            !nn_inodes_child(&l->state->tree.store, l->dirs[row->depth - 1], row->name);
 }
@@ -163,7 +164,9 @@ static int load_job(struct nn_loader *l)
 {
     struct slice name = nn_rows_text(&l->rows);
     uint64_t epoch = nn_rows_varint(&l->rows);
-    return l->rows.is_bad ? ERR_CORRUPT : nn_jobs_put(&l->state->jobs, name, epoch);
+    if (l->rows.is_bad || name.len == 0 || memchr(name.data, 0, name.len))
+        return ERR_CORRUPT;
+    return nn_jobs_put(&l->state->jobs, name, epoch);
 }
 
 static int load_row(struct nn_loader *l)
