@@ -447,7 +447,7 @@ static void a_slow_callback_is_logged_by_its_name(void **state)
     assert_int_equal(loop_after(loop, &quick, 0, note, letter('q')), 0);
     turns_for(5);
     assert_true(read(fd, text, sizeof(text) - 1) > 0);
-    assert_non_null(strstr(text, "dawdle held the loop for 1"));
+    assert_non_null(strstr(text, "dawdle held the loop for "));
     assert_null(strstr(text, "note held"));
     assert_int_equal(log_open(NULL, 0, 0, &err), 0);
     close(fd);
