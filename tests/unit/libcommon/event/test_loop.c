@@ -430,7 +430,7 @@ static void a_signal_arrives_on_the_loop(void **state)
 static void dawdle(void *arg)
 {
     (void)arg;
-    usleep(15000);
+    usleep(150000);
 }
 
 static void a_slow_callback_is_logged_by_its_name(void **state)
@@ -442,7 +442,7 @@ static void a_slow_callback_is_logged_by_its_name(void **state)
     int fd = mkstemp(path);
     assert_true(fd >= 0);
     assert_int_equal(log_open(path, 0, 0, &err), 0);
-    loop_set_slow_ms(loop, 10);
+    loop_set_slow_ms(loop, 100);
     assert_int_equal(loop_after(loop, &slow, 0, dawdle, NULL), 0);
     assert_int_equal(loop_after(loop, &quick, 0, note, letter('q')), 0);
     turns_for(5);
