@@ -52,22 +52,37 @@ static struct wal *wal_new(const struct wal_options *options)
 
 /* ---- making one ---- */
 
-static int check_is_new(const struct wal *wal, struct err *err)
+static int remove_segment(const struct wal *wal, size_t i, uint64_t first, struct err *err)
+{
+    char name[WALFILE_NAME_MAX];
+    char *path = fsutil_join(wal->dirs[i].path, walfile_name(name, first));
+    int rc = path ? disk_unlink(wal->disk, path) : ERR_NOMEM;
+    mem_free(path);
+    return rc ? err_set(err, rc, "%s/%s: cannot remove: %s", wal->dirs[i].path, name, err_text(rc))
+              : 0;
+}
+
+/* What an earlier try that was cut short has left is removed. */
+static int check_is_new(struct wal *wal, struct err *err)
 {
     for (size_t i = 0; i < wal->dir_count; i++) {
         struct walscan scan;
         int rc = walscan_list(&scan, wal->disk, wal->dirs[i].path, err);
         if (rc != 0)
             return rc;
-        bool is_used = scan.segments || scan.has_watermark;
+        int unborn = walscan_is_unborn(&scan, err);
+        if (unborn > 0 && scan.segments)
+            rc = remove_segment(wal, i, scan.firsts[0], err);
         walscan_release(&scan);
-        if (is_used)
+        if (unborn < 0 || rc < 0)
+            return unborn < 0 ? unborn : rc;
+        if (!unborn)
             return err_set(err, ERR_EXIST, "%s holds a log already", wal->dirs[i].path);
     }
     return 0;
 }
 
-static int create_in(struct wal *wal, size_t i, struct err *err)
+static int create_segment(struct wal *wal, size_t i, struct err *err)
 {
     struct wal_dir *dir = &wal->dirs[i];
     uint8_t head[WALFILE_BLOCK];
@@ -81,10 +96,15 @@ static int create_in(struct wal *wal, size_t i, struct err *err)
     if (rc != 0)
         return err_set(err, rc, "%s/%s: cannot create: %s", dir->path,
                        walfile_name(name, wal->mark.first), err_text(rc));
+    return 0;
+}
+
+static int create_mark(struct wal *wal, size_t i, struct err *err)
+{
     struct walmark mark = wal->mark;
-    mark.self = dir->id;
+    mark.self = wal->dirs[i].id;
     mark.seq = 1;
-    return walmark_create(wal->disk, dir->path, &mark, err);
+    return walmark_create(wal->disk, wal->dirs[i].path, &mark, err);
 }
 
 int wal_create(const struct wal_options *options, uint64_t wal_id, uint64_t first_index,
@@ -106,7 +126,9 @@ int wal_create(const struct wal_options *options, uint64_t wal_id, uint64_t firs
     wal_list_members(wal);
     rc = check_is_new(wal, err);
     for (size_t i = 0; rc == 0 && i < wal->dir_count; i++)
-        rc = create_in(wal, i, err);
+        rc = create_segment(wal, i, err);
+    for (size_t i = 0; rc == 0 && i < wal->dir_count; i++) /* they all exist: see WAL_DIR_UNBORN */
+        rc = create_mark(wal, i, err);
     wal_abandon(wal);
     return rc;
 }
@@ -120,8 +142,10 @@ static int look_at(struct wal_opening *o, size_t i, struct err *err)
     found->state = WAL_DIR_BROKEN;
     if (walscan_list(&found->scan, o->wal->disk, path, &found->err) != 0)
         return 0;
-    if (!found->scan.segments && !found->scan.has_watermark) {
-        found->state = WAL_DIR_EMPTY;
+    int unborn = walscan_is_unborn(&found->scan, &found->err);
+    if (unborn != 0) {
+        if (unborn > 0)
+            found->state = found->scan.segments ? WAL_DIR_UNBORN : WAL_DIR_EMPTY;
         return 0;
     }
     int rc = walmark_read(o->wal->disk, path, &found->mark, &found->err);
@@ -149,7 +173,7 @@ static bool has_mark(const struct wal_found *found)
 static int no_log(const struct wal_opening *o, struct err *err)
 {
     for (size_t i = 0; i < o->wal->dir_count; i++) {
-        if (o->dirs[i].state != WAL_DIR_EMPTY) {
+        if (o->dirs[i].state != WAL_DIR_EMPTY && o->dirs[i].state != WAL_DIR_UNBORN) {
             *err = o->dirs[i].err;
             return err->code;
         }
@@ -207,9 +231,12 @@ static int check_members(struct wal_opening *o, struct err *err)
         if (find_member(o, member->id))
             continue;
         o->members_changed = true;
-        for (size_t i = 0; i < o->wal->dir_count; i++) {
+        size_t i = 0;
+        for (; i < o->wal->dir_count; i++) {
             if (strcmp(o->wal->dirs[i].path, member->path) != 0)
                 continue;
+            if (o->dirs[i].state == WAL_DIR_UNBORN && o->newest->epoch == 1)
+                break; /* the log was being made, and is finished now */
             const char *why = o->dirs[i].err.code != 0 ? o->dirs[i].err.msg
                               : o->dirs[i].state == WAL_DIR_EMPTY
                                   ? "it is empty: is it mounted?"
@@ -219,8 +246,9 @@ static int check_members(struct wal_opening *o, struct err *err)
                            "without it in the configuration; then it may come back empty",
                            member->path, why);
         }
-        wal_note(o->wal, NULL, "%s was taken out of the configuration and is not used any more",
-                 member->path);
+        if (i == o->wal->dir_count)
+            wal_note(o->wal, NULL, "%s was taken out of the configuration and is not used any more",
+                     member->path);
     }
     return 0;
 }

@@ -9,6 +9,7 @@
 
 enum wal_dir_state {
     WAL_DIR_EMPTY,      /* no file of a log */
+    WAL_DIR_UNBORN,     /* the power went out while the log was made: no record was ever in it */
     WAL_DIR_UNFINISHED, /* segments but no watermark: the power went out while it was filled */
     WAL_DIR_BROKEN,     /* cannot be read, or its watermark is damaged; .err says how */
     WAL_DIR_STALE,      /* was written off */

@@ -155,6 +155,17 @@ static bool is_zero(struct slice file, uint64_t off)
     return off >= file.len;
 }
 
+int walscan_is_unborn(const struct walscan *scan, struct err *err)
+{
+    struct buf file = BUF_INIT;
+    if (scan->has_watermark || scan->segments > 1)
+        return 0;
+    int rc = scan->segments ? walscan_load(scan, scan->firsts[0], &file, err) : 0;
+    bool is_unborn = is_zero(buf_slice(&file), WALFILE_BLOCK);
+    buf_release(&file);
+    return rc ? rc : is_unborn;
+}
+
 /* Good records from the head on. 0, or what the visitor wants. */
 static int read_records(struct walscan *scan, struct slice file, uint64_t from, wal_visit_fn visit,
                         void *arg)

@@ -35,6 +35,10 @@ struct walscan {
 /* List the directory only: segments, has_watermark, has_leftovers. 0 or an error in `err`. */
 int walscan_list(struct walscan *scan, struct disk *disk, const char *dir, struct err *err);
 
+/* No watermark, and at most one segment that never held a record: what a crash leaves of making a
+ * log. 1, 0 or an error. */
+int walscan_is_unborn(const struct walscan *scan, struct err *err);
+
 /* Read all segments but those that hold nothing from `mark->first` on. `visit` (may be NULL) gets
  * each good record from index `from` on. 0 also when there is damage; an error when the disk or
  * memory fails, or what `visit` returned. After walscan_list. */

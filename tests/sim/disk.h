@@ -22,7 +22,7 @@
 enum sim_crash {
     SIM_CRASH_RANDOM,  /* power cut: any subset of what was unsynced */
     SIM_CRASH_NOTHING, /* power cut: nothing unsynced survives */
-    SIM_CRASH_ALL, /* the process was killed: the page cache survives, still unsynced */
+    SIM_CRASH_ALL,     /* the process was killed: the page cache survives, still unsynced */
 };
 
 struct sim_disk;

@@ -301,6 +301,50 @@ static void a_cut_before_each_single_operation_is_survived(void **state)
     sim_disk_free(e.sim);
 }
 
+/* ---- making a log ---- */
+
+static void make_it_again(void *arg, uint64_t op)
+{
+    struct each *e = arg;
+    for (uint64_t seed = 0; seed < 4; seed++) {
+        struct sim_disk *clone = sim_disk_clone(e->sim, SIM_CRASH_RANDOM, op * 10 + seed);
+        struct wal_options options = e->options;
+        struct wal *wal = NULL;
+        struct err err = {0};
+        options.disk = sim_disk(clone);
+        int rc = wal_open(&options, &wal, &err);
+        if (rc == ERR_NOENT && (rc = wal_create(&options, 10, 1, &err)) == 0)
+            rc = wal_open(&options, &wal, &err);
+        if (rc != 0)
+            fail_msg("before operation %d: %s", (int)op, err.msg);
+        assert_int_equal(wal_durable(wal), 0);
+        bool alive = false;
+        wal_dir(wal, 1, &alive);
+        assert_true(alive);
+        assert_int_equal(wal_append(wal, 1, 1, slice_str("x"), &e->last), 0);
+        assert_int_equal(wal_close(wal, NULL), 0);
+        assert_int_equal(wal_open(&options, &wal, &err), 0);
+        assert_int_equal(wal_durable(wal), 1);
+        wal_abandon(wal);
+        sim_disk_free(clone);
+        e->clones++;
+    }
+}
+
+static void a_log_whose_making_was_cut_short_can_be_made(void **state)
+{
+    (void)state;
+    struct each e = {.sim = sim_disk_new()};
+    e.options = (struct wal_options){
+        .disk = sim_disk(e.sim), .dirs = dirs, .dir_count = 2, .segment_bytes = SEGMENT};
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(fsutil_mkdirs(e.options.disk, dirs[i], NULL), 0);
+    sim_disk_on_op(e.sim, make_it_again, &e);
+    assert_int_equal(wal_create(&e.options, 9, 1, NULL), 0);
+    assert_true(e.clones > 50);
+    sim_disk_free(e.sim);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -308,6 +352,7 @@ int main(void)
         cmocka_unit_test(without_its_fsync_records_would_be_lost),
         cmocka_unit_test(without_the_fsync_of_the_directory_segments_would_be_lost),
         cmocka_unit_test(a_cut_before_each_single_operation_is_survived),
+        cmocka_unit_test(a_log_whose_making_was_cut_short_can_be_made),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
