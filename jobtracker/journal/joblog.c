@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "jobtracker/journal/joblog.h"
 
+#include "libcommon/base/log.h"
 #include "libcommon/base/rand.h"
 
 MSG_DEFINE(joblog_epoch, JOBLOG_EPOCH_FIELDS)
@@ -73,6 +74,13 @@ static void pump(void *arg)
         workq_submit(log->workq, &log->work, batch_run, batch_done);
 }
 
+/* What an operator must know: a directory dropped or filled again, a torn tail cut, no room. */
+static void on_notice(void *arg, const char *line)
+{
+    (void)arg;
+    log_warn("jt.journal", "%s", line);
+}
+
 int joblog_open(const struct joblog_options *options, struct joblog **ret, struct err *err)
 {
     struct wal_options wal = {
@@ -80,6 +88,7 @@ int joblog_open(const struct joblog_options *options, struct joblog **ret, struc
         .dirs = options->dirs,
         .dir_count = options->dir_count,
         .segment_bytes = 4U << 20,
+        .notify = on_notice,
     };
     struct joblog *log = mem_calloc(1, sizeof(*log));
     if (!log)
