@@ -268,12 +268,20 @@ static void sent(struct conn *conn, size_t bytes)
     }
 }
 
+static ssize_t send_once(const struct conn *conn)
+{
+    if (list_is_empty(&conn->pieces)) /* nearly always; and cheaper than a vector of one */
+        return send(conn->fd, conn->out.data + conn->out_off, conn->out.len - conn->out_off,
+                    MSG_NOSIGNAL | MSG_DONTWAIT);
+    struct iovec iov[IOVS];
+    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = gather(conn, iov)};
+    return sendmsg(conn->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 static int send_some(struct conn *conn)
 {
     while (conn_queued_bytes(conn) > 0) {
-        struct iovec iov[IOVS];
-        struct msghdr msg = {.msg_iov = iov, .msg_iovlen = gather(conn, iov)};
-        ssize_t n = sendmsg(conn->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t n = send_once(conn);
         if (n >= 0)
             sent(conn, (size_t)n);
         else if (errno == EAGAIN)
