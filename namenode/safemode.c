@@ -56,8 +56,7 @@ bool nn_safemode_step(struct nn_safemode *sm, const struct nn_safemode_figures *
 void nn_safemode_enter(struct nn_safemode *sm, const char *reason)
 {
     sm->state = NN_SAFEMODE_MANUAL;
-    snprintf(sm->reason, sizeof(sm->reason), "%s",
-             reason ? reason : "It was turned on manually");
+    snprintf(sm->reason, sizeof(sm->reason), "%s", reason ? reason : "It was turned on manually");
 }
 
 void nn_safemode_leave(struct nn_safemode *sm)
@@ -87,14 +86,14 @@ static void why_nodes(const struct nn_safemode *sm, const struct nn_safemode_fig
                       struct buf *out)
 {
     if (f->nodes < sm->min_nodes)
-        buf_printf(out,
-                   " The number of live datanodes %u needs an additional %u live datanodes to reach "
-                   "the minimum number %u.",
-                   f->nodes, sm->min_nodes - f->nodes, sm->min_nodes);
+        buf_printf(
+            out,
+            " The number of live datanodes %u needs an additional %u live datanodes to reach "
+            "the minimum number %u.",
+            f->nodes, sm->min_nodes - f->nodes, sm->min_nodes);
     else
-        buf_printf(out,
-                   " The number of live datanodes %u has reached the minimum number %u.", f->nodes,
-                   sm->min_nodes);
+        buf_printf(out, " The number of live datanodes %u has reached the minimum number %u.",
+                   f->nodes, sm->min_nodes);
 }
 
 void nn_safemode_why(const struct nn_safemode *sm, const struct nn_safemode_figures *now_known,
@@ -110,8 +109,9 @@ void nn_safemode_why(const struct nn_safemode *sm, const struct nn_safemode_figu
     why_blocks(sm, now_known, out);
     why_nodes(sm, now_known, out);
     if (sm->state == NN_SAFEMODE_EXTENDING && sm->extending_until_ms > now_ms)
-        buf_printf(out, " In safe mode extension. Safe mode will be turned off automatically in "
-                        "%llu seconds.",
+        buf_printf(out,
+                   " In safe mode extension. Safe mode will be turned off automatically in "
+                   "%llu seconds.",
                    (unsigned long long)((sm->extending_until_ms - now_ms + 999) / 1000));
     else
         buf_append_str(out, " Safe mode will be turned off automatically once the thresholds have "

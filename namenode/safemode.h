@@ -50,8 +50,8 @@ bool nn_safemode_step(struct nn_safemode *sm, const struct nn_safemode_figures *
 void nn_safemode_enter(struct nn_safemode *sm, const char *reason);
 void nn_safemode_leave(struct nn_safemode *sm); /* at once, whatever is missing */
 
-/* "The reported blocks N needs additional M blocks to reach the threshold 0.9990 of total blocks T."
- * and the like; "" when off. */
+/* "The reported blocks N needs additional M blocks to reach the threshold 0.9990 of total blocks
+ * T." and the like; "" when off. */
 void nn_safemode_why(const struct nn_safemode *sm, const struct nn_safemode_figures *now_known,
                      uint64_t now_ms, struct buf *out);
 

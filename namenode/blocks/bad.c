@@ -6,9 +6,9 @@
 
 const char *nn_bad_reason_name(enum nn_bad_reason reason)
 {
-    static const char *const names[] = {"wrong checksum", "old generation", "wrong length",
-                                        "never finalized", "still being written",
-                                        "newer than known"};
+    static const char *const names[] = {"wrong checksum",      "old generation",
+                                        "wrong length",        "never finalized",
+                                        "still being written", "newer than known"};
     return (size_t)reason < ARRAY_LEN(names) ? names[reason] : "?";
 }
 
@@ -19,7 +19,7 @@ static uint64_t key_of(uint32_t block, uint32_t storage)
 
 void nn_bads_release(struct nn_bads *bads)
 {
-    hmap_each(&bads->map, it)
+    hmap_each (&bads->map, it)
         mem_free(CONTAINER_OF(it, struct nn_bad, by_replica));
     hmap_release(&bads->map);
     *bads = NN_BADS_INIT;

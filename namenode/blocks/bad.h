@@ -10,9 +10,9 @@ enum nn_bad_reason {
     NN_BAD_CHECKSUM, /* a reader, a scan or a copy met wrong bytes */
     NN_BAD_STAMP,    /* an older generation */
     NN_BAD_LENGTH,
-    NN_BAD_STATE,    /* never finalized, and nobody will */
-    NN_BAD_LAGGING,  /* still being written: bad only if that does not change */
-    NN_BAD_SUSPECT,  /* newer than all we know: never deleted */
+    NN_BAD_STATE,   /* never finalized, and nobody will */
+    NN_BAD_LAGGING, /* still being written: bad only if that does not change */
+    NN_BAD_SUSPECT, /* newer than all we know: never deleted */
 };
 const char *nn_bad_reason_name(enum nn_bad_reason reason);
 
@@ -30,7 +30,8 @@ struct nn_bads {
 #define NN_BADS_INIT ((struct nn_bads){HMAP_INIT})
 
 void nn_bads_release(struct nn_bads *bads);
-int nn_bads_put(struct nn_bads *bads, const struct nn_bad *bad); /* replaces; keeps since_ms of the same reason */
+int nn_bads_put(struct nn_bads *bads,
+                const struct nn_bad *bad); /* replaces; keeps since_ms of the same reason */
 struct nn_bad *nn_bads_find(const struct nn_bads *bads, uint32_t block, uint32_t storage);
 void nn_bads_drop(struct nn_bads *bads, uint32_t block, uint32_t storage);
 

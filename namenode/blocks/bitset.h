@@ -33,7 +33,7 @@ static inline bool bitset_has(const struct bitset *set, uint32_t number)
     return word < set->word_count && (set->words[word] >> (number % 64) & 1) != 0;
 }
 
-#define bitset_each(set, it)                                                                       \
+#define bitset_each(set, it) \
     for (uint32_t it = bitset_next(set, 0); it != BITSET_END; it = bitset_next(set, it + 1))
 
 #endif

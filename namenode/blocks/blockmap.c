@@ -6,9 +6,9 @@
 #include "libcommon/base/slab.h"
 #include "libcommon/base/slice.h"
 
-#define ROWS       128 /* entries that share a matrix of replicas */
-#define GROUP      16  /* entries that share a bit per storage; divides ROWS */
-#define HASH_LOAD  2
+#define ROWS         128 /* entries that share a matrix of replicas */
+#define GROUP        16  /* entries that share a bit per storage; divides ROWS */
+#define HASH_LOAD    2
 #define REPLICAS_MAX 1023
 #define LEN_LOW_BITS 32
 
@@ -99,7 +99,7 @@ void nn_blockmap_free(struct nn_blockmap *map)
     mem_free(map);
 }
 
-/* ---- entries ---------------------------------------------------------------------------------- */
+/* ---- entries ---- */
 
 bool nn_blockmap_is_used(const struct nn_blockmap *map, uint32_t index)
 {
@@ -125,8 +125,8 @@ uint32_t nn_blockmap_find(const struct nn_blockmap *map, uint64_t id)
 static int cover(struct nn_blockmap *map, uint32_t index)
 {
     while (map->matrix_count <= index / ROWS) {
-        if (mem_grow(&map->matrices, &map->matrix_cap, map->matrix_count,
-                     sizeof(*map->matrices)) < 0)
+        if (mem_grow(&map->matrices, &map->matrix_cap, map->matrix_count, sizeof(*map->matrices)) <
+            0)
             return ERR_NOMEM;
         map->matrices[map->matrix_count++] = (struct matrix){0};
     }
@@ -218,7 +218,7 @@ uint64_t nn_blockmap_count(const struct nn_blockmap *map)
     return map->entries.count;
 }
 
-/* ---- replicas --------------------------------------------------------------------------------- */
+/* ---- replicas ---- */
 
 static struct nn_replica *row(const struct nn_blockmap *map, uint32_t index)
 {

@@ -31,8 +31,8 @@
 enum nn_block_state {
     NN_BLOCK_UNDER_CONSTRUCTION, /* its writer has it */
     NN_BLOCK_COMMITTED,          /* the writer said length and stamp; too few replicas yet */
-    NN_BLOCK_COMPLETE,           /* min(2, wanted) replicas were finalized once, or its file is closed */
-    NN_BLOCK_UNDER_RECOVERY,     /* its writer is gone: datanodes are settling its length */
+    NN_BLOCK_COMPLETE, /* min(2, wanted) replicas were finalized once, or its file is closed */
+    NN_BLOCK_UNDER_RECOVERY, /* its writer is gone: datanodes are settling its length */
 };
 const char *nn_block_state_name(enum nn_block_state state);
 

@@ -5,8 +5,8 @@
  *                  asks where to put a block and where one is; is told when a block is ready
  *   the datanodes  (serve/datanodes): register, beat, report; take orders away
  *
- * What the namespace side does here is the apply half of journaled edits: the same calls live and in
- * replay. It says first which edit it is (nn_blocks_set_applied) and, when the journal has it on
+ * What the namespace side does here is the apply half of journaled edits: the same calls live and
+ * in replay. It says first which edit it is (nn_blocks_set_applied) and, when the journal has it on
  * disk, how far that is (nn_blocks_set_durable): no deletion and no recovery is ordered on the
  * strength of an edit that a crash could still undo.
  *
@@ -70,7 +70,7 @@ int nn_blocks_init(struct nn_blocks *b, const struct nn_blocks_conf *conf,
                    const struct nn_blocks_hooks *hooks, uint64_t seed, uint64_t now_ms);
 void nn_blocks_release(struct nn_blocks *b);
 
-/* --- the namespace: apply halves of edits ----------------------------------------------------- */
+/* ---- the namespace: apply halves of edits ---- */
 
 static inline void nn_blocks_set_applied(struct nn_blocks *b, uint64_t index)
 {
@@ -80,8 +80,8 @@ static inline void nn_blocks_set_durable(struct nn_blocks *b, uint64_t index)
 {
     b->durable = index;
 }
-/* Image and journal are in: from now on datanodes are listened to. `highest_id`: also of blocks that
- * are gone. */
+/* Image and journal are in: from now on datanodes are listened to. `highest_id`: also of blocks
+ * that are gone. */
 void nn_blocks_loaded(struct nn_blocks *b, uint64_t highest_id, uint64_t now_ms);
 
 /* A new block of a file, UNDER_CONSTRUCTION unless block->state says otherwise (the image does).
@@ -109,7 +109,7 @@ void nn_blocks_set_want(struct nn_blocks *b, uint32_t block, uint16_t want);
  * none. */
 int nn_blocks_recover(struct nn_blocks *b, uint32_t block, uint64_t gs);
 
-/* --- the namespace: questions (nothing of this is journaled) ---------------------------------- */
+/* ---- the namespace: questions (nothing of this is journaled) ---- */
 
 /* Are min(2, wanted) replicas finalized on different nodes? */
 bool nn_blocks_is_ready(const struct nn_blocks *b, uint32_t block);
@@ -117,7 +117,8 @@ bool nn_blocks_is_ready(const struct nn_blocks *b, uint32_t block);
 int nn_blocks_place(struct nn_blocks *b, const struct nn_place_ask *ask, struct slice path,
                     struct nn_placed *ret, struct err *err);
 /* Who is writing this block now (ADD_BLOCK, UPDATE_PIPELINE). Volatile. */
-int nn_blocks_set_pipeline(struct nn_blocks *b, uint32_t block, const uint32_t *nodes, size_t count);
+int nn_blocks_set_pipeline(struct nn_blocks *b, uint32_t block, const uint32_t *nodes,
+                           size_t count);
 /* Where to read it, best first for a reader on `reader`: at most cap nodes; bad replicas only when
  * there is no good one, and *ret_is_corrupt then. Returns how many. */
 size_t nn_blocks_locate(struct nn_blocks *b, uint32_t block, struct slice reader,

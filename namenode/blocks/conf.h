@@ -6,25 +6,25 @@
 #include "libcommon/base/conf.h"
 
 struct nn_blocks_conf {
-    uint64_t heartbeat_ms;       /* dfs.heartbeat.interval */
-    uint64_t recheck_ms;         /* dfs.namenode.heartbeat.recheck-interval */
-    uint64_t stale_ms;           /* dfs.namenode.stale.datanode.interval */
-    uint64_t report_ms;          /* dfs.blockreport.intervalMsec */
-    bool avoid_stale_write;      /* dfs.namenode.avoid.write.stale.datanode */
-    bool avoid_stale_read;       /* dfs.namenode.avoid.read.stale.datanode */
-    bool consider_load;          /* dfs.namenode.redundancy.considerLoad */
-    double load_factor;          /* dfs.namenode.redundancy.considerLoad.factor */
-    uint32_t streams_soft;       /* dfs.namenode.replication.max-streams */
-    uint32_t streams_hard;       /* dfs.namenode.replication.max-streams-hard-limit */
-    uint32_t work_multiplier;    /* dfs.namenode.replication.work.multiplier.per.iteration */
-    uint64_t redundancy_ms;      /* dfs.namenode.redundancy.interval.seconds */
-    uint64_t pending_ms;         /* dfs.namenode.reconstruction.pending.timeout-sec */
-    uint32_t delete_batch;       /* dfs.block.invalidate.limit */
-    uint64_t settle_ms;          /* dfs.namenode.redundancy.settle: no copies so long after the start */
-    uint64_t lag_ms;             /* a replica still open so long after its block was completed is bad */
-    uint64_t recover_ms;         /* first time-out of a block recovery; doubles up to 16 times it */
-    uint32_t safemode_ppm;       /* dfs.namenode.safemode.threshold-pct, in millionths */
-    uint32_t safemode_nodes;     /* dfs.namenode.safemode.min.datanodes */
+    uint64_t heartbeat_ms;    /* dfs.heartbeat.interval */
+    uint64_t recheck_ms;      /* dfs.namenode.heartbeat.recheck-interval */
+    uint64_t stale_ms;        /* dfs.namenode.stale.datanode.interval */
+    uint64_t report_ms;       /* dfs.blockreport.intervalMsec */
+    bool avoid_stale_write;   /* dfs.namenode.avoid.write.stale.datanode */
+    bool avoid_stale_read;    /* dfs.namenode.avoid.read.stale.datanode */
+    bool consider_load;       /* dfs.namenode.redundancy.considerLoad */
+    double load_factor;       /* dfs.namenode.redundancy.considerLoad.factor */
+    uint32_t streams_soft;    /* dfs.namenode.replication.max-streams */
+    uint32_t streams_hard;    /* dfs.namenode.replication.max-streams-hard-limit */
+    uint32_t work_multiplier; /* dfs.namenode.replication.work.multiplier.per.iteration */
+    uint64_t redundancy_ms;   /* dfs.namenode.redundancy.interval.seconds */
+    uint64_t pending_ms;      /* dfs.namenode.reconstruction.pending.timeout-sec */
+    uint32_t delete_batch;    /* dfs.block.invalidate.limit */
+    uint64_t settle_ms;      /* dfs.namenode.redundancy.settle: no copies so long after the start */
+    uint64_t lag_ms;         /* a replica still open so long after its block was completed is bad */
+    uint64_t recover_ms;     /* first time-out of a block recovery; doubles up to 16 times it */
+    uint32_t safemode_ppm;   /* dfs.namenode.safemode.threshold-pct, in millionths */
+    uint32_t safemode_nodes; /* dfs.namenode.safemode.min.datanodes */
     uint64_t safemode_extension_ms; /* dfs.namenode.safemode.extension */
 };
 

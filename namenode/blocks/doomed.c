@@ -25,7 +25,7 @@ void nn_doomed_init(struct nn_doomed *doomed)
 
 void nn_doomed_release(struct nn_doomed *doomed)
 {
-    hmap_each(&doomed->all, it)
+    hmap_each (&doomed->all, it)
         mem_free(CONTAINER_OF(it, struct doom, by_replica));
     hmap_release(&doomed->all);
     for (size_t i = 0; i < doomed->node_count; i++)
@@ -48,8 +48,7 @@ static struct doom *find(const struct nn_doomed *doomed, uint32_t storage, uint6
 static struct nn_doomed_node *of_node(struct nn_doomed *doomed, uint32_t node)
 {
     if (node >= doomed->node_count) {
-        struct nn_doomed_node **nodes =
-            mem_realloc_array(doomed->nodes, node + 1, sizeof(*nodes));
+        struct nn_doomed_node **nodes = mem_realloc_array(doomed->nodes, node + 1, sizeof(*nodes));
         if (!nodes)
             return NULL;
         memset(nodes + doomed->node_count, 0, (node + 1 - doomed->node_count) * sizeof(*nodes));
@@ -104,8 +103,8 @@ int nn_doomed_add(struct nn_doomed *doomed, uint32_t node, uint32_t storage, str
     d = n ? mem_calloc(1, sizeof(*d)) : NULL;
     if (!d)
         return ERR_NOMEM;
-    *d = (struct doom){.node = node, .storage = storage, .block = block, .after = after,
-                       .is_named = true};
+    *d = (struct doom){
+        .node = node, .storage = storage, .block = block, .after = after, .is_named = true};
     if (hmap_add(&doomed->all, &d->by_replica, key_of(storage, block.id)) < 0) {
         mem_free(d);
         return ERR_NOMEM;
@@ -143,9 +142,9 @@ void nn_doomed_forget_node(struct nn_doomed *doomed, uint32_t node)
 {
     if (node >= doomed->node_count || !doomed->nodes[node])
         return;
-    list_each_safe(&doomed->nodes[node]->waiting, it)
+    list_each_safe (&doomed->nodes[node]->waiting, it)
         forget(doomed, list_entry(it, struct doom, link));
-    list_each_safe(&doomed->nodes[node]->ordered, it)
+    list_each_safe (&doomed->nodes[node]->ordered, it)
         forget(doomed, list_entry(it, struct doom, link));
 }
 
@@ -153,7 +152,7 @@ void nn_doomed_forget_node(struct nn_doomed *doomed, uint32_t node)
 static size_t count_ready(const struct list *waiting, uint64_t durable, size_t most)
 {
     size_t n = 0;
-    list_each(waiting, it) {
+    list_each (waiting, it) {
         if (n == most || list_entry(it, struct doom, link)->after > durable)
             break;
         n++;

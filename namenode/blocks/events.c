@@ -14,7 +14,7 @@ const char *nn_change_name(enum nn_change change)
     return (size_t)change < ARRAY_LEN(names) ? names[change] : "?";
 }
 
-/* ---- telling the namespace -------------------------------------------------------------------- */
+/* ---- telling the namespace ---- */
 
 static void tell(struct nn_blocks *b, const struct nn_notice *notice)
 {
@@ -48,7 +48,7 @@ static void tell_all(struct nn_blocks *b)
     b->notice_count = 0;
 }
 
-/* ---- giving up what a storage held ------------------------------------------------------------ */
+/* ---- giving up what a storage held ---- */
 
 /* At most `slice` blocks; true when nothing is left. */
 static bool remove_some(struct nn_blocks *b, struct nn_storage *storage, uint32_t slice)
@@ -68,7 +68,7 @@ static bool remove_some(struct nn_blocks *b, struct nn_storage *storage, uint32_
 
 static void drop_open(struct nn_blocks *b, uint32_t storage)
 {
-    hmap_each(&b->writings.map, it)
+    hmap_each (&b->writings.map, it)
         nn_writing_drop(CONTAINER_OF(it, struct nn_writing, by_block), storage);
 }
 
@@ -114,7 +114,7 @@ static void on_died(void *arg, uint32_t node)
     nn_recoveries_node_lost(&b->recoveries, node, b->now_ms);
 }
 
-/* ---- registration and heartbeats -------------------------------------------------------------- */
+/* ---- registration and heartbeats ---- */
 
 int nn_blocks_register(struct nn_blocks *b, const struct nn_registration *reg, uint64_t now_ms,
                        uint32_t *ret_node, struct err *err)
@@ -151,7 +151,7 @@ bool nn_blocks_heartbeat(struct nn_blocks *b, uint32_t node, const struct nn_hea
     return nn_nodes_heartbeat(&b->nodes, node, beat, now_ms);
 }
 
-/* ---- reports and changes ---------------------------------------------------------------------- */
+/* ---- reports and changes ---- */
 
 static bool is_known_good(const struct nn_blocks *b, uint32_t block, uint32_t storage,
                           const struct nn_said *said)
@@ -226,7 +226,7 @@ static void conclude(struct nn_blocks *b, uint32_t node, struct nn_storage *stor
         nn_settle_drop(b, block, storage->index);
         (void)nn_settle_check(b, block); /* as in remove_some */
     }
-    hmap_each(&b->writings.map, it) {
+    hmap_each (&b->writings.map, it) {
         struct nn_writing *w = CONTAINER_OF(it, struct nn_writing, by_block);
         if (!bitset_has(&report->seen, w->block))
             nn_writing_drop(w, storage->index);
@@ -309,8 +309,11 @@ static int was_bad(struct nn_blocks *b, uint32_t storage, const struct nn_said *
     uint32_t block = nn_blockmap_find(b->map, said->id);
     if (block == NN_BLOCK_NONE || recorded_gs(b, block, storage) != said->gs)
         return 0;
-    struct nn_bad bad = {.block = block, .storage = storage, .gs = said->gs,
-                         .reason = NN_BAD_CHECKSUM, .since_ms = b->now_ms};
+    struct nn_bad bad = {.block = block,
+                         .storage = storage,
+                         .gs = said->gs,
+                         .reason = NN_BAD_CHECKSUM,
+                         .since_ms = b->now_ms};
     struct nn_writing *w = nn_writings_find(&b->writings, block);
     if (w)
         nn_writing_drop(w, storage);
@@ -349,7 +352,7 @@ int nn_blocks_change(struct nn_blocks *b, uint32_t node, struct slice storage_id
     return rc;
 }
 
-/* ---- ends of orders --------------------------------------------------------------------------- */
+/* ---- ends of orders ---- */
 
 int nn_blocks_copied(struct nn_blocks *b, uint32_t node, struct block_id id, uint32_t target,
                      int code, uint64_t now_ms)
@@ -382,7 +385,7 @@ int nn_blocks_recovery_result(struct nn_blocks *b, struct block_id id,
     return rc;
 }
 
-/* ---- time ------------------------------------------------------------------------------------- */
+/* ---- time ---- */
 
 static int note_stamp(void *ctx, uint32_t block)
 {

@@ -21,10 +21,10 @@ int nn_blocks_report(struct nn_blocks *b, uint32_t node, struct slice storage,
 
 enum nn_change { NN_CHANGE_RECEIVING, NN_CHANGE_RECEIVED, NN_CHANGE_DELETED, NN_CHANGE_BAD };
 const char *nn_change_name(enum nn_change change);
-int nn_blocks_change(struct nn_blocks *b, uint32_t node, struct slice storage, enum nn_change change,
-                     const struct nn_said *said, uint64_t now_ms);
+int nn_blocks_change(struct nn_blocks *b, uint32_t node, struct slice storage,
+                     enum nn_change change, const struct nn_said *said, uint64_t now_ms);
 
-/* The end of an ordered copy at its source: code 0, or why not (ERR_CHECKSUM: the source is bad). */
+/* The end of an ordered copy at its source: code 0, or why not (ERR_CHECKSUM: bad source). */
 int nn_blocks_copied(struct nn_blocks *b, uint32_t node, struct block_id block, uint32_t target,
                      int code, uint64_t now_ms);
 /* The end of an ordered recovery at its primary (result->block need not be set). ERR_STALE: a late

@@ -82,7 +82,7 @@ void nn_nodes_release(struct nn_nodes *nodes)
     *nodes = (struct nn_nodes){.conf = nodes->conf};
 }
 
-/* ---- finding ---------------------------------------------------------------------------------- */
+/* ---- finding ---- */
 
 struct nn_node *nn_nodes_get(const struct nn_nodes *nodes, uint32_t index)
 {
@@ -134,7 +134,7 @@ struct nn_storage *nn_nodes_find_storage(const struct nn_nodes *nodes, struct sl
     return NULL;
 }
 
-/* ---- racks ------------------------------------------------------------------------------------ */
+/* ---- racks ---- */
 
 static int find_rack(struct nn_nodes *nodes, struct slice name, uint32_t *ret)
 {
@@ -172,7 +172,7 @@ static void rack_leave(struct nn_nodes *nodes, uint32_t rack, uint32_t node)
         }
 }
 
-/* ---- life and death --------------------------------------------------------------------------- */
+/* ---- life and death ---- */
 
 static void set_state(struct nn_nodes *nodes, struct nn_node *node, enum nn_node_state state)
 {
@@ -251,7 +251,7 @@ void nn_nodes_disconnect(struct nn_nodes *nodes, uint32_t node, uint64_t session
         n->is_connected = false;
 }
 
-/* ---- registration ----------------------------------------------------------------------------- */
+/* ---- registration ---- */
 
 static struct nn_storage *storage_add(struct nn_nodes *nodes, struct slice id)
 {
@@ -334,14 +334,14 @@ static int check_registration(const struct nn_nodes *nodes, const struct nn_regi
     const struct nn_node *same_uuid = find_uuid(nodes, reg->uuid);
     if (same_uuid && same_uuid->is_connected && !slice_eq(same_uuid->address.name, name))
         return err_set(err, ERR_BUSY,
-                       "the data directories of " SLICE_FMT " are those of the living datanode "
-                       SLICE_FMT " (%s): a copied directory cannot serve twice",
+                       "the data directories of " SLICE_FMT
+                       " are those of the living datanode " SLICE_FMT
+                       " (%s): a copied directory cannot serve twice",
                        SLICE_ARG(name), SLICE_ARG(same_uuid->address.name), same_uuid->uuid);
     return 0;
 }
 
-static int node_add(struct nn_nodes *nodes, const struct nn_registration *reg,
-                    struct nn_node **ret)
+static int node_add(struct nn_nodes *nodes, const struct nn_registration *reg, struct nn_node **ret)
 {
     if (mem_grow(&nodes->node, &nodes->node_cap, nodes->node_count, sizeof(*nodes->node)) < 0)
         return ERR_NOMEM;
@@ -481,7 +481,7 @@ bool nn_nodes_heartbeat(struct nn_nodes *nodes, uint32_t node, const struct nn_h
     return true;
 }
 
-/* ---- questions -------------------------------------------------------------------------------- */
+/* ---- questions ---- */
 
 bool nn_nodes_is_serving(const struct nn_nodes *nodes, uint32_t storage)
 {

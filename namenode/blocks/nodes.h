@@ -52,9 +52,9 @@ struct nn_storage {
     uint32_t index, node;
     char *id;
     bool has_failed;
-    bool is_gone;      /* not in the last registration: what it held is being given up */
-    bool is_reported;  /* a whole report since the registration */
-    bool owes_removal; /* dead, failed or gone: its replicas are being taken out of the map */
+    bool is_gone;        /* not in the last registration: what it held is being given up */
+    bool is_reported;    /* a whole report since the registration */
+    bool owes_removal;   /* dead, failed or gone: its replicas are being taken out of the map */
     uint32_t removed_to; /* ... which has been done for block indices below this */
     uint64_t capacity, used, remaining;
     uint64_t last_report_ms; /* 0 = never */
@@ -69,9 +69,9 @@ struct nn_node {
     enum nn_node_state state;
     enum nn_node_admin admin;
     bool is_connected;
-    bool owes_removal;     /* dead: its replicas are being taken out of the map, in slices */
-    uint64_t session;      /* counts registrations */
-    uint64_t heard_ms;     /* last word from it */
+    bool owes_removal; /* dead: its replicas are being taken out of the map, in slices */
+    uint64_t session;  /* counts registrations */
+    uint64_t heard_ms; /* last word from it */
     uint64_t xceivers;
     uint64_t non_dfs;
     uint32_t copies_out, copies_in;     /* ordered and not settled */
@@ -132,7 +132,7 @@ void nn_nodes_step(struct nn_nodes *nodes, uint64_t now_ms, void (*died)(void *a
 /* The removal that a storage owes has been done. */
 void nn_nodes_removed(struct nn_nodes *nodes, uint32_t storage);
 
-struct nn_node *nn_nodes_get(const struct nn_nodes *nodes, uint32_t index); /* must exist */
+struct nn_node *nn_nodes_get(const struct nn_nodes *nodes, uint32_t index);     /* must exist */
 struct nn_node *nn_nodes_find(const struct nn_nodes *nodes, struct slice name); /* or NULL */
 struct nn_storage *nn_nodes_storage(const struct nn_nodes *nodes, uint32_t index);
 struct nn_storage *nn_nodes_find_storage(const struct nn_nodes *nodes, struct slice id);
@@ -151,7 +151,7 @@ struct nn_space {
 };
 struct nn_space nn_nodes_space(const struct nn_nodes *nodes, const struct nn_node *node);
 
-/* One more block was promised to the node / one promised arrived. Forgotten after 10 to 20 minutes. */
+/* One more block was promised to the node / one arrived. Forgotten after 10 to 20 minutes. */
 void nn_nodes_scheduled(struct nn_nodes *nodes, uint32_t node);
 void nn_nodes_arrived(struct nn_nodes *nodes, uint32_t node);
 

@@ -24,8 +24,8 @@ void nn_orders_release(struct nn_orders *orders)
 struct nn_order *nn_orders_push(struct nn_orders *orders, enum nn_order_kind kind, uint32_t node,
                                 size_t targets, size_t blocks)
 {
-    size_t bytes = sizeof(struct nn_order) + blocks * sizeof(struct block_id) +
-                   targets * sizeof(uint32_t);
+    size_t bytes =
+        sizeof(struct nn_order) + blocks * sizeof(struct block_id) + targets * sizeof(uint32_t);
     struct nn_order *order = mem_calloc(1, bytes);
     if (!order)
         return NULL;

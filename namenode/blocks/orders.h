@@ -36,7 +36,7 @@ struct nn_orders {
 
 void nn_orders_init(struct nn_orders *orders);
 void nn_orders_release(struct nn_orders *orders);
-/* A zeroed order at the end of the queue with room for so many targets or blocks; NULL = no memory. */
+/* A zeroed order at the end of the queue with room for so many targets or blocks; or NULL. */
 struct nn_order *nn_orders_push(struct nn_orders *orders, enum nn_order_kind kind, uint32_t node,
                                 size_t targets, size_t blocks);
 /* Gives the oldest order (nn_order_free it), or NULL. */

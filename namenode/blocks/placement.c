@@ -3,9 +3,9 @@
 
 #include "libcommon/base/mem.h"
 
-#define NOT_FOUND  0u
-#define SHOWN_MAX  8 /* nodes whose reason an error message tells */
-#define TRIES      4 /* random draws before looking at every node in turn */
+#define NOT_FOUND 0u
+#define SHOWN_MAX 8 /* nodes whose reason an error message tells */
+#define TRIES     4 /* random draws before looking at every node in turn */
 
 const char *nn_refusal_text(enum nn_refusal refusal)
 {
@@ -25,7 +25,7 @@ const char *nn_refusal_text(enum nn_refusal refusal)
     return (size_t)refusal < ARRAY_LEN(texts) ? texts[refusal] : "?";
 }
 
-/* ---- what one node is worth ------------------------------------------------------------------- */
+/* ---- what one node is worth ---- */
 
 static bool is_excluded(const struct nn_place_ask *ask, struct slice name)
 {
@@ -83,7 +83,7 @@ enum nn_refusal nn_place_refusal(const struct nn_nodes *nodes, const struct nn_p
     return NN_REFUSAL_NONE;
 }
 
-/* ---- choosing --------------------------------------------------------------------------------- */
+/* ---- choosing ---- */
 
 struct choice {
     const struct nn_nodes *nodes;
@@ -239,23 +239,24 @@ int nn_place_error(const struct nn_nodes *nodes, const struct nn_place_ask *ask,
     size_t shown = nodes->node_count < SHOWN_MAX ? nodes->node_count : SHOWN_MAX;
     for (size_t i = 0; i < shown; i++) {
         const struct nn_node *node = nodes->node[i];
-        buf_printf(&why, "%s" SLICE_FMT ": %s", i ? ", " : " Nodes: ", SLICE_ARG(node->address.name),
+        buf_printf(&why, "%s" SLICE_FMT ": %s",
+                   i ? ", " : " Nodes: ", SLICE_ARG(node->address.name),
                    nn_refusal_text(nn_place_refusal(nodes, ask, node)));
     }
     if (shown < nodes->node_count)
         buf_printf(&why, " and %zu more", nodes->node_count - shown);
     const char *text = buf_cstr(&why);
-    int rc = err_set(err, ERR_NONODE,
-                     "File " SLICE_FMT " could only be written to %zu of the 1 minReplication "
-                     "nodes. There are %u datanode(s) running and %u node(s) are excluded in this "
-                     "operation.%s",
-                     SLICE_ARG(path), placed->count, nodes->living, placed->excluded,
-                     text ? text : "");
+    int rc =
+        err_set(err, ERR_NONODE,
+                "File " SLICE_FMT " could only be written to %zu of the 1 minReplication "
+                "nodes. There are %u datanode(s) running and %u node(s) are excluded in this "
+                "operation.%s",
+                SLICE_ARG(path), placed->count, nodes->living, placed->excluded, text ? text : "");
     buf_release(&why);
     return rc;
 }
 
-/* ---- of replicas that are there --------------------------------------------------------------- */
+/* ---- of replicas that are there ---- */
 
 static uint32_t sharing_rack(const struct nn_nodes *nodes, const uint32_t *storages, size_t count,
                              uint32_t rack)
@@ -283,7 +284,7 @@ size_t nn_place_surplus(const struct nn_nodes *nodes, const uint32_t *storages, 
     for (size_t i = 0; i < count; i++) {
         const struct nn_node *node = nn_nodes_of(nodes, storages[i]);
         unsigned rank = shares_node(nodes, storages, count, i)                 ? 3
-                        : node->admin != NN_NODE_NORMAL                         ? 2
+                        : node->admin != NN_NODE_NORMAL                        ? 2
                         : sharing_rack(nodes, storages, count, node->rack) > 1 ? 1
                                                                                : 0;
         uint64_t room = nn_nodes_space(nodes, node).remaining;

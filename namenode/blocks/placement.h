@@ -31,15 +31,15 @@ enum nn_refusal {
 const char *nn_refusal_text(enum nn_refusal refusal); /* "no space", "too busy" ... */
 
 struct nn_place_ask {
-    struct slice writer;           /* node.name where the writer is; "" = elsewhere */
-    uint64_t block_size;           /* room each node must have */
-    uint32_t count;                /* further nodes to find */
-    const uint32_t *have;          /* nodes that have a replica already: they count for the racks */
+    struct slice writer;  /* node.name where the writer is; "" = elsewhere */
+    uint64_t block_size;  /* room each node must have */
+    uint32_t count;       /* further nodes to find */
+    const uint32_t *have; /* nodes that have a replica already: they count for the racks */
     size_t have_count;
-    const struct slice *exclude;   /* node names not to take */
+    const struct slice *exclude; /* node names not to take */
     size_t exclude_count;
-    bool is_copy;                  /* a further replica of an old block, not a new pipeline */
-    uint32_t copy_limit;           /* is_copy: nodes with so many copies coming in are busy */
+    bool is_copy;        /* a further replica of an old block, not a new pipeline */
+    uint32_t copy_limit; /* is_copy: nodes with so many copies coming in are busy */
 };
 
 struct nn_placed {

@@ -14,7 +14,7 @@ void nn_recoveries_init(struct nn_recoveries *r)
 
 void nn_recoveries_release(struct nn_recoveries *r)
 {
-    hmap_each(&r->by_block, it)
+    hmap_each (&r->by_block, it)
         mem_free(CONTAINER_OF(it, struct nn_recovery, by_block));
     hmap_release(&r->by_block);
     heap_release(&r->times);
@@ -23,8 +23,7 @@ void nn_recoveries_release(struct nn_recoveries *r)
 
 struct nn_recovery *nn_recoveries_find(const struct nn_recoveries *r, uint32_t block)
 {
-    for (struct hmap_node *n = hmap_find(&r->by_block, hash_u64(block)); n;
-         n = hmap_find_next(n)) {
+    for (struct hmap_node *n = hmap_find(&r->by_block, hash_u64(block)); n; n = hmap_find_next(n)) {
         struct nn_recovery *rec = CONTAINER_OF(n, struct nn_recovery, by_block);
         if (rec->block == block)
             return rec;
@@ -48,8 +47,7 @@ int nn_recoveries_begin(struct nn_recoveries *r, uint32_t block, uint64_t gs, ui
         rec = mem_calloc(1, sizeof(*rec));
         if (!rec)
             return ERR_NOMEM;
-        *rec = (struct nn_recovery){.block = block, .since_ms = now_ms,
-                                    .by_time = HEAP_NODE_INIT};
+        *rec = (struct nn_recovery){.block = block, .since_ms = now_ms, .by_time = HEAP_NODE_INIT};
         if (heap_add(&r->times, &rec->by_time, now_ms) < 0) {
             mem_free(rec);
             return ERR_NOMEM;
@@ -89,7 +87,7 @@ static void give_up(struct nn_recoveries *r, struct nn_recovery *rec, uint64_t a
 
 void nn_recoveries_renew_all(struct nn_recoveries *r, uint64_t now_ms)
 {
-    hmap_each(&r->by_block, it) {
+    hmap_each (&r->by_block, it) {
         struct nn_recovery *rec = CONTAINER_OF(it, struct nn_recovery, by_block);
         rec->since_ms = now_ms;
         give_up(r, rec, now_ms);
@@ -98,14 +96,14 @@ void nn_recoveries_renew_all(struct nn_recoveries *r, uint64_t now_ms)
 
 void nn_recoveries_node_lost(struct nn_recoveries *r, uint32_t node, uint64_t now_ms)
 {
-    hmap_each(&r->by_block, it) {
+    hmap_each (&r->by_block, it) {
         struct nn_recovery *rec = CONTAINER_OF(it, struct nn_recovery, by_block);
         if (rec->primary == node && !rec->is_done)
             give_up(r, rec, now_ms);
     }
 }
 
-/* ---- who takes part --------------------------------------------------------------------------- */
+/* ---- who takes part ---- */
 
 struct team {
     uint32_t nodes[NODES_MAX];
@@ -152,7 +150,8 @@ static uint32_t pick_primary(const struct nn_recoveries *r, const struct nn_reco
         return team->nodes[rand_below(r->rand, team->count)];
     uint32_t best = team->nodes[0];
     for (size_t i = 1; i < team->count; i++)
-        if (nn_nodes_get(r->nodes, team->nodes[i])->heard_ms > nn_nodes_get(r->nodes, best)->heard_ms)
+        if (nn_nodes_get(r->nodes, team->nodes[i])->heard_ms >
+            nn_nodes_get(r->nodes, best)->heard_ms)
             best = team->nodes[i];
     return best;
 }
@@ -160,8 +159,7 @@ static uint32_t pick_primary(const struct nn_recoveries *r, const struct nn_reco
 static int push_order(const struct nn_recovery *rec, const struct nn_block *block,
                       const struct team *team, struct nn_orders *orders)
 {
-    struct nn_order *order =
-        nn_orders_push(orders, NN_ORDER_RECOVER, rec->primary, team->count, 0);
+    struct nn_order *order = nn_orders_push(orders, NN_ORDER_RECOVER, rec->primary, team->count, 0);
     if (!order)
         return ERR_NOMEM;
     order->block = (struct block_id){block->id, block->gs};

@@ -4,11 +4,11 @@
 #include "libcommon/base/mem.h"
 #include "libcommon/base/slice.h"
 
-#define HOLDERS_MAX 1024 /* as many replicas as the map records of one block */
-#define SCAN_SLICE  20000
+#define HOLDERS_MAX    1024 /* as many replicas as the map records of one block */
+#define SCAN_SLICE     20000
 #define LOOKS_PER_COPY 8 /* queued blocks looked at for each copy that may be ordered */
 
-/* ---- one block -------------------------------------------------------------------------------- */
+/* ---- one block ---- */
 
 /* Its serving replicas, sorted out. */
 struct view {
@@ -111,7 +111,7 @@ static unsigned level_of(const struct nn_replicate *rep, const struct nn_health 
     return is_crowded && living_racks(rep->nodes) > 1 ? 4 : 0;
 }
 
-/* ---- queues ----------------------------------------------------------------------------------- */
+/* ---- queues ---- */
 
 static int set_level(struct nn_replicate *rep, uint32_t block, unsigned level)
 {
@@ -224,7 +224,7 @@ void nn_replicate_reported(struct nn_replicate *rep)
     rep->scan_postponed = 0;
 }
 
-/* ---- copies under way ------------------------------------------------------------------------- */
+/* ---- copies under way ---- */
 
 static void release_target(struct nn_replicate *rep, const struct nn_pending *p, uint32_t node)
 {
@@ -296,7 +296,7 @@ static void expire(struct nn_replicate *rep, struct nn_pending *p)
 
 void nn_replicate_node_lost(struct nn_replicate *rep, uint32_t node)
 {
-    hmap_each(&rep->pending, it) {
+    hmap_each (&rep->pending, it) {
         struct nn_pending *p = CONTAINER_OF(it, struct nn_pending, by_block);
         bool is_part = p->source == node;
         for (size_t i = 0; i < p->target_count; i++)
@@ -323,7 +323,7 @@ void nn_replicate_forget(struct nn_replicate *rep, uint32_t block)
     (void)set_level(rep, block, 0); /* level 0 needs no memory */
 }
 
-/* ---- ordering copies -------------------------------------------------------------------------- */
+/* ---- ordering copies ---- */
 
 /* Nodes where no further replica can be put: those with one of any kind. */
 static size_t holders(const struct nn_replicate *rep, const struct view *v, uint32_t *ret)
@@ -366,8 +366,8 @@ static void choose_targets(const struct nn_replicate *rep, const struct view *v,
     size_t kept = 0;
     for (size_t i = 0; i < ret->count; i++) {
         uint32_t node = ret->nodes[i];
-        bool is_same_rack = nn_nodes_get(rep->nodes, node)->rack ==
-                            nn_nodes_of(rep->nodes, v->good[0])->rack;
+        bool is_same_rack =
+            nn_nodes_get(rep->nodes, node)->rack == nn_nodes_of(rep->nodes, v->good[0])->rack;
         if (!is_doomed_on(rep, &v->block, node) && !(is_for_racks && is_same_rack))
             ret->nodes[kept++] = node;
     }
@@ -435,7 +435,7 @@ static int order_level(struct nn_replicate *rep, unsigned level, uint32_t *copie
     return 0;
 }
 
-/* ---- time ------------------------------------------------------------------------------------- */
+/* ---- time ---- */
 
 static int end_late(struct nn_replicate *rep, uint64_t after, uint64_t now_ms)
 {
@@ -496,7 +496,7 @@ void nn_replicate_release(struct nn_replicate *rep)
     for (size_t i = 0; i < NN_LEVELS; i++)
         bitset_release(&rep->levels[i]);
     bitset_release(&rep->postponed);
-    hmap_each(&rep->pending, it) {
+    hmap_each (&rep->pending, it) {
         struct nn_pending *p = CONTAINER_OF(it, struct nn_pending, by_block);
         mem_free(p->targets);
         mem_free(p);

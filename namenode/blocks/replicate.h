@@ -10,8 +10,8 @@
  *   level 4  enough, but all on one rack
  *   level 5  no good replica: nothing to copy, but counted and shown
  *
- * nn_replicate_step turns the queues into orders: at most work_multiplier copies per living node and
- * period, at most streams_soft (streams_hard for level 1) running copies at a source and at a
+ * nn_replicate_step turns the queues into orders: at most work_multiplier copies per living node
+ * and period, at most streams_soft (streams_hard for level 1) running copies at a source and at a
  * target. An ordered copy is pending: it counts as if it were there, until it is reported, fails or
  * times out. Nothing at all happens in safe mode or while the cluster settles after a start.
  *
@@ -56,10 +56,10 @@ struct nn_replicate {
     struct rand *rand;
     struct bitset levels[NN_LEVELS];
     uint32_t cursor[NN_LEVELS];
-    struct bitset postponed;  /* too many replicas, but not all storages have reported */
-    uint32_t scan;            /* all blocks from here on are to be checked; BITSET_END = none */
-    uint32_t scan_postponed;  /* postponed ones from here on, likewise */
-    bool is_active;           /* safe mode is over: until then nothing is queued or doomed */
+    struct bitset postponed; /* too many replicas, but not all storages have reported */
+    uint32_t scan;           /* all blocks from here on are to be checked; BITSET_END = none */
+    uint32_t scan_postponed; /* postponed ones from here on, likewise */
+    bool is_active;          /* safe mode is over: until then nothing is queued or doomed */
     struct hmap pending;
     struct heap deadlines;
     uint64_t next_ms;        /* next period of copies */
@@ -87,8 +87,8 @@ void nn_replicate_settled(struct nn_replicate *rep, uint32_t block, uint32_t nod
  * with the next step. */
 void nn_replicate_node_lost(struct nn_replicate *rep, uint32_t node);
 /* The writer's other replicas are on their way: wait for them before copying. */
-int nn_replicate_expect(struct nn_replicate *rep, uint32_t block, const uint32_t *nodes, size_t count,
-                        uint64_t until_ms);
+int nn_replicate_expect(struct nn_replicate *rep, uint32_t block, const uint32_t *nodes,
+                        size_t count, uint64_t until_ms);
 
 /* Time passes: slices of scans, time-outs, and if `may_copy`, copies. 0 or ERR_NOMEM. */
 int nn_replicate_step(struct nn_replicate *rep, bool may_copy, uint64_t after, uint64_t now_ms,

@@ -20,14 +20,14 @@
 #include "namenode/blocks/writing.h"
 
 enum nn_verdict {
-    NN_VERDICT_GOOD,       /* record it as a good replica */
-    NN_VERDICT_OPEN,       /* remember it among the block's open replicas */
-    NN_VERDICT_LAGGING,    /* open although its block is settled: wait, see nn_blocks_conf.lag_ms */
+    NN_VERDICT_GOOD,    /* record it as a good replica */
+    NN_VERDICT_OPEN,    /* remember it among the block's open replicas */
+    NN_VERDICT_LAGGING, /* open although its block is settled: wait, see nn_blocks_conf.lag_ms */
     NN_VERDICT_BAD_STAMP,
     NN_VERDICT_BAD_LENGTH,
     NN_VERDICT_BAD_STATE,
-    NN_VERDICT_SUSPECT,    /* leave it alone, count it for nothing */
-    NN_VERDICT_DELETE,     /* no file has this block */
+    NN_VERDICT_SUSPECT, /* leave it alone, count it for nothing */
+    NN_VERDICT_DELETE,  /* no file has this block */
 };
 const char *nn_verdict_name(enum nn_verdict verdict);
 
@@ -40,7 +40,7 @@ struct nn_said {
 enum nn_verdict nn_report_judge(const struct nn_block *block, uint64_t highest_id,
                                 const struct nn_said *said);
 
-/* --- full reports, one storage after the other, in pages ------------------------------------- */
+/* ---- full reports, one storage after the other, in pages ---- */
 
 struct nn_report {
     uint64_t id;        /* chosen by the datanode */

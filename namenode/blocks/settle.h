@@ -8,7 +8,8 @@
 
 int nn_settle_good(struct nn_blocks *b, uint32_t block, uint32_t storage);
 int nn_settle_bad(struct nn_blocks *b, const struct nn_bad *bad);
-void nn_settle_drop(struct nn_blocks *b, uint32_t block, uint32_t storage); /* harmless when not there */
+void nn_settle_drop(struct nn_blocks *b, uint32_t block,
+                    uint32_t storage); /* harmless when not there */
 /* Record what a datanode said of its replica of a known block, by what it means (report.h). */
 int nn_settle_said(struct nn_blocks *b, uint32_t block, uint32_t storage,
                    const struct nn_said *said);

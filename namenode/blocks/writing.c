@@ -19,7 +19,7 @@ static void writing_free(struct nn_writing *w)
 
 void nn_writings_release(struct nn_writings *w)
 {
-    hmap_each(&w->map, it)
+    hmap_each (&w->map, it)
         writing_free(CONTAINER_OF(it, struct nn_writing, by_block));
     hmap_release(&w->map);
     *w = NN_WRITINGS_INIT;

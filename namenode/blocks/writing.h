@@ -2,7 +2,7 @@
  * writing: what is known of blocks that are not settled yet: who should hold them (the pipeline),
  * and what each datanode said of its replica, whatever its stamp. When the block is committed, the
  * replicas here that agree with it move to the blockmap. One record per open block, none for
- * complete ones. Nothing here is journaled: after a restart the datanodes' reports fill it again. */
+ * complete ones. Nothing here is journaled: after a restart reports fill it again. */
 #ifndef QUERN_NN_BLOCKS_WRITING_H
 #define QUERN_NN_BLOCKS_WRITING_H
 
@@ -34,7 +34,8 @@ struct nn_writings {
 
 void nn_writings_release(struct nn_writings *w);
 struct nn_writing *nn_writings_find(const struct nn_writings *w, uint32_t block); /* or NULL */
-struct nn_writing *nn_writings_open(struct nn_writings *w, uint32_t block); /* found or made; NULL = no memory */
+struct nn_writing *nn_writings_open(struct nn_writings *w,
+                                    uint32_t block);           /* found or made; NULL = no memory */
 void nn_writings_close(struct nn_writings *w, uint32_t block); /* harmless when there is none */
 
 int nn_writing_set_pipeline(struct nn_writing *w, const uint32_t *nodes, size_t count);

@@ -37,7 +37,7 @@ static uint32_t node_of(const struct nn_datanodes *d, const struct rpc_peer *pee
     return node && nn_nodes_get(&d->conf.blocks->nodes, node)->link == peer ? node : 0;
 }
 
-/* ---- registration ----------------------------------------------------------------------------- */
+/* ---- registration ---- */
 
 static int storages_of(const struct dn2nn_storage_list *from, struct arena *arena,
                        const struct nn_storage_facts **ret)
@@ -46,9 +46,9 @@ static int storages_of(const struct dn2nn_storage_list *from, struct arena *aren
     if (!facts)
         return ERR_NOMEM;
     for (size_t i = 0; i < from->n; i++)
-        facts[i] = (struct nn_storage_facts){from->v[i].id, from->v[i].has_failed,
-                                             from->v[i].capacity, from->v[i].used,
-                                             from->v[i].remaining};
+        facts[i] =
+            (struct nn_storage_facts){from->v[i].id, from->v[i].has_failed, from->v[i].capacity,
+                                      from->v[i].used, from->v[i].remaining};
     *ret = facts;
     return 0;
 }
@@ -69,8 +69,13 @@ static int register_node(struct nn_datanodes *d, struct rpc_call *call,
 {
     const struct msg_node *n = &ask->node;
     struct nn_registration reg = {
-        .address = {.name = n->name, .host = n->host, .rack = rack, .socket = n->socket,
-                    .boot_id = n->boot_id, .data_port = n->data_port, .http_port = n->http_port,
+        .address = {.name = n->name,
+                    .host = n->host,
+                    .rack = rack,
+                    .socket = n->socket,
+                    .boot_id = n->boot_id,
+                    .data_port = n->data_port,
+                    .http_port = n->http_port,
                     .netns = n->netns},
         .uuid = ask->node_uuid,
         .storage_count = ask->storages.n,
@@ -146,7 +151,7 @@ void nn_datanodes_peer_down(struct nn_datanodes *d, struct rpc_peer *peer)
     nn_blocks_disconnect(d->conf.blocks, node, n->session, now_of(d));
 }
 
-/* ---- what registered nodes say ---------------------------------------------------------------- */
+/* ---- what registered nodes say ---- */
 
 static void heard(const struct nn_datanodes *d, struct rpc_call *call, bool register_again)
 {
@@ -159,8 +164,8 @@ static void on_heartbeat(struct rpc_call *call, const void *msg, void *arg)
     struct nn_datanodes *d = arg;
     const struct dn2nn_heartbeat *ask = msg;
     uint32_t node = node_of(d, rpc_call_peer(call));
-    struct nn_heartbeat beat = {.storage_count = ask->storages.n, .xceivers = ask->xceivers,
-                                .non_dfs = ask->non_dfs};
+    struct nn_heartbeat beat = {
+        .storage_count = ask->storages.n, .xceivers = ask->xceivers, .non_dfs = ask->non_dfs};
     if (node && storages_of(&ask->storages, rpc_call_arena(call), &beat.storages) < 0)
         return rpc_fail(call, ERR_NOMEM, "out of memory");
     heard(d, call, !node || !nn_blocks_heartbeat(d->conf.blocks, node, &beat, now_of(d)));
@@ -172,7 +177,7 @@ static void on_full_report(struct rpc_call *call, const void *msg, void *arg)
     const struct dn2nn_full_report *ask = msg;
     uint32_t node = node_of(d, rpc_call_peer(call));
     size_t n = ask->ids.n;
-    struct nn_report_page page = {ask->report_id, ask->page,   ask->is_last, ask->ids.v,
+    struct nn_report_page page = {ask->report_id, ask->page,   ask->is_last,  ask->ids.v,
                                   ask->stamps.v,  ask->lens.v, ask->states.v, n};
     if (ask->stamps.n != n || ask->lens.n != n || ask->states.n != n)
         return rpc_fail(call, ERR_PROTO, "the columns of a report differ in length");
@@ -234,8 +239,8 @@ static void on_copied(struct rpc_call *call, const void *msg, void *arg)
             log_warn("nn.datanodes", "copy of blk_%llu_%llu to " SLICE_FMT " failed: " SLICE_FMT,
                      (unsigned long long)block.id, (unsigned long long)block.gs,
                      SLICE_ARG(ask->target), SLICE_ARG(ask->why));
-        int rc = nn_blocks_copied(d->conf.blocks, node, block, target->index,
-                                  code_of(ask->code), now_of(d));
+        int rc = nn_blocks_copied(d->conf.blocks, node, block, target->index, code_of(ask->code),
+                                  now_of(d));
         if (rc < 0)
             return rpc_fail(call, rc, "%s", err_text(rc));
     }
@@ -247,22 +252,22 @@ static void on_recovered(struct rpc_call *call, const void *msg, void *arg)
     struct nn_datanodes *d = arg;
     const struct dn2nn_recovered *ask = msg;
     struct block_id block = {ask->block.id, ask->block.gs};
-    struct nn_recovered result = {.gs = ask->new_gs, .len = ask->new_len,
-                                  .is_dropped = ask->nodes.n == 0};
-    int rc = nn_blocks_recovery_result(d->conf.blocks, block, &result, code_of(ask->code),
-                                       now_of(d));
-    log_info("nn.datanodes", "recovery of blk_%llu_%llu to stamp %llu: %s, %llu bytes on %zu nodes%s",
-             (unsigned long long)block.id, (unsigned long long)block.gs,
-             (unsigned long long)ask->new_gs, ask->code ? err_text(code_of(ask->code)) : "done",
-             (unsigned long long)ask->new_len, ask->nodes.n,
-             rc == ERR_STALE ? " (late, not taken)" : "");
+    struct nn_recovered result = {
+        .gs = ask->new_gs, .len = ask->new_len, .is_dropped = ask->nodes.n == 0};
+    int rc =
+        nn_blocks_recovery_result(d->conf.blocks, block, &result, code_of(ask->code), now_of(d));
+    log_info(
+        "nn.datanodes", "recovery of blk_%llu_%llu to stamp %llu: %s, %llu bytes on %zu nodes%s",
+        (unsigned long long)block.id, (unsigned long long)block.gs, (unsigned long long)ask->new_gs,
+        ask->code ? err_text(code_of(ask->code)) : "done", (unsigned long long)ask->new_len,
+        ask->nodes.n, rc == ERR_STALE ? " (late, not taken)" : "");
     if (rc == ERR_STALE)
         return rpc_fail(call, rc, "recovery %llu of blk_%llu is over",
                         (unsigned long long)ask->new_gs, (unsigned long long)block.id);
     rpc_answer(call, NULL);
 }
 
-/* ---- time, and the whole ---------------------------------------------------------------------- */
+/* ---- time, and the whole ---- */
 
 static void on_turn_end(void *arg)
 {
@@ -307,7 +312,7 @@ void nn_datanodes_free(struct nn_datanodes *d)
     loop_timer_stop(&d->timer);
     loop_hook_remove(&d->hook);
     nn_pusher_release(&d->pusher);
-    list_each_safe(&d->registering, it) {
+    list_each_safe (&d->registering, it) {
         struct registering *r = list_entry(it, struct registering, link);
         nn_racks_cancel(&r->wait);
         rpc_fail(r->call, ERR_CLOSED, "the namenode is stopping");

@@ -3,9 +3,9 @@
  * beat and report; at the end of every turn of the loop the orders that came out of it are pushed
  * over each node's connection, each with our term.
  *
- *   REGISTER  -> rack looked up (a script may take a moment) -> registered, or refused with a reason
- *   FULL_REPORT, CHANGES, COPIED, RECOVERED -> namenode/blocks -> orders, hooks
- *   connection lost -> the node keeps its state, but gets no work until it is back
+ *   REGISTER  -> rack looked up (a script may take a moment) -> registered, or refused with a
+ * reason FULL_REPORT, CHANGES, COPIED, RECOVERED -> namenode/blocks -> orders, hooks connection
+ * lost -> the node keeps its state, but gets no work until it is back
  *
  * Nothing here changes the namespace: what does (a block ready, a recovery ended, a stamp wanted)
  * goes through the hooks given to nn_blocks_init. Answers to datanodes wait for nothing. */
@@ -19,9 +19,9 @@
 
 struct nn_datanodes_conf {
     struct loop *loop;
-    struct nn_blocks *blocks;                            /* borrowed */
-    struct nn_racks *racks;                              /* borrowed */
-    const char *cluster_id;                              /* borrowed */
+    struct nn_blocks *blocks; /* borrowed */
+    struct nn_racks *racks;   /* borrowed */
+    const char *cluster_id;   /* borrowed */
     uint64_t term;
     uint64_t (*highest_gs)(void *ctx); /* the last stamp given out */
     void *ctx;

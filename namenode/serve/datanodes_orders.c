@@ -29,7 +29,7 @@ static void sent_free(struct sent *s)
 
 void nn_pusher_release(struct nn_pusher *p)
 {
-    list_each_safe(&p->sent, it) {
+    list_each_safe (&p->sent, it) {
         struct sent *s = list_entry(it, struct sent, link);
         rpc_cancel(&s->wait);
         sent_free(s);
@@ -77,7 +77,8 @@ static int fill_nodes(const struct nn_pusher *p, const struct nn_order *order, s
     return 0;
 }
 
-static int fill_blocks(const struct nn_order *order, struct arena *arena, struct msg_block_list *ret)
+static int fill_blocks(const struct nn_order *order, struct arena *arena,
+                       struct msg_block_list *ret)
 {
     ret->v = arena_calloc(arena, order->block_count + 1, sizeof(*ret->v));
     if (!ret->v)

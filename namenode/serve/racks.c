@@ -52,7 +52,7 @@ struct nn_racks {
     struct run *run;     /* NULL = none is running */
 };
 
-/* ---- tables ----------------------------------------------------------------------------------- */
+/* ---- tables ---- */
 
 static const char *find(const struct hmap *map, struct slice name)
 {
@@ -73,7 +73,7 @@ static void place_free(struct place *p)
 
 static void clear(struct hmap *map)
 {
-    hmap_each(map, it)
+    hmap_each (map, it)
         place_free(CONTAINER_OF(it, struct place, by_name));
     hmap_release(map);
 }
@@ -155,7 +155,7 @@ static int read_table(const char *path, struct hmap *map, struct err *err)
     return rc;
 }
 
-/* ---- opening and closing ---------------------------------------------------------------------- */
+/* ---- opening and closing ---- */
 
 int nn_racks_open(struct loop *loop, const char *table, const char *script, struct nn_racks **ret,
                   struct err *err)
@@ -187,9 +187,9 @@ void nn_racks_close(struct nn_racks *r)
 {
     if (!r)
         return;
-    list_each_safe(&r->waiting, it)
+    list_each_safe (&r->waiting, it)
         nn_racks_cancel(list_entry(it, struct nn_racks_wait, link));
-    list_each_safe(&r->asked, it)
+    list_each_safe (&r->asked, it)
         nn_racks_cancel(list_entry(it, struct nn_racks_wait, link));
     workq_free(r->workq);
     clear(&r->table);
@@ -213,7 +213,7 @@ int nn_racks_reload(struct nn_racks *r, struct err *err)
     return 0;
 }
 
-/* ---- the script, on its thread ---------------------------------------------------------------- */
+/* ---- the script, on its thread ---- */
 
 /* Read until the script closes its output, for SCRIPT_MS at most. */
 static int read_output(int fd, struct buf *out)
@@ -275,7 +275,7 @@ static void run_script(struct work *work)
         err_set(&run->err, rc, "net.topology.script.file.name %s: %s", run->script, err_text(rc));
 }
 
-/* ---- asking it -------------------------------------------------------------------------------- */
+/* ---- asking it ---- */
 
 static void run_free(struct run *run)
 {

@@ -26,7 +26,8 @@ static const char usage[] =
     "           [--seeds FILE] [--fresh N [--first N]] [--seconds N] [--list]\n"
     "  --seed N     this seed only; --trace prints every step of it\n"
     "  --seeds F    lines \"SCENARIO SEED [STEPS]\", run first\n"
-    "  --fresh N    that many seeds nobody has seen, per scenario; the first is random, or --first\n"
+    "  --fresh N    that many seeds nobody has seen, per scenario; the first is random, or "
+    "--first\n"
     "  --seconds N  stop starting fresh ones after so long\n";
 
 static void tell_failure(const struct sim_scenario *scenario, uint64_t seed, uint64_t steps,

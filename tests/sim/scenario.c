@@ -71,8 +71,7 @@ struct sim_outcome sim_run(const struct sim_scenario *scenario, uint64_t seed, u
     return outcome;
 }
 
-struct sim_outcome sim_run_twice(const struct sim_scenario *scenario, uint64_t seed,
-                                 uint64_t steps)
+struct sim_outcome sim_run_twice(const struct sim_scenario *scenario, uint64_t seed, uint64_t steps)
 {
     struct sim_outcome first = sim_run(scenario, seed, steps, false);
     if (first.has_failed)

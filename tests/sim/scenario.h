@@ -14,16 +14,16 @@
 
 struct sim_scenario {
     const char *name;
-    const char *about;                    /* one line for --list */
-    uint64_t steps;                       /* of a usual run */
-    uint64_t heal_ms;                     /* virtual time within which all must settle */
-    void (*setup)(struct sim *sim);       /* sets sim->scenario */
-    void (*check)(struct sim *sim);       /* after every step; sim_fail when something is wrong */
-    void (*heal)(struct sim *sim);        /* after sim_heal: start what is down, stop the faults */
-    bool (*is_settled)(struct sim *sim);  /* asked again and again while healing */
-    void (*finish)(struct sim *sim);      /* may be NULL */
+    const char *about;                   /* one line for --list */
+    uint64_t steps;                      /* of a usual run */
+    uint64_t heal_ms;                    /* virtual time within which all must settle */
+    void (*setup)(struct sim *sim);      /* sets sim->scenario */
+    void (*check)(struct sim *sim);      /* after every step; sim_fail when something is wrong */
+    void (*heal)(struct sim *sim);       /* after sim_heal: start what is down, stop the faults */
+    bool (*is_settled)(struct sim *sim); /* asked again and again while healing */
+    void (*finish)(struct sim *sim);     /* may be NULL */
     void (*explain)(struct sim *sim, struct buf *out); /* why it is not settled; may be NULL */
-    void (*teardown)(struct sim *sim);    /* also after a failure */
+    void (*teardown)(struct sim *sim);                 /* also after a failure */
 };
 
 extern const struct sim_scenario *const sim_scenarios[];

@@ -70,8 +70,11 @@ void sim_after_owned(struct sim *sim, struct sim_host *host, uint64_t ms,
 {
     struct event *event = mem_calloc(1, sizeof(*event));
     BUG_ON(!event);
-    *event = (struct event){.by_time = HEAP_NODE_INIT, .host = host,
-                            .life = host ? host->life : 0, .fn = call->fn, .drop = call->drop,
+    *event = (struct event){.by_time = HEAP_NODE_INIT,
+                            .host = host,
+                            .life = host ? host->life : 0,
+                            .fn = call->fn,
+                            .drop = call->drop,
                             .arg = call->arg};
     BUG_ON(heap_add(&sim->events, &event->by_time, sim->now_ms + ms) < 0);
 }
@@ -110,8 +113,8 @@ void sim_host_add(struct sim *sim, struct sim_host *host, const char *name,
                   const struct sim_host_ops *ops)
 {
     BUG_ON(sim->host_count == SIM_HOSTS_MAX);
-    *host = (struct sim_host){.sim = sim, .ops = ops, .index = sim->host_count, .life = 1,
-                              .is_up = true};
+    *host = (struct sim_host){
+        .sim = sim, .ops = ops, .index = sim->host_count, .life = 1, .is_up = true};
     snprintf(host->name, sizeof(host->name), "%s", name);
     sim->hosts[sim->host_count++] = host;
 }

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sim: a simulated world for the pure cores: time, hosts, a network, a trace, all from one seed.
  *
- * A world is a heap of events ordered by (virtual time, order of scheduling). Running one event is a
- * step. Nothing in it looks at the real clock, so an hour passes in milliseconds, and the same seed
- * gives the same steps: every line told to sim_trace goes into a hash, and two runs of one seed must
- * end with the same hash.
+ * A world is a heap of events ordered by (virtual time, order of scheduling). Running one event is
+ * a step. Nothing in it looks at the real clock, so an hour passes in milliseconds, and the same
+ * seed gives the same steps: every line told to sim_trace goes into a hash, and two runs of one
+ * seed must end with the same hash.
  *
  * A host is a process on a machine. It crashes and comes back (its timers and connections die with
  * it; what it keeps on disk is the scenario's affair, see disk.h). Two kinds of message:
@@ -99,7 +99,8 @@ void sim_host_start(struct sim_host *host); /* a crashed one; events of the old 
 void sim_after(struct sim *sim, struct sim_host *host, uint64_t ms, void (*fn)(void *arg),
                void *arg);
 
-/* The same with an argument of its own: drop(arg) frees it when fn is never run. fn frees it itself. */
+/* The same with an argument of its own: drop(arg) frees it when fn is never run. fn frees it
+ * itself. */
 struct sim_call {
     void (*fn)(void *arg);
     void (*drop)(void *arg);

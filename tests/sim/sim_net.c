@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sim_net: connections and casts. A connection is kept until the world ends, cut or not: events that
- * are under way may still point to it. */
+ * sim_net: connections and casts. A connection is kept until the world ends, cut or not: events
+ * that are under way may still point to it. */
 #include "libcommon/base/mem.h"
 #include "tests/sim/sim_conn.h"
 
@@ -40,8 +40,7 @@ static bool is_parted(const struct sim *sim, const struct sim_host *a, const str
 static uint64_t delay(struct sim *sim)
 {
     const struct sim_net *net = &sim->net;
-    return net->delay_min_ms +
-           rand_below(&sim->rand, net->delay_max_ms - net->delay_min_ms + 1);
+    return net->delay_min_ms + rand_below(&sim->rand, net->delay_max_ms - net->delay_min_ms + 1);
 }
 
 /* ---- connections ---- */
@@ -105,7 +104,7 @@ void sim_conn_close(struct sim_conn *conn, struct sim_host *by)
 
 void sim_conns_of_dead(struct sim_host *host)
 {
-    list_each(&host->sim->conns, it) {
+    list_each (&host->sim->conns, it) {
         struct sim_conn *conn = list_entry(it, struct sim_conn, link);
         if (conn->ends[0] == host || conn->ends[1] == host)
             cut(host->sim, conn, CUT_TOLD_CRASH_MS);
@@ -114,7 +113,7 @@ void sim_conns_of_dead(struct sim_host *host)
 
 void sim_conns_release(struct sim *sim)
 {
-    list_each_safe(&sim->conns, it)
+    list_each_safe (&sim->conns, it)
         mem_free(list_entry(it, struct sim_conn, link));
 }
 
@@ -151,8 +150,8 @@ static void post(struct sim_host *from, struct sim_host *to, struct sim_conn *co
 {
     struct delivery *d = mem_calloc(1, sizeof(*d));
     BUG_ON(!d);
-    *d = (struct delivery){.sim = from->sim, .from = from, .to = to, .to_life = to->life,
-                           .conn = conn, .msg = msg};
+    *d = (struct delivery){
+        .sim = from->sim, .from = from, .to = to, .to_life = to->life, .conn = conn, .msg = msg};
     sim_after_owned(from->sim, NULL, in_ms, &(struct sim_call){deliver, drop, d});
 }
 
@@ -198,7 +197,7 @@ void sim_part(struct sim *sim, struct sim_host *from, struct sim_host *to)
 {
     sim_trace(sim, "nothing gets from %s to %s any more", from->name, to->name);
     sim->parted[from->index] |= 1ULL << to->index;
-    list_each(&sim->conns, it) {
+    list_each (&sim->conns, it) {
         struct sim_conn *conn = list_entry(it, struct sim_conn, link);
         bool is_theirs = (conn->ends[0] == from && conn->ends[1] == to) ||
                          (conn->ends[1] == from && conn->ends[0] == to);

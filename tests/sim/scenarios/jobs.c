@@ -112,7 +112,7 @@ static struct msg *msg_new(enum kind kind)
     return m;
 }
 
-/* --- the journal: a prefix survives, all that was synced for sure --------------------------- */
+/* ---- the journal: a prefix survives, all that was synced for sure ---- */
 
 static void write_log(struct world *w, struct log_record record, bool sync)
 {
@@ -122,7 +122,7 @@ static void write_log(struct world *w, struct log_record record, bool sync)
         w->durable = w->log_count;
 }
 
-/* --- the namenode's side of PUBLISH ---------------------------------------------------------- */
+/* ---- the namenode's side of PUBLISH ---- */
 
 static void publish(struct world *w, struct jt_job *job)
 {
@@ -172,7 +172,7 @@ static void ask_publish(struct world *w, struct jt_job *job)
     sim_after_owned(w->sim, &w->jt, 1 + rand_below(&w->sim->rand, 50), &call);
 }
 
-/* --- effects --------------------------------------------------------------------------------- */
+/* ---- effects ---- */
 
 static uint32_t index_of(const struct jt_worker *worker)
 {
@@ -281,7 +281,7 @@ static void carry_out(struct world *w)
     }
 }
 
-/* --- the jobtracker hears -------------------------------------------------------------------- */
+/* ---- the jobtracker hears ---- */
 
 static struct jt_worker *find(struct world *w, uint32_t i)
 {
@@ -369,7 +369,7 @@ static void jt_tick(void *arg)
     sim_after(w->sim, &w->jt, TICK_MS, jt_tick, w);
 }
 
-/* --- submitting, and living again ------------------------------------------------------------ */
+/* ---- submitting, and living again ---- */
 
 static struct jt_job *begin(struct world *w, uint64_t number, uint32_t maps, uint32_t reduces)
 {
@@ -473,7 +473,7 @@ static void jt_return(void *arg)
     live(w);
 }
 
-/* --- workers --------------------------------------------------------------------------------- */
+/* ---- workers ---- */
 
 static bool same(const struct attempt_id *a, const struct attempt_id *b)
 {
@@ -700,7 +700,7 @@ static void worker_return(void *arg)
     worker_live(worker);
 }
 
-/* --- faults ---------------------------------------------------------------------------------- */
+/* ---- faults ---- */
 
 static void fault(void *arg)
 {
@@ -724,7 +724,7 @@ static void fault(void *arg)
     sim_after(sim, NULL, 500 + rand_below(&sim->rand, 4000), fault, w);
 }
 
-/* --- the scenario ---------------------------------------------------------------------------- */
+/* ---- the scenario ---- */
 
 static void setup(struct sim *sim)
 {

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * namenode: the scenario. Clients write, rename and delete while whatever can fail does: processes
- * are killed, machines lose power (also in the middle of a log write), connections break, the network
- * parts one way or both, disks die, bytes rot. Sizes, rates and conditions come from the seed. Faults
- * are kept survivable: no more bytes are destroyed than replication promises to bear. */
+ * are killed, machines lose power (also in the middle of a log write), connections break, the
+ * network parts one way or both, disks die, bytes rot. Sizes, rates and conditions come from the
+ * seed. Faults stay survivable: no more bytes are destroyed than replication promises to bear. */
 #include "libcommon/base/mem.h"
 #include "tests/sim/scenarios/nn_world.h"
 
@@ -27,7 +27,7 @@ struct scenario {
     struct nn_world w; /* first: nn_world(sim) */
     uint32_t pause_ms; /* between faults, on average half of it */
     uint32_t weights[FAULTS];
-    uint64_t full_at;  /* step of the next full check */
+    uint64_t full_at; /* step of the next full check */
     uint32_t nn_lives;
     struct buf why;
 };
@@ -42,7 +42,8 @@ static uint64_t below(struct sim *sim, uint64_t n)
     return rand_below(&sim->rand, n);
 }
 
-/* ---- faults -------------------------------------------------------------------------------------- */
+/* ---- faults
+ * -------------------------------------------------------------------------------------- */
 
 static void start_nn(void *arg)
 {
@@ -136,7 +137,7 @@ static void rot(struct sim *sim)
     struct nn_world *w = nn_world(sim);
     struct dn_sim *dn = &w->dns[below(sim, w->dn_count)];
     uint64_t skip = below(sim, 20);
-    list_each(&dn->reps, it) {
+    list_each (&dn->reps, it) {
         struct dn_rep *rep = list_entry(it, struct dn_rep, link);
         if (skip-- > 0)
             continue;
@@ -156,7 +157,7 @@ static void lose_disk(struct sim *sim)
     unsigned volume = (unsigned)below(sim, VOLUMES);
     if (!dn->host.is_up || dn->has_failed[0] || dn->has_failed[1])
         return;
-    list_each(&dn->reps, it) {
+    list_each (&dn->reps, it) {
         struct dn_rep *rep = list_entry(it, struct dn_rep, link);
         if (rep->r.volume == volume && !nn_is_expendable(w, dn, rep))
             return;
@@ -228,14 +229,15 @@ static void nemesis(void *arg)
     sim_after(sim, NULL, 50 + below(sim, s->pause_ms), nemesis, sim);
 }
 
-/* ---- the scenario --------------------------------------------------------------------------------- */
+/* ---- the scenario
+ * --------------------------------------------------------------------------------- */
 
 static void draw_conditions(struct sim *sim, struct scenario *s)
 {
     static const uint32_t usual[FAULTS] = {
-        [FAULT_NN_KILL] = 2, [FAULT_NN_POWER] = 3, [FAULT_NN_MIDWAY] = 3, [FAULT_DN_KILL] = 8,
-        [FAULT_DN_POWER] = 6, [FAULT_ALL_POWER] = 1, [FAULT_CLIENT] = 4, [FAULT_PART] = 8,
-        [FAULT_ROT] = 5, [FAULT_DISK] = 3,
+        [FAULT_NN_KILL] = 2,  [FAULT_NN_POWER] = 3,  [FAULT_NN_MIDWAY] = 3, [FAULT_DN_KILL] = 8,
+        [FAULT_DN_POWER] = 6, [FAULT_ALL_POWER] = 1, [FAULT_CLIENT] = 4,    [FAULT_PART] = 8,
+        [FAULT_ROT] = 5,      [FAULT_DISK] = 3,
     };
     struct nn_world *w = &s->w;
     w->dn_count = 3 + (uint32_t)below(sim, DN_MAX - 3 + 1);
@@ -255,7 +257,9 @@ static void draw_conditions(struct sim *sim, struct scenario *s)
     w->recover_ms = below(sim, 2) ? 4000 : 700;
     sim->net = (struct sim_net){
         .delay_min_ms = 1,
-        .delay_max_ms = 1 + (uint32_t)below(sim, below(sim, 3) ? 5 : below(sim, 2) ? 200 : 900),
+        .delay_max_ms = 1 + (uint32_t)below(sim, below(sim, 3)   ? 5
+                                                 : below(sim, 2) ? 200
+                                                                 : 900),
         .cut_one_in = below(sim, 2) ? 0 : 50 + (uint32_t)below(sim, 500),
         .lose_one_in = below(sim, 2) ? 0 : 5 + (uint32_t)below(sim, 50),
         .double_one_in = 3 + (uint32_t)below(sim, 30),

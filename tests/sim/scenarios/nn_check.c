@@ -9,7 +9,7 @@
  *   - cleared: when all files are deleted nothing is left, neither in memory nor on disks */
 #include "tests/sim/scenarios/nn_world.h"
 
-/* ---- the namespace ------------------------------------------------------------------------------ */
+/* ---- the namespace ---- */
 
 static void check_blocks(struct nn_world *w, const struct cl_sim *cl, uint32_t entry,
                          const struct nn_inode *inode)
@@ -20,10 +20,11 @@ static void check_blocks(struct nn_world *w, const struct cl_sim *cl, uint32_t e
         struct nn_block b = {0};
         if (at)
             b = nn_blockmap_get(w->nn.blocks.map, at);
-        if (!at || b.id != e->blocks[i].id || b.gs != e->blocks[i].gs || b.len != e->blocks[i].len ||
-            b.state != NN_BLOCK_COMPLETE || b.want != e->replication) {
-            sim_fail(w->sim, "block %u of /c%u/f%u should be blk_%llu_%llu of %llu bytes x%u, is "
-                             "blk_%llu_%llu of %llu x%u, %s",
+        if (!at || b.id != e->blocks[i].id || b.gs != e->blocks[i].gs ||
+            b.len != e->blocks[i].len || b.state != NN_BLOCK_COMPLETE || b.want != e->replication) {
+            sim_fail(w->sim,
+                     "block %u of /c%u/f%u should be blk_%llu_%llu of %llu bytes x%u, is "
+                     "blk_%llu_%llu of %llu x%u, %s",
                      i, cl->number, entry, (unsigned long long)e->blocks[i].id,
                      (unsigned long long)e->blocks[i].gs, (unsigned long long)e->blocks[i].len,
                      e->replication, (unsigned long long)b.id, (unsigned long long)b.gs,
@@ -61,7 +62,7 @@ static void check_entry(struct nn_world *w, const struct cl_sim *cl, uint32_t en
     check_blocks(w, cl, entry, inode);
 }
 
-/* ---- bytes -------------------------------------------------------------------------------------- */
+/* ---- bytes ---- */
 
 static unsigned intact(const struct nn_world *w, const struct nn_block *b)
 {
@@ -71,8 +72,8 @@ static unsigned intact(const struct nn_world *w, const struct nn_block *b)
     return n;
 }
 
-/* Whether a client knows of the file or not; but not of files that are deleted, whose blocks stay in
- * the map (and after a restart are there again) until they are reaped. */
+/* Whether a client knows of the file or not; but not of files that are deleted, whose blocks stay
+ * in the map (and after a restart are there again) until they are reaped. */
 static void check_bytes(struct nn_world *w)
 {
     const struct nn_blockmap *map = w->nn.blocks.map;
@@ -87,7 +88,7 @@ static void check_bytes(struct nn_world *w)
 
 static void check_lengths(struct nn_world *w, const struct dn_sim *dn)
 {
-    list_each(&dn->reps, it) {
+    list_each (&dn->reps, it) {
         const struct dn_rep *rep = list_entry(it, struct dn_rep, link);
         for (uint32_t i = dn->number; dn_rep_is_whole(rep) && i < w->dn_count; i++) {
             const struct dn_rep *other = dn_sim_find(&w->dns[i], rep->r.id);
@@ -101,7 +102,7 @@ static void check_lengths(struct nn_world *w, const struct dn_sim *dn)
     }
 }
 
-/* ---- the block side's own accounts -------------------------------------------------------------- */
+/* ---- the block side's own accounts ---- */
 
 static void check_counts(struct nn_world *w)
 {
@@ -119,9 +120,9 @@ static void check_counts(struct nn_world *w)
                      (unsigned long long)blk.id);
     }
     if (complete != b->complete || safe != b->safe)
-        sim_fail(w->sim, "%llu of %llu blocks are safe, not %llu of %llu",
-                 (unsigned long long)safe, (unsigned long long)complete,
-                 (unsigned long long)b->safe, (unsigned long long)b->complete);
+        sim_fail(w->sim, "%llu of %llu blocks are safe, not %llu of %llu", (unsigned long long)safe,
+                 (unsigned long long)complete, (unsigned long long)b->safe,
+                 (unsigned long long)b->complete);
 }
 
 void nn_check(struct nn_world *w, bool is_full)
@@ -157,7 +158,8 @@ void nn_check_deletion(struct nn_world *w, const struct dn_rep *rep)
                  (unsigned long long)b.id, (unsigned long long)b.gs, intact(w, &b), b.want);
 }
 
-/* ---- what may be lost ----------------------------------------------------------------------------- */
+/* ---- what may be lost
+ * ----------------------------------------------------------------------------- */
 
 static const struct dn_sim *dn_of(const struct nn_world *w, uint32_t storage)
 {
@@ -192,8 +194,8 @@ static unsigned phantoms(const struct nn_world *w, uint32_t block)
     return n;
 }
 
-/* A file whose last flushed bytes are on no disk any more stays under recovery for good (a node might
- * yet come back with them); that is right, but never settles. */
+/* A file whose last flushed bytes are on no disk any more stays under recovery for good (a node
+ * might yet come back with them); that is right, but never settles. */
 static bool has_other_copy(const struct nn_world *w, const struct dn_sim *dn, uint64_t id)
 {
     for (uint32_t i = 0; i < w->dn_count; i++)
@@ -220,12 +222,13 @@ bool nn_is_expendable(const struct nn_world *w, const struct dn_sim *dn, const s
     struct nn_health health = nn_replicate_health(&w->nn.blocks.replicate, block);
     unsigned surplus = health.good > b.want ? (unsigned)(health.good - b.want) : 0, others = 0;
     for (uint32_t i = 0; i < w->dn_count; i++)
-        others += &w->dns[i] != dn && dn_sim_has(&w->dns[i], id, b.len) &&
-                  !is_doomed(w, &w->dns[i], id);
+        others +=
+            &w->dns[i] != dn && dn_sim_has(&w->dns[i], id, b.len) && !is_doomed(w, &w->dns[i], id);
     return others >= 1 + surplus;
 }
 
-/* ---- settled? ------------------------------------------------------------------------------------- */
+/* ---- settled?
+ * ------------------------------------------------------------------------------------- */
 
 static bool clients_rest(const struct nn_world *w, struct buf *why)
 {
@@ -250,10 +253,11 @@ static bool block_is_right(const struct nn_world *w, uint32_t at, struct buf *wh
     struct nn_block b = nn_blockmap_get(w->nn.blocks.map, at);
     struct nn_health h = nn_replicate_health(&w->nn.blocks.replicate, at);
     unsigned want = b.want < w->dn_count ? b.want : w->dn_count;
-    bool is_right = b.state == NN_BLOCK_COMPLETE && h.good == want && h.bad == 0 &&
-                    intact(w, &b) == want;
+    bool is_right =
+        b.state == NN_BLOCK_COMPLETE && h.good == want && h.bad == 0 && intact(w, &b) == want;
     if (!is_right)
-        buf_printf(why, "blk_%llu_%llu is %s, wants %u, has %u good, %u bad, %u pending, %u on disks; ",
+        buf_printf(why,
+                   "blk_%llu_%llu is %s, wants %u, has %u good, %u bad, %u pending, %u on disks; ",
                    (unsigned long long)b.id, (unsigned long long)b.gs,
                    nn_block_state_name((enum nn_block_state)b.state), want, h.good, h.bad,
                    h.pending, intact(w, &b));
@@ -269,14 +273,14 @@ static bool queues_are_empty(const struct nn_world *w, struct buf *why)
                     b->writings.map.count == 0 && b->recoveries.by_block.count == 0 &&
                     w->nn.state.leases.files.count == 0 && b->orders.count == 0;
     if (!is_empty)
-        buf_printf(why,
-                   "doomed %llu copies %llu under %llu missing %llu bad %llu postponed %llu open %zu "
-                   "recoveries %zu leases %zu; ",
-                   (unsigned long long)s.pending_deletion, (unsigned long long)s.pending_copies,
-                   (unsigned long long)s.under_replicated, (unsigned long long)s.missing,
-                   (unsigned long long)s.corrupt, (unsigned long long)s.postponed,
-                   b->writings.map.count, b->recoveries.by_block.count,
-                   w->nn.state.leases.files.count);
+        buf_printf(
+            why,
+            "doomed %llu copies %llu under %llu missing %llu bad %llu postponed %llu open %zu "
+            "recoveries %zu leases %zu; ",
+            (unsigned long long)s.pending_deletion, (unsigned long long)s.pending_copies,
+            (unsigned long long)s.under_replicated, (unsigned long long)s.missing,
+            (unsigned long long)s.corrupt, (unsigned long long)s.postponed, b->writings.map.count,
+            b->recoveries.by_block.count, w->nn.state.leases.files.count);
     return is_empty;
 }
 
@@ -284,7 +288,7 @@ static bool queues_are_empty(const struct nn_world *w, struct buf *why)
 static bool disks_are_clean(const struct nn_world *w, struct buf *why)
 {
     for (uint32_t d = 0; d < w->dn_count; d++)
-        list_each(&w->dns[d].reps, it) {
+        list_each (&w->dns[d].reps, it) {
             const struct dn_rep *rep = list_entry(it, struct dn_rep, link);
             uint32_t block = nn_blockmap_find(w->nn.blocks.map, rep->r.id);
             if (block && nn_blockmap_get(w->nn.blocks.map, block).gs == rep->r.gs &&

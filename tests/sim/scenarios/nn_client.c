@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  * nn_client: a client's process: one operation at a time, every question repeated until it is
- * answered, and a memory of what was acknowledged. When it cannot go on it dies; its successor looks
- * at what was left unsure before it does anything new. Writing a file is in nn_write.c. */
+ * answered, and a memory of what was acknowledged. When it cannot go on it dies; its successor
+ * looks at what was left unsure before it does anything new. Writing a file is in nn_write.c. */
 #include "libcommon/base/mem.h"
 #include "tests/sim/scenarios/nn_world.h"
 
-#define TICK_MS    100
-#define REPEAT_MS  800
-#define REST_MS    400
-#define TRIES_MAX  60   /* of one question */
-#define RENEW_MS   2000
-#define PAUSE_MS   300 /* between operations, at most */
+#define TICK_MS   100
+#define REPEAT_MS 800
+#define REST_MS   400
+#define TRIES_MAX 60 /* of one question */
+#define RENEW_MS  2000
+#define PAUSE_MS  300 /* between operations, at most */
 
 static struct sim *sim_of(const struct cl_sim *cl)
 {
@@ -27,7 +27,7 @@ void cl_path(const struct cl_sim *cl, uint32_t entry, char out[PATH_CAP])
     snprintf(out, PATH_CAP, "/c%u/f%u", cl->number, entry);
 }
 
-/* ---- asking the namenode ---------------------------------------------------------------------- */
+/* ---- asking the namenode ---- */
 
 static bool is_recorded(enum nn_msg_kind kind)
 {
@@ -86,8 +86,8 @@ static void remember(struct cl_sim *cl, struct nn_msg *ask, const struct nn_msg 
         ask_once_more(cl);
 }
 
-/* Answers to copies sent before the first answer came may tell of a time before it was done; those to
- * copies sent afterwards must be the first answer. */
+/* Answers to copies sent before the first answer came may tell of a time before it was done; those
+ * to copies sent afterwards must be the first answer. */
 static void check_repeat(struct cl_sim *cl, const struct nn_msg *answer)
 {
     if (!cl->again_call || answer->client != cl->id || answer->call != cl->again_call)
@@ -115,7 +115,7 @@ static void on_nn_answer(struct cl_sim *cl, const struct nn_msg *answer)
     cl->then(cl, answer);
 }
 
-/* ---- beginning and ending ---------------------------------------------------------------------- */
+/* ---- beginning and ending ---- */
 
 static void next_op(struct cl_sim *cl);
 
@@ -148,7 +148,7 @@ void cl_give_up(struct cl_sim *cl, const char *why)
     sim_after(sim_of(cl), NULL, LATE_MS + 500 + below(cl, 3000), be_reborn, cl);
 }
 
-/* ---- operations -------------------------------------------------------------------------------- */
+/* ---- operations ---- */
 
 static bool pick_entry(struct cl_sim *cl, enum cl_entry_state state, uint32_t *ret)
 {
@@ -261,7 +261,8 @@ static void read_over(struct cl_sim *cl)
 static void located(struct cl_sim *cl, const struct nn_msg *answer)
 {
     const struct cl_entry *e = &cl->entries[cl->entry];
-    if (answer->code != 0 || answer->block.gs != cl->block.gs || answer->block.len != cl->block.len) {
+    if (answer->code != 0 || answer->block.gs != cl->block.gs ||
+        answer->block.len != cl->block.len) {
         sim_fail(sim_of(cl), "%s: blk_%llu of /c%u/f%u (%u blocks) is %s, stamp %llu, %llu bytes",
                  cl->host.name, (unsigned long long)cl->block.id, cl->number, cl->entry,
                  e->block_count, err_name(answer->code), (unsigned long long)answer->block.gs,
@@ -294,7 +295,8 @@ static void start_read(struct cl_sim *cl)
     cl_ask(cl, msg, located);
 }
 
-/* ---- what a former life left --------------------------------------------------------------------- */
+/* ---- what a former life left
+ * --------------------------------------------------------------------- */
 
 static void look_again(struct cl_sim *cl)
 {
@@ -319,7 +321,8 @@ static void seen(struct cl_sim *cl, const struct nn_msg *answer)
         return;
     }
     *e = (struct cl_entry){.state = answer->code == 0 ? CL_CLOSED : CL_ABSENT,
-                           .len = answer->new_len, .replication = answer->replication};
+                           .len = answer->new_len,
+                           .replication = answer->replication};
     if (answer->code == 0 && answer->file_id == was.file_id && answer->new_len < was.flushed &&
         was.flush_losses == cl->w->losses)
         sim_fail(sim_of(cl), "/c%u/f%u was closed with %llu bytes, but %llu had been flushed",
@@ -355,7 +358,8 @@ static void start_mkdir(struct cl_sim *cl)
     cl_ask(cl, msg, dir_made);
 }
 
-/* ---- which operation ----------------------------------------------------------------------------- */
+/* ---- which operation
+ * ----------------------------------------------------------------------------- */
 
 static void random_op(struct cl_sim *cl)
 {
@@ -399,7 +403,8 @@ static void next_op(struct cl_sim *cl)
         random_op(cl);
 }
 
-/* ---- time and messages ----------------------------------------------------------------------------- */
+/* ---- time and messages
+ * ----------------------------------------------------------------------------- */
 
 static void tick(void *arg)
 {

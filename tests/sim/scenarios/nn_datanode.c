@@ -4,12 +4,12 @@
 #include "libcommon/base/mem.h"
 #include "tests/sim/scenarios/nn_world.h"
 
-#define RETRY_MS   700  /* to reach the namenode */
-#define SYNC_MS    20   /* at most, for the fsyncs of a finalize */
-#define PATIENCE   1500 /* for other datanodes' answers in a recovery */
-#define COPY_MS    150  /* a copy takes at most so long */
-#define COPY_LATE  4000 /* the target said nothing */
-#define SCAN_MS    6000 /* rotten replicas are noticed within two of these */
+#define RETRY_MS  700  /* to reach the namenode */
+#define SYNC_MS   20   /* at most, for the fsyncs of a finalize */
+#define PATIENCE  1500 /* for other datanodes' answers in a recovery */
+#define COPY_MS   150  /* a copy takes at most so long */
+#define COPY_LATE 4000 /* the target said nothing */
+#define SCAN_MS   6000 /* rotten replicas are noticed within two of these */
 
 static struct sim *sim_of(const struct dn_sim *dn)
 {
@@ -23,7 +23,7 @@ static uint64_t up_to(const struct dn_sim *dn, uint64_t ms)
 
 struct dn_rep *dn_sim_find(const struct dn_sim *dn, uint64_t id)
 {
-    list_each(&dn->reps, it) {
+    list_each (&dn->reps, it) {
         struct dn_rep *rep = list_entry(it, struct dn_rep, link);
         if (rep->r.id == id)
             return rep;
@@ -52,13 +52,13 @@ static struct dn_rep *rep_add(struct dn_sim *dn, uint64_t id, uint64_t gs,
         volume = (volume + 1) % VOLUMES;
     struct dn_rep *rep = mem_calloc(1, sizeof(*rep));
     BUG_ON(!rep);
-    rep->r = (struct dn_replica){.id = id, .gs = gs, .len = len, .state = (uint8_t)state,
-                                 .volume = (uint16_t)volume};
+    rep->r = (struct dn_replica){
+        .id = id, .gs = gs, .len = len, .state = (uint8_t)state, .volume = (uint16_t)volume};
     list_push_back(&dn->reps, &rep->link);
     return rep;
 }
 
-/* ---- to the namenode -------------------------------------------------------------------------- */
+/* ---- to the namenode ---- */
 
 static void tell(struct dn_sim *dn, struct nn_msg *msg)
 {
@@ -100,7 +100,7 @@ static void report_volume(struct dn_sim *dn, unsigned volume)
 {
     uint32_t number = 0;
     struct nn_msg *msg = page_new(dn, volume, number);
-    list_each(&dn->reps, it) {
+    list_each (&dn->reps, it) {
         const struct dn_rep *rep = list_entry(it, struct dn_rep, link);
         if (rep->r.volume != volume)
             continue;
@@ -179,7 +179,7 @@ static void report_in_turn(void *arg)
 static void scan(void *arg)
 {
     struct dn_sim *dn = arg;
-    list_each(&dn->reps, it) {
+    list_each (&dn->reps, it) {
         struct dn_rep *rep = list_entry(it, struct dn_rep, link);
         if (rep->is_rotten && dn_rep_is_whole(rep))
             tell_change(dn, NN_CHANGE_BAD, rep);
@@ -187,7 +187,7 @@ static void scan(void *arg)
     sim_after(sim_of(dn), &dn->host, SCAN_MS + up_to(dn, SCAN_MS), scan, dn);
 }
 
-/* ---- things that take a while: struct dn_job --------------------------------------------------- */
+/* ---- things that take a while: struct dn_job ---- */
 
 struct dn_job {
     struct list link;
@@ -199,7 +199,7 @@ struct dn_job {
     uint64_t asker_call;
     uint32_t nodes[NODES_MAX], node_count; /* of a recovery; or the one target of a copy */
     struct dn_vote votes[NODES_MAX];
-    uint32_t heard; /* bit set over nodes */
+    uint32_t heard;   /* bit set over nodes */
     bool is_settling; /* a recovery: in its second half; a copy: its end was told */
 };
 
@@ -220,7 +220,7 @@ static void job_free(struct dn_job *job)
 
 static struct dn_job *job_find(struct dn_sim *dn, uint64_t call)
 {
-    list_each(&dn->jobs, it) {
+    list_each (&dn->jobs, it) {
         struct dn_job *job = list_entry(it, struct dn_job, link);
         if (job->call == call)
             return job;
@@ -238,7 +238,7 @@ static void answer(struct dn_sim *dn, struct sim_host *to, enum nn_msg_kind kind
     sim_cast(&dn->host, to, &msg->head);
 }
 
-/* ---- clients ---------------------------------------------------------------------------------- */
+/* ---- clients ---- */
 
 static int open_replica(struct dn_sim *dn, const struct nn_msg *msg)
 {
@@ -301,8 +301,7 @@ static void finalized(void *arg)
 
 static void finalize_replica(struct dn_sim *dn, struct sim_host *from, const struct nn_msg *msg)
 {
-    struct dn_job *job =
-        job_new(dn, (struct block_id){msg->block.id, msg->block.gs}, msg->new_len);
+    struct dn_job *job = job_new(dn, (struct block_id){msg->block.id, msg->block.gs}, msg->new_len);
     job->asker = from;
     job->asker_call = msg->call;
     sim_after(sim_of(dn), &dn->host, up_to(dn, SYNC_MS), finalized, job);
@@ -316,7 +315,7 @@ static int read_replica(const struct dn_sim *dn, const struct nn_msg *msg)
     return rep->is_rotten ? ERR_CHECKSUM : 0;
 }
 
-/* ---- copies ----------------------------------------------------------------------------------- */
+/* ---- copies ---- */
 
 static void tell_copied(struct dn_sim *dn, const struct dn_job *job, int code)
 {
@@ -400,7 +399,7 @@ static void on_copy_done(struct dn_sim *dn, const struct nn_msg *msg)
     tell_copied(dn, job, msg->code);
 }
 
-/* ---- deletions -------------------------------------------------------------------------------- */
+/* ---- deletions ---- */
 
 static void on_delete(struct dn_sim *dn, const struct nn_msg *msg)
 {
@@ -415,7 +414,7 @@ static void on_delete(struct dn_sim *dn, const struct nn_msg *msg)
     }
 }
 
-/* ---- recoveries ------------------------------------------------------------------------------- */
+/* ---- recoveries ---- */
 
 static void tell_recovered(struct dn_job *job, int code)
 {
@@ -494,8 +493,8 @@ static void on_promise(struct dn_sim *dn, struct sim_host *from, const struct nn
     struct nn_msg *vote = nn_msg_new(DN_PROMISED);
     vote->call = msg->call;
     vote->nodes[0] = dn->number;
-    vote->code = rep ? dn_replica_promise(&rep->r, msg->new_gs, rep->is_rotten ? 0 : rep->r.len)
-                     : ERR_NOENT;
+    vote->code =
+        rep ? dn_replica_promise(&rep->r, msg->new_gs, rep->is_rotten ? 0 : rep->r.len) : ERR_NOENT;
     if (rep && vote->code == 0) {
         vote->state = (enum dn_replica_state)rep->r.before;
         vote->block = (struct msg_block){rep->r.id, rep->r.gs, rep->is_rotten ? 0 : rep->r.len};
@@ -511,7 +510,8 @@ static void on_settle(struct dn_sim *dn, struct sim_host *from, const struct nn_
         rep->synced = rep->r.len;
         tell_change(dn, NN_CHANGE_RECEIVED, rep);
     }
-    if (rc == ERR_STALE && dn_sim_has(dn, (struct block_id){msg->block.id, msg->new_gs}, msg->new_len))
+    if (rc == ERR_STALE &&
+        dn_sim_has(dn, (struct block_id){msg->block.id, msg->new_gs}, msg->new_len))
         rc = 0; /* the same message twice */
     answer(dn, from, DN_SETTLED, msg->call, rc);
 }
@@ -526,14 +526,14 @@ static void on_member_answer(struct dn_sim *dn, const struct nn_msg *msg)
             continue;
         job->heard |= 1U << i;
         if (msg->kind == DN_PROMISED)
-            job->votes[i] = (struct dn_vote){.code = msg->code, .state = msg->state,
-                                             .gs = msg->block.gs, .len = msg->block.len};
+            job->votes[i] = (struct dn_vote){
+                .code = msg->code, .state = msg->state, .gs = msg->block.gs, .len = msg->block.len};
         else
             job->votes[i].code = msg->code;
     }
 }
 
-/* ---- messages --------------------------------------------------------------------------------- */
+/* ---- messages ---- */
 
 static void from_namenode(struct dn_sim *dn, const struct nn_msg *msg)
 {
@@ -615,7 +615,7 @@ static void on_message(struct sim_host *host, struct sim_host *from, struct sim_
 
 static const struct sim_host_ops ops = {.on_message = on_message, .on_cut = on_cut};
 
-/* ---- life ------------------------------------------------------------------------------------- */
+/* ---- life ---- */
 
 static void begin(struct dn_sim *dn)
 {
@@ -644,7 +644,8 @@ void dn_sim_add(struct nn_world *w, uint32_t number)
 void dn_sim_start(struct dn_sim *dn)
 {
     sim_host_start(&dn->host);
-    memset(dn->has_failed, 0, sizeof(dn->has_failed)); /* broken disks were replaced by empty ones */
+    memset(dn->has_failed, 0,
+           sizeof(dn->has_failed)); /* broken disks were replaced by empty ones */
     begin(dn);
 }
 
@@ -666,7 +667,7 @@ static void after_crash(struct dn_sim *dn, struct dn_rep *rep, enum dn_crash how
 
 static void drop_jobs(struct dn_sim *dn)
 {
-    list_each_safe(&dn->jobs, it)
+    list_each_safe (&dn->jobs, it)
         job_free(list_entry(it, struct dn_job, link));
 }
 
@@ -674,7 +675,7 @@ void dn_sim_crash(struct dn_sim *dn, enum dn_crash how)
 {
     sim_host_crash(&dn->host);
     drop_jobs(dn);
-    list_each(&dn->reps, it)
+    list_each (&dn->reps, it)
         after_crash(dn, list_entry(it, struct dn_rep, link), how);
 }
 
@@ -682,7 +683,7 @@ void dn_sim_lose_volume(struct dn_sim *dn, unsigned volume)
 {
     sim_trace(sim_of(dn), "%s loses disk %u", dn->host.name, volume);
     dn->has_failed[volume] = true;
-    list_each_safe(&dn->reps, it) {
+    list_each_safe (&dn->reps, it) {
         struct dn_rep *rep = list_entry(it, struct dn_rep, link);
         if (rep->r.volume == volume)
             rep_free(rep);
@@ -692,6 +693,6 @@ void dn_sim_lose_volume(struct dn_sim *dn, unsigned volume)
 void dn_sim_release(struct dn_sim *dn)
 {
     drop_jobs(dn);
-    list_each_safe(&dn->reps, it)
+    list_each_safe (&dn->reps, it)
         rep_free(list_entry(it, struct dn_rep, link));
 }

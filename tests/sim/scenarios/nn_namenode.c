@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * nn_namenode: the namenode's process: opens its log, replays it, keeps the turn (step, orders, log)
- * that the daemon's loop keeps, and dies. */
+ * nn_namenode: the namenode's process: opens its log, replays it, keeps the turn (step, orders,
+ * log) that the daemon's loop keeps, and dies. */
 #include "libcommon/base/mem.h"
 #include "libcommon/store/fsutil.h"
 #include "namenode/journal/sections.h"
@@ -20,8 +20,8 @@ static const char *const dirs[] = {DIR_A, DIR_B};
 
 static struct wal_options wal_options(struct nn_sim *nn)
 {
-    return (struct wal_options){.disk = sim_disk(nn->disk), .dirs = dirs, .dir_count = 2,
-                                .segment_bytes = SEGMENT};
+    return (struct wal_options){
+        .disk = sim_disk(nn->disk), .dirs = dirs, .dir_count = 2, .segment_bytes = SEGMENT};
 }
 
 /* ---- the log ---- */
@@ -49,7 +49,7 @@ int nn_sim_commit(struct nn_sim *nn, enum nn_op number, const void *op, uint64_t
 static void release_held(struct nn_sim *nn, bool all)
 {
     uint64_t durable = nn->wal ? wal_durable(nn->wal) : 0;
-    list_each_safe(&nn->held, it) {
+    list_each_safe (&nn->held, it) {
         struct nn_held_answer *held = list_entry(it, struct nn_held_answer, link);
         if (!all && held->index > durable)
             continue;
@@ -189,7 +189,8 @@ static void close_file(struct nn_sim *nn, uint32_t slot, struct msg_block last, 
     uint64_t answer[2];
     struct op_close op = {.at_ms = nn->w->sim->now_ms,
                           .file_id = nn_inode(&nn->state.tree.store, slot)->id,
-                          .last = last, .drop_last = drop_last};
+                          .last = last,
+                          .drop_last = drop_last};
     (void)nn_sim_commit(nn, NN_OP_CLOSE, &op, answer); /* no room: the next look tries again */
 }
 
@@ -204,8 +205,10 @@ void nn_sim_begin_recovery(struct nn_sim *nn, uint32_t slot)
         close_file(nn, slot, (struct msg_block){block.id, block.gs, block.len}, false);
         return;
     }
-    struct op_recover op = {.at_ms = nn->w->sim->now_ms, .file_id = inode->id,
-                            .block_id = block.id, .gs = nn->state.next_gs};
+    struct op_recover op = {.at_ms = nn->w->sim->now_ms,
+                            .file_id = inode->id,
+                            .block_id = block.id,
+                            .gs = nn->state.next_gs};
     (void)nn_sim_commit(nn, NN_OP_RECOVER, &op, answer);
 }
 
@@ -358,8 +361,8 @@ static void fill_facts(struct facts *f, uint32_t number, const bool *failed)
 {
     for (unsigned v = 0; v < VOLUMES; v++) {
         snprintf(f->ids[v], sizeof(f->ids[v]), "s%u.%u", number, v);
-        f->list[v] = (struct nn_storage_facts){slice_str(f->ids[v]), failed[v], 1ULL << 40, 0,
-                                               1ULL << 40};
+        f->list[v] =
+            (struct nn_storage_facts){slice_str(f->ids[v]), failed[v], 1ULL << 40, 0, 1ULL << 40};
     }
 }
 
@@ -373,10 +376,12 @@ static void on_register(struct nn_sim *nn, struct dn_sim *dn, struct sim_conn *c
     snprintf(rack, sizeof(rack), "/r%u", dn->number % nn->w->racks);
     snprintf(uuid, sizeof(uuid), "u%u", dn->number);
     fill_facts(&facts, dn->number, msg->failed);
-    struct nn_registration reg = {
-        .address = {.name = slice_str(dn->host.name), .host = slice_str("h"),
-                    .rack = slice_str(rack)},
-        .uuid = slice_str(uuid), .storages = facts.list, .storage_count = VOLUMES};
+    struct nn_registration reg = {.address = {.name = slice_str(dn->host.name),
+                                              .host = slice_str("h"),
+                                              .rack = slice_str(rack)},
+                                  .uuid = slice_str(uuid),
+                                  .storages = facts.list,
+                                  .storage_count = VOLUMES};
     struct nn_msg *answer = nn_msg_new(NN_REGISTERED);
     answer->code = nn_blocks_register(&nn->blocks, &reg, nn->w->sim->now_ms, &node, &err);
     answer->values[0] = nn->term;
@@ -404,8 +409,8 @@ static int said_by_datanode(struct nn_sim *nn, uint32_t node, struct dn_sim *dn,
     uint64_t now = nn->w->sim->now_ms;
     struct block_id id = {msg->block.id, msg->block.gs};
     struct nn_said said = {msg->block.id, msg->block.gs, msg->block.len, NN_REPLICA_FINALIZED};
-    struct nn_recovered result = {.gs = msg->new_gs, .len = msg->new_len,
-                                  .is_dropped = msg->node_count == 0};
+    struct nn_recovered result = {
+        .gs = msg->new_gs, .len = msg->new_len, .is_dropped = msg->node_count == 0};
     char storage[16];
     struct facts facts;
     snprintf(storage, sizeof(storage), "s%u.%u", dn->number, msg->volume);
@@ -524,8 +529,8 @@ void nn_sim_start(struct nn_sim *nn)
 {
     struct sim *sim = nn->w->sim;
     struct nn_blocks_conf conf;
-    struct nn_blocks_hooks hooks = {.ctx = nn, .on_recovered = on_recovered,
-                                    .need_stamp = need_stamp};
+    struct nn_blocks_hooks hooks = {
+        .ctx = nn, .on_recovered = on_recovered, .need_stamp = need_stamp};
     struct err err = {0};
     conf_fill(nn->w, &conf);
     nn->batch = NULL;
@@ -545,8 +550,7 @@ void nn_sim_start(struct nn_sim *nn)
     nn_blocks_loaded(&nn->blocks, nn->state.next_block_id - 1, sim->now_ms);
     nn->image_ms = sim->now_ms;
     sim_trace(sim, "nn serves from record %llu, state %016llx",
-              (unsigned long long)wal_last(nn->wal),
-              (unsigned long long)nn_state_hash(&nn->state));
+              (unsigned long long)wal_last(nn->wal), (unsigned long long)nn_state_hash(&nn->state));
     sim_after(sim, &nn->host, TICK_MS, tick, nn);
 }
 
@@ -608,7 +612,10 @@ void nn_sim_release(struct nn_sim *nn)
 
 struct nn_view nn_sim_view(struct nn_sim *nn)
 {
-    return (struct nn_view){.state = &nn->state, .limits = &nn->limits, .caller = &nn->caller,
-                            .address = "sim", .wall_ms = nn->w->sim->now_ms,
+    return (struct nn_view){.state = &nn->state,
+                            .limits = &nn->limits,
+                            .caller = &nn->caller,
+                            .address = "sim",
+                            .wall_ms = nn->w->sim->now_ms,
                             .mono_ms = nn->w->sim->now_ms};
 }

@@ -35,9 +35,12 @@ static int serve_mkdir(struct asked *a)
 
 static int serve_create(struct asked *a)
 {
-    struct cl2nn_create ask = {.origin = origin_of(a->msg), .path = slice_str(a->msg->path),
-                               .mode = 0644, .replication = a->msg->replication,
-                               .block_size = BLOCK_SIZE, .overwrite = a->msg->flag};
+    struct cl2nn_create ask = {.origin = origin_of(a->msg),
+                               .path = slice_str(a->msg->path),
+                               .mode = 0644,
+                               .replication = a->msg->replication,
+                               .block_size = BLOCK_SIZE,
+                               .overwrite = a->msg->flag};
     struct op_create op;
     uint32_t takeover = 0;
     int rc = nn_check_create(&a->view, &ask, &op, &takeover, &a->err);
@@ -51,11 +54,10 @@ static int place(struct asked *a, uint32_t slot, struct nn_placed *placed)
     const struct nn_msg *msg = a->msg;
     struct slice exclude[NODES_MAX];
     const struct nn_inode *inode = nn_inode(&a->nn->state.tree.store, slot);
-    struct nn_place_ask ask = {.block_size = BLOCK_SIZE, .count = (uint32_t)inode->replication,
-                               .exclude = exclude};
+    struct nn_place_ask ask = {
+        .block_size = BLOCK_SIZE, .count = (uint32_t)inode->replication, .exclude = exclude};
     for (uint32_t i = 0; i < msg->node_count; i++)
-        exclude[ask.exclude_count++] =
-            slice_str(a->nn->w->dns[msg->nodes[i] - 1].host.name);
+        exclude[ask.exclude_count++] = slice_str(a->nn->w->dns[msg->nodes[i] - 1].host.name);
     return nn_blocks_place(&a->nn->blocks, &ask, slice_str("/f"), placed, &a->err);
 }
 
@@ -68,8 +70,8 @@ static void tell_pipeline(struct asked *a, uint32_t block)
 
 static int serve_add_block(struct asked *a)
 {
-    struct cl2nn_add_block ask = {.origin = origin_of(a->msg), .file_id = a->msg->file_id,
-                                  .previous = a->msg->previous};
+    struct cl2nn_add_block ask = {
+        .origin = origin_of(a->msg), .file_id = a->msg->file_id, .previous = a->msg->previous};
     struct op_add_block op;
     struct nn_placed placed;
     uint32_t slot = 0;
@@ -114,8 +116,10 @@ static int serve_stamp(struct asked *a)
 
 static int serve_pipeline(struct asked *a)
 {
-    struct cl2nn_update_pipeline ask = {.origin = origin_of(a->msg), .file_id = a->msg->file_id,
-                                        .block = a->msg->block, .new_gs = a->msg->new_gs,
+    struct cl2nn_update_pipeline ask = {.origin = origin_of(a->msg),
+                                        .file_id = a->msg->file_id,
+                                        .block = a->msg->block,
+                                        .new_gs = a->msg->new_gs,
                                         .new_len = a->msg->new_len};
     struct op_pipeline op;
     uint32_t nodes[NODES_MAX];
@@ -209,7 +213,8 @@ static int serve_locate(struct asked *a)
     if (block == NN_BLOCK_NONE)
         return ERR_NOENT;
     struct nn_block b = nn_blockmap_get(a->nn->blocks.map, block);
-    size_t n = nn_blocks_locate(&a->nn->blocks, block, slice_str(""), nodes, NODES_MAX, &is_corrupt);
+    size_t n =
+        nn_blocks_locate(&a->nn->blocks, block, slice_str(""), nodes, NODES_MAX, &is_corrupt);
     a->answer->block = (struct msg_block){b.id, b.gs, b.len};
     a->answer->flag = is_corrupt;
     for (size_t i = 0; i < n; i++)
@@ -233,15 +238,23 @@ static int serve_renew(struct asked *a)
 
 typedef int serve_fn(struct asked *a);
 static serve_fn *const changes[] = {
-    [CL_MKDIR] = serve_mkdir,       [CL_CREATE] = serve_create,
-    [CL_ADD_BLOCK] = serve_add_block, [CL_ABANDON] = serve_abandon,
-    [CL_STAMP] = serve_stamp,       [CL_PIPELINE] = serve_pipeline,
-    [CL_FLUSHED] = serve_flushed,   [CL_COMPLETE] = serve_complete,
-    [CL_RENAME] = serve_rename,     [CL_DELETE] = serve_delete,
+    [CL_MKDIR] = serve_mkdir,
+    [CL_CREATE] = serve_create,
+    [CL_ADD_BLOCK] = serve_add_block,
+    [CL_ABANDON] = serve_abandon,
+    [CL_STAMP] = serve_stamp,
+    [CL_PIPELINE] = serve_pipeline,
+    [CL_FLUSHED] = serve_flushed,
+    [CL_COMPLETE] = serve_complete,
+    [CL_RENAME] = serve_rename,
+    [CL_DELETE] = serve_delete,
     [CL_REPLICATION] = serve_replication,
 };
 static serve_fn *const reads[] = {
-    [CL_RENEW] = serve_renew, [CL_STAT] = serve_stat, [CL_LOCATE] = serve_locate, [CL_BAD] = serve_bad,
+    [CL_RENEW] = serve_renew,
+    [CL_STAT] = serve_stat,
+    [CL_LOCATE] = serve_locate,
+    [CL_BAD] = serve_bad,
 };
 
 static int change(struct asked *a)

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * nn_world: a simulated filesystem. One namenode: the real namespace, journal, wal (on a disk that
  * forgets), block side and safe mode, driven here instead of by loop and sockets. Datanodes: the
- * real replica states and the real agreement on lengths around a pretended disk. Clients that write,
- * rename, delete and remember what they were told.
+ * real replica states and the real agreement on lengths around a pretended disk. Clients that
+ * write, rename, delete and remember what they were told.
  *
- * What datanodes and clients know of each other's replies is exactly what messages told them; checks
- * (nn_check.c) look into everything. */
+ * What datanodes and clients know of each other's replies is exactly what messages told them;
+ * checks (nn_check.c) look into everything. */
 #ifndef QUERN_TESTS_SIM_NN_WORLD_H
 #define QUERN_TESTS_SIM_NN_WORLD_H
 
@@ -19,39 +19,71 @@
 #define DN_MAX     8
 #define VOLUMES    2
 #define CL_MAX     4
-#define FILES      8  /* names each client plays with */
+#define FILES      8 /* names each client plays with */
 #define PATH_CAP   40
 #define NODES_MAX  DN_MAX
-#define PAGE_MAX   4  /* replicas in a page of a full report */
+#define PAGE_MAX   4 /* replicas in a page of a full report */
 #define DELETE_MAX 32
 #define BLOCK_SIZE 65536U
-#define BLOCKS_MAX 3  /* of one file */
+#define BLOCKS_MAX 3 /* of one file */
 
 /* Virtual times, a tenth or so of the real defaults. */
-#define HEARTBEAT_MS  1000
-#define RECHECK_MS    5000
-#define STALE_MS      5000
-#define PENDING_MS    20000
-#define SOFT_MS       15000
-#define HARD_MS       30000
-#define LATE_MS       3000 /* a cast is under way no longer than this */
+#define HEARTBEAT_MS 1000
+#define RECHECK_MS   5000
+#define STALE_MS     5000
+#define PENDING_MS   20000
+#define SOFT_MS      15000
+#define HARD_MS      30000
+#define LATE_MS      3000 /* a cast is under way no longer than this */
 
 /* ---- messages: one struct for all, copied whole ---- */
 
 enum nn_msg_kind {
     /* client -> namenode, casts, answered by NN_ANSWER */
-    CL_MKDIR, CL_CREATE, CL_ADD_BLOCK, CL_ABANDON, CL_STAMP, CL_PIPELINE, CL_FLUSHED, CL_COMPLETE,
-    CL_RENAME, CL_DELETE, CL_REPLICATION, CL_RENEW, CL_STAT, CL_LOCATE, CL_BAD,
+    CL_MKDIR,
+    CL_CREATE,
+    CL_ADD_BLOCK,
+    CL_ABANDON,
+    CL_STAMP,
+    CL_PIPELINE,
+    CL_FLUSHED,
+    CL_COMPLETE,
+    CL_RENAME,
+    CL_DELETE,
+    CL_REPLICATION,
+    CL_RENEW,
+    CL_STAT,
+    CL_LOCATE,
+    CL_BAD,
     NN_ANSWER,
     /* client -> datanode, casts, answered by DN_ANSWER */
-    CL_OPEN, CL_WRITE, CL_RESUME, CL_FINALIZE, CL_READ,
+    CL_OPEN,
+    CL_WRITE,
+    CL_RESUME,
+    CL_FINALIZE,
+    CL_READ,
     DN_ANSWER,
     /* datanode -> namenode, on its connection */
-    DN_REGISTER, DN_BEAT, DN_REPORT, DN_CHANGE, DN_COPIED, DN_RECOVERED,
+    DN_REGISTER,
+    DN_BEAT,
+    DN_REPORT,
+    DN_CHANGE,
+    DN_COPIED,
+    DN_RECOVERED,
     /* namenode -> datanode, on that connection */
-    NN_REGISTERED, NN_HEARD, NN_COPY, NN_DELETE, NN_RECOVER, NN_REPORT,
+    NN_REGISTERED,
+    NN_HEARD,
+    NN_COPY,
+    NN_DELETE,
+    NN_RECOVER,
+    NN_REPORT,
     /* datanode -> datanode, casts */
-    DN_COPY_DATA, DN_COPY_DONE, DN_PROMISE, DN_PROMISED, DN_SETTLE, DN_SETTLED,
+    DN_COPY_DATA,
+    DN_COPY_DONE,
+    DN_PROMISE,
+    DN_PROMISED,
+    DN_SETTLE,
+    DN_SETTLED,
     NN_MSG_KINDS
 };
 
@@ -91,8 +123,8 @@ const char *nn_msg_name(enum nn_msg_kind kind);
 struct dn_rep {
     struct list link;
     struct dn_replica r;
-    uint64_t synced;  /* bytes that survive a power cut */
-    bool is_rotten;   /* its bytes are wrong, and nobody has noticed */
+    uint64_t synced; /* bytes that survive a power cut */
+    bool is_rotten;  /* its bytes are wrong, and nobody has noticed */
 };
 
 /* Finalized, or under recovery from there: its bytes stand. */
@@ -119,7 +151,8 @@ void dn_sim_add(struct nn_world *w, uint32_t number);
 void dn_sim_start(struct dn_sim *dn); /* after a crash */
 enum dn_crash { DN_KILLED, DN_POWER_CUT };
 void dn_sim_crash(struct dn_sim *dn, enum dn_crash how);
-void dn_sim_lose_volume(struct dn_sim *dn, unsigned volume); /* all on it is gone; noticed by the beat */
+void dn_sim_lose_volume(struct dn_sim *dn,
+                        unsigned volume); /* all on it is gone; noticed by the beat */
 void dn_sim_release(struct dn_sim *dn);
 struct dn_rep *dn_sim_find(const struct dn_sim *dn, uint64_t id);
 /* Finalized, with this stamp and length, and not rotten. */
@@ -148,8 +181,8 @@ struct nn_sim {
     struct sim_conn *conns[DN_MAX + 1]; /* by node index of the registry */
     uint32_t number_of[DN_MAX + 1];     /* node index -> datanode number */
     uint64_t image_ms;
-    bool is_open;         /* state and blocks exist */
-    bool dies_in_batch;   /* the next batch of the log is its last */
+    bool is_open;       /* state and blocks exist */
+    bool dies_in_batch; /* the next batch of the log is its last */
     bool was_safe;
     uint64_t term;
     uint64_t copies, copies_second; /* orders in the present second of virtual time */
@@ -159,7 +192,8 @@ void nn_sim_add(struct nn_world *w);
 void nn_sim_start(struct nn_sim *nn);
 void nn_sim_crash(struct nn_sim *nn, enum sim_crash how);
 void nn_sim_release(struct nn_sim *nn);
-uint32_t nn_sim_node(const struct nn_sim *nn, uint32_t number); /* datanode -> node index, 0 = none */
+uint32_t nn_sim_node(const struct nn_sim *nn,
+                     uint32_t number); /* datanode -> node index, 0 = none */
 /* Append, apply. 0 or ERR_NOSPC. */
 int nn_sim_commit(struct nn_sim *nn, enum nn_op number, const void *op, uint64_t answer[2]);
 struct nn_view nn_sim_view(struct nn_sim *nn);
@@ -182,11 +216,11 @@ struct cl_entry {
     uint64_t len;
     uint32_t replication;
     struct msg_block blocks[BLOCKS_MAX];
-    uint32_t block_count; /* 0 with len > 0: this life did not write it and does not know them */
-    uint64_t file_id;     /* of an abandoned file */
-    uint64_t flushed;     /* of an abandoned file: so many bytes were flushed ... */
+    uint32_t block_count;  /* 0 with len > 0: this life did not write it and does not know them */
+    uint64_t file_id;      /* of an abandoned file */
+    uint64_t flushed;      /* of an abandoned file: so many bytes were flushed ... */
     uint64_t flush_losses; /* ... when the world had lost so many things */
-    bool is_busy;         /* the operation under way is about it */
+    bool is_busy;          /* the operation under way is about it */
 };
 
 enum cl_step { CL_IDLE, CL_ASKING_NN, CL_ASKING_DNS, CL_RESTING };
@@ -234,8 +268,8 @@ void cl_sim_crash(struct cl_sim *cl);
 void cl_sim_start(struct cl_sim *cl);
 void cl_sim_release(struct cl_sim *cl);
 void cl_path(const struct cl_sim *cl, uint32_t entry, char out[PATH_CAP]);
-/* nn_client.c, for nn_write.c: ask the namenode (takes msg; changes get a number); then(answer) with
- * code 0, or an error that is not a matter of time. */
+/* nn_client.c, for nn_write.c: ask the namenode (takes msg; changes get a number); then(answer)
+ * with code 0, or an error that is not a matter of time. */
 void cl_ask(struct cl_sim *cl, struct nn_msg *msg, cl_then *then);
 void cl_op_done(struct cl_sim *cl);
 /* This cannot be finished: the process ends, and what it was at is unsure. */
@@ -257,8 +291,8 @@ struct nn_world {
     uint32_t report_ms; /* between registration and the first report, at most */
     uint32_t recover_ms, report_every_ms;
     bool has_disk_faults; /* disks die and rot: replicas may vanish without an order */
-    bool is_healing; /* no new operations but what cleans up */
-    bool is_clearing; /* everything settled once: now all files go */
+    bool is_healing;      /* no new operations but what cleans up */
+    bool is_clearing;     /* everything settled once: now all files go */
     uint64_t next_client;
     uint64_t losses; /* power cuts, lost disks, rot: what flushed bytes need not survive */
 };

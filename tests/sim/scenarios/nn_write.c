@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * nn_write: a client writes a file: create, and for each block: a pipeline, a few packets, perhaps a
- * flush, finalize; then close. A member of a pipeline that fails is left behind under a new stamp. */
+ * nn_write: a client writes a file: create, and for each block: a pipeline, a few packets, perhaps
+ * a flush, finalize; then close. A member of a pipeline that fails is left behind under a new
+ * stamp. */
 #include "libcommon/base/mem.h"
 #include "tests/sim/scenarios/nn_world.h"
 
@@ -12,7 +13,7 @@ static uint64_t below(struct cl_sim *cl, uint64_t n)
     return rand_below(&cl->w->sim->rand, n);
 }
 
-/* ---- asking the pipeline ------------------------------------------------------------------------ */
+/* ---- asking the pipeline ---- */
 
 static void ask_dns(struct cl_sim *cl, enum nn_msg_kind kind, void (*said)(struct cl_sim *cl))
 {
@@ -67,7 +68,8 @@ static void keep_good(struct cl_sim *cl)
     cl->pipeline_count = kept;
 }
 
-/* ---- a pipeline lost a member -------------------------------------------------------------------- */
+/* ---- a pipeline lost a member
+ * -------------------------------------------------------------------- */
 
 static void write_more(struct cl_sim *cl);
 
@@ -130,7 +132,8 @@ static void go_on_without(struct cl_sim *cl)
     cl_ask(cl, msg, stamped);
 }
 
-/* ---- the end of a file --------------------------------------------------------------------------- */
+/* ---- the end of a file
+ * --------------------------------------------------------------------------- */
 
 static void completed(struct cl_sim *cl, const struct nn_msg *answer)
 {
@@ -154,7 +157,8 @@ static void complete(struct cl_sim *cl)
     cl_ask(cl, msg, completed);
 }
 
-/* ---- blocks --------------------------------------------------------------------------------------- */
+/* ---- blocks
+ * --------------------------------------------------------------------------------------- */
 
 static void next_block(struct cl_sim *cl);
 

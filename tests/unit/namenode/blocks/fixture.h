@@ -14,10 +14,10 @@
 #include "libcommon/base/mem.h"
 #include "namenode/blocks/events.h"
 
-#define GIB       (1ULL << 30)
-#define TEST_LEN  1000
-#define FIRST_ID  1001
-#define FIRST_GS  11
+#define GIB      (1ULL << 30)
+#define TEST_LEN 1000
+#define FIRST_ID 1001
+#define FIRST_GS 11
 
 struct world {
     struct nn_blocks b;
@@ -68,10 +68,13 @@ static inline uint32_t world_register(struct world *w, unsigned i)
     snprintf(uuid, sizeof(uuid), "u%u", i);
     snprintf(rack, sizeof(rack), "/r%u", (i - 1) % w->racks);
     struct nn_storage_facts facts = {slice_str(id), false, 100 * GIB, 0, 100 * GIB};
-    struct nn_registration reg = {
-        .address = {.name = slice_str(name), .host = slice_str("127.0.0.1"),
-                    .rack = slice_str(rack), .data_port = 9866},
-        .uuid = slice_str(uuid), .storages = &facts, .storage_count = 1};
+    struct nn_registration reg = {.address = {.name = slice_str(name),
+                                              .host = slice_str("127.0.0.1"),
+                                              .rack = slice_str(rack),
+                                              .data_port = 9866},
+                                  .uuid = slice_str(uuid),
+                                  .storages = &facts,
+                                  .storage_count = 1};
     assert_int_equal(nn_blocks_register(&w->b, &reg, w->now_ms, &node, &err), 0);
     return node;
 }
@@ -133,8 +136,7 @@ static inline int say(struct world *w, unsigned i, enum nn_change change, uint64
                       uint64_t len)
 {
     struct nn_said said = {id, gs, len, NN_REPLICA_FINALIZED};
-    return nn_blocks_change(&w->b, storage_of(w, i)->node, storage_id(i), change, &said,
-                            w->now_ms);
+    return nn_blocks_change(&w->b, storage_of(w, i)->node, storage_id(i), change, &said, w->now_ms);
 }
 
 static inline void received(struct world *w, unsigned i, uint64_t id, uint64_t gs)

@@ -19,8 +19,7 @@ static void members_come_in_order_whatever_was_added_when(void **state)
     for (size_t i = 0; i < ARRAY_LEN(numbers); i++)
         assert_int_equal(bitset_add(&set, numbers[i]), 0);
     size_t n = 0;
-    bitset_each(&set, it)
-        assert_int_equal(it, sorted[n++]);
+    bitset_each(&set, it) assert_int_equal(it, sorted[n++]);
     assert_int_equal(n, ARRAY_LEN(sorted));
     assert_int_equal(set.count, n);
     bitset_release(&set);

@@ -27,9 +27,14 @@ static void an_entry_keeps_its_largest_numbers(void **state)
 {
     (void)state;
     struct nn_blockmap *map = nn_blockmap_new();
-    struct nn_block in = {.id = NN_BLOCK_ID_MAX, .gs = NN_BLOCK_ID_MAX - 1,
-                          .len = NN_BLOCK_LEN_MAX, .file = UINT32_MAX, .next = UINT32_MAX - 1,
-                          .want = NN_BLOCK_WANT_MAX, .state = NN_BLOCK_UNDER_RECOVERY, .level = 5};
+    struct nn_block in = {.id = NN_BLOCK_ID_MAX,
+                          .gs = NN_BLOCK_ID_MAX - 1,
+                          .len = NN_BLOCK_LEN_MAX,
+                          .file = UINT32_MAX,
+                          .next = UINT32_MAX - 1,
+                          .want = NN_BLOCK_WANT_MAX,
+                          .state = NN_BLOCK_UNDER_RECOVERY,
+                          .level = 5};
     uint32_t index = 0;
     assert_int_equal(nn_blockmap_add(map, &in, &index), 0);
     struct nn_block out = nn_blockmap_get(map, index);

@@ -214,7 +214,8 @@ static void removing_blocks_gives_everything_back(void **state)
     for (uint32_t at = nn_blockmap_next(w.b.map, 0); at; at = nn_blockmap_next(w.b.map, at))
         nn_blocks_remove(&w.b, at);
     pass(&w, 2000, 14);
-    for (struct nn_order *o = next_order(&w, NN_ORDER_DELETE); o; o = next_order(&w, NN_ORDER_DELETE)) {
+    for (struct nn_order *o = next_order(&w, NN_ORDER_DELETE); o;
+         o = next_order(&w, NN_ORDER_DELETE)) {
         for (size_t i = 0; i < o->block_count; i++)
             say(&w, o->node, NN_CHANGE_DELETED, o->blocks[i].id, o->blocks[i].gs, 0);
         nn_order_free(o);
@@ -254,7 +255,9 @@ static void running_out_of_memory_is_survived(void **state)
         assert_int_equal(nn_blocks_commit(&w.b, block, FIRST_GS, TEST_LEN), 0);
         assert_int_equal(world_report(&w, 1, &said, 1), 0);
         assert_int_equal(nn_replicate_health(&w.b.replicate, block).good +
-                         nn_replicate_health(&w.b.replicate, block).bad >= 1, 1);
+                                 nn_replicate_health(&w.b.replicate, block).bad >=
+                             1,
+                         1);
         world_release(&w);
     }
 }
@@ -266,7 +269,8 @@ int main(void)
         cmocka_unit_test(a_replica_of_another_length_does_not_count_for_the_close),
         cmocka_unit_test(one_wanted_replica_is_enough_when_one_is_wanted),
         cmocka_unit_test(replicas_left_behind_by_a_new_stamp_do_not_count),
-        cmocka_unit_test(committing_again_with_the_same_numbers_is_harmless_and_with_others_refused),
+        cmocka_unit_test(
+            committing_again_with_the_same_numbers_is_harmless_and_with_others_refused),
         cmocka_unit_test(late_news_of_an_older_replica_does_not_touch_the_newer_one),
         cmocka_unit_test(readers_are_sent_to_the_nearest_good_replica_first),
         cmocka_unit_test(readers_elsewhere_are_spread_over_the_replicas),

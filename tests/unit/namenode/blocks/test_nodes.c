@@ -5,10 +5,13 @@ static int register_as(struct nn_nodes *nodes, const char *name, const char *uui
                        uint32_t *node, struct err *err)
 {
     struct nn_storage_facts facts = {slice_str(uuid), false, GIB, 0, GIB};
-    struct nn_registration reg = {
-        .address = {.name = slice_str(name), .host = slice_str("h"), .rack = slice_str("/r"),
-                    .data_port = 9866},
-        .uuid = slice_str(uuid), .storages = &facts, .storage_count = 1};
+    struct nn_registration reg = {.address = {.name = slice_str(name),
+                                              .host = slice_str("h"),
+                                              .rack = slice_str("/r"),
+                                              .data_port = 9866},
+                                  .uuid = slice_str(uuid),
+                                  .storages = &facts,
+                                  .storage_count = 1};
     return nn_nodes_register(nodes, &reg, now_ms, node, err);
 }
 

@@ -5,8 +5,8 @@
 
 static void place(struct world *w, const char *writer, uint32_t count, struct nn_placed *ret)
 {
-    struct nn_place_ask ask = {.writer = slice_str(writer), .block_size = 128 * MIB,
-                               .count = count};
+    struct nn_place_ask ask = {
+        .writer = slice_str(writer), .block_size = 128 * MIB, .count = count};
     nn_place(&w->b.nodes, &ask, &w->b.rand, ret);
 }
 
@@ -152,8 +152,8 @@ static void a_failure_says_how_many_nodes_there_are_and_why_each_would_not_do(vo
     const struct slice exclude[] = {slice_str("dn2"), slice_str("unknown")};
     world_start(&w, 1, 2);
     storage_of(&w, 1)->remaining = MIB;
-    struct nn_place_ask ask = {.block_size = 128 * MIB, .count = 3, .exclude = exclude,
-                               .exclude_count = 2};
+    struct nn_place_ask ask = {
+        .block_size = 128 * MIB, .count = 3, .exclude = exclude, .exclude_count = 2};
     assert_int_equal(nn_blocks_place(&w.b, &ask, slice_str("/f"), &p, &err), ERR_NONODE);
     assert_string_equal(err.msg,
                         "File /f could only be written to 0 of the 1 minReplication nodes. There "
@@ -169,8 +169,12 @@ static void a_further_replica_goes_to_another_rack_when_all_are_on_one(void **st
     struct nn_placed p;
     const uint32_t have[] = {1, 3};
     world_start(&w, 2, 8);
-    struct nn_place_ask ask = {.block_size = MIB, .count = 1, .have = have, .have_count = 2,
-                               .is_copy = true, .copy_limit = 2};
+    struct nn_place_ask ask = {.block_size = MIB,
+                               .count = 1,
+                               .have = have,
+                               .have_count = 2,
+                               .is_copy = true,
+                               .copy_limit = 2};
     for (int i = 0; i < 50; i++) {
         nn_place(&w.b.nodes, &ask, &w.b.rand, &p);
         assert_int_equal(rack_of(&w, p.nodes[0]), rack_of(&w, 2));

@@ -28,7 +28,8 @@ static int result(struct world *w, uint64_t gs, uint64_t len, bool is_dropped, i
                                      w->now_ms);
 }
 
-static void the_primary_is_told_the_stamp_and_who_takes_part_and_its_result_is_journaled(void **state)
+static void
+the_primary_is_told_the_stamp_and_who_takes_part_and_its_result_is_journaled(void **state)
 {
     (void)state;
     struct world w;
@@ -207,8 +208,8 @@ static void a_recovery_that_an_image_speaks_of_goes_on_with_a_fresh_stamp(void *
 {
     (void)state;
     struct world w;
-    struct nn_block block = {.id = FIRST_ID, .gs = FIRST_GS, .want = 3,
-                             .state = NN_BLOCK_UNDER_RECOVERY};
+    struct nn_block block = {
+        .id = FIRST_ID, .gs = FIRST_GS, .want = 3, .state = NN_BLOCK_UNDER_RECOVERY};
     uint32_t index = 0;
     world_init(&w, 1);
     assert_int_equal(nn_blocks_add(&w.b, &block, NN_BLOCK_NONE, &index), 0);

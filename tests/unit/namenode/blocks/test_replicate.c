@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/namenode/blocks/fixture.h"
 
-#define ALL 0xffffffffffffffffULL
+#define ALL     0xffffffffffffffffULL
 #define DEAD_MS (631 * 1000)
 
 static uint64_t alive(unsigned from, unsigned to)
@@ -137,8 +137,8 @@ static void a_copy_that_fails_is_tried_again_soon_and_a_bad_source_is_not_used_t
     pass(&w, 4000, alive(1, 4));
     struct nn_order *order = next_order(&w, NN_ORDER_COPY);
     uint32_t source = order->node;
-    assert_int_equal(nn_blocks_copied(&w.b, source, order->block, order->targets[0], ERR_CHECKSUM,
-                                      w.now_ms), 0);
+    assert_int_equal(
+        nn_blocks_copied(&w.b, source, order->block, order->targets[0], ERR_CHECKSUM, w.now_ms), 0);
     nn_order_free(order);
     assert_int_equal(health(&w, block).bad, 1);
     assert_int_equal(health(&w, block).good, 1);

@@ -4,8 +4,8 @@
 static enum nn_verdict judge(enum nn_block_state block_state, uint64_t gs, uint64_t len,
                              enum nn_replica_state replica_state)
 {
-    struct nn_block block = {.id = 5, .gs = 10, .len = 100, .want = 3,
-                             .state = (uint8_t)block_state};
+    struct nn_block block = {
+        .id = 5, .gs = 10, .len = 100, .want = 3, .state = (uint8_t)block_state};
     struct nn_said said = {5, gs, len, replica_state};
     return nn_report_judge(&block, 1000, &said);
 }
@@ -179,7 +179,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_word_about_a_replica_has_its_meaning),
         cmocka_unit_test(an_id_we_gave_out_is_deleted_and_one_we_did_not_is_left_alone),
-        cmocka_unit_test(a_report_makes_replicas_known_and_the_next_one_makes_absent_ones_forgotten),
+        cmocka_unit_test(
+            a_report_makes_replicas_known_and_the_next_one_makes_absent_ones_forgotten),
         cmocka_unit_test(a_report_that_breaks_off_takes_nothing_away),
         cmocka_unit_test(what_arrives_between_the_pages_is_not_taken_for_absent),
         cmocka_unit_test(a_replica_of_a_deleted_file_is_ordered_away_but_not_in_safe_mode),

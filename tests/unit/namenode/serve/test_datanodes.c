@@ -141,12 +141,12 @@ static void turn_until(struct world *w, const bool *flag)
         loop_turn(w->loop, 10);
     assert_true(*flag);
 }
-#define TURN_UNTIL(w, cond)                                                                        \
-    do {                                                                                           \
-        uint64_t end_ = clock_mono_ms() + WAIT_MS;                                                 \
-        while (!(cond) && clock_mono_ms() < end_)                                                  \
-            loop_turn((w)->loop, 10);                                                              \
-        assert_true(cond);                                                                         \
+#define TURN_UNTIL(w, cond)                        \
+    do {                                           \
+        uint64_t end_ = clock_mono_ms() + WAIT_MS; \
+        while (!(cond) && clock_mono_ms() < end_)  \
+            loop_turn((w)->loop, 10);              \
+        assert_true(cond);                         \
     } while (0)
 
 static int ask_and_wait(struct datanode *dn, size_t method, const void *msg)
@@ -161,8 +161,10 @@ static int ask_and_wait(struct datanode *dn, size_t method, const void *msg)
 
 static int register_dn(struct datanode *dn, const char *cluster)
 {
-    struct dn2nn_storage storage = {.id = slice_str(dn->storage), .path = slice_str("/d"),
-                                    .capacity = 1ULL << 40, .remaining = 1ULL << 40};
+    struct dn2nn_storage storage = {.id = slice_str(dn->storage),
+                                    .path = slice_str("/d"),
+                                    .capacity = 1ULL << 40,
+                                    .remaining = 1ULL << 40};
     struct dn2nn_register ask = {
         .node = {.name = slice_str(dn->name), .host = slice_str("127.0.0.1"), .data_port = 9866},
         .cluster_id = slice_str(cluster),
@@ -176,16 +178,20 @@ static int report_dn(struct datanode *dn, const uint64_t *id)
 {
     static const uint64_t gs = 5, len = 100, finalized = DN2NN_FINALIZED;
     size_t n = id ? 1 : 0;
-    struct dn2nn_full_report ask = {.report_id = clock_mono_us(), .is_last = true, .ids = {id, n},
-                                    .stamps = {&gs, n}, .lens = {&len, n}, .states = {&finalized, n},
+    struct dn2nn_full_report ask = {.report_id = clock_mono_us(),
+                                    .is_last = true,
+                                    .ids = {id, n},
+                                    .stamps = {&gs, n},
+                                    .lens = {&len, n},
+                                    .states = {&finalized, n},
                                     .storage = slice_str(dn->storage)};
     return ask_and_wait(dn, DN2NN_AT_FULL_REPORT, &ask);
 }
 
 static int change_dn(struct datanode *dn, enum dn2nn_change change, uint64_t id)
 {
-    struct dn2nn_replica_change c = {.change = change, .block = {id, 5, 100},
-                                     .storage = slice_str(dn->storage)};
+    struct dn2nn_replica_change c = {
+        .change = change, .block = {id, 5, 100}, .storage = slice_str(dn->storage)};
     struct dn2nn_changes ask = {.changes = {&c, 1}};
     return ask_and_wait(dn, DN2NN_AT_CHANGES, &ask);
 }
@@ -216,14 +222,21 @@ static void start(struct world *w)
     assert_int_equal(nn_blocks_init(&w->blocks, &conf, &hooks, 1, loop_now_ms(w->loop)), 0);
     nn_blocks_loaded(&w->blocks, 0, loop_now_ms(w->loop));
     assert_int_equal(nn_racks_open(w->loop, NULL, NULL, &w->racks, NULL), 0);
-    struct nn_datanodes_conf dc = {.loop = w->loop, .blocks = &w->blocks, .racks = w->racks,
-                                   .cluster_id = CLUSTER, .term = TERM, .highest_gs = highest_gs};
+    struct nn_datanodes_conf dc = {.loop = w->loop,
+                                   .blocks = &w->blocks,
+                                   .racks = w->racks,
+                                   .cluster_id = CLUSTER,
+                                   .term = TERM,
+                                   .highest_gs = highest_gs};
     w->datanodes = nn_datanodes_new(&dc);
     assert_non_null(w->datanodes);
     identity_init(&w->self, WIRE_NAMENODE, "nn");
     w->services[0] = nn_datanodes_service(w->datanodes);
-    struct rpc_conf rpc = {.self = &w->self, .services = w->services, .service_count = 1,
-                           .on_peer_down = on_peer_down, .arg = w};
+    struct rpc_conf rpc = {.self = &w->self,
+                           .services = w->services,
+                           .service_count = 1,
+                           .on_peer_down = on_peer_down,
+                           .arg = w};
     assert_int_equal(rpc_server_open(w->loop, "127.0.0.1:0", &rpc, &w->server, NULL), 0);
     open_dn(w, 0);
     open_dn(w, 1);
@@ -246,8 +259,8 @@ static void stop(struct world *w)
 
 static uint32_t block_on_first(struct world *w, uint16_t want)
 {
-    struct nn_block block = {.id = 1001, .gs = 5, .len = 100, .want = want,
-                             .state = NN_BLOCK_COMPLETE};
+    struct nn_block block = {
+        .id = 1001, .gs = 5, .len = 100, .want = want, .state = NN_BLOCK_COMPLETE};
     const uint64_t id = 1001;
     uint32_t index = 0;
     assert_int_equal(nn_blocks_add(&w->blocks, &block, NN_BLOCK_NONE, &index), 0);
@@ -338,8 +351,10 @@ static void a_failed_copy_reported_by_its_source_is_ordered_again(void **state)
     start(&w);
     block_on_first(&w, 2);
     TURN_UNTIL(&w, w.dn[0].copies == 1);
-    struct dn2nn_copied copied = {.block = {1001, 5, 100}, .target = slice_str("dn2"),
-                                  .code = ERR_NOSPC, .why = slice_str("disk full")};
+    struct dn2nn_copied copied = {.block = {1001, 5, 100},
+                                  .target = slice_str("dn2"),
+                                  .code = ERR_NOSPC,
+                                  .why = slice_str("disk full")};
     assert_int_equal(ask_and_wait(&w.dn[0], DN2NN_AT_COPIED, &copied), 0);
     TURN_UNTIL(&w, w.dn[0].copies == 2);
     stop(&w);
@@ -361,8 +376,8 @@ static void a_recovery_is_ordered_and_its_late_twin_is_refused(void **state)
     TURN_UNTIL(&w, w.dn[0].recovers == 1);
     assert_int_equal(w.dn[0].new_gs, 21);
     struct slice name = slice_str("dn1");
-    struct dn2nn_recovered done = {.block = {1002, 5, 0}, .new_gs = 20, .new_len = 4,
-                                   .nodes = {&name, 1}};
+    struct dn2nn_recovered done = {
+        .block = {1002, 5, 0}, .new_gs = 20, .new_len = 4, .nodes = {&name, 1}};
     assert_int_equal(ask_and_wait(&w.dn[0], DN2NN_AT_RECOVERED, &done), ERR_STALE);
     done.new_gs = 21;
     done.new_len = 70;
@@ -380,8 +395,8 @@ static void a_report_whose_columns_differ_is_refused(void **state)
     const uint64_t id = 1;
     start(&w);
     assert_int_equal(register_dn(&w.dn[0], CLUSTER), 0);
-    struct dn2nn_full_report ask = {.report_id = 1, .is_last = true, .ids = {&id, 1},
-                                    .storage = slice_str(w.dn[0].storage)};
+    struct dn2nn_full_report ask = {
+        .report_id = 1, .is_last = true, .ids = {&id, 1}, .storage = slice_str(w.dn[0].storage)};
     assert_int_equal(ask_and_wait(&w.dn[0], DN2NN_AT_FULL_REPORT, &ask), ERR_PROTO);
     stop(&w);
 }
