@@ -64,7 +64,8 @@ static int check(struct session *session, struct slice path, uint32_t flags,
         rc = cl_ask(session->fs, CL2NN_AT_FSCK, &ask, &arena, &page, err);
         if (rc != 0)
             break;
-        fwrite(page.text.data, 1, page.text.len, stdout);
+        if (page.text.len)
+            fwrite(page.text.data, 1, page.text.len, stdout);
         fsck_report_add(report, &page.counters);
         buf_clear(&cursor);
         buf_append_slice(&cursor, page.cursor);

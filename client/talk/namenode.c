@@ -30,6 +30,14 @@ struct msg_origin cl_origin(struct qn_fs *fs)
     return (struct msg_origin){fs->client_id, ++fs->last_seq};
 }
 
+/* What a file being written needs: its writer waits through the safe mode of a namenode that has
+ * just been started again, instead of losing what he wrote. */
+static bool is_patient(unsigned at)
+{
+    return at == CL2NN_AT_ADD_BLOCK || at == CL2NN_AT_ABANDON_BLOCK || at == CL2NN_AT_NEW_STAMP ||
+           at == CL2NN_AT_UPDATE_PIPELINE || at == CL2NN_AT_FLUSHED || at == CL2NN_AT_COMPLETE;
+}
+
 int cl_ask(struct qn_fs *fs, unsigned at, const void *ask, struct arena *arena, void *ret_answer,
            struct err *err)
 {
@@ -40,7 +48,8 @@ int cl_ask(struct qn_fs *fs, unsigned at, const void *ask, struct arena *arena, 
         uint32_t left_ms = now_ms < deadline_ms ? (uint32_t)(deadline_ms - now_ms) : 1;
         fault_hit("client.ask");
         int rc = chan_call(fs->namenode, method, ask, arena, ret_answer, left_ms, err);
-        if (rc != ERR_RETRY || clock_mono_ms() + pause_ms >= deadline_ms)
+        bool again = rc == ERR_RETRY || (rc == ERR_SAFEMODE && is_patient(at));
+        if (!again || clock_mono_ms() + pause_ms >= deadline_ms)
             return rc;
         usleep((useconds_t)pause_ms * 1000);
         pause_ms = pause_ms * 2 < RETRY_MAX_MS ? pause_ms * 2 : RETRY_MAX_MS;

@@ -299,7 +299,7 @@ static uint64_t random_length(struct writer *w)
 
 static void create(struct writer *w)
 {
-    static const uint64_t block_sizes[] = {0, 1U << 20, 65536, 512 * 1000};
+    static const uint64_t block_sizes[] = {0, 1U << 20, (1U << 20) + 512, 3U << 20};
     struct qn_error error;
     struct file file = {.seed = rand_u64(&w->rand)};
     char path[300];
