@@ -57,6 +57,7 @@ struct wait {
     uint64_t deadline_ms;
     uint32_t timeout_ms;
     uint64_t call;
+    struct cond turn; /* his answer is here, or it is his turn to read */
     bool was_sent;
     bool is_over; /* answered, or the connection broke under it */
     int code;
@@ -187,6 +188,7 @@ static void break_connection(struct chan *chan, int code)
         list_remove(&wait->link);
         wait->is_over = true;
         wait->code = code;
+        cond_signal(&wait->turn);
     }
     cond_broadcast(&chan->changed);
 }
@@ -199,6 +201,7 @@ static void close_broken(struct chan *chan)
     chan->fd = -1;
     chan->is_broken = false;
     buf_clear(&chan->in);
+    cond_broadcast(&chan->changed);
 }
 
 /* Has the other side closed while nobody was talking? Then nothing has been asked yet, and asking
@@ -294,6 +297,7 @@ static void hand_over(struct chan *chan)
         wait->is_over = true;
         wait->frame = chan->in;
         chan->in = BUF_INIT;
+        cond_signal(&wait->turn);
         break;
     }
     buf_clear(&chan->in);
@@ -317,22 +321,29 @@ static void read_for_all(struct chan *chan, uint64_t deadline_ms)
     else if (rc != 0 && rc != ERR_TIMEOUT)
         break_connection(chan, ERR_CLOSED);
     close_broken(chan);
-    cond_broadcast(&chan->changed);
+}
+
+/* Somebody must read as long as anybody waits. Only he is woken: with many callers, waking all of
+ * them for each answer would cost more than the answers. */
+static void pass_reading_on(struct chan *chan)
+{
+    if (!chan->has_reader && !list_is_empty(&chan->waits))
+        cond_signal(&list_first(&chan->waits, struct wait, link)->turn);
 }
 
 static int wait_for_answer(struct chan *chan, struct wait *wait, struct err *err)
 {
-    while (!wait->is_over) {
-        if (clock_mono_ms() >= wait->deadline_ms) {
-            list_remove(&wait->link);
-            return err_set(err, ERR_TIMEOUT, "%s at %s: no answer within %u ms", wait->method->name,
-                           chan->address, wait->timeout_ms);
-        }
+    while (!wait->is_over && clock_mono_ms() < wait->deadline_ms) {
         if (!chan->has_reader)
             read_for_all(chan, wait->deadline_ms);
         else
-            (void)cond_wait_until(&chan->changed, &chan->lock, wait->deadline_ms);
+            (void)cond_wait_until(&wait->turn, &chan->lock, wait->deadline_ms);
     }
+    list_remove(&wait->link);
+    pass_reading_on(chan);
+    if (!wait->is_over)
+        return err_set(err, ERR_TIMEOUT, "%s at %s: no answer within %u ms", wait->method->name,
+                       chan->address, wait->timeout_ms);
     if (wait->code != 0)
         return err_set(err, wait->code, "%s at %s: the connection was lost: %s", wait->method->name,
                        chan->address, err_text(wait->code));
@@ -413,11 +424,13 @@ int chan_call(struct chan *chan, const struct msg_method *method, const void *as
     wait.deadline_ms = clock_mono_ms() + wait.timeout_ms;
     if (!err)
         err = &local;
+    cond_init(&wait.turn);
     mutex_lock(&chan->lock);
     chan->callers++;
     int rc = call_until_over(chan, &wait, err);
     chan->callers--;
     mutex_unlock(&chan->lock);
+    cond_release(&wait.turn);
     if (rc == 0 && !(method->flags & MSG_ONEWAY))
         rc = decode(&wait, arena, ret_answer, err);
     buf_release(&wait.frame);
