@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "libcommon/base/clock.h"
+#include "libcommon/base/fault.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/base/rand.h"
 #include "libcommon/base/slice.h"
@@ -623,8 +624,13 @@ static bool parse(int argc, char **argv)
 int main(int argc, char **argv)
 {
     struct qn_error error;
+    struct err err;
     if (!parse(argc, argv))
         return usage();
+    if (fault_arm_from_env(&err) != 0) {
+        fprintf(stderr, "model_client: %s\n", err.msg);
+        return 2;
+    }
     struct qn_fs *fs = qn_fs_open(NULL, NULL, &error);
     if (!fs) {
         fprintf(stderr, "model_client: %s\n", error.message);

@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: Apache-2.0
+"""model_client writes, flushes, renames, deletes and reads, and compares every byte with what must be
+there, while daemons die under it."""
+import os
+import subprocess
+import threading
+import time
+
+import pytest
+
+from cluster import BUILD, Cluster, wait_for
+
+MODEL = os.path.join(BUILD, "tests", "cluster", "model_client")
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with Cluster(datanodes=3, workers=1) as c:
+        yield c
+
+
+def model(cluster, *args, env=None, seconds=5, seed=1, writers=3):
+    words = [MODEL, "--seed", str(seed), "--seconds", str(seconds), "--writers", str(writers), *args]
+    return subprocess.Popen(words, env=dict(cluster.env, **(env or {})), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def verdict(run, fails=False):
+    out, _ = run.communicate(timeout=300)
+    assert "nothing violated" in out, out
+    assert fails or " 0 calls failed" in out, out
+    assert run.returncode == 0, out
+    return out
+
+
+def again_and_again(what, times, every, run):
+    """Do `what` so many times while the client is seen to run."""
+    for _ in range(times):
+        time.sleep(every)
+        if run.poll() is not None:
+            break
+        what()
+
+
+def test_all_is_as_it_was_written(cluster):
+    out = verdict(model(cluster, seed=1))
+    assert int(out.split(" creates")[0].split()[-1]) > 20, "too slow to mean anything:\n" + out
+
+
+def test_datanodes_die_and_come_back_and_nobody_notices(cluster):
+    run = model(cluster, seed=2, seconds=12)
+    turn = iter(range(100))
+
+    def kill_one():
+        cluster.kill(f"datanode{1 + next(turn) % 3}")
+        time.sleep(1.5)
+        cluster.up()
+    again_and_again(kill_one, 3, 1.5, run)
+    verdict(run)
+
+
+def test_the_namenode_dies_and_comes_back(cluster):
+    run = model(cluster, "--errors-ok", seed=3, seconds=10)
+
+    def kill_it():
+        cluster.kill("namenode")
+        cluster.up()
+    again_and_again(kill_it, 3, 2, run)
+    verdict(run, fails=True)
+
+
+@pytest.mark.parametrize("fault", ["client.write.send=40:eio,client.write.send=300:eio", "client.write.acks=25:eio",
+                                   "client.connect=6:eio", "client.read.local=20:eio", "client.read.verify=30:corrupt",
+                                   "client.write.finish=5:delay300"])
+def test_what_breaks_inside_the_client_is_mended(cluster, fault):
+    verdict(model(cluster, env={"QUERN_FAULT": fault}, seed=4, seconds=3))
+
+
+def test_without_short_circuit_it_is_the_same(cluster):
+    conf = os.path.join(cluster.dir, "remote.conf")
+    with open(conf, "w") as f:
+        f.write("include = quern.conf\nnode.name = elsewhere\n")
+    verdict(model(cluster, env={"QUERN_CONF": conf}, seed=5, seconds=4))
+
+
+def test_what_was_closed_survives_the_death_of_everything(cluster, tmp_path):
+    record = str(tmp_path / "record")
+    verdict(model(cluster, "--record", record, seed=6, seconds=4))
+    assert os.path.getsize(record) > 0
+    for daemon in ("namenode", "datanode1", "datanode2", "datanode3"):
+        cluster.kill(daemon)
+    cluster.up()
+    wait_for(lambda: b"OFF" in cluster.run("admin", "-safemode", "get").stdout)
+    check = subprocess.run([MODEL, "--check", record], env=cluster.env, capture_output=True, text=True, timeout=120)
+    assert check.returncode == 0, check.stdout + check.stderr
+    assert cluster.run("fsck", "/").stdout.decode().rstrip().endswith("is HEALTHY")
+
+
+def test_a_reader_never_sees_damaged_bytes(cluster):
+    """Flip bits in two of three replicas on disk: reading gives the third, and the others are replaced."""
+    data = os.urandom(3_000_000)
+    cluster.fs("-put", "-", "/precious", input=data)
+    line = [w for w in cluster.run("fsck", "/precious", "-files", "-blocks").stdout.decode().split() if w.startswith("blk_")][0]
+    block = "_".join(line.split("_")[:2])
+    paths = [os.path.join(base, name) for base, _, names in os.walk(os.path.join(cluster.dir, "data"))
+             for name in names if name == block]
+    assert len(paths) == 3, paths
+    for path in paths[:2]:
+        os.chmod(path, 0o600)
+        with open(path, "r+b") as f:
+            f.seek(1_000_000)
+            f.write(b"\0damage\0")
+    assert cluster.fs("-cat", "/precious").stdout == data
+    assert cluster.fs("-cat", "/precious", env={"QUERN_CONF": os.path.join(cluster.dir, "remote.conf")}).stdout == data
+    for path in paths[:2]:
+        wait_for(lambda: all_good(paths, data), timeout=60)
+
+
+def all_good(paths, data):
+    """every replica is as it was written"""
+    good = 0
+    for path in paths:
+        try:
+            good += open(path, "rb").read() == data
+        except OSError:
+            pass
+    return good == len(paths)
