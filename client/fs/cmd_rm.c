@@ -4,6 +4,7 @@
 #include <strings.h>
 
 #include "client/fs/commands.h"
+#include "client/fs/trash.h"
 
 #define SAFELY_MAX 100 /* files and directories that -safely removes without asking */
 
@@ -42,8 +43,11 @@ static int rm_path(struct fs_run *run, struct fs_item *item)
         return fs_fail_path(run, item->text, err_text(ERR_ISDIR));
     if (!may_go(run, item))
         return FS_STOP;
+    int rc = fs_has(run, "skipTrash") ? 0 : fs_trash_take(run, item);
+    if (rc != 0)
+        return rc < 0 ? FS_STOP : 0;
     struct qn_error err;
-    int rc = item->volume->ops->remove(item->volume, item->path, recursive, &err);
+    rc = item->volume->ops->remove(item->volume, item->path, recursive, &err);
     if (rc < 0)
         return fs_fail_error(run, item->text, &err);
     if (rc == 0)
@@ -63,11 +67,14 @@ static int rmdir_path(struct fs_run *run, struct fs_item *item)
     return rc < 0 ? fs_fail_error(run, item->text, &err) : 0;
 }
 
-/* There is no trash as long as fs.trash.interval is 0, which is all this version knows. */
 static int expunge_begin(struct fs_run *run)
 {
-    (void)run;
-    return 0;
+    struct qn_error err;
+    const char *where = fs_value(run, "fs");
+    struct fs_volume *volume = fs_volume_for(run->shell, where && *where ? where : ".", &err);
+    if (!volume)
+        return fs_fail_error(run, where ? where : ".", &err);
+    return fs_trash_expunge(run, volume, fs_has(run, "immediate"));
 }
 
 static const struct fs_option rm_options[] = {

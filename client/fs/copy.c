@@ -112,12 +112,11 @@ static int copy_stream(struct copy *copy, read_fn *read_some, void *source)
         return rc;
     rc = write_file(copy, &temporary, read_some, source);
     fault_hit("client.fs.copied");
-    if (rc == 0) {
+    if (rc == 0)
         rc = ops->rename(temporary.volume, temporary.path, copy->target.path, copy->dest->overwrite,
                          &copy->err);
-        if (rc != 0)
-            ops->remove(temporary.volume, temporary.path, false, NULL);
-    }
+    if (rc != 0) /* writing removes what it began, but closing may have failed */
+        (void)ops->remove(temporary.volume, temporary.path, false, NULL);
     /* The message must not outlive the temporary's name. */
     if (rc != 0 && copy->about == temporary.text)
         copy->about = copy->target.text;

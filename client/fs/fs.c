@@ -45,7 +45,7 @@ static void on_interrupt(int signo)
 
 static void catch_interrupt(void)
 {
-    struct sigaction sa = {.sa_handler = on_interrupt, .sa_flags = SA_RESTART | (int)SA_RESETHAND};
+    struct sigaction sa = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
     sigaction(SIGINT, &sa, NULL);
     sa = (struct sigaction){.sa_handler = on_alarm};
     sigaction(SIGALRM, &sa, NULL);

@@ -46,6 +46,8 @@ struct qn_fs {
     struct list files; /* struct qn_file */
     struct cl_dead dead[CL_DEAD_MAX];
     unsigned dead_at;
+    bool knows_trash;  /* the server was asked */
+    uint64_t trash_ms; /* 0 = no trash */
 };
 
 /* As qn_fs_open, with a configuration that is already there (borrowed during the call). */

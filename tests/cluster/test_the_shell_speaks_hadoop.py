@@ -6,11 +6,12 @@ import glob
 import os
 import re
 import shlex
+import signal
 import subprocess
 
 import pytest
 
-from cluster import QUERN, ROOT, Cluster
+from cluster import QUERN, ROOT, Cluster, wait_for
 
 CASES = os.path.join(ROOT, "tests", "clients", "fs_shell")
 PATTERNS = {"date": r"\d{4}-\d\d-\d\d \d\d:\d\d", "utc": r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d", "n": r" *\d+", "any": r".*"}
@@ -126,3 +127,45 @@ def test_case(cluster, steps, tmp_path):
             lines.pop()
         same_lines(f"$ {step.text}", lines, step.out, cluster.words)
         check_err([e for e in err.split("\n") if e], step.err, cluster.words)
+
+
+def test_ctrl_c_leaves_nothing_half_copied(cluster):
+    cluster.fs("-rm", "-r", "-f", "/t")
+    cluster.fs("-mkdir", "/t")
+    put = subprocess.Popen([QUERN, "fs", "-put", "-", "/t/half"], env=cluster.env, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    put.stdin.write(b"x" * 3_000_000)
+    put.stdin.flush()
+    wait_for(lambda: b"half._COPYING_" in cluster.fs("-ls", "/t").stdout)
+    put.send_signal(signal.SIGINT)
+    assert put.wait(timeout=20) == 130
+    assert b"put: Interrupted" in put.stderr.read()
+    assert cluster.fs("-ls", "/t").stdout == b""
+
+
+def test_two_writers_of_one_name_do_not_mix(cluster):
+    cluster.fs("-rm", "-r", "-f", "/t")
+    cluster.fs("-mkdir", "/t")
+    puts = [subprocess.Popen([QUERN, "fs", "-put", "-f", "-", "/t/one"], env=cluster.env, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+            for _ in range(2)]
+    for i, put in enumerate(puts):
+        put.stdin.write(bytes([i]) * 200_000)
+        put.stdin.close()
+    codes = [put.wait(timeout=60) for put in puts]
+    assert 0 in codes
+    assert cluster.fs("-cat", "/t/one").stdout in (b"\0" * 200_000, b"\1" * 200_000)
+
+
+def test_a_configuration_mistake_is_one_line(cluster):
+    run = cluster.fs("-D", "dfs.bloksize=1m", "-ls", "/", check=False)
+    assert run.returncode == 1
+    assert run.stderr.count(b"\n") == 1 and b"dfs.blocksize" in run.stderr, run.stderr
+
+
+def test_somebody_else_may_not(cluster):
+    cluster.fs("-rm", "-r", "-f", "/t")
+    cluster.fs("-mkdir", "/t")
+    env = {"HADOOP_USER_NAME": "bob"}
+    run = cluster.fs("-mkdir", "/t/x", check=False, env=env)
+    assert run.returncode == 1
+    user = cluster.words["user"]
+    assert run.stderr.decode() == ('mkdir: Permission denied: user=bob, access=WRITE, inode="/t":' f"{user}:supergroup:drwxr-xr-x\n")
