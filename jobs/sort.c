@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * sort: all lines in order of their bytes (as LC_ALL=C sort). The order holds over all output files:
- * part-r-00000 has the first lines, and so on, so `cat part-*` is sorted.
+ * sort: all lines in order of their bytes (as LC_ALL=C sort). The order holds over all output
+ * files: part-r-00000 has the first lines, and so on, so `cat part-*` is sorted.
  *
  * For that each reducer gets a range of keys, cut by the first two characters as if printable ones
  * were equally frequent. Text that is not like that sorts just as well, but some reducers get more

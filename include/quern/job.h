@@ -26,7 +26,9 @@
 
 #ifdef __cplusplus
 extern "C" {
-#define QN_ZERO {}
+#define QN_ZERO \
+    {           \
+    }
 #else
 #define QN_ZERO
 #endif
@@ -90,7 +92,7 @@ struct qn_counter {
 };
 
 struct qn_option_row {
-    const char *name; /* "grep.pattern": set with -D grep.pattern=x */
+    const char *name;          /* "grep.pattern": set with -D grep.pattern=x */
     const char *default_value; /* NULL = must be given */
     const char *help;
 };
@@ -100,13 +102,14 @@ struct qn_job_head {
     uint32_t job_size, host_size, task_size;
     uint32_t reserved;
 };
-#define QN_JOB_HEAD                                                                                \
-    {                                                                                              \
-        QN_JOB_MAGIC, QN_JOB_ABI, (uint32_t)sizeof(struct qn_job),                                 \
-            (uint32_t)sizeof(struct qn_host), (uint32_t)sizeof(struct qn_task), 0                  \
+#define QN_JOB_HEAD                                                               \
+    {                                                                             \
+        QN_JOB_MAGIC, QN_JOB_ABI, (uint32_t)sizeof(struct qn_job),                \
+            (uint32_t)sizeof(struct qn_host), (uint32_t)sizeof(struct qn_task), 0 \
     }
 
-/* Fields are given by name, in this order; what is left out is absent. New fields come at the end. */
+/* Fields are given by name, in this order; what is left out is absent. New fields come at the end.
+ */
 struct qn_job {
     struct qn_job_head head;
     const char *name QN_ZERO;
@@ -184,7 +187,7 @@ static inline void qn_count(struct qn_task *task, const char *group, const char 
 }
 
 __attribute__((format(printf, 2, 3))) static inline int qn_fail(struct qn_task *task,
-                                                                 const char *fmt, ...)
+                                                                const char *fmt, ...)
 {
     char text[512];
     __builtin_va_list ap;
@@ -194,7 +197,7 @@ __attribute__((format(printf, 2, 3))) static inline int qn_fail(struct qn_task *
     return (task->host->fail)(task, text); /* in brackets: cmocka has a macro `fail` */
 }
 __attribute__((format(printf, 2, 3))) static inline void qn_log(struct qn_task *task,
-                                                                 const char *fmt, ...)
+                                                                const char *fmt, ...)
 {
     char text[512];
     __builtin_va_list ap;
@@ -204,7 +207,7 @@ __attribute__((format(printf, 2, 3))) static inline void qn_log(struct qn_task *
     task->host->log(task, text);
 }
 __attribute__((format(printf, 2, 3))) static inline void qn_status(struct qn_task *task,
-                                                                    const char *fmt, ...)
+                                                                   const char *fmt, ...)
 {
     char text[256];
     __builtin_va_list ap;
@@ -284,7 +287,8 @@ static inline int qn_next_word(struct qn_slice *rest, struct qn_slice *word)
     while (end - p >= 8 && white == 0) {
         memcpy(&w, p, 8);
         white = qn_white(w);
-        p += white ? __builtin_ctzll(white) / 8 : 8; /* little-endian, as all machines quern runs on */
+        p += white ? __builtin_ctzll(white) / 8
+                   : 8; /* little-endian, as all machines quern runs on */
     }
     if (white == 0)
         while (p < end && *p != ' ' && (unsigned)(*p - '\t') >= 5)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * numbers: lines "KEY VALUE", both integers: per key the sum (by a combine of its own) and, as
- * doubles, nothing fancier than that. Keys are ordered as numbers, here from high to low. For tests of
- * typed keys, own combine, own order and own partition. */
+ * doubles, nothing fancier than that. Keys are ordered as numbers, here from high to low. For tests
+ * of typed keys, own combine, own order and own partition. */
 #include <stdlib.h>
 
 #include <quern/job.h>

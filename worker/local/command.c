@@ -117,8 +117,8 @@ static struct slice in_arena(struct arena *arena, struct slice s)
 static void add(struct collecting *to, struct slice key, struct slice value)
 {
     if (to->count < to->cap)
-        to->pairs[to->count++] = (struct msg_pair){in_arena(to->arena, key),
-                                                   in_arena(to->arena, value)};
+        to->pairs[to->count++] =
+            (struct msg_pair){in_arena(to->arena, key), in_arena(to->arena, value)};
 }
 
 static void add_engine(const struct conf_option *option, const char *value, const char *where,

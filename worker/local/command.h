@@ -10,12 +10,12 @@
 struct command {
     struct config_args args;
     struct conf *conf;
-    struct config_foreign foreign; /* -D keys for the plugin */
+    struct config_foreign foreign;      /* -D keys for the plugin */
     const char *plugin, *name, *output; /* borrowed from argv */
     const char **inputs;
     size_t input_count;
-    bool replaces;    /* -mode replace */
-    int64_t reduces;  /* -1 = not said */
+    bool replaces;   /* -mode replace */
+    int64_t reduces; /* -1 = not said */
     bool is_verbose;
 };
 

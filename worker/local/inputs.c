@@ -76,8 +76,7 @@ static int add_dir(struct inputs *in, const char *path, bool recursive, int dept
     return rc;
 }
 
-static int add_path(struct inputs *in, const char *path, bool recursive, int depth,
-                    struct err *err)
+static int add_path(struct inputs *in, const char *path, bool recursive, int depth, struct err *err)
 {
     struct stat st;
     if (stat(path, &st) != 0)

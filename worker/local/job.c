@@ -231,9 +231,8 @@ static int take_run(struct job *job, struct job_task *task, const struct task_do
     if (is_in_memory)
         job->output_memory_used += done->run_len;
     job->shuffled_bytes += done->run_len;
-    job->sources[task->index] = (struct task_source){.map_task = task->index,
-                                                     .map_attempt = done->id.attempt,
-                                                     .run = slice_str(task->run_path)};
+    job->sources[task->index] = (struct task_source){
+        .map_task = task->index, .map_attempt = done->id.attempt, .run = slice_str(task->run_path)};
     return 0;
 }
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * job: the state of a job under the local driver: its tasks, what they left, what is to run next. It
- * neither starts processes nor reads clocks: pool.c and local.c do. */
+ * job: the state of a job under the local driver: its tasks, what they left, what is to run next.
+ * It neither starts processes nor reads clocks: pool.c and local.c do. */
 #ifndef QUERN_WORKER_LOCAL_JOB_H
 #define QUERN_WORKER_LOCAL_JOB_H
 
@@ -14,18 +14,18 @@ struct job_task {
     uint32_t index;
     uint32_t attempts; /* started */
     bool is_running, is_done;
-    int memfd;      /* a map's run, owned; -1 */
-    char *run_path; /* where a reducer opens it; owned */
+    int memfd;             /* a map's run, owned; -1 */
+    char *run_path;        /* where a reducer opens it; owned */
     struct task_file file; /* of output tasks; strings in the job's arena */
-    uint64_t bytes; /* of input */
+    uint64_t bytes;        /* of input */
     uint64_t wall_us;
 };
 
 struct job {
     struct arena arena;
     const char *name, *plugin; /* plugin: absolute path */
-    const char *scratch; /* directory of its own */
-    const char *stage;   /* directory in which the output is made */
+    const char *scratch;       /* directory of its own */
+    const char *stage;         /* directory in which the output is made */
     struct task_probe probe;
     struct msg_pair_list conf;
     const struct split_file *files;
@@ -56,8 +56,8 @@ void job_release(struct job *job);
 struct job_task *job_next(struct job *job);
 bool job_is_over(const struct job *job);
 
-/* What the task is to do, as its next attempt (counts it). The arena holds what the job does not. 0 or
- * ERR_NOMEM. `output_memory`: what the memfd offered may hold, 0 = none is offered. */
+/* What the task is to do, as its next attempt (counts it). The arena holds what the job does not. 0
+ * or ERR_NOMEM. `output_memory`: what the memfd offered may hold, 0 = none is offered. */
 int job_describe(struct job *job, struct job_task *task, uint64_t output_memory,
                  struct arena *arena, struct task_run *ret);
 /* Memory a map may be offered when `slots` of them run at once. */

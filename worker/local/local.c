@@ -125,8 +125,8 @@ static uint32_t choose_attempts(const struct conf *conf)
 static size_t choose_slots(const struct local *l)
 {
     const struct conf *conf = l->command.conf;
-    uint64_t task = l->job.map_memory > l->job.reduce_memory ? l->job.map_memory
-                                                             : l->job.reduce_memory;
+    uint64_t task =
+        l->job.map_memory > l->job.reduce_memory ? l->job.map_memory : l->job.reduce_memory;
     uint64_t fit = conf_size(conf, "worker.memory") / (task ? task : 1);
     uint64_t cores = (uint64_t)conf_int(conf, "worker.cores");
     uint64_t n = fit < cores ? fit : cores;
@@ -368,8 +368,7 @@ static int run_job(struct local *l, uint64_t start_us, struct err *err)
     }
     if (publish_commit(&l->publish, err) != 0)
         return say(err);
-    report_done(stdout, &l->job, l->publish.out, clock_mono_us() - start_us,
-                l->command.is_verbose);
+    report_done(stdout, &l->job, l->publish.out, clock_mono_us() - start_us, l->command.is_verbose);
     return 0;
 }
 

@@ -6,8 +6,8 @@
  * The tasks are the cluster's own: the same runner processes, messages, map, run and reduce
  * objects; only their scheduling is a loop over what is left, on all cores. With
  * local.inprocess=true the tasks run in this very thread, one after another, for a debugger or a
- * sanitizer. Map outputs are kept in memory while there is room. The output directory appears whole,
- * with one rename, or not at all. */
+ * sanitizer. Map outputs are kept in memory while there is room. The output directory appears
+ * whole, with one rename, or not at all. */
 #ifndef QUERN_WORKER_LOCAL_LOCAL_H
 #define QUERN_WORKER_LOCAL_LOCAL_H
 

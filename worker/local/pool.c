@@ -20,7 +20,9 @@
 int pool_open(struct pool *pool, size_t count, const struct pool_ops *ops, const char *log_dir,
               uint64_t timeout_ms, struct err *err)
 {
-    *pool = (struct pool){.count = count, .ops = *ops, .log_dir = log_dir,
+    *pool = (struct pool){.count = count,
+                          .ops = *ops,
+                          .log_dir = log_dir,
                           .timeout_ms = timeout_ms,
                           .runners = mem_calloc(count, sizeof(*pool->runners))};
     if (!pool->runners)
@@ -155,9 +157,9 @@ int pool_run(struct pool *pool, struct pool_runner *runner, void *task, const st
     r->has_timed_out = false;
     pool->busy++;
     r->log_path = str_printf("%s/%c-%05u-%u.log", pool->log_dir, "mmrc"[run->kind & 3],
-                             run->id.task, run->id.attempt);
-    int log_fd = r->log_path ? open(r->log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600)
-                             : -1;
+                             run -> id.task, run->id.attempt);
+    int log_fd =
+        r->log_path ? open(r->log_path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : -1;
     if (log_fd < 0)
         return err_errno(err, errno, "the log of an attempt");
     const int fds[] = {r->page_fd, log_fd, memfd};

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * pool: the local driver's runner processes: started once, each given one attempt after another over
- * its cord, watched through its progress page. A process that dies, or whose counters stand still for
- * the time-out, fails its attempt and is replaced. */
+ * pool: the local driver's runner processes: started once, each given one attempt after another
+ * over its cord, watched through its progress page. A process that dies, or whose counters stand
+ * still for the time-out, fails its attempt and is replaced. */
 #ifndef QUERN_WORKER_LOCAL_POOL_H
 #define QUERN_WORKER_LOCAL_POOL_H
 
@@ -17,7 +17,7 @@ struct pool_runner {
     int fd;
     int page_fd;
     struct progress_page *page;
-    void *task; /* the owner's; NULL = idle */
+    void *task;          /* the owner's; NULL = idle */
     struct task_run run; /* under way; borrows the arena */
     struct arena arena;
     char *log_path;
@@ -47,7 +47,8 @@ void pool_close(struct pool *pool);
 
 /* An idle runner, started when need be; NULL with err. There must be one: busy < count. */
 struct pool_runner *pool_idle(struct pool *pool, struct err *err);
-/* Hand it the attempt. `arena` (with all that run borrows) is taken. memfd is borrowed, -1 = none. */
+/* Hand it the attempt. `arena` (with all that run borrows) is taken. memfd is borrowed, -1 = none.
+ */
 int pool_run(struct pool *pool, struct pool_runner *runner, void *task, const struct task_run *run,
              struct arena *arena, int memfd, struct err *err);
 /* Wait at most wait_ms for something to happen and tell it. */

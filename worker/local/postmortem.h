@@ -9,8 +9,8 @@
 
 #define POSTMORTEM_TAIL_BYTES 4096U
 
-/* timed_out_ms: not 0 = we killed it for standing still so long. Strings live in the arena or are the
- * run's. */
+/* timed_out_ms: not 0 = we killed it for standing still so long. Strings live in the arena or are
+ * the run's. */
 void postmortem(const struct task_run *run, const struct progress_page *page, int status,
                 uint64_t timed_out_ms, struct arena *arena, struct task_failed *ret);
 /* The last bytes of a log, whole lines; empty when there are none. */

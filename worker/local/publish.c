@@ -69,8 +69,9 @@ static int add_success(const struct publish *publish, struct err *err)
 {
     char *path = fsutil_join(publish->stage, COMMIT_SUCCESS);
     int fd = path ? open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666) : -1;
-    int rc = fd >= 0 && close(fd) == 0 ? 0 : err_errno(err, errno, "%s/%s", publish->stage,
-                                                       COMMIT_SUCCESS);
+    int rc = fd >= 0 && close(fd) == 0
+                 ? 0
+                 : err_errno(err, errno, "%s/%s", publish->stage, COMMIT_SUCCESS);
     mem_free(path);
     return rc;
 }

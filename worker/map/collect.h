@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * collect: the sort buffer. Records are appended from the bottom of a fixed stretch of memory, their
- * entries grow down from its top, and sorting needs as much room again as the entries have:
+ * collect: the sort buffer. Records are appended from the bottom of a fixed stretch of memory,
+ * their entries grow down from its top, and sorting needs as much room again as the entries have:
  *
  *   base                     used                                            top
  *    | record record record ... | free ........ | scratch | entry n ... entry 0 |
@@ -35,16 +35,15 @@ static inline bool collect_add(struct collect *c, uint32_t partition, struct sli
                                struct slice value)
 {
     size_t room = c->size - c->used;
-    size_t need = RECORD_HEAD_MAX + key.len + value.len + 2 * sizeof(struct sort_entry) *
-                                                              (c->count + 1);
+    size_t need =
+        RECORD_HEAD_MAX + key.len + value.len + 2 * sizeof(struct sort_entry) * (c->count + 1);
     if (__builtin_expect(need > room, 0))
         return false;
     uint8_t *p = c->base + c->used;
     size_t head = record_head(p, key.len, value.len);
     c->count++;
-    *(c->top - c->count) =
-        (struct sort_entry){sort_ref(partition, c->used, key_is_beyond_prefix(key)),
-                            key_prefix(key)};
+    *(c->top - c->count) = (struct sort_entry){
+        sort_ref(partition, c->used, key_is_beyond_prefix(key)), key_prefix(key)};
     if (key.len)
         memcpy(p + head, key.data, key.len);
     if (value.len)

@@ -81,8 +81,8 @@ static bool fold_in(struct combine *c, uint64_t hash, struct slice key, struct s
 {
     struct table_slot *slot = table_find(&c->table, hash, key);
     if (slot && fold_is_number(&c->fold))
-        slot->value = fold_numbers(&c->fold, slot->value,
-                                   c->fold.op == QN_COUNT ? 1 : get_u64(value.data));
+        slot->value =
+            fold_numbers(&c->fold, slot->value, c->fold.op == QN_COUNT ? 1 : get_u64(value.data));
     return slot != NULL;
 }
 

@@ -6,9 +6,9 @@
  *   emit ---------------> table of keys ------------------> out (the sort buffer)
  *          aside: straight to out
  *
- * Where order does not matter, records with short keys wait in a small ring while their slots are on
- * their way from memory: a table of many keys does not fit the cache, and one lookup at a time would
- * wait for each.
+ * Where order does not matter, records with short keys wait in a small ring while their slots are
+ * on their way from memory: a table of many keys does not fit the cache, and one lookup at a time
+ * would wait for each.
  *
  * A full table that has not halved what went into it steps aside for the rest of the task.
  *
@@ -45,8 +45,8 @@ struct combine {
     bool is_aside, uses_ring;
     uint64_t ring_at; /* records put into the ring since it was empty */
     struct combine_wait ring[COMBINE_RING];
-    uint64_t window;      /* bytes added since it was last empty */
-    uint64_t round_in;    /* records added since it was last empty */
+    uint64_t window;   /* bytes added since it was last empty */
+    uint64_t round_in; /* records added since it was last empty */
     uint64_t in_records, out_records;
 };
 

@@ -14,8 +14,12 @@ void gather_open(struct gather *g, void *space, size_t size, gather_combine *com
                  combine_out *out, void *arg)
 {
     BUG_ON(size < GATHER_SPACE_MIN);
-    *g = (struct gather){.combine = combine, .out = out, .arg = arg, .wait = space,
-                         .wait_size = WAIT_SIZE < size / 4 ? WAIT_SIZE : size / 4, .wait_used = 8};
+    *g = (struct gather){.combine = combine,
+                         .out = out,
+                         .arg = arg,
+                         .wait = space,
+                         .wait_size = WAIT_SIZE < size / 4 ? WAIT_SIZE : size / 4,
+                         .wait_used = 8};
     table_open(&g->table, (uint8_t *)space + g->wait_size, size - g->wait_size);
 }
 

@@ -72,7 +72,8 @@ static bool is_at_end(const struct lines *l)
     return l->at + l->fill >= segment_of(l)->file_len;
 }
 
-/* How much to read next: not much beyond the segment, of which only the last line's end is wanted. */
+/* How much to read next: not much beyond the segment, of which only the last line's end is wanted.
+ */
 static size_t want(const struct lines *l)
 {
     uint64_t here = l->at + l->fill;

@@ -7,9 +7,9 @@
  *
  *     ...aaa\nbbbbb\nccc|ccc\nddd\neee|eeeee\nfff     segment between the bars: ddd, eeeeeeee
  *
- * Bytes are kept as they are: a '\r' before '\n' is the line reader's affair, the last line of a file
- * may lack its '\n'. Lines are read through one buffer; one that does not fit is an error that tells
- * where. */
+ * Bytes are kept as they are: a '\r' before '\n' is the line reader's affair, the last line of a
+ * file may lack its '\n'. Lines are read through one buffer; one that does not fit is an error that
+ * tells where. */
 #ifndef QUERN_WORKER_MAP_LINES_H
 #define QUERN_WORKER_MAP_LINES_H
 
@@ -23,21 +23,21 @@ struct lines_conf {
     struct files *files;
     const struct task_segment *segments; /* borrowed for life */
     size_t count;
-    void *buffer; /* borrowed for life */
+    void *buffer;       /* borrowed for life */
     size_t buffer_size; /* the longest line and LINES_READ */
     uint64_t memory;    /* of the task: for the message about a line too long */
 };
 
 struct lines {
     struct lines_conf conf;
-    size_t segment;      /* the one being read */
-    char *path;          /* of its file; NULL between segments */
+    size_t segment; /* the one being read */
+    char *path;     /* of its file; NULL between segments */
     struct files_in *in;
-    size_t pos, fill;    /* bytes of the buffer: given out up to pos, read up to fill */
-    size_t scanned;      /* no '\n' between pos and here */
-    uint64_t at;         /* file offset of the buffer's first byte */
-    uint64_t stop;       /* no line of this segment begins here or behind */
-    bool is_skipping;    /* the line in hand began in the segment before */
+    size_t pos, fill; /* bytes of the buffer: given out up to pos, read up to fill */
+    size_t scanned;   /* no '\n' between pos and here */
+    uint64_t at;      /* file offset of the buffer's first byte */
+    uint64_t stop;    /* no line of this segment begins here or behind */
+    bool is_skipping; /* the line in hand began in the segment before */
     uint64_t bytes, read_us;
 };
 

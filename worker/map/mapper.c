@@ -103,8 +103,8 @@ static inline int to_buffer(struct mapper *m, uint32_t partition, struct slice k
 {
     struct err why;
     bool fits = key.len + value.len <= m->record_max;
-    int rc = __builtin_expect(fits, 1) ? spill_add(&m->spill, partition, key, value, &why)
-                                       : ERR_TOOBIG;
+    int rc =
+        __builtin_expect(fits, 1) ? spill_add(&m->spill, partition, key, value, &why) : ERR_TOOBIG;
     return __builtin_expect(rc == 0, 1) ? 0 : spill_failed(m, rc, key.len + value.len, &why);
 }
 
@@ -147,8 +147,8 @@ static int emit_to_table(struct qn_task *task, struct qn_slice qkey, struct qn_s
     return rc == 0 ? 0 : -1;
 }
 
-/* The same where most jobs are: keys as they are, a declared fold of numbers, reducers by hash. What
- * is out of the ordinary goes the long way round. */
+/* The same where most jobs are: keys as they are, a declared fold of numbers, reducers by hash.
+ * What is out of the ordinary goes the long way round. */
 static int emit_to_ring(struct qn_task *task, struct qn_slice qkey, struct qn_slice qvalue)
 {
     struct mapper *m = mapper_of(task);
@@ -296,8 +296,8 @@ static int open_spill(struct mapper *m, const struct mapper_conf *conf)
                                .io_space = io_space,
                                .io_size = io_size,
                                .record_max = m->record_max,
-                               .fan_in = (size_t)context_conf_size(
-                                   c, "mapreduce.task.io.sort.factor", 0),
+                               .fan_in =
+                                   (size_t)context_conf_size(c, "mapreduce.task.io.sort.factor", 0),
                                .scratch = conf->scratch,
                                .memfd = conf->memfd,
                                .memfd_limit = c->run->output_memory,
@@ -336,8 +336,8 @@ static int open_output(struct mapper *m, const struct mapper_conf *conf)
         mem_free(path);
         return no_memory(m);
     }
-    int rc = sink_open(&m->sink, c->files, path, c->run->replication,
-                       slice_of(buffer, SINK_BUFFER), &why);
+    int rc = sink_open(&m->sink, c->files, path, c->run->replication, slice_of(buffer, SINK_BUFFER),
+                       &why);
     mem_free(path);
     c->host.emit = emit_to_file;
     return rc == 0 ? 0 : context_fail_engine(c, &why);
@@ -480,8 +480,8 @@ static int finish_file(struct mapper *m, struct task_done *done)
     struct task_file *file = arena_calloc(&c->arena, 1, sizeof(*file));
     if (!file)
         return no_memory(m);
-    *file = (struct task_file){.path = c->run->out, .name = c->run->out_name,
-                               .records = m->sink.records};
+    *file = (struct task_file){
+        .path = c->run->out, .name = c->run->out_name, .records = m->sink.records};
     context_phase(c, PROGRESS_WRITE);
     if (sink_finish(&m->sink, &file->len, &file->crc, &why) != 0)
         return context_fail_engine(c, &why);
@@ -539,8 +539,8 @@ int mapper_run(struct context *c, const struct mapper_conf *conf, struct task_do
                        .order = plugin_order(c->plugin),
                        .partitions = c->run->partitions,
                        .record_max = c->run->memory / 4};
-    m.value_is_number = c->plugin->value == QN_U64 || c->plugin->value == QN_I64 ||
-                        c->plugin->value == QN_F64;
+    m.value_is_number =
+        c->plugin->value == QN_U64 || c->plugin->value == QN_I64 || c->plugin->value == QN_F64;
     c->owner = &m;
     atomic_store_explicit(&c->page->bytes_total, input_bytes(c->run), memory_order_relaxed);
     context_phase(c, PROGRESS_MAP);

@@ -6,8 +6,8 @@
  *                                  `---> sink (no reduce stage)
  *
  * The task's memory is carved once: a quarter for the longest line, an eighth for combining, a
- * sixteenth for reading and writing runs, the rest sorts. A record (a line, or what is emitted) may be
- * a quarter of the memory. */
+ * sixteenth for reading and writing runs, the rest sorts. A record (a line, or what is emitted) may
+ * be a quarter of the memory. */
 #ifndef QUERN_WORKER_MAP_MAPPER_H
 #define QUERN_WORKER_MAP_MAPPER_H
 
@@ -15,9 +15,9 @@
 #include "worker/runner/context.h"
 
 struct mapper_conf {
-    struct region *region;   /* reserved with the task's memory */
+    struct region *region; /* reserved with the task's memory */
     struct scratch *scratch;
-    int memfd;               /* where the run may go; -1 = none */
+    int memfd; /* where the run may go; -1 = none */
 };
 
 /* Runs the whole task. 0 with *done filled but for id and total time (lists and strings live in the

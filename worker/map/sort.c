@@ -167,8 +167,8 @@ static bool choose_digit(const struct sort_entry *e, size_t n, unsigned *ret_shi
     return true;
 }
 
-/* Entries are in emission order within equal prefixes, here and after every scatter. The result goes
- * to `to`, which is `e` itself or `room`. */
+/* Entries are in emission order within equal prefixes, here and after every scatter. The result
+ * goes to `to`, which is `e` itself or `room`. */
 static void radix_sort(struct sort_entry *e, struct sort_entry *room, size_t n,
                        struct sort_entry *to, unsigned scatters)
 {
@@ -265,9 +265,8 @@ static void merge_pass(const struct sort_entry *from, struct sort_entry *to, siz
         size_t a = start, a_end = start + width < count ? start + width : count;
         size_t b = a_end, b_end = a_end + width < count ? a_end + width : count;
         for (size_t o = start; o < b_end; o++) {
-            bool take_a = b == b_end ||
-                          (a < a_end && key_cmp(order, sort_key(space, &from[a]),
-                                                sort_key(space, &from[b])) <= 0);
+            bool take_a = b == b_end || (a < a_end && key_cmp(order, sort_key(space, &from[a]),
+                                                              sort_key(space, &from[b])) <= 0);
             to[o] = take_a ? from[a++] : from[b++];
         }
     }

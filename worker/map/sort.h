@@ -3,10 +3,10 @@
  *
  * An entry is the first eight bytes of a record's key as a number, and where the record is. Entries
  * are scattered by partition first (stable), then per partition by the leading bits in which their
- * prefixes differ at all, until a piece is small enough for a branchless quicksort that stays in the
- * cache; entries with equal prefixes are then sorted by the following eight bytes of their keys, and
- * so on. Only those touch the records themselves. Equal keys stay in the order of emission: an
- * entry's `ref` grows with it, and ties are decided by it.
+ * prefixes differ at all, until a piece is small enough for a branchless quicksort that stays in
+ * the cache; entries with equal prefixes are then sorted by the following eight bytes of their
+ * keys, and so on. Only those touch the records themselves. Equal keys stay in the order of
+ * emission: an entry's `ref` grows with it, and ties are decided by it.
  *
  * A job that compares for itself gets a merge sort (sort_by_compare), which also is the plain
  * statement of what the fast path must give: the tests hold one against the other. */

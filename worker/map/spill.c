@@ -227,8 +227,8 @@ static int merge_some(struct spill *s, struct err *err)
         if (at + count > s->run_count)
             at = 0;
         struct spill_run run = {.file = SCRATCH_FILE_NONE};
-        int rc = write_file(s, &(struct sources){.first = at, .count = count}, NULL, NULL, &run,
-                            err);
+        int rc =
+            write_file(s, &(struct sources){.first = at, .count = count}, NULL, NULL, &run, err);
         if (rc != 0)
             return rc;
         for (size_t i = 0; i < count; i++)
@@ -258,8 +258,8 @@ static int write_last(struct spill *s, const uint64_t *raw_bytes, struct spill_r
     struct sources all = {.count = s->run_count, .has_buffer = true};
     if (s->conf.memfd >= 0 && longest_run(s) <= s->conf.memfd_limit) {
         bool is_target = false;
-        int rc = write_run(s, &all, raw_bytes, s->conf.memfd, s->conf.memfd_limit, run, &is_target,
-                           err);
+        int rc =
+            write_run(s, &all, raw_bytes, s->conf.memfd, s->conf.memfd_limit, run, &is_target, err);
         if (rc == 0 || !is_target)
             return rc;
         /* Memory is short after all. */

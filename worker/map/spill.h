@@ -30,12 +30,12 @@ struct spill_conf {
     void *io_space; /* buffers for writing and merging; borrowed, at least SPILL_IO_MIN */
     size_t io_size;
     uint64_t record_max;
-    size_t fan_in;            /* most sources merged at once; 0 = what io_space allows */
-    struct scratch *scratch;  /* borrowed */
-    int memfd;                /* where the run may go; -1 = none. Borrowed */
-    uint64_t memfd_limit;     /* if it is no longer than this */
-    const char *run_name;     /* file name otherwise */
-    _Atomic uint64_t *ticks;  /* grows as work goes on; may be NULL */
+    size_t fan_in;           /* most sources merged at once; 0 = what io_space allows */
+    struct scratch *scratch; /* borrowed */
+    int memfd;               /* where the run may go; -1 = none. Borrowed */
+    uint64_t memfd_limit;    /* if it is no longer than this */
+    const char *run_name;    /* file name otherwise */
+    _Atomic uint64_t *ticks; /* grows as work goes on; may be NULL */
 };
 
 struct spill_run {

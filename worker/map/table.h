@@ -2,10 +2,10 @@
  * table: keys in a fixed stretch of memory, by hash, with a little payload each. What combining at
  * emit stands on.
  *
- * Open addressing, 32-byte slots in a power of two that doubles up to what the memory holds, so that
- * a small set of keys stays in the cache. A slot holds the key's first eight bytes; longer keys are
- * whole in the arena behind the slots. When a slot or a byte is missing the owner empties the
- * table. */
+ * Open addressing, 32-byte slots in a power of two that doubles up to what the memory holds, so
+ * that a small set of keys stays in the cache. A slot holds the key's first eight bytes; longer
+ * keys are whole in the arena behind the slots. When a slot or a byte is missing the owner empties
+ * the table. */
 #ifndef QUERN_WORKER_MAP_TABLE_H
 #define QUERN_WORKER_MAP_TABLE_H
 
@@ -42,7 +42,8 @@ static inline uint8_t *table_bytes(const struct table *table, uint32_t place)
     return table->arena + (size_t)place * 8;
 }
 
-/* Put a key in that table_find did not find: its slot, value and extra 0; NULL: full. Moves slots. */
+/* Put a key in that table_find did not find: its slot, value and extra 0; NULL: full. Moves slots.
+ */
 struct table_slot *table_insert(struct table *table, uint64_t hash, struct slice key);
 
 bool table_is_same_rest(const struct table *table, const struct table_slot *slot, struct slice key);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * group: cuts a merged stream into runs of keys that are alike, one reduce call each. Values are read
- * as they are asked for; what reduce leaves unread is passed over. */
+ * group: cuts a merged stream into runs of keys that are alike, one reduce call each. Values are
+ * read as they are asked for; what reduce leaves unread is passed over. */
 #ifndef QUERN_WORKER_REDUCE_GROUP_H
 #define QUERN_WORKER_REDUCE_GROUP_H
 
@@ -10,8 +10,8 @@ struct group {
     struct merge *merge; /* borrowed */
     struct key_order order;
     int (*alike)(struct qn_slice a, struct qn_slice b); /* the job's; NULL = equal keys */
-    struct buf key;                /* kept form, of the group's first record */
-    uint8_t room[KEY_NUMBER_BYTES]; /* the job's form, when it is another */
+    struct buf key;                                     /* kept form, of the group's first record */
+    uint8_t room[KEY_NUMBER_BYTES];                     /* the job's form, when it is another */
     struct slice own_key;
     struct run_cursor *at; /* a record not given out yet; NULL = none read */
     bool is_open;          /* at belongs to the group in hand */

@@ -35,7 +35,8 @@ static int no_memory(struct reducer *r)
 {
     struct err why;
     char memory[32];
-    err_set(&why, ERR_NOMEM, "%s are too little for a reduce task (-D mapreduce.reduce.memory.mb=...)",
+    err_set(&why, ERR_NOMEM,
+            "%s are too little for a reduce task (-D mapreduce.reduce.memory.mb=...)",
             str_human(r->c->run->memory, memory, sizeof(memory)));
     return context_fail_engine(r->c, &why);
 }
@@ -116,8 +117,8 @@ static int fetch_pieces(struct reducer *r)
     static const struct fetch_ops ops = {on_news, on_blame, on_tick};
     const struct task_run *run = r->c->run;
     uint64_t start = clock_mono_us();
-    uint32_t streams = (uint32_t)context_conf_size(
-        r->c, "mapreduce.reduce.shuffle.parallelcopies", STREAMS_MIN);
+    uint32_t streams =
+        (uint32_t)context_conf_size(r->c, "mapreduce.reduce.shuffle.parallelcopies", STREAMS_MIN);
     struct fetch_conf conf = {.run = run,
                               .self = r->conf->self,
                               .pieces = &r->pieces,
@@ -246,8 +247,8 @@ static int open_all(struct reducer *r)
     } else {
         pieces_open(&r->pieces, fetch_space, fetch_size, r->conf->scratch);
         r->has_pieces = true;
-        rc = sink_open(&r->sink, c->files, path, c->run->replication,
-                       slice_of(buffer, SINK_BUFFER), &why);
+        rc = sink_open(&r->sink, c->files, path, c->run->replication, slice_of(buffer, SINK_BUFFER),
+                       &why);
         if (rc != 0)
             rc = context_fail_engine(c, &why);
     }
@@ -287,10 +288,8 @@ static void count_up(struct reducer *r, const struct task_done *done)
 
 static void tell_times(const struct reducer *r, uint64_t total, struct task_times *ret)
 {
-    *ret = (struct task_times){.fetch = r->fetch_us,
-                               .merge = r->merge_us,
-                               .write = r->sink.write_us,
-                               .total = total};
+    *ret = (struct task_times){
+        .fetch = r->fetch_us, .merge = r->merge_us, .write = r->sink.write_us, .total = total};
     uint64_t told = ret->fetch + ret->merge + ret->write;
     ret->reduce = total > told ? total - told : 0;
 }

@@ -10,8 +10,8 @@
 int sink_open(struct sink *sink, struct files *files, const char *path, uint32_t replication,
               struct slice buffer, struct err *err)
 {
-    *sink = (struct sink){
-        .files = files, .buf = (uint8_t *)(uintptr_t)buffer.data, .cap = buffer.len};
+    *sink =
+        (struct sink){.files = files, .buf = (uint8_t *)(uintptr_t)buffer.data, .cap = buffer.len};
     return files_create(files, path, replication, &sink->out, err);
 }
 
@@ -103,8 +103,8 @@ static int put_field(struct sink *sink, enum qn_type type, struct slice bytes)
     return sink_write(sink, slice_of(text, n));
 }
 
-int sink_record(struct sink *sink, enum qn_type key_type, struct slice key,
-                enum qn_type value_type, struct slice value)
+int sink_record(struct sink *sink, enum qn_type key_type, struct slice key, enum qn_type value_type,
+                struct slice value)
 {
     int rc = put_field(sink, key_type, key);
     if (rc == 0 && key_type != QN_NONE && value_type != QN_NONE)

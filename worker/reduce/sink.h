@@ -31,8 +31,8 @@ int sink_open(struct sink *sink, struct files *files, const char *path, uint32_t
 /* Bytes as they are. */
 int sink_write(struct sink *sink, struct slice bytes);
 /* One record as text. The values of a number type must be eight bytes long. */
-int sink_record(struct sink *sink, enum qn_type key_type, struct slice key,
-                enum qn_type value_type, struct slice value);
+int sink_record(struct sink *sink, enum qn_type key_type, struct slice key, enum qn_type value_type,
+                struct slice value);
 /* Ends the file: *ret_len and *ret_crc are of all of it. */
 int sink_finish(struct sink *sink, uint64_t *ret_len, uint32_t *ret_crc, struct err *err);
 void sink_abandon(struct sink *sink);

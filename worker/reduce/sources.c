@@ -54,12 +54,12 @@ static void open_cursors(struct sources *s, size_t first, size_t count)
         each = READ_BUFFER;
     for (size_t i = 0; i < count; i++) {
         const struct source_item *item = &s->items[first + i];
-        struct piece_conf conf = {
-            .buffer = (uint8_t *)s->conf.io_space + WRITE_BUFFER + taken * each,
-            .buffer_size = each,
-            .record_max = s->conf.record_max + 16,
-            .name = item->name,
-            .err = s->conf.err};
+        struct piece_conf conf = {.buffer =
+                                      (uint8_t *)s->conf.io_space + WRITE_BUFFER + taken * each,
+                                  .buffer_size = each,
+                                  .record_max = s->conf.record_max + 16,
+                                  .name = item->name,
+                                  .err = s->conf.err};
         taken += needs_buffer(item);
         piece_cursor_open(&s->pieces[i], &item->piece, &conf);
         s->cursors[i] = &s->pieces[i].cursor;

@@ -15,8 +15,8 @@ struct drain {
     _Atomic uint64_t *ticks; /* grows as work goes on; may be NULL */
 };
 
-/* What a cursor fails with is in its own err; `err` gets the rest. A writer that fails ends it early
- * (run_writer_has_failed). */
+/* What a cursor fails with is in its own err; `err` gets the rest. A writer that fails ends it
+ * early (run_writer_has_failed). */
 int drain(struct run_cursor **cursors, size_t count, const struct drain *conf, struct err *err);
 
 #endif

@@ -25,8 +25,7 @@ static int no_memory(struct err *err)
     return err_set(err, ERR_NOMEM, "out of memory");
 }
 
-static int local_open(struct files *files, const char *path, struct files_in **ret,
-                      struct err *err)
+static int local_open(struct files *files, const char *path, struct files_in **ret, struct err *err)
 {
     (void)files;
     struct files_in *in = mem_calloc(1, sizeof(*in));

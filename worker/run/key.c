@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/run/key.h"
 
-#define SIGN     0x8000000000000000ULL
-#define F64_INF  0x7ff0000000000000ULL
-#define F64_NAN  0x7ff8000000000000ULL
+#define SIGN    0x8000000000000000ULL
+#define F64_INF 0x7ff0000000000000ULL
+#define F64_NAN 0x7ff8000000000000ULL
 
 static uint64_t f64_store(uint64_t bits)
 {
@@ -32,7 +32,7 @@ uint64_t key_bits_restore(enum qn_type type, uint64_t bits)
 
 const char *key_type_name(enum qn_type type)
 {
-    static const char *const names[] = {"unset", "QN_TEXT", "QN_BYTES", "QN_U64",
-                                        "QN_I64", "QN_F64", "QN_NONE"};
+    static const char *const names[] = {"unset",  "QN_TEXT", "QN_BYTES", "QN_U64",
+                                        "QN_I64", "QN_F64",  "QN_NONE"};
     return (unsigned)type < ARRAY_LEN(names) ? names[type] : "?";
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * key: the form in which keys are kept between emit and reduce, so that order is the order of bytes.
+ * key: the form in which keys are kept between emit and reduce, so that order is the order of
+ * bytes.
  *
  *   QN_TEXT, QN_BYTES   as they are
  *   QN_U64              eight bytes, most significant first
@@ -22,7 +23,7 @@
 #define KEY_NUMBER_BYTES 8U
 
 struct key_order {
-    enum qn_type type;                                     /* of the key */
+    enum qn_type type;                                    /* of the key */
     int (*compare)(struct qn_slice a, struct qn_slice b); /* the job's own; NULL = by bytes */
 };
 
@@ -88,7 +89,8 @@ static inline uint64_t key_prefix(struct slice kept)
     return __builtin_bswap64(key_word(kept.data, kept.len));
 }
 
-/* Does the prefix not tell the whole key? (It is longer, or ends in zero bytes like the padding.) */
+/* Does the prefix not tell the whole key? (It is longer, or ends in zero bytes like the padding.)
+ */
 static inline bool key_is_beyond_prefix(struct slice kept)
 {
     return kept.len > 8 || (kept.len > 0 && kept.data[kept.len - 1] == 0);
@@ -103,8 +105,8 @@ static inline int key_cmp(const struct key_order *order, struct slice a, struct 
 }
 
 /* Which reducer a key goes to hangs on this, so it never changes. Eight bytes at a time through a
- * multiply-fold (the product's halves xored, as in wyhash); the tail is zero-padded, with the length
- * mixed in. */
+ * multiply-fold (the product's halves xored, as in wyhash); the tail is zero-padded, with the
+ * length mixed in. */
 #define KEY_HASH_SEED 0xa0761d6478bd642fULL
 #define KEY_HASH_STEP 0xe7037ed1a0b428dbULL
 static inline uint64_t key_hash_fold(uint64_t a, uint64_t b)

@@ -50,8 +50,8 @@ int run_reader_open(struct run_reader *reader, int fd, uint64_t len, const char 
         return damaged(name, "map output has no footer, or a damaged one", err);
     *reader = (struct run_reader){
         .fd = fd, .len = len, .index_off = get_u64(foot), .partitions = get_u32(foot + 16)};
-    if (reader->index_off > len || (len - reader->index_off - RUN_FOOTER_BYTES) / RUN_ROW_BYTES !=
-                                       reader->partitions)
+    if (reader->index_off > len ||
+        (len - reader->index_off - RUN_FOOTER_BYTES) / RUN_ROW_BYTES != reader->partitions)
         return damaged(name, "map output has an index of the wrong size", err);
     return 0;
 }
@@ -184,9 +184,9 @@ static int piece_next(struct run_cursor *cursor)
     struct piece_cursor *c = CONTAINER_OF(cursor, struct piece_cursor, cursor);
     for (;;) {
         uint64_t need = 0;
-        const uint8_t *after = c->pos == c->end ? NULL
-                                                : record_parse(c->pos, c->end, &cursor->key,
-                                                               &cursor->value, &need);
+        const uint8_t *after =
+            c->pos == c->end ? NULL
+                             : record_parse(c->pos, c->end, &cursor->key, &cursor->value, &need);
         if (__builtin_expect(after != NULL, 1)) {
             cursor->raw = slice_of(c->pos, (size_t)(after - c->pos));
             cursor->prefix = key_prefix(cursor->key);

@@ -60,8 +60,8 @@ struct piece_cursor {
 };
 
 struct piece_conf {
-    void *buffer; /* borrowed until close; not needed for pieces in memory */
-    size_t buffer_size; /* at least PIECE_BUFFER_MIN */
+    void *buffer;        /* borrowed until close; not needed for pieces in memory */
+    size_t buffer_size;  /* at least PIECE_BUFFER_MIN */
     uint64_t record_max; /* a longer record is refused (ERR_TOOBIG) */
     const char *name;    /* for messages; borrowed */
     struct err *err;     /* filled when next fails; borrowed */

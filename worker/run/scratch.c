@@ -42,8 +42,8 @@ static bool is_disk_fault(int code)
 
 static int create_in(const char *dir, const char *name, struct scratch_file *ret)
 {
-    char *path = name ? fsutil_join(dir, name) : str_printf("%s/.scratch.%d.%p", dir, getpid(),
-                                                            (void *)ret);
+    char *path =
+        name ? fsutil_join(dir, name) : str_printf("%s/.scratch.%d.%p", dir, getpid(), (void *)ret);
     if (!path)
         return ERR_NOMEM;
     int fd = -1;
@@ -81,8 +81,10 @@ int scratch_create(struct scratch *scratch, const char *name, struct scratch_fil
         scratch->is_bad[dir] = true;
         why = rc;
     }
-    return err_set(err, ERR_NOSPC, "no local directory is usable (the last one: %s): free space, "
-                   "or set worker.local.dir", scratch->count ? err_text(why) : "none given");
+    return err_set(err, ERR_NOSPC,
+                   "no local directory is usable (the last one: %s): free space, "
+                   "or set worker.local.dir",
+                   scratch->count ? err_text(why) : "none given");
 }
 
 void scratch_file_close(struct scratch_file *file)

@@ -22,7 +22,7 @@ int scratch_open(struct scratch *scratch, const struct slice *dirs, size_t count
 void scratch_close(struct scratch *scratch);
 
 struct scratch_file {
-    int fd;    /* -1 = none */
+    int fd;     /* -1 = none */
     char *path; /* of a named one */
     size_t dir; /* which of the directories */
 };
@@ -34,8 +34,8 @@ int scratch_create(struct scratch *scratch, const char *name, struct scratch_fil
                    struct err *err);
 /* Closes; the file of a name stays. */
 void scratch_file_close(struct scratch_file *file);
-/* Writing in directory `dir` failed with `code`. True: it is now out of use, try another. False: this
- * is no fault of a disk. */
+/* Writing in directory `dir` failed with `code`. True: it is now out of use, try another. False:
+ * this is no fault of a disk. */
 bool scratch_blame(struct scratch *scratch, size_t dir, int code);
 /* The same for a file that is worthless now: when true, it is closed and gone. */
 bool scratch_give_up(struct scratch *scratch, struct scratch_file *file, int code);

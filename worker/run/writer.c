@@ -139,10 +139,11 @@ static void append_row(const struct run_writer *w, uint32_t p, uint64_t sums_off
     buf_append_u64(out, part->raw_bytes);
     buf_append_u64(out, has_sums ? sums_off + w->sums_at[p] : 0);
     buf_append_u32(out, part->crc);
-    buf_append_u32(out, has_sums ? crc32c(0, w->sums.data + w->sums_at[p], sums_bytes(part->len))
-                                 : 0);
+    buf_append_u32(out,
+                   has_sums ? crc32c(0, w->sums.data + w->sums_at[p], sums_bytes(part->len)) : 0);
     buf_append_u32(out, 0);
-    buf_append_u32(out, buf_failed(out) ? 0 : crc32c(0, out->data + at, RUN_ROW_BYTES - RUN_SUM_BYTES));
+    buf_append_u32(out,
+                   buf_failed(out) ? 0 : crc32c(0, out->data + at, RUN_ROW_BYTES - RUN_SUM_BYTES));
 }
 
 /* Index and footer; `sums_off` is where the sums went, which they follow. */
@@ -157,8 +158,8 @@ static void make_tail(const struct run_writer *w, uint64_t sums_off, struct buf 
     buf_append_u32(out, w->partitions);
     buf_append_u32(out, RUN_CHUNK);
     buf_append_u32(out, RUN_MAGIC_END);
-    buf_append_u32(out, buf_failed(out) ? 0
-                                        : crc32c(0, out->data + at, RUN_FOOTER_BYTES - RUN_SUM_BYTES));
+    buf_append_u32(
+        out, buf_failed(out) ? 0 : crc32c(0, out->data + at, RUN_FOOTER_BYTES - RUN_SUM_BYTES));
 }
 
 int run_writer_close(struct run_writer *w, struct run_part **ret_parts, uint64_t *ret_len,

@@ -10,8 +10,8 @@
  *   ...  index: per partition
  *                  0 u64 offset   8 u64 length  16 u64 records  24 u64 bytes before combining
  *                 32 u64 offset of its chunk sums (0 = one chunk: the sum below is its sum)
- *                 40 u32 crc32c of the whole partition   44 u32 crc32c of its chunk sums (0 if none)
- *                 48 u32 zero                            52 u32 crc32c of bytes 0..51
+ *                 40 u32 crc32c of the whole partition   44 u32 crc32c of its chunk sums (0 if
+ * none) 48 u32 zero                            52 u32 crc32c of bytes 0..51
  *   ...  footer   0 u64 offset of the index  8 u64 length of the file  16 u32 partitions
  *                 20 u32 bytes per chunk  24 "QRNE"  28 u32 crc32c of bytes 0..27
  *
@@ -30,7 +30,7 @@
 #define RUN_ROW_BYTES    56U
 #define RUN_FOOTER_BYTES 32U
 #define RUN_CHUNK        32768U
-#define RUN_SUM_BYTES        4U
+#define RUN_SUM_BYTES    4U
 
 struct run_part {
     uint64_t offset, len, records;
@@ -48,9 +48,9 @@ struct run_writer {
     struct run_part *parts;
     uint32_t partitions, current;
     uint32_t chunk_crc, chunk_len, full_shift;
-    struct buf sums;      /* of all partitions so far */
-    size_t part_sums;     /* where this partition's begin */
-    uint64_t *sums_at;    /* per partition: index into sums, UINT64_MAX = none */
+    struct buf sums;   /* of all partitions so far */
+    size_t part_sums;  /* where this partition's begin */
+    uint64_t *sums_at; /* per partition: index into sums, UINT64_MAX = none */
     int failed;
 };
 

@@ -128,8 +128,8 @@ static int fill_options(struct context *c, struct err *err)
 int context_open(struct context *c, const struct context_conf *conf, struct err *err)
 {
     const struct task_run *run = conf->run;
-    *c = (struct context){.plugin = conf->plugin, .run = run, .files = conf->files,
-                          .page = conf->page};
+    *c = (struct context){
+        .plugin = conf->plugin, .run = run, .files = conf->files, .page = conf->page};
     c->host = (struct qn_host){.abi = QN_JOB_ABI,
                                .size = sizeof(struct qn_host),
                                .emit = host_no_emit,

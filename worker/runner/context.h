@@ -2,9 +2,9 @@
  * context: one attempt as its callbacks see it: what stands behind `struct qn_task`.
  *
  * The host's functions that are the same everywhere are here; emit and next belong to whoever runs
- * the callbacks (map, combine, reduce) and are put into `host` by it. What a callback does wrong, or
- * what fails under its hands, is kept in `failed`, the first failure wins, whatever the callback then
- * returns: an author who ignores what emit returned loses nothing. */
+ * the callbacks (map, combine, reduce) and are put into `host` by it. What a callback does wrong,
+ * or what fails under its hands, is kept in `failed`, the first failure wins, whatever the callback
+ * then returns: an author who ignores what emit returned loses nothing. */
 #ifndef QUERN_WORKER_RUNNER_CONTEXT_H
 #define QUERN_WORKER_RUNNER_CONTEXT_H
 

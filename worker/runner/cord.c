@@ -29,8 +29,7 @@ static void close_all(struct sock_fds *fds)
         close(fds->fd[--fds->count]);
 }
 
-int cord_recv(int fd, struct buf *in, struct frame *ret, struct sock_fds *ret_fds,
-              struct err *err)
+int cord_recv(int fd, struct buf *in, struct frame *ret, struct sock_fds *ret_fds, struct err *err)
 {
     struct sock_fds fds = {.count = 0};
     size_t whole = 0;
@@ -45,8 +44,7 @@ int cord_recv(int fd, struct buf *in, struct frame *ret, struct sock_fds *ret_fd
     rc = frame_parse(buf_slice(in), FRAME_MAX_BYTES, ret, &whole, err);
     if (rc == ERR_RETRY) {
         uint8_t *body = buf_reserve(in, whole - FRAME_HEADER_BYTES);
-        rc = body ? sock_recv_exact(fd, body, whole - FRAME_HEADER_BYTES, SOCK_FOREVER)
-                  : ERR_NOMEM;
+        rc = body ? sock_recv_exact(fd, body, whole - FRAME_HEADER_BYTES, SOCK_FOREVER) : ERR_NOMEM;
         if (rc == 0) {
             in->len = whole;
             rc = frame_parse(buf_slice(in), FRAME_MAX_BYTES, ret, &whole, err);

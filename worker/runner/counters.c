@@ -80,16 +80,15 @@ int counters_list(const struct counters *counters, struct arena *arena,
     size_t count = 0;
     if (!rows)
         return ERR_NOMEM;
-    hmap_each(&counters->by_name, n)
-    {
+    hmap_each (&counters->by_name, n) {
         const struct entry *e = CONTAINER_OF(n, struct entry, node);
         if (e->counter.value)
             rows[count++] = (struct msg_counter){e->group, e->name, e->counter.value};
     }
     if (counters->rest.value)
-        rows[count++] = (struct msg_counter){slice_str(COUNTERS_GROUP),
-                                             slice_str("counters beyond the limit"),
-                                             counters->rest.value};
+        rows[count++] =
+            (struct msg_counter){slice_str(COUNTERS_GROUP), slice_str("counters beyond the limit"),
+                                 counters->rest.value};
     qsort(rows, count, sizeof(*rows), by_group_and_name);
     *ret = (struct msg_counter_list){rows, count};
     return 0;

@@ -37,10 +37,9 @@ static void keep_place(const struct context *c)
         if (!dladdr(frames[i], &info) || !info.dli_fname || !base ||
             strcmp(info.dli_fname, base) != 0)
             continue;
-        snprintf(c->page->crashed_at, sizeof(c->page->crashed_at), "%s+0x%zx%s%s%s",
-                 info.dli_fname, (size_t)((char *)frames[i] - (char *)info.dli_fbase),
-                 info.dli_sname ? " (" : "", info.dli_sname ? info.dli_sname : "",
-                 info.dli_sname ? ")" : "");
+        snprintf(c->page->crashed_at, sizeof(c->page->crashed_at), "%s+0x%zx%s%s%s", info.dli_fname,
+                 (size_t)((char *)frames[i] - (char *)info.dli_fbase), info.dli_sname ? " (" : "",
+                 info.dli_sname ? info.dli_sname : "", info.dli_sname ? ")" : "");
         return;
     }
 }

@@ -145,7 +145,7 @@ static void tell_failure(struct execution *a, const struct task_run *run, uint32
 }
 
 void execution_run(struct execution *execution, struct execution_process *process,
-                 const struct execution_conf *conf)
+                   const struct execution_conf *conf)
 {
     struct execution *a = execution;
     struct err why = {0};
@@ -157,8 +157,7 @@ void execution_run(struct execution *execution, struct execution_process *proces
                           &(struct context_conf){&process->plugin, conf->run, files, conf->page},
                           &why);
     if (rc != 0) {
-        tell_failure(a, conf->run,
-                     rc == ERR_NOMEM ? TASK_FAILED_MEMORY : TASK_FAILED_PLUGIN, &why);
+        tell_failure(a, conf->run, rc == ERR_NOMEM ? TASK_FAILED_MEMORY : TASK_FAILED_PLUGIN, &why);
         return;
     }
     a->has_context = true;

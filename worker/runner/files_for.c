@@ -36,8 +36,7 @@ static int dfs_open(struct files *files, const char *path, struct files_in **ret
     return 0;
 }
 
-static int64_t dfs_pread(struct files_in *in, void *data, size_t len, uint64_t off,
-                         struct err *err)
+static int64_t dfs_pread(struct files_in *in, void *data, size_t len, uint64_t off, struct err *err)
 {
     struct qn_error error = {0};
     ssize_t n = qn_pread(of_in(in), data, len, off, &error);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * files_for: which filesystem a job's files are in: local files without a fs_uri, else the cluster's,
- * one connection per process, opened with its first task. */
+ * files_for: which filesystem a job's files are in: local files without a fs_uri, else the
+ * cluster's, one connection per process, opened with its first task. */
 #ifndef QUERN_WORKER_RUNNER_FILES_FOR_H
 #define QUERN_WORKER_RUNNER_FILES_FOR_H
 

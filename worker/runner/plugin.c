@@ -13,8 +13,7 @@
 /* A table that ends before this lacks what every job has. */
 #define JOB_SIZE_MIN offsetof(struct qn_job, options)
 
-static const char *const fold_names[] = {"",       "QN_SUM",   "QN_MIN",
-                                         "QN_MAX", "QN_COUNT", "QN_FIRST"};
+static const char *const fold_names[] = {"", "QN_SUM", "QN_MIN", "QN_MAX", "QN_COUNT", "QN_FIRST"};
 
 static int bad(const char *path, struct err *err, const char *what)
 {
@@ -33,8 +32,9 @@ static int check_head(const struct qn_job *table, const char *path, struct err *
 {
     const struct qn_job_head *head = &table->head;
     if (head->magic != QN_JOB_MAGIC)
-        return bad(path, err, "its qn_job does not begin with a head: write "
-                              "`.head = QN_JOB_HEAD` first in it");
+        return bad(path, err,
+                   "its qn_job does not begin with a head: write "
+                   "`.head = QN_JOB_HEAD` first in it");
     if (head->abi != QN_JOB_ABI)
         return err_set(err, ERR_PLUGIN,
                        "%s: built for job ABI %u, this quern runs %u: rebuild it against "
@@ -43,15 +43,18 @@ static int check_head(const struct qn_job *table, const char *path, struct err *
     if (head->job_size < JOB_SIZE_MIN || head->job_size > 65536 ||
         head->host_size < offsetof(struct qn_host, format) ||
         head->task_size < offsetof(struct qn_task, is_reduce))
-        return bad(path, err, "its QN_JOB_HEAD tells impossible sizes: rebuild it against "
-                              "include/quern/job.h");
+        return bad(path, err,
+                   "its QN_JOB_HEAD tells impossible sizes: rebuild it against "
+                   "include/quern/job.h");
     if (head->job_size > sizeof(*table) &&
         !has_only_zeros((const uint8_t *)table + sizeof(*table), head->job_size - sizeof(*table)))
-        return bad(path, err, "uses fields of a newer job.h than this quern knows: update quern, "
-                              "or rebuild it against include/quern/job.h");
+        return bad(path, err,
+                   "uses fields of a newer job.h than this quern knows: update quern, "
+                   "or rebuild it against include/quern/job.h");
     if (head->host_size > sizeof(struct qn_host) || head->task_size > sizeof(struct qn_task))
-        return bad(path, err, "built against a newer job.h: update quern, or rebuild it against "
-                              "include/quern/job.h");
+        return bad(path, err,
+                   "built against a newer job.h: update quern, or rebuild it against "
+                   "include/quern/job.h");
     return 0;
 }
 
@@ -103,8 +106,9 @@ static int check_types(const struct qn_job *job, const char *path, struct err *e
             return err_set(err, ERR_PLUGIN, "%s: %s is none of the types of enum qn_type", path,
                            names[i]);
     if (!job->reduce && (job->out_key != QN_UNSET || job->out_value != QN_UNSET))
-        return bad(path, err, "has .out_key or .out_value, but no .reduce: without it .key and "
-                              ".value are what the output has");
+        return bad(path, err,
+                   "has .out_key or .out_value, but no .reduce: without it .key and "
+                   ".value are what the output has");
     return 0;
 }
 
@@ -167,8 +171,9 @@ int plugin_load(struct plugin *plugin, const char *path, struct err *err)
     }
     const struct qn_job *table = dlsym(plugin->handle, "qn_job");
     rc = table ? plugin_take(plugin, table, path, err)
-               : bad(path, err, "exports no `qn_job` (is it declared `const struct qn_job qn_job = "
-                                "{…}` and visible?)");
+               : bad(path, err,
+                     "exports no `qn_job` (is it declared `const struct qn_job qn_job = "
+                     "{…}` and visible?)");
 out:
     if (rc != 0)
         plugin_close(plugin);

@@ -18,9 +18,9 @@ struct plugin {
     char *path;
     struct qn_job job; /* a copy; strings and functions live in the shared object */
     /* The types with what was left out filled in. */
-    enum qn_type key, value;          /* what map emits */
-    enum qn_type out_key, out_value;  /* what the job's output has */
-    enum qn_type reduce_value;        /* what reduce sees: QN_U64 for QN_COUNT */
+    enum qn_type key, value;         /* what map emits */
+    enum qn_type out_key, out_value; /* what the job's output has */
+    enum qn_type reduce_value;       /* what reduce sees: QN_U64 for QN_COUNT */
 };
 
 /* ERR_PLUGIN with the line for the user (it begins with the path); ERR_NOENT, ERR_NOMEM. */

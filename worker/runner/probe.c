@@ -161,8 +161,7 @@ static struct slice in_arena(struct arena *arena, struct slice s)
     return slice_of(copy, copy ? s.len : 0);
 }
 
-int probe_in_child(const char *plugin, struct arena *arena, struct task_probe *ret,
-                   struct err *err)
+int probe_in_child(const char *plugin, struct arena *arena, struct task_probe *ret, struct err *err)
 {
     int out[2], errors[2], status = 0;
     struct buf bufs[2] = {BUF_INIT, BUF_INIT};

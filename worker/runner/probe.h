@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * probe: `quern-task -probe [-json] PLUGIN`: load a plugin, check it, print what it is (proto/task/probe)
- * and exit. Exit code 0, or 1 with the line for the user on stderr. */
+ * probe: `quern-task -probe [-json] PLUGIN`: load a plugin, check it, print what it is
+ * (proto/task/probe) and exit. Exit code 0, or 1 with the line for the user on stderr. */
 #ifndef QUERN_WORKER_RUNNER_PROBE_H
 #define QUERN_WORKER_RUNNER_PROBE_H
 

@@ -53,10 +53,8 @@ static void on_blame(void *arg, struct slice worker, const uint64_t *maps, size_
 {
     struct runner *r = arg;
     struct err err;
-    struct task_fetch_failed failed = {.id = r->run->id,
-                                       .worker = worker,
-                                       .map_tasks = {maps, count},
-                                       .why = slice_str(why)};
+    struct task_fetch_failed failed = {
+        .id = r->run->id, .worker = worker, .map_tasks = {maps, count}, .why = slice_str(why)};
     if (cord_send(r->fd, &TASK_methods[TASK_AT_FETCH_FAILED], &failed, NULL, 0, &err) != 0)
         log_warn("task", "%s", err.msg);
 }
@@ -115,16 +113,15 @@ static int run_one(struct runner *r, const struct task_run *run, const struct so
     use_node(r, run);
     r->run = run;
     execution_run(&execution, &r->process,
-                  &(struct execution_conf){
-                      .run = run,
-                      .page = page,
-                      .memfd = fds->count > CORD_MEMFD && run->output_memory
-                                   ? fds->fd[CORD_MEMFD]
-                                   : -1,
-                      .on_news = on_news,
-                      .on_blame = on_blame,
-                      .arg = r,
-                      .news_fd = r->fd});
+                  &(struct execution_conf){.run = run,
+                                           .page = page,
+                                           .memfd = fds->count > CORD_MEMFD && run->output_memory
+                                                        ? fds->fd[CORD_MEMFD]
+                                                        : -1,
+                                           .on_news = on_news,
+                                           .on_blame = on_blame,
+                                           .arg = r,
+                                           .news_fd = r->fd});
     (void)fflush(NULL);
     int rc = answer(r, &execution, err);
     execution_release(&execution);

@@ -16,14 +16,10 @@
 
 static void child(const char *path, const char *address, int out)
 {
-    char *const argv[] = {(char *)(uintptr_t) "addr2line",
-                          (char *)(uintptr_t) "-f",
-                          (char *)(uintptr_t) "-C",
-                          (char *)(uintptr_t) "-s",
-                          (char *)(uintptr_t) "-e",
-                          (char *)(uintptr_t)path,
-                          (char *)(uintptr_t)address,
-                          NULL};
+    char *const argv[] = {(char *)(uintptr_t) "addr2line", (char *)(uintptr_t) "-f",
+                          (char *)(uintptr_t) "-C",        (char *)(uintptr_t) "-s",
+                          (char *)(uintptr_t) "-e",        (char *)(uintptr_t)path,
+                          (char *)(uintptr_t)address,      NULL};
     int null = open("/dev/null", O_RDWR);
     (void)dup2(null, 0);
     (void)dup2(out, 1);

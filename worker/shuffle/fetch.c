@@ -38,7 +38,7 @@ struct fetch {
     struct plan plan;
     struct place **places;
     size_t place_count, place_cap;
-    uint8_t *got; /* per map and partition: enum segment_state */
+    uint8_t *got;        /* per map and partition: enum segment_state */
     uint32_t *got_count; /* per map */
     uint64_t remote_bytes, local_bytes;
     int wake; /* eventfd: something changed */
@@ -287,8 +287,7 @@ static int learn(struct fetch *f, const struct task_source *source, struct err *
     int rc = number < 0 ? (int)number : place_for(f, (uint32_t)number, source);
     mutex_unlock(&f->lock);
     if (rc != 0)
-        return err_set(err, rc, "told of the output of map %u: %s", source->map_task,
-                       err_text(rc));
+        return err_set(err, rc, "told of the output of map %u: %s", source->map_task, err_text(rc));
     return source->run.len && is_wanted ? take_file(f, source, err) : 0;
 }
 

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  * fetch: bring the partitions of a reduce attempt here, from every worker that has some.
  *
- * One stream per worker, each on a thread that only moves bytes: header, bytes, checksum, commit. The
- * caller's thread owns the plan: it opens and closes streams as plan_next says, and meanwhile
+ * One stream per worker, each on a thread that only moves bytes: header, bytes, checksum, commit.
+ * The caller's thread owns the plan: it opens and closes streams as plan_next says, and meanwhile
  * listens to the worker it runs under for news of further outputs. On the same node (boot id and
  * network namespace agree) the stream is a unix socket and brings descriptors instead of bytes.
  *
  *   caller: fetch_open, fetch_learn ..., fetch_run (returns when all is here), pieces, fetch_close
  *
  * A segment that is cut short, does not fit its checksum, or stands still for FETCH_STALL_MS ends
- * its stream; what was whole is kept, the rest is fetched again. Outputs that are files of this very
- * process tree (task_source.run) are opened at once and need no thread. */
+ * its stream; what was whole is kept, the rest is fetched again. Outputs that are files of this
+ * very process tree (task_source.run) are opened at once and need no thread. */
 #ifndef QUERN_WORKER_SHUFFLE_FETCH_H
 #define QUERN_WORKER_SHUFFLE_FETCH_H
 

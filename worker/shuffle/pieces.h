@@ -7,8 +7,8 @@
  *     disk     there, or received straight into it when larger than a quarter of the stretch
  *     passed   a descriptor of the worker's (or of a local file), read in place
  *
- * Pieces are kept as they came and never merged on arrival: so they can be put in order of map at the
- * end, whatever the order of arrival. Received bytes were checked against their sum before they
+ * Pieces are kept as they came and never merged on arrival: so they can be put in order of map at
+ * the end, whatever the order of arrival. Received bytes were checked against their sum before they
  * count; from disk and descriptors they are read through chunk sums again.
  *
  * Any thread; a slot belongs to the thread that began it. */
@@ -33,7 +33,7 @@ struct pieces {
     size_t size, used;
     unsigned receiving; /* slots in memory under way */
     bool is_spilling;
-    struct scratch *scratch; /* borrowed */
+    struct scratch *scratch;    /* borrowed */
     struct scratch_file *files; /* the last one is being written */
     size_t file_count, file_cap;
     uint64_t file_len;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * plan: which map outputs a reduce attempt still needs, and what to do next to get them. Pure: it is
- * told what happened and when, and answers what is to be done; fetch.c does it.
+ * plan: which map outputs a reduce attempt still needs, and what to do next to get them. Pure: it
+ * is told what happened and when, and answers what is to be done; fetch.c does it.
  *
  * A worker that holds outputs we need:
  *
@@ -34,8 +34,8 @@ struct plan_map {
 struct plan_worker {
     char *name;
     bool is_streaming;
-    uint32_t wanted;   /* maps there that we do not hold */
-    uint32_t failures; /* in a row */
+    uint32_t wanted;    /* maps there that we do not hold */
+    uint32_t failures;  /* in a row */
     uint32_t blamed_at; /* failures when it was last blamed */
     uint64_t retry_at_ms;
 };

@@ -78,9 +78,8 @@ static int read_header(struct stream *s)
 {
     uint8_t bytes[SHUFFLE_HEADER_BYTES];
     struct sock_fds fds = {.count = 0};
-    int rc = s->conf->ask->pass_fds
-                 ? sock_recv_fds(s->fd, bytes, sizeof(bytes), &fds, deadline(s))
-                 : sock_recv_exact(s->fd, bytes, sizeof(bytes), deadline(s));
+    int rc = s->conf->ask->pass_fds ? sock_recv_fds(s->fd, bytes, sizeof(bytes), &fds, deadline(s))
+                                    : sock_recv_exact(s->fd, bytes, sizeof(bytes), deadline(s));
     if (rc != 0)
         return broken(s, rc, "reading a segment's header");
     s->passed = fds.count ? fds.fd[0] : -1;
@@ -134,13 +133,12 @@ static int pass_over(struct stream *s)
 
 static struct piece piece_of(const struct stream *s)
 {
-    return (struct piece){.map = s->header.map_task,
-                          .partition = s->header.partition,
-                          .own_fd = -1,
-                          .run = {.fd = -1,
-                                  .len = s->header.len,
-                                  .records = s->header.records,
-                                  .crc = s->header.crc}};
+    return (struct piece){
+        .map = s->header.map_task,
+        .partition = s->header.partition,
+        .own_fd = -1,
+        .run = {
+            .fd = -1, .len = s->header.len, .records = s->header.records, .crc = s->header.crc}};
 }
 
 static int take_bytes(struct stream *s)

@@ -17,7 +17,8 @@ struct stream_conf {
     struct pieces *pieces;
     uint32_t stall_ms;
     /* Before a segment's bytes are taken: false = not wanted (any more). True: it is ours to bring,
-     * nobody else will, until settle says whether it is kept in the pieces now, or came to nothing. */
+     * nobody else will, until settle says whether it is kept in the pieces now, or came to nothing.
+     */
     bool (*claim)(void *arg, uint32_t map, uint64_t partition);
     void (*settle)(void *arg, const struct piece *piece, bool is_passed, bool is_kept);
     /* Are segments overdue there? A stream from which nothing is expected may stay silent. */

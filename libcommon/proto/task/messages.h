@@ -6,8 +6,8 @@
  *                      the attempt's log (opened O_APPEND: becomes stdout and stderr), and, where
  *                      output_memory is not 0, an empty memfd for the map output
  *                      OUTPUTS while a reduce fetches, KILL never (it is SIGKILLed)
- *   runner -> worker   DONE or FAILED, FETCH_FAILED; then it waits for the next RUN of the same job,
- *                      or for end of file, and exits
+ *   runner -> worker   DONE or FAILED, FETCH_FAILED; then it waits for the next RUN of the same
+ * job, or for end of file, and exits
  *
  * The local driver (no cluster) starts the same runners with the same messages. */
 #ifndef QUERN_PROTO_TASK_MESSAGES_H
@@ -16,33 +16,33 @@
 #include "libcommon/proto/types/messages.h"
 
 /* Which attempt: everywhere the same five numbers. */
-#define TASK_ATTEMPT_FIELDS(F, S, L)                                                               \
-    F(U64, cluster_ms)                                                                             \
-    F(U64, job)                                                                                    \
-    F(U32, stage)                                                                                  \
-    F(U32, task)                                                                                   \
+#define TASK_ATTEMPT_FIELDS(F, S, L) \
+    F(U64, cluster_ms)               \
+    F(U64, job)                      \
+    F(U32, stage)                    \
+    F(U32, task)                     \
     F(U32, attempt)
 MSG_STRUCT(task_attempt, TASK_ATTEMPT_FIELDS)
 
 /* A stretch of a file. A split is one or more of them (small files packed together). `file_len`
  * lets a reader see where the file ends; a record belongs to the split its first byte is in. */
-#define TASK_SEGMENT_FIELDS(F, S, L)                                                               \
-    F(STR, path)                                                                                   \
-    F(U64, offset)                                                                                 \
-    F(U64, length)                                                                                 \
+#define TASK_SEGMENT_FIELDS(F, S, L) \
+    F(STR, path)                     \
+    F(U64, offset)                   \
+    F(U64, length)                   \
     F(U64, file_len)
 MSG_STRUCT(task_segment, TASK_SEGMENT_FIELDS)
 
 /* Where one map's committed output can be fetched. An empty host = this very node. */
-#define TASK_SOURCE_FIELDS(F, S, L)                                                                \
-    F(U32, map_task)                                                                               \
-    F(U32, map_attempt)                                                                            \
-    F(STR, worker) /* node.name */                                                                 \
-    F(STR, host)                                                                                   \
-    F(U32, port)                                                                                   \
-    F(STR, socket) /* its unix socket, usable when boot_id and netns are ours */                   \
-    F(STR, boot_id)                                                                                \
-    F(U64, netns)                                                                                  \
+#define TASK_SOURCE_FIELDS(F, S, L)                                              \
+    F(U32, map_task)                                                             \
+    F(U32, map_attempt)                                                          \
+    F(STR, worker) /* node.name */                                               \
+    F(STR, host)                                                                 \
+    F(U32, port)                                                                 \
+    F(STR, socket) /* its unix socket, usable when boot_id and netns are ours */ \
+    F(STR, boot_id)                                                              \
+    F(U64, netns)                                                                \
     F(STR, run) /* local driver: path of the run itself; nobody is asked for it */
 MSG_STRUCT(task_source, TASK_SOURCE_FIELDS)
 
@@ -53,28 +53,28 @@ enum task_kind {
     TASK_COMMIT,  /* writes _MANIFEST for the whole job */
 };
 
-#define TASK_RUN_FIELDS(F, S, L)                                                                   \
-    S(task_attempt, id)                                                                            \
-    F(U32, kind)       /* enum task_kind */                                                        \
-    F(STR, job_name)                                                                               \
-    F(STR, plugin)     /* local path of the shared object */                                       \
-    F(STR, user)       /* whose files are read and written */                                      \
-    L(msg_pair, conf)  /* the job's -D settings */                                                 \
-    F(U32, partitions) /* reducers of the job */                                                   \
-    F(U32, maps)       /* tasks of the map stage */                                                \
-    F(STR, fs_uri)     /* "" = local files */                                                      \
-    F(STRS, local_dirs) /* this attempt's own directories, in order of preference */               \
-    F(U64, memory)     /* bytes this attempt may use in all */                                     \
-    L(task_segment, input)    /* map */                                                            \
-    F(U64, output_memory)     /* map: how much the passed memfd may grow; 0 = none passed */       \
-    F(U64S, reduce_partitions) /* reduce: usually one */                                           \
-    L(task_source, sources)   /* reduce: known so far; more by OUTPUTS */                          \
-    F(STR, out)               /* file this attempt writes (under OUT/_temporary/<job>/<attempt>) */ \
-    F(STR, out_name)          /* part-r-00003 */                                                   \
-    F(U32, replication)                                                                            \
-    F(STR, conf_file)         /* quern.conf the runner's client library reads; "" = none */        \
-    F(STRS, manifest)         /* commit: finished lines of _MANIFEST */                            \
-    F(STR, node)              /* node.name of the worker, for locality of reads and writes */
+#define TASK_RUN_FIELDS(F, S, L)                                                              \
+    S(task_attempt, id)                                                                       \
+    F(U32, kind) /* enum task_kind */                                                         \
+    F(STR, job_name)                                                                          \
+    F(STR, plugin)             /* local path of the shared object */                          \
+    F(STR, user)               /* whose files are read and written */                         \
+    L(msg_pair, conf)          /* the job's -D settings */                                    \
+    F(U32, partitions)         /* reducers of the job */                                      \
+    F(U32, maps)               /* tasks of the map stage */                                   \
+    F(STR, fs_uri)             /* "" = local files */                                         \
+    F(STRS, local_dirs)        /* this attempt's own directories, in order of preference */   \
+    F(U64, memory)             /* bytes this attempt may use in all */                        \
+    L(task_segment, input)     /* map */                                                      \
+    F(U64, output_memory)      /* map: how much the passed memfd may grow; 0 = none passed */ \
+    F(U64S, reduce_partitions) /* reduce: usually one */                                      \
+    L(task_source, sources)    /* reduce: known so far; more by OUTPUTS */                    \
+    F(STR, out)      /* file this attempt writes (under OUT/_temporary/<job>/<attempt>) */    \
+    F(STR, out_name) /* part-r-00003 */                                                       \
+    F(U32, replication)                                                                       \
+    F(STR, conf_file) /* quern.conf the runner's client library reads; "" = none */           \
+    F(STRS, manifest) /* commit: finished lines of _MANIFEST */                               \
+    F(STR, node)      /* node.name of the worker, for locality of reads and writes */
 MSG_STRUCT(task_run, TASK_RUN_FIELDS)
 
 /* More places to fetch from; a map seen again with a newer attempt replaces the old one. */
@@ -82,42 +82,42 @@ MSG_STRUCT(task_run, TASK_RUN_FIELDS)
 MSG_STRUCT(task_outputs, TASK_OUTPUTS_FIELDS)
 
 /* One partition inside a run: see worker/run for the file itself. */
-#define TASK_PART_FIELDS(F, S, L)                                                                  \
-    F(U64, offset)                                                                                 \
-    F(U64, len)                                                                                    \
-    F(U64, records)                                                                                \
+#define TASK_PART_FIELDS(F, S, L) \
+    F(U64, offset)                \
+    F(U64, len)                   \
+    F(U64, records)               \
     F(U64, raw_bytes) /* before combining */
 MSG_STRUCT(task_part, TASK_PART_FIELDS)
 
-#define TASK_FILE_FIELDS(F, S, L)                                                                  \
-    F(STR, path)                                                                                   \
-    F(STR, name)                                                                                   \
-    F(U64, len)                                                                                    \
-    F(U32, crc) /* CRC32C of the whole file */                                                     \
+#define TASK_FILE_FIELDS(F, S, L)              \
+    F(STR, path)                               \
+    F(STR, name)                               \
+    F(U64, len)                                \
+    F(U32, crc) /* CRC32C of the whole file */ \
     F(U64, records)
 MSG_STRUCT(task_file, TASK_FILE_FIELDS)
 
 /* Where the wall time of an attempt went, in microseconds. */
-#define TASK_TIMES_FIELDS(F, S, L)                                                                 \
-    F(U64, read)                                                                                   \
-    F(U64, map)                                                                                    \
-    F(U64, sort)                                                                                   \
-    F(U64, spill)                                                                                  \
-    F(U64, merge)                                                                                  \
-    F(U64, fetch)                                                                                  \
-    F(U64, reduce)                                                                                 \
-    F(U64, write)                                                                                  \
+#define TASK_TIMES_FIELDS(F, S, L) \
+    F(U64, read)                   \
+    F(U64, map)                    \
+    F(U64, sort)                   \
+    F(U64, spill)                  \
+    F(U64, merge)                  \
+    F(U64, fetch)                  \
+    F(U64, reduce)                 \
+    F(U64, write)                  \
     F(U64, total)
 MSG_STRUCT(task_times, TASK_TIMES_FIELDS)
 
-#define TASK_DONE_FIELDS(F, S, L)                                                                  \
-    S(task_attempt, id)                                                                            \
-    L(msg_counter, counters)                                                                       \
-    L(task_part, parts)    /* map: one per partition */                                            \
-    F(STR, run_path)       /* map: "" = it is in the memfd */                                      \
-    F(U64, run_len)                                                                                \
-    L(task_file, files)    /* output files finished */                                             \
-    S(task_times, times)                                                                           \
+#define TASK_DONE_FIELDS(F, S, L)                          \
+    S(task_attempt, id)                                    \
+    L(msg_counter, counters)                               \
+    L(task_part, parts) /* map: one per partition */       \
+    F(STR, run_path)    /* map: "" = it is in the memfd */ \
+    F(U64, run_len)                                        \
+    L(task_file, files) /* output files finished */        \
+    S(task_times, times)                                   \
     F(U64, peak_memory)
 MSG_STRUCT(task_done, TASK_DONE_FIELDS)
 
@@ -134,31 +134,31 @@ enum task_failure {
     TASK_FAILED_KILLED, /* on request */
 };
 
-#define TASK_FAILED_FIELDS(F, S, L)                                                                \
-    S(task_attempt, id)                                                                            \
-    F(U32, failure)   /* enum task_failure */                                                      \
-    F(I64, code)      /* signal number, exit code or enum err_code */                              \
-    F(STR, why)       /* one line */                                                               \
-    F(STR, path)      /* input file being read, "" = none */                                       \
-    F(U64, offset)    /* of the record in hand */                                                  \
-    F(BYTES, record)  /* its first bytes */                                                        \
-    F(STR, log_tail)  /* last lines the attempt wrote */                                           \
-    L(msg_counter, counters)                                                                       \
+#define TASK_FAILED_FIELDS(F, S, L)                                  \
+    S(task_attempt, id)                                              \
+    F(U32, failure)  /* enum task_failure */                         \
+    F(I64, code)     /* signal number, exit code or enum err_code */ \
+    F(STR, why)      /* one line */                                  \
+    F(STR, path)     /* input file being read, "" = none */          \
+    F(U64, offset)   /* of the record in hand */                     \
+    F(BYTES, record) /* its first bytes */                           \
+    F(STR, log_tail) /* last lines the attempt wrote */              \
+    L(msg_counter, counters)                                         \
     F(STR, at) /* where the plugin's code was: "clean.c:41 in parse_line"; "" = unknown */
 MSG_STRUCT(task_failed, TASK_FAILED_FIELDS)
 
-#define TASK_FETCH_FAILED_FIELDS(F, S, L)                                                          \
-    S(task_attempt, id) /* the reducer */                                                          \
-    F(STR, worker)                                                                                 \
-    F(U64S, map_tasks)                                                                             \
+#define TASK_FETCH_FAILED_FIELDS(F, S, L) \
+    S(task_attempt, id) /* the reducer */ \
+    F(STR, worker)                        \
+    F(U64S, map_tasks)                    \
     F(STR, why)
 MSG_STRUCT(task_fetch_failed, TASK_FETCH_FAILED_FIELDS)
 
-#define TASK_METHODS(M, P)                                                                         \
-    M(P, 0x0701, RUN, MSG_ONEWAY, task_run, msg_void)                                              \
-    M(P, 0x0702, OUTPUTS, MSG_ONEWAY, task_outputs, msg_void)                                      \
-    M(P, 0x0703, DONE, MSG_ONEWAY, task_done, msg_void)                                            \
-    M(P, 0x0704, FAILED, MSG_ONEWAY, task_failed, msg_void)                                        \
+#define TASK_METHODS(M, P)                                    \
+    M(P, 0x0701, RUN, MSG_ONEWAY, task_run, msg_void)         \
+    M(P, 0x0702, OUTPUTS, MSG_ONEWAY, task_outputs, msg_void) \
+    M(P, 0x0703, DONE, MSG_ONEWAY, task_done, msg_void)       \
+    M(P, 0x0704, FAILED, MSG_ONEWAY, task_failed, msg_void)   \
     M(P, 0x0705, FETCH_FAILED, MSG_ONEWAY, task_fetch_failed, msg_void)
 
 MSG_METHODS(TASK, TASK_METHODS)

@@ -23,11 +23,11 @@ enum progress_phase {
 struct progress_page {
     uint32_t magic;
     _Atomic uint32_t phase;
-    _Atomic uint64_t ticks;       /* grows with anything useful: what the time-out watches */
+    _Atomic uint64_t ticks; /* grows with anything useful: what the time-out watches */
     _Atomic uint64_t records_in;
     _Atomic uint64_t records_out;
-    _Atomic uint64_t bytes_in;    /* of bytes_total */
-    _Atomic uint64_t bytes_total; /* 0 = not known yet */
+    _Atomic uint64_t bytes_in;     /* of bytes_total */
+    _Atomic uint64_t bytes_total;  /* 0 = not known yet */
     _Atomic uint64_t input_offset; /* of the record in hand */
     _Atomic uint32_t input_segment;
     _Atomic uint32_t record_len;

@@ -77,7 +77,8 @@ static void check_sums(void)
     }
 }
 
-static void run_combine(struct fold fold, size_t space, uint32_t keys, uint64_t emits, uint64_t seed)
+static void run_combine(struct fold fold, size_t space, uint32_t keys, uint64_t emits,
+                        uint64_t seed)
 {
     void *room = NULL;
     assert_int_equal(posix_memalign(&room, 64, space), 0);

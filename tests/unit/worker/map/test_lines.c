@@ -70,7 +70,8 @@ static void check_cuts(struct slice file, const uint64_t *cuts, size_t count)
 static void a_small_file_cut_at_every_place(void **state)
 {
     (void)state;
-    const char *const texts[] = {"a\nbb\n\nccc\ndddd", "\n\n\n", "one line", "one line\n", "x", "\n",
+    const char *const texts[] = {"a\nbb\n\nccc\ndddd",  "\n\n\n", "one line",
+                                 "one line\n",          "x",      "\n",
                                  "a\r\nb\r\n\r\nc\r\n", ""};
     for (size_t t = 0; t < ARRAY_LEN(texts); t++) {
         struct slice file = slice_str(texts[t]);

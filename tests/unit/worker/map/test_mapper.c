@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Whole map tasks, with jobs that live in this file: what they emit is in the run, in its partition,
- * in order; and what goes wrong is told. */
+ * Whole map tasks, with jobs that live in this file: what they emit is in the run, in its
+ * partition, in order; and what goes wrong is told. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -101,8 +101,7 @@ static struct buf dump(struct task *t, uint32_t partition)
     assert_int_equal(t->done.run_path.len, 0);
     assert_int_equal(run_reader_open(&reader, t->memfd, t->done.run_len, "run", &err), 0);
     assert_int_equal(run_reader_piece(&reader, partition, &piece, &sums, &err), 0);
-    piece_cursor_open(&c, &piece,
-                      &(struct piece_conf){room, sizeof(room), MEMORY, "run", &err});
+    piece_cursor_open(&c, &piece, &(struct piece_conf){room, sizeof(room), MEMORY, "run", &err});
     while (c.cursor.next(&c.cursor) == 1) {
         buf_append_slice(&out, c.cursor.key);
         if (c.cursor.value.len == 8)
@@ -232,8 +231,11 @@ static int emit_offsets(struct qn_task *task, struct qn_slice line, struct qn_sl
 static void numbers_sort_as_numbers(void **state)
 {
     (void)state;
-    struct qn_job job = {.head = QN_JOB_HEAD, .name = "offsets", .map = emit_offsets,
-                         .reduce = no_reduce, .key = QN_I64};
+    struct qn_job job = {.head = QN_JOB_HEAD,
+                         .name = "offsets",
+                         .map = emit_offsets,
+                         .reduce = no_reduce,
+                         .key = QN_I64};
     struct task *t = make(&job, "x\nyy\n\nzzz\n", 10);
     t->run.partitions = 1;
     assert_int_equal(run(t), 0);
@@ -301,8 +303,11 @@ static int emit_line(struct qn_task *task, struct qn_slice line, struct qn_slice
 static void more_than_the_memory_holds_is_spilled_and_stays_whole(void **state)
 {
     (void)state;
-    struct qn_job job = {.head = QN_JOB_HEAD, .name = "lines", .map = emit_line,
-                         .reduce = no_reduce, .value = QN_U64};
+    struct qn_job job = {.head = QN_JOB_HEAD,
+                         .name = "lines",
+                         .map = emit_line,
+                         .reduce = no_reduce,
+                         .value = QN_U64};
     struct rand rand;
     struct buf text = BUF_INIT;
     rand_init(&rand, 4);
@@ -379,8 +384,12 @@ static uint32_t partition_nine(struct qn_slice key, uint32_t count)
 
 static void fails(const char *what, const char *why, uint32_t failure)
 {
-    struct qn_job job = {.head = QN_JOB_HEAD, .name = "bad", .map = misbehave,
-                         .reduce = no_reduce, .cleanup = clean, .value = QN_U64};
+    struct qn_job job = {.head = QN_JOB_HEAD,
+                         .name = "bad",
+                         .map = misbehave,
+                         .reduce = no_reduce,
+                         .cleanup = clean,
+                         .value = QN_U64};
     if (strcmp(what, "partition") == 0) {
         job.map = emit_words;
         job.partition = partition_nine;
@@ -423,9 +432,8 @@ static void a_missing_input_is_told(void **state)
 static void an_option_that_must_be_given_is_asked_for(void **state)
 {
     (void)state;
-    static const struct qn_option_row rows[] = {{"my.key", NULL, "which key"},
-                                                {"my.other", "7", "another"},
-                                                {NULL, NULL, NULL}};
+    static const struct qn_option_row rows[] = {
+        {"my.key", NULL, "which key"}, {"my.other", "7", "another"}, {NULL, NULL, NULL}};
     struct qn_job job = words_job();
     job.options = rows;
     struct task *t = make(&job, "x", 1);

@@ -28,9 +28,8 @@ static void add(struct pile *pile, uint32_t partition, struct slice key)
     buf_append_slice(&pile->bytes, key);
     assert_true(pile->count < pile->cap);
     pile->count++;
-    pile->entries[pile->cap - pile->count] =
-        (struct sort_entry){sort_ref(partition, offset, key_is_beyond_prefix(key)),
-                            key_prefix(key)};
+    pile->entries[pile->cap - pile->count] = (struct sort_entry){
+        sort_ref(partition, offset, key_is_beyond_prefix(key)), key_prefix(key)};
 }
 
 static struct pile new_pile(size_t cap, uint32_t partitions)

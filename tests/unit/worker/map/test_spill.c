@@ -297,9 +297,8 @@ static void neighbours_are_folded_on_the_way_out(void **state)
     for (int i = 0; i < 20000; i++) {
         char key[8];
         int n = snprintf(key, sizeof(key), "%d", i % 10);
-        assert_int_equal(spill_add(&f->spill, 0, slice_of(key, (size_t)n), slice_of(&one, 8),
-                                   &f->err),
-                         0);
+        assert_int_equal(
+            spill_add(&f->spill, 0, slice_of(key, (size_t)n), slice_of(&one, 8), &f->err), 0);
     }
     assert_true(f->spill.spills > 1);
     struct spill_result result = finish(f);

@@ -105,8 +105,8 @@ static int run(struct task *t)
 {
     struct context_conf conf = {&t->plugin, &t->run, files_local(), &t->page};
     assert_int_equal(context_open(&t->context, &conf, &err), 0);
-    struct reducer_conf reducer = {.region = &t->region, .scratch = &t->scratch,
-                                   .on_blame = on_blame, .arg = t, .fd = -1};
+    struct reducer_conf reducer = {
+        .region = &t->region, .scratch = &t->scratch, .on_blame = on_blame, .arg = t, .fd = -1};
     return reducer_run(&t->context, &reducer, &t->done);
 }
 
@@ -264,8 +264,7 @@ static void many_runs_with_little_memory_are_merged_in_steps(void **state)
         (struct msg_pair){slice_str("mapreduce.task.io.sort.factor"), slice_str("3")};
     assert_int_equal(run(t), 0);
     check_output(t, "k\t00,01,02,03,04,05,06,07,08,09,10,11,\n");
-    assert_true(counters_get(&t->context.counters, COUNTERS_GROUP, "runs merged again")->value >
-                0);
+    assert_true(counters_get(&t->context.counters, COUNTERS_GROUP, "runs merged again")->value > 0);
     drop(t);
 }
 
@@ -277,8 +276,7 @@ static int refuse(struct qn_task *task, struct qn_slice key, struct qn_values *v
     return qn_fail(task, "cannot reduce %.*s", (int)key.len, (const char *)key.data);
 }
 
-static int emit_text_as_number(struct qn_task *task, struct qn_slice key,
-                               struct qn_values *values)
+static int emit_text_as_number(struct qn_task *task, struct qn_slice key, struct qn_values *values)
 {
     (void)values;
     return qn_emit(task, key, key);

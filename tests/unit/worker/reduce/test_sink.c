@@ -133,8 +133,8 @@ static void a_manifest_line_has_name_length_records_and_sum(void **state)
 {
     (void)state;
     struct buf line = BUF_INIT;
-    struct task_file file = {.name = slice_str("part-r-00003"), .len = 12, .crc = 0xabc,
-                             .records = 4};
+    struct task_file file = {
+        .name = slice_str("part-r-00003"), .len = 12, .crc = 0xabc, .records = 4};
     commit_line(&file, &line);
     assert_string_equal(buf_cstr(&line), "part-r-00003\t12\t4\t00000abc");
     buf_release(&line);

@@ -79,9 +79,11 @@ static struct fixture *make(uint64_t seed, size_t each, unsigned keys)
             put(&f->bytes[m], &f->items[i]);
         }
         struct run_piece *run = &f->pieces[m].run;
-        *run = (struct run_piece){.fd = -1, .data = f->bytes[m].data, .len = f->bytes[m].len,
-                                  .records = n, .crc = crc32c(0, f->bytes[m].data,
-                                                              f->bytes[m].len)};
+        *run = (struct run_piece){.fd = -1,
+                                  .data = f->bytes[m].data,
+                                  .len = f->bytes[m].len,
+                                  .records = n,
+                                  .crc = crc32c(0, f->bytes[m].data, f->bytes[m].len)};
         if (m % 3 && run->len && run->len <= RUN_CHUNK) {
             run->fd = memfd_create("piece", MFD_CLOEXEC);
             assert_int_equal(write(run->fd, f->bytes[m].data, run->len), run->len);
@@ -224,9 +226,9 @@ static uint64_t walk(struct fixture *f, int (*alike)(struct qn_slice, struct qn_
     while ((rc = group_next(&group, &key)) == 1) {
         assert_true(slice_is(key, f->items[at].key));
         size_t size = 1;
-        while (at + size < f->count && (alike ? f->items[at + size].key[0] == f->items[at].key[0]
-                                              : strcmp(f->items[at + size].key,
-                                                       f->items[at].key) == 0))
+        while (at + size < f->count &&
+               (alike ? f->items[at + size].key[0] == f->items[at].key[0]
+                      : strcmp(f->items[at + size].key, f->items[at].key) == 0))
             size++;
         for (size_t i = 0; i < size && i < most; i++) {
             assert_true(group_value(&group, &value));

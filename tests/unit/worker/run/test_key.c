@@ -121,7 +121,8 @@ static void the_prefix_never_contradicts_the_bytes(void **state)
             a[k] = (uint8_t)rand_below(&rand, 3);
             b[k] = (uint8_t)rand_below(&rand, 3);
         }
-        struct slice sa = slice_of(a, rand_below(&rand, 13)), sb = slice_of(b, rand_below(&rand, 13));
+        struct slice sa = slice_of(a, rand_below(&rand, 13)),
+                     sb = slice_of(b, rand_below(&rand, 13));
         uint64_t pa = key_prefix(sa), pb = key_prefix(sb);
         if (pa != pb)
             assert_int_equal(pa < pb ? -1 : 1, sign(slice_cmp(sa, sb)));

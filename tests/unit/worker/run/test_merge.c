@@ -48,7 +48,8 @@ static void random_key(struct rand *rand, unsigned letters, size_t longest, stru
 }
 
 /* Sources with `each` records at most; the merged order must be (key, source, sequence). */
-static void check_merge(uint64_t seed, size_t sources, size_t each, unsigned letters, size_t longest)
+static void check_merge(uint64_t seed, size_t sources, size_t each, unsigned letters,
+                        size_t longest)
 {
     struct rand rand;
     rand_init(&rand, seed);

@@ -191,8 +191,9 @@ static void files_that_are_no_plugins_are_told_apart(void **state)
     assert_string_equal(err.msg, "/nowhere/x.so: No such file or directory");
     char path[] = "/tmp/quern-plugin-XXXXXX";
     int fd = mkstemp(path);
-    assert_int_equal(write(fd, "#!/bin/sh\necho not an ELF file, but long enough to be one....."
-                               "..................................\n",
+    assert_int_equal(write(fd,
+                           "#!/bin/sh\necho not an ELF file, but long enough to be one....."
+                           "..................................\n",
                            90),
                      90);
     close(fd);
@@ -204,8 +205,7 @@ static void files_that_are_no_plugins_are_told_apart(void **state)
 static void a_plugin_describes_itself(void **state)
 {
     (void)state;
-    static const struct qn_option_row rows[] = {{"x.y", NULL, "must be given"},
-                                                {NULL, NULL, NULL}};
+    static const struct qn_option_row rows[] = {{"x.y", NULL, "must be given"}, {NULL, NULL, NULL}};
     struct qn_job job = good();
     struct plugin plugin = {0};
     struct arena arena = ARENA_INIT;

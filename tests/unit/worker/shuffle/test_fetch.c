@@ -444,8 +444,13 @@ static void a_worker_without_what_it_should_have_is_blamed_for_it(void **state)
     start(&c, "c", "127.0.0.1:0", (uint32_t[]){1, 2}, 2);
     open_reducer(&r, 3, 1 << 20, 2000);
     fetch_close(r.fetch);
-    struct fetch_conf conf = {.run = &r.run, .self = &self, .pieces = &r.pieces, .streams_max = 4,
-                              .ops = &moving, .arg = &r, .fd = -1};
+    struct fetch_conf conf = {.run = &r.run,
+                              .self = &self,
+                              .pieces = &r.pieces,
+                              .streams_max = 4,
+                              .ops = &moving,
+                              .arg = &r,
+                              .fd = -1};
     assert_int_equal(fetch_open(&conf, &r.fetch, &err), 0);
     elsewhere = &c;
     told = &r;

@@ -70,8 +70,7 @@ static void receive(uint32_t map, uint32_t partition, uint64_t records)
     } else {
         for (size_t at = 0; at < bytes.len;) {
             size_t n = bytes.len - at < 50001 ? bytes.len - at : 50001;
-            assert_int_equal(
-                pieces_write(&pieces, &slot, slice_of(bytes.data + at, n), &err), 0);
+            assert_int_equal(pieces_write(&pieces, &slot, slice_of(bytes.data + at, n), &err), 0);
             at += n;
         }
     }
