@@ -19,10 +19,13 @@ $(sim_bin): $(B)/tests/sim/main.o $(ARCHIVE_FILES)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $< -Wl,--start-group $(ARCHIVE_FILES) -Wl,--end-group $(PKG_LIBS)
 
-# Seeds that once found something, then fresh ones for SIM_SECONDS.
-SIM_SECONDS ?= 30
+# Seeds that once found something, then SIM_SEEDS more from SIM_FIRST on: a check must say the same
+# each time it is asked. Fresh ones: make sim SIM_FIRST=$$RANDOM SIM_SEEDS=1000.
+SIM_SEEDS ?= 50
+SIM_FIRST ?= 232769456
+SIM_SECONDS ?= 100
 sim: $(sim_bin)
-	$(Q)$(sim_bin) --seeds tests/sim/seeds.txt --fresh 100000 --seconds $(SIM_SECONDS)
+	$(Q)$(sim_bin) --seeds tests/sim/seeds.txt --fresh $(SIM_SEEDS) --first $(SIM_FIRST) --seconds $(SIM_SECONDS)
 
 unit: $(unit_run)
 	$(Q)tests/run unit $(unit_run)
