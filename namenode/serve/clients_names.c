@@ -72,7 +72,7 @@ void nn_on_SET_REPLICATION(struct rpc_call *call, const void *message, void *arg
     struct op_set_replication op;
     nn_turn_begin(&turn, call, arg, "setReplication", ask->path);
     struct nn_wish change = {&ask->origin, NN_OP_SET_REPLICATION, "set replication for ", NULL,
-                               ask};
+                             ask};
     if (!nn_turn_may_change(&turn, &change))
         return;
     int rc = nn_check_set_replication(&turn.view, ask, &op, &turn.err);

@@ -96,8 +96,7 @@ void nn_on_ADD_BLOCK(struct rpc_call *call, const void *message, void *arg)
     struct msg_located_block block = {0};
     uint64_t answer[2] = {0};
     nn_turn_begin(&turn, call, arg, NULL, slice_str("file"));
-    struct nn_wish change = {&ask->origin, NN_OP_ADD_BLOCK, "add block to ", repeat_add_block,
-                               ask};
+    struct nn_wish change = {&ask->origin, NN_OP_ADD_BLOCK, "add block to ", repeat_add_block, ask};
     if (!nn_turn_may_change(&turn, &change))
         return;
     int rc = nn_check_add_block(&turn.view, ask, &op, &turn.err);
