@@ -58,6 +58,7 @@ struct namenode {
     struct loop_timer state_timer; /* life.c */
     uint64_t reserved_bytes;       /* with less room: safe mode */
     bool is_short;                 /* that is why safe mode is on */
+    bool was_starting;             /* ... and it was on before, for the blocks */
     bool is_log_full;              /* the log's own word */
     bool is_stopping;
 };
@@ -68,6 +69,7 @@ int namenode_open(struct namenode *nn, struct err *err);
 
 void namenode_release(void *state);                   /* frees it too */
 void namenode_status(void *state, struct status *st); /* status.c */
+void namenode_measure(const struct namenode *nn);     /* set the gauges of /metrics; status.c */
 /* Who runs the namenode is the superuser. */
 int namenode_user(char *out, size_t cap, struct err *err);
 

@@ -16,15 +16,16 @@ METRIC_GAUGE(is_safe, "quern_nn_safe_mode", "1 while only reading is allowed");
 METRIC_GAUGE(open_files, "quern_nn_open_files", "files being written");
 METRIC_GAUGE(doomed, "quern_nn_deleted_trees", "deleted trees not freed yet");
 
-static void set_metrics(const struct namenode *nn, const struct nn_blocks_stats *stats,
-                        const struct nn_sums *sums)
+void namenode_measure(const struct namenode *nn)
 {
-    metric_set(&files, sums->files);
-    metric_set(&dirs, sums->dirs);
-    metric_set(&blocks, stats->blocks);
-    metric_set(&under, stats->under_replicated);
-    metric_set(&missing, stats->missing);
-    metric_set(&corrupt, stats->corrupt);
+    struct nn_blocks_stats stats = nn_blocks_stats(&nn->blocks);
+    struct nn_sums sums = nn_tree_sums(&nn->state.tree, NN_ROOT);
+    metric_set(&files, sums.files);
+    metric_set(&dirs, sums.dirs);
+    metric_set(&blocks, stats.blocks);
+    metric_set(&under, stats.under_replicated);
+    metric_set(&missing, stats.missing);
+    metric_set(&corrupt, stats.corrupt);
     metric_set(&live, nn->blocks.nodes.living);
     metric_set(&durable, nn->held.durable);
     metric_set(&image, nn_journal_image_index(nn->journal));
@@ -106,15 +107,16 @@ static void show_journal(const struct namenode *nn, struct status *st)
     }
 }
 
-static void show_calls(const struct namenode *nn, struct status *st)
+static void show_calls(struct status *st)
 {
     status_table(st, "calls", "Calls since the start", "method|count");
     for (size_t i = 0; i < CL2NN_METHOD_COUNT; i++) {
-        if (nn->clients.calls[i] == 0)
+        uint64_t calls = nn_clients_calls(i);
+        if (calls == 0)
             continue;
         status_row(st);
         status_cell(st, CL2NN_methods[i].name);
-        status_cell_u64(st, nn->clients.calls[i]);
+        status_cell_u64(st, calls);
     }
 }
 
@@ -123,7 +125,6 @@ void namenode_status(void *state, struct status *st)
     const struct namenode *nn = state;
     struct nn_blocks_stats stats = nn_blocks_stats(&nn->blocks);
     struct nn_sums sums = nn_tree_sums(&nn->state.tree, NN_ROOT);
-    set_metrics(nn, &stats, &sums);
     status_text(st, "cluster", nn->identity.cluster ? nn->identity.cluster : "", "");
     status_text(st, "address", nn->server ? rpc_server_address(nn->server) : "", "");
     show_safemode(nn, st);
@@ -140,5 +141,5 @@ void namenode_status(void *state, struct status *st)
     status_count(st, "deleted trees being freed", nn->state.tree.doomed_count, "");
     show_nodes(nn, st);
     show_journal(nn, st);
-    show_calls(nn, st);
+    show_calls(st);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "namenode/serve/clients.h"
 
-#include "libcommon/base/clock.h"
+#include "libcommon/base/metric.h"
 #include "namenode/serve/turn.h"
 
 /* ---- the table ---- */
@@ -29,6 +29,21 @@ void nn_clients_init(struct nn_clients *clients, struct namenode *nn)
     };
 }
 
+/* quern_nn_calls_total{method="MKDIR"} and so on */
+static struct metric call_metrics[CL2NN_METHOD_COUNT] = {
+#define CALL_METRIC(P, type, NAME, flags, ask, answer)                       \
+    [P##_AT_##NAME] = {.name = "quern_nn_calls_total{method=\"" #NAME "\"}", \
+                       .help = "requests of clients",                        \
+                       .kind = METRIC_KIND_COUNTER},
+    CL2NN_METHODS(CALL_METRIC, CL2NN)
+#undef CALL_METRIC
+};
+
+uint64_t nn_clients_calls(size_t method)
+{
+    return call_metrics[method].value;
+}
+
 /* ---- beginning ---- */
 
 void nn_turn_begin(struct nn_turn *turn, struct rpc_call *call, void *arg, const char *command,
@@ -46,7 +61,7 @@ void nn_turn_begin(struct nn_turn *turn, struct rpc_call *call, void *arg, const
     nn_groups_caller(&nn->groups, slice_str(rpc_call_user(call)), namenode_now(nn), &turn->caller);
     turn->view = namenode_view(nn, &turn->caller);
     turn->view.address = rpc_call_address(call);
-    clients->calls[rpc_call_method(call) - CL2NN_methods]++;
+    metric_add(&call_metrics[rpc_call_method(call) - CL2NN_methods], 1);
 }
 
 /* "Cannot create directory /x. Name node is in safe mode.", and on further lines why. */

@@ -22,7 +22,6 @@ struct nn_clients {
     size_t closing_count;
     uint32_t ls_limit;
     uint64_t trash_interval_ms;
-    uint64_t calls[CL2NN_METHOD_COUNT]; /* since the start */
 };
 
 void nn_clients_init(struct nn_clients *clients, struct namenode *nn);
@@ -30,6 +29,8 @@ void nn_clients_init(struct nn_clients *clients, struct namenode *nn);
 void nn_clients_release(struct nn_clients *clients);
 /* For the services of the namenode's rpc server. */
 struct rpc_service nn_clients_service(struct nn_clients *clients);
+/* Requests of a method since the process began; `method` is an index of CL2NN_methods. */
+uint64_t nn_clients_calls(size_t method);
 /* The block side's hook: this block has the replicas its file's close waits for. */
 void nn_clients_on_ready(struct nn_clients *clients, uint32_t block);
 

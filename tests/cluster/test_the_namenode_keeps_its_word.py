@@ -26,10 +26,14 @@ def as_user(cluster, user, *args):
     return cluster.fs(*args, check=False, env={"HADOOP_USER_NAME": user})
 
 
-def namenode_status(cluster):
+def page(cluster, name):
     conf = dict(line.split(" = ", 1) for line in open(os.path.join(cluster.dir, "quern.conf")).read().split("\n") if " = " in line)
-    with urllib.request.urlopen("http://%s/status.json" % conf["dfs.namenode.http-address"]) as answer:
-        return json.load(answer)
+    with urllib.request.urlopen("http://%s/%s" % (conf["dfs.namenode.http-address"], name)) as answer:
+        return answer.read().decode()
+
+
+def namenode_status(cluster):
+    return json.loads(page(cluster, "status.json"))
 
 
 def test_others_are_kept_out_in_hadoops_words(cluster):
@@ -125,3 +129,5 @@ def test_the_status_page_tells_what_there_is(cluster):
     assert status["values"]["safe mode"]["value"] == "off"
     assert status["values"]["durable index"]["value"] == status["values"]["applied index"]["value"]
     assert len(status["tables"]["datanodes"]["rows"]) == 2
+    wait_for(lambda: "\nquern_nn_files %d\n" % status["values"]["files"]["value"] in page(cluster, "metrics"))
+    assert '\nquern_nn_calls_total{method="MKDIR"} ' in page(cluster, "metrics")

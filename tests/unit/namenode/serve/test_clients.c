@@ -225,6 +225,22 @@ static void a_full_journal_refuses_the_change_and_nothing_happens(void **state)
     assert_int_equal(ask_nn(&s, STAT, &stat, &file), ERR_NOENT);
 }
 
+static void little_room_means_safe_mode_until_there_is_more(void **state)
+{
+    (void)state;
+    the_journal.options.on_full(the_journal.options.arg, true);
+    assert_int_equal(mkdir_at("/x"), ERR_SAFEMODE);
+    assert_non_null(strstr(served_err.msg, "Resources are low on NN"));
+    the_journal.options.on_full(the_journal.options.arg, false);
+    assert_int_equal(mkdir_at("/x"), 0);
+    /* during a start: the blocks are waited for as before */
+    struct nn_safemode *safemode = &s.nn->blocks.safemode;
+    nn_safemode_init(safemode, 999000, 0, 0);
+    the_journal.options.on_full(the_journal.options.arg, true);
+    the_journal.options.on_full(the_journal.options.arg, false);
+    assert_int_equal(safemode->state, NN_SAFEMODE_WAITING);
+}
+
 /* ---- writing, with a datanode ---- */
 
 static void register_datanode(void)
@@ -559,6 +575,7 @@ int main(void)
         CASE(names_in_a_held_answer_survive_their_deletion),
         CASE(a_repeated_request_gets_the_first_answer),
         CASE(a_full_journal_refuses_the_change_and_nothing_happens),
+        CASE(little_room_means_safe_mode_until_there_is_more),
         CASE(a_file_is_written_closed_and_located),
         CASE(close_waits_for_a_finalized_replica),
         CASE(close_without_replicas_says_come_again_before_the_deadline),
