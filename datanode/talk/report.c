@@ -5,7 +5,7 @@
 #include "libcommon/base/log.h"
 #include "libcommon/base/mem.h"
 
-#define PAGE_REPLICAS 50000U
+#define PAGE_REPLICAS 10000U
 
 _Static_assert((int)DN_CHANGE_RECEIVING == DN2NN_RECEIVING && (int)DN_CHANGE_BAD == DN2NN_BAD &&
                    (int)DN_CHANGE_RECEIVED == DN2NN_RECEIVED &&
