@@ -6,7 +6,7 @@
 
 #define TICK_MS       100  /* housekeeping is done so often, however often step is called */
 #define DELETE_MS     1000 /* deletions are ordered in batches so often */
-#define REMOVAL_SLICE 20000
+#define REMOVAL_SLICE 4000
 
 const char *nn_change_name(enum nn_change change)
 {
@@ -422,13 +422,20 @@ static int housekeeping(struct nn_blocks *b)
     return rc;
 }
 
+bool nn_blocks_has_more(const struct nn_blocks *b)
+{
+    return b->nodes.owing > 0 || b->replicate.scan != BITSET_END ||
+           b->replicate.scan_postponed != BITSET_END;
+}
+
 int nn_blocks_step(struct nn_blocks *b, uint64_t now_ms)
 {
     int rc = 0;
     b->now_ms = now_ms;
     if (!b->is_loaded)
         return 0;
-    if (now_ms - b->tick_ms >= TICK_MS || b->tick_ms == 0) {
+    uint64_t pause_ms = nn_blocks_has_more(b) ? 1 : TICK_MS;
+    if (now_ms - b->tick_ms >= pause_ms || b->tick_ms == 0) {
         b->tick_ms = now_ms;
         rc = housekeeping(b);
     }

@@ -34,6 +34,9 @@ int nn_blocks_recovery_result(struct nn_blocks *b, struct block_id block,
 
 /* Time passes. Call at least once a second, and after events; then take the orders. */
 int nn_blocks_step(struct nn_blocks *b, uint64_t now_ms);
+/* Long work (a dead node, all blocks after safe mode) is done in slices of a few ms, one a step: is
+ * there more? Then step again soon. */
+bool nn_blocks_has_more(const struct nn_blocks *b);
 struct nn_order *nn_blocks_take_order(struct nn_blocks *b); /* gives; NULL when there is none */
 
 #endif

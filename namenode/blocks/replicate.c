@@ -5,7 +5,7 @@
 #include "libcommon/base/slice.h"
 
 #define HOLDERS_MAX    1024 /* as many replicas as the map records of one block */
-#define SCAN_SLICE     20000
+#define SCAN_SLICE     4000
 #define LOOKS_PER_COPY 8 /* queued blocks looked at for each copy that may be ordered */
 
 /* ---- one block ---- */

@@ -6,11 +6,12 @@
 #include "namenode/serve/datanodes_orders.h"
 
 #define STEP_MS 100 /* the block side's time passes at least so often */
+#define MORE_MS 5   /* between slices of long work: others get their turn */
 
 struct nn_datanodes {
     struct nn_datanodes_conf conf;
     struct nn_pusher pusher;
-    struct loop_timer timer;
+    struct loop_timer timer, more;
     struct loop_hook hook;
     struct list registering; /* struct registering */
     bool was_safe;           /* in safe mode at the last look, for the log */
@@ -269,6 +270,12 @@ static void on_recovered(struct rpc_call *call, const void *msg, void *arg)
 
 /* ---- time, and the whole ---- */
 
+/* Only wakes the loop: the work is done at the end of the turn. */
+static void on_timer(void *arg)
+{
+    (void)arg;
+}
+
 static void on_turn_end(void *arg)
 {
     struct nn_datanodes *d = arg;
@@ -276,16 +283,13 @@ static void on_turn_end(void *arg)
     if (rc < 0)
         log_warn("nn.blocks", "housekeeping: %s", err_text(rc));
     nn_pusher_push_all(&d->pusher);
+    /* Short of memory, the other timer comes soon enough. */
+    if (nn_blocks_has_more(d->conf.blocks) && !loop_timer_is_running(&d->more))
+        (void)loop_after(d->conf.loop, &d->more, MORE_MS, on_timer, d);
     bool is_safe = nn_safemode_is_on(&d->conf.blocks->safemode);
     if (is_safe != d->was_safe)
         log_info("nn.safemode", "safe mode is %s", is_safe ? "ON" : "OFF");
     d->was_safe = is_safe;
-}
-
-/* Only wakes the loop: the work is done at the end of the turn. */
-static void on_timer(void *arg)
-{
-    (void)arg;
 }
 
 struct nn_datanodes *nn_datanodes_new(const struct nn_datanodes_conf *conf)
@@ -310,6 +314,7 @@ void nn_datanodes_free(struct nn_datanodes *d)
     if (!d)
         return;
     loop_timer_stop(&d->timer);
+    loop_timer_stop(&d->more);
     loop_hook_remove(&d->hook);
     nn_pusher_release(&d->pusher);
     list_each_safe (&d->registering, it) {
