@@ -146,6 +146,24 @@ def test_the_output_is_the_same_however_it_is_made(text, tmp_path):
             assert len(seen) == 1, (name, variant)
 
 
+def test_the_page_about_the_first_job_tells_the_truth(tmp_path):
+    page = open(os.path.join(ROOT, "docs", "first-job.md")).read()
+    code = re.search(r"```c\n(.*?)```", page, re.S).group(1)
+    compile_c = re.search(r"^cc .*$", page, re.M).group(0)
+    compile_cpp = re.search(r"^c\+\+ .*$", page, re.M).group(0)
+    (tmp_path / "lengths.c").write_text(code)
+    (tmp_path / "longest.cpp").write_text(open(os.path.join(ROOT, "tests", "jobs", "longest.cpp")).read())
+    os.symlink(os.path.join(ROOT, "include"), tmp_path / "include")
+    for line in compile_c, compile_cpp:
+        done = subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, text=True)
+        assert (done.returncode, done.stdout + done.stderr) == (0, "")
+    readme = os.path.join(ROOT, "README.md")
+    run(tmp_path / "lengths.so", readme, tmp_path / "lengths")
+    count = collections.Counter(len(line) for line in open(readme, "rb").read().rstrip(b"\n").split(b"\n"))
+    assert parts(tmp_path / "lengths") == b"".join(b"%d\t%d\n" % (n, count[n]) for n in sorted(count))
+    run(tmp_path / "longest.so", readme, tmp_path / "longest")
+
+
 # --- inputs and outputs ----------------------------------------------------------------------------
 
 def test_the_manifest_tells_length_records_and_sum_of_each_file(text, tmp_path):
