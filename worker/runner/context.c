@@ -56,7 +56,8 @@ static const struct qn_input *host_input(struct qn_task *task)
     return &c->input;
 }
 
-static int host_format(char *out, size_t cap, const char *fmt, __builtin_va_list ap)
+__attribute__((format(printf, 3, 0))) static int host_format(char *out, size_t cap, const char *fmt,
+                                                             __builtin_va_list ap)
 {
     return vsnprintf(out, cap, fmt, ap);
 }
