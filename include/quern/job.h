@@ -297,7 +297,7 @@ static inline int qn_next_word(struct qn_slice *rest, struct qn_slice *word)
     *rest = qn_bytes(p, (size_t)(end - p));
     return word->len != 0;
 }
-/* Take the first line off *rest, without its '\n' (and '\r' before it). 0 = none is left. */
+/* Take the first line off *rest, without its '\n'; a '\r' before that is the line's own. 0 = none is left. */
 static inline int qn_next_line(struct qn_slice *rest, struct qn_slice *line)
 {
     if (rest->len == 0)
@@ -306,8 +306,6 @@ static inline int qn_next_line(struct qn_slice *rest, struct qn_slice *line)
     const char *nl = (const char *)memchr(p, '\n', rest->len);
     size_t n = nl ? (size_t)(nl - p) : rest->len;
     *rest = qn_bytes(p + n + (nl != NULL), rest->len - n - (nl != NULL));
-    if (n > 0 && nl && p[n - 1] == '\r')
-        n--;
     *line = qn_bytes(p, n);
     return 1;
 }

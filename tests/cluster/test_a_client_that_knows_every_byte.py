@@ -109,10 +109,12 @@ def test_a_reader_never_sees_damaged_bytes(cluster):
         with open(path, "r+b") as f:
             f.seek(1_000_000)
             f.write(b"\0damage\0")
-    assert cluster.fs("-cat", "/precious").stdout == data
-    assert cluster.fs("-cat", "/precious", env={"QUERN_CONF": os.path.join(cluster.dir, "remote.conf")}).stdout == data
-    for path in paths[:2]:
-        wait_for(lambda: all_good(paths, data), timeout=60)
+    for node in ("node1", "node2", "node3", "elsewhere"):  # each replica is somebody's nearest
+        conf = os.path.join(cluster.dir, "reader.conf")
+        with open(conf, "w") as f:
+            f.write(f"include = quern.conf\nnode.name = {node}\n")
+        assert cluster.fs("-cat", "/precious", env={"QUERN_CONF": conf}).stdout == data
+    wait_for(lambda: all_good(paths, data), timeout=60)
 
 
 def all_good(paths, data):

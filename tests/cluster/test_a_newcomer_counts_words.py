@@ -52,6 +52,14 @@ def test_distinct_and_sort_say_what_coreutils_say(cluster):
     assert cluster.fs("-cat", "/out/sort/part-r-00000").stdout == b"".join(sorted(lines, key=lambda l: l[:-1]))
 
 
+def test_lines_of_another_system_keep_their_carriage_returns(cluster):
+    """Only a newline ends a line, as for sort(1): every byte that is not one comes out again."""
+    text = b"b\r\na\r\n\r\na\nb\0c\n\xff\r\n"
+    cluster.fs("-put", "-", "/crlf", input=text)
+    cluster.run("run", "-reduces", "1", "sort", "/crlf", "/out/crlf")
+    assert cluster.fs("-cat", "/out/crlf/part-r-00000").stdout == b"\r\na\na\r\nb\0c\nb\r\n\xff\r\n"
+
+
 def test_a_plugin_of_ones_own_runs(cluster, tmp_path):
     source = os.path.join(ROOT, "jobs", "wordcount.c")
     plugin = tmp_path / "my.so"

@@ -362,8 +362,6 @@ static int map_each(struct mapper *m, struct slice span, uint64_t offset)
         const uint8_t *nl = memchr(p, '\n', (size_t)(end - p));
         const uint8_t *next = nl ? nl + 1 : end;
         size_t len = (size_t)((nl ? nl : end) - p);
-        if (nl && len && p[len - 1] == '\r')
-            len--;
         context_record(c, slice_of(p, len), offset);
         int rc = map(&c->task, qn_bytes(p, len), qn_from_u64(&offset));
         rc = context_check(c, rc, "map");
