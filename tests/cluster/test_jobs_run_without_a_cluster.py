@@ -197,10 +197,10 @@ def test_without_a_reduce_maps_write_the_output(text, tmp_path):
     assert os.path.exists(tmp_path / "out" / "part-m-00001")
 
 
-def test_crlf_lines_lose_their_ends(tmp_path, how):
+def test_crlf_lines_keep_their_carriage_returns(tmp_path, how):
     (tmp_path / "in").write_bytes(b"one\r\ntwo\r\n\r\nth\rree\nlast\r")
     run(*how, "-reduces", "1", job("sort"), tmp_path / "in", tmp_path / "out")
-    assert parts(tmp_path / "out") == lines(b"one\ntwo\n\nth\rree\nlast\r\n")
+    assert parts(tmp_path / "out") == lines(b"one\r\ntwo\r\n\r\nth\rree\nlast\r\n")
 
 
 def test_binary_bytes_survive(tmp_path, how):
@@ -208,7 +208,7 @@ def test_binary_bytes_survive(tmp_path, how):
     data = b"\n".join(bytes(rng.choice([0, 1, 9, 13, 255, 65]) for _ in range(rng.randint(0, 30))) for _ in range(20000)) + b"\n"
     (tmp_path / "in").write_bytes(data)
     run(*how, *SMALL_SPLITS, "-reduces", "1", job("sort"), tmp_path / "in", tmp_path / "out")
-    want = sorted(line[:-1] if line.endswith(b"\r") else line for line in data.split(b"\n")[:-1])
+    want = sorted(data.split(b"\n")[:-1])
     assert parts(tmp_path / "out") == b"".join(line + b"\n" for line in want)
 
 
