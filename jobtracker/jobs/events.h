@@ -1,78 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0
  * events: what happens to jobs, and what is to be done about it. The heart of the jobtracker, pure:
  * each call takes the core, one event and `now` (monotonic ms), changes the state, and leaves in
- * core->effects what the world must be told, in order. The edge carries those out and clears them;
- * tests/sim does the same with virtual workers.
+ * core->effects what the world must be told, in order.
  *
  * An event about an attempt nobody knows (any more) is not an error: messages cross. It is ignored,
  * or answered "not accepted", and the worker drops what it made. */
 #ifndef QUERN_JOBTRACKER_JOBS_EVENTS_H
 #define QUERN_JOBTRACKER_JOBS_EVENTS_H
 
-#include "jobtracker/jobs/job.h"
-
-struct jt_config {
-    uint32_t max_attempts;      /* failures of one task that end the job */
-    uint64_t worker_timeout_ms; /* silence after which a worker is lost */
-    uint64_t reconnect_ms;      /* ... when its connection broke */
-    uint64_t locality_wait_ms;  /* how long a job declines a worse place, per level */
-    uint64_t resume_grace_ms;   /* after a restart: how long workers may take to come back */
-    uint64_t preempt_ms;        /* how long a re-run map waits before it displaces a reduce */
-    uint32_t slowstart_percent; /* of the stage before that must be done before fetching starts */
-    bool speculative;
-    uint32_t speculate_percent; /* copies, of the tasks of a stage */
-    uint32_t speculate_after_percent;
-    uint32_t job_worker_failures; /* failures of a job on one worker after which it gets no more */
-};
-extern const struct jt_config jt_config_default;
-
-enum jt_effect_kind {
-    JT_TELL_JOB,     /* worker, job: before its first task there */
-    JT_TELL_RUN,     /* worker, attempt */
-    JT_TELL_KILL,    /* worker, attempt, why */
-    JT_TELL_OUTPUTS, /* worker, job: job->outputs[from, to), complete */
-    JT_TELL_END,     /* worker, job */
-    JT_WRITE_DONE,   /* attempt: to the journal, without waiting */
-    JT_WRITE_LOST,   /* attempt: its output is gone; same */
-    JT_WRITE_END,    /* job reached a final state: to the journal, fsynced */
-    JT_PUBLISH,      /* job: ask the namenode; answer with jt_on_published */
-    JT_CLEAN_UP,     /* job: remove its temporary tree */
-};
-
-struct jt_effect {
-    enum jt_effect_kind kind;
-    struct jt_job *job;
-    struct jt_worker *worker;
-    struct jt_attempt *attempt;
-    size_t from, to;
-    bool complete;
-    const char *why; /* a literal, or owned by the object named */
-};
-
-struct jt_core {
-    struct jt_config config;
-    struct jt_fleet fleet;
-    struct hmap jobs;   /* by number */
-    struct list all;    /* in order of number */
-    struct list active; /* not over, by priority (high first), then number */
-    uint64_t next_job;
-    uint64_t now_ms;
-    uint64_t start_ms;
-    uint64_t next_speculation_ms;
-    bool must_schedule;
-    struct jt_effect *effects;
-    size_t effect_count, effect_cap;
-    bool out_of_memory; /* an effect could not be noted: the edge must stop the process */
-};
+#include "jobtracker/jobs/core.h"
 
 /* What an attempt says of itself. */
 struct jt_progress {
     uint64_t bytes_in, bytes_total, records_in, records_out, idle_ms;
 };
-
-void jt_core_init(struct jt_core *core, const struct jt_config *config, uint64_t now_ms);
-void jt_core_release(struct jt_core *core);
-void jt_effects_clear(struct jt_core *core);
 
 /* number 0 = the next free one. NULL when memory is out. */
 struct jt_job *jt_on_submit(struct jt_core *core, uint64_t number, const struct jt_submit *submit,
@@ -118,20 +59,10 @@ void jt_on_resumed_lost(struct jt_core *core, struct jt_job *job, const struct a
 /* Replay is over: number further attempts apart from those of the last life, and go on. */
 void jt_on_resume_end(struct jt_core *core, uint32_t epoch, uint64_t now_ms);
 
-struct jt_job *jt_core_job(const struct jt_core *core, uint64_t number); /* NULL: none */
-/* Forget a finished job (its history is elsewhere). */
-void jt_core_forget(struct jt_core *core, struct jt_job *job);
-/* Why a job that should run does not: one line, or NULL. */
-const char *jt_waits_for(const struct jt_core *core, const struct jt_job *job, char *out,
-                         size_t cap);
-
-/* --- for schedule/ --------------------------------------------------------------------------- */
-struct jt_effect *jt_effect_add(struct jt_core *core, enum jt_effect_kind kind, struct jt_job *job);
-/* Start an attempt of `task` on `worker`: tells the job and its outputs first if need be. */
-bool jt_launch(struct jt_core *core, struct jt_task *task, struct jt_worker *worker,
-               enum jt_locality locality, bool is_speculative);
-/* End a running attempt on our own will; its task waits again if nothing else runs it. */
-void jt_kill_attempt(struct jt_core *core, struct jt_attempt *attempt, const char *why);
-uint64_t jt_task_memory(const struct jt_task *task, const struct jt_worker *worker);
+/* --- parts of jt_on_tick, each where its kind of event stands -----------------------------------
+ */
+void jt_lose_silent_workers(struct jt_core *core);
+/* Outputs promised before a restart whose worker has not come back in time. */
+void jt_end_probation(struct jt_core *core);
 
 #endif

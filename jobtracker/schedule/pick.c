@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "jobtracker/schedule/pick.h"
 
+#include "jobtracker/jobs/attempts.h"
 #include "jobtracker/schedule/locality.h"
 
 /* Half a mean task time, but no longer than configured: waiting longer for a local slot than the

@@ -8,7 +8,7 @@
 #ifndef QUERN_JOBTRACKER_SCHEDULE_PICK_H
 #define QUERN_JOBTRACKER_SCHEDULE_PICK_H
 
-#include "jobtracker/jobs/events.h"
+#include "jobtracker/jobs/core.h"
 
 /* Fill every free core that has work for it. Cost: O(free workers x active jobs + launches). */
 void jt_schedule(struct jt_core *core);

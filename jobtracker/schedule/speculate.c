@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "jobtracker/schedule/speculate.h"
 
+#include "jobtracker/jobs/attempts.h"
+
 #define SLOW_NODE_TASKS 3
 #define YOUNGEST_MS     200 /* below this age a rate means nothing */
 

@@ -9,7 +9,7 @@
 #ifndef QUERN_JOBTRACKER_SCHEDULE_SPECULATE_H
 #define QUERN_JOBTRACKER_SCHEDULE_SPECULATE_H
 
-#include "jobtracker/jobs/events.h"
+#include "jobtracker/jobs/core.h"
 
 /* Remember how fast a finished attempt was. */
 void jt_speculate_note(struct jt_stage *stage, const struct jt_attempt *attempt);

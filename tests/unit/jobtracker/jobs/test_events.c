@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include "jobtracker/jobs/attempts.h"
 #include "jobtracker/jobs/events.h"
 #include "libcommon/base/ids.h"
 

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Attempts begin and end here and nowhere else, so that what a worker offers and what its tasks
+ * hold always agree. */
+#include "jobtracker/jobs/attempts.h"
+
+#include "jobtracker/jobs/outputs.h"
+#include "jobtracker/schedule/locality.h"
+
+void jt_task_wait(struct jt_core *core, struct jt_task *task)
+{
+    jt_task_move(task, JT_TASK_WAITING);
+    task->waiting_since_ms = core->now_ms;
+    if (jt_locality_add(task->stage, task, &core->fleet) != 0)
+        core->out_of_memory = true;
+    core->must_schedule = true;
+}
+
+void jt_task_wait_if_idle(struct jt_core *core, struct jt_task *task)
+{
+    if (task->state == JT_TASK_RUNNING && task->running == 0 && !jt_job_is_over(task->stage->job))
+        jt_task_wait(core, task);
+}
+
+uint64_t jt_task_memory(const struct jt_task *task, const struct jt_worker *worker)
+{
+    if (task->stage->memory)
+        return task->stage->memory;
+    return worker->cores ? worker->memory / worker->cores : 0;
+}
+
+bool jt_tell_job(struct jt_core *core, struct jt_link *link)
+{
+    if (!link)
+        return false;
+    if (!link->told_job) {
+        jt_effect_add(core, JT_TELL_JOB, link->job)->worker = link->worker;
+        link->told_job = true;
+        link->outputs_told = 0;
+        link->told_complete = false;
+    }
+    return true;
+}
+
+bool jt_launch(struct jt_core *core, struct jt_task *task, struct jt_worker *worker,
+               enum jt_locality locality, bool is_speculative)
+{
+    struct jt_stage *stage = task->stage;
+    struct jt_link *link = jt_link_get(stage->job, worker);
+    struct jt_attempt *attempt = link ? jt_attempt_new(task, worker, core->now_ms) : NULL;
+    if (!attempt) {
+        core->out_of_memory = true;
+        return false;
+    }
+    attempt->is_speculative = is_speculative;
+    attempt->locality = locality;
+    attempt->memory = jt_task_memory(task, worker);
+    jt_worker_take(&core->fleet, worker, attempt->memory);
+    list_push_back(&worker->attempts, &attempt->on_worker);
+    task->running++;
+    link->running++;
+    link->reducing += stage->kind == JT_STAGE_REDUCE;
+    if (task->state == JT_TASK_WAITING)
+        jt_task_move(task, JT_TASK_RUNNING);
+    if (stage->started_ms == 0)
+        stage->started_ms = core->now_ms;
+    stage->speculative += is_speculative;
+    if (!is_speculative)
+        stage->locality[locality]++;
+    if (stage->job->state == JT_JOB_WAITING)
+        sm_move(&jt_job_states, &stage->job->state, JT_JOB_RUNNING);
+    stage->job->version++;
+    jt_tell_job(core, link);
+    struct jt_effect *effect = jt_effect_add(core, JT_TELL_RUN, stage->job);
+    effect->worker = worker;
+    effect->attempt = attempt;
+    if (stage->kind == JT_STAGE_REDUCE)
+        jt_outputs_tell(core, link);
+    return true;
+}
+
+/* The attempt stops running, whatever comes of it. */
+void jt_attempt_end(struct jt_core *core, struct jt_attempt *attempt, enum jt_attempt_state to)
+{
+    struct jt_task *task = attempt->task;
+    struct jt_link *link = jt_link_find(task->stage->job, attempt->worker);
+    sm_move(&jt_attempt_states, &attempt->state, to);
+    attempt->end_ms = core->now_ms;
+    list_remove(&attempt->on_worker);
+    if (attempt->worker->is_live)
+        jt_worker_give_back(&core->fleet, attempt->worker, attempt->memory);
+    task->running--;
+    if (link) {
+        link->running--;
+        link->reducing -= task->stage->kind == JT_STAGE_REDUCE;
+    }
+    task->stage->failed_attempts += to == JT_ATTEMPT_FAILED;
+    task->stage->killed_attempts += to == JT_ATTEMPT_KILLED;
+    task->stage->job->version++;
+    core->must_schedule = true;
+}
+
+void jt_kill_attempt(struct jt_core *core, struct jt_attempt *attempt, const char *why)
+{
+    jt_attempt_end(core, attempt, JT_ATTEMPT_KILLED);
+    if (attempt->worker->is_live) {
+        struct jt_effect *effect = jt_effect_add(core, JT_TELL_KILL, attempt->task->stage->job);
+        effect->worker = attempt->worker;
+        effect->attempt = attempt;
+        effect->why = why;
+    }
+    jt_task_wait_if_idle(core, attempt->task);
+}
+
+void jt_task_kill_attempts(struct jt_core *core, struct jt_task *task, const char *why)
+{
+    list_each_safe (&task->attempts, it) {
+        struct jt_attempt *attempt = list_entry(it, struct jt_attempt, of_task);
+        if (attempt->state == JT_ATTEMPT_RUNNING)
+            jt_kill_attempt(core, attempt, why);
+    }
+}
+
+/* 0, or ERR_NOMEM: then the attempt cannot be taken as the winner. */
+int jt_task_keep_result(struct jt_task *task, struct slice result)
+{
+    uint8_t *copy = mem_alloc(result.len);
+    if (!copy)
+        return ERR_NOMEM;
+    if (result.len)
+        memcpy(copy, result.data, result.len);
+    mem_free((void *)(uintptr_t)task->result.data);
+    task->result = slice_of(copy, result.len);
+    return 0;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * attempts: begin and end. Pure; part of the core, for events and schedule/. */
+#ifndef QUERN_JOBTRACKER_JOBS_ATTEMPTS_H
+#define QUERN_JOBTRACKER_JOBS_ATTEMPTS_H
+
+#include "jobtracker/jobs/core.h"
+
+/* The task waits for a worker from now on. */
+void jt_task_wait(struct jt_core *core, struct jt_task *task);
+/* ... if no attempt of it runs any more, it is not done, and its job is not over. */
+void jt_task_wait_if_idle(struct jt_core *core, struct jt_task *task);
+/* What an attempt of it takes there: what the job asks for, or one core's share. Bytes. */
+uint64_t jt_task_memory(const struct jt_task *task, const struct jt_worker *worker);
+/* Copy what the winner handed over. 0, or ERR_NOMEM: it cannot be taken as the winner. */
+int jt_task_keep_result(struct jt_task *task, struct slice result);
+void jt_task_kill_attempts(struct jt_core *core, struct jt_task *task, const char *why);
+
+/* Tell the worker of the job, once. false = link is NULL. */
+bool jt_tell_job(struct jt_core *core, struct jt_link *link);
+/* Start an attempt of `task` on `worker`: tells the job and its outputs first if need be. */
+bool jt_launch(struct jt_core *core, struct jt_task *task, struct jt_worker *worker,
+               enum jt_locality locality, bool is_speculative);
+/* The attempt stops running, whatever comes of it: gives back what it took. */
+void jt_attempt_end(struct jt_core *core, struct jt_attempt *attempt, enum jt_attempt_state to);
+/* End a running attempt on our own will; its task waits again if nothing else runs it. */
+void jt_kill_attempt(struct jt_core *core, struct jt_attempt *attempt, const char *why);
+
+#endif

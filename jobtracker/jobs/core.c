@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * The state the events change, and the list of what the world must be told. */
+#include "jobtracker/jobs/core.h"
+
+#include "libcommon/base/str.h"
+
+const struct jt_config jt_config_default = {
+    .max_attempts = JT_ATTEMPTS,
+    .worker_timeout_ms = 30000,
+    .reconnect_ms = 5000,
+    .locality_wait_ms = 100,
+    .resume_grace_ms = 15000,
+    .preempt_ms = 1000,
+    .slowstart_percent = 5,
+    .speculative = true,
+    .speculate_percent = 10,
+    .speculate_after_percent = 75,
+    .job_worker_failures = 3,
+};
+
+void jt_core_init(struct jt_core *core, const struct jt_config *config, uint64_t now_ms)
+{
+    *core = (struct jt_core){.config = *config, .next_job = 1, .now_ms = now_ms};
+    core->start_ms = now_ms;
+    jt_fleet_init(&core->fleet);
+    list_init(&core->all);
+    list_init(&core->active);
+}
+
+void jt_core_release(struct jt_core *core)
+{
+    list_each_safe (&core->all, it)
+        jt_job_free(list_entry(it, struct jt_job, all));
+    hmap_release(&core->jobs);
+    jt_fleet_release(&core->fleet);
+    mem_free(core->effects);
+}
+
+void jt_effects_clear(struct jt_core *core)
+{
+    core->effect_count = 0;
+}
+
+/* Never NULL: when memory is out, the effect goes to a spare place and the core says so. */
+struct jt_effect *jt_effect_add(struct jt_core *core, enum jt_effect_kind kind, struct jt_job *job)
+{
+    static _Thread_local struct jt_effect spare;
+    struct jt_effect *effect = &spare;
+    if (mem_grow(&core->effects, &core->effect_cap, core->effect_count, sizeof(struct jt_effect)) ==
+        0)
+        effect = &core->effects[core->effect_count++];
+    else
+        core->out_of_memory = true;
+    *effect = (struct jt_effect){.kind = kind, .job = job};
+    return effect;
+}
+
+struct jt_job *jt_core_job(const struct jt_core *core, uint64_t number)
+{
+    struct hmap_node *n = hmap_find(&core->jobs, hash_u64(number));
+    for (; n; n = hmap_find_next(n)) {
+        struct jt_job *job = CONTAINER_OF(n, struct jt_job, by_number);
+        if (job->number == number)
+            return job;
+    }
+    return NULL;
+}
+
+struct jt_attempt *jt_core_attempt(const struct jt_core *core, const struct attempt_id *id)
+{
+    struct jt_job *job = jt_core_job(core, id->job.number);
+    struct jt_task *task = job ? jt_job_task(job, id->stage, id->task) : NULL;
+    return task ? jt_attempt_find(task, id->attempt) : NULL;
+}
+
+void jt_core_activate(struct jt_core *core, struct jt_job *job)
+{
+    struct list *at = core->active.next;
+    while (at != &core->active) {
+        struct jt_job *other = list_entry(at, struct jt_job, active);
+        if (other->priority < job->priority ||
+            (other->priority == job->priority && other->number > job->number))
+            break;
+        at = at->next;
+    }
+    list_add_before(at, &job->active);
+}
+
+void jt_core_forget(struct jt_core *core, struct jt_job *job)
+{
+    BUG_ON(!jt_job_is_over(job));
+    hmap_remove(&core->jobs, &job->by_number);
+    jt_job_free(job);
+}
+
+const char *jt_waits_for(const struct jt_core *core, const struct jt_job *job, char *out,
+                         size_t cap)
+{
+    if (jt_job_is_over(job) || job->state == JT_JOB_COMMITTING)
+        return NULL;
+    uint32_t running = 0;
+    uint64_t wants = 0;
+    for (uint32_t s = 0; s < job->stage_count; s++) {
+        running += job->stages[s].running;
+        if (job->stages[s].waiting && job->stages[s].memory > wants)
+            wants = job->stages[s].memory;
+    }
+    if (running > 0)
+        return NULL;
+    char a[32], b[32];
+    if (core->fleet.live == 0)
+        snprintf(out, cap, "no worker is registered");
+    else if (wants > core->fleet.most_memory)
+        snprintf(out, cap, "a task asks for %s of memory, the largest worker offers %s",
+                 str_human(wants, a, sizeof(a)), str_human(core->fleet.most_memory, b, sizeof(b)));
+    else if (list_is_empty(&core->fleet.free))
+        snprintf(out, cap, "every core is taken by other jobs");
+    else
+        return NULL;
+    return out;
+}

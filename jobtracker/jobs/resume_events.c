@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * events: a jobtracker's next life. The journal is told again; what it says of map outputs counts
+ * once their workers come back and hold them. */
+#include "jobtracker/jobs/attempts.h"
+#include "jobtracker/jobs/events.h"
+#include "jobtracker/jobs/outputs.h"
+#include "jobtracker/jobs/settle.h"
+
+/* Attempts of a jobtracker's n-th life are numbered from n * this: none is ever used twice. */
+#define ATTEMPTS_PER_LIFE 1000
+
+static struct jt_worker *expect_worker(struct jt_core *core, struct slice name)
+{
+    struct jt_worker *worker = jt_fleet_find(&core->fleet, name);
+    if (worker)
+        return worker;
+    struct jt_worker_offer offer = {.name = name};
+    worker = jt_fleet_put(&core->fleet, &offer, core->now_ms);
+    if (worker)
+        jt_worker_lose(&core->fleet, worker);
+    return worker;
+}
+
+void jt_on_resumed(struct jt_core *core, struct jt_job *job, const struct attempt_id *id,
+                   struct slice worker_name, struct slice result, uint64_t now_ms)
+{
+    core->now_ms = now_ms;
+    struct jt_task *task = jt_job_task(job, id->stage, id->task);
+    struct jt_worker *worker = expect_worker(core, worker_name);
+    if (!task || !worker || jt_job_is_over(job) || task->state == JT_TASK_DONE)
+        return;
+    struct jt_attempt *attempt = jt_attempt_new(task, worker, now_ms);
+    if (!attempt || jt_task_keep_result(task, result) != 0) {
+        core->out_of_memory = true;
+        return;
+    }
+    attempt->number = id->attempt;
+    attempt->end_ms = now_ms;
+    sm_move(&jt_attempt_states, &attempt->state, JT_ATTEMPT_DONE);
+    attempt->is_probation = task->stage->kind == JT_STAGE_MAP;
+    task->winner = attempt;
+    jt_task_move(task, JT_TASK_DONE);
+    job->is_resumed = true;
+}
+
+void jt_on_resumed_lost(struct jt_core *core, struct jt_job *job, const struct attempt_id *id)
+{
+    struct jt_task *task = jt_job_task(job, id->stage, id->task);
+    if (task && task->winner && task->winner->number == id->attempt)
+        jt_output_lose(core, task);
+}
+
+void jt_on_resume_end(struct jt_core *core, uint32_t epoch, uint64_t now_ms)
+{
+    core->now_ms = core->start_ms = now_ms;
+    list_each_safe (&core->active, it) {
+        struct jt_job *job = list_entry(it, struct jt_job, active);
+        for (uint32_t s = 0; s < job->stage_count; s++)
+            for (uint32_t t = 0; t < job->stages[s].count; t++)
+                job->stages[s].tasks[t].next_attempt = epoch * ATTEMPTS_PER_LIFE;
+        jt_advance(core, job);
+    }
+    jt_settle(core, NULL);
+}
+
+void jt_end_probation(struct jt_core *core)
+{
+    if (core->now_ms < core->start_ms + core->config.resume_grace_ms)
+        return;
+    list_each_safe (&core->active, it) {
+        struct jt_job *job = list_entry(it, struct jt_job, active);
+        for (uint32_t s = 0; job->is_resumed && s < job->stage_count; s++)
+            for (uint32_t t = 0; t < job->stages[s].count; t++) {
+                struct jt_task *task = &job->stages[s].tasks[t];
+                if (task->winner && task->winner->is_probation)
+                    jt_output_lose(core, task);
+            }
+        job->is_resumed = false;
+    }
+}
