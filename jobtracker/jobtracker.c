@@ -45,7 +45,7 @@ uint64_t jobtracker_journal(struct jobtracker *jt, enum joblog_type type, const 
 void jobtracker_publish_ready(struct jobtracker *jt)
 {
     uint64_t durable = joblog_durable(jt->log);
-    list_each_safe(&jt->core.active, it) {
+    list_each_safe (&jt->core.active, it) {
         struct jt_job *job = list_entry(it, struct jt_job, active);
         struct record *record = record_of(job);
         if (record->publish_index == 0 || record->publish_index > durable)

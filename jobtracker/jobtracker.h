@@ -40,6 +40,7 @@ struct jobtracker {
     size_t over_count;
     struct loop_timer tick;
     struct loop_timer answers; /* watchers that may be told now */
+    struct loop_timer retire;  /* old history leaves */
     bool is_replaying;
     bool is_stopping;
 };

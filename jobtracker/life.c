@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "jobtracker/life.h"
 
+#include "jobtracker/journal/retire.h"
 #include "jobtracker/record.h"
 #include "jobtracker/replay.h"
 #include "jobtracker/serve/clients.h"
@@ -9,7 +10,8 @@
 #include "libcommon/base/log.h"
 #include "libcommon/daemon/address.h"
 
-#define TICK_MS 50
+#define TICK_MS         50
+#define RETIRE_EVERY_MS (10 * 60 * 1000)
 
 /* --- events from below ----------------------------------------------------------------------- */
 
@@ -36,6 +38,71 @@ static void on_peer_down(struct rpc_peer *peer, int code, void *arg)
     (void)code;
     if (!jt->is_stopping)
         workers_peer_down(jt, peer);
+}
+
+/* --- old history leaves ----------------------------------------------------------------------- */
+
+struct retirement {
+    struct work work;
+    struct jobtracker *jt;
+    uint64_t before_wall_ms;
+    struct arena arena;
+    struct slice *kept; /* plugins and split lists of jobs that are not over; in the arena */
+    size_t kept_count;
+};
+
+static void retirement_run(struct work *work)
+{
+    const struct retirement *r = CONTAINER_OF(work, struct retirement, work);
+    retire_old(r->jt->disk, r->jt->blobs.dir, r->before_wall_ms, r->kept, r->kept_count);
+    retire_old(r->jt->disk, r->jt->history.dir, r->before_wall_ms, NULL, 0);
+}
+
+static void retirement_done(struct work *work)
+{
+    struct retirement *r = CONTAINER_OF(work, struct retirement, work);
+    arena_release(&r->arena);
+    mem_free(r);
+}
+
+static int note_kept(struct retirement *r)
+{
+    size_t jobs = 0;
+    list_each (&r->jt->core.active, it)
+        jobs++;
+    r->kept = arena_alloc(&r->arena, (2 * jobs + 1) * sizeof(*r->kept));
+    if (!r->kept)
+        return ERR_NOMEM;
+    list_each (&r->jt->core.active, it) {
+        const struct cl2jt_submit *job =
+            &record_of(list_entry(it, struct jt_job, active))->spec.job;
+        const struct slice digests[] = {job->plugin_digest, job->splits_digest};
+        for (size_t i = 0; i < ARRAY_LEN(digests); i++) {
+            uint8_t *copy = arena_alloc(&r->arena, digests[i].len);
+            if (!copy)
+                return ERR_NOMEM;
+            if (digests[i].len)
+                memcpy(copy, digests[i].data, digests[i].len);
+            r->kept[r->kept_count++] = slice_of(copy, digests[i].len);
+        }
+    }
+    return 0;
+}
+
+static void on_retire(void *arg)
+{
+    struct jobtracker *jt = arg;
+    uint64_t now = clock_wall_ms();
+    uint64_t age = conf_ms(daemon_conf(jt->daemon), "mapreduce.jobhistory.max-age-ms");
+    struct retirement *r = mem_calloc(1, sizeof(*r));
+    if (!r)
+        return; /* there is a next time */
+    r->jt = jt;
+    r->before_wall_ms = now > age ? now - age : 0;
+    if (note_kept(r) == 0)
+        workq_submit(jt->workq, &r->work, retirement_run, retirement_done);
+    else
+        retirement_done(&r->work);
 }
 
 /* --- start ----------------------------------------------------------------------------------- */
@@ -156,6 +223,10 @@ static int start_all(struct jobtracker *jt, struct err *err)
         rc = start_server(jt, err);
     if (rc == 0)
         rc = loop_every(jt->loop, &jt->tick, TICK_MS, on_tick, jt);
+    if (rc == 0)
+        rc = loop_every(jt->loop, &jt->retire, RETIRE_EVERY_MS, on_retire, jt);
+    if (rc == 0)
+        on_retire(jt);
     return rc;
 }
 
@@ -193,6 +264,7 @@ static void end_all(struct jobtracker *jt)
 {
     jt->is_stopping = true;
     loop_timer_stop(&jt->tick);
+    loop_timer_stop(&jt->retire);
     clients_release(jt);
     if (jt->server)
         rpc_server_close(jt->server);

@@ -39,6 +39,8 @@ static const struct conf_option rows[] = {
      .flags = CONF_JOB},
     {"mapreduce.job.reduces", CONF_INT, "-1", "reduce tasks; 0 = none, -1 = as the bytes need",
      .min = "-1", .max = "100000", .alias = "mapred.reduce.tasks", .flags = CONF_JOB},
+    {"mapreduce.jobhistory.max-age-ms", CONF_TIME, "7d",
+     "history, plugins and split lists of finished jobs are kept for so long", .min = "1s"},
     {"mapreduce.jobtracker.address", CONF_ADDRESS, "127.0.0.1:8021", "where the jobtracker is",
      .alias = "mapred.job.tracker"},
     {"mapreduce.jobtracker.http.address", CONF_ADDRESS, "127.0.0.1:8088",
