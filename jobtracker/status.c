@@ -45,8 +45,8 @@ static void show_job(const struct jobtracker *jt, const struct jt_job *job, stru
 static void show_workers(const struct jobtracker *jt, struct status *st)
 {
     status_table(st, "workers", "Workers",
-                 "node|state|cores|in use|memory:bytes|memory in use:bytes|failures|rack|"
-                 "last heard:ms");
+                 "node|state|cores:count|in use:count|memory:bytes|memory in use:bytes|"
+                 "failures:count|rack|last heard:ms");
     list_each (&jt->core.fleet.all, it) {
         const struct jt_worker *worker = list_entry(it, struct jt_worker, all);
         status_row(st);

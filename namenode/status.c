@@ -66,8 +66,8 @@ static void show_nodes(const struct namenode *nn, struct status *st)
     const struct nn_nodes *nodes = &nn->blocks.nodes;
     char text[300];
     status_table(st, "datanodes", "Datanodes",
-                 "node|address|rack|state|capacity:bytes|used:bytes|remaining:bytes|blocks|"
-                 "transfers|last heard:ms");
+                 "node|address|rack|state|capacity:bytes|used:bytes|remaining:bytes|"
+                 "blocks:count|transfers:count|last heard:ms");
     for (size_t i = 1; i <= nodes->node_count; i++) {
         const struct nn_node *node = nn_nodes_get(nodes, (uint32_t)i);
         struct nn_space space = nn_nodes_space(nodes, node);
@@ -109,7 +109,7 @@ static void show_journal(const struct namenode *nn, struct status *st)
 
 static void show_calls(struct status *st)
 {
-    status_table(st, "calls", "Calls since the start", "method|count");
+    status_table(st, "calls", "Calls since the start", "method|count:count");
     for (size_t i = 0; i < CL2NN_METHOD_COUNT; i++) {
         uint64_t calls = nn_clients_calls(i);
         if (calls == 0)

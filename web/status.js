@@ -50,10 +50,18 @@ function linked(text, href) {
   return a;
 }
 
+// What a reader has marked to copy stays marked while nothing of it changes.
+const drawn = new WeakMap(); // element -> what it shows, as JSON
+function redraw(el, what, draw) {
+  const key = JSON.stringify(what);
+  if (drawn.get(el) === key) return;
+  el.replaceChildren(...draw());
+  drawn.set(el, key);
+}
+
 function drawValues(values) {
-  const list = document.getElementById('values');
-  list.replaceChildren(...Object.entries(values).map(([name, v]) => {
-    const box = make('div'), dd = make('dd'), text = shown(v.value, v.unit);
+  redraw(document.getElementById('values'), values, () => Object.entries(values).map(([name, v]) => {
+    const text = shown(v.value, v.unit), box = make('div'), dd = make('dd', undefined, text.length > 15 ? 'long' : '');
     if (/^[#/]/.test(v.link)) dd.append(linked(text, v.link));
     else dd.textContent = text;
     box.append(make('dt', name), dd);
@@ -61,9 +69,13 @@ function drawValues(values) {
   }));
 }
 
-function cell(value, unit) {
-  const td = make('td', undefined, isNumber(unit) ? 'num' : '');
+// Words that call for somebody, or that are over and done with.
+const tone = new Map([['failed', 'bad'], ['dead', 'bad'], ['lost', 'bad'], ['killed', 'warn'],
+  ['stale', 'warn'], ['succeeded', 'good']]);
+
+function cell(value, {name, unit}) {
   const text = shown(value, unit);
+  const td = make('td', undefined, isNumber(unit) ? 'num' : text.length > 40 ? 'long' : name === 'state' && tone.get(text));
   if (unit === 'http' && /^[\w.:[\]-]+$/.test(text)) td.append(linked(text, 'http://' + text + '/'));
   else td.textContent = text;
   return td;
@@ -77,32 +89,59 @@ function sorted(id, rows) {
   return [...rows].sort((a, b) => (by.down ? -1 : 1) * order(a[by.column], b[by.column]));
 }
 
-function drawTable([id, t]) {
-  const section = make('section'), scroll = make('div', undefined, 'scroll'), table = make('table');
-  section.id = id;
-  const h2 = make('h2', t.title + ' ');
-  h2.append(make('span', String(t.rows.length), 'count'));
+function drawHead(id, columns) {
   const head = make('tr');
-  t.columns.forEach((c, i) => {
-    const by = sortBy[id], mark = by && by.column === i ? (by.down ? ' ↓' : ' ↑') : '';
-    const th = make('th', c.name + mark, 'sortable' + (isNumber(c.unit) ? ' num' : ''));
-    th.onclick = () => {
-      sortBy[id] = {column: i, down: by && by.column === i ? !by.down : isNumber(c.unit)};
+  columns.forEach((c, i) => {
+    const by = sortBy[id], isBy = by && by.column === i;
+    const th = make('th', undefined, isNumber(c.unit) ? 'num' : '');
+    const button = make('button', c.name + (isBy ? (by.down ? ' ↓' : ' ↑') : ''));
+    th.ariaSort = !isBy ? 'none' : by.down ? 'descending' : 'ascending';
+    button.title = 'sort by ' + c.name;
+    button.onclick = () => {
+      sortBy[id] = {column: i, down: isBy ? !by.down : isNumber(c.unit)};
       refresh();
     };
+    th.append(button);
     head.append(th);
   });
+  return head;
+}
+
+function drawTable(id, t) {
+  const scroll = make('div', undefined, 'scroll'), table = make('table');
+  const h2 = make('h2', t.title + ' ');
+  h2.append(make('span', String(t.rows.length), 'count'));
   const thead = make('thead'), body = make('tbody');
-  thead.append(head);
+  thead.append(drawHead(id, t.columns));
   for (const row of sorted(id, t.rows)) {
     const tr = make('tr');
-    tr.append(...row.map((v, i) => cell(v, t.columns[i].unit)));
+    tr.append(...row.map((v, i) => cell(v, t.columns[i])));
     body.append(tr);
   }
   table.append(thead, body);
+  if (!t.rows.length) {
+    const none = make('td', 'none', 'none');
+    none.colSpan = t.columns.length;
+    body.append(make('tr'));
+    body.firstChild.append(none);
+  }
   scroll.append(table);
-  section.append(h2, scroll);
-  return section;
+  return [h2, scroll];
+}
+
+// One section a table, kept while the table is there: a reader may be half way along a wide one.
+function drawTables(tables) {
+  const all = document.getElementById('tables');
+  const sections = Object.entries(tables).map(([id, t]) => {
+    const section = [...all.children].find(el => el.id === id) || make('section');
+    const scroll = section.querySelector('.scroll'), at = scroll ? scroll.scrollLeft : 0;
+    section.id = id;
+    redraw(section, [t, sortBy[id]], () => drawTable(id, t));
+    return [section, at];
+  });
+  if (sections.length !== all.children.length || sections.some(([s], i) => all.children[i] !== s))
+    all.replaceChildren(...sections.map(([s]) => s));
+  for (const [section, at] of sections) section.querySelector('.scroll').scrollLeft = at;
 }
 
 function draw(s) {
@@ -112,14 +151,9 @@ function draw(s) {
   const state = document.getElementById('state');
   state.textContent = s.state;
   state.className = 'state ' + (s.state === 'serving' ? 'serving' : '');
-  document.getElementById('notes').replaceChildren(...s.notes.map(n => make('p', n.text, 'note ' + n.level)));
+  redraw(document.getElementById('notes'), s.notes, () => s.notes.map(n => make('p', n.text, 'note ' + n.level)));
   drawValues(s.values);
-  // A reader may be half way along a wide table.
-  const at = Object.fromEntries([...document.querySelectorAll('#tables section')]
-    .map(el => [el.id, el.querySelector('.scroll').scrollLeft]));
-  document.getElementById('tables').replaceChildren(...Object.entries(s.tables).map(drawTable));
-  for (const el of document.querySelectorAll('#tables section'))
-    el.querySelector('.scroll').scrollLeft = at[el.id] || 0;
+  drawTables(s.tables);
   document.getElementById('foot').textContent = 'quern ' + s.version + ' · process ' + s.pid +
     ' · up ' + duration(s.uptime_ms) + ' · build ' + s.build_id.slice(0, 12);
 }

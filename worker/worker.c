@@ -130,7 +130,7 @@ void worker_status(void *state, struct status *st)
     status_bytes(st, "map output bytes", bytes, "");
     status_bytes(st, "of these in memory", worker->segments.memory_used, "");
     status_table(st, "attempts", "Attempts",
-                 "attempt|state|records in|records out|input done:bytes|input:bytes|idle:ms");
+                 "attempt|state|records in:count|records out:count|input done:bytes|input:bytes|idle:ms");
     list_each (&worker->attempts, it) {
         const struct wk_attempt *a = list_entry(it, struct wk_attempt, link);
         status_row(st);
