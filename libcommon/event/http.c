@@ -4,8 +4,10 @@
 #include "libcommon/event/http.h"
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <event2/buffer.h>
 #include <event2/http.h>
+#include <event2/listener.h>
 #include <event2/keyvalq_struct.h>
 #include <stdarg.h>
 #include <strings.h>
@@ -13,14 +15,17 @@
 
 #include "libcommon/base/doing.h"
 #include "libcommon/base/list.h"
+#include "libcommon/base/log.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/base/str.h"
 #include "libcommon/event/listen.h"
 #include "libcommon/event/loop_inside.h"
+#include "libcommon/event/thread.h"
 
 #define BODY_MAX_DEFAULT (1U << 20)
 #define HEADERS_MAX      (16U << 10)
 #define IDLE_S           60
+#define PAUSE_MS         100
 #define HOST_MAX         256
 
 struct route {
@@ -39,6 +44,9 @@ struct allowed_host {
 struct http_server {
     struct loop *loop;
     struct evhttp *evhttp;
+    struct evconnlistener *listener; /* evhttp's */
+    struct loop_timer pause;
+    struct http_server *next; /* of this process */
     struct list routes, hosts, requests;
     char address[SOCK_TEXT_MAX];
 };
@@ -208,13 +216,88 @@ static void on_request(struct evhttp_request *ev, void *arg)
     loop_blame(server->loop, name);
 }
 
+/* ---- out of descriptors ---- */
+
+/* Of a failed accept libevent tells the evhttp only: this leads from there to our server. */
+static struct http_server *servers;
+static struct mutex servers_lock = MUTEX_INIT;
+
+static void enlist(struct http_server *server)
+{
+    mutex_lock(&servers_lock);
+    server->next = servers;
+    servers = server;
+    mutex_unlock(&servers_lock);
+}
+
+static void delist(struct http_server *server)
+{
+    mutex_lock(&servers_lock);
+    struct http_server **at = &servers;
+    while (*at && *at != server)
+        at = &(*at)->next;
+    if (*at)
+        *at = server->next;
+    mutex_unlock(&servers_lock);
+}
+
+static struct http_server *server_of(const void *evhttp)
+{
+    mutex_lock(&servers_lock);
+    struct http_server *server = servers;
+    while (server && server->evhttp != evhttp)
+        server = server->next;
+    mutex_unlock(&servers_lock);
+    return server;
+}
+
+static void on_pause_over(void *arg)
+{
+    struct http_server *server = arg;
+    (void)evconnlistener_enable(server->listener);
+}
+
+/* The connection stays in the queue and readable: without a pause we would spin on it. */
+static void on_accept_error(struct evconnlistener *listener, void *evhttp)
+{
+    int errnum = errno;
+    struct http_server *server = server_of(evhttp);
+    if (!server)
+        return;
+    loop_callback_begin(server->loop);
+    log_warn("http", "%s: cannot accept: %s; trying again in %d ms", server->address,
+             strerror(errnum), PAUSE_MS);
+    if (loop_after(server->loop, &server->pause, PAUSE_MS, on_pause_over, server) == 0)
+        (void)evconnlistener_disable(listener);
+}
+
 /* ---- server ---- */
 
+/* Takes fd, unless it fails. */
+static int start_listening(struct http_server *server, struct evhttp *evhttp, int fd)
+{
+    struct evconnlistener *listener =
+        evconnlistener_new(loop_base(server->loop), NULL, NULL,
+                           LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
+    if (!listener)
+        return ERR_NOMEM;
+    if (!evhttp_bind_listener(evhttp, listener)) {
+        evconnlistener_free(listener);
+        return ERR_CLOSED;
+    }
+    evconnlistener_set_error_cb(listener, on_accept_error);
+    server->listener = listener;
+    return 0;
+}
+
+/* Takes fd. */
 static struct evhttp *start(struct http_server *server, int fd)
 {
     struct evhttp *evhttp = evhttp_new(loop_base(server->loop));
-    if (!evhttp)
+    if (!evhttp) {
+        close(fd);
         return NULL;
+    }
     evhttp_set_allowed_methods(evhttp, EVHTTP_REQ_GET | EVHTTP_REQ_HEAD | EVHTTP_REQ_PUT |
                                            EVHTTP_REQ_POST | EVHTTP_REQ_DELETE |
                                            EVHTTP_REQ_OPTIONS);
@@ -222,11 +305,13 @@ static struct evhttp *start(struct http_server *server, int fd)
     evhttp_set_max_body_size(evhttp, BODY_MAX_DEFAULT);
     evhttp_set_timeout(evhttp, IDLE_S);
     evhttp_set_gencb(evhttp, on_request, server);
-    if (evhttp_accept_socket(evhttp, fd) != 0) {
-        evhttp_free(evhttp);
-        return NULL;
-    }
-    return evhttp;
+    int rc = start_listening(server, evhttp, fd);
+    if (rc == 0)
+        return evhttp;
+    if (rc == ERR_NOMEM) /* else the listener has closed it */
+        close(fd);
+    evhttp_free(evhttp);
+    return NULL;
 }
 
 int http_server_new(struct loop *loop, const char *address, struct http_server **ret,
@@ -247,10 +332,10 @@ int http_server_new(struct loop *loop, const char *address, struct http_server *
     }
     server->evhttp = start(server, fd);
     if (!server->evhttp) {
-        close(fd);
         mem_free(server);
         return err_set(err, ERR_NOMEM, "cannot serve http on %s: out of memory", address);
     }
+    enlist(server);
     *ret = server;
     return 0;
 }
@@ -271,6 +356,8 @@ void http_server_free(struct http_server *server)
         mark_gone(req);
         req->ev = NULL; /* evhttp_free takes it along; its answer finds nobody */
     }
+    delist(server);
+    loop_timer_stop(&server->pause);
     evhttp_free(server->evhttp);
     list_each_safe (&server->routes, it)
         mem_free(list_entry(it, struct route, link));

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "libcommon/base/clock.h"
@@ -345,6 +346,55 @@ static void a_taken_address_is_told(void **state)
     mem_fail_after(0);
 }
 
+static void without_descriptors_the_server_waits_instead_of_spinning(void **state)
+{
+    struct world *w = *state;
+    struct rlimit before, few;
+    int filler[256], count = 0;
+    static const char request[] = "GET /a HTTP/1.1\r\n" END;
+    int fd = dial(w); /* in the queue, not accepted yet */
+    assert_int_equal(sock_send_all(fd, request, strlen(request), clock_mono_ms() + WAIT_MS), 0);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = before;
+    few.rlim_cur = 64;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    while (count < 256 && (filler[count] = dup(fd)) >= 0)
+        count++;
+    uint64_t start_ms = clock_mono_ms();
+    unsigned turns = 0;
+    for (; clock_mono_ms() - start_ms < 50; turns++)
+        loop_turn(w->loop, 10);
+    while (count > 0)
+        close(filler[--count]);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    assert_true(turns < 30);
+    expect_in(hear(w, fd, NULL), "HTTP/1.1 201");
+    close(fd);
+}
+
+static void a_server_freed_while_it_waits_for_descriptors_is_not_woken(void **state)
+{
+    struct world *w = *state;
+    struct rlimit before, few;
+    int filler[256], count = 0, fd = dial(w);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    few = before;
+    few.rlim_cur = 64;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    while (count < 256 && (filler[count] = dup(fd)) >= 0)
+        count++;
+    loop_turn(w->loop, 10);
+    while (count > 0)
+        close(filler[--count]);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
+    http_server_free(w->server);
+    w->server = NULL;
+    uint64_t start_ms = clock_mono_ms();
+    while (clock_mono_ms() - start_ms < 150)
+        loop_turn(w->loop, 20);
+    close(fd);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -361,6 +411,8 @@ int main(void)
         CASE(a_stream_is_sent_chunk_by_chunk),
         CASE(a_stream_whose_client_goes_away_ends),
         CASE(a_taken_address_is_told),
+        CASE(without_descriptors_the_server_waits_instead_of_spinning),
+        CASE(a_server_freed_while_it_waits_for_descriptors_is_not_woken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
