@@ -7,6 +7,7 @@
 #include "client/command.h"
 #include "client/up/program.h"
 #include "libcommon/base/fault.h"
+#include "libcommon/base/fds.h"
 #include "libcommon/base/str.h"
 #include "libcommon/daemon/config.h"
 #include "libcommon/daemon/crash.h"
@@ -152,6 +153,7 @@ int main(int argc, char **argv)
     static const char *const version[] = {"-version", "--version", "-V"};
     struct err err = {0};
     int at = 1;
+    fds_fill_std();
     crash_install("quern");
     if (fault_arm_from_env(&err) != 0 || take_conf(argc, argv, &at, &err) < 0) {
         fprintf(stderr, "quern: %s\n", err.msg);

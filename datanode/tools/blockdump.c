@@ -10,6 +10,7 @@
 #include "datanode/storage/settle.h"
 #include "libcommon/base/buf.h"
 #include "libcommon/base/mem.h"
+#include "libcommon/base/fds.h"
 #include "libcommon/base/str.h"
 #include "libcommon/codec/chunksum.h"
 
@@ -127,6 +128,7 @@ int main(int argc, char **argv)
 {
     int first = 1, worst = 0;
     bool with_sums = false;
+    fds_fill_std();
     for (; first < argc && argv[first][0] == '-'; first++) {
         const char *flag = argv[first] + 1 + (argv[first][1] == '-');
         if (strcmp(flag, "version") == 0) {

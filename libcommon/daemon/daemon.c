@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The life of a daemon, in order: command line, configuration, (detach,) pid file, privileges, log,
  * loop, status pages, start, signals, console, ready, run; then back. */
+#include "libcommon/base/fds.h"
 #include "libcommon/daemon/daemon.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <unistd.h>
@@ -22,6 +24,7 @@
 #define LAST_TURNS    4
 #define DUMP_LINE_MAX 1500
 #define EXIT_USAGE    2
+#define FDS_ENOUGH    4096
 
 /* ---- what daemons ask ---- */
 
@@ -247,6 +250,7 @@ static int detach(struct daemon *d, struct err *err)
     return ready_detach(&d->ready, d->desc->name, err);
 }
 
+/* The log, and the first lines in it. */
 static int open_log(struct daemon *d, struct err *err)
 {
     const char *path = conf_str(d->conf, "log.file");
@@ -260,6 +264,12 @@ static int open_log(struct daemon *d, struct err *err)
     log_info("daemon", "%s %s (build %s) is process %d on %s, configured by %s", d->desc->name,
              QUERN_VERSION, crash_build_id(), (int)getpid(), daemon_node_name(d),
              *config_file(d->conf) ? config_file(d->conf) : "defaults");
+    uint64_t fds = fds_raise_limit();
+    if (fds < FDS_ENOUGH)
+        log_warn("daemon",
+                 "may open %" PRIu64 " files and connections only: with more than that it turns "
+                 "others away (ulimit -n, LimitNOFILE=)",
+                 fds);
     if (*conf_ignored(d->conf))
         log_warn("daemon", "these keys mean nothing here and are ignored: %s",
                  conf_ignored(d->conf));
@@ -428,6 +438,7 @@ int daemon_main(const struct daemon_desc *desc, int argc, char **argv)
         .started_mono_ms = clock_mono_ms(),
         .started_wall_ms = clock_wall_ms(),
     };
+    fds_fill_std();
     crash_install(desc->name);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGHUP, SIG_IGN); /* until there is something to reload or to dump */

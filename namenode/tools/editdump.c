@@ -8,6 +8,7 @@
 #include <inttypes.h>
 
 #include "libcommon/base/mem.h"
+#include "libcommon/base/fds.h"
 #include "libcommon/base/str.h"
 #include "libcommon/store/wal.h"
 #include "namenode/journal/editop.h"
@@ -111,6 +112,7 @@ static int run(struct dump *dump)
 int main(int argc, char **argv)
 {
     struct dump dump = {.to = UINT64_MAX, .scratch = ARENA_INIT};
+    fds_fill_std();
     for (int i = 1; i < argc; i++) {
         const char *arg = argv[i];
         const char *word = arg[0] == '-' ? arg + 1 + (arg[1] == '-') : "";

@@ -9,6 +9,7 @@
 #include <inttypes.h>
 
 #include "libcommon/base/mem.h"
+#include "libcommon/base/fds.h"
 #include "namenode/journal/images.h"
 #include "namenode/journal/sections.h"
 #include "namenode/tools/imagetext.h"
@@ -152,6 +153,7 @@ static int run(struct dump *dump)
 int main(int argc, char **argv)
 {
     struct dump dump = {0};
+    fds_fill_std();
     for (int i = 1; i < argc; i++) {
         const char *arg = argv[i];
         const char *word = arg[0] == '-' ? arg + 1 + (arg[1] == '-') : "";

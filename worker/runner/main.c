@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "libcommon/base/fault.h"
+#include "libcommon/base/fds.h"
 #include "worker/local/local.h"
 #include "worker/runner/cord.h"
 #include "worker/runner/probe.h"
@@ -27,6 +28,7 @@ static bool is_option(const char *word, const char *name)
 int main(int argc, char **argv)
 {
     struct err err = {0};
+    fds_fill_std();
     if (fault_arm_from_env(&err) != 0) {
         fprintf(stderr, "quern-task: %s\n", err.msg);
         return 2;

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "libcommon/base/fds.h"
 #include "worker/runner/runner.h"
 
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "libcommon/base/log.h"
@@ -151,16 +151,6 @@ static int serve_one(struct runner *r, struct err *err)
     return rc;
 }
 
-/* Many map outputs on this node are many descriptors. */
-static void allow_many_files(void)
-{
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
-        return;
-    limit.rlim_cur = limit.rlim_max;
-    (void)setrlimit(RLIMIT_NOFILE, &limit);
-}
-
 int runner_serve(int fd)
 {
     struct runner r = {.fd = fd, .process = {.files_for = files_for}};
@@ -169,7 +159,7 @@ int runner_serve(int fd)
     (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     signal(SIGPIPE, SIG_IGN); /* a closed stdout is an error to the job, not its end */
-    allow_many_files();
+    (void)fds_raise_limit(); /* many map outputs on this node are many descriptors */
     runner_crash_install();
     while ((rc = serve_one(&r, &err)) == 0)
         ;

@@ -388,6 +388,28 @@ static void detaching_returns_once_it_serves_and_leaves_it_running(void **state)
     assert_int_not_equal(access(console, F_OK), 0);
 }
 
+static void started_with_nothing_open_its_files_are_its_own(void **state)
+{
+    (void)state;
+    int status_code = 0;
+    pid_t pid = fork();
+    if (pid == 0) {
+        for (int fd = 0; fd < 3; fd++)
+            close(fd);
+        execl(self, "quern-testd", "--detach", "-conf", conf, "--pid-file", pid_file, "--log-file",
+              log_file, (char *)NULL);
+        _exit(126);
+    }
+    assert_int_equal(waitpid(pid, &status_code, 0), pid);
+    assert_true(WIFEXITED(status_code) && WEXITSTATUS(status_code) == 0);
+    pid = pidfile_holder(pid_file);
+    assert_true(pid > 0);
+    assert_int_equal(strtol(content(pid_file), NULL, 10), pid);
+    assert_null(strstr(content(pid_file), "daemon"));
+    assert_non_null(strstr(content(log_file), "serving"));
+    end_daemon();
+}
+
 static void a_daemon_that_recovers_first_is_waited_for(void **state)
 {
     (void)state;
@@ -594,6 +616,7 @@ int main(int argc, char **argv)
         CASE(an_action_is_done_instead_of_serving),
         CASE(an_address_others_can_reach_needs_trust),
         CASE(detaching_returns_once_it_serves_and_leaves_it_running),
+        CASE(started_with_nothing_open_its_files_are_its_own),
         CASE(a_daemon_that_recovers_first_is_waited_for),
         CASE(the_parent_tells_why_it_does_not_serve),
         CASE(a_second_one_is_refused),
