@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "client/fs/dest.h"
-#include "libcommon/base/fault.h"
 #include "libcommon/base/mem.h"
 
 #define PIECE (256U << 10)
@@ -58,11 +57,15 @@ static int pump(struct copy *copy, read_fn *read_some, void *source, void *file)
         return fs_out_of_memory(&copy->err);
     ssize_t n = 0;
     int rc = 0;
-    while (rc == 0 && (n = read_some(source, piece, PIECE, &copy->err)) > 0) {
+    const char *source_text = copy->src.text ? copy->src.text : "-";
+    while (rc == 0) {
+        copy->about = source_text;
+        n = read_some(source, piece, PIECE, &copy->err);
+        if (n <= 0)
+            break;
         copy->about = copy->target.text;
         rc = fs_is_interrupted() ? interrupted(&copy->err)
                                  : ops->write(file, piece, (size_t)n, &copy->err);
-        copy->about = copy->src.text;
         fs_progress_add(&copy->dest->progress, (uint64_t)n);
     }
     mem_free(piece);
@@ -83,12 +86,21 @@ static int check_target(struct copy *copy)
     return rc;
 }
 
+/* The last step: what was written gets its name, or stays where it was written. */
+static int settle(struct copy *copy, const struct fs_item *to, void *file)
+{
+    const struct fs_volume_ops *ops = to->volume->ops;
+    return to == &copy->target
+               ? ops->finish(file, &copy->err)
+               : ops->finish_as(file, copy->target.path, copy->dest->overwrite, &copy->err);
+}
+
 static int write_file(struct copy *copy, const struct fs_item *to, read_fn *read_some, void *source)
 {
     const struct fs_volume_ops *ops = to->volume->ops;
-    const struct fs_new_file how = {.overwrite = !copy->dest->direct || copy->dest->overwrite,
+    const struct fs_new_file how = {.overwrite = to != &copy->target || copy->dest->overwrite,
                                     .replication = copy->dest->replication};
-    copy->about = to->text;
+    copy->about = copy->target.text;
     void *file = ops->create(to->volume, to->path, &how, &copy->err);
     if (!file)
         return copy->err.code;
@@ -97,29 +109,26 @@ static int write_file(struct copy *copy, const struct fs_item *to, read_fn *read
         ops->abort(file);
         return rc;
     }
-    copy->about = to->text;
-    return ops->finish(file, &copy->err);
+    copy->about = copy->target.text;
+    return settle(copy, to, file);
+}
+
+static bool is_direct(const struct copy *copy)
+{
+    const struct fs_item *target = &copy->target;
+    return copy->dest->direct || (target->exists && target->volume->ops->is_special &&
+                                  target->volume->ops->is_special(target->volume, target->path));
 }
 
 static int copy_stream(struct copy *copy, read_fn *read_some, void *source)
 {
     struct fs_item temporary;
-    const struct fs_volume_ops *ops = copy->target.volume->ops;
-    if (copy->dest->direct)
+    if (is_direct(copy))
         return write_file(copy, &copy->target, read_some, source);
     int rc = fs_item_suffix(&temporary, &copy->target, "._COPYING_", &copy->err);
     if (rc != 0)
         return rc;
     rc = write_file(copy, &temporary, read_some, source);
-    fault_hit("client.fs.copied");
-    if (rc == 0)
-        rc = ops->rename(temporary.volume, temporary.path, copy->target.path, copy->dest->overwrite,
-                         &copy->err);
-    if (rc != 0) /* writing removes what it began, but closing may have failed */
-        (void)ops->remove(temporary.volume, temporary.path, false, NULL);
-    /* The message must not outlive the temporary's name. */
-    if (rc != 0 && copy->about == temporary.text)
-        copy->about = copy->target.text;
     fs_item_release(&temporary);
     return rc;
 }

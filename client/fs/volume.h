@@ -41,13 +41,18 @@ struct fs_volume_ops {
     uint64_t (*length)(void *file);
     void (*close_read)(void *file);
 
-    /* Writing: all of it or an error; then only abort. The handle is gone after finish and abort;
-     * abort removes what was begun. */
+    /* Writing: all of it or an error; then only abort. The handle is gone after finish and abort.
+     * finish_as gives the file its final name. Of two who write one name the later takes it over
+     * (quern) or is refused (local); abort, and finish_as when it fails, remove the very file they
+     * made, never the other's. */
     void *(*create)(struct fs_volume *v, const char *path, const struct fs_new_file *how,
                     struct qn_error *err);
     int (*write)(void *file, const void *data, size_t size, struct qn_error *err);
     int (*finish)(void *file, struct qn_error *err);
+    int (*finish_as)(void *file, const char *to, bool overwrite, struct qn_error *err);
     void (*abort)(void *file);
+    /* A device or a pipe: written where it is. NULL = there are none. */
+    bool (*is_special)(struct fs_volume *v, const char *path);
 
     int (*mkdir)(struct fs_volume *v, const char *path, bool parents, struct qn_error *err);
     int (*rename)(struct fs_volume *v, const char *from, const char *to, bool overwrite,

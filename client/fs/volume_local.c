@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -239,17 +240,54 @@ static void local_close_read(void *handle)
     file_free(handle);
 }
 
+/* A file we may write over: locked, so that of two who make it one is refused, and truncated only
+ * then. The name may have been taken away between opening and locking: again, with a new file. */
+static int lock_and_empty(int fd, const char *path)
+{
+    struct stat mine, now;
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+        return EBUSY; /* a filesystem without locks has to do without */
+    if (fstat(fd, &mine) != 0)
+        return errno;
+    if (!S_ISREG(mine.st_mode))
+        return 0;
+    if (stat(path, &now) != 0 || now.st_ino != mine.st_ino || now.st_dev != mine.st_dev)
+        return ESTALE;
+    return ftruncate(fd, 0) == 0 ? 0 : errno;
+}
+
+static int open_over(const char *path, mode_t mode)
+{
+    for (;;) {
+        int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, mode);
+        int rc = fd < 0 ? errno : lock_and_empty(fd, path);
+        if (rc == 0)
+            return fd;
+        if (fd >= 0)
+            close(fd);
+        if (rc != ESTALE)
+            return -rc;
+    }
+}
+
+static int open_new(const char *path, mode_t mode)
+{
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+    return fd < 0 ? -errno : fd;
+}
+
 static void *local_create(struct fs_volume *v, const char *path, const struct fs_new_file *how,
                           struct qn_error *err)
 {
     (void)v;
-    int flags = O_WRONLY | O_CREAT | O_CLOEXEC | (how->overwrite ? O_TRUNC : O_EXCL);
-    int fd = open(path, flags, how->mode ? how->mode : 0666);
-    if (fd < 0) {
-        fail(err, errno, path);
-        return NULL;
-    }
-    return file_new(fd, path, err);
+    mode_t mode = how->mode ? how->mode : 0666;
+    int fd = how->overwrite ? open_over(path, mode) : open_new(path, mode);
+    if (fd >= 0)
+        return file_new(fd, path, err);
+    fail(err, -fd, path);
+    if (fd == -EBUSY && err)
+        snprintf(err->message, sizeof(err->message), "%s: another process is writing it", path);
+    return NULL;
 }
 
 static int local_write(void *handle, const void *data, size_t size, struct qn_error *err)
@@ -268,10 +306,18 @@ static int local_write(void *handle, const void *data, size_t size, struct qn_er
     return 0;
 }
 
+static bool is_regular(const struct local_file *file)
+{
+    struct stat st;
+    return fstat(file->fd, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+/* The lock is given back last: until then the name is ours. */
 static void local_abort(void *handle)
 {
     struct local_file *file = handle;
-    unlink(file->path);
+    if (is_regular(file))
+        unlink(file->path);
     file_free(file);
 }
 
@@ -284,6 +330,45 @@ static int local_finish(void *handle, struct qn_error *err)
         rc = fail(err, rc, path ? path : "local");
     mem_free(path);
     return rc;
+}
+
+static int local_rename(struct fs_volume *v, const char *from, const char *to, bool overwrite,
+                        struct qn_error *err)
+{
+    (void)v;
+    unsigned flags = overwrite ? 0 : RENAME_NOREPLACE;
+    int rc = renameat2(AT_FDCWD, from, AT_FDCWD, to, flags) == 0 ? 0 : errno;
+    struct stat st;
+    if (rc == EINVAL && !overwrite) /* a filesystem that cannot: ask before */
+        rc = lstat(to, &st) == 0 ? EEXIST : rename(from, to) == 0 ? 0 : errno;
+    return rc == 0 ? 0 : fail(err, rc, rc == EEXIST || rc == EISDIR ? to : from);
+}
+
+/* What a network filesystem has to say when a file is closed, while it still is open for us. */
+static int flush_late_errors(const struct local_file *file, struct qn_error *err)
+{
+    int copy = dup(file->fd);
+    return copy >= 0 && close(copy) == 0 ? 0 : fail(err, errno, file->path);
+}
+
+static int local_finish_as(void *handle, const char *to, bool overwrite, struct qn_error *err)
+{
+    struct local_file *file = handle;
+    int rc = flush_late_errors(file, err);
+    if (rc == 0)
+        rc = local_rename(NULL, file->path, to, overwrite, err);
+    if (rc != 0) {
+        local_abort(file);
+        return rc;
+    }
+    return local_finish(file, err);
+}
+
+static bool local_is_special(struct fs_volume *v, const char *path)
+{
+    (void)v;
+    struct stat st;
+    return stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
 }
 
 /* --- names ------------------------------------------------------------------------------------ */
@@ -311,16 +396,6 @@ static int local_mkdir(struct fs_volume *v, const char *path, bool parents, stru
     }
     mem_free(partial);
     return rc == 0 ? make_one(path, true, err) : rc;
-}
-
-static int local_rename(struct fs_volume *v, const char *from, const char *to, bool overwrite,
-                        struct qn_error *err)
-{
-    (void)v;
-    struct stat st;
-    if (!overwrite && lstat(to, &st) == 0)
-        return fail(err, EEXIST, to);
-    return rename(from, to) == 0 ? 0 : fail(err, errno, from);
 }
 
 static int remove_below(struct fs_volume *v, const char *path, struct qn_error *err);
@@ -458,7 +533,9 @@ static const struct fs_volume_ops local_ops = {
     .create = local_create,
     .write = local_write,
     .finish = local_finish,
+    .finish_as = local_finish_as,
     .abort = local_abort,
+    .is_special = local_is_special,
     .mkdir = local_mkdir,
     .rename = local_rename,
     .remove = local_remove,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A quern cluster as a volume: quern/fs.h, call by call. */
 #include "client/fs/volume.h"
-#include "client/lib/handle.h"
+#include "client/lib/file.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/base/str.h"
 
@@ -69,6 +69,11 @@ static int q_write(void *file, const void *data, size_t size, struct qn_error *e
 static int q_finish(void *file, struct qn_error *err)
 {
     return qn_close(file, err);
+}
+
+static int q_finish_as(void *file, const char *to, bool overwrite, struct qn_error *err)
+{
+    return cl_file_close_as(file, to, overwrite, err);
 }
 
 static void q_abort(void *file)
@@ -140,6 +145,7 @@ static const struct fs_volume_ops quern_ops = {
     .create = q_create,
     .write = q_write,
     .finish = q_finish,
+    .finish_as = q_finish_as,
     .abort = q_abort,
     .mkdir = q_mkdir,
     .rename = q_rename,

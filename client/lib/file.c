@@ -151,6 +151,15 @@ int qn_close(struct qn_file *file, struct qn_error *error)
     return (int)cl_edge(rc, &err, error);
 }
 
+int cl_file_close_as(struct qn_file *file, const char *to, bool overwrite, struct qn_error *error)
+{
+    struct err err;
+    unlink_file(file);
+    int rc = cl_out_close_as(file->out, to, overwrite, &err);
+    mem_free(file);
+    return (int)cl_edge(rc, &err, error);
+}
+
 void qn_abort(struct qn_file *file)
 {
     if (!file)

@@ -14,6 +14,8 @@ struct qn_file {
     struct cl_out *out;
 };
 
+/* qn_close of a file being written, which then gets its final name: stream_out.h. */
+int cl_file_close_as(struct qn_file *file, const char *to, bool overwrite, struct qn_error *error);
 /* The handle goes: so does the file, as it is. */
 void cl_file_abandon(struct qn_file *file);
 

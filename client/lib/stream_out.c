@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/lib/stream_out_inside.h"
 
+#include <inttypes.h>
+
 #include "client/talk/namenode.h"
 #include "libcommon/base/fault.h"
 #include "libcommon/base/str.h"
@@ -75,9 +77,22 @@ static int finish_block(struct cl_out *out, struct err *err)
 
 /* --- calls ------------------------------------------------------------------------------------ */
 
+/* The file was there when we made it: to its writer, a file that is gone is a lease that is lost,
+ * not a path that was never right. */
+static int lost_if_gone(const struct cl_out *out, int rc, struct err *err)
+{
+    if (rc != ERR_NOENT)
+        return rc;
+    return err_set(err, ERR_LEASE,
+                   "No lease on %s (inode %" PRIu64 "): File does not exist: it was deleted, or "
+                   "replaced by another writer",
+                   out->path, out->file_id);
+}
+
 /* The first failure stays: nothing more can be written, and closing fails too. */
 static int settle(struct cl_out *out, int rc, struct err *err)
 {
+    rc = lost_if_gone(out, rc, err);
     if (rc != 0 && out->failed.code == 0) {
         out->failed = *err;
         out->failed.code = rc;
@@ -135,7 +150,7 @@ int cl_out_write(struct cl_out *out, const void *data, size_t size, struct err *
     if (rc == 0) {
         while (rc == 0 && size)
             rc = write_some(out, &p, &size, err);
-        settle(out, rc, err);
+        rc = settle(out, rc, err);
     }
     mutex_unlock(&out->lock);
     return rc;
@@ -149,7 +164,7 @@ int cl_out_flush(struct cl_out *out, bool to_disk, struct err *err)
         rc = drive(out, to_disk ? GOAL_SYNCED : GOAL_ACKED, err);
         if (rc == 0 && (to_disk || !out->told_length))
             rc = cl_block_tell_length(out, err);
-        settle(out, rc, err);
+        rc = settle(out, rc, err);
     }
     mutex_unlock(&out->lock);
     return rc;
@@ -254,14 +269,20 @@ static int complete(struct cl_out *out, struct err *err)
     return rc;
 }
 
-int cl_out_close(struct cl_out *out, struct err *err)
+static int finish(struct cl_out *out, struct err *err)
 {
-    mutex_lock(&out->lock);
     int rc = check_failed(out, err);
     if (rc == 0 && out->pipe.filled)
         rc = finish_block(out, err);
     if (rc == 0)
         rc = complete(out, err);
+    return lost_if_gone(out, rc, err);
+}
+
+int cl_out_close(struct cl_out *out, struct err *err)
+{
+    mutex_lock(&out->lock);
+    int rc = finish(out, err);
     mutex_unlock(&out->lock);
     cl_out_free(out);
     return rc;
@@ -271,15 +292,10 @@ int cl_out_close(struct cl_out *out, struct err *err)
 static void remove_own(struct cl_out *out)
 {
     struct arena arena = ARENA_INIT;
-    struct msg_file file = {0};
-    const struct cl2nn_path path = {slice_str(out->path)};
-    int rc = cl_ask(out->fs, CL2NN_AT_STAT, &path, &arena, &file, NULL);
-    if (rc == 0 && file.id == out->file_id) {
-        const struct cl2nn_delete ask = {.origin = cl_origin(out->fs),
-                                         .path = slice_str(out->path)};
-        /* If it fails, the lease ends and the file stays as far as it got: as after a crash. */
-        (void)cl_ask(out->fs, CL2NN_AT_DELETE, &ask, &arena, NULL, NULL);
-    }
+    const struct cl2nn_delete ask = {
+        .origin = cl_origin(out->fs), .path = slice_str(out->path), .id = out->file_id};
+    /* If it fails, the lease ends and the file stays as far as it got: as after a crash. */
+    (void)cl_ask(out->fs, CL2NN_AT_DELETE, &ask, &arena, NULL, NULL);
     arena_release(&arena);
 }
 
@@ -290,4 +306,31 @@ void cl_out_abort(struct cl_out *out)
     remove_own(out);
     mutex_unlock(&out->lock);
     cl_out_free(out);
+}
+
+static int rename_own(struct cl_out *out, const char *to, bool overwrite, struct err *err)
+{
+    struct arena arena = ARENA_INIT;
+    const struct cl2nn_rename ask = {.origin = cl_origin(out->fs),
+                                     .from = slice_str(out->path),
+                                     .to = slice_str(to),
+                                     .overwrite = overwrite,
+                                     .id = out->file_id};
+    fault_hit("client.write.rename");
+    int rc = cl_ask(out->fs, CL2NN_AT_RENAME, &ask, &arena, NULL, err);
+    arena_release(&arena);
+    return rc;
+}
+
+int cl_out_close_as(struct cl_out *out, const char *to, bool overwrite, struct err *err)
+{
+    mutex_lock(&out->lock);
+    int rc = finish(out, err);
+    if (rc == 0)
+        rc = rename_own(out, to, overwrite, err);
+    if (rc != 0)
+        remove_own(out);
+    mutex_unlock(&out->lock);
+    cl_out_free(out);
+    return rc;
 }

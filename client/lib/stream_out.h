@@ -35,6 +35,9 @@ int cl_out_flush(struct cl_out *out, bool to_disk, struct err *err);
 uint64_t cl_out_length(struct cl_out *out);
 /* The stream is gone after each of these. */
 int cl_out_close(struct cl_out *out, struct err *err);
+/* Closes, and gives the file its final name `to` (normal), if its name still means what we wrote
+ * and not another writer's file. On failure it is removed, if it is still ours. */
+int cl_out_close_as(struct cl_out *out, const char *to, bool overwrite, struct err *err);
 void cl_out_abort(struct cl_out *out); /* and removes the file, if it is still ours */
 void cl_out_free(struct cl_out *out);  /* and leaves the file to its lease */
 

@@ -168,6 +168,12 @@ static int rename_target(const struct nn_view *view, const struct cl2nn_rename *
     return to->slots[to->found] == from->slots[from->found - 1] ? 0 : nn_check_room(view, to, err);
 }
 
+/* A name may have become another inode's since the caller made his: with an id it is his or none. */
+static bool is_meant(const struct nn_view *view, const struct nn_walk *walk, uint64_t id)
+{
+    return id == 0 || nn_inode(&view->state->tree.store, nn_walk_last(walk))->id == id;
+}
+
 int nn_check_rename(const struct nn_view *view, const struct cl2nn_rename *ask,
                     struct op_rename *ret, struct err *err)
 {
@@ -183,6 +189,10 @@ int nn_check_rename(const struct nn_view *view, const struct cl2nn_rename *ask,
         return rc;
     if (!nn_walk_is_whole(&from))
         return err_set(err, ERR_NOENT, "rename source " SLICE_FMT " is not found.",
+                       SLICE_ARG(ask->from));
+    if (!is_meant(view, &from, ask->id))
+        return err_set(err, ERR_LEASE,
+                       "rename source " SLICE_FMT " was replaced by another writer's file.",
                        SLICE_ARG(ask->from));
     rc = rename_target(view, ask, &from, &to, err);
     if (rc == 0)
@@ -206,7 +216,7 @@ int nn_check_delete(const struct nn_view *view, const struct cl2nn_delete *ask,
     rc = nn_access_parent(tree, &walk, view->caller, NN_W, err);
     if (rc != 0)
         return rc;
-    if (!nn_walk_is_whole(&walk))
+    if (!nn_walk_is_whole(&walk) || !is_meant(view, &walk, ask->id))
         return NN_CHECK_NOTHING;
     uint32_t slot = nn_walk_last(&walk);
     if (nn_inode(&tree->store, slot)->is_dir && nn_dir(&tree->store, slot)->children.count) {

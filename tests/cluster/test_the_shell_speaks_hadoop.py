@@ -142,7 +142,6 @@ def test_ctrl_c_leaves_nothing_half_copied(cluster):
     assert cluster.fs("-ls", "/t").stdout == b""
 
 
-@pytest.mark.xfail(reason="a put that lost its file removes the other's half-copied one", strict=False)
 def test_two_writers_of_one_name_do_not_mix(cluster):
     cluster.fs("-rm", "-r", "-f", "/t")
     cluster.fs("-mkdir", "/t")
@@ -154,6 +153,50 @@ def test_two_writers_of_one_name_do_not_mix(cluster):
     codes = [put.wait(timeout=60) for put in puts]
     assert 0 in codes
     assert cluster.fs("-cat", "/t/one").stdout in (b"\0" * 200_000, b"\1" * 200_000)
+    assert cluster.fs("-ls", "-C", "/t").stdout == b"/t/one\n"
+
+
+@pytest.mark.parametrize("force", [["-f"], []], ids=["forced", "unforced"])
+@pytest.mark.parametrize("sent", [0, 3_000_000], ids=["before its first block", "in the middle of a block"])
+def test_a_later_writer_takes_the_name_over(cluster, force, sent):
+    """Who comes later gets it whole; who lost it is told, and removes nothing that is not his."""
+    cluster.fs("-rm", "-r", "-f", "/t")
+    cluster.fs("-mkdir", "/t")
+    first = subprocess.Popen([QUERN, "fs", "-put", *force, "-", "/t/one"], env=cluster.env, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    first.stdin.write(b"1" * sent)
+    first.stdin.flush()
+    wait_for(lambda: b"one._COPYING_" in cluster.fs("-ls", "/t").stdout)
+    before = cluster.fs("-stat", "%Y", "/t/one._COPYING_").stdout
+    second = subprocess.Popen([QUERN, "fs", "-put", *force, "-", "/t/one"], env=cluster.env, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    second.stdin.write(b"2" * 2_000_000)
+    second.stdin.flush()
+    wait_for(lambda: cluster.fs("-stat", "%Y", "/t/one._COPYING_").stdout != before)
+    told = first.communicate(b"1" * 1000, timeout=60)[1]
+    assert first.returncode == 1
+    assert b"No lease on /t/one._COPYING_" in told, told
+    assert b"one._COPYING_" in cluster.fs("-ls", "/t").stdout, "the loser removed the other's file"
+    told = second.communicate(b"2", timeout=60)[1]
+    assert (second.returncode, told) == (0, b"")
+    assert cluster.fs("-cat", "/t/one").stdout == b"2" * 2_000_001
+    assert cluster.fs("-ls", "-C", "/t").stdout == b"/t/one\n"
+
+
+def test_two_gets_of_one_name_do_not_mix(cluster, tmp_path):
+    cluster.fs("-rm", "-r", "-f", "/t")
+    cluster.fs("-mkdir", "/t")
+    cluster.fs("-put", "-", "/t/a", input=b"a" * 1_000_000)
+    (tmp_path / "g").write_bytes(b"old")
+    first = subprocess.Popen([QUERN, "fs", "-cp", "-f", "file:///dev/stdin", f"file://{tmp_path}/g"], env=cluster.env, stdin=subprocess.PIPE)
+    first.stdin.write(b"1" * 300_000)
+    first.stdin.flush()
+    wait_for(lambda: os.path.exists(tmp_path / "g._COPYING_"))
+    run = cluster.fs("-get", "-f", "/t/a", str(tmp_path / "g"), check=False)
+    assert run.returncode == 1 and b"another process is writing it" in run.stderr
+    first.communicate(b"1", timeout=60)
+    assert first.returncode == 0
+    assert (tmp_path / "g").read_bytes() == b"1" * 300_001
+    cluster.fs("-get", "-f", "/t/a", str(tmp_path / "g"))
+    assert os.listdir(tmp_path) == ["g"]
 
 
 def test_a_configuration_mistake_is_one_line(cluster):

@@ -107,13 +107,15 @@ MSG_STRUCT(cl2nn_mkdir, CL2NN_MKDIR_FIELDS)
     S(msg_origin, origin)                                                                          \
     F(STR, from)                                                                                   \
     F(STR, to)          /* the new name itself; moving *into* a directory is the client's affair */ \
-    F(BOOL, overwrite) /* replaces a file or an empty directory */
+    F(BOOL, overwrite) /* replaces a file or an empty directory */                                 \
+    F(U64, id)         /* 0, or: only if `from` still is this very inode, else ERR_LEASE */
 MSG_STRUCT(cl2nn_rename, CL2NN_RENAME_FIELDS)
 
 #define CL2NN_DELETE_FIELDS(F, S, L)                                                               \
     S(msg_origin, origin)                                                                          \
     F(STR, path)                                                                                   \
-    F(BOOL, recursive)
+    F(BOOL, recursive)                                                                             \
+    F(U64, id) /* 0, or: only if `path` still is this very inode, else nothing is done */
 MSG_STRUCT(cl2nn_delete, CL2NN_DELETE_FIELDS)
 
 #define CL2NN_YES_FIELDS(F, S, L) F(BOOL, yes)

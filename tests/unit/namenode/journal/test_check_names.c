@@ -142,6 +142,25 @@ static void rename_follows_posix(void **state)
     assert_int_equal(do_rename(&w, "/a", "/ab", false), 0);
 }
 
+static void a_rename_or_delete_with_an_id_is_for_that_inode_only(void **state)
+{
+    (void)state;
+    make_file(&w, "/mine", 0);
+    make_file(&w, "/theirs", 0);
+    struct nn_view view = world_view(&w);
+    uint64_t id = inode_of(&w, "/mine")->id;
+    struct cl2nn_rename rename = {
+        .from = slice_str("/theirs"), .to = slice_str("/x"), .overwrite = true, .id = id};
+    struct cl2nn_delete delete = {.path = slice_str("/theirs"), .id = id};
+    struct op_rename moved;
+    struct op_delete gone;
+    assert_int_equal(nn_check_rename(&view, &rename, &moved, &w.err), ERR_LEASE);
+    assert_int_equal(nn_check_delete(&view, &delete, &gone, &w.err), NN_CHECK_NOTHING);
+    rename.from = delete.path = slice_str("/mine");
+    assert_int_equal(nn_check_rename(&view, &rename, &moved, &w.err), 0);
+    assert_int_equal(nn_check_delete(&view, &delete, &gone, &w.err), 0);
+}
+
 static void rename_replaces_an_empty_directory_but_no_full_one(void **state)
 {
     (void)state;
@@ -276,6 +295,7 @@ int main(void)
         CASE(a_directory_takes_only_so_many_entries),
         CASE(new_directories_belong_to_the_caller_and_their_parents_group),
         CASE(rename_follows_posix),
+        CASE(a_rename_or_delete_with_an_id_is_for_that_inode_only),
         CASE(rename_replaces_an_empty_directory_but_no_full_one),
         CASE(rename_needs_both_directories_and_respects_the_sticky_bit),
         CASE(delete_takes_full_directories_only_when_recursive),
