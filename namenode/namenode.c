@@ -127,11 +127,6 @@ static void on_turn_end(void *arg)
 
 /* ---- room for the journal ---- */
 
-static bool is_starting(const struct nn_safemode *safemode)
-{
-    return safemode->state == NN_SAFEMODE_WAITING || safemode->state == NN_SAFEMODE_EXTENDING;
-}
-
 /* A start that was interrupted by this waits for its blocks again afterwards. */
 static void set_short(struct namenode *nn, bool is_short)
 {
@@ -141,7 +136,7 @@ static void set_short(struct namenode *nn, bool is_short)
     nn->is_short = is_short;
     if (is_short) {
         log_error("nn", "little room is left for the journal: safe mode, only reading is allowed");
-        nn->was_starting = is_starting(safemode);
+        nn->was_starting = nn_safemode_is_starting(safemode);
         nn_safemode_enter(safemode, "Resources are low on NN: there is little room left for the "
                                     "journal. Please add or free up space");
         return;

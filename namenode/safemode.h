@@ -43,6 +43,11 @@ static inline bool nn_safemode_is_on(const struct nn_safemode *sm)
 {
     return sm->state != NN_SAFEMODE_OFF;
 }
+/* Will it end by itself? */
+static inline bool nn_safemode_is_starting(const struct nn_safemode *sm)
+{
+    return sm->state == NN_SAFEMODE_WAITING || sm->state == NN_SAFEMODE_EXTENDING;
+}
 /* True when this step ended safe mode. Once off it only comes back by nn_safemode_enter. */
 bool nn_safemode_step(struct nn_safemode *sm, const struct nn_safemode_figures *now_known,
                       uint64_t now_ms);

@@ -30,8 +30,11 @@ struct msg_origin cl_origin(struct qn_fs *fs)
     return (struct msg_origin){fs->client_id, ++fs->last_seq};
 }
 
-/* What a file being written needs: its writer waits through the safe mode of a namenode that has
- * just been started again, instead of losing what he wrote. */
+#define START_WAIT_MS 20000
+
+/* What a file being written needs: its writer waits for a namenode that is in safe mode as long as
+ * for one that is down, instead of losing what he wrote. Other calls wait for START_WAIT_MS while
+ * it starts, and not at all when an operator wants it so. */
 static bool is_patient(unsigned at)
 {
     return at == CL2NN_AT_ADD_BLOCK || at == CL2NN_AT_ABANDON_BLOCK || at == CL2NN_AT_NEW_STAMP ||
@@ -42,13 +45,16 @@ int cl_ask(struct qn_fs *fs, unsigned at, const void *ask, struct arena *arena, 
            struct err *err)
 {
     const struct msg_method *method = &CL2NN_methods[at];
-    uint64_t deadline_ms = clock_mono_ms() + fs->call_ms, pause_ms = RETRY_MIN_MS;
+    uint64_t start_ms = clock_mono_ms(), pause_ms = RETRY_MIN_MS;
+    uint64_t deadline_ms = start_ms + fs->call_ms;
     for (;;) {
         uint64_t now_ms = clock_mono_ms();
         uint32_t left_ms = now_ms < deadline_ms ? (uint32_t)(deadline_ms - now_ms) : 1;
         fault_hit("client.ask");
         int rc = chan_call(fs->namenode, method, ask, arena, ret_answer, left_ms, err);
-        bool again = rc == ERR_RETRY || (rc == ERR_SAFEMODE && is_patient(at));
+        bool again = rc == ERR_RETRY || rc == ERR_SAFEMODE;
+        if (again && !is_patient(at))
+            again = rc == ERR_RETRY && clock_mono_ms() < start_ms + START_WAIT_MS;
         if (!again || clock_mono_ms() + pause_ms >= deadline_ms)
             return rc;
         usleep((useconds_t)pause_ms * 1000);

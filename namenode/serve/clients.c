@@ -64,7 +64,8 @@ void nn_turn_begin(struct nn_turn *turn, struct rpc_call *call, void *arg, const
     metric_add(&call_metrics[rpc_call_method(call) - CL2NN_methods], 1);
 }
 
-/* "Cannot create directory /x. Name node is in safe mode.", and on further lines why. */
+/* "Cannot create directory /x. Name node is in safe mode.", and on further lines why. While it
+ * starts, the caller may come again by himself. */
 static int refuse_in_safe_mode(struct nn_turn *turn, const char *what)
 {
     struct nn_blocks *blocks = &turn->nn->blocks;
@@ -72,9 +73,9 @@ static int refuse_in_safe_mode(struct nn_turn *turn, const char *what)
     struct buf why = BUF_INIT;
     nn_safemode_why(&blocks->safemode, &figures, namenode_now(turn->nn), &why);
     const char *text = buf_cstr(&why);
-    int rc =
-        err_set(&turn->err, ERR_SAFEMODE, "Cannot %s" SLICE_FMT ". Name node is in safe mode.\n%s",
-                what, SLICE_ARG(turn->source), text ? text : "");
+    int code = nn_safemode_is_starting(&blocks->safemode) ? ERR_RETRY : ERR_SAFEMODE;
+    int rc = err_set(&turn->err, code, "Cannot %s" SLICE_FMT ". Name node is in safe mode.\n%s",
+                     what, SLICE_ARG(turn->source), text ? text : "");
     buf_release(&why);
     return rc;
 }

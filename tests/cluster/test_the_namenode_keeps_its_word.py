@@ -3,7 +3,9 @@
 audit log."""
 import json
 import os
+import signal
 import subprocess
+import time
 import urllib.request
 
 import pytest
@@ -131,3 +133,23 @@ def test_the_status_page_tells_what_there_is(cluster):
     assert len(status["tables"]["datanodes"]["rows"]) == 2
     wait_for(lambda: "\nquern_nn_files %d\n" % status["values"]["files"]["value"] in page(cluster, "metrics"))
     assert '\nquern_nn_calls_total{method="MKDIR"} ' in page(cluster, "metrics")
+
+
+def test_a_call_waits_while_the_namenode_starts(cluster):
+    """Datanodes that are held back keep it in safe mode; the caller is not sent away for that."""
+    cluster.fs("-put", "-", "/held", input=b"x" * 1000)
+    nodes = [cluster.pid("datanode1"), cluster.pid("datanode2")]
+    for pid in nodes:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        cluster.kill("namenode")
+        up = cluster.start("up", "--detach", "--dir", cluster.dir, *cluster.args)
+        wait_for(lambda: b"ON" in cluster.run("admin", "-safemode", "get", check=False).stdout)
+        mkdir = cluster.start("fs", "-mkdir", "/waited")
+        time.sleep(0.5)
+        assert mkdir.poll() is None, mkdir.communicate()
+    finally:
+        for pid in nodes:
+            os.kill(pid, signal.SIGCONT)
+    assert mkdir.wait(timeout=60) == 0, mkdir.communicate()
+    up.communicate(timeout=60)

@@ -241,6 +241,16 @@ static void little_room_means_safe_mode_until_there_is_more(void **state)
     assert_int_equal(safemode->state, NN_SAFEMODE_WAITING);
 }
 
+static void while_the_namenode_starts_a_caller_is_told_to_come_again(void **state)
+{
+    (void)state;
+    nn_safemode_init(&s.nn->blocks.safemode, 999000, 1, 0);
+    assert_int_equal(mkdir_at("/x"), ERR_RETRY);
+    assert_non_null(strstr(served_err.msg, "Name node is in safe mode."));
+    nn_safemode_leave(&s.nn->blocks.safemode);
+    assert_int_equal(mkdir_at("/x"), 0);
+}
+
 /* ---- writing, with a datanode ---- */
 
 static void register_datanode(void)
@@ -576,6 +586,7 @@ int main(void)
         CASE(a_repeated_request_gets_the_first_answer),
         CASE(a_full_journal_refuses_the_change_and_nothing_happens),
         CASE(little_room_means_safe_mode_until_there_is_more),
+        CASE(while_the_namenode_starts_a_caller_is_told_to_come_again),
         CASE(a_file_is_written_closed_and_located),
         CASE(close_waits_for_a_finalized_replica),
         CASE(close_without_replicas_says_come_again_before_the_deadline),
