@@ -3,11 +3,12 @@
 #
 # Targets
 #   all (default)   every program, library and bundled job, in build/$(FLAVOUR)/
-#   check           unit + sim + cluster + clients + fuzz (briefly); ends with "N passed, N failed"
-#   unit sim cluster clients fuzz bench    one kind of test; see tests/README.md
-#   lint            layout, include layers (HOUSE rules), clang-tidy, size guides
+#   check           unit + sim + fuzz (briefly) + cluster; ends with "N passed, N failed"
+#   unit sim fuzz cluster          one kind of test; see tests/README.md
+#   bench           ours beside others' programs, in a table; BENCH="--size 64m --runs 3", PEERS=DIR
+#   lint            layout, include layers, clang-tidy, size guides
 #   format          let clang-format decide the layout of every source file
-#   install         DESTDIR= PREFIX=/usr/local
+#   install         DESTDIR= PREFIX=/usr/local: programs, library, headers, jobs, manual, units, samples
 #   clean help
 #
 # Knobs
@@ -51,7 +52,7 @@ CFLAGS_ALL := -std=gnu17 -fPIC -fvisibility=hidden $(WARN) $(FLAVOUR_$(FLAVOUR))
               -I. -Iinclude $(PKG_CFLAGS) -D_GNU_SOURCE -DQUERN_VERSION='"$(VERSION)"' -MMD -MP
 LDFLAGS_ALL := $(filter -fsanitize%,$(FLAVOUR_$(FLAVOUR))) -Wl,--build-id $(LDFLAGS)
 
-.PHONY: all check unit sim cluster clients fuzz bench lint format install clean help
+.PHONY: all check unit sim cluster fuzz bench lint format install clean help
 .SUFFIXES:
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -65,16 +66,22 @@ $(B)/$(1).a: $(patsubst %.c,$(B)/%.o,$(2))
 OBJS += $(patsubst %.c,$(B)/%.o,$(2))
 endef
 
-# program NAME,MAIN.c...,ARCHIVES: build/<flavour>/NAME, added to `all`
-define program
+# test_program NAME,MAIN.c...,ARCHIVES: build/<flavour>/NAME, built when tests want it
+define test_program
 $(B)/$(1): $(patsubst %.c,$(B)/%.o,$(2)) $(patsubst %,$(B)/%.a,$(3))
 	$$(call say,LINK,$$@)
 	$(Q)mkdir -p $$(@D) && $$(CC) $$(LDFLAGS_ALL) $$(PROG_LDFLAGS) -o $$@ $$^ $$(PKG_LIBS)
 OBJS += $(patsubst %.c,$(B)/%.o,$(2))
+TEST_EXTRA += $(B)/$(1)
+endef
+
+# program NAME,MAIN.c...,ARCHIVES: the same, as a part of `all` that is installed into bin/
+define program
+$(test_program)
 PROGRAMS += $(B)/$(1)
 endef
 
-# Archives in link order: who stands on whom (HOUSE section 2).
+# Archives in link order: who stands on whom.
 include $(wildcard libcommon/module.mk namenode/module.mk datanode/module.mk jobtracker/module.mk \
                    client/module.mk worker/module.mk jobs/module.mk web/module.mk tests/module.mk)
 
@@ -83,6 +90,23 @@ all: $(PROGRAMS) $(EXTRA)
 $(B)/%.o: %.c Makefile
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS_ALL) -c -o $@ $<
+
+# Beside bin/, lib/ and include/ (each folder's module.mk adds its own): the sample configuration, the
+# units with this PREFIX in them, the manual page. /etc is left to who runs the machine.
+share := $(DESTDIR)$(PREFIX)/share
+.PHONY: install-programs install-etc
+install: install-programs install-etc
+install-programs: $(PROGRAMS)
+	$(Q)install -d $(DESTDIR)$(PREFIX)/bin && install -m 755 $^ $(DESTDIR)$(PREFIX)/bin/
+install-etc:
+	$(Q)install -d $(share)/doc/quern $(share)/man/man1 $(DESTDIR)$(PREFIX)/lib/systemd/system \
+		$(DESTDIR)$(PREFIX)/lib/sysusers.d $(DESTDIR)$(PREFIX)/lib/tmpfiles.d
+	$(Q)install -m 644 etc/quern.conf README.md LICENSE docs/*.md $(share)/doc/quern/
+	$(Q)install -m 644 docs/quern.1 $(share)/man/man1/
+	$(Q)install -m 644 etc/systemd/quern.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/quern.conf
+	$(Q)install -m 644 etc/systemd/quern.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/quern.conf
+	$(Q)for unit in etc/systemd/*.service; do \
+		sed 's|=/usr/bin/|=$(PREFIX)/bin/|' $$unit >$(DESTDIR)$(PREFIX)/lib/systemd/system/$${unit##*/} || exit 1; done
 
 lint:
 	$(Q)scripts/lint

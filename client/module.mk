@@ -15,8 +15,6 @@ $(B)/libquern.so.$(QUERN_SO_VERSION): $(libquern_obj) $(B)/libcommon.a
 		-o $@ $^ $(PKG_LIBS)
 $(B)/libquern.so: $(B)/libquern.so.$(QUERN_SO_VERSION)
 	$(Q)ln -sf $(<F) $@
-$(B)/quern.pc: client/lib/quern.pc.in Makefile
-	$(Q)mkdir -p $(@D) && sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' $< >$@
 EXTRA += $(B)/libquern.so
 
 # The example is built as a stranger would: public headers and the library, nothing else.
@@ -24,14 +22,15 @@ $(B)/docs/examples/fs: docs/examples/fs.c include/quern/fs.h $(B)/libquern.so
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D) && $(CC) -std=c11 -Wall -Wextra -Wpedantic -Werror -Iinclude \
 		$(filter -fsanitize%,$(FLAVOUR_$(FLAVOUR))) -o $@ $< -L$(B) -lquern -Wl,-rpath,$(abspath $(B))
-EXTRA += $(B)/docs/examples/fs
+TEST_EXTRA += $(B)/docs/examples/fs
 
+# The prefix is asked for when it is installed, not when it is built.
 .PHONY: install-client
 install: install-client
-install-client: $(B)/quern $(B)/libquern.so $(B)/quern.pc
-	install -D -m 755 $(B)/quern $(DESTDIR)$(PREFIX)/bin/quern
-	install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include/quern
-	install -m 755 $(B)/libquern.so.$(QUERN_SO_VERSION) $(DESTDIR)$(PREFIX)/lib/
-	ln -sf libquern.so.$(QUERN_SO_VERSION) $(DESTDIR)$(PREFIX)/lib/libquern.so
-	install -m 644 $(B)/quern.pc $(DESTDIR)$(PREFIX)/lib/pkgconfig/
-	install -m 644 include/quern/*.h $(DESTDIR)$(PREFIX)/include/quern/
+install-client: $(B)/libquern.so
+	$(Q)install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include/quern
+	$(Q)install -m 755 $(B)/libquern.so.$(QUERN_SO_VERSION) $(DESTDIR)$(PREFIX)/lib/
+	$(Q)ln -sf libquern.so.$(QUERN_SO_VERSION) $(DESTDIR)$(PREFIX)/lib/libquern.so
+	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' client/lib/quern.pc.in \
+		>$(DESTDIR)$(PREFIX)/lib/pkgconfig/quern.pc
+	$(Q)install -m 644 include/quern/*.h $(DESTDIR)$(PREFIX)/include/quern/

@@ -13,16 +13,5 @@ EXTRA += $(jobs_so)
 .PHONY: install-jobs
 install-jobs: $(jobs_so)
 	$(Q)install -d $(DESTDIR)$(PREFIX)/lib/quern/jobs
-	$(Q)install -m 755 $(jobs_so) $(DESTDIR)$(PREFIX)/lib/quern/jobs/
+	$(Q)install -m 755 $^ $(DESTDIR)$(PREFIX)/lib/quern/jobs/
 install: install-jobs
-
-# tests/jobs: plugins that tests need, and the contract tried in C++20
-test_jobs_so := $(patsubst tests/jobs/%.c,$(B)/tests/jobs/%.so,$(wildcard tests/jobs/*.c)) \
-                $(patsubst tests/jobs/%.cpp,$(B)/tests/jobs/%.so,$(wildcard tests/jobs/*.cpp))
-$(B)/tests/jobs/%.so: tests/jobs/%.c include/quern/job.h Makefile
-	$(call say,JOB,$@)
-	$(Q)mkdir -p $(@D) && $(CC) -std=gnu17 -O1 -g -Wall -Wextra -Wpedantic -Werror -shared -fPIC -Iinclude -o $@ $<
-$(B)/tests/jobs/%.so: tests/jobs/%.cpp include/quern/job.h Makefile
-	$(call say,JOB,$@)
-	$(Q)mkdir -p $(@D) && $(CXX) -std=c++20 -O1 -g -Wall -Wextra -Wpedantic -Werror -shared -fPIC -Iinclude -o $@ $<
-EXTRA += $(test_jobs_so)

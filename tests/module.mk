@@ -30,13 +30,24 @@ sim: $(sim_bin)
 unit: $(unit_run)
 	$(Q)tests/run unit $(unit_run)
 
+# tests/jobs: plugins that tests need, and the contract tried in C++20
+test_jobs_so := $(patsubst tests/jobs/%.c,$(B)/tests/jobs/%.so,$(wildcard tests/jobs/*.c)) \
+                $(patsubst tests/jobs/%.cpp,$(B)/tests/jobs/%.so,$(wildcard tests/jobs/*.cpp))
+$(B)/tests/jobs/%.so: tests/jobs/%.c include/quern/job.h Makefile
+	$(call say,JOB,$@)
+	$(Q)mkdir -p $(@D) && $(CC) -std=gnu17 -O1 -g -Wall -Wextra -Wpedantic -Werror -shared -fPIC -Iinclude -o $@ $<
+$(B)/tests/jobs/%.so: tests/jobs/%.cpp include/quern/job.h Makefile
+	$(call say,JOB,$@)
+	$(Q)mkdir -p $(@D) && $(CXX) -std=c++20 -O1 -g -Wall -Wextra -Wpedantic -Werror -shared -fPIC -Iinclude -o $@ $<
+TEST_EXTRA += $(test_jobs_so)
+
 # A client that knows every byte it wrote, for the tests that break things meanwhile.
-$(eval $(call program,tests/cluster/model_client,tests/cluster/model_client.c,client libcommon))
-$(eval $(call program,tests/cluster/names_crash,tests/cluster/names_crash.c,libcommon))
+$(eval $(call test_program,tests/cluster/model_client,tests/cluster/model_client.c,client libcommon))
+$(eval $(call test_program,tests/cluster/names_crash,tests/cluster/names_crash.c,libcommon))
 
 # cluster: real daemons, from build/$(FLAVOUR); pytest files named as sentences
 .PHONY: cluster check
-cluster: all
+cluster: all $(TEST_EXTRA)
 	$(Q)QUERN_BUILD=$(B) tests/pytest cluster tests/cluster $(if $(T),-k $(T))
 
 # What ./scripts/check runs. Sanitized where code is tried, optimised where time is virtual.
