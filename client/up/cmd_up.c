@@ -326,12 +326,27 @@ static bool lost_a_port(const struct up_layout *layout)
     return !told_to_stop && try_base(layout, NULL) == ERR_BUSY;
 }
 
+/* Those that run would not find a daemon that moved: the same command again must not part them
+ * when the base had been taken the first time. */
+static void keep_base(struct up_layout *layout, unsigned base)
+{
+    if (layout->port_base != base)
+        printf("ports          from %u on, as those that are up; `quern down` first to move them\n",
+               base);
+    layout->port_base = base;
+}
+
 static int bring_up(struct up *up, const struct wanted *wanted, struct err *err)
 {
-    int rc = decide_shape(&up->layout, wanted, err);
+    struct up_layout before = up->layout;
+    int rc = up_layout_read(&before, err);
+    if (rc == 0)
+        rc = decide_shape(&up->layout, wanted, err);
     if (rc != 0)
         return rc;
     size_t running = find_running(up);
+    if (running > 0)
+        keep_base(&up->layout, before.port_base);
     int tries = 0;
     do {
         if (running == 0)

@@ -190,3 +190,18 @@ def test_the_front_names_near_misses_and_keeps_exit_codes(cluster):
     assert code("down", "x")[0] == 2
     assert code()[0] == 2
     assert code("--version")[0] == 0
+
+
+def test_the_same_command_again_keeps_the_ports_of_those_that_run(cluster):
+    """... also when its base was taken the first time, and a daemon has died since."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        s.listen()
+        base = ["--port-base", str(s.getsockname()[1])]
+        first = subprocess.run(up_words(cluster, "--detach", *base), capture_output=True, text=True, timeout=60)
+        assert "using ports" in first.stdout, first.stdout + first.stderr
+    cluster.kill("namenode")
+    again = subprocess.run(up_words(cluster, "--detach", *base), capture_output=True, text=True, timeout=60)
+    assert again.returncode == 0, again.stderr
+    assert re.search(r"^export .*", first.stdout, re.M).group() in again.stdout
+    cluster.fs("-mkdir", "/still")
