@@ -40,6 +40,18 @@ def is_empty(cluster):
     return True
 
 
+def take_a_port():
+    """A listening socket on a port that --port-base may be."""
+    taken = []
+    while True:
+        s = socket.socket()
+        s.bind(("127.0.0.1", 0))
+        s.listen()
+        if s.getsockname()[1] <= 60000:
+            return s
+        taken.append(s)  # so that the next one is another
+
+
 def up_words(cluster, *more):
     return [QUERN, "up", "--dir", cluster.dir] + cluster.args + list(more)
 
@@ -84,9 +96,7 @@ def test_a_second_up_starts_only_what_is_down(cluster):
 
 
 def test_a_taken_port_moves_all_of_them_and_is_told(cluster):
-    taken = socket.socket()
-    taken.bind(("127.0.0.1", 0))
-    taken.listen()
+    taken = take_a_port()
     base = taken.getsockname()[1] - 11  # where datanode1 would listen
     cluster.args += ["--port-base", str(base)]
     out = cluster.up().stdout
@@ -194,10 +204,8 @@ def test_the_front_names_near_misses_and_keeps_exit_codes(cluster):
 
 def test_the_same_command_again_keeps_the_ports_of_those_that_run(cluster):
     """... also when its base was taken the first time, and a daemon has died since."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        s.listen()
-        base = ["--port-base", str(s.getsockname()[1])]
+    with take_a_port() as taken:
+        base = ["--port-base", str(taken.getsockname()[1])]
         first = subprocess.run(up_words(cluster, "--detach", *base), capture_output=True, text=True, timeout=60)
         assert "using ports" in first.stdout, first.stdout + first.stderr
     cluster.kill("namenode")
