@@ -7,9 +7,14 @@
 #include "jobtracker/talk/namenode.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/base/log.h"
+#include "libcommon/base/metric.h"
 
 /* Finished jobs that are answered from memory; older ones from the history. */
 #define OVER_MAX 100
+
+METRIC_COUNTER(jobs_succeeded, "quern_jt_jobs_total{end=\"succeeded\"}", "jobs ended, by how");
+METRIC_COUNTER(jobs_failed, "quern_jt_jobs_total{end=\"failed\"}", "jobs ended, by how");
+METRIC_COUNTER(jobs_killed, "quern_jt_jobs_total{end=\"killed\"}", "jobs ended, by how");
 
 uint64_t jobtracker_now(const struct jobtracker *jt)
 {
@@ -158,6 +163,10 @@ static void end_job(struct jobtracker *jt, struct jt_job *job)
         return;
     }
     record->ended_wall_ms = clock_wall_ms();
+    metric_add(job->state == JT_JOB_SUCCEEDED ? &jobs_succeeded
+               : job->state == JT_JOB_KILLED  ? &jobs_killed
+                                              : &jobs_failed,
+               1);
     record_finish(record);
     log_info("jt.jobs", "job %llu %s%s%s", (unsigned long long)job->number,
              sm_name(&jt_job_states, job->state), job->why ? ": " : "", job->why ? job->why : "");

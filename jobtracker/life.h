@@ -9,5 +9,6 @@ int jobtracker_start(struct daemon *daemon, void **ret_state, struct err *err);
 void jobtracker_stop(void *state);
 void jobtracker_release(void *state);
 void jobtracker_status(void *state, struct status *st);
+void jobtracker_measure(void *state); /* sets the gauges of /metrics; status.c */
 
 #endif

@@ -19,6 +19,7 @@ static const struct daemon_desc desc = {
     .stop = jobtracker_stop,
     .release = jobtracker_release,
     .status = jobtracker_status,
+    .measure = jobtracker_measure,
 };
 
 int main(int argc, char **argv)

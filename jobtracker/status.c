@@ -2,9 +2,53 @@
  * status: what /status.json and the status page show of the jobtracker. */
 #include "jobtracker/life.h"
 #include "jobtracker/record.h"
+#include "libcommon/base/metric.h"
 #include "libcommon/base/str.h"
 
 #define JOBS_SHOWN 50
+
+METRIC_GAUGE(jobs_running, "quern_jt_running_jobs", "jobs submitted and not ended");
+METRIC_GAUGE(workers_live, "quern_jt_live_workers", "workers heard of lately");
+METRIC_GAUGE(workers_lost, "quern_jt_lost_workers", "workers known and not heard of");
+METRIC_GAUGE(cores, "quern_jt_cores", "cores of live workers");
+METRIC_GAUGE(cores_used, "quern_jt_cores_used", "of these, given to running attempts");
+METRIC_GAUGE(memory, "quern_jt_memory_bytes", "task memory of live workers");
+METRIC_GAUGE(memory_used, "quern_jt_memory_used_bytes", "of this, given to running attempts");
+METRIC_GAUGE(durable, "quern_jt_durable_index", "last journal record that is on disk");
+METRIC_GAUGE(epoch, "quern_jt_epoch", "how often a jobtracker took over this journal");
+
+static uint64_t count_active(const struct jobtracker *jt)
+{
+    uint64_t active = 0;
+    list_each (&jt->core.active, it)
+        active++;
+    return active;
+}
+
+void jobtracker_measure(void *state)
+{
+    const struct jobtracker *jt = state;
+    uint64_t sum[4] = {0}, known = 0;
+    list_each (&jt->core.fleet.all, it) {
+        const struct jt_worker *worker = list_entry(it, struct jt_worker, all);
+        known++;
+        if (!worker->is_live)
+            continue;
+        sum[0] += worker->cores;
+        sum[1] += worker->cores_used;
+        sum[2] += worker->memory;
+        sum[3] += worker->memory_used;
+    }
+    metric_set(&jobs_running, count_active(jt));
+    metric_set(&workers_live, jt->core.fleet.live);
+    metric_set(&workers_lost, known - jt->core.fleet.live);
+    metric_set(&cores, sum[0]);
+    metric_set(&cores_used, sum[1]);
+    metric_set(&memory, sum[2]);
+    metric_set(&memory_used, sum[3]);
+    metric_set(&durable, joblog_durable(jt->log));
+    metric_set(&epoch, jt->epoch);
+}
 
 static void progress_text(const struct jt_job *job, char *out, size_t cap)
 {
@@ -65,10 +109,8 @@ static void show_workers(const struct jobtracker *jt, struct status *st)
 void jobtracker_status(void *state, struct status *st)
 {
     const struct jobtracker *jt = state;
-    uint64_t active = 0, shown = 0;
-    list_each (&jt->core.active, it)
-        active++;
-    status_count(st, "jobs running", active, "#jobs");
+    uint64_t shown = 0;
+    status_count(st, "jobs running", count_active(jt), "#jobs");
     status_count(st, "workers live", jt->core.fleet.live, "#workers");
     status_count(st, "epoch", jt->epoch, "");
     status_count(st, "journal durable", joblog_durable(jt->log), "");

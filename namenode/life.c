@@ -10,11 +10,10 @@
 
 /* ---- start ---- */
 
-/* What the pages show of it without asking: its state, and the gauges of /metrics. */
+/* What the pages show of it without asking. */
 static void show_state(void *arg)
 {
     struct namenode *nn = arg;
-    namenode_measure(nn);
     if (!nn->is_stopping)
         daemon_set_state(nn->daemon,
                          nn_safemode_is_on(&nn->blocks.safemode) ? "safe mode" : "serving");

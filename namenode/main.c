@@ -25,6 +25,7 @@ static const struct daemon_desc desc = {
     .release = namenode_release,
     .reload = namenode_reload,
     .status = namenode_status,
+    .measure = namenode_measure,
 };
 
 int main(int argc, char **argv)

@@ -69,7 +69,7 @@ int namenode_open(struct namenode *nn, struct err *err);
 
 void namenode_release(void *state);                   /* frees it too */
 void namenode_status(void *state, struct status *st); /* status.c */
-void namenode_measure(const struct namenode *nn);     /* set the gauges of /metrics; status.c */
+void namenode_measure(void *state);                   /* set the gauges of /metrics; status.c */
 /* Who runs the namenode is the superuser. */
 int namenode_user(char *out, size_t cap, struct err *err);
 

@@ -16,8 +16,9 @@ METRIC_GAUGE(is_safe, "quern_nn_safe_mode", "1 while only reading is allowed");
 METRIC_GAUGE(open_files, "quern_nn_open_files", "files being written");
 METRIC_GAUGE(doomed, "quern_nn_deleted_trees", "deleted trees not freed yet");
 
-void namenode_measure(const struct namenode *nn)
+void namenode_measure(void *state)
 {
+    const struct namenode *nn = state;
     struct nn_blocks_stats stats = nn_blocks_stats(&nn->blocks);
     struct nn_sums sums = nn_tree_sums(&nn->state.tree, NN_ROOT);
     metric_set(&files, sums.files);

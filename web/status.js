@@ -155,7 +155,7 @@ function draw(s) {
   drawValues(s.values);
   drawTables(s.tables);
   document.getElementById('foot').textContent = 'quern ' + s.version + ' · process ' + s.pid +
-    ' · up ' + duration(s.uptime_ms) + ' · build ' + s.build_id.slice(0, 12);
+    ' · up ' + duration(s.uptime_ms) + ' · ' + bytes(s.resident_bytes) + ' in memory · build ' + s.build_id.slice(0, 12);
 }
 
 function drawGone() {

@@ -17,6 +17,7 @@ static const struct daemon_desc desc = {
     .stop = worker_stop,
     .release = worker_release,
     .status = worker_status,
+    .measure = worker_measure,
 };
 
 int main(int argc, char **argv)

@@ -4,11 +4,19 @@
 #include <unistd.h>
 
 #include "libcommon/base/log.h"
+#include "libcommon/base/metric.h"
 #include "libcommon/base/rand.h"
 #include "libcommon/base/str.h"
 #include "worker/serve/outputs.h"
 #include "worker/talk/jobtracker.h"
 #include "worker/task/attempt.h"
+
+METRIC_GAUGE(attempts_running, "quern_wk_running_attempts", "attempts at work");
+METRIC_GAUGE(outputs_held, "quern_wk_map_outputs", "map outputs held for reducers");
+METRIC_GAUGE(output_bytes, "quern_wk_map_output_bytes", "bytes of these");
+METRIC_GAUGE(output_memory, "quern_wk_map_output_memory_bytes", "of these, in memory");
+METRIC_GAUGE(dirs_failed, "quern_wk_failed_directories", "local directories that have failed");
+METRIC_GAUGE(is_registered, "quern_wk_registered", "1 while the jobtracker knows this worker");
 
 #define WATCH_MS 500
 /* Part of the budget that map outputs may take in memory; beyond it they go to files. */
@@ -115,22 +123,46 @@ void worker_release(void *state)
     mem_free(worker);
 }
 
+static uint64_t count_outputs(const struct worker *worker, uint64_t *ret_bytes)
+{
+    uint64_t outputs = 0;
+    *ret_bytes = 0;
+    list_each (&worker->segments.all, it) {
+        outputs++;
+        *ret_bytes += list_entry(it, struct segment, link)->len;
+    }
+    return outputs;
+}
+
+void worker_measure(void *state)
+{
+    const struct worker *worker = state;
+    uint64_t bytes, outputs = count_outputs(worker, &bytes), running = 0, bad = 0;
+    list_each (&worker->attempts, it)
+        running += list_entry(it, struct wk_attempt, link)->state == WK_RUNNING;
+    for (size_t i = 0; i < worker->dir_count; i++)
+        bad += worker->dirs[i].is_bad;
+    metric_set(&attempts_running, running);
+    metric_set(&outputs_held, outputs);
+    metric_set(&output_bytes, bytes);
+    metric_set(&output_memory, worker->segments.memory_used);
+    metric_set(&dirs_failed, bad);
+    metric_set(&is_registered, worker->is_registered);
+}
+
 void worker_status(void *state, struct status *st)
 {
     const struct worker *worker = state;
-    uint64_t outputs = 0, bytes = 0;
-    list_each (&worker->segments.all, it) {
-        outputs++;
-        bytes += list_entry(it, struct segment, link)->len;
-    }
+    uint64_t bytes, outputs = count_outputs(worker, &bytes);
     status_count(st, "cores", worker->cores, "");
     status_bytes(st, "memory", worker->memory, "");
     status_text(st, "jobtracker", worker->is_registered ? "registered" : "not connected", "");
     status_count(st, "map outputs held", outputs, "");
     status_bytes(st, "map output bytes", bytes, "");
     status_bytes(st, "of these in memory", worker->segments.memory_used, "");
-    status_table(st, "attempts", "Attempts",
-                 "attempt|state|records in:count|records out:count|input done:bytes|input:bytes|idle:ms");
+    status_table(
+        st, "attempts", "Attempts",
+        "attempt|state|records in:count|records out:count|input done:bytes|input:bytes|idle:ms");
     list_each (&worker->attempts, it) {
         const struct wk_attempt *a = list_entry(it, struct wk_attempt, link);
         status_row(st);

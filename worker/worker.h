@@ -63,6 +63,7 @@ int worker_start(struct daemon *daemon, void **ret_state, struct err *err);
 void worker_stop(void *state);
 void worker_release(void *state);
 void worker_status(void *state, struct status *st);
+void worker_measure(void *state); /* sets the gauges of /metrics */
 
 static inline uint64_t worker_now(const struct worker *worker)
 {

@@ -4,8 +4,9 @@
  *     METRIC_COUNTER(creates, "quern_nn_creates_total", "files created");   at file scope
  *     metric_add(&creates, 1);                                             from any thread
  *
- * A metric appears in the list when its program first touches it (metric_add, metric_set) or at
- * start through metric_register. */
+ * A metric so declared is in the list, as 0, from the start of each program that its file is linked
+ * into: whoever watches a rate must see the first of something bad, too. One made in another way
+ * appears with metric_register, or when it is first touched (metric_add, metric_set). */
 #ifndef QUERN_BASE_METRIC_H
 #define QUERN_BASE_METRIC_H
 
@@ -22,10 +23,15 @@ struct metric {
     struct metric *next;
 };
 
-#define METRIC_COUNTER(var, name_, help_)                                                          \
-    static struct metric var = {.name = name_, .help = help_, .kind = METRIC_KIND_COUNTER}
-#define METRIC_GAUGE(var, name_, help_)                                                            \
-    static struct metric var = {.name = name_, .help = help_, .kind = METRIC_KIND_GAUGE}
+#define METRIC_DEFINE(var, name_, help_, kind_)                               \
+    static struct metric var = {.name = name_, .help = help_, .kind = kind_}; \
+    __attribute__((constructor)) static void var##_is_known(void)             \
+    {                                                                         \
+        metric_register(&var);                                                \
+    }                                                                         \
+    _Static_assert(1, "takes the semicolon")
+#define METRIC_COUNTER(var, name, help) METRIC_DEFINE(var, name, help, METRIC_KIND_COUNTER)
+#define METRIC_GAUGE(var, name, help)   METRIC_DEFINE(var, name, help, METRIC_KIND_GAUGE)
 
 void metric_register(struct metric *metric);
 void metric_add(struct metric *metric, uint64_t n);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The life of a daemon, in order: command line, configuration, (detach,) pid file, privileges, log,
  * loop, status pages, start, signals, console, ready, run; then back. */
-#include "libcommon/base/fds.h"
 #include "libcommon/daemon/daemon.h"
+#include "libcommon/base/fds.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -306,7 +306,10 @@ static int open_http(struct daemon *d, struct err *err)
         rc = http_server_new(d->loop, address, &d->http, err);
     if (rc != 0)
         return rc;
-    d->pages = (struct pages){.conf = d->conf, .print_status = daemon_print_status, .arg = d};
+    d->pages = (struct pages){.conf = d->conf,
+                              .print_status = daemon_print_status,
+                              .print_metrics = daemon_print_metrics,
+                              .arg = d};
     if (pages_attach(d->http, &d->pages) != 0 ||
         http_allow_host(d->http, daemon_node_name(d)) != 0 ||
         (*conf_str(d->conf, "advertise") &&

@@ -70,6 +70,8 @@ struct daemon_desc {
     int (*reload)(void *state, struct err *err);
     /* Fill the status; called for /status.json, info and USR1. May be NULL. */
     void (*status)(void *state, struct status *st);
+    /* Set gauges (metric.h); called before they are shown. May be NULL. */
+    void (*measure)(void *state);
 };
 
 int daemon_main(const struct daemon_desc *desc, int argc, char **argv);

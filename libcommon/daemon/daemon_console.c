@@ -11,6 +11,7 @@
 #include "libcommon/base/str.h"
 #include "libcommon/daemon/crash.h"
 #include "libcommon/daemon/daemon_inside.h"
+#include "libcommon/daemon/process.h"
 
 void daemon_print_status(void *daemon, struct buf *out)
 {
@@ -24,15 +25,25 @@ void daemon_print_status(void *daemon, struct buf *out)
         buf_printf(out, "%c\"%s\":", i ? ',' : '{', names[i]);
         json_append_string(out, slice_str(texts[i]));
     }
-    buf_printf(
-        out,
-        ",\"pid\":%d,\"started_ms\":%" PRIu64 ",\"now_ms\":%" PRIu64 ",\"uptime_ms\":%" PRIu64 ",",
-        (int)getpid(), d->started_wall_ms, clock_wall_ms(), clock_mono_ms() - d->started_mono_ms);
+    buf_printf(out,
+               ",\"pid\":%d,\"started_ms\":%" PRIu64 ",\"now_ms\":%" PRIu64
+               ",\"uptime_ms\":%" PRIu64 ",\"resident_bytes\":%" PRIu64 ",",
+               (int)getpid(), d->started_wall_ms, clock_wall_ms(),
+               clock_mono_ms() - d->started_mono_ms, process_look().resident_bytes);
     if (d->desc->status && d->state)
         d->desc->status(d->state, &st);
     status_print(&st, out);
     buf_append_str(out, "}\n");
     status_release(&st);
+}
+
+void daemon_print_metrics(void *daemon, struct buf *out)
+{
+    const struct daemon *d = daemon;
+    process_measure(d->desc->role, d->started_wall_ms);
+    if (d->desc->measure && d->state)
+        d->desc->measure(d->state);
+    metric_print(out);
 }
 
 static int run_info(void *state, int argc, char **argv, struct buf *out, struct err *err)
@@ -57,8 +68,8 @@ static int run_config(void *state, int argc, char **argv, struct buf *out, struc
 
 static int run_metrics(void *state, int argc, char **argv, struct buf *out, struct err *err)
 {
-    (void)state, (void)argc, (void)argv, (void)err;
-    metric_print(out);
+    (void)argc, (void)argv, (void)err;
+    daemon_print_metrics(state, out);
     return 0;
 }
 

@@ -36,6 +36,8 @@ struct daemon {
 
 /* Append /status.json. */
 void daemon_print_status(void *daemon, struct buf *out);
+/* Append /metrics, with gauges set anew. */
+void daemon_print_metrics(void *daemon, struct buf *out);
 /* The commands every daemon's admin console has; their state is the struct daemon. */
 extern const struct admin_command daemon_commands[];
 extern const size_t daemon_command_count;

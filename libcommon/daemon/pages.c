@@ -3,7 +3,6 @@
  * file to find at run time. The Makefile knows that this object depends on them. */
 #include "libcommon/daemon/pages.h"
 
-#include "libcommon/base/metric.h"
 #include "libcommon/daemon/status.h"
 #include "libcommon/event/http.h"
 
@@ -85,11 +84,11 @@ static void on_status(struct http_request *req, void *arg)
 
 static void on_metrics(struct http_request *req, void *arg)
 {
-    (void)arg;
+    const struct pages *pages = arg;
     struct buf body = BUF_INIT;
     if (!is_read(req))
         return;
-    metric_print(&body);
+    pages->print_metrics(pages->arg, &body);
     send_made(req, "text/plain; version=0.0.4", &body);
 }
 

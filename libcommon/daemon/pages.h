@@ -10,8 +10,9 @@ struct http_server;
 
 struct pages {
     const struct conf *conf;
-    /* Append /status.json. */
+    /* Append /status.json, /metrics. */
     void (*print_status)(void *arg, struct buf *out);
+    void (*print_metrics)(void *arg, struct buf *out);
     void *arg;
 };
 

@@ -72,9 +72,6 @@ void nn_editlog_start(struct nn_editlog *log, struct wal *wal, struct loop *loop
                       struct workq *workq, const struct nn_editlog_events *events)
 {
     *log = (struct nn_editlog){.wal = wal, .loop = loop, .workq = workq, .events = *events};
-    metric_register(&records);
-    metric_register(&commits);
-    metric_register(&commit_us);
     loop_on_turn_end(loop, &log->turn_end, pump, log);
 }
 

@@ -21,7 +21,6 @@
 
 METRIC_COUNTER(images_written, "quern_nn_images_total", "images written");
 METRIC_COUNTER(images_failed, "quern_nn_images_failed_total", "images that could not be written");
-METRIC_GAUGE(image_index_metric, "quern_nn_image_index", "last record in the newest image");
 
 _Static_assert(NN_JOURNAL_DIRS_MAX == NN_DIRS_MAX && NN_DIRS_MAX <= WAL_DIRS_MAX,
                "every name directory has its place in the log and in the images");
@@ -251,7 +250,6 @@ static void on_checkpoint(void *arg, uint64_t index, const struct err *err)
             log_error(MODULE, "no image of record %llu: %s", (unsigned long long)index, err->msg);
     } else {
         metric_add(&images_written, 1);
-        metric_set(&image_index_metric, index);
         journal->image_index = index;
         wal_drop_below(journal->log.wal, kept + 1);
         log_info(MODULE, "wrote the image of record %llu", (unsigned long long)index);
@@ -363,9 +361,6 @@ static int start(struct nn_journal *journal, struct wal *wal, struct err *err)
     nn_checkpoint_init(&journal->checkpoint, loop, journal->workq, on_checkpoint, journal);
     nn_editlog_start(&journal->log, wal, loop, journal->workq, &events);
     journal->image_at_ms = loop_now_ms(loop);
-    metric_register(&images_written);
-    metric_register(&images_failed);
-    metric_set(&image_index_metric, journal->image_index);
     journal->is_open = true;
     return 0;
 }

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the four daemons show of themselves over HTTP: read by a machine that takes nothing on trust (a
+strict reader of Prometheus' text format), asked by somebody rude, and what is left when one is killed by
+a signal."""
+import json
+import os
+import re
+import signal
+import socket
+import urllib.request
+
+import pytest
+
+from cluster import Cluster, wait_for
+
+MARKUP = "<script>alert('1')</script> \"&\" \u00fc"
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with Cluster(datanodes=1, workers=1) as c:
+        c.run("fs", "-put", "/usr/share/common-licenses/GPL-3", "/text")
+        c.run("run", "-name", MARKUP, "wordcount", "/text", "/out")
+        yield c
+
+
+DAEMONS = ["namenode", "datanode1", "jobtracker", "worker1"]
+
+
+def address(cluster, daemon):
+    log = open(os.path.join(cluster.dir, "log", daemon + ".log")).read()
+    return re.findall(r"status pages at http://([\d.:]+)/", log)[-1]
+
+
+def get(cluster, daemon, path):
+    with urllib.request.urlopen(f"http://{address(cluster, daemon)}{path}", timeout=20) as answer:
+        return answer.read().decode()
+
+
+def raw(cluster, daemon, request):
+    """Everything that comes back until the other side closes."""
+    host, port = address(cluster, daemon).split(":")
+    with socket.create_connection((host, int(port)), timeout=20) as s:
+        s.sendall(request)
+        got = b""
+        while piece := s.recv(65536):
+            got += piece
+        return got
+
+
+# --- /metrics ------------------------------------------------------------------------------------
+
+NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
+LABEL = r'[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\["\\n])*"'
+SAMPLE = re.compile(rf"^({NAME})(\{{{LABEL}(?:,{LABEL})*\}})? (\d+)$")
+
+
+def read_metrics(text):
+    """{(name, labels): value}; anything Prometheus would not take, or promtool would blame, is an error."""
+    assert text.endswith("\n") and "\n\n" not in text
+    samples, kinds, family = {}, {}, None
+    lines = iter(text.splitlines())
+    for line in lines:
+        if line.startswith("# HELP "):
+            _, _, family, words = line.split(" ", 3)
+            assert words and family not in kinds, line
+            kind = next(lines).split(" ")
+            assert kind[:3] == ["#", "TYPE", family] and kind[3] in ("counter", "gauge"), line
+            kinds[family] = kind[3]
+            assert (kind[3] == "counter") == family.endswith("_total"), line
+            continue
+        match = SAMPLE.match(line)
+        assert match, line
+        assert match[1] == family, f"{line} is not under its heading"
+        key = (match[1], match[2] or "")
+        assert key not in samples, f"{line} a second time"
+        samples[key] = int(match[3])
+    return samples
+
+
+@pytest.mark.parametrize("daemon", DAEMONS)
+def test_metrics_are_what_prometheus_reads(cluster, daemon):
+    samples = read_metrics(get(cluster, daemon, "/metrics"))
+    build = [labels for name, labels in samples if name == "quern_build_info"]
+    assert len(build) == 1 and f'daemon="{daemon.rstrip("1")}"' in build[0]
+    assert samples["quern_resident_memory_bytes", ""] > 1 << 20
+    assert 3 < samples["quern_open_fds", ""] <= samples["quern_max_fds", ""]
+
+
+def test_metrics_are_of_now(cluster):
+    jt = lambda: read_metrics(get(cluster, "jobtracker", "/metrics"))
+    nn = lambda: read_metrics(get(cluster, "namenode", "/metrics"))
+    assert jt()["quern_jt_jobs_total", '{end="succeeded"}'] == 1
+    assert jt()["quern_jt_live_workers", ""] == 1
+    assert jt()["quern_jt_jobs_total", '{end="failed"}'] == 0  # there before the first one
+    before = nn()["quern_nn_files", ""]
+    cluster.fs("-touchz", "/one-more")
+    assert nn()["quern_nn_files", ""] == before + 1
+
+
+# --- /status.json --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("daemon", DAEMONS)
+def test_the_status_is_json_whose_rows_fit_their_columns(cluster, daemon):
+    status = json.loads(get(cluster, daemon, "/status.json"))
+    assert status["state"] == "serving" and status["pid"] == cluster.pid(daemon)
+    assert status["resident_bytes"] > 1 << 20
+    for table in status["tables"].values():
+        for row in table["rows"]:
+            assert len(row) == len(table["columns"])
+            for value, column in zip(row, table["columns"]):
+                assert isinstance(value, str if column["unit"] == "text" else int), (column, value)
+    for name, value in status["values"].items():
+        link = value["link"]
+        assert not link.startswith("#") or link[1:] in status["tables"], name
+
+
+def test_a_name_that_is_markup_stays_a_name(cluster):
+    jobs = json.loads(get(cluster, "jobtracker", "/status.json"))["tables"]["jobs"]["rows"]
+    assert MARKUP in [row[1] for row in jobs]
+    page = raw(cluster, "jobtracker", b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+    assert b"alert" not in page and b"default-src 'self'" in page
+    assert b"innerHTML" not in get(cluster, "jobtracker", "/status.js").encode()
+
+
+# --- rude requests -------------------------------------------------------------------------------
+
+HOST = b"Host: localhost\r\nConnection: close\r\n"
+RUDE = {
+    b"HEAD / HTTP/1.1\r\n" + HOST + b"\r\n": b" 200 ",
+    b"GET /nothing HTTP/1.1\r\n" + HOST + b"\r\n": b" 404 ",
+    b"GET /../../etc/passwd HTTP/1.1\r\n" + HOST + b"\r\n": b" 404 ",
+    b"POST /status.json HTTP/1.1\r\n" + HOST + b"Content-Length: 0\r\n\r\n": b" 405 ",
+    b"BREW / HTTP/1.1\r\n" + HOST + b"\r\n": b" 501 ",
+    b"GET / HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n": b" 403 ",
+    b"GET / HTTP/1.1\r\n" + HOST + b"X: " + b"a" * 100000 + b"\r\n\r\n": b" 400 ",
+    b"GET /" + b"a" * 100000 + b" HTTP/1.1\r\n" + HOST + b"\r\n": b" 400 ",
+    b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: 99999999999\r\n\r\n": b" 413 ",
+    b"POST / HTTP/1.1\r\n" + HOST + b"Content-Length: -5\r\n\r\n": b" 400 ",
+    b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n": b" 413 ",
+    b"\0\1\2\r\n\r\n": b" 400 ",
+}
+
+
+@pytest.mark.parametrize("daemon", DAEMONS)
+def test_a_rude_request_is_refused_in_kind(cluster, daemon):
+    for request, want in RUDE.items():
+        got = raw(cluster, daemon, request)
+        assert want in got.split(b"\r\n")[0], (request[:60], got[:200])
+        if request.startswith(b"HEAD"):
+            assert got.endswith(b"\r\n\r\n"), "a HEAD has no body"
+    assert json.loads(get(cluster, daemon, "/status.json"))["state"] == "serving"
+
+
+# --- the last words ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("daemon", DAEMONS)
+def test_a_daemon_killed_by_a_signal_leaves_a_report(cluster, daemon):
+    """SIGABRT: the sanitizers of a debug build keep the others to themselves."""
+    path = os.path.join(cluster.dir, "log", daemon + ".log")
+    build = json.loads(get(cluster, daemon, "/status.json"))["build_id"]
+    pid = cluster.pid(daemon)
+    before = os.path.getsize(path)
+    os.kill(pid, signal.SIGABRT)
+    wait_for(lambda: "cut here: end" in open(path, errors="replace").read()[before:])
+    report = open(path, errors="replace").read()[before:]
+    assert f"SIGABRT sent by process {os.getpid()}" in report
+    assert f"build id: {build}" in report and f"process:  {pid}" in report
+    assert "request:  none" in report and "stack (addr2line" in report
+    assert "last log lines:\n" in report and " INFO " in report
+    assert report.count("cut here: end") == 1
+    wait_for(lambda: cluster.pid(daemon) is None or cluster.pid(daemon) != pid or
+             open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[0] == "Z")
+    cluster.up()
+    wait_for(lambda: json.loads(get(cluster, daemon, "/status.json"))["state"] == "serving")
