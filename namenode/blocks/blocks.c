@@ -311,8 +311,8 @@ int nn_settle_ready(struct nn_blocks *b, uint32_t block)
     struct nn_block blk = nn_blockmap_get(b->map, block);
     if (blk.state == NN_BLOCK_COMPLETE)
         return nn_settle_check(b, block);
-    if (!nn_blocks_is_ready(b, block))
-        return 0;
+    if (!nn_blocks_is_ready(b, block)) /* its writer waits: copies are made now, not after that */
+        return blk.state == NN_BLOCK_COMMITTED ? nn_settle_check(b, block) : 0;
     int rc = make_complete(b, block);
     return rc == 0 ? nn_settle_notice(b, NN_NOTICE_READY, block, NULL) : rc;
 }
@@ -327,6 +327,8 @@ int nn_blocks_commit(struct nn_blocks *b, uint32_t block, uint64_t gs, uint64_t 
     nn_recoveries_end(&b->recoveries, block);
     set_numbers(b, block, NN_BLOCK_COMMITTED, gs, len);
     int rc = rejudge(b, block);
+    if (rc == 0)
+        rc = expect_rest(b, block);
     return rc == 0 ? nn_settle_ready(b, block) : rc;
 }
 

@@ -111,6 +111,19 @@ static unsigned level_of(const struct nn_replicate *rep, const struct nn_health 
     return is_crowded && living_racks(rep->nodes) > 1 ? 4 : 0;
 }
 
+/* Blocks whose numbers stand: complete ones, and committed ones, whose writer waits for the copies.
+ * Of those, one without any replica yet is not missing: it may still be finalized. */
+static bool is_settled(const struct view *v)
+{
+    return v->block.state == NN_BLOCK_COMPLETE ||
+           (v->block.state == NN_BLOCK_COMMITTED && v->good_count > 0);
+}
+
+static unsigned level_due(const struct nn_replicate *rep, const struct view *v)
+{
+    return is_settled(v) ? level_of(rep, &v->health) : 0;
+}
+
 /* ---- queues ---- */
 
 static int set_level(struct nn_replicate *rep, uint32_t block, unsigned level)
@@ -197,9 +210,9 @@ int nn_replicate_check(struct nn_replicate *rep, uint32_t block, uint64_t after)
     if (!rep->is_active)
         return 0;
     sort_out(rep, block, &v);
-    if (v.block.state != NN_BLOCK_COMPLETE)
-        return set_level(rep, block, 0);
-    int rc = set_level(rep, block, level_of(rep, &v.health));
+    int rc = set_level(rep, block, level_due(rep, &v));
+    if (!is_settled(&v))
+        return rc;
     bool has_surplus = v.twin_count > 0 || v.good_count > v.block.want;
     bool has_refuse = has_deletable(rep, &v, block);
     if (rc < 0 || (!has_surplus && !has_refuse)) {
@@ -394,8 +407,8 @@ static int order_copy(struct nn_replicate *rep, uint32_t block, unsigned level, 
     struct nn_placed targets;
     uint32_t limit = level == 1 ? rep->conf->streams_hard : rep->conf->streams_soft;
     sort_out(rep, block, &v);
-    if (v.health.pending > 0 || level_of(rep, &v.health) != level)
-        return set_level(rep, block, level_of(rep, &v.health));
+    if (v.health.pending > 0 || level_due(rep, &v) != level)
+        return set_level(rep, block, level_due(rep, &v));
     size_t at = nn_place_source(rep->nodes, v.good, v.good_count, limit, rep->rand);
     if (at == SIZE_MAX)
         return 0;

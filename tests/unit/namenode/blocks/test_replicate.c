@@ -44,6 +44,81 @@ static void a_missing_replica_is_copied_from_a_node_that_has_it_to_one_that_has_
     world_release(&w);
 }
 
+/* A committed block whose pipeline shrank to one: its writer waits for a second replica. */
+static uint32_t waiting_block(struct world *w, uint64_t gs)
+{
+    uint32_t block = add_block(w, FIRST_ID, 3), survivor = 1;
+    assert_int_equal(nn_blocks_set_pipeline(&w->b, block, &survivor, 1), 0);
+    if (gs > FIRST_GS)
+        assert_int_equal(nn_blocks_restamp(&w->b, block, gs, TEST_LEN), 0);
+    received(w, 1, FIRST_ID, gs);
+    assert_int_equal(nn_blocks_commit(&w->b, block, gs, TEST_LEN), 0);
+    assert_false(nn_blocks_is_ready(&w->b, block));
+    return block;
+}
+
+static void a_writer_left_with_one_replica_gets_a_second_one(void **state)
+{
+    (void)state;
+    struct world w;
+    world_start(&w, 1, 3);
+    uint32_t block = waiting_block(&w, FIRST_GS);
+    pass(&w, 4000, alive(1, 3));
+    struct nn_order *order = next_order(&w, NN_ORDER_COPY);
+    assert_non_null(order);
+    assert_int_equal(order->node, 1);
+    received(&w, order->targets[0], FIRST_ID, FIRST_GS);
+    nn_order_free(order);
+    assert_true(nn_blocks_is_ready(&w.b, block));
+    assert_int_equal(w.ready_count, 1);
+    world_release(&w);
+}
+
+static void what_a_pipeline_left_behind_makes_room_for_the_copy_its_writer_waits_for(void **state)
+{
+    (void)state;
+    struct world w;
+    world_start(&w, 1, 3);
+    struct nn_said old = {FIRST_ID, FIRST_GS, 100, NN_REPLICA_RWR};
+    uint32_t block = waiting_block(&w, FIRST_GS + 1);
+    for (unsigned i = 2; i <= 3; i++) {
+        world_register(&w, i);
+        assert_int_equal(world_report(&w, i, &old, 1), 0);
+    }
+    nn_blocks_set_durable(&w.b, w.b.applied);
+    pass(&w, 4000, alive(1, 3));
+    for (unsigned i = 2; i <= 3; i++)
+        assert_int_equal(say(&w, i, NN_CHANGE_DELETED, FIRST_ID, FIRST_GS, 100), 0);
+    pass(&w, 4000, alive(1, 3));
+    struct nn_order *order = next_order(&w, NN_ORDER_COPY);
+    assert_non_null(order);
+    received(&w, order->targets[0], FIRST_ID, FIRST_GS + 1);
+    nn_order_free(order);
+    assert_true(nn_blocks_is_ready(&w.b, block));
+    world_release(&w);
+}
+
+static void no_copy_is_made_while_the_writers_own_nodes_are_about_to_finish(void **state)
+{
+    (void)state;
+    struct world w;
+    world_start(&w, 1, 6);
+    const uint32_t pipeline[] = {1, 2, 3};
+    uint32_t block = add_block(&w, FIRST_ID, 3);
+    assert_int_equal(nn_blocks_set_pipeline(&w.b, block, pipeline, 3), 0);
+    assert_int_equal(nn_blocks_commit(&w.b, block, FIRST_GS, TEST_LEN), 0);
+    assert_int_equal(nn_blocks_stats(&w.b).missing, 0);
+    received(&w, 1, FIRST_ID, FIRST_GS);
+    pass(&w, 4000, alive(1, 6));
+    no_order(&w, NN_ORDER_COPY);
+    received(&w, 2, FIRST_ID, FIRST_GS);
+    received(&w, 3, FIRST_ID, FIRST_GS);
+    pass(&w, 40000, alive(1, 6));
+    no_order(&w, NN_ORDER_COPY);
+    assert_int_equal(health(&w, block).good, 3);
+    world_release(&w);
+}
+
 static void the_fewer_replicas_are_left_the_sooner_it_is_copied(void **state)
 {
     (void)state;
@@ -392,6 +467,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_missing_replica_is_copied_from_a_node_that_has_it_to_one_that_has_not),
+        cmocka_unit_test(a_writer_left_with_one_replica_gets_a_second_one),
+        cmocka_unit_test(what_a_pipeline_left_behind_makes_room_for_the_copy_its_writer_waits_for),
+        cmocka_unit_test(no_copy_is_made_while_the_writers_own_nodes_are_about_to_finish),
         cmocka_unit_test(the_fewer_replicas_are_left_the_sooner_it_is_copied),
         cmocka_unit_test(a_dead_node_is_replaced_at_a_bounded_pace),
         cmocka_unit_test(no_node_sends_more_copies_at_a_time_than_its_limit),
