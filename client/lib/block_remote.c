@@ -51,9 +51,10 @@ static int ask(struct cl_remote *remote, struct cl_peer *peer, const struct data
         return rc;
     }
     if (answer.start > read->offset || answer.start + answer.length < read->offset + read->length) {
+        err_set(err, ERR_EOF, "%s: the replica ends at %llu", peer->address,
+                (unsigned long long)answer.visible_len);
         cl_peer_drop(peer);
-        return err_set(err, ERR_EOF, "%s: the replica ends at %llu", peer->address,
-                       (unsigned long long)answer.visible_len);
+        return ERR_EOF;
     }
     rc = cl_peer_begin_packets(peer);
     if (rc != 0) {

@@ -326,8 +326,8 @@ static int read_from(struct reader *r, const struct msg_node *node, const struct
     struct cl_in *in = r->in;
     if (cl_is_local(in->fs, node)) {
         int rc = read_local(in, node, block, buffer, size, off, err);
-        if (rc == 0 || rc == ERR_CHECKSUM)
-            return rc; /* else perhaps over the socket */
+        if (rc == 0 || rc == ERR_CHECKSUM || rc == ERR_TIMEOUT)
+            return rc; /* else perhaps over the socket; a hung node hangs there too */
     }
     if (r->goes_on)
         return read_on(in, node, block, buffer, size, off, err);

@@ -424,6 +424,20 @@ static void a_node_that_dies_under_a_read_is_replaced(void **state)
     qn_fs_close(fs);
 }
 
+static void a_replica_that_is_too_short_is_passed_over(void **state)
+{
+    (void)state;
+    struct qn_fs *fs = fake_connect(NULL);
+    make_file(fs, 100000);
+    mutex_lock(&fake.lock);
+    for (size_t i = 0; i < FAKE_BLOCKS; i++)
+        if (fake.nodes[0].replicas[i].is_there)
+            fake.nodes[0].replicas[i].data.len -= 5000;
+    mutex_unlock(&fake.lock);
+    check_read(fs, 100000);
+    qn_fs_close(fs);
+}
+
 static void when_no_replica_can_be_read_the_error_names_each(void **state)
 {
     (void)state;
@@ -518,6 +532,7 @@ int main(void)
         TEST(reading_on_asks_rarely),
         TEST(damaged_bytes_are_never_returned_and_are_told),
         TEST(a_node_that_dies_under_a_read_is_replaced),
+        TEST(a_replica_that_is_too_short_is_passed_over),
         TEST(when_no_replica_can_be_read_the_error_names_each),
         TEST(a_missing_file_is_no_file),
         TEST(several_threads_read_one_file),
