@@ -9,7 +9,6 @@
 #include "libcommon/codec/chunksum.h"
 #include "libcommon/event/sock.h"
 
-#define PER_NODE_MS 5000        /* more patience for each further node */
 #define SMALL_BYTES (64U << 10) /* less is sent inline also on our own node: no ring to pass */
 
 _Static_assert((int)CL_PACKET_LAST == PACKET_LAST && (int)CL_PACKET_FLUSH == PACKET_FLUSH &&
@@ -98,6 +97,7 @@ static int begin(struct cl_out *out, const struct data_write *write, bool local,
     int rc = dial(out, local, &out->peer, &ret->why);
     if (rc != 0)
         return broken(ret, 0, rc);
+    cl_peer_set_behind(out->peer, out->pipe.count);
     out->in_ring = local && wants_ring(out);
     rc = ask_chain(out, write, ret);
     if (rc != 0) {
@@ -207,7 +207,7 @@ static int take_acks(struct cl_out *out, struct cl_break *ret)
 
 int cl_chain_acks(struct cl_out *out, bool wait, struct cl_break *ret)
 {
-    uint64_t patience = cl_peer_deadline(out->peer) + (uint64_t)out->pipe.count * PER_NODE_MS;
+    uint64_t patience = cl_peer_deadline(out->peer);
     uint32_t before = out->pipe.in_flight;
     int rc = 0;
     if (fault_hit("client.write.acks") != FAULT_NONE)

@@ -108,10 +108,15 @@ int cl_peer_get(struct cl_peers *peers, const char *address, struct cl_peer **re
 
 void cl_peer_put(struct cl_peer *peer)
 {
+    if (peer->is_owed_answer) {
+        cl_peer_drop(peer);
+        return;
+    }
     struct cl_peers *peers = peer->peers;
     struct cl_peer *last = NULL;
     if (peer->fd >= 0)
         cl_peer_end_packets(peer);
+    peer->behind = 0;
     peer->idle_since_ms = clock_mono_ms();
     mutex_lock(&peers->lock);
     list_push_front(&peers->idle, &peer->link);
@@ -134,13 +139,25 @@ void cl_peer_drop(struct cl_peer *peer)
     peer_free(peer);
 }
 
+static uint64_t patience_ms(const struct cl_peer *peer)
+{
+    return pipeline_patience_ms(peer->peers->timeout_ms, peer->behind);
+}
+
+void cl_peer_set_behind(struct cl_peer *peer, unsigned behind)
+{
+    peer->behind = behind;
+}
+
 int cl_peer_ask(struct cl_peer *peer, unsigned at, const void *ask, struct arena *arena,
                 void *ret_answer, struct err *err)
 {
     /* Never asked again over another connection: there are other replicas, and no time to lose. */
     struct msg_method once = DATA_methods[at];
     once.flags = 0;
-    return chan_call(peer->chan, &once, ask, arena, ret_answer, peer->peers->timeout_ms, err);
+    int rc = chan_call(peer->chan, &once, ask, arena, ret_answer, (uint32_t)patience_ms(peer), err);
+    peer->is_owed_answer = rc == ERR_TIMEOUT;
+    return rc;
 }
 
 int cl_peer_begin_packets(struct cl_peer *peer)
@@ -156,7 +173,7 @@ void cl_peer_end_packets(struct cl_peer *peer)
 
 uint64_t cl_peer_deadline(const struct cl_peer *peer)
 {
-    return clock_mono_ms() + peer->peers->timeout_ms;
+    return clock_mono_ms() + patience_ms(peer);
 }
 
 /* The other side gave up in the middle and says why. */

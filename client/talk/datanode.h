@@ -25,7 +25,9 @@ struct cl_peer {
     struct chan *chan;
     char *address;
     uint64_t idle_since_ms;
-    int fd; /* while packets flow; else -1 */
+    int fd;              /* while packets flow; else -1 */
+    unsigned behind;     /* nodes whose answers this one's wait for */
+    bool is_owed_answer; /* one may still come: not to be used again */
 };
 
 void cl_peers_init(struct cl_peers *peers, const struct identity *self, uint32_t timeout_ms);
@@ -38,6 +40,9 @@ void cl_peer_put(struct cl_peer *peer);
 /* It stands in the middle of something: close it. NULL is fine. */
 void cl_peer_drop(struct cl_peer *peer);
 
+/* What is asked now is passed on to so many nodes, itself counted: more patience for each. Until it
+ * is given back. */
+void cl_peer_set_behind(struct cl_peer *peer, unsigned behind);
 /* `at` is a DATA_AT_ number. */
 int cl_peer_ask(struct cl_peer *peer, unsigned at, const void *ask, struct arena *arena,
                 void *ret_answer, struct err *err);

@@ -335,7 +335,7 @@ static void move_bytes(struct dn_write *w)
         .max_len = w->ask->block_size,
         .exact_len = is_copy(w) ? w->ask->block.len : UINT64_MAX,
         .timeout_ms = timeout_ms,
-        .ack_timeout_ms = dn_peer_patience_ms(timeout_ms, behind),
+        .ack_timeout_ms = pipeline_patience_ms(timeout_ms, behind),
         .finalize = finalize,
         .arg = w,
     };

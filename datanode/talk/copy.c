@@ -24,7 +24,7 @@ struct sender {
 
 static uint64_t patience(const struct sender *s)
 {
-    return clock_mono_ms() + dn_peer_patience_ms(s->copy->timeout_ms, s->copy->targets.n);
+    return clock_mono_ms() + pipeline_patience_ms(s->copy->timeout_ms, s->copy->targets.n);
 }
 
 static int receive_ack(struct sender *s, struct err *err)

@@ -2,8 +2,8 @@
 #include "datanode/talk/peer.h"
 
 #include "libcommon/base/buf.h"
-
-#define PATIENCE_PER_NODE_MS 5000U
+#include "libcommon/base/clock.h"
+#include "libcommon/proto/data/packet.h"
 
 char *dn_peer_address(const struct msg_node *node, char *out, size_t cap)
 {
@@ -13,10 +13,11 @@ char *dn_peer_address(const struct msg_node *node, char *out, size_t cap)
     return out;
 }
 
-uint64_t dn_peer_patience_ms(uint64_t timeout_ms, size_t behind)
+/* What is left of the time for all of it: connecting counts too. */
+static uint32_t left_ms(uint64_t deadline_ms)
 {
-    uint64_t step = timeout_ms / 4 < PATIENCE_PER_NODE_MS ? timeout_ms / 4 : PATIENCE_PER_NODE_MS;
-    return timeout_ms + behind * step;
+    uint64_t now_ms = clock_mono_ms();
+    return deadline_ms > now_ms ? (uint32_t)(deadline_ms - now_ms) : 1;
 }
 
 static void copy_name(char to[HELLO_TEXT_MAX + 1], struct slice name)
@@ -33,7 +34,8 @@ int dn_peer_open_chain(const struct dn_peer_chain *chain, int *ret_fd,
     struct arena arena = ARENA_INIT;
     struct chan *chan = NULL;
     char address[DN_PEER_TEXT_MAX];
-    size_t behind = chain->ask->targets.n;
+    uint64_t deadline_ms =
+        clock_mono_ms() + pipeline_patience_ms(chain->timeout_ms, chain->ask->targets.n);
     ask.targets.v++;
     ask.targets.n--;
     ask.ring_bytes = 0;
@@ -45,7 +47,7 @@ int dn_peer_open_chain(const struct dn_peer_chain *chain, int *ret_fd,
     int rc = chan_open(&conf, &chan, err);
     if (rc == 0)
         rc = chan_call(chan, &DATA_methods[DATA_AT_WRITE], &ask, &arena, &answer,
-                       (uint32_t)dn_peer_patience_ms(chain->timeout_ms, behind), err);
+                       left_ms(deadline_ms), err);
     if (rc == 0 && answer.bad_node.len > 0) {
         copy_name(ret_bad, answer.bad_node);
         rc = answer.code < 0 && answer.code > INT16_MIN ? (int)answer.code : ERR_FAILED;

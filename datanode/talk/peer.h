@@ -24,7 +24,4 @@ struct dn_peer_chain {
 int dn_peer_open_chain(const struct dn_peer_chain *chain, int *ret_fd,
                        char ret_bad[HELLO_TEXT_MAX + 1], struct err *err);
 
-/* How long a node with so many behind it waits for an ack. */
-uint64_t dn_peer_patience_ms(uint64_t timeout_ms, size_t behind);
-
 #endif

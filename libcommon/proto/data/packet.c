@@ -9,11 +9,19 @@
 #include "libcommon/base/buf.h"
 #include "libcommon/codec/crc32c.h"
 
-#define PACKET_MAGIC 0x314b5051U /* "QPK1" */
-#define ACK_MAGIC    0x314b4151U /* "QAK1" */
+#define PACKET_MAGIC         0x314b5051U /* "QPK1" */
+#define ACK_MAGIC            0x314b4151U /* "QAK1" */
+
+#define PATIENCE_PER_NODE_MS 5000U
 
 #define PACKET_FLAGS_KNOWN \
     (PACKET_LAST | PACKET_FLUSH | PACKET_SYNC | PACKET_BEAT | PACKET_RING | PACKET_FAILED)
+
+uint64_t pipeline_patience_ms(uint64_t timeout_ms, size_t behind)
+{
+    uint64_t step = timeout_ms / 4 < PATIENCE_PER_NODE_MS ? timeout_ms / 4 : PATIENCE_PER_NODE_MS;
+    return timeout_ms + behind * step;
+}
 
 void packet_header_encode(const struct packet_header *header, uint8_t out[PACKET_HEADER_BYTES])
 {

@@ -61,6 +61,11 @@ struct packet_ack {
     int16_t status[PIPELINE_MAX];
 };
 
+/* How long whoever has so many nodes behind it waits for an answer or an ack of the next one: each
+ * a little longer than those behind it, so that the one next to a silent node is the first to
+ * notice, and is not blamed itself. The client has the whole chain behind it. */
+uint64_t pipeline_patience_ms(uint64_t timeout_ms, size_t behind);
+
 void packet_header_encode(const struct packet_header *header, uint8_t out[PACKET_HEADER_BYTES]);
 /* ERR_PROTO for a wrong magic or crc, unknown flags, or sizes beyond the limits or at odds with
  * each other. After 0: data_len <= PACKET_DATA_MAX, sums is what data_len wants, offset fits. */

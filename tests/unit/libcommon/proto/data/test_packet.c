@@ -147,6 +147,19 @@ static void random_bytes_are_never_a_header(void **state)
     }
 }
 
+static void whoever_has_more_nodes_behind_it_waits_longer(void **state)
+{
+    (void)state;
+    static const uint64_t timeouts[] = {100, 2000, 60000, 600000};
+    for (size_t i = 0; i < 4; i++)
+        for (size_t behind = 0; behind < PIPELINE_MAX; behind++) {
+            uint64_t less = pipeline_patience_ms(timeouts[i], behind);
+            uint64_t more = pipeline_patience_ms(timeouts[i], behind + 1);
+            assert_in_range(more - less, timeouts[i] < 20000 ? timeouts[i] / 4 : 5000, 5000);
+        }
+    assert_int_equal(pipeline_patience_ms(60000, 0), 60000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -158,6 +171,7 @@ int main(void)
         cmocka_unit_test(an_ack_carries_the_status_of_each_node),
         cmocka_unit_test(hostile_acks_are_refused),
         cmocka_unit_test(random_bytes_are_never_a_header),
+        cmocka_unit_test(whoever_has_more_nodes_behind_it_waits_longer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
