@@ -56,6 +56,7 @@ struct relay {
     /* going up */
     uint8_t acks[ACKS_MAX * PACKET_ACK_BYTES];
     size_t acks_len;
+    uint64_t took_acks_ms; /* when upstream last took some, or there were none */
     bool up_is_dead;
     bool is_final; /* the last good ack was popped */
     int end_code;
@@ -553,10 +554,18 @@ static bool pop_acks(struct relay *r, uint8_t last_ack[PACKET_ACK_BYTES])
             r->end_code = bad;
         if (fault_hit("dn.write.ack") == FAULT_DROP)
             continue;
+        if (r->acks_len == 0)
+            r->took_acks_ms = clock_mono_ms();
         encode_ack(&ack, r->acks + r->acks_len);
         r->acks_len += PACKET_ACK_BYTES;
     }
     return any;
+}
+
+/* An upstream that sends but never reads its acks would keep this thread for ever. */
+static bool is_deaf(const struct relay *r, uint64_t now_ms)
+{
+    return r->acks_len > 0 && now_ms >= r->took_acks_ms + r->conf->timeout_ms;
 }
 
 static bool go_up(struct relay *r)
@@ -568,6 +577,7 @@ static bool go_up(struct relay *r)
         r->up_is_dead = errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR;
         return r->up_is_dead;
     }
+    r->took_acks_ms = clock_mono_ms();
     r->acks_len -= (size_t)n;
     memmove(r->acks, r->acks + n, r->acks_len);
     return n > 0;
@@ -603,7 +613,8 @@ static int wait_for_something(struct relay *r)
         return ERR_CANCELLED;
     if (n > 0 && (fds[1].revents & (POLLERR | POLLHUP)) && !wants_input(r))
         return ERR_CLOSED; /* gone, and we were not even going to read */
-    return dn_pipeline_expire(&r->p, clock_mono_ms());
+    now = clock_mono_ms();
+    return is_deaf(r, now) ? ERR_TIMEOUT : dn_pipeline_expire(&r->p, now);
 }
 
 /* Everything that can be done without waiting. True when anything was. */

@@ -3,9 +3,11 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/magic.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "datanode/serve/relay.h"
@@ -219,13 +221,17 @@ static int finalize(void *arg)
 
 /* ---- the ring (thread) ---- */
 
-/* The client's memory: sealed, so that it cannot be cut away under us. */
+/* The client's memory: sealed, so that it cannot be cut away under us. Plain pages only: of huge
+ * ones a hole that the client punches may not be filled again, and we would die of touching it. */
 static int map_ring(struct dn_write *w, int memfd, struct err *err)
 {
     struct stat st;
+    struct statfs fs;
     int need = F_SEAL_SHRINK | F_SEAL_GROW, seals = fcntl(memfd, F_GET_SEALS);
     if (seals < 0 || (seals & need) != need)
         return err_set(err, ERR_INVAL, "the ring is not sealed against shrinking and growing");
+    if (fstatfs(memfd, &fs) != 0 || fs.f_type != TMPFS_MAGIC)
+        return err_set(err, ERR_INVAL, "the ring is not made of plain pages");
     if (fstat(memfd, &st) != 0 || (uint64_t)st.st_size != w->ring_bytes)
         return err_set(err, ERR_INVAL, "the ring has another size than was said");
     void *ring = mmap(NULL, w->ring_bytes, PROT_READ, MAP_SHARED, memfd, 0);

@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * serve_fixture: whole datanodes without their namenode, each with its own loop on its own thread
  * and its own data directory on a real disk, and a small blocking client that speaks the data
- * protocol packet by packet. The byte at offset i of block b is pattern(b, i). */
+ * protocol packet by packet. The byte at offset i of block b is pattern(b, i).
+ *
+ * BOTH_WAYS(test) runs a test twice: with a client that sends packets over TCP, and with one on the
+ * same node that passes a ring. */
 #ifndef QUERN_TESTS_SERVE_FIXTURE_H
 #define QUERN_TESTS_SERVE_FIXTURE_H
 
@@ -411,23 +414,52 @@ struct chain {
     size_t ring_bytes;
 };
 
+static bool through_ring; /* every client's, not just those that ask for it */
+
+static inline int choose_tcp(void **state)
+{
+    (void)state;
+    through_ring = false;
+    return 0;
+}
+
+static inline int choose_ring(void **state)
+{
+    (void)state;
+    through_ring = true;
+    return 0;
+}
+
+#define OVER_TCP(test) cmocka_unit_test_setup(test, choose_tcp)
+#define BOTH_WAYS(test)                                \
+    OVER_TCP(test),                                    \
+    {                                                  \
+#test " (ring)", test, choose_ring, NULL, NULL \
+    }
+
+/* Copies between nodes go over TCP always. */
+static inline bool is_local(const struct chain *chain)
+{
+    return chain->is_local || (through_ring && chain->stage != DATA_WRITE_COPY);
+}
+
 static inline int ask_chain(struct peer *p, const struct chain *chain, struct data_writing *answer,
                             struct err *err)
 {
     struct msg_node targets[NODES_MAX];
     struct node *first = &chain->cluster->node[chain->first];
-    peer_open(p, chain->is_local ? first->unix_path : first->address);
+    peer_open(p, is_local(chain) ? first->unix_path : first->address);
     p->block = chain->id;
     for (int i = 1; i < chain->count; i++)
         targets[i - 1] = msg_node_of(&chain->cluster->node[chain->first + i]);
-    p->ring_bytes = chain->ring_bytes ? chain->ring_bytes : 256U << 10;
+    p->ring_bytes = chain->ring_bytes ? chain->ring_bytes : 2U << 20;
     struct data_write ask = {.block = {.id = chain->id, .gs = chain->gs, .len = chain->len},
                              .stage = chain->stage,
                              .new_gs = chain->new_gs,
                              .targets = {targets, (size_t)chain->count - 1},
                              .block_size = BLOCK_BYTES,
-                             .ring_bytes = chain->is_local ? p->ring_bytes : 0};
-    return peer_ask(p, chain->is_local ? DATA_AT_LOCAL_WRITE : DATA_AT_WRITE, &ask, answer, err);
+                             .ring_bytes = is_local(chain) ? p->ring_bytes : 0};
+    return peer_ask(p, is_local(chain) ? DATA_AT_LOCAL_WRITE : DATA_AT_WRITE, &ask, answer, err);
 }
 
 static inline void pass_ring(struct peer *p, int seals)
@@ -449,7 +481,7 @@ static inline void open_chain(struct peer *p, const struct chain *chain)
         fail_msg("%s", err.msg);
     if (answer.bad_node.len > 0)
         fail_msg(SLICE_FMT ": " SLICE_FMT, SLICE_ARG(answer.bad_node), SLICE_ARG(answer.why));
-    if (chain->is_local)
+    if (is_local(chain))
         pass_ring(p, F_SEAL_SHRINK | F_SEAL_GROW);
 }
 

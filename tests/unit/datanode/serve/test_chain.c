@@ -87,6 +87,8 @@ static void repeated_bytes_of_a_chunk_must_be_the_same_bytes(void **state)
     struct parcel other = make_parcel(&p, 512, 1000, 0);
     other.data[10] ^= 1; /* with a checksum to match */
     chunksum_compute(slice_of(other.data, other.data_len), 512, other.sums);
+    if (p.ring)
+        p.ring[512 + 10] ^= 1;
     assert_int_equal(send_parcel(&p, &other), 0);
     assert_int_equal(recv_ack(&p).status[0], ERR_CHECKSUM);
     expect_bytes(&c->node[0], 3, 0, 700);
@@ -252,6 +254,30 @@ static void run_mute(void *arg)
     while (sock_recv_some(fd, sink, sizeof(sink), soon()) > 0)
         ;
     close(fd);
+}
+
+static void a_client_that_never_reads_its_acks_is_given_up(void **state)
+{
+    (void)state;
+    struct node_options options = {.timeout_ms = 300};
+    struct cluster *c = cluster_open(1, &options);
+    struct peer p;
+    struct chain chain = {.cluster = c, .count = 1, .id = 3, .gs = 7};
+    open_chain(&p, &chain);
+    int small = 4096, rc = 0;
+    assert_int_equal(setsockopt(p.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small)), 0);
+    for (uint64_t until = soon(); rc == 0 && clock_mono_ms() < until;) {
+        struct parcel beat = make_parcel(&p, 0, 0, PACKET_BEAT);
+        struct iovec iov = {beat.header, sizeof(beat.header)};
+        rc = sock_writev_all(p.fd, &iov, 1, soon());
+        mem_free(beat.sums);
+        mem_free(beat.data);
+    }
+    assert_int_not_equal(rc, 0);
+    assert_int_not_equal(rc, ERR_TIMEOUT); /* hung up on, not kept for ever */
+    wait_idle(&c->node[0]);
+    peer_close(&p);
+    cluster_close(c);
 }
 
 static void a_silent_node_is_named_by_the_one_before_it(void **state)
@@ -431,21 +457,22 @@ int main(void)
     if (!getenv("TEST_VERBOSE"))
         log_set_level(LOG_ERROR_ + 1);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(three_nodes_hold_what_one_client_wrote),
-        cmocka_unit_test(a_packet_damaged_on_its_way_goes_no_further),
-        cmocka_unit_test(a_sender_with_bad_memory_is_blamed_not_its_receiver),
-        cmocka_unit_test(damage_between_two_nodes_is_seen_by_the_second),
-        cmocka_unit_test(repeated_bytes_of_a_chunk_must_be_the_same_bytes),
-        cmocka_unit_test(a_node_that_cannot_be_reached_is_named_before_anything_is_begun),
-        cmocka_unit_test(a_member_killed_mid_write_is_named_and_the_others_go_on),
-        cmocka_unit_test(a_client_that_vanishes_leaves_the_block_as_it_is),
-        cmocka_unit_test(a_client_that_says_nothing_is_given_up),
-        cmocka_unit_test(a_silent_node_is_named_by_the_one_before_it),
-        cmocka_unit_test(a_pipeline_goes_on_only_from_what_this_node_can_prove),
-        cmocka_unit_test(a_recovering_client_stops_the_writer_there_is),
-        cmocka_unit_test(a_new_stamp_survives_a_restart),
-        cmocka_unit_test(a_block_whose_close_failed_elsewhere_is_written_on_in_a_copy),
-        cmocka_unit_test(a_block_that_is_here_is_not_created_again),
+        BOTH_WAYS(three_nodes_hold_what_one_client_wrote),
+        OVER_TCP(a_packet_damaged_on_its_way_goes_no_further),
+        OVER_TCP(a_sender_with_bad_memory_is_blamed_not_its_receiver),
+        BOTH_WAYS(damage_between_two_nodes_is_seen_by_the_second),
+        BOTH_WAYS(repeated_bytes_of_a_chunk_must_be_the_same_bytes),
+        BOTH_WAYS(a_node_that_cannot_be_reached_is_named_before_anything_is_begun),
+        BOTH_WAYS(a_member_killed_mid_write_is_named_and_the_others_go_on),
+        BOTH_WAYS(a_client_that_vanishes_leaves_the_block_as_it_is),
+        BOTH_WAYS(a_client_that_says_nothing_is_given_up),
+        BOTH_WAYS(a_client_that_never_reads_its_acks_is_given_up),
+        BOTH_WAYS(a_silent_node_is_named_by_the_one_before_it),
+        BOTH_WAYS(a_pipeline_goes_on_only_from_what_this_node_can_prove),
+        BOTH_WAYS(a_recovering_client_stops_the_writer_there_is),
+        BOTH_WAYS(a_new_stamp_survives_a_restart),
+        BOTH_WAYS(a_block_whose_close_failed_elsewhere_is_written_on_in_a_copy),
+        BOTH_WAYS(a_block_that_is_here_is_not_created_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
