@@ -72,7 +72,8 @@ static int settle(struct lead *l, struct dn_primary_result *ret, struct err *err
 {
     size_t count = l->primary->nodes.n;
     uint64_t len = 0;
-    int rc = dn_agree(l->votes, count, l->primary->block.gs, &len);
+    struct dn_agreeing block = {.gs = l->primary->block.gs, .flushed = l->primary->block.len};
+    int rc = dn_agree(l->votes, count, &block, &len);
     if (rc == ERR_CORRUPT)
         return err_set(err, rc, "finalized replicas of different length");
     if (rc != 0)

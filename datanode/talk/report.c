@@ -153,8 +153,22 @@ static void page_one(const struct dn_replica *replica, void *arg)
 
 static void note_bad(const struct dn_replica *replica, void *arg)
 {
-    if (replica->is_bad)
-        dn_report_note(arg, DN_CHANGE_BAD, replica);
+    struct paging *p = arg;
+    if (replica->is_bad && replica->volume == p->volume->index)
+        dn_report_note(p->report, DN_CHANGE_BAD, replica);
+}
+
+/* The bad ones are told before the storage's last page: with that the namenode begins to delete
+ * what seems too many, and must not take a damaged replica for one to live on. */
+static void send_volume(struct paging *p)
+{
+    dn_replicas_each(&p->report->storage->replicas, page_one, p);
+    dn_replicas_each(&p->report->storage->replicas, note_bad, p);
+    if (p->report->note_count > 0) {
+        send_page(p, false);
+        dn_report_send_changes(p->report);
+    }
+    send_page(p, true);
 }
 
 void dn_report_send_all(struct dn_report *r)
@@ -181,11 +195,9 @@ void dn_report_send_all(struct dn_report *r)
         p.page = 0;
         if (atomic_load(&p.volume->has_failed))
             continue;
-        dn_replicas_each(&r->storage->replicas, page_one, &p);
-        send_page(&p, true);
+        send_volume(&p);
     }
     mem_free(columns);
-    dn_replicas_each(&r->storage->replicas, note_bad, r);
 }
 
 /* ---- changes ---- */

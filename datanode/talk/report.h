@@ -42,7 +42,8 @@ bool dn_report_is_busy(const struct dn_report *r);
 void dn_report_set_peer(struct dn_report *r, struct rpc_peer *peer);
 
 /* All of these do nothing while there is no peer. */
-/* All replicas, in pages, and which of them are bad. Forgets what was noted. */
+/* All replicas, in pages, and before the last page of each storage which of them are bad. Forgets
+ * what was noted. */
 void dn_report_send_all(struct dn_report *r);
 void dn_report_note(struct dn_report *r, enum dn_change change, const struct dn_replica *replica);
 void dn_report_send_changes(struct dn_report *r);

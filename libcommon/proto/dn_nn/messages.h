@@ -114,7 +114,9 @@ MSG_STRUCT(nn2dn_copy, NN2DN_COPY_FIELDS)
     L(msg_block, blocks)
 MSG_STRUCT(nn2dn_delete, NN2DN_DELETE_FIELDS)
 
-/* Be the primary of this block's recovery: settle its length among the nodes under new_gs. */
+/* Be the primary of this block's recovery: settle its length among the nodes under new_gs. The
+ * block's length is what is known to have been flushed; no replica with less decides while another
+ * has it. */
 #define NN2DN_RECOVER_FIELDS(F, S, L)                                                              \
     F(U64, term)                                                                                   \
     S(msg_block, block)                                                                            \

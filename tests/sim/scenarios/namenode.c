@@ -84,7 +84,7 @@ static void crash_dn(struct sim *sim, struct dn_sim *dn, enum dn_crash how)
     if (!dn->host.is_up)
         return;
     dn_sim_crash(dn, how);
-    nn_world(sim)->losses += how == DN_POWER_CUT;
+    dn->losses += how == DN_POWER_CUT;
     sim_after(sim, NULL, 100 + below(sim, below(sim, 3) ? 4000 : 40000), start_dn, dn);
 }
 
@@ -145,7 +145,7 @@ static void rot(struct sim *sim)
             return;
         sim_trace(sim, "blk_%llu rots on %s", (unsigned long long)rep->r.id, dn->host.name);
         rep->is_rotten = true;
-        w->losses++;
+        dn->losses++;
         return;
     }
 }
@@ -162,7 +162,7 @@ static void lose_disk(struct sim *sim)
         if (rep->r.volume == volume && !nn_is_expendable(w, dn, rep))
             return;
     }
-    w->losses++;
+    dn->losses++;
     dn_sim_lose_volume(dn, volume);
 }
 

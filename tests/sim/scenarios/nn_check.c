@@ -204,6 +204,18 @@ static bool has_other_copy(const struct nn_world *w, const struct dn_sim *dn, ui
     return false;
 }
 
+/* A damaged copy that nobody has noticed, on a disk the namenode may hear of any time: it would
+ * count on it. */
+static bool has_rotten_copy(const struct nn_world *w, uint64_t id)
+{
+    for (uint32_t i = 0; i < w->dn_count; i++) {
+        const struct dn_rep *rep = dn_sim_find(&w->dns[i], id);
+        if (rep && rep->is_rotten)
+            return true;
+    }
+    return false;
+}
+
 bool nn_is_expendable(const struct nn_world *w, const struct dn_sim *dn, const struct dn_rep *rep)
 {
     uint32_t block = w->nn.is_open ? nn_blockmap_find(w->nn.blocks.map, rep->r.id) : 0;
@@ -217,7 +229,8 @@ bool nn_is_expendable(const struct nn_world *w, const struct dn_sim *dn, const s
     struct block_id id = {b.id, b.gs};
     if (rep->r.gs < b.gs)
         return true;
-    if (b.state != NN_BLOCK_COMPLETE || b.want < 2 || phantoms(w, block) > 0)
+    if (b.state != NN_BLOCK_COMPLETE || b.want < 2 || phantoms(w, block) > 0 ||
+        has_rotten_copy(w, b.id))
         return false;
     struct nn_health health = nn_replicate_health(&w->nn.blocks.replicate, block);
     unsigned surplus = health.good > b.want ? (unsigned)(health.good - b.want) : 0, others = 0;

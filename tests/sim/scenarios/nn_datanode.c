@@ -74,6 +74,9 @@ static void tell_change(struct dn_sim *dn, enum nn_change change, const struct d
     msg->change = change;
     msg->block = (struct msg_block){rep->r.id, rep->r.gs, rep->r.len};
     msg->volume = rep->r.volume;
+    sim_trace(sim_of(dn), "%s: blk_%llu_%llu of %llu bytes is %s", dn->host.name,
+              (unsigned long long)rep->r.id, (unsigned long long)rep->r.gs,
+              (unsigned long long)rep->r.len, nn_change_name(change));
     tell(dn, msg);
 }
 
@@ -95,6 +98,16 @@ static struct nn_msg *page_new(const struct dn_sim *dn, unsigned volume, uint32_
     return msg;
 }
 
+/* Before the last page, so that nobody deletes others because of them. */
+static void report_bad(struct dn_sim *dn, unsigned volume)
+{
+    list_each (&dn->reps, it) {
+        const struct dn_rep *rep = list_entry(it, struct dn_rep, link);
+        if (rep->r.volume == volume && rep->is_bad)
+            tell_change(dn, NN_CHANGE_BAD, rep);
+    }
+}
+
 /* Snapshot and pages in one go: no change can get between them. */
 static void report_volume(struct dn_sim *dn, unsigned volume)
 {
@@ -114,6 +127,9 @@ static void report_volume(struct dn_sim *dn, unsigned volume)
         msg->page.lens[at] = rep->r.len;
         msg->page.states[at] = wire_state(&rep->r);
     }
+    tell(dn, msg);
+    report_bad(dn, volume);
+    msg = page_new(dn, volume, ++number);
     msg->page.is_last = true;
     tell(dn, msg);
 }
@@ -181,8 +197,10 @@ static void scan(void *arg)
     struct dn_sim *dn = arg;
     list_each (&dn->reps, it) {
         struct dn_rep *rep = list_entry(it, struct dn_rep, link);
-        if (rep->is_rotten && dn_rep_is_whole(rep))
-            tell_change(dn, NN_CHANGE_BAD, rep);
+        if (!rep->is_rotten || !dn_rep_is_whole(rep))
+            continue;
+        rep->is_bad = true;
+        tell_change(dn, NN_CHANGE_BAD, rep);
     }
     sim_after(sim_of(dn), &dn->host, SCAN_MS + up_to(dn, SCAN_MS), scan, dn);
 }
@@ -195,6 +213,7 @@ struct dn_job {
     uint64_t call;
     struct block_id block;
     uint64_t len, new_gs;
+    uint64_t flushed; /* of a recovery */
     struct sim_host *asker; /* of a finalize or an incoming copy; by its host */
     uint64_t asker_call;
     uint32_t nodes[NODES_MAX], node_count; /* of a recovery; or the one target of a copy */
@@ -460,7 +479,8 @@ static void votes_are_in(void *arg)
     for (uint32_t i = 0; i < job->node_count; i++)
         if (!(job->heard >> i & 1))
             job->votes[i].code = ERR_TIMEOUT;
-    int rc = dn_agree(job->votes, job->node_count, job->block.gs, &job->len);
+    struct dn_agreeing block = {.gs = job->block.gs, .flushed = job->flushed};
+    int rc = dn_agree(job->votes, job->node_count, &block, &job->len);
     for (uint32_t i = 0; i < job->node_count; i++)
         has_any = has_any || job->votes[i].takes_part;
     if (rc < 0 || !has_any) {
@@ -479,6 +499,7 @@ static void on_recover(struct dn_sim *dn, const struct nn_msg *msg)
 {
     struct dn_job *job = job_new(dn, (struct block_id){msg->block.id, msg->block.gs}, 0);
     job->new_gs = msg->new_gs;
+    job->flushed = msg->block.len;
     job->node_count = msg->node_count;
     memcpy(job->nodes, msg->nodes, sizeof(job->nodes));
     for (uint32_t i = 0; i < job->node_count; i++)
@@ -663,6 +684,7 @@ static void after_crash(struct dn_sim *dn, struct dn_rep *rep, enum dn_crash how
     }
     rep->r.promised = 0;
     rep->r.before = 0;
+    rep->is_bad = false;
 }
 
 static void drop_jobs(struct dn_sim *dn)

@@ -311,8 +311,16 @@ static void push_order(struct nn_sim *nn, const struct nn_order *order)
     msg->values[0] = nn->term;
     msg->node_count = numbers(nn, order, msg->nodes);
     BUG_ON(order->block_count > DELETE_MAX);
-    for (size_t i = 0; i < order->block_count; i++)
+    for (size_t i = 0; i < order->block_count; i++) {
         msg->blocks[msg->block_count++] = order->blocks[i];
+        sim_trace(nn->w->sim, "blk_%llu_%llu is to go from dn%u",
+                  (unsigned long long)order->blocks[i].id, (unsigned long long)order->blocks[i].gs,
+                  nn->number_of[order->node]);
+    }
+    if (order->kind == NN_ORDER_COPY || order->kind == NN_ORDER_RECOVER)
+        sim_trace(nn->w->sim, "%s blk_%llu_%llu by dn%u, %u others", msg->head.name,
+                  (unsigned long long)order->block.id, (unsigned long long)order->block.gs,
+                  nn->number_of[order->node], msg->node_count);
     if (order->kind == NN_ORDER_COPY)
         check_pace(nn);
     sim_send(conn, &nn->host, &msg->head);

@@ -124,7 +124,8 @@ struct dn_rep {
     struct list link;
     struct dn_replica r;
     uint64_t synced; /* bytes that survive a power cut */
-    bool is_rotten;  /* its bytes are wrong, and nobody has noticed */
+    bool is_rotten;  /* its bytes are wrong */
+    bool is_bad;     /* and its datanode knows, until it crashes */
 };
 
 /* Finalized, or under recovery from there: its bytes stand. */
@@ -142,6 +143,7 @@ struct dn_sim {
     bool has_failed[VOLUMES];
     struct sim_conn *conn; /* to the namenode; NULL = none */
     bool is_registered;
+    uint64_t losses; /* power cuts, lost disks, rot: what flushed bytes need not survive here */
     uint64_t report_id;
     struct list jobs; /* recoveries it leads, copies it sends: struct dn_job */
     uint64_t next_call;
@@ -211,6 +213,12 @@ enum cl_entry_state {
     CL_UNSURE, /* something was under way when the writer died or gave up */
 };
 
+/* Who had all acknowledged bytes of a block, and what they had lost before those were sent. */
+struct cl_flush {
+    bool is_member[DN_MAX + 1]; /* by datanode number */
+    uint64_t losses[DN_MAX + 1];
+};
+
 struct cl_entry {
     enum cl_entry_state state;
     uint64_t len;
@@ -219,7 +227,7 @@ struct cl_entry {
     uint32_t block_count;  /* 0 with len > 0: this life did not write it and does not know them */
     uint64_t file_id;      /* of an abandoned file */
     uint64_t flushed;      /* of an abandoned file: so many bytes were flushed ... */
-    uint64_t flush_losses; /* ... when the world had lost so many things */
+    struct cl_flush flush; /* ... by these */
     bool is_busy;          /* the operation under way is about it */
 };
 
@@ -256,6 +264,7 @@ struct cl_sim {
     uint32_t want_blocks;
     struct msg_block block; /* being written; len = acknowledged */
     uint64_t want_len, sent_len, new_gs;
+    struct cl_flush sent; /* to whom sent_len went */
     uint32_t pipeline[NODES_MAX], pipeline_count;
     uint32_t exclude[NODES_MAX], exclude_count;
     unsigned failures; /* of this file */
@@ -294,7 +303,6 @@ struct nn_world {
     bool is_healing;      /* no new operations but what cleans up */
     bool is_clearing;     /* everything settled once: now all files go */
     uint64_t next_client;
-    uint64_t losses; /* power cuts, lost disks, rot: what flushed bytes need not survive */
 };
 
 static inline struct nn_world *nn_world(struct sim *sim)

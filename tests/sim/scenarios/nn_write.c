@@ -58,13 +58,15 @@ void cl_write_on_answer(struct cl_sim *cl, uint32_t number, const struct nn_msg 
         cl_write_timeout(cl);
 }
 
-/* Only those that did not fail stay. */
+/* Only those that did not fail stay. What the others have will be stale: it saves no flush. */
 static void keep_good(struct cl_sim *cl)
 {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < cl->pipeline_count; i++)
         if (!(cl->failed >> i & 1))
             cl->pipeline[kept++] = cl->pipeline[i];
+        else
+            cl->fresh.flush.is_member[cl->pipeline[i]] = false;
     cl->pipeline_count = kept;
 }
 
@@ -198,7 +200,7 @@ static void note_flush(struct cl_sim *cl)
 {
     struct nn_msg *msg = nn_msg_new(CL_FLUSHED);
     cl->fresh.flushed = cl->fresh.len + cl->block.len;
-    cl->fresh.flush_losses = cl->w->losses;
+    cl->fresh.flush = cl->sent;
     msg->file_id = cl->file_id;
     msg->block = cl->block;
     cl_ask(cl, msg, flush_noted);
@@ -217,6 +219,17 @@ static void packet_acked(struct cl_sim *cl)
         write_more(cl);
 }
 
+/* Before the part is sent: who loses something from now on may lose it. */
+static void note_members(struct cl_sim *cl)
+{
+    cl->sent = (struct cl_flush){0};
+    for (uint32_t i = 0; i < cl->pipeline_count; i++) {
+        uint32_t number = cl->pipeline[i];
+        cl->sent.is_member[number] = true;
+        cl->sent.losses[number] = cl->w->dns[number - 1].losses;
+    }
+}
+
 /* Another part of the block, or its end. */
 static void write_more(struct cl_sim *cl)
 {
@@ -226,6 +239,7 @@ static void write_more(struct cl_sim *cl)
         return;
     }
     uint64_t part = below(cl, 3) == 0 ? left : 1 + below(cl, left);
+    note_members(cl);
     ask_dns(cl, CL_WRITE, packet_acked);
     cl->dn_ask->new_len = cl->sent_len = cl->block.len + part;
     cl->dn_ask->flag = below(cl, 4) == 0;

@@ -28,6 +28,7 @@ struct fake {
     struct said said[SAID_MAX];
     size_t count;
     unsigned registrations, heartbeats, reports_closed;
+    unsigned closed_at_bad; /* reports_closed when a bad replica was last told */
     bool ask_again;
     char cluster_said[64], storage[64];
     uint64_t capacity;
@@ -108,6 +109,8 @@ static void on_changes(struct rpc_call *call, const void *msg, void *arg)
     mutex_lock(&f->lock);
     for (size_t i = 0; i < c->changes.n; i++) {
         const struct dn2nn_replica_change *v = &c->changes.v[i];
+        if (v->change == DN2NN_BAD)
+            f->closed_at_bad = f->reports_closed;
         note(f, call,
              (struct said){.at = DN2NN_AT_CHANGES,
                            .id = v->block.id,
@@ -405,6 +408,7 @@ static void a_full_report_says_everything_also_what_is_damaged(void **state)
         (struct said){.at = DN2NN_AT_CHANGES, .id = 4, .gs = 14, .len = 4000, .state = DN2NN_BAD});
     mutex_lock(&f.lock);
     f.count = 0;
+    unsigned closed = f.reports_closed;
     mutex_unlock(&f.lock);
     struct nn2dn_report again = {.term = 5};
     assert_int_equal(order(&f, 0, NN2DN_AT_REPORT, &again), 0);
@@ -420,6 +424,8 @@ static void a_full_report_says_everything_also_what_is_damaged(void **state)
     expect_said(
         &f,
         (struct said){.at = DN2NN_AT_CHANGES, .id = 4, .gs = 14, .len = 4000, .state = DN2NN_BAD});
+    wait_for(&f, &f.reports_closed, closed + 1);
+    assert_int_equal(f.closed_at_bad, closed); /* told before the report was whole */
     peer_close(&p);
     close_both(c, &f);
 }
