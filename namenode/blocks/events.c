@@ -5,7 +5,7 @@
 #include "namenode/blocks/settle.h"
 
 #define TICK_MS       100  /* housekeeping is done so often, however often step is called */
-#define DELETE_MS     1000 /* deletions are ordered in batches so often */
+#define DELETE_MS     1000 /* deletions are ordered in batches, at most so often */
 #define REMOVAL_SLICE 4000
 
 const char *nn_change_name(enum nn_change change)
@@ -406,6 +406,18 @@ static void step_safemode(struct nn_blocks *b)
         nn_replicate_start(&b->replicate);
 }
 
+/* The first ones at once, then a batch a second. */
+static int order_deletions(struct nn_blocks *b)
+{
+    uint64_t waiting = b->doomed.waiting;
+    if (waiting == 0 || b->now_ms - b->delete_ms < DELETE_MS)
+        return 0;
+    int rc = nn_doomed_step(&b->doomed, &b->nodes, b->durable, b->conf.delete_batch, &b->orders);
+    if (b->doomed.waiting < waiting)
+        b->delete_ms = b->now_ms;
+    return rc;
+}
+
 static int housekeeping(struct nn_blocks *b)
 {
     bool is_settled = b->now_ms - b->started_ms >= b->conf.settle_ms;
@@ -415,11 +427,7 @@ static int housekeeping(struct nn_blocks *b)
     if (nn_safemode_is_on(&b->safemode))
         return 0;
     int rc = nn_replicate_step(&b->replicate, is_settled, b->applied, b->now_ms, &b->orders);
-    if (rc == 0 && b->now_ms - b->delete_ms >= DELETE_MS) {
-        b->delete_ms = b->now_ms;
-        rc = nn_doomed_step(&b->doomed, &b->nodes, b->durable, b->conf.delete_batch, &b->orders);
-    }
-    return rc;
+    return rc == 0 ? order_deletions(b) : rc;
 }
 
 bool nn_blocks_has_more(const struct nn_blocks *b)

@@ -7,6 +7,8 @@
 #define HOLDERS_MAX    1024 /* as many replicas as the map records of one block */
 #define SCAN_SLICE     4000
 #define LOOKS_PER_COPY 8 /* queued blocks looked at for each copy that may be ordered */
+#define AGAIN_MS       250 /* nothing could be ordered: a deletion or a disconnected node is waited for \
+                            */
 
 /* ---- one block ---- */
 
@@ -176,32 +178,43 @@ static int doom_surplus(struct nn_replicate *rep, struct view *v, uint32_t block
     return rc;
 }
 
-/* A bad replica goes when there are good ones to live on: two (or all that are wanted), or one when
- * no other node is left where a second could be made. Newer than known is never touched. */
+/* A bad replica goes when there are good ones to live on: two (or all that are wanted). With one
+ * good one, and no other node where a second could be made, one bad one goes to make room; the rest
+ * stay until the copy is there. Newer than known is never touched. */
 static int doom_bad(struct nn_replicate *rep, const struct view *v, uint32_t block, uint64_t after)
 {
     uint32_t enough = v->block.want < 2 ? v->block.want : 2;
     bool is_cornered = v->good_count > 0 && rep->nodes->living <= v->good_count + v->bad_count;
-    if (v->good_count < enough && !is_cornered)
-        return 0;
-    for (size_t i = 0; i < v->bad_count; i++) {
+    size_t may_go = v->good_count >= enough ? v->bad_count : is_cornered;
+    for (size_t i = 0; i < v->bad_count && may_go > 0; i++) {
         const struct nn_bad *bad = nn_bads_find(rep->bads, block, v->bad[i]);
         if (bad && (bad->reason == NN_BAD_SUSPECT || bad->reason == NN_BAD_LAGGING))
             continue;
         if (doom(rep, v, block, v->bad[i], after) < 0)
             return ERR_NOMEM;
+        may_go--;
     }
     return 0;
 }
 
-static bool has_deletable(const struct nn_replicate *rep, const struct view *v, uint32_t block)
+static size_t count_deletable(const struct nn_replicate *rep, const struct view *v, uint32_t block)
 {
+    size_t n = 0;
     for (size_t i = 0; i < v->bad_count; i++) {
         const struct nn_bad *bad = nn_bads_find(rep->bads, block, v->bad[i]);
-        if (!bad || (bad->reason != NN_BAD_SUSPECT && bad->reason != NN_BAD_LAGGING))
-            return true;
+        n += !bad || (bad->reason != NN_BAD_SUSPECT && bad->reason != NN_BAD_LAGGING);
     }
-    return false;
+    return n;
+}
+
+/* Once every replica was seen and some were bad, nobody can bring the missing ones any more. */
+static int account(struct nn_replicate *rep, const struct view *v, uint32_t block, size_t refuse)
+{
+    if (v->good_count >= v->block.want)
+        bitset_remove(&rep->accounted, block);
+    else if (refuse > 0 && v->good_count + refuse >= v->block.want)
+        return bitset_add(&rep->accounted, block);
+    return 0;
 }
 
 int nn_replicate_check(struct nn_replicate *rep, uint32_t block, uint64_t after)
@@ -214,7 +227,10 @@ int nn_replicate_check(struct nn_replicate *rep, uint32_t block, uint64_t after)
     if (!is_settled(&v))
         return rc;
     bool has_surplus = v.twin_count > 0 || v.good_count > v.block.want;
-    bool has_refuse = has_deletable(rep, &v, block);
+    size_t refuse = count_deletable(rep, &v, block);
+    bool has_refuse = refuse > 0;
+    if (rc == 0)
+        rc = account(rep, &v, block, refuse);
     if (rc < 0 || (!has_surplus && !has_refuse)) {
         bitset_remove(&rep->postponed, block);
         return rc;
@@ -333,6 +349,7 @@ void nn_replicate_forget(struct nn_replicate *rep, uint32_t block)
     if (p)
         pending_end(rep, p);
     bitset_remove(&rep->postponed, block);
+    bitset_remove(&rep->accounted, block);
     (void)set_level(rep, block, 0); /* level 0 needs no memory */
 }
 
@@ -427,23 +444,47 @@ static int order_copy(struct nn_replicate *rep, uint32_t block, unsigned level, 
     return rc < 0 ? rc : 1;
 }
 
+/* What may still be done in this period. */
+struct budget {
+    uint32_t copies, looks;
+};
+
 /* Walk one queue from where the last period stopped, once round at most. */
-static int order_level(struct nn_replicate *rep, unsigned level, uint32_t *copies, uint32_t *looks,
+static int order_level(struct nn_replicate *rep, unsigned level, struct budget *budget,
                        uint64_t now_ms, struct nn_orders *orders)
 {
     struct bitset *queue = &rep->levels[level - 1];
     uint32_t left = queue->count;
-    while (*copies > 0 && *looks > 0 && left > 0 && queue->count > 0) {
+    while (budget->copies > 0 && budget->looks > 0 && left > 0 && queue->count > 0) {
         uint32_t block = bitset_next(queue, rep->cursor[level - 1]);
         if (block == BITSET_END)
             block = bitset_next(queue, 0);
         rep->cursor[level - 1] = block + 1;
-        --*looks;
+        budget->looks--;
         left--;
         int rc = order_copy(rep, block, level, now_ms, orders);
         if (rc < 0)
             return rc;
-        *copies -= (uint32_t)rc;
+        budget->copies -= (uint32_t)rc;
+    }
+    return 0;
+}
+
+/* While the cluster settles: only what no late datanode can bring. */
+static int order_accounted(struct nn_replicate *rep, struct budget *budget, uint64_t now_ms,
+                           struct nn_orders *orders)
+{
+    uint32_t block = bitset_next(&rep->accounted, 0);
+    for (; block != BITSET_END && budget->copies > 0 && budget->looks > 0;
+         block = bitset_next(&rep->accounted, block + 1)) {
+        unsigned level = nn_blockmap_get(rep->map, block).level;
+        budget->looks--;
+        if (level == 0 || level == NN_LEVELS)
+            continue;
+        int rc = order_copy(rep, block, level, now_ms, orders);
+        if (rc < 0)
+            return rc;
+        budget->copies -= (uint32_t)rc;
     }
     return 0;
 }
@@ -483,19 +524,34 @@ static int scan_slice(struct nn_replicate *rep, uint64_t after)
     return 0;
 }
 
-int nn_replicate_step(struct nn_replicate *rep, bool may_copy, uint64_t after, uint64_t now_ms,
+static bool has_work(const struct nn_replicate *rep, bool is_settled)
+{
+    if (!is_settled)
+        return rep->accounted.count > 0;
+    for (unsigned level = 1; level < NN_LEVELS; level++)
+        if (rep->levels[level - 1].count > 0)
+            return true;
+    return false;
+}
+
+int nn_replicate_step(struct nn_replicate *rep, bool is_settled, uint64_t after, uint64_t now_ms,
                       struct nn_orders *orders)
 {
     int rc = end_late(rep, after, now_ms);
     if (rc == 0)
         rc = scan_slice(rep, after);
-    if (rc < 0 || !may_copy || now_ms < rep->next_ms)
+    if (rc < 0 || now_ms < rep->next_ms || !has_work(rep, is_settled))
         return rc;
-    rep->next_ms = now_ms + rep->conf->redundancy_ms;
     uint32_t copies = rep->nodes->living * rep->conf->work_multiplier;
-    uint32_t looks = copies * LOOKS_PER_COPY;
-    for (unsigned level = 1; level < NN_LEVELS && rc == 0; level++)
-        rc = order_level(rep, level, &copies, &looks, now_ms, orders);
+    struct budget budget = {copies, copies * LOOKS_PER_COPY};
+    for (unsigned level = 1; level < NN_LEVELS && rc == 0 && is_settled; level++)
+        rc = order_level(rep, level, &budget, now_ms, orders);
+    if (!is_settled)
+        rc = order_accounted(rep, &budget, now_ms, orders);
+    bool is_spent = budget.copies < copies || budget.looks == 0;
+    rep->next_ms =
+        now_ms +
+        (is_spent || rep->conf->redundancy_ms < AGAIN_MS ? rep->conf->redundancy_ms : AGAIN_MS);
     return rc;
 }
 
@@ -509,6 +565,7 @@ void nn_replicate_release(struct nn_replicate *rep)
     for (size_t i = 0; i < NN_LEVELS; i++)
         bitset_release(&rep->levels[i]);
     bitset_release(&rep->postponed);
+    bitset_release(&rep->accounted);
     hmap_each (&rep->pending, it) {
         struct nn_pending *p = CONTAINER_OF(it, struct nn_pending, by_block);
         mem_free(p->targets);

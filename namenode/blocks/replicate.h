@@ -12,8 +12,12 @@
  *
  * nn_replicate_step turns the queues into orders: at most work_multiplier copies per living node
  * and period, at most streams_soft (streams_hard for level 1) running copies at a source and at a
- * target. An ordered copy is pending: it counts as if it were there, until it is reported, fails or
- * times out. Nothing at all happens in safe mode or while the cluster settles after a start.
+ * target. After a quiet period the first ones are ordered at once. An ordered copy is pending: it
+ * counts as if it were there, until it is reported, fails or times out.
+ *
+ * Nothing at all happens in safe mode. While the cluster settles after a start, what seems to be
+ * missing may be on its way with a datanode that has not come yet; only blocks all of whose
+ * replicas are accounted for, some of them bad, are mended then.
  *
  * Surplus replicas are doomed when every storage that holds one has reported since it registered;
  * else the block is postponed and looked at again when a storage reports. */
@@ -56,6 +60,7 @@ struct nn_replicate {
     struct rand *rand;
     struct bitset levels[NN_LEVELS];
     uint32_t cursor[NN_LEVELS];
+    struct bitset accounted; /* had all replicas, some bad, and not enough good ones since */
     struct bitset postponed; /* too many replicas, but not all storages have reported */
     uint32_t scan;           /* all blocks from here on are to be checked; BITSET_END = none */
     uint32_t scan_postponed; /* postponed ones from here on, likewise */
@@ -90,8 +95,9 @@ void nn_replicate_node_lost(struct nn_replicate *rep, uint32_t node);
 int nn_replicate_expect(struct nn_replicate *rep, uint32_t block, const uint32_t *nodes,
                         size_t count, uint64_t until_ms);
 
-/* Time passes: slices of scans, time-outs, and if `may_copy`, copies. 0 or ERR_NOMEM. */
-int nn_replicate_step(struct nn_replicate *rep, bool may_copy, uint64_t after, uint64_t now_ms,
+/* Time passes: slices of scans, time-outs, copies (those that are safe while the cluster settles,
+ * or all). 0 or ERR_NOMEM. */
+int nn_replicate_step(struct nn_replicate *rep, bool is_settled, uint64_t after, uint64_t now_ms,
                       struct nn_orders *orders);
 uint64_t nn_replicate_queued(const struct nn_replicate *rep, unsigned level); /* 1..5 */
 

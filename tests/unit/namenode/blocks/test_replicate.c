@@ -311,6 +311,86 @@ static void after_a_start_nothing_is_copied_until_the_cluster_has_settled(void *
     world_release(&w);
 }
 
+static void deleted(struct world *w, struct nn_order *order)
+{
+    assert_non_null(order);
+    unsigned node = order->node;
+    assert_int_equal(order->block_count, 1);
+    struct block_id id = order->blocks[0];
+    nn_order_free(order);
+    assert_int_equal(say(w, node, NN_CHANGE_DELETED, id.id, id.gs, TEST_LEN), 0);
+}
+
+static void while_the_cluster_settles_only_what_no_late_node_can_bring_is_copied(void **state)
+{
+    (void)state;
+    struct world w;
+    world_start(&w, 1, 3);
+    w.b.conf.settle_ms = 30000;
+    settled_block(&w, 1, 3, 1, 2); /* the third may be on its way */
+    settled_block(&w, 2, 3, 1, 3);
+    assert_int_equal(nn_blocks_mark_bad(&w.b, (struct block_id){2, FIRST_GS}, 3), 0);
+    pass(&w, 1000, alive(1, 3));
+    deleted(&w, next_order(&w, NN_ORDER_DELETE));
+    pass(&w, 1000, alive(1, 3));
+    struct nn_order *order = next_order(&w, NN_ORDER_COPY);
+    assert_non_null(order);
+    assert_int_equal(order->block.id, 2);
+    assert_int_equal(order->targets[0], 3);
+    nn_order_free(order);
+    received(&w, 3, 2, FIRST_GS);
+    pass(&w, 20000, alive(1, 3));
+    no_order(&w, NN_ORDER_COPY);
+    pass(&w, 10000, alive(1, 3));
+    order = next_order(&w, NN_ORDER_COPY);
+    assert_non_null(order);
+    assert_int_equal(order->block.id, 1);
+    nn_order_free(order);
+    world_release(&w);
+}
+
+static void after_a_quiet_time_the_first_copy_is_ordered_at_once(void **state)
+{
+    (void)state;
+    struct world w;
+    world_start(&w, 1, 3);
+    pass(&w, 10000, alive(1, 3));
+    settled_block(&w, FIRST_ID, 2, 1, 1);
+    w.now_ms += 100;
+    assert_int_equal(nn_blocks_step(&w.b, w.now_ms), 0);
+    struct nn_order *order = next_order(&w, NN_ORDER_COPY);
+    assert_non_null(order);
+    nn_order_free(order);
+    world_release(&w);
+}
+
+static void with_one_good_replica_left_and_no_other_node_bad_ones_go_one_by_one(void **state)
+{
+    (void)state;
+    struct world w;
+    world_start(&w, 1, 3);
+    uint32_t block = settled_block(&w, FIRST_ID, 3, 1, 3);
+    struct block_id id = {FIRST_ID, FIRST_GS};
+    assert_int_equal(nn_blocks_mark_bad(&w.b, id, 1), 0);
+    pass(&w, 1000, alive(1, 3));
+    assert_int_equal(nn_blocks_mark_bad(&w.b, id, 2), 0);
+    deleted(&w, next_order(&w, NN_ORDER_DELETE));
+    assert_int_equal(health(&w, block).good, 1);
+    assert_int_equal(health(&w, block).bad, 1);
+    pass(&w, 1000, alive(1, 3));
+    no_order(&w, NN_ORDER_DELETE);
+    received(&w, 1, FIRST_ID, FIRST_GS); /* the copy that was ordered */
+    pass(&w, 1000, alive(1, 3));
+    deleted(&w, next_order(&w, NN_ORDER_DELETE));
+    assert_int_equal(health(&w, block).bad, 0);
+    pass(&w, 3000, alive(1, 3));
+    struct nn_order *order = next_order(&w, NN_ORDER_COPY);
+    assert_non_null(order);
+    assert_int_equal(order->targets[0], 2);
+    nn_order_free(order);
+    world_release(&w);
+}
+
 static void a_bad_replica_goes_only_when_two_good_ones_are_left(void **state)
 {
     (void)state;
@@ -479,6 +559,9 @@ int main(void)
         cmocka_unit_test(surplus_waits_until_every_storage_has_reported_since_it_registered),
         cmocka_unit_test(a_returning_node_makes_the_queued_copies_unnecessary),
         cmocka_unit_test(after_a_start_nothing_is_copied_until_the_cluster_has_settled),
+        cmocka_unit_test(while_the_cluster_settles_only_what_no_late_node_can_bring_is_copied),
+        cmocka_unit_test(after_a_quiet_time_the_first_copy_is_ordered_at_once),
+        cmocka_unit_test(with_one_good_replica_left_and_no_other_node_bad_ones_go_one_by_one),
         cmocka_unit_test(a_bad_replica_goes_only_when_two_good_ones_are_left),
         cmocka_unit_test(a_bad_replica_makes_room_when_no_other_node_is_left),
         cmocka_unit_test(a_replica_called_bad_stays_bad_however_often_its_node_counts_it),
