@@ -7,8 +7,7 @@
 #define HOLDERS_MAX    1024 /* as many replicas as the map records of one block */
 #define SCAN_SLICE     4000
 #define LOOKS_PER_COPY 8 /* queued blocks looked at for each copy that may be ordered */
-#define AGAIN_MS       250 /* nothing could be ordered: a deletion or a disconnected node is waited for \
-                            */
+#define AGAIN_MS       250 /* nothing could be ordered: a deletion or a node is waited for */
 
 /* ---- one block ---- */
 
