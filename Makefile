@@ -30,7 +30,7 @@ B       := build/$(FLAVOUR)
 Q       := $(if $(filter 1,$(V)),,@)
 say      = $(if $(filter 1,$(V)),,@printf '  %-5s %s\n' "$(1)" "$(2)")
 
-PKGS := libevent libevent_pthreads msgpack liblz4 libcrypto libisal zlib libzstd jansson inih
+PKGS := libevent libevent_pthreads msgpack liblz4 libcrypto libisal zlib libzstd inih
 MSGPACK_PC := $(shell pkg-config --exists msgpack && echo msgpack || echo msgpack-c)
 PKGS := $(patsubst msgpack,$(MSGPACK_PC),$(PKGS))
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS))

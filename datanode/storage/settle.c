@@ -129,7 +129,7 @@ static int partial_sum(struct dn_blockfile *f, uint64_t off, size_t have, size_t
     uint32_t sum = f->tail_sum;
     if (have == DN_SUM_CHUNK) {
         n = disk_pread(f->disk, f->sums_fd, stored, sizeof(stored), dn_sum_place(off));
-        if (n < 0 || n != sizeof(stored))
+        if (n != (int64_t)sizeof(stored))
             return n < 0 ? (int)n : ERR_CORRUPT;
         sum = get_u32(stored);
     }
@@ -323,7 +323,7 @@ static int load_tail_sum(struct dn_blockfile *f)
         return 0;
     int64_t n = disk_pread(f->disk, f->sums_fd, sum, sizeof(sum),
                            dn_sum_place(f->len - f->len % DN_SUM_CHUNK));
-    if (n < 0 || n != sizeof(sum))
+    if (n != (int64_t)sizeof(sum))
         return n < 0 ? (int)n : ERR_CORRUPT;
     f->tail_sum = get_u32(sum);
     return 0;

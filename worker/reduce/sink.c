@@ -65,13 +65,15 @@ static size_t put_u64_text(uint64_t v, char *out)
 static size_t put_double_text(uint64_t bits, char *out)
 {
     double v, back;
+    uint64_t back_bits;
     memcpy(&v, &bits, sizeof(v));
     for (int digits = 15;; digits++) {
         int n = snprintf(out, NUMBER_MAX, "%.*g", digits, v);
         if (digits == 17)
             return (size_t)n;
         back = strtod(out, NULL);
-        if (memcmp(&back, &v, sizeof(v)) == 0)
+        memcpy(&back_bits, &back, sizeof(back));
+        if (back_bits == bits)
             return (size_t)n;
     }
 }
