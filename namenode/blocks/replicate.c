@@ -6,7 +6,7 @@
 
 #define HOLDERS_MAX    1024 /* as many replicas as the map records of one block */
 #define SCAN_SLICE     4000
-#define LOOKS_PER_COPY 8 /* queued blocks looked at for each copy that may be ordered */
+#define LOOKS_PER_COPY 8   /* queued blocks looked at for each copy that may be ordered */
 #define AGAIN_MS       250 /* nothing could be ordered: a deletion or a node is waited for */
 
 /* ---- one block ---- */
@@ -206,13 +206,16 @@ static size_t count_deletable(const struct nn_replicate *rep, const struct view 
     return n;
 }
 
-/* Once every replica was seen and some were bad, nobody can bring the missing ones any more. */
-static int account(struct nn_replicate *rep, const struct view *v, uint32_t block, size_t refuse)
+/* Once every replica was seen and some were bad, nobody can bring the missing ones any more. A
+ * committed block's writer waits for its second replica, and there are only as many as writers. */
+static int note_urgent(struct nn_replicate *rep, const struct view *v, uint32_t block,
+                       size_t refuse)
 {
     if (v->good_count >= v->block.want)
-        bitset_remove(&rep->accounted, block);
-    else if (refuse > 0 && v->good_count + refuse >= v->block.want)
-        return bitset_add(&rep->accounted, block);
+        bitset_remove(&rep->urgent, block);
+    else if (v->block.state == NN_BLOCK_COMMITTED ||
+             (refuse > 0 && v->good_count + refuse >= v->block.want))
+        return bitset_add(&rep->urgent, block);
     return 0;
 }
 
@@ -229,7 +232,7 @@ int nn_replicate_check(struct nn_replicate *rep, uint32_t block, uint64_t after)
     size_t refuse = count_deletable(rep, &v, block);
     bool has_refuse = refuse > 0;
     if (rc == 0)
-        rc = account(rep, &v, block, refuse);
+        rc = note_urgent(rep, &v, block, refuse);
     if (rc < 0 || (!has_surplus && !has_refuse)) {
         bitset_remove(&rep->postponed, block);
         return rc;
@@ -348,7 +351,7 @@ void nn_replicate_forget(struct nn_replicate *rep, uint32_t block)
     if (p)
         pending_end(rep, p);
     bitset_remove(&rep->postponed, block);
-    bitset_remove(&rep->accounted, block);
+    bitset_remove(&rep->urgent, block);
     (void)set_level(rep, block, 0); /* level 0 needs no memory */
 }
 
@@ -469,13 +472,13 @@ static int order_level(struct nn_replicate *rep, unsigned level, struct budget *
     return 0;
 }
 
-/* While the cluster settles: only what no late datanode can bring. */
-static int order_accounted(struct nn_replicate *rep, struct budget *budget, uint64_t now_ms,
-                           struct nn_orders *orders)
+/* While the cluster settles: only what no late datanode can bring, and what a writer waits for. */
+static int order_urgent(struct nn_replicate *rep, struct budget *budget, uint64_t now_ms,
+                        struct nn_orders *orders)
 {
-    uint32_t block = bitset_next(&rep->accounted, 0);
+    uint32_t block = bitset_next(&rep->urgent, 0);
     for (; block != BITSET_END && budget->copies > 0 && budget->looks > 0;
-         block = bitset_next(&rep->accounted, block + 1)) {
+         block = bitset_next(&rep->urgent, block + 1)) {
         unsigned level = nn_blockmap_get(rep->map, block).level;
         budget->looks--;
         if (level == 0 || level == NN_LEVELS)
@@ -526,7 +529,7 @@ static int scan_slice(struct nn_replicate *rep, uint64_t after)
 static bool has_work(const struct nn_replicate *rep, bool is_settled)
 {
     if (!is_settled)
-        return rep->accounted.count > 0;
+        return rep->urgent.count > 0;
     for (unsigned level = 1; level < NN_LEVELS; level++)
         if (rep->levels[level - 1].count > 0)
             return true;
@@ -546,7 +549,7 @@ int nn_replicate_step(struct nn_replicate *rep, bool is_settled, uint64_t after,
     for (unsigned level = 1; level < NN_LEVELS && rc == 0 && is_settled; level++)
         rc = order_level(rep, level, &budget, now_ms, orders);
     if (!is_settled)
-        rc = order_accounted(rep, &budget, now_ms, orders);
+        rc = order_urgent(rep, &budget, now_ms, orders);
     bool is_spent = budget.copies < copies || budget.looks == 0;
     rep->next_ms =
         now_ms +
@@ -564,7 +567,7 @@ void nn_replicate_release(struct nn_replicate *rep)
     for (size_t i = 0; i < NN_LEVELS; i++)
         bitset_release(&rep->levels[i]);
     bitset_release(&rep->postponed);
-    bitset_release(&rep->accounted);
+    bitset_release(&rep->urgent);
     hmap_each (&rep->pending, it) {
         struct nn_pending *p = CONTAINER_OF(it, struct nn_pending, by_block);
         mem_free(p->targets);

@@ -16,8 +16,8 @@
  * counts as if it were there, until it is reported, fails or times out.
  *
  * Nothing at all happens in safe mode. While the cluster settles after a start, what seems to be
- * missing may be on its way with a datanode that has not come yet; only blocks all of whose
- * replicas are accounted for, some of them bad, are mended then.
+ * missing may be on its way with a datanode that has not come yet. Only what is urgent is mended
+ * then: blocks all of whose replicas were seen, some of them bad, and blocks whose writer waits.
  *
  * Surplus replicas are doomed when every storage that holds one has reported since it registered;
  * else the block is postponed and looked at again when a storage reports. */
@@ -60,7 +60,7 @@ struct nn_replicate {
     struct rand *rand;
     struct bitset levels[NN_LEVELS];
     uint32_t cursor[NN_LEVELS];
-    struct bitset accounted; /* had all replicas, some bad, and not enough good ones since */
+    struct bitset urgent;    /* mended even while the cluster settles; some need nothing any more */
     struct bitset postponed; /* too many replicas, but not all storages have reported */
     uint32_t scan;           /* all blocks from here on are to be checked; BITSET_END = none */
     uint32_t scan_postponed; /* postponed ones from here on, likewise */

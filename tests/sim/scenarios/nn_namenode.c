@@ -292,7 +292,7 @@ static void check_pace(struct nn_sim *nn, uint64_t id)
     nn->copies_second = sim->now_ms / 1000;
     nn->copies++;
     bool is_early = sim->now_ms < b->started_ms + SETTLE_MS &&
-                    !bitset_has(&b->replicate.accounted, nn_blockmap_find(b->map, id));
+                    !bitset_has(&b->replicate.urgent, nn_blockmap_find(b->map, id));
     if (nn_safemode_is_on(&b->safemode) || is_early)
         sim_fail(sim, "a copy was ordered before the cluster had settled");
     if (nn->copies > 2 * (uint64_t)b->conf.work_multiplier * nn->w->dn_count)

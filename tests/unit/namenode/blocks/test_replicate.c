@@ -57,6 +57,21 @@ static uint32_t waiting_block(struct world *w, uint64_t gs)
     return block;
 }
 
+static void a_writer_gets_his_second_replica_even_while_the_cluster_settles(void **state)
+{
+    (void)state;
+    struct world w;
+    world_start(&w, 1, 3);
+    w.b.conf.settle_ms = 30000;
+    w.b.started_ms = w.b.now_ms;
+    waiting_block(&w, FIRST_GS);
+    pass(&w, 4000, alive(1, 3));
+    struct nn_order *order = next_order(&w, NN_ORDER_COPY);
+    assert_non_null(order);
+    nn_order_free(order);
+    world_release(&w);
+}
+
 static void a_writer_left_with_one_replica_gets_a_second_one(void **state)
 {
     (void)state;
@@ -548,6 +563,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_missing_replica_is_copied_from_a_node_that_has_it_to_one_that_has_not),
         cmocka_unit_test(a_writer_left_with_one_replica_gets_a_second_one),
+        cmocka_unit_test(a_writer_gets_his_second_replica_even_while_the_cluster_settles),
         cmocka_unit_test(what_a_pipeline_left_behind_makes_room_for_the_copy_its_writer_waits_for),
         cmocka_unit_test(no_copy_is_made_while_the_writers_own_nodes_are_about_to_finish),
         cmocka_unit_test(the_fewer_replicas_are_left_the_sooner_it_is_copied),
