@@ -113,19 +113,44 @@ static int ask_visible(struct cl_in *in, const struct msg_node *node, const stru
     return rc;
 }
 
-static void find_visible_length(struct cl_in *in)
+/* 0 when one of them said it. */
+static int ask_each_visible(struct cl_in *in, struct cl_block *last, struct err *err)
 {
-    struct cl_block *last = cl_blocks_last(&in->blocks);
-    struct err ignored;
     uint64_t len = 0;
-    if (!last || last->offset + last->len < in->length)
-        return;
+    int rc = err_set(err, ERR_NONODE, "none of its datanodes lives");
     for (uint32_t i = 0; i < last->node_count; i++) {
-        if (ask_visible(in, last->nodes[i], last, &len, &ignored) != 0 || len < last->len)
+        rc = ask_visible(in, last->nodes[i], last, &len, err);
+        if (rc == 0 && len < last->len)
+            rc = err_set(err, ERR_STALE, SLICE_FMT " has less of it than was flushed",
+                         SLICE_ARG(last->nodes[i]->name));
+        if (rc != 0)
             continue;
         last->len = len;
         in->length = last->offset + len;
-        return;
+        return 0;
+    }
+    return rc;
+}
+
+/* What was flushed must be seen, and only datanodes know all of it: when none can be asked, the
+ * namenode's number is not taken for it, unless nothing was ever flushed. */
+static int find_visible_length(struct cl_in *in, struct err *err)
+{
+    struct err why;
+    for (unsigned round = 0;; round++) {
+        struct cl_block *last = cl_blocks_last(&in->blocks);
+        if (!in->is_open || !last || last->offset + last->len < in->length)
+            return 0;
+        int rc = ask_each_visible(in, last, &why);
+        if (rc == 0 || last->len == 0)
+            return 0;
+        if (round + 1 == ROUNDS)
+            return err_set(err, rc, "%s is being written, and nobody says how long it is: %s",
+                           in->path, why.msg);
+        usleep((useconds_t)(ROUND_PAUSE_MS << round) * 1000);
+        rc = locate(in, last->offset, LOCATE_BYTES, true, err);
+        if (rc != 0)
+            return rc;
     }
 }
 
@@ -134,9 +159,7 @@ static int find_length(struct cl_in *in, struct err *err)
     int rc = locate(in, 0, LOCATE_BYTES, true, err);
     if (rc == 0 && in->is_open && in->length >= LOCATE_BYTES)
         rc = locate(in, in->length - 1, LOCATE_BYTES, false, err);
-    if (rc == 0 && in->is_open)
-        find_visible_length(in);
-    return rc;
+    return rc == 0 ? find_visible_length(in, err) : rc;
 }
 
 /* --- replicas that failed --------------------------------------------------------------------- */

@@ -222,6 +222,27 @@ static void hflush_makes_bytes_visible_at_any_offset(void **state)
     qn_fs_close(fs);
 }
 
+static void what_was_flushed_is_seen_or_the_file_cannot_be_opened(void **state)
+{
+    (void)state;
+    struct qn_fs *fs = fake_connect(NULL);
+    struct qn_file *file = create(fs);
+    put(file, 0, 81);
+    assert_int_equal(qn_hflush(file, &error), 0); /* the namenode is told of this one only */
+    put(file, 81, 5000);
+    assert_int_equal(qn_hflush(file, &error), 0);
+    for (size_t n = 0; n < FAKE_NODES; n++)
+        fake.nodes[n].is_down = true;
+    struct qn_fs *other = fake_connect(NULL);
+    assert_null(qn_open(other, "/f", QN_READ, NULL, &error));
+    assert_non_null(strstr(error.message, "nobody says how long it is"));
+    fake.nodes[FAKE_NODES - 1].is_down = false;
+    check_read(other, 5081);
+    qn_fs_close(other);
+    finish(file);
+    qn_fs_close(fs);
+}
+
 static void a_node_that_refuses_is_left_out(void **state)
 {
     (void)state;
@@ -519,6 +540,7 @@ int main(void)
         TEST(a_small_file_is_sent_inline_over_one_connection),
         TEST(an_empty_file_needs_no_block),
         TEST(hflush_makes_bytes_visible_at_any_offset),
+        TEST(what_was_flushed_is_seen_or_the_file_cannot_be_opened),
         TEST(a_node_that_refuses_is_left_out),
         TEST(a_first_node_that_is_down_is_left_out),
         TEST(a_node_that_fails_on_the_way_is_dropped),
