@@ -243,6 +243,14 @@ static int ask_report(struct nn_blocks *b, uint32_t node)
     return nn_orders_push(&b->orders, NN_ORDER_REPORT, node, 0, 0) ? 0 : ERR_NOMEM;
 }
 
+/* May this node speak for this storage? One that was given up, and whose replicas were, must
+ * register again first: what it says before that would be taken for known by its next report. */
+static bool may_speak(const struct nn_blocks *b, uint32_t node, const struct nn_storage *storage)
+{
+    return storage && storage->node == node && !storage->is_gone && !storage->owes_removal &&
+           nn_nodes_get(&b->nodes, node)->state != NN_NODE_DEAD;
+}
+
 int nn_blocks_report(struct nn_blocks *b, uint32_t node, struct slice storage_id,
                      const struct nn_report_page *page, uint64_t now_ms)
 {
@@ -250,7 +258,7 @@ int nn_blocks_report(struct nn_blocks *b, uint32_t node, struct slice storage_id
     b->now_ms = now_ms;
     if (!b->is_loaded)
         return ERR_RETRY;
-    if (!storage || storage->node != node || storage->is_gone || storage->owes_removal)
+    if (!may_speak(b, node, storage))
         return ERR_NOENT;
     struct nn_report *report = report_of(b, storage->index);
     if (!report)
@@ -330,7 +338,7 @@ int nn_blocks_change(struct nn_blocks *b, uint32_t node, struct slice storage_id
     b->now_ms = now_ms;
     if (!b->is_loaded)
         return ERR_RETRY;
-    if (!storage || storage->node != node || storage->is_gone || storage->owes_removal)
+    if (!may_speak(b, node, storage))
         return ERR_NOENT;
     switch (change) {
     case NN_CHANGE_RECEIVING:

@@ -262,6 +262,28 @@ static void running_out_of_memory_is_survived(void **state)
     }
 }
 
+static void a_node_given_up_must_register_before_its_word_counts_again(void **state)
+{
+    (void)state;
+    struct world w;
+    world_start(&w, 1, 3);
+    uint32_t block = add_block(&w, FIRST_ID, 3);
+    assert_int_equal(nn_blocks_commit(&w.b, block, FIRST_GS, TEST_LEN), 0);
+    pass(&w, 3600000, 0);
+    const struct nn_said done = {FIRST_ID, FIRST_GS, TEST_LEN, NN_REPLICA_FINALIZED};
+    for (unsigned i = 1; i <= 2; i++) {
+        assert_int_equal(say(&w, i, NN_CHANGE_RECEIVED, FIRST_ID, FIRST_GS, TEST_LEN), ERR_NOENT);
+        assert_int_equal(world_report(&w, i, &done, 1), ERR_NOENT);
+    }
+    for (unsigned i = 1; i <= 2; i++) {
+        world_register(&w, i);
+        assert_int_equal(world_report(&w, i, &done, 1), 0);
+    }
+    assert_true(nn_blocks_is_ready(&w.b, block));
+    assert_int_equal(w.ready_count, 1);
+    world_release(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -279,6 +301,7 @@ int main(void)
         cmocka_unit_test(blocks_of_a_file_are_chained_in_order),
         cmocka_unit_test(removing_blocks_gives_everything_back),
         cmocka_unit_test(running_out_of_memory_is_survived),
+        cmocka_unit_test(a_node_given_up_must_register_before_its_word_counts_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
