@@ -14,6 +14,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.abspath(os.path.join(HERE, "..", ".."))
 BUILD = os.path.join(ROOT, os.environ.get("QUERN_BUILD", "build/debug"))
 QUERN = os.path.join(BUILD, "quern")
+MODEL = os.path.join(BUILD, "tests", "cluster", "model_client")
 
 
 def wait_for(what, timeout=30, every=0.05):
@@ -108,6 +109,23 @@ class Cluster:
 
     def status(self, job):
         return json.loads(self.run("job", "-status", str(job), "--json").stdout)
+
+    def model(self, *args, seed=1, seconds=5, writers=3, env=None, **kw):
+        """A client that knows every byte it wrote, at work (model_client.c); verdict() hears its end."""
+        words = [MODEL, "--seed", str(seed), "--seconds", str(seconds), "--writers", str(writers), *args]
+        return self.popen(words, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **kw)
+
+    def popen(self, words, env=None, **kw):
+        return subprocess.Popen(words, env=dict(self.env, **(env or {})), **kw)
+
+
+def verdict(run, fails=False):
+    """What a model client that has ended says; with `fails` calls may have failed, but never lied."""
+    out, _ = run.communicate(timeout=300)
+    assert "nothing violated" in out, out
+    assert fails or " 0 calls failed" in out, out
+    assert run.returncode == 0, out
+    return out
 
 
 def count_words(texts):

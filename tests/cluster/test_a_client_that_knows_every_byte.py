@@ -8,28 +8,13 @@ import time
 
 import pytest
 
-from cluster import BUILD, Cluster, wait_for
-
-MODEL = os.path.join(BUILD, "tests", "cluster", "model_client")
+from cluster import MODEL, Cluster, verdict, wait_for
 
 
 @pytest.fixture(scope="module")
 def cluster():
     with Cluster(datanodes=3, workers=1) as c:
         yield c
-
-
-def model(cluster, *args, env=None, seconds=5, seed=1, writers=3):
-    words = [MODEL, "--seed", str(seed), "--seconds", str(seconds), "--writers", str(writers), *args]
-    return subprocess.Popen(words, env=dict(cluster.env, **(env or {})), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-
-
-def verdict(run, fails=False):
-    out, _ = run.communicate(timeout=300)
-    assert "nothing violated" in out, out
-    assert fails or " 0 calls failed" in out, out
-    assert run.returncode == 0, out
-    return out
 
 
 def again_and_again(what, times, every, run):
@@ -42,12 +27,12 @@ def again_and_again(what, times, every, run):
 
 
 def test_all_is_as_it_was_written(cluster):
-    out = verdict(model(cluster, seed=1))
+    out = verdict(cluster.model(seed=1))
     assert int(out.split(" creates")[0].split()[-1]) > 20, "too slow to mean anything:\n" + out
 
 
 def test_datanodes_die_and_come_back_and_nobody_notices(cluster):
-    run = model(cluster, seed=2, seconds=12)
+    run = cluster.model(seed=2, seconds=12)
     turn = iter(range(100))
 
     def kill_one():
@@ -59,7 +44,7 @@ def test_datanodes_die_and_come_back_and_nobody_notices(cluster):
 
 
 def test_the_namenode_dies_and_comes_back(cluster):
-    run = model(cluster, "--errors-ok", seed=3, seconds=10)
+    run = cluster.model("--errors-ok", seed=3, seconds=10)
 
     def kill_it():
         cluster.kill("namenode")
@@ -72,19 +57,19 @@ def test_the_namenode_dies_and_comes_back(cluster):
                                    "client.connect=6:eio", "client.read.local=20:eio", "client.read.verify=30:corrupt",
                                    "client.write.finish=5:delay300"])
 def test_what_breaks_inside_the_client_is_mended(cluster, fault):
-    verdict(model(cluster, env={"QUERN_FAULT": fault}, seed=4, seconds=3))
+    verdict(cluster.model(env={"QUERN_FAULT": fault}, seed=4, seconds=3))
 
 
 def test_without_short_circuit_it_is_the_same(cluster):
     conf = os.path.join(cluster.dir, "remote.conf")
     with open(conf, "w") as f:
         f.write("include = quern.conf\nnode.name = elsewhere\n")
-    verdict(model(cluster, env={"QUERN_CONF": conf}, seed=5, seconds=4))
+    verdict(cluster.model(env={"QUERN_CONF": conf}, seed=5, seconds=4))
 
 
 def test_what_was_closed_survives_the_death_of_everything(cluster, tmp_path):
     record = str(tmp_path / "record")
-    verdict(model(cluster, "--record", record, seed=6, seconds=4))
+    verdict(cluster.model("--record", record, seed=6, seconds=4))
     assert os.path.getsize(record) > 0
     for daemon in ("namenode", "datanode1", "datanode2", "datanode3"):
         cluster.kill(daemon)
