@@ -224,11 +224,11 @@ static void too_many_unanswered_calls_stop_the_reading(void **state)
         rpc_ask(w->client_side.peer, ECHO_METHOD(LATER), &body, &q[i]->wait);
     }
     struct side *side = &w->server_side;
+    while (side->later_count < MAX)
+        loop_turn(w->loop, 20);
     for (size_t answered = 0; answered < CALLS; answered++) {
         turn_for(w, 1);
         assert_true(side->later_count - answered <= MAX);
-        if (answered == 0)
-            assert_int_equal(side->later_count, MAX);
         while (side->later_count <= answered)
             loop_turn(w->loop, 20);
         rpc_answer(side->later[answered], &body);
