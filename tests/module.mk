@@ -55,7 +55,9 @@ CHECKS := unit:debug $(if $(wildcard tests/sim/main.c),sim:release) $(if $(wildc
 check:
 	$(Q)MAKE="$(MAKE)" tests/check $(CHECKS)
 
-# benchmarks: every tests/bench/*.c is a program of its own, built by `make bench-build`
+# benchmarks: every tests/bench/*.c is a program of its own, built by `make bench-build`; `make bench`
+# compares a release build with what others made. Options: make bench BENCH="--size 64m --runs 3".
+BENCH ?=
 bench_src := $(sort $(wildcard tests/bench/*.c))
 bench_bin := $(patsubst %.c,$(B)/%,$(bench_src))
 OBJS += $(patsubst %.c,$(B)/%.o,$(bench_src))
@@ -65,6 +67,8 @@ $(bench_bin): $(B)/%: $(B)/%.o $(ARCHIVE_FILES)
 
 .PHONY: bench-build
 bench-build: $(bench_bin)
+bench: all $(bench_bin)
+	$(Q)QUERN_BUILD=$(B) tests/bench/compare.py $(BENCH)
 
 # fuzz: every tests/fuzz/fuzz_*.c is one program. All of libcommon is linked in, so that every message
 # defined anywhere is in the list that fuzz_msg walks.
