@@ -29,6 +29,14 @@ def wait_for(what, timeout=30, every=0.05):
         time.sleep(every)
 
 
+def is_over(pid):
+    """Gone, or dead and not yet collected."""
+    try:
+        return open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[0] == "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+
+
 class Cluster:
     def __init__(self, datanodes=3, workers=3, replication=None, dir=None, env=None):
         self.dir = dir or tempfile.mkdtemp(prefix="quern-test-", dir=os.environ.get("TMPDIR", "/tmp"))
@@ -76,8 +84,7 @@ class Cluster:
         """Of "namenode", "datanode1", "jobtracker", "worker2" ...; None when it does not run."""
         try:
             pid = int(open(os.path.join(self.dir, "run", daemon + ".pid")).read().split()[0])
-            os.kill(pid, 0)
-            return pid
+            return None if is_over(pid) else pid
         except (OSError, ValueError, IndexError):
             return None
 
@@ -86,8 +93,7 @@ class Cluster:
         assert pid, f"{daemon} does not run"
         os.kill(pid, sig)
         if sig == signal.SIGKILL:
-            wait_for(lambda: not os.path.exists(f"/proc/{pid}") or
-                     open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[0] == "Z")
+            wait_for(lambda: is_over(pid))
 
     # --- asking ---
     def run(self, *args, input=None, check=True, timeout=120, env=None):
