@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "datanode/serve/blocks.h"
 
+#include <malloc.h>
 #include <unistd.h>
 
 #include "datanode/serve/write.h"
@@ -14,6 +15,7 @@
 #define HELLO_MS         10000U
 #define IDLE_MS          (5U * 60U * 1000U)
 #define BUFFERS_KEPT     64U
+#define TRIM_MS          10000U /* memory nobody needed for so long goes back to the system */
 #define PIECE_SUMS_BYTES ((PACKET_SUMS_MAX * DN_SUM_BYTES + 4095U) / 4096U * 4096U)
 
 METRIC_GAUGE(sessions_open, "quern_dn_sessions", "connections to the data port and unix socket");
@@ -107,6 +109,13 @@ static int listen_both(struct dn_serve *s, struct err *err)
     return rc;
 }
 
+static void trim(void *arg)
+{
+    struct dn_serve *serve = arg;
+    if (dn_buffers_trim(serve->rings) + dn_buffers_trim(serve->pieces) > 0)
+        (void)malloc_trim(0); /* a burst is over: what the allocator kept of it, too */
+}
+
 int dn_serve_open(const struct dn_serve_conf *conf, struct dn_serve **ret, struct err *err)
 {
     struct dn_serve *s = mem_calloc(1, sizeof(*s));
@@ -133,6 +142,8 @@ int dn_serve_open(const struct dn_serve_conf *conf, struct dn_serve **ret, struc
     int rc = s->movers && s->rings && s->pieces
                  ? listen_both(s, err)
                  : err_set(err, ERR_NOMEM, "data port: out of memory");
+    if (rc == 0 && loop_every(conf->loop, &s->trim, TRIM_MS, trim, s) != 0)
+        rc = err_set(err, ERR_NOMEM, "data port: out of memory");
     if (rc != 0) {
         dn_serve_close(s);
         return rc;
@@ -161,6 +172,7 @@ void dn_serve_close(struct dn_serve *serve)
     if (!serve)
         return;
     serve->is_closing = true;
+    loop_timer_stop(&serve->trim);
     listen_close(serve->tcp);
     listen_close(serve->local);
     dn_write_cancel_all(serve);

@@ -41,6 +41,7 @@ struct dn_serve {
     struct listener *tcp, *local;
     struct list sessions, writes; /* of dn_session; of dn_write */
     size_t session_count;
+    struct loop_timer trim;
     bool is_registered, is_closing;
 };
 

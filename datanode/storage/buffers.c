@@ -10,7 +10,8 @@ struct dn_buffers {
     struct mutex lock;
     size_t bytes;
     unsigned keep, kept, used;
-    uint8_t *spare[]; /* a stack of `kept` */
+    unsigned unwanted; /* the least `kept` has been since the last trim */
+    uint8_t *spare[];  /* a stack of `kept`; the unwanted lie at the bottom */
 };
 
 struct dn_buffers *dn_buffers_new(size_t bytes, unsigned keep)
@@ -41,6 +42,8 @@ uint8_t *dn_buffers_get(struct dn_buffers *buffers)
     mutex_lock(&buffers->lock);
     if (buffers->kept > 0)
         buffer = buffers->spare[--buffers->kept];
+    if (buffers->unwanted > buffers->kept)
+        buffers->unwanted = buffers->kept;
     buffers->used++;
     mutex_unlock(&buffers->lock);
     if (buffer)
@@ -69,6 +72,19 @@ void dn_buffers_put(struct dn_buffers *buffers, uint8_t *buffer)
     mutex_unlock(&buffers->lock);
     if (!is_kept)
         munmap(buffer, buffers->bytes);
+}
+
+unsigned dn_buffers_trim(struct dn_buffers *buffers)
+{
+    mutex_lock(&buffers->lock);
+    unsigned n = buffers->unwanted;
+    for (unsigned i = 0; i < n; i++)
+        munmap(buffers->spare[i], buffers->bytes);
+    buffers->kept -= n;
+    memmove(buffers->spare, buffers->spare + n, buffers->kept * sizeof(buffers->spare[0]));
+    buffers->unwanted = buffers->kept;
+    mutex_unlock(&buffers->lock);
+    return n;
 }
 
 size_t dn_buffers_bytes(const struct dn_buffers *buffers)

@@ -254,6 +254,42 @@ static void direct_and_cached_writes_make_one_block(void **state)
     munmap(ring, RING);
 }
 
+/* ---- early write-out ---- */
+
+static const struct disk_ops *real_ops;
+static uint64_t write_out_end; /* everything below was told to be written out, without a gap */
+
+static int count_writeback(struct disk *disk, int fd, uint64_t off, uint64_t len)
+{
+    assert_int_equal(off, write_out_end);
+    write_out_end = off + len;
+    return real_ops->writeback(disk, fd, off, len);
+}
+
+static void cached_bytes_begin_to_be_written_out_long_before_the_fsync(void **state)
+{
+    (void)state;
+    struct sim_disk *sim = new_sim();
+    struct disk *disk = sim_disk(sim);
+    struct disk_ops ops = *disk->ops;
+    real_ops = disk->ops;
+    ops.writeback = count_writeback;
+    disk->ops = &ops;
+    write_out_end = 0;
+    struct dn_blockfile_new what = named("/rbw", GS);
+    what.max_len = 16U << 20;
+    struct dn_blockfile *f = NULL;
+    assert_int_equal(dn_blockfile_create(disk, &what, &f, NULL), 0);
+    for (uint64_t end = 100000; end < (8U << 20); end += 100000) {
+        assert_int_equal(grow(f, end), 0);
+        assert_in_range(write_out_end, end < (1U << 20) ? 0 : end - (1U << 20), end);
+    }
+    assert_true(write_out_end > (7U << 20) - 200000);
+    dn_blockfile_close(f);
+    disk->ops = real_ops;
+    sim_disk_free(sim);
+}
+
 static void room_is_reserved_ahead_and_given_back(void **state)
 {
     (void)state;
@@ -336,6 +372,7 @@ int main(void)
         cmocka_unit_test(synced_bytes_survive_a_power_cut_whatever_was_written_later),
         cmocka_unit_test(without_a_mark_a_growing_chunk_would_lose_synced_bytes),
         cmocka_unit_test(direct_and_cached_writes_make_one_block),
+        cmocka_unit_test(cached_bytes_begin_to_be_written_out_long_before_the_fsync),
         cmocka_unit_test(room_is_reserved_ahead_and_given_back),
         cmocka_unit_test(reserved_room_is_not_mistaken_for_bytes),
         cmocka_unit_test(block_files_are_private),

@@ -290,6 +290,28 @@ static void a_buffer_given_back_is_the_next_one_handed_out(void **state)
     dn_buffers_free(b);
 }
 
+static void buffers_nobody_wanted_since_the_last_trim_go(void **state)
+{
+    (void)state;
+    struct dn_buffers *b = dn_buffers_new(8192, 8);
+    uint8_t *held[5];
+    for (int i = 0; i < 5; i++)
+        held[i] = dn_buffers_get(b);
+    for (int i = 0; i < 5; i++)
+        dn_buffers_put(b, held[i]);
+    assert_int_equal(dn_buffers_trim(b), 0); /* all were wanted a moment ago */
+    uint8_t *one = dn_buffers_get(b), *two = dn_buffers_get(b);
+    dn_buffers_put(b, one);
+    assert_int_equal(dn_buffers_trim(b), 3);
+    dn_buffers_put(b, two);
+    assert_ptr_equal(dn_buffers_get(b), two);
+    dn_buffers_put(b, two);
+    assert_int_equal(dn_buffers_trim(b), 1);
+    assert_int_equal(dn_buffers_trim(b), 1);
+    assert_int_equal(dn_buffers_trim(b), 0);
+    dn_buffers_free(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -306,6 +328,7 @@ int main(void)
         cmocka_unit_test(disks_of_two_clusters_or_nodes_do_not_go_together),
         cmocka_unit_test(blocks_go_round_the_volumes_that_have_room),
         cmocka_unit_test(a_buffer_given_back_is_the_next_one_handed_out),
+        cmocka_unit_test(buffers_nobody_wanted_since_the_last_trim_go),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
