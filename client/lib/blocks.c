@@ -127,6 +127,16 @@ static int open_gap(struct cl_blocks *blocks, size_t at, size_t drop, size_t add
     return 0;
 }
 
+/* Of a block being written its datanodes told us more than the namenode knows: what could be read
+ * once stays readable, so that is not forgotten. */
+static void keep_length(const struct cl_blocks *blocks, size_t from, size_t to,
+                        struct cl_block *fresh)
+{
+    for (size_t i = from; i < to; i++)
+        if (blocks->v[i].id == fresh->id && blocks->v[i].len > fresh->len)
+            fresh->len = blocks->v[i].len;
+}
+
 int cl_blocks_merge(struct cl_blocks *blocks, const struct msg_located_block_list *answer)
 {
     if (answer->n == 0)
@@ -148,6 +158,8 @@ int cl_blocks_merge(struct cl_blocks *blocks, const struct msg_located_block_lis
     size_t to = from;
     while (to < blocks->n && (blocks->v[to].offset < end || blocks->v[to].offset == last->offset))
         to++;
+    if (rc == 0)
+        keep_length(blocks, from, to, &fresh[answer->n - 1]);
     if (rc == 0)
         rc = open_gap(blocks, from, to - from, answer->n);
     if (rc == 0)

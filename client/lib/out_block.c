@@ -3,9 +3,14 @@
  * broke, and to know the chain that goes on. */
 #include "client/lib/stream_out_inside.h"
 #include "client/talk/namenode.h"
+#include "libcommon/base/clock.h"
 #include "libcommon/base/fault.h"
 
 #include <inttypes.h>
+#include <unistd.h>
+
+#define BUSY_MIN_MS 50 /* pause before nodes that were too busy are asked again; doubles */
+#define BUSY_MAX_MS 1000
 
 int cl_out_exclude(struct cl_out *out, uint32_t node, const char *why)
 {
@@ -27,6 +32,32 @@ static const char *reasons(struct cl_out *out)
 {
     const char *text = out->reasons.len ? buf_cstr(&out->reasons) : NULL;
     return text ? text : "no reason given";
+}
+
+/* --- busy nodes ------------------------------------------------------------------------------- */
+
+/* A busy node is a good one that wants a moment: when all others are out of the question too, it is
+ * worth waiting for. */
+struct busy {
+    bool is_any; /* was a node refused as busy? */
+    uint64_t until_ms, pause_ms;
+};
+
+static struct busy busy_from_now(const struct cl_out *out)
+{
+    return (struct busy){.until_ms = clock_mono_ms() + out->fs->timeout_ms,
+                         .pause_ms = BUSY_MIN_MS};
+}
+
+/* False: nobody was busy, or it has lasted too long. */
+static bool wait_for_busy(struct busy *busy)
+{
+    if (!busy->is_any || clock_mono_ms() + busy->pause_ms >= busy->until_ms)
+        return false;
+    usleep((useconds_t)busy->pause_ms * 1000);
+    busy->pause_ms = busy->pause_ms * 2 < BUSY_MAX_MS ? busy->pause_ms * 2 : BUSY_MAX_MS;
+    busy->is_any = false;
+    return true;
 }
 
 /* --- a new block ------------------------------------------------------------------------------ */
@@ -80,23 +111,38 @@ static int abandon(struct cl_out *out, struct err *err)
     return rc;
 }
 
+/* Wait, and then ask all again that have refused this block. */
+static bool try_busy_again(struct cl_out *out, struct busy *busy, size_t excluded)
+{
+    if (!wait_for_busy(busy))
+        return false;
+    out->exclude.n = excluded;
+    buf_clear(&out->reasons);
+    return true;
+}
+
 int cl_block_allocate(struct cl_out *out, struct err *err)
 {
     struct cl_break broken;
+    struct busy busy = busy_from_now(out);
+    size_t excluded = out->exclude.n;
     for (unsigned attempt = 0;; attempt++) {
         fault_hit("client.write.allocate");
         int rc = ask_block(out, err);
+        if (rc == ERR_NONODE && try_busy_again(out, &busy, excluded))
+            continue;
         if (rc != 0)
             return rc;
         rc = cl_chain_connect(out, 0, &broken);
         if (rc == 0)
             break;
+        busy.is_any = busy.is_any || broken.code == ERR_BUSY;
         if (cl_out_exclude(out, out->pipe.nodes[broken.bad], broken.why.msg) != 0)
             return err_set(err, ERR_NOMEM, "%s", err_text(ERR_NOMEM));
         rc = abandon(out, err);
         if (rc != 0)
             return rc;
-        if (attempt >= out->fs->block_retries)
+        if (attempt >= out->fs->block_retries && !try_busy_again(out, &busy, excluded))
             return err_set(err, broken.code, "%s: no chain of datanodes for a new block: %s",
                            out->path, reasons(out));
     }
@@ -162,6 +208,21 @@ static int begin_anew(struct cl_out *out, struct err *err)
     return rc == 0 ? cl_block_allocate(out, err) : rc;
 }
 
+/* The survivors under a new stamp; a busy one is not dropped for that. */
+static int reconnect(struct cl_out *out, uint64_t *ret_gs, struct cl_break *broken, struct err *err)
+{
+    struct busy busy = busy_from_now(out);
+    for (;;) {
+        int rc = ask_stamp(out, ret_gs, err);
+        if (rc != 0)
+            return rc;
+        broken->code = cl_chain_connect(out, *ret_gs, broken);
+        busy.is_any = broken->code == ERR_BUSY;
+        if (!wait_for_busy(&busy))
+            return 0;
+    }
+}
+
 int cl_block_recover(struct cl_out *out, struct cl_break *broken, struct err *err)
 {
     uint64_t new_gs = 0;
@@ -173,11 +234,10 @@ int cl_block_recover(struct cl_out *out, struct cl_break *broken, struct err *er
             return err_set(err, ERR_NOMEM, "%s", err_text(ERR_NOMEM));
         if (rc != 0)
             return begin_anew(out, err);
-        rc = ask_stamp(out, &new_gs, err);
+        rc = reconnect(out, &new_gs, broken, err);
         if (rc != 0)
             return rc;
-        rc = cl_chain_connect(out, new_gs, broken);
-        if (rc != 0)
+        if (broken->code != 0)
             continue;
         rc = tell_pipeline(out, new_gs, err);
         if (rc != 0)

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "client/talk/namenode.h"
+#include "libcommon/base/clock.h"
 #include "libcommon/base/str.h"
 
 #define LOCATE_BYTES   (1ULL << 30) /* places asked for at a time, from where one was missing */
@@ -374,7 +375,7 @@ static int try_replicas(struct reader *r, const struct cl_block *block, void *bu
             note(tried, node, &why);
             if (rc == ERR_CHECKSUM)
                 report_bad(r->in, block, node);
-            else
+            else if (rc != ERR_BUSY)
                 cl_mark_dead(r->in->fs, node->name);
         }
     }
@@ -390,20 +391,29 @@ static int fail_block(struct cl_in *in, const struct cl_block *block, int rc, st
                    block->id, block->gs, in->path, block->offset, why ? why : err_text(rc));
 }
 
+/* Is another round worth it? A busy node is a good one: it is asked again for as long as a silent
+ * one would be waited for. */
+static bool is_worth_a_round(const struct cl_in *in, int rc, unsigned round, uint64_t begun_ms)
+{
+    return rc != 0 && (round + 1 < ROUNDS ||
+                       (rc == ERR_BUSY && clock_mono_ms() < begun_ms + in->fs->timeout_ms));
+}
+
 /* `size` bytes of one block, whatever it takes. */
 static int read_block(struct reader *r, struct cl_block *block, void *buffer, size_t size,
                       uint64_t offset, struct err *err)
 {
     struct buf tried = BUF_INIT;
+    uint64_t begun_ms = clock_mono_ms();
     int rc = 0;
     for (unsigned round = 0;; round++) {
         buf_clear(&tried);
         rc = try_replicas(r, block, buffer, size, offset - block->offset, &tried);
-        if (rc == 0 || round + 1 == ROUNDS)
+        if (!is_worth_a_round(r->in, rc, round, begun_ms))
             break;
         /* the first time at once: perhaps we only had old places */
         if (round)
-            usleep((useconds_t)(ROUND_PAUSE_MS << round) * 1000);
+            usleep((useconds_t)(ROUND_PAUSE_MS << (round < ROUNDS ? round : ROUNDS)) * 1000);
         if (locate(r->in, offset, 1, false, err) != 0)
             break;
         if (!known(r->in, offset, block) || block->offset + block->len < offset + size) {

@@ -74,6 +74,21 @@ static void the_empty_end_of_an_open_file_grows(void **state)
     cl_blocks_release(&blocks);
 }
 
+static void what_could_be_read_of_an_open_block_stays_readable(void **state)
+{
+    (void)state;
+    struct cl_blocks blocks = {0};
+    struct msg_located_block told[] = {at(1, 0, 100), at(2, 100, 30)};
+    assert_int_equal(merge(&blocks, told, 2), 0);
+    cl_blocks_last(&blocks)->len = 90; /* its datanodes said so */
+    assert_int_equal(merge(&blocks, told + 1, 1), 0);
+    assert_int_equal(cl_blocks_find(&blocks, 189)->id, 2);
+    struct msg_located_block other[] = {at(7, 100, 20)}; /* another file by that name: not kept */
+    assert_int_equal(merge(&blocks, other, 1), 0);
+    assert_null(cl_blocks_find(&blocks, 120));
+    cl_blocks_release(&blocks);
+}
+
 static void an_answer_that_makes_no_sense_is_refused(void **state)
 {
     (void)state;
@@ -138,6 +153,7 @@ int main(void)
         cmocka_unit_test(pages_join_in_any_order),
         cmocka_unit_test(news_replace_what_was_known),
         cmocka_unit_test(the_empty_end_of_an_open_file_grows),
+        cmocka_unit_test(what_could_be_read_of_an_open_block_stays_readable),
         cmocka_unit_test(an_answer_that_makes_no_sense_is_refused),
         cmocka_unit_test(memory_that_runs_out_changes_nothing),
         cmocka_unit_test(an_empty_file_has_the_checksum_it_always_had),
