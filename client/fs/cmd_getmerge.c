@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * getmerge: files, and those directly in directories, one after another into a local file. The
- * sources are all found before the first byte is written: a wrong path leaves the target alone. */
+ * sources are all found before the first byte is written: a wrong path leaves the target alone.
+ *
+ * A job's output directory holds its list of files besides them (_MANIFEST, worker/reduce/commit.h).
+ * Who merges such a directory wants the output: the list is passed over, unless it is named itself. */
 #include "client/fs/commands.h"
 #include "libcommon/base/mem.h"
 
@@ -25,12 +28,20 @@ static int merge_begin(struct fs_run *run)
     return 0;
 }
 
+static bool is_manifest(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return strcmp(slash ? slash + 1 : path, "_MANIFEST") == 0;
+}
+
 static int collect(struct fs_run *run, struct fs_item *item)
 {
     struct merge *merge = run->state;
     struct qn_error err;
     if (item->stat.is_dir)
         return run->depth == 0 ? fs_walk_children(run, item) : 0;
+    if (run->depth > 0 && is_manifest(item->path))
+        return 0;
     struct fs_item *source = fs_items_add(&merge->sources);
     if (!source || fs_item_suffix(source, item, "", &err) != 0 ||
         fs_item_set_stat(source, &item->stat) != 0)
