@@ -425,9 +425,25 @@ static void doom_all(struct nn_blocks *b, uint32_t block, const struct nn_block 
     }
 }
 
+/* Room was promised for it on the nodes of its pipeline; who did not finish it needs that no more.
+ * (Else a small disk that was full once would be passed over until the promises are forgotten.) */
+static void take_promises_back(struct nn_blocks *b, uint32_t block)
+{
+    const struct nn_writing *w = nn_writings_find(&b->writings, block);
+    for (size_t i = 0; w && i < w->pipeline_count; i++) {
+        bool is_kept = false;
+        for (size_t k = 0; k < w->replica_count && !is_kept; k++)
+            is_kept = w->replicas[k].state == NN_REPLICA_FINALIZED &&
+                      nn_nodes_storage(&b->nodes, w->replicas[k].storage)->node == w->pipeline[i];
+        if (!is_kept)
+            nn_nodes_arrived(&b->nodes, w->pipeline[i]);
+    }
+}
+
 void nn_blocks_remove(struct nn_blocks *b, uint32_t block)
 {
     struct nn_block blk = nn_blockmap_get(b->map, block);
+    take_promises_back(b, block);
     b->safe -= is_safe(b, block);
     b->complete -= blk.state == NN_BLOCK_COMPLETE;
     doom_all(b, block, &blk);

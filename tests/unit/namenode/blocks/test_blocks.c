@@ -284,6 +284,27 @@ static void a_node_given_up_must_register_before_its_word_counts_again(void **st
     world_release(&w);
 }
 
+static void a_block_given_up_takes_the_promise_of_room_back(void **state)
+{
+    (void)state;
+    struct world w;
+    struct nn_placed placed;
+    struct err err = {0};
+    const struct nn_place_ask ask = {.count = 2, .block_size = TEST_LEN};
+    world_start(&w, 1, 2);
+    for (int i = 0; i < 2; i++) {
+        uint32_t block = add_block(&w, FIRST_ID + (uint64_t)i, 2);
+        assert_int_equal(nn_blocks_place(&w.b, &ask, slice_str("/f"), &placed, &err), 0);
+        assert_int_equal(nn_blocks_set_pipeline(&w.b, block, placed.nodes, placed.count), 0);
+        if (i == 1)
+            received(&w, 1, FIRST_ID + 1, FIRST_GS); /* this one came: it is counted once only */
+        nn_blocks_remove(&w.b, block);
+        for (unsigned n = 1; n <= 2; n++)
+            assert_int_equal(nn_nodes_get(&w.b.nodes, storage_of(&w, n)->node)->scheduled, 0);
+    }
+    world_release(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -302,6 +323,7 @@ int main(void)
         cmocka_unit_test(removing_blocks_gives_everything_back),
         cmocka_unit_test(running_out_of_memory_is_survived),
         cmocka_unit_test(a_node_given_up_must_register_before_its_word_counts_again),
+        cmocka_unit_test(a_block_given_up_takes_the_promise_of_room_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
