@@ -67,11 +67,11 @@ class Nodes(Cluster):
     """datanodes: how many nodes with a datanode and a worker. conf: further lines for all. tmpfs:
     {"node1": "24m"} gives that node's directory a filesystem of this size."""
 
-    def __init__(self, datanodes=3, conf="", tmpfs=None, env=None):
+    def __init__(self, datanodes=3, conf="", tmpfs=None, replication=None, env=None):
         self.dir = tempfile.mkdtemp(prefix="quern-nodes-", dir=os.environ.get("TMPDIR", "/tmp"))
         self.workers = ["node%d" % (i + 1) for i in range(datanodes)]
         self.names = ["names", "jobs", "client"] + self.workers
-        self.conf, self.tmpfs = conf, tmpfs or {}
+        self.conf, self.tmpfs, self.replication = conf, tmpfs or {}, replication or min(3, datanodes)
         self.env = dict(os.environ, QUERN_CONF=os.path.join(self.dir, "quern.conf"))
         self.env.pop("QUERN_FAULT", None)
         self.daemon_env = env or {}
@@ -144,7 +144,7 @@ class Nodes(Cluster):
                 f"dfs.namenode.name.dir = {self.dir}/name\ndfs.datanode.data.dir = {self.dir}/data\n"
                 f"jobtracker.dir = {self.dir}/jobs\nworker.local.dir = {self.dir}/work\n"
                 f"dfs.domain.socket.path = {self.dir}/data.sock\n"
-                f"dfs.replication = {min(3, len(self.workers))}\ndfs.namenode.resource.du.reserved = 0\n"
+                f"dfs.replication = {self.replication}\ndfs.namenode.resource.du.reserved = 0\n"
                 f"node.name = {name}\ntrust = network\n{IMPATIENT}{self.conf}\n")
 
     # --- life ---

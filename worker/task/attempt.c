@@ -389,6 +389,7 @@ int attempt_begin(struct wk_job *job, const struct jt2wk_task *task, struct err 
         return rc;
     }
     list_push_back(&job->worker->attempts, &attempt->link);
+    jobs_want_plugin(job);
     return 0;
 }
 

@@ -29,6 +29,25 @@ void jobs_dir_name(const struct wk_job *job, char *out, size_t cap)
 
 /* --- the plugin ------------------------------------------------------------------------------ */
 
+/* Its path in the first usable directory from `from` on. */
+static int place_plugin(struct wk_job *job, size_t from)
+{
+    const struct worker *worker = job->worker;
+    for (size_t i = from; i < worker->dir_count; i++) {
+        if (worker->dirs[i].is_bad)
+            continue;
+        char *path = str_printf("%s/plugins/" SLICE_FMT ".so", worker->dirs[i].path,
+                                SLICE_ARG(job->spec.plugin_digest));
+        if (!path)
+            return ERR_NOMEM;
+        mem_free(job->plugin_path);
+        job->plugin_path = path;
+        job->plugin_dir = i;
+        return 0;
+    }
+    return ERR_NOENT;
+}
+
 static void plugin_failed(struct wk_job *job, const char *why)
 {
     buf_release(&job->blob);
@@ -70,6 +89,11 @@ static void verify_done(struct work *work)
     struct wk_job *job = CONTAINER_OF(work, struct wk_job, verify);
     if (job->is_over) {
         free_job(job);
+        return;
+    }
+    if (job->verify_rc != 0 && job->verify_rc != ERR_CHECKSUM &&
+        place_plugin(job, job->plugin_dir + 1) == 0) { /* a full disk is no reason yet to give up */
+        workq_submit(job->worker->workq, &job->verify, verify_run, verify_done);
         return;
     }
     if (job->verify_rc != 0) {
@@ -118,6 +142,15 @@ static void fetch_plugin(struct wk_job *job)
         ask_piece(job);
 }
 
+void jobs_want_plugin(struct wk_job *job)
+{
+    if (job->plugin != WK_PLUGIN_ABSENT || place_plugin(job, 0) != 0)
+        return;
+    fetch_plugin(job);
+    if (job->plugin == WK_PLUGIN_HERE)
+        attempts_plugin_ready(job, NULL);
+}
+
 void jobs_link_up(struct worker *worker)
 {
     list_each (&worker->jobs, it) {
@@ -132,18 +165,16 @@ void jobs_link_up(struct worker *worker)
 
 static int keep(struct wk_job *job, const struct jt2wk_job *spec, struct err *err)
 {
-    const char *dir = sandbox_plugin_dir(job->worker);
     msg_encode(&jt2wk_job_desc, spec, &job->bytes);
     if (buf_failed(&job->bytes))
         return err_set(err, ERR_NOMEM, "out of memory");
     int rc = msg_decode(&jt2wk_job_desc, buf_slice(&job->bytes), &job->arena, &job->spec, err);
     if (rc != 0)
         return rc;
-    if (!dir)
+    rc = place_plugin(job, 0);
+    if (rc == ERR_NOENT)
         return err_set(err, ERR_IO, "no usable directory in worker.local.dir");
-    job->plugin_path =
-        str_printf("%s/plugins/" SLICE_FMT ".so", dir, SLICE_ARG(job->spec.plugin_digest));
-    return job->plugin_path ? 0 : err_set(err, ERR_NOMEM, "out of memory");
+    return rc == 0 ? 0 : err_set(err, ERR_NOMEM, "out of memory");
 }
 
 static bool is_name(struct slice digest)

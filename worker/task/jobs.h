@@ -16,6 +16,7 @@ struct wk_job {
     struct jt2wk_job spec;
     enum wk_plugin_state plugin;
     char *plugin_path; /* dir/plugins/<digest>.so */
+    size_t plugin_dir; /* which of the worker's directories that is */
     struct rpc_wait blob_wait;
     struct work verify; /* the digest is taken on a thread */
     struct buf blob;    /* while it comes */
@@ -30,6 +31,8 @@ struct wk_job {
 struct wk_job *jobs_find(const struct worker *worker, uint64_t cluster_ms, uint64_t number);
 /* Keeps a copy; begins to fetch the plugin. Known already: refreshed, 0. */
 int jobs_add(struct worker *worker, const struct jt2wk_job *spec, struct err *err);
+/* An attempt waits for the plugin: fetch it, if that failed before. */
+void jobs_want_plugin(struct wk_job *job);
 int jobs_add_sources(struct wk_job *job, const struct jt2wk_outputs *outputs);
 /* All sources so far, decoded into `arena`. */
 int jobs_sources(const struct wk_job *job, struct arena *arena, struct task_source_list *ret);
