@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <sched.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "client/up/layout.h"
@@ -113,6 +114,12 @@ static void print_daemon(const struct up_layout *layout, struct up_daemon daemon
 
 /* ---- writing ---- */
 
+/* Nothing in it is a secret, and tasks that run as other users read it, as their clients do. */
+static int let_all_read(const char *path, struct err *err)
+{
+    return chmod(path, 0644) == 0 ? 0 : err_errno(err, errno, "cannot let others read %s", path);
+}
+
 static int write_if_changed(const char *path, struct buf *text, struct err *err)
 {
     struct disk *disk = disk_real();
@@ -124,6 +131,8 @@ static int write_if_changed(const char *path, struct buf *text, struct err *err)
         rc = err_set(err, ERR_NOMEM, "out of memory");
     else if (!is_same)
         rc = fsutil_write_all(disk, path, buf_slice(text), err);
+    if (rc == 0)
+        rc = let_all_read(path, err);
     buf_release(&old);
     buf_clear(text);
     return rc;
