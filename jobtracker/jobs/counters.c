@@ -3,18 +3,26 @@
 
 void jt_counters_release(struct jt_counters *counters)
 {
+    hmap_release(&counters->by_name);
     mem_free(counters->items);
     arena_release(&counters->arena);
     *counters = (struct jt_counters){0};
 }
 
-/* A few dozen names: a scan beats a table. */
+static uint64_t hash_of(struct slice group, struct slice name)
+{
+    return slice_hash(name, slice_hash(group, 0));
+}
+
 static struct jt_counter *find(const struct jt_counters *counters, struct slice group,
                                struct slice name)
 {
-    for (size_t i = 0; i < counters->count; i++)
-        if (slice_eq(counters->items[i].name, name) && slice_eq(counters->items[i].group, group))
-            return &counters->items[i];
+    struct hmap_node *n = hmap_find(&counters->by_name, hash_of(group, name));
+    for (; n; n = hmap_find_next(n)) {
+        struct jt_counter *c = CONTAINER_OF(n, struct jt_counter, by_name);
+        if (slice_eq(c->name, name) && slice_eq(c->group, group))
+            return c;
+    }
     return NULL;
 }
 
@@ -37,21 +45,24 @@ int jt_counters_add(struct jt_counters *counters, struct slice group, struct sli
         c->value += value;
         return 0;
     }
-    if (counters->count == COUNTERS_MAX) {
+    size_t max = COUNTERS_MAX + (slice_is(group, COUNTERS_OWN) ? COUNTERS_OWN_MAX : 0);
+    if (counters->count >= max) {
         counters->dropped++;
         return 0;
     }
-    int rc = mem_grow(&counters->items, &counters->cap, counters->count, sizeof(*c));
-    if (rc != 0)
-        return rc;
-    c = &counters->items[counters->count];
-    *c = (struct jt_counter){.value = value};
-    rc = keep(&counters->arena, group, &c->group);
+    c = arena_calloc(&counters->arena, 1, sizeof(*c));
+    int rc = c ? mem_grow(&counters->items, &counters->cap, counters->count, sizeof(c)) : ERR_NOMEM;
+    if (rc == 0)
+        rc = keep(&counters->arena, group, &c->group);
     if (rc == 0)
         rc = keep(&counters->arena, name, &c->name);
     if (rc == 0)
-        counters->count++;
-    return rc;
+        rc = hmap_add(&counters->by_name, &c->by_name, hash_of(group, name));
+    if (rc != 0)
+        return rc;
+    c->value = value;
+    counters->items[counters->count++] = c;
+    return 0;
 }
 
 uint64_t jt_counters_get(const struct jt_counters *counters, const char *group, const char *name)

@@ -3,19 +3,24 @@
 #ifndef QUERN_JOBTRACKER_JOBS_COUNTERS_H
 #define QUERN_JOBTRACKER_JOBS_COUNTERS_H
 
+#include "libcommon/base/hmap.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/base/slice.h"
 
-#define COUNTERS_MAX 1000 /* further names are counted in `dropped` and not kept */
+#define COUNTERS_OWN     "Map-Reduce Framework" /* the engine's group */
+#define COUNTERS_OWN_MAX 64                     /* places kept for it */
+#define COUNTERS_MAX     1000 /* further names are counted in `dropped` and not kept */
 
 struct jt_counter {
-    struct slice group, name; /* in the owner's arena */
+    struct hmap_node by_name;
+    struct slice group, name; /* in the owner's arena, as this is */
     uint64_t value;
 };
 
 struct jt_counters {
-    struct jt_counter *items;
+    struct jt_counter **items; /* in the order they were met */
     size_t count, cap;
+    struct hmap by_name;
     uint64_t dropped;
     struct arena arena;
 };

@@ -36,6 +36,12 @@ static struct slice keep(struct arena *arena, struct slice s)
     return slice_of(copy, s.len);
 }
 
+/* However many a job makes up, the engine's own have their places. */
+static bool is_own(struct slice group)
+{
+    return slice_is(group, COUNTERS_GROUP);
+}
+
 static struct qn_counter *get(struct counters *counters, struct slice group, struct slice name)
 {
     uint64_t hash = key_hash(group) * 31 + key_hash(name);
@@ -44,7 +50,7 @@ static struct qn_counter *get(struct counters *counters, struct slice group, str
         if (slice_eq(e->name, name) && slice_eq(e->group, group))
             return &e->counter;
     }
-    if (counters->by_name.count >= counters->max)
+    if (counters->by_name.count >= counters->max + (is_own(group) ? COUNTERS_OWN_MAX : 0))
         return &counters->rest;
     struct entry *e = arena_calloc(&counters->arena, 1, sizeof(*e));
     if (!e)

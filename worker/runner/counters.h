@@ -11,6 +11,7 @@
 
 #define COUNTERS_GROUP    "Map-Reduce Framework" /* the engine's, named as Hadoop names them */
 #define COUNTERS_MAX      1000U
+#define COUNTERS_OWN_MAX  64U  /* places kept for the engine's */
 #define COUNTERS_NAME_MAX 255U /* bytes of a group or name; what is longer is cut */
 
 struct counters {
