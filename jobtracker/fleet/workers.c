@@ -60,13 +60,16 @@ static struct jt_worker *add(struct jt_fleet *fleet, struct slice name)
 }
 
 /* Few workers come and go: a scan is cheaper than keeping an order. */
-static void find_most_memory(struct jt_fleet *fleet)
+static void find_most(struct jt_fleet *fleet)
 {
     fleet->most_memory = 0;
+    fleet->most_cores = 0;
     list_each (&fleet->all, it) {
         struct jt_worker *worker = list_entry(it, struct jt_worker, all);
         if (worker->is_live && worker->memory > fleet->most_memory)
             fleet->most_memory = worker->memory;
+        if (worker->is_live && worker->cores > fleet->most_cores)
+            fleet->most_cores = worker->cores;
     }
 }
 
@@ -109,7 +112,7 @@ struct jt_worker *jt_fleet_put(struct jt_fleet *fleet, const struct jt_worker_of
     worker->slow_tasks = 0;
     worker->is_live = true;
     fleet->live++;
-    find_most_memory(fleet);
+    find_most(fleet);
     keep_free_list(fleet, worker);
     return worker;
 }
@@ -120,27 +123,32 @@ void jt_worker_lose(struct jt_fleet *fleet, struct jt_worker *worker)
         return;
     worker->is_live = false;
     fleet->live--;
-    find_most_memory(fleet);
+    find_most(fleet);
     keep_free_list(fleet, worker);
 }
 
-bool jt_worker_fits(const struct jt_worker *worker, uint64_t memory)
+bool jt_worker_could_fit(const struct jt_worker *worker, struct jt_need need)
 {
-    return worker->is_live && worker->cores_used < worker->cores &&
-           memory <= worker->memory - worker->memory_used;
+    return worker->is_live && need.cores <= worker->cores && need.memory <= worker->memory;
 }
 
-void jt_worker_take(struct jt_fleet *fleet, struct jt_worker *worker, uint64_t memory)
+bool jt_worker_fits(const struct jt_worker *worker, struct jt_need need)
 {
-    worker->cores_used++;
-    worker->memory_used += memory;
+    return worker->is_live && need.cores <= worker->cores - worker->cores_used &&
+           need.memory <= worker->memory - worker->memory_used;
+}
+
+void jt_worker_take(struct jt_fleet *fleet, struct jt_worker *worker, struct jt_need need)
+{
+    worker->cores_used += need.cores;
+    worker->memory_used += need.memory;
     keep_free_list(fleet, worker);
 }
 
-void jt_worker_give_back(struct jt_fleet *fleet, struct jt_worker *worker, uint64_t memory)
+void jt_worker_give_back(struct jt_fleet *fleet, struct jt_worker *worker, struct jt_need need)
 {
-    BUG_ON(worker->cores_used == 0 || worker->memory_used < memory);
-    worker->cores_used--;
-    worker->memory_used -= memory;
+    BUG_ON(worker->cores_used < need.cores || worker->memory_used < need.memory);
+    worker->cores_used -= need.cores;
+    worker->memory_used -= need.memory;
     keep_free_list(fleet, worker);
 }

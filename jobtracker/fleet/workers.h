@@ -40,6 +40,13 @@ struct jt_fleet {
     struct list free;
     uint32_t live;
     uint64_t most_memory; /* of any live worker: what a task can ask for at most */
+    uint32_t most_cores;
+};
+
+/* What one task takes of a worker while it runs. */
+struct jt_need {
+    uint32_t cores;
+    uint64_t memory;
 };
 
 /* What a worker says of itself when it registers; strings are borrowed. */
@@ -59,8 +66,10 @@ struct jt_worker *jt_fleet_put(struct jt_fleet *fleet, const struct jt_worker_of
                                uint64_t now_ms);
 void jt_worker_lose(struct jt_fleet *fleet, struct jt_worker *worker);
 
-bool jt_worker_fits(const struct jt_worker *worker, uint64_t memory);
-void jt_worker_take(struct jt_fleet *fleet, struct jt_worker *worker, uint64_t memory);
-void jt_worker_give_back(struct jt_fleet *fleet, struct jt_worker *worker, uint64_t memory);
+/* Could it ever, were it idle? Does it now? */
+bool jt_worker_could_fit(const struct jt_worker *worker, struct jt_need need);
+bool jt_worker_fits(const struct jt_worker *worker, struct jt_need need);
+void jt_worker_take(struct jt_fleet *fleet, struct jt_worker *worker, struct jt_need need);
+void jt_worker_give_back(struct jt_fleet *fleet, struct jt_worker *worker, struct jt_need need);
 
 #endif

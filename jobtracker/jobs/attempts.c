@@ -21,11 +21,12 @@ void jt_task_wait_if_idle(struct jt_core *core, struct jt_task *task)
         jt_task_wait(core, task);
 }
 
-uint64_t jt_task_memory(const struct jt_task *task, const struct jt_worker *worker)
+struct jt_need jt_task_need(const struct jt_task *task, const struct jt_worker *worker)
 {
-    if (task->stage->memory)
-        return task->stage->memory;
-    return worker->cores ? worker->memory / worker->cores : 0;
+    struct jt_need need = {task->stage->cores, task->stage->memory};
+    if (need.memory == 0 && need.cores <= worker->cores)
+        need.memory = worker->memory / worker->cores * need.cores;
+    return need;
 }
 
 bool jt_tell_job(struct jt_core *core, struct jt_link *link)
@@ -53,8 +54,8 @@ bool jt_launch(struct jt_core *core, struct jt_task *task, struct jt_worker *wor
     }
     attempt->is_speculative = is_speculative;
     attempt->locality = locality;
-    attempt->memory = jt_task_memory(task, worker);
-    jt_worker_take(&core->fleet, worker, attempt->memory);
+    attempt->taken = jt_task_need(task, worker);
+    jt_worker_take(&core->fleet, worker, attempt->taken);
     list_push_back(&worker->attempts, &attempt->on_worker);
     task->running++;
     link->running++;
@@ -87,7 +88,7 @@ void jt_attempt_end(struct jt_core *core, struct jt_attempt *attempt, enum jt_at
     attempt->end_ms = core->now_ms;
     list_remove(&attempt->on_worker);
     if (attempt->worker->is_live)
-        jt_worker_give_back(&core->fleet, attempt->worker, attempt->memory);
+        jt_worker_give_back(&core->fleet, attempt->worker, attempt->taken);
     task->running--;
     if (link) {
         link->running--;

@@ -79,6 +79,12 @@ static struct jt_attempt *find_running(const struct jt_core *core, const struct 
     return ok ? attempt : NULL;
 }
 
+bool jt_is_running(const struct jt_core *core, const struct jt_worker *worker,
+                   const struct attempt_id *id)
+{
+    return find_running(core, worker, id) != NULL;
+}
+
 static void take_progress(struct jt_attempt *attempt, const struct jt_progress *progress)
 {
     attempt->bytes_in = progress->bytes_in;
@@ -125,15 +131,32 @@ bool jt_on_done(struct jt_core *core, struct jt_worker *worker, const struct att
     return true;
 }
 
+static uint32_t most_attempts(const struct jt_core *core, const struct jt_stage *stage)
+{
+    return stage->max_attempts ? stage->max_attempts : core->config.max_attempts;
+}
+
 static void fail_job(struct jt_core *core, struct jt_task *task)
 {
     struct jt_job *job = task->stage->job;
     static const char *const words[] = {"map", "map", "reduce", "commit"};
     char why[160];
-    snprintf(why, sizeof(why), "%s %" PRIu32 " failed %" PRIu32 " times", words[task->stage->kind],
-             task->index, task->failures);
+    if (task->failures >= most_attempts(core, task->stage))
+        snprintf(why, sizeof(why), "%s %" PRIu32 " failed %" PRIu32 " time%s",
+                 words[task->stage->kind], task->index, task->failures,
+                 task->failures == 1 ? "" : "s");
+    else
+        snprintf(why, sizeof(why), "no node could run %s %" PRIu32 " in %" PRIu32 " attempts",
+                 words[task->stage->kind], task->index, task->node_failures);
     job->culprit = task;
     jt_job_end(core, job, JT_JOB_FAILED, why);
+}
+
+/* What is a node's own fault does not count against a task. But when every node has refused it
+ * twice over, it is no node's own. */
+static bool is_hopeless(const struct jt_core *core, const struct jt_task *task)
+{
+    return task->node_failures >= JT_NODE_FAILURES && task->node_failures >= 2 * core->fleet.live;
 }
 
 void jt_on_failed(struct jt_core *core, struct jt_worker *worker, const struct attempt_id *id,
@@ -154,8 +177,9 @@ void jt_on_failed(struct jt_core *core, struct jt_worker *worker, const struct a
             link->failures++;
         worker->failures++;
         task->failures++;
-    }
-    if (task->failures >= core->config.max_attempts)
+    } else
+        task->node_failures++;
+    if (task->failures >= most_attempts(core, task->stage) || is_hopeless(core, task))
         fail_job(core, task);
     else
         jt_task_wait_if_idle(core, task);

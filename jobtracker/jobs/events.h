@@ -34,6 +34,10 @@ bool jt_on_held(struct jt_core *core, struct jt_worker *worker, const struct att
 void jt_on_beat(struct jt_core *core, struct jt_worker *worker, uint64_t now_ms);
 void jt_on_disconnect(struct jt_core *core, struct jt_worker *worker, uint64_t now_ms);
 
+/* Is this attempt, as far as we know, running on this worker? */
+bool jt_is_running(const struct jt_core *core, const struct jt_worker *worker,
+                   const struct attempt_id *id);
+
 void jt_on_progress(struct jt_core *core, struct jt_worker *worker, const struct attempt_id *id,
                     const struct jt_progress *progress, uint64_t now_ms);
 /* `result` is copied. true = this attempt won; false = drop its output. */

@@ -46,14 +46,14 @@ static char *arena_dup(struct arena *arena, struct slice s)
     return copy;
 }
 
-static int stage_init(struct jt_job *job, enum jt_stage_kind kind, uint32_t count, uint64_t memory)
+static int stage_init(struct jt_job *job, enum jt_stage_kind kind, uint32_t count)
 {
     struct jt_stage *stage = &job->stages[job->stage_count];
     stage->job = job;
     stage->index = job->stage_count;
     stage->kind = kind;
     stage->reads_from = job->stage_count ? job->stage_count - 1 : JT_NO_STAGE;
-    stage->memory = memory;
+    stage->cores = 1;
     stage->tasks = mem_calloc(count, sizeof(struct jt_task));
     if (!stage->tasks)
         return ERR_NOMEM;
@@ -86,6 +86,22 @@ static int take_split(struct jt_job *job, struct jt_task *task, const struct jt_
     return 0;
 }
 
+/* What the submitter wants of each stage. */
+static void ask_for(struct jt_job *job, const struct jt_submit *submit)
+{
+    for (uint32_t i = 0; i < job->stage_count; i++) {
+        struct jt_stage *stage = &job->stages[i];
+        bool is_reduce = stage->kind == JT_STAGE_REDUCE;
+        uint32_t cores = is_reduce ? submit->reduce_cores : submit->map_cores;
+        if (stage->kind == JT_STAGE_COMMIT)
+            continue;
+        stage->memory = is_reduce ? submit->reduce_memory : submit->map_memory;
+        stage->cores = cores ? cores : 1;
+        stage->max_attempts = is_reduce ? submit->reduce_attempts : submit->map_attempts;
+        stage->no_copies = is_reduce ? submit->reduce_no_copies : submit->map_no_copies;
+    }
+}
+
 static int fill(struct jt_job *job, const struct jt_submit *submit)
 {
     job->name = arena_dup(&job->arena, submit->name);
@@ -93,12 +109,13 @@ static int fill(struct jt_job *job, const struct jt_submit *submit)
     if (!job->name || !job->user)
         return ERR_NOMEM;
     bool has_reduce = submit->partitions > 0;
-    int rc = stage_init(job, has_reduce ? JT_STAGE_MAP : JT_STAGE_MAP_OUT, submit->split_count,
-                        submit->map_memory);
+    int rc = stage_init(job, has_reduce ? JT_STAGE_MAP : JT_STAGE_MAP_OUT, submit->split_count);
     if (rc == 0 && has_reduce)
-        rc = stage_init(job, JT_STAGE_REDUCE, submit->partitions, submit->reduce_memory);
+        rc = stage_init(job, JT_STAGE_REDUCE, submit->partitions);
     if (rc == 0)
-        rc = stage_init(job, JT_STAGE_COMMIT, 1, 0);
+        rc = stage_init(job, JT_STAGE_COMMIT, 1);
+    if (rc == 0)
+        ask_for(job, submit);
     for (uint32_t i = 0; rc == 0 && i < submit->split_count; i++)
         rc = take_split(job, &job->stages[0].tasks[i], &submit->splits[i]);
     job->outputs_missing = has_reduce ? submit->split_count : 0;

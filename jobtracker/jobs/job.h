@@ -44,10 +44,12 @@ enum jt_stage_kind { JT_STAGE_MAP, JT_STAGE_MAP_OUT, JT_STAGE_REDUCE, JT_STAGE_C
 
 enum jt_locality { JT_NODE_LOCAL, JT_RACK_LOCAL, JT_REMOTE, JT_NO_PREFERENCE };
 
-#define JT_NO_TASK    UINT32_MAX
-#define JT_FAILED_ON  4
-#define JT_NO_STAGE   UINT32_MAX
-#define JT_ATTEMPTS   4
+#define JT_NO_TASK   UINT32_MAX
+#define JT_FAILED_ON 4
+#define JT_NO_STAGE  UINT32_MAX
+#define JT_ATTEMPTS  4
+#define JT_NODE_FAILURES \
+    8 /* refusals by nodes, at least, before they are taken for the task's own */
 #define JT_STAGES_MAX 16
 
 struct jt_attempt {
@@ -60,7 +62,7 @@ struct jt_attempt {
     bool is_speculative;
     bool is_probation; /* taken over from before a restart: its worker must still confirm it */
     enum jt_locality locality;
-    uint64_t memory;
+    struct jt_need taken;                                    /* of its worker, while it runs */
     uint64_t start_ms, end_ms;                               /* monotonic */
     uint64_t bytes_in, bytes_total, records_in, records_out; /* last told */
     uint64_t idle_ms;
@@ -73,7 +75,8 @@ struct jt_task {
     unsigned state;
     struct list attempts;
     uint32_t next_attempt;
-    uint32_t failures; /* that count */
+    uint32_t failures;      /* that count */
+    uint32_t node_failures; /* that do not: the node could not even begin it */
     uint32_t running;
     uint32_t fetch_reports;
     struct jt_attempt *winner; /* of a done task */
@@ -102,7 +105,10 @@ struct jt_stage {
     uint32_t reads_from; /* index of the stage before; JT_NO_STAGE for files */
     struct jt_task *tasks;
     uint32_t count, blocked, waiting, running, done;
-    uint64_t memory; /* bytes per task; 0 = the worker's share of a core */
+    uint32_t max_attempts; /* failures of one task that end the job; 0 = as configured here */
+    uint32_t cores;        /* per task */
+    uint64_t memory;       /* bytes per task; 0 = the worker's share of its cores */
+    bool no_copies;        /* of slow attempts */
     struct hmap nodes, racks;
     struct jt_place anywhere;     /* every waiting task is in here */
     struct jt_place unrestricted; /* those without a live node that holds their input */
@@ -169,8 +175,11 @@ struct jt_split {
 struct jt_submit {
     struct slice name, user;
     uint32_t priority;
-    uint32_t partitions; /* 0 = no reduce stage */
-    uint64_t map_memory, reduce_memory;
+    uint32_t partitions;                    /* 0 = no reduce stage */
+    uint64_t map_memory, reduce_memory;     /* 0 = the worker's share */
+    uint32_t map_cores, reduce_cores;       /* 0 = 1 */
+    uint32_t map_attempts, reduce_attempts; /* 0 = as configured here */
+    bool map_no_copies, reduce_no_copies;
     const struct jt_split *splits;
     uint32_t split_count;
     void *spec; /* the edge's own: becomes job->spec before any effect is noted */

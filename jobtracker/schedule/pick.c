@@ -25,17 +25,36 @@ static enum jt_locality worst_now(const struct jt_core *core, const struct jt_st
     return waited >= delay ? JT_RACK_LOCAL : JT_NODE_LOCAL;
 }
 
-/* A task that failed on this worker goes elsewhere, if there is an elsewhere. */
-static bool must_take_any_node(const struct jt_core *core)
+static bool has_failed_much(const struct jt_core *core, const struct jt_link *link)
 {
-    return core->fleet.live <= 1;
+    return link && link->failures >= core->config.job_worker_failures;
 }
 
+/* A job shuns workers it failed on often. When those are more than a third of all, it is the job
+ * that is at fault, and shunning them would leave it nowhere to end. */
 static bool is_unwelcome(const struct jt_core *core, const struct jt_job *job,
                          const struct jt_worker *worker)
 {
-    const struct jt_link *link = jt_link_find(job, worker);
-    return link && link->failures >= core->config.job_worker_failures && core->fleet.live > 1;
+    uint32_t shunned = 0;
+    if (!has_failed_much(core, jt_link_find(job, worker)))
+        return false;
+    list_each (&job->links, it) {
+        const struct jt_link *link = list_entry(it, struct jt_link, of_job);
+        shunned += link->worker->is_live && has_failed_much(core, link);
+    }
+    return shunned * 3 <= core->fleet.live;
+}
+
+/* May another worker, busy as it may be now, run what failed on this one? */
+static bool has_elsewhere(const struct jt_core *core, const struct jt_task *task)
+{
+    list_each (&core->fleet.all, it) {
+        const struct jt_worker *worker = list_entry(it, struct jt_worker, all);
+        if (jt_worker_could_fit(worker, jt_task_need(task, worker)) &&
+            !jt_task_failed_on(task, worker) && !is_unwelcome(core, task->stage->job, worker))
+            return true;
+    }
+    return false;
 }
 
 static bool launch_from(struct jt_core *core, struct jt_stage *stage, struct jt_worker *worker)
@@ -43,19 +62,17 @@ static bool launch_from(struct jt_core *core, struct jt_stage *stage, struct jt_
     if (stage->waiting == 0)
         return false;
     enum jt_locality level;
-    bool any_node = must_take_any_node(core);
-    struct jt_task *task =
-        jt_locality_find(stage, worker, worst_now(core, stage), any_node, &level);
+    struct jt_task *task = jt_locality_find(stage, worker, worst_now(core, stage), false, &level);
     if (!task) {
         if (stage->delay_since_ms == 0)
             stage->delay_since_ms = core->now_ms;
         /* A task may have failed on every worker there is: then any will do. */
-        if (worst_now(core, stage) == JT_REMOTE && !any_node)
+        if (core->fleet.live <= 1 || worst_now(core, stage) == JT_REMOTE)
             task = jt_locality_find(stage, worker, JT_REMOTE, true, &level);
-        if (!task)
+        if (!task || (jt_task_failed_on(task, worker) && has_elsewhere(core, task)))
             return false;
     }
-    if (!jt_worker_fits(worker, jt_task_memory(task, worker)))
+    if (!jt_worker_fits(worker, jt_task_need(task, worker)))
         return false;
     if (!jt_launch(core, task, worker, level, false))
         return false;

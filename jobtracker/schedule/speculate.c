@@ -63,8 +63,7 @@ static struct jt_worker *other_free_worker(struct jt_core *core, const struct jt
     list_each (&core->fleet.free, it) {
         struct jt_worker *worker = list_entry(it, struct jt_worker, free);
         if (worker != not_here && worker->slow_tasks < SLOW_NODE_TASKS &&
-            !jt_task_failed_on(task, worker) &&
-            jt_worker_fits(worker, jt_task_memory(task, worker)))
+            !jt_task_failed_on(task, worker) && jt_worker_fits(worker, jt_task_need(task, worker)))
             return worker;
     }
     return NULL;
@@ -110,7 +109,8 @@ static void consider(struct jt_core *core, struct jt_task *task, bool is_late, u
 
 static void look_at(struct jt_core *core, struct jt_stage *stage)
 {
-    if (stage->kind == JT_STAGE_COMMIT || stage->running == 0 || stage->waiting > 0)
+    if (stage->kind == JT_STAGE_COMMIT || stage->running == 0 || stage->waiting > 0 ||
+        stage->no_copies)
         return;
     bool is_late = (uint64_t)stage->done * 100 >=
                    (uint64_t)stage->count * core->config.speculate_after_percent;

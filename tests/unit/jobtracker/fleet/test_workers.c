@@ -45,11 +45,11 @@ static void a_worker_is_free_until_its_last_core_is_taken(void **state)
 {
     struct jt_worker *w = put("a", 2, 100);
     (void)state;
-    jt_worker_take(&fleet, w, 10);
+    jt_worker_take(&fleet, w, (struct jt_need){1, 10});
     assert_int_equal(free_workers(), 1);
-    jt_worker_take(&fleet, w, 10);
+    jt_worker_take(&fleet, w, (struct jt_need){1, 10});
     assert_int_equal(free_workers(), 0);
-    jt_worker_give_back(&fleet, w, 10);
+    jt_worker_give_back(&fleet, w, (struct jt_need){1, 10});
     assert_int_equal(free_workers(), 1);
     assert_int_equal(w->memory_used, 10);
 }
@@ -58,11 +58,11 @@ static void a_task_fits_only_while_the_sum_of_memory_does(void **state)
 {
     struct jt_worker *w = put("a", 4, 100);
     (void)state;
-    assert_true(jt_worker_fits(w, 100));
-    assert_false(jt_worker_fits(w, 101));
-    jt_worker_take(&fleet, w, 60);
-    assert_true(jt_worker_fits(w, 40));
-    assert_false(jt_worker_fits(w, 41));
+    assert_true(jt_worker_fits(w, (struct jt_need){1, 100}));
+    assert_false(jt_worker_fits(w, (struct jt_need){1, 101}));
+    jt_worker_take(&fleet, w, (struct jt_need){1, 60});
+    assert_true(jt_worker_fits(w, (struct jt_need){1, 40}));
+    assert_false(jt_worker_fits(w, (struct jt_need){1, 41}));
 }
 
 static void a_lost_worker_stays_known_and_is_live_again_when_it_comes_back(void **state)
@@ -70,12 +70,12 @@ static void a_lost_worker_stays_known_and_is_live_again_when_it_comes_back(void 
     struct jt_worker *w = put("a", 2, 100);
     (void)state;
     put("b", 1, 50);
-    jt_worker_take(&fleet, w, 10);
+    jt_worker_take(&fleet, w, (struct jt_need){1, 10});
     jt_worker_lose(&fleet, w);
     assert_int_equal(fleet.live, 1);
     assert_int_equal(fleet.most_memory, 50);
     assert_ptr_equal(jt_fleet_find(&fleet, slice_str("a")), w);
-    assert_false(jt_worker_fits(w, 1));
+    assert_false(jt_worker_fits(w, (struct jt_need){1, 1}));
     assert_ptr_equal(put("a", 2, 100), w);
     assert_int_equal(w->cores_used, 0);
     assert_int_equal(fleet.live, 2);

@@ -213,13 +213,118 @@ static void a_kill_that_is_not_the_tasks_fault_does_not_count(void **state)
     struct fixture *f = *state;
     struct jt_worker *a = worker(f, "a", 1, 1);
     struct jt_job *job = submit(f, 1, 0, NULL);
-    for (int i = 0; i < 10; i++) {
+    for (int i = 0; i < JT_NODE_FAILURES - 1; i++) {
         has_failed(f, running_on(a), false);
         f->now += 300;
         jt_on_tick(&f->core, f->now);
     }
     assert_int_equal(job->state, JT_JOB_RUNNING);
     assert_int_equal(job->stages[0].tasks[0].failures, 0);
+}
+
+static void a_task_that_no_node_can_run_fails_its_job_after_each_had_its_turns(void **state)
+{
+    struct fixture *f = *state;
+    struct jt_worker *w[6];
+    const char *names[6] = {"a", "b", "c", "d", "e", "f"};
+    for (int i = 0; i < 6; i++)
+        w[i] = worker(f, names[i], 1, 1);
+    struct jt_job *job = submit(f, 1, 0, NULL);
+    int attempts = 0;
+    while (job->state == JT_JOB_RUNNING && attempts < 100) {
+        for (int i = 0; i < 6; i++)
+            if (running_on(w[i])) {
+                has_failed(f, running_on(w[i]), false);
+                attempts++;
+            }
+        f->now += 300;
+        jt_on_tick(&f->core, f->now);
+    }
+    assert_int_equal(job->state, JT_JOB_FAILED);
+    assert_int_equal(attempts, 12);
+    assert_string_equal(job->why, "no node could run map 0 in 12 attempts");
+    assert_non_null(job->culprit);
+}
+
+static void a_failed_task_waits_for_another_node_however_busy_that_is(void **state)
+{
+    struct fixture *f = *state;
+    struct jt_worker *a = worker(f, "a", 1, 1), *b = worker(f, "b", 1, 1);
+    struct jt_job *job = submit(f, 2, 0, NULL);
+    struct jt_task *task = running_on(a)->task;
+    has_failed(f, running_on(a), true);
+    for (int i = 0; i < 20; i++) {
+        f->now += 300;
+        jt_on_beat(&f->core, a, f->now);
+        jt_on_beat(&f->core, b, f->now);
+        jt_on_tick(&f->core, f->now);
+        assert_true(running_on(a) == NULL || running_on(a)->task != task);
+    }
+    assert_int_equal(job->stages[0].waiting, 1);
+    assert_true(done(f, running_on(b)));
+    assert_non_null(running_on(b));
+    assert_ptr_equal(running_on(b)->task, task);
+}
+
+static void a_job_that_fails_here_and_there_on_every_node_still_ends(void **state)
+{
+    struct fixture *f = *state;
+    struct jt_worker *w[3] = {worker(f, "a", 1, 1), worker(f, "b", 1, 1), worker(f, "c", 1, 1)};
+    struct jt_job *job = submit(f, 12, 0, NULL);
+    for (int i = 0; i < 200 && job->state == JT_JOB_RUNNING; i++) {
+        for (int k = 0; k < 3; k++) { /* each task fails once, on whichever node it meets first */
+            struct jt_attempt *x = running_on(w[k]);
+            if (x && x->task->failures == 0)
+                has_failed(f, x, true);
+            else if (x)
+                assert_true(done(f, x));
+        }
+        f->now += 300;
+        for (int k = 0; k < 3; k++)
+            jt_on_beat(&f->core, w[k], f->now);
+        jt_on_tick(&f->core, f->now);
+    }
+    assert_int_equal(job->state, JT_JOB_COMMITTING);
+    assert_int_equal(job->stages[0].failed_attempts, 12);
+}
+
+static struct jt_job *submit_asking(struct fixture *f, uint32_t maps, struct jt_submit asking)
+{
+    struct jt_split splits[64] = {0};
+    asking.name = slice_str("j");
+    asking.user = slice_str("u");
+    asking.splits = splits;
+    asking.split_count = maps;
+    return jt_on_submit(&f->core, 0, &asking, f->now);
+}
+
+static void tasks_are_admitted_while_their_cores_and_memory_fit(void **state)
+{
+    struct fixture *f = *state;
+    struct jt_worker *a = worker(f, "a", 8, 1);
+    struct jt_job *wide =
+        submit_asking(f, 8, (struct jt_submit){.map_cores = 3, .map_memory = GIB});
+    assert_int_equal(wide->stages[0].running, 2);
+    assert_int_equal(a->cores_used, 6);
+    struct jt_job *fat = submit_asking(f, 8, (struct jt_submit){.map_memory = 5 * GIB});
+    assert_int_equal(fat->stages[0].running, 1);
+    assert_int_equal(a->memory_used, 7 * GIB);
+    assert_true(done(f, running_on(a)));
+    assert_true(a->cores_used <= 8 && a->memory_used <= 8 * GIB);
+    struct jt_job *never = submit_asking(f, 1, (struct jt_submit){.map_cores = 9});
+    char text[200];
+    assert_non_null(jt_waits_for(&f->core, never, text, sizeof(text)));
+    assert_string_equal(text, "a task asks for 9 cores, the largest worker offers 8");
+}
+
+static void a_job_may_say_how_often_its_tasks_are_tried(void **state)
+{
+    struct fixture *f = *state;
+    struct jt_worker *a = worker(f, "a", 1, 1);
+    struct jt_job *job = submit_asking(f, 1, (struct jt_submit){.map_attempts = 1});
+    has_failed(f, running_on(a), true);
+    assert_int_equal(job->state, JT_JOB_FAILED);
+    assert_string_equal(job->why, "map 0 failed 1 time");
 }
 
 static void the_first_to_finish_wins_and_the_other_is_killed(void **state)
@@ -497,6 +602,11 @@ int main(void)
         CASE(a_job_declines_a_remote_node_only_for_so_long),
         CASE(a_failed_task_is_tried_elsewhere_and_four_failures_end_the_job),
         CASE(a_kill_that_is_not_the_tasks_fault_does_not_count),
+        CASE(a_task_that_no_node_can_run_fails_its_job_after_each_had_its_turns),
+        CASE(a_failed_task_waits_for_another_node_however_busy_that_is),
+        CASE(a_job_that_fails_here_and_there_on_every_node_still_ends),
+        CASE(tasks_are_admitted_while_their_cores_and_memory_fit),
+        CASE(a_job_may_say_how_often_its_tasks_are_tried),
         CASE(the_first_to_finish_wins_and_the_other_is_killed),
         CASE(a_lost_worker_takes_its_running_tasks_and_its_map_outputs_with_it),
         CASE(map_outputs_are_not_made_again_once_no_reduce_needs_them),
