@@ -213,3 +213,17 @@ def test_the_same_command_again_keeps_the_ports_of_those_that_run(cluster):
     assert again.returncode == 0, again.stderr
     assert re.search(r"^export .*", first.stdout, re.M).group() in again.stdout
     cluster.fs("-mkdir", "/still")
+
+
+def test_a_daemon_that_goes_while_up_looks_is_started_after_all(cluster):
+    """Who is killed holds his lock until the kernel has taken him down; `up` may see him alive still."""
+    cluster.up()
+    pid = cluster.pid("namenode")
+    os.kill(pid, signal.SIGSTOP)
+    again = subprocess.Popen(up_words(cluster, "--detach"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    with pytest.raises(subprocess.TimeoutExpired):
+        again.wait(0.5)  # it has seen six that run, and waits for the one that says nothing
+    os.kill(pid, signal.SIGKILL)
+    out, _ = again.communicate(timeout=60)
+    assert again.returncode == 0, out
+    assert "5 were up already, 1 were started" in out
