@@ -35,6 +35,7 @@ ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", ".."))
 BUILD = os.path.join(ROOT, os.environ.get("QUERN_BUILD", "build/release"))
 SMALL_TEXT = "one small text, counted many times\n" * 1000
 CREATE_CLIENTS = 64
+UP_SECONDS = 300
 
 
 class NotHere(Exception):
@@ -194,10 +195,11 @@ class Bench:
         if not os.path.isdir(lib) or not os.listdir(lib):
             raise NotHere(f"no Hadoop in {lib}: {tool} install")
         env = dict(os.environ, PEER_DIR=os.path.dirname(os.path.abspath(lib)))
-        if words[0] != "up" and not self.hadoop_up:
-            run([tool, "up"], env=env)
-            self.hadoop_up = True
-        return run([tool, *words], out=out, env=env)
+        took = 0
+        if words[0] == "up" or not self.hadoop_up:
+            self.hadoop_up = True  # from now on there is something to take down
+            took = run([tool, "up"], env=env, timeout=UP_SECONDS)
+        return took if words[0] == "up" else run([tool, *words], out=out, env=env)
 
     def hadoop_has(self, path):
         name = "/in/" + os.path.basename(path)
@@ -420,9 +422,7 @@ def work_up(b):
             b.hadoop("down")
             b.hadoop_up = False
             time.sleep(5)
-        took = b.hadoop("up")
-        b.hadoop_up = True
-        return took, None
+        return b.hadoop("up"), None
 
     return {"quern": ours, "Hadoop": hadoop}
 
@@ -454,6 +454,9 @@ def take_turns(b, turns):
                 figure, answer = turn()
             except NotHere as reason:
                 why[who] = f"not here ({reason})"
+                continue
+            except subprocess.TimeoutExpired as reason:
+                why[who] = f"FAILED: not done in {reason.timeout:.0f} s"
                 continue
             except (Wrong, OSError, KeyError, subprocess.SubprocessError) as reason:
                 why[who] = f"FAILED: {reason}"
