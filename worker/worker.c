@@ -18,7 +18,8 @@ METRIC_GAUGE(output_memory, "quern_wk_map_output_memory_bytes", "of these, in me
 METRIC_GAUGE(dirs_failed, "quern_wk_failed_directories", "local directories that have failed");
 METRIC_GAUGE(is_registered, "quern_wk_registered", "1 while the jobtracker knows this worker");
 
-#define WATCH_MS 500
+#define WATCH_MS  200
+#define EXPIRE_MS 3600000
 /* Part of the budget that map outputs may take in memory; beyond it they go to files. */
 #define OUTPUT_SHARE 4
 
@@ -36,7 +37,12 @@ static char *find_task_program(void)
 
 static void watch(void *arg)
 {
-    attempts_watch(arg);
+    struct worker *worker = arg;
+    attempts_watch(worker);
+    if (worker_now(worker) >= worker->next_expiry_ms) {
+        worker->next_expiry_ms = worker_now(worker) + EXPIRE_MS;
+        sandbox_expire_logs(worker);
+    }
 }
 
 static int start_all(struct worker *worker, struct err *err)
@@ -57,8 +63,6 @@ static int start_all(struct worker *worker, struct err *err)
         rc = jobtracker_link(worker, err);
     if (rc == 0)
         rc = loop_every(worker->loop, &worker->watch_tick, WATCH_MS, watch, worker);
-    if (rc == 0)
-        sandbox_expire_logs(worker);
     return rc;
 }
 

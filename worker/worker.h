@@ -48,6 +48,7 @@ struct worker {
     uint64_t epoch; /* highest obeyed */
     struct rpc_wait register_wait, beat_wait;
     struct loop_timer beat, watch_tick;
+    uint64_t next_expiry_ms; /* of logs */
 
     struct list jobs;     /* struct wk_job */
     struct list attempts; /* struct wk_attempt */

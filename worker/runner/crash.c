@@ -8,9 +8,11 @@
 #include <unistd.h>
 
 #include "worker/runner/execution.h"
+#include "worker/runner/symbol.h"
 
 #define STACK_BYTES 65536
 #define FRAMES_MAX  64
+#define PLACE_MAX   500
 #define SECONDS_MAX 5 /* for looking up symbols: the loader's lock may be what we died in */
 
 static char stack[STACK_BYTES];
@@ -26,10 +28,12 @@ static void keep_record(const struct context *c)
     c->page->record_kept = (uint32_t)n;
 }
 
-/* "clean.so+0x1139 (parse_line)" of the innermost frame that is the plugin's. */
+/* "clean.c:41 in parse_line", or "clean.so+0x1139 (parse_line)" without debug information, of the
+ * innermost frame that is the plugin's. */
 static void keep_place(const struct context *c)
 {
     void *frames[FRAMES_MAX];
+    char place[PLACE_MAX];
     int count = backtrace(frames, FRAMES_MAX);
     const void *base = c->plugin->handle ? ((struct link_map *)c->plugin->handle)->l_name : NULL;
     for (int i = 0; i < count; i++) {
@@ -40,6 +44,9 @@ static void keep_place(const struct context *c)
         snprintf(c->page->crashed_at, sizeof(c->page->crashed_at), "%s+0x%zx%s%s%s", info.dli_fname,
                  (size_t)((char *)frames[i] - (char *)info.dli_fbase), info.dli_sname ? " (" : "",
                  info.dli_sname ? info.dli_sname : "", info.dli_sname ? ")" : "");
+        /* That much is safe now; the line is better still. */
+        symbol_place(c->page->crashed_at, place, sizeof(place));
+        snprintf(c->page->crashed_at, sizeof(c->page->crashed_at), "%s", place);
         return;
     }
 }

@@ -53,7 +53,7 @@ static size_t ask(const char *path, const char *address, char *out, size_t cap)
     out[0] = 0;
     if (pipe2(fds, O_CLOEXEC) != 0)
         return 0;
-    pid_t pid = fork();
+    pid_t pid = _Fork(); /* no handlers run: the caller may be a process that crashed in malloc */
     if (pid == 0)
         child(path, address, fds[1]);
     close(fds[1]);

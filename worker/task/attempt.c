@@ -15,6 +15,9 @@
 #include "worker/task/report.h"
 
 #define LEAST_OFFER_BYTES (1U << 20)
+/* What a process may have beyond its task's memory: programs, stacks, the plugin's own small
+ * things. */
+#define MEMORY_GRACE_BYTES ((uint64_t)256 << 20)
 
 static const struct sm_state rows[] = {
     [WK_WAITING] = {"waiting", SM_TO(WK_RUNNING) | SM_TO(WK_REPORTING) | SM_TO(WK_GONE),
@@ -275,6 +278,10 @@ static void fail(struct wk_attempt *attempt, struct task_failed *failed)
     struct buf tail = BUF_INIT;
     report_complete(attempt, failed, &tail);
     log_warn("wk.task", "%s: " SLICE_FMT, attempt->name, SLICE_ARG(failed->why));
+    /* The last line of its log, so that it tells the whole story. */
+    if (attempt->log_fd >= 0)
+        dprintf(attempt->log_fd, "%s " SLICE_FMT "%s" SLICE_FMT "\n", attempt->name,
+                SLICE_ARG(failed->why), failed->at.len ? " at " : "", SLICE_ARG(failed->at));
     begin_report(attempt, false, failed);
     buf_release(&tail);
 }
@@ -340,12 +347,26 @@ void attempt_on_fetch_failed(struct wk_attempt *attempt, const struct task_fetch
     report_fetch_failed(attempt->worker, &report);
 }
 
+static void outgrew(const struct wk_attempt *attempt, char *why, size_t cap)
+{
+    char used[32], share[32];
+    snprintf(why, cap,
+             "used %s of memory where %s is its share, and was killed: give it more with -D "
+             "mapreduce.%s.memory.mb=..., or mend the leak",
+             str_human(attempt->outgrown_bytes, used, sizeof(used)),
+             str_human(attempt->task.memory, share, sizeof(share)),
+             attempt->task.kind == TASK_REDUCE ? "reduce" : "map");
+}
+
 void attempt_on_exit(struct wk_attempt *attempt, int status)
 {
-    char why[160];
+    char why[256];
     struct task_failed failed = {.failure = TASK_FAILED_EXIT};
     attempt->process = NULL;
-    if (attempt->timed_out) {
+    if (attempt->outgrown_bytes) {
+        failed.failure = TASK_FAILED_MEMORY;
+        outgrew(attempt, why, sizeof(why));
+    } else if (attempt->timed_out) {
         char ms[32];
         uint64_t limit = attempt->job->spec.timeout_ms;
         failed.failure = TASK_FAILED_TIMEOUT;
@@ -361,7 +382,7 @@ void attempt_on_exit(struct wk_attempt *attempt, int status)
         snprintf(why, sizeof(why), "%s could not be executed", attempt->worker->task_program);
     } else {
         failed.code = WEXITSTATUS(status);
-        snprintf(why, sizeof(why), "ended the process by itself (exit code %d)",
+        snprintf(why, sizeof(why), "ended its process by itself (exit code %d)",
                  WEXITSTATUS(status));
     }
     failed.why = slice_str(why);
@@ -389,7 +410,7 @@ int attempt_begin(struct wk_job *job, const struct jt2wk_task *task, struct err 
         return rc;
     }
     list_push_back(&job->worker->attempts, &attempt->link);
-    jobs_want_plugin(job);
+    jobs_want_plugin(job); /* it may have failed to come for an earlier attempt */
     return 0;
 }
 
@@ -458,6 +479,15 @@ void attempts_link_up(struct worker *worker)
 
 /* --- progress -------------------------------------------------------------------------------- */
 
+static void watch_memory(struct wk_attempt *attempt)
+{
+    uint64_t used = attempt->process ? process_memory(attempt->process) : 0;
+    if (used <= attempt->task.memory + MEMORY_GRACE_BYTES || attempt->outgrown_bytes)
+        return;
+    attempt->outgrown_bytes = used;
+    process_kill(attempt->process);
+}
+
 void attempts_watch(struct worker *worker)
 {
     uint64_t now = worker_now(worker);
@@ -470,8 +500,10 @@ void attempts_watch(struct worker *worker)
             attempt->last_ticks = ticks;
             attempt->moved_ms = now;
         }
+        watch_memory(attempt);
         uint64_t limit = attempt->job->spec.timeout_ms;
-        if (limit && now > attempt->moved_ms + limit && !attempt->timed_out) {
+        if (limit && !attempt->outgrown_bytes && now > attempt->moved_ms + limit &&
+            !attempt->timed_out) {
             attempt->timed_out = true;
             process_kill(attempt->process);
         }

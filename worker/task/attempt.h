@@ -35,6 +35,7 @@ struct wk_attempt {
     struct wk_process *process;
     uint64_t last_ticks, moved_ms, started_ms;
     bool timed_out;
+    uint64_t outgrown_bytes; /* it was killed for using so much memory; 0 = it was not */
     /* while reporting */
     struct buf report; /* encoded task_done or task_failed */
     bool report_is_done;
@@ -49,7 +50,8 @@ void attempt_kill(struct wk_attempt *attempt);
 void attempts_end_job(struct wk_job *job);
 /* why NULL: the plugin is here, waiting attempts may run. Else they fail. */
 void attempts_plugin_ready(struct wk_job *job, const char *why);
-/* Every second: progress into `ret` (arena), and the end of those that stand still. */
+/* Now and then: progress into `ret` (arena), and the end of those that stand still or outgrow their
+ * memory. */
 int attempts_progress(struct worker *worker, struct arena *arena, struct wk2jt_progress_list *ret);
 void attempts_watch(struct worker *worker);
 void attempts_link_up(struct worker *worker);

@@ -29,25 +29,6 @@ void jobs_dir_name(const struct wk_job *job, char *out, size_t cap)
 
 /* --- the plugin ------------------------------------------------------------------------------ */
 
-/* Its path in the first usable directory from `from` on. */
-static int place_plugin(struct wk_job *job, size_t from)
-{
-    const struct worker *worker = job->worker;
-    for (size_t i = from; i < worker->dir_count; i++) {
-        if (worker->dirs[i].is_bad)
-            continue;
-        char *path = str_printf("%s/plugins/" SLICE_FMT ".so", worker->dirs[i].path,
-                                SLICE_ARG(job->spec.plugin_digest));
-        if (!path)
-            return ERR_NOMEM;
-        mem_free(job->plugin_path);
-        job->plugin_path = path;
-        job->plugin_dir = i;
-        return 0;
-    }
-    return ERR_NOENT;
-}
-
 static void plugin_failed(struct wk_job *job, const char *why)
 {
     buf_release(&job->blob);
@@ -84,6 +65,29 @@ static void verify_run(struct work *work)
         chmod(job->plugin_path, 0755); /* tasks may run as another user */
 }
 
+/* Where it is kept, or will be: in the first good directory from `from` on. 0, ERR_NOMEM, or
+ * ERR_NOENT when there is none. */
+static int place_plugin(struct wk_job *job, size_t from)
+{
+    size_t dir = sandbox_good_dir(job->worker, from);
+    if (dir == WORKER_DIRS_MAX)
+        return ERR_NOENT;
+    char *path = str_printf("%s/plugins/" SLICE_FMT ".so", job->worker->dirs[dir].path,
+                            SLICE_ARG(job->spec.plugin_digest));
+    if (!path)
+        return ERR_NOMEM;
+    mem_free(job->plugin_path);
+    job->plugin_path = path;
+    job->plugin_dir = dir;
+    return 0;
+}
+
+static bool is_disk_trouble(int rc)
+{
+    return rc == ERR_NOSPC || rc == ERR_IO || rc == ERR_ACCESS || rc == ERR_QUOTA ||
+           rc == ERR_NOENT;
+}
+
 static void verify_done(struct work *work)
 {
     struct wk_job *job = CONTAINER_OF(work, struct wk_job, verify);
@@ -91,8 +95,9 @@ static void verify_done(struct work *work)
         free_job(job);
         return;
     }
-    if (job->verify_rc != 0 && job->verify_rc != ERR_CHECKSUM &&
-        place_plugin(job, job->plugin_dir + 1) == 0) { /* a full disk is no reason yet to give up */
+    if (is_disk_trouble(job->verify_rc) && place_plugin(job, job->plugin_dir + 1) == 0) {
+        log_warn("wk.jobs", "%s; trying the next directory", job->verify_err.msg);
+        job->verify_err = (struct err){0};
         workq_submit(job->worker->workq, &job->verify, verify_run, verify_done);
         return;
     }
@@ -136,15 +141,22 @@ static void ask_piece(struct wk_job *job)
 static void fetch_plugin(struct wk_job *job)
 {
     struct disk_stat st;
-    if (disk_stat(job->worker->disk, job->plugin_path, &st) == 0)
-        job->plugin = WK_PLUGIN_HERE; /* whole, or it would not have the name */
-    else
+    for (size_t from = 0; place_plugin(job, from) == 0; from = job->plugin_dir + 1)
+        if (disk_stat(job->worker->disk, job->plugin_path, &st) == 0) {
+            job->plugin = WK_PLUGIN_HERE; /* whole, or it would not have the name */
+            return;
+        }
+    int rc = place_plugin(job, 0);
+    if (rc == 0)
         ask_piece(job);
+    else
+        plugin_failed(job,
+                      rc == ERR_NOENT ? "no usable directory in worker.local.dir" : err_text(rc));
 }
 
 void jobs_want_plugin(struct wk_job *job)
 {
-    if (job->plugin != WK_PLUGIN_ABSENT || place_plugin(job, 0) != 0)
+    if (job->plugin != WK_PLUGIN_ABSENT)
         return;
     fetch_plugin(job);
     if (job->plugin == WK_PLUGIN_HERE)
@@ -168,13 +180,7 @@ static int keep(struct wk_job *job, const struct jt2wk_job *spec, struct err *er
     msg_encode(&jt2wk_job_desc, spec, &job->bytes);
     if (buf_failed(&job->bytes))
         return err_set(err, ERR_NOMEM, "out of memory");
-    int rc = msg_decode(&jt2wk_job_desc, buf_slice(&job->bytes), &job->arena, &job->spec, err);
-    if (rc != 0)
-        return rc;
-    rc = place_plugin(job, 0);
-    if (rc == ERR_NOENT)
-        return err_set(err, ERR_IO, "no usable directory in worker.local.dir");
-    return rc == 0 ? 0 : err_set(err, ERR_NOMEM, "out of memory");
+    return msg_decode(&jt2wk_job_desc, buf_slice(&job->bytes), &job->arena, &job->spec, err);
 }
 
 static bool is_name(struct slice digest)

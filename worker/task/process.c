@@ -20,6 +20,16 @@
 
 /* --- the child ------------------------------------------------------------------------------- */
 
+/* When the machine runs out of memory, a task goes before any daemon. */
+static void go_first(void)
+{
+    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? write(fd, "900", 3) : 0;
+    (void)n; /* without it the kernel decides alone */
+    if (fd >= 0)
+        close(fd);
+}
+
 static void become(const struct task_user *user)
 {
     if (user->is_same)
@@ -48,6 +58,7 @@ static void child(const char *program, int fd, const struct task_user *user)
         dup2(null, 0);
         close(null);
     }
+    go_first();
     become(user);
     prctl(PR_SET_PDEATHSIG, SIGKILL); /* after setuid, which clears it */
     execv(program, argv);
@@ -224,6 +235,21 @@ void process_tell_outputs(struct wk_process *process, const struct task_outputs 
     if (process->conn &&
         frame_put(conn_out(process->conn), &frame, &task_outputs_desc, outputs) != 0)
         process_kill(process);
+}
+
+uint64_t process_memory(const struct wk_process *process)
+{
+    char path[64], text[128];
+    unsigned long long resident, shared;
+    snprintf(path, sizeof(path), "/proc/%d/statm", process->pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : 0;
+    if (fd >= 0)
+        close(fd);
+    text[n > 0 ? n : 0] = 0;
+    if (sscanf(text, "%*u %llu %llu", &resident, &shared) != 2 || resident < shared)
+        return 0;
+    return (resident - shared) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
 void process_kill(struct wk_process *process)

@@ -29,6 +29,8 @@ struct wk_process *process_get(struct worker *worker, uint64_t cluster_ms, uint6
 int process_run(struct wk_process *process, const struct task_run *run, const int *fds,
                 size_t fd_count, struct err *err);
 void process_tell_outputs(struct wk_process *process, const struct task_outputs *outputs);
+/* Bytes of memory that are its own alone, as the kernel counts now; 0 = it is gone. */
+uint64_t process_memory(const struct wk_process *process);
 /* SIGKILL to its group; attempt_on_exit follows if it was busy. */
 void process_kill(struct wk_process *process);
 /* All processes of a job that are idle end; busy ones are killed. */

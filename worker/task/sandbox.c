@@ -65,12 +65,12 @@ void sandbox_close(struct worker *worker)
         fsutil_unlock(&worker->dirs[i].lock);
 }
 
-const char *sandbox_plugin_dir(const struct worker *worker)
+size_t sandbox_good_dir(const struct worker *worker, size_t from)
 {
-    for (size_t i = 0; i < worker->dir_count; i++)
+    for (size_t i = from; i < worker->dir_count; i++)
         if (!worker->dirs[i].is_bad)
-            return worker->dirs[i].path;
-    return NULL;
+            return i;
+    return WORKER_DIRS_MAX;
 }
 
 /* --- users ----------------------------------------------------------------------------------- */
@@ -118,8 +118,8 @@ static uint64_t free_bytes(struct worker *worker, const struct worker_dir *dir)
     return disk_space(worker->disk, dir->path, &space) == 0 ? space.free_bytes : 0;
 }
 
-static int make_one(struct worker *worker, struct worker_dir *dir, const char *job,
-                    const char *attempt, const struct task_user *user, char **ret)
+static int make_one(struct worker_dir *dir, const char *job, const char *attempt,
+                    const struct task_user *user, char **ret)
 {
     char *path = str_printf("%s/jobs/%s/%s", dir->path, job, attempt);
     if (!path)
@@ -136,11 +136,11 @@ static int make_one(struct worker *worker, struct worker_dir *dir, const char *j
     mem_free(above);
     if (rc != 0) {
         mem_free(path);
-        dir->is_bad = true;
-        log_warn("wk.sandbox", "not using %s any more: %s", dir->path, err.msg);
+        dir->is_bad = rc != ERR_NOSPC && rc != ERR_QUOTA && rc != ERR_NOMEM;
+        log_warn("wk.sandbox", "not using %s%s: %s", dir->path, dir->is_bad ? " any more" : " now",
+                 err.msg);
         return rc;
     }
-    (void)worker;
     *ret = path;
     return 0;
 }
@@ -163,7 +163,7 @@ int sandbox_make(struct worker *worker, const char *job, const char *attempt,
     for (size_t i = 0; i < worker->dir_count; i++) {
         struct worker_dir *dir = &worker->dirs[i];
         char *path;
-        if (dir->is_bad || make_one(worker, dir, job, attempt, user, &path) != 0)
+        if (dir->is_bad || make_one(dir, job, attempt, user, &path) != 0)
             continue;
         uint64_t here = free_bytes(worker, dir);
         size_t at = count++;
@@ -211,19 +211,12 @@ void sandbox_remove_job(struct worker *worker, const char *job)
 
 /* --- logs ------------------------------------------------------------------------------------ */
 
-static char *log_path(const struct worker *worker, const char *job, const char *attempt)
+static int open_log_in(const struct worker_dir *dir, const char *job, const char *attempt,
+                       int *ret_fd, struct err *err)
 {
-    const char *dir = sandbox_plugin_dir(worker);
-    return dir ? str_printf("%s/logs/%s/%s.log", dir, job, attempt) : NULL;
-}
-
-int sandbox_open_log(struct worker *worker, const char *job, const char *attempt, int *ret_fd,
-                     struct err *err)
-{
-    const char *dir = sandbox_plugin_dir(worker);
-    char *above = dir ? str_printf("%s/logs/%s", dir, job) : NULL;
-    char *path = log_path(worker, job, attempt);
-    int rc = above && path ? 0 : err_set(err, ERR_IO, "no place for the log of %s", attempt);
+    char *above = str_printf("%s/logs/%s", dir->path, job);
+    char *path = str_printf("%s/logs/%s/%s.log", dir->path, job, attempt);
+    int rc = above && path ? 0 : err_set(err, ERR_NOMEM, "out of memory");
     if (rc == 0 && mkdir(above, 0711) != 0 && errno != EEXIST)
         rc = err_errno(err, errno, "cannot make %s", above);
     int fd = rc == 0 ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : -1;
@@ -236,14 +229,50 @@ int sandbox_open_log(struct worker *worker, const char *job, const char *attempt
     return rc;
 }
 
+/* Where most room is: an attempt's last words should not be lost to a full disk. */
+int sandbox_open_log(struct worker *worker, const char *job, const char *attempt, int *ret_fd,
+                     struct err *err)
+{
+    bool was_tried[WORKER_DIRS_MAX] = {false};
+    int rc = err_set(err, ERR_IO, "no place for the log of %s", attempt);
+    for (size_t tries = 0; tries < worker->dir_count; tries++) {
+        size_t best = WORKER_DIRS_MAX;
+        uint64_t most = 0;
+        for (size_t i = 0; i < worker->dir_count; i++) {
+            uint64_t room = free_bytes(worker, &worker->dirs[i]);
+            if (worker->dirs[i].is_bad || was_tried[i] || (best < WORKER_DIRS_MAX && room <= most))
+                continue;
+            best = i;
+            most = room;
+        }
+        if (best == WORKER_DIRS_MAX)
+            return rc;
+        was_tried[best] = true;
+        rc = open_log_in(&worker->dirs[best], job, attempt, ret_fd, err);
+        if (rc == 0)
+            return 0;
+    }
+    return rc;
+}
+
+/* It lies in one of the directories. */
+static int find_log(struct worker *worker, const char *job, const char *attempt, int *ret_fd)
+{
+    int rc = ERR_NOENT;
+    for (size_t i = 0; rc != 0 && i < worker->dir_count; i++) {
+        char *path = str_printf("%s/logs/%s/%s.log", worker->dirs[i].path, job, attempt);
+        rc = path ? disk_open(worker->disk, path, DISK_READ, ret_fd) : ERR_NOMEM;
+        mem_free(path);
+    }
+    return rc;
+}
+
 int sandbox_read_log(struct worker *worker, const char *job, const char *attempt, bool from_end,
                      uint64_t offset, size_t max, struct buf *out, uint64_t *ret_total)
 {
-    char *path = log_path(worker, job, attempt);
     int fd = -1;
     struct disk_stat st;
-    int rc = path ? disk_open(worker->disk, path, DISK_READ, &fd) : ERR_NOENT;
-    mem_free(path);
+    int rc = find_log(worker, job, attempt, &fd);
     if (rc == 0)
         rc = disk_stat_fd(worker->disk, fd, &st);
     if (rc == 0) {

@@ -20,8 +20,9 @@ struct task_user {
 /* Makes and locks the directories; at least one must be good. Removes what a crash left. */
 int sandbox_open(struct worker *worker, struct err *err);
 void sandbox_close(struct worker *worker);
-/* The first good directory; NULL when none is left. */
-const char *sandbox_plugin_dir(const struct worker *worker);
+/* The first good directory from `from` on: its place in worker->dirs; WORKER_DIRS_MAX when none is
+ * left. */
+size_t sandbox_good_dir(const struct worker *worker, size_t from);
 /* A worker that is root runs a task as its submitter, or as worker.task.user when the submitter is
  * root or has no account here; it refuses (ERR_CONFIG) when there is nobody to be. Any other
  * worker runs tasks as itself. */
@@ -29,7 +30,8 @@ int sandbox_user(const struct worker *worker, const char *submitter, struct task
                  struct err *err);
 
 /* The attempt's own directories, best first: given (each and the array mem_free, see
- * sandbox_free_dirs). A directory in which none can be made is marked bad and left out. */
+ * sandbox_free_dirs). A directory in which none can be made is left out: for good, when it fails;
+ * this time, when it is full. */
 int sandbox_make(struct worker *worker, const char *job, const char *attempt,
                  const struct task_user *user, char ***ret_dirs, size_t *ret_count,
                  struct err *err);
