@@ -86,7 +86,7 @@ struct ending {
     struct work work;
     struct jobtracker *jt;
     struct job_id id;
-    struct buf json, status, logs;
+    struct buf json, status, logs, places;
     int rc;
     struct err err;
 };
@@ -98,6 +98,8 @@ static void ending_run(struct work *work)
     e->rc = history_write(history, e->id, ".json", buf_slice(&e->json), &e->err);
     if (e->rc == 0 && e->logs.len)
         e->rc = history_write(history, e->id, ".log", buf_slice(&e->logs), &e->err);
+    if (e->rc == 0)
+        e->rc = history_write(history, e->id, ".places", buf_slice(&e->places), &e->err);
     if (e->rc == 0)
         e->rc = history_write(history, e->id, ".status", buf_slice(&e->status), &e->err);
 }
@@ -148,6 +150,7 @@ static void ending_done(struct work *work)
     buf_release(&e->json);
     buf_release(&e->status);
     buf_release(&e->logs);
+    buf_release(&e->places);
     mem_free(e);
 }
 
@@ -156,7 +159,6 @@ static void end_job(struct jobtracker *jt, struct jt_job *job)
     struct record *record = record_of(job);
     struct arena arena = ARENA_INIT;
     struct cl2jt_status status;
-    struct task_failed failed = {0};
     struct ending *e = mem_calloc(1, sizeof(*e));
     if (!e) {
         daemon_exit(jt->daemon, 1, "out of memory");
@@ -175,10 +177,8 @@ static void end_job(struct jobtracker *jt, struct jt_job *job)
     record_history(jt, record, &e->json);
     record_status(jt, record, &arena, &status);
     msg_encode(&cl2jt_status_desc, &status, &e->status);
-    if (record->failure_bytes.len &&
-        msg_decode(&task_failed_desc, buf_slice(&record->failure_bytes), &arena, &failed, NULL) ==
-            0)
-        buf_append_slice(&e->logs, failed.log_tail);
+    record_places(record, &e->places);
+    buf_append_slice(&e->logs, buf_slice(&record->last_words));
     arena_release(&arena);
     workq_submit(jt->workq, &e->work, ending_run, ending_done);
 }

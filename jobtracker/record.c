@@ -55,6 +55,7 @@ void record_free(struct record *record)
     buf_release(&record->bytes);
     buf_release(&record->split_bytes);
     buf_release(&record->failure_bytes);
+    buf_release(&record->last_words);
     arena_release(&record->arena);
     jt_counters_release(&record->counters);
     mem_free(record);
@@ -85,6 +86,32 @@ static int core_splits(struct record *record, struct buf *encoded, struct jt_spl
     return buf_failed(encoded) ? ERR_NOMEM : 0;
 }
 
+/* A setting the job was given; NULL when it is as everywhere. The last one said holds. */
+static const struct slice *setting(const struct cl2jt_submit *spec, const char *key)
+{
+    for (size_t i = spec->conf.n; i-- > 0;)
+        if (slice_is(spec->conf.v[i].key, key))
+            return &spec->conf.v[i].value;
+    return NULL;
+}
+
+static uint32_t number_setting(const struct cl2jt_submit *spec, const char *key)
+{
+    const struct slice *value = setting(spec, key);
+    uint64_t n = 0;
+    for (size_t i = 0; value && i < value->len && n < UINT32_MAX; i++)
+        n = value->data[i] >= '0' && value->data[i] <= '9' ? n * 10 + value->data[i] - '0'
+                                                           : UINT32_MAX;
+    return n < UINT32_MAX ? (uint32_t)n : 0; /* the client has checked it */
+}
+
+static bool is_off(const struct cl2jt_submit *spec, const char *key)
+{
+    const struct slice *value = setting(spec, key);
+    return value && (slice_is(*value, "false") || slice_is(*value, "no") ||
+                     slice_is(*value, "off") || slice_is(*value, "0"));
+}
+
 int record_begin(struct jobtracker *jt, struct record *record, struct err *err)
 {
     const struct cl2jt_submit *spec = &record->spec.job;
@@ -99,6 +126,12 @@ int record_begin(struct jobtracker *jt, struct record *record, struct err *err)
             .partitions = spec->partitions,
             .map_memory = spec->map_memory,
             .reduce_memory = spec->reduce_memory,
+            .map_cores = number_setting(spec, "mapreduce.map.cpu.vcores"),
+            .reduce_cores = number_setting(spec, "mapreduce.reduce.cpu.vcores"),
+            .map_attempts = number_setting(spec, "mapreduce.map.maxattempts"),
+            .reduce_attempts = number_setting(spec, "mapreduce.reduce.maxattempts"),
+            .map_no_copies = is_off(spec, "mapreduce.map.speculative"),
+            .reduce_no_copies = is_off(spec, "mapreduce.reduce.speculative"),
             .splits = splits,
             .split_count = (uint32_t)record->splits.splits.n,
             .spec = record,
@@ -156,10 +189,35 @@ void record_finish(struct record *record)
     arena_release(&arena);
 }
 
-void record_note_failure(struct record *record, const struct task_failed *failed)
+static const char letters[] = {'m', 'm', 'r', 'c'};
+
+/* "attempt_..._m_000012_0 on host7: crashed (signal 11, SIGSEGV)", where, and its log's end. */
+static void keep_words(struct record *record, const struct task_failed *failed, const char *worker)
+{
+    struct buf *out = &record->last_words;
+    char name[ID_TEXT_MAX];
+    const struct task_attempt *id = &failed->id;
+    struct attempt_id named = {{id->cluster_ms, id->job}, id->stage, id->task, id->attempt};
+    if (out->len > RECORD_WORDS_MAX || id->stage >= record->job->stage_count)
+        return;
+    attempt_id_text(&named, letters[record->job->stages[id->stage].kind], name, sizeof(name));
+    buf_printf(out, "%s on %s: " SLICE_FMT "\n", name, worker, SLICE_ARG(failed->why));
+    if (failed->at.len)
+        buf_printf(out, "  at " SLICE_FMT "\n", SLICE_ARG(failed->at));
+    if (failed->path.len)
+        buf_printf(out, "  record at " SLICE_FMT " offset %" PRIu64 "\n", SLICE_ARG(failed->path),
+                   failed->offset);
+    buf_append_slice(out, failed->log_tail);
+    if (failed->log_tail.len && failed->log_tail.data[failed->log_tail.len - 1] != '\n')
+        buf_append_byte(out, '\n');
+}
+
+void record_note_failure(struct record *record, const struct task_failed *failed,
+                         const char *worker)
 {
     buf_clear(&record->failure_bytes);
     msg_encode(&task_failed_desc, failed, &record->failure_bytes);
+    keep_words(record, failed, worker);
 }
 
 char *record_temporary(const struct jobtracker *jt, const struct record *record)
@@ -254,11 +312,12 @@ static void fill_stage(const struct record *record, const struct jt_stage *stage
 {
     uint64_t begin = record->job->submitted_ms;
     struct slowest slowest = find_slowest(stage);
+    bool is_over = jt_job_is_over(record->job); /* then what is not done never runs */
     *ret = (struct cl2jt_stage){
         .name = slice_str(stage_names[stage->kind]),
         .tasks = stage->count,
-        .waiting = stage->waiting + stage->blocked,
-        .running = stage->running,
+        .waiting = is_over ? 0 : stage->waiting + stage->blocked,
+        .running = is_over ? 0 : stage->running,
         .done = stage->done,
         .failed_attempts = stage->failed_attempts,
         .killed_attempts = stage->killed_attempts,
@@ -293,18 +352,19 @@ static void fill_counters(const struct record *record, struct arena *arena,
         return;
     for (size_t i = 0; i < n; i++)
         items[i] =
-            (struct msg_counter){record->counters.items[i].group, record->counters.items[i].name,
-                                 record->counters.items[i].value};
+            (struct msg_counter){record->counters.items[i]->group, record->counters.items[i]->name,
+                                 record->counters.items[i]->value};
     ret->counters.v = items;
     ret->counters.n = n;
 }
 
 static void fill_failure(const struct record *record, struct arena *arena, struct cl2jt_status *ret)
 {
-    if (record->failure_bytes.len)
+    const struct jt_task *culprit = record->job->culprit;
+    /* Of a job that was killed, or could not be published, no attempt is the reason. */
+    if (record->failure_bytes.len && (culprit || !jt_job_is_over(record->job)))
         msg_decode(&task_failed_desc, buf_slice(&record->failure_bytes), arena, &ret->failure,
                    NULL);
-    const struct jt_task *culprit = record->job->culprit;
     struct slice *nodes = arena_calloc(arena, JT_FAILED_ON, sizeof(*nodes));
     size_t n = 0;
     while (culprit && nodes && n < JT_FAILED_ON && culprit->failed_on[n]) {
@@ -411,4 +471,17 @@ void record_history(const struct jobtracker *jt, const struct record *record, st
     }
     buf_append_str(out, "]}\n");
     arena_release(&arena);
+}
+
+void record_places(const struct record *record, struct buf *out)
+{
+    for (uint32_t s = 0; s < record->job->stage_count; s++) {
+        const struct jt_stage *stage = &record->job->stages[s];
+        for (uint32_t i = 0; i < stage->count; i++)
+            list_each (&stage->tasks[i].attempts, it) {
+                const struct jt_attempt *a = list_entry(it, struct jt_attempt, of_task);
+                buf_printf(out, "%c %" PRIu32 " %" PRIu32 " %s\n", letters[stage->kind], i,
+                           a->number, a->worker->name);
+            }
+    }
 }

@@ -7,6 +7,8 @@
 #include "jobtracker/jobs/counters.h"
 #include "jobtracker/jobtracker.h"
 
+#define RECORD_WORDS_MAX (1U << 20)
+
 struct record {
     struct list over; /* in jobtracker.over once finished */
     struct jt_job *job;
@@ -21,6 +23,7 @@ struct record {
     uint64_t publish_index; /* PUBLISH waits for this record; 0 = it does not wait */
     uint64_t ended_wall_ms;
     struct buf failure_bytes; /* encoded task_failed of the last failure, if any */
+    struct buf last_words;    /* of failed attempts, for people; up to RECORD_WORDS_MAX */
     struct list watchers;     /* struct watcher */
     uint64_t told_ms;         /* when watchers were last told of progress */
     uint64_t out_bytes;
@@ -37,13 +40,17 @@ int record_begin(struct jobtracker *jt, struct record *record, struct err *err);
 /* The job is over: sum up counters, times and output of all winners. (Not as they come: a winner
  * whose output is lost must not be counted.) */
 void record_finish(struct record *record);
-void record_note_failure(struct record *record, const struct task_failed *failed);
+/* `worker` is where it failed. */
+void record_note_failure(struct record *record, const struct task_failed *failed,
+                         const char *worker);
 
 /* Everything a client may want to know now; slices borrow from the record, the core and `arena`. */
 void record_status(const struct jobtracker *jt, const struct record *record, struct arena *arena,
                    struct cl2jt_status *ret);
 /* The history document: one JSON object, with every attempt. */
 void record_history(const struct jobtracker *jt, const struct record *record, struct buf *out);
+/* Where each attempt ran, a line each: "m 12 0 host7". */
+void record_places(const struct record *record, struct buf *out);
 
 /* OUT/_temporary/<job id>: mem_free it; NULL when memory is out. */
 char *record_temporary(const struct jobtracker *jt, const struct record *record);

@@ -127,8 +127,28 @@ static int do_logs(struct ask *ask)
     struct cl2jt_logs question = {
         .id = ask->id, .task = slice_str(ask->task ? ask->task : ""), .attempt = -1};
     struct cl2jt_text text;
-    return print_text(
-        ask, jobtracker_ask(ask->chan, LOGS, &question, &ask->arena, &text, &ask->err), &text);
+    char last = '\n';
+    for (;;) {
+        int rc = jobtracker_ask(ask->chan, LOGS, &question, &ask->arena, &text, &ask->err);
+        if (rc != 0)
+            return failed(ask, rc);
+        if (text.text.len == 0)
+            break;
+        fwrite(text.text.data, 1, text.text.len, stdout);
+        last = (char)text.text.data[text.text.len - 1];
+        question.offset += text.text.len;
+        arena_reset(&ask->arena);
+    }
+    if (last != '\n')
+        putchar('\n');
+    if (question.offset == 0 && ask->task)
+        fprintf(stderr, "quern job: %s of job %" PRIu64 " wrote nothing\n", ask->task, ask->id.job);
+    else if (question.offset == 0)
+        fprintf(stderr,
+                "quern job: no attempt of job %" PRIu64 " failed (`quern job -logs %" PRIu64
+                " -task m0` shows what a task wrote)\n",
+                ask->id.job, ask->id.job);
+    return 0;
 }
 
 static int do_counter(struct ask *ask)

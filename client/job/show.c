@@ -273,18 +273,17 @@ static void show_last_words(FILE *out, struct slice log)
 static void show_failure(FILE *out, const struct cl2jt_status *status)
 {
     const struct task_failed *f = &status->failure;
-    const char *kind = f->id.stage == 0                           ? "map"
-                       : f->id.stage == 1 && status->stages.n > 2 ? "reduce"
-                                                                  : "commit";
-    fprintf(out, "job %" PRIu64 " %s: ", status->id.job, job_state_name(status->state));
+    char letter = f->id.stage == 0 ? 'm' : f->id.stage == 1 && status->stages.n > 2 ? 'r' : 'c';
+    fprintf(out, "job %" PRIu64 " %s: " SLICE_FMT, status->id.job, job_state_name(status->state),
+            SLICE_ARG(status->why));
     if (f->id.job == 0) {
-        fprintf(out, SLICE_FMT "\n", SLICE_ARG(status->why));
+        fputc('\n', out);
         return;
     }
-    fprintf(out, "%s %" PRIu32 " " SLICE_FMT, kind, f->id.task, SLICE_ARG(f->why));
-    for (size_t i = 0; i < status->failed_on.n; i++)
-        fprintf(out, "%s" SLICE_FMT, i ? ", " : " on ", SLICE_ARG(status->failed_on.v[i]));
-    fprintf(out, " (" SLICE_FMT ")\n", SLICE_ARG(status->why));
+    for (size_t i = status->failed_on.n; i-- > 0;) /* the latest comes first */
+        fprintf(out, "%s" SLICE_FMT, i + 1 == status->failed_on.n ? ", on " : ", ",
+                SLICE_ARG(status->failed_on.v[i]));
+    fprintf(out, ": " SLICE_FMT "\n", SLICE_ARG(f->why));
     if (f->at.len || f->path.len)
         fprintf(out, "  at        " SLICE_FMT "%s", SLICE_ARG(f->at),
                 f->at.len && f->path.len ? ", " : "");
@@ -296,7 +295,7 @@ static void show_failure(FILE *out, const struct cl2jt_status *status)
         show_record(out, f->record);
     show_last_words(out, f->log_tail);
     fprintf(out, "  more      quern job -logs %" PRIu64 " -task %c%" PRIu32 "\n", status->id.job,
-            kind[0], f->id.task);
+            letter, f->id.task);
 }
 
 void job_show_end(FILE *out, const struct cl2jt_status *status)

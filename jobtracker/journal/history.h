@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * history: finished jobs on disk, two files each, written whole or not at all:
+ * history: finished jobs on disk, a few files each, written whole or not at all:
  *
  *   dir/job_<ms>_<n>.json     for people and tools: submission, stages, attempts, counters
  *   dir/job_<ms>_<n>.status   an encoded cl2jt_status: what `quern job -status` shows
- *   dir/job_<ms>_<n>.log      last lines of the failed attempts, if any failed */
+ *   dir/job_<ms>_<n>.places   where each attempt ran, and so where its log lies
+ *   dir/job_<ms>_<n>.log      reasons and last lines of the failed attempts, if any failed */
 #ifndef QUERN_JOBTRACKER_JOURNAL_HISTORY_H
 #define QUERN_JOBTRACKER_JOURNAL_HISTORY_H
 
@@ -19,7 +20,7 @@ struct history {
 int history_init(struct history *history, struct disk *disk, const char *dir, struct err *err);
 void history_release(struct history *history);
 
-/* suffix: ".json", ".status", ".log". Blocks: from a work queue. */
+/* suffix: ".json", ".status", ".places", ".log". Blocks: from a work queue. */
 int history_write(struct history *history, struct job_id id, const char *suffix, struct slice data,
                   struct err *err);
 /* ERR_NOENT when it was never written or is gone. */

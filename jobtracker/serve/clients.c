@@ -213,6 +213,7 @@ struct watcher {
     struct rpc_call *call;
     uint64_t version, until_ms;
     bool only_end;
+    bool is_kill; /* wants to hear that the job is over, and no more */
 };
 
 static bool is_told_over(const struct jobtracker *jt, const struct record *record)
@@ -259,7 +260,11 @@ static bool has_news(const struct jobtracker *jt, const struct record *record,
                      const struct watcher *watcher)
 {
     uint64_t now = jobtracker_now(jt);
-    if (now >= watcher->until_ms || is_told_over(jt, record))
+    if (is_told_over(jt, record))
+        return true;
+    if (watcher->is_kill)
+        return false;
+    if (now >= watcher->until_ms)
         return true;
     return !watcher->only_end && record->job->version > watcher->version &&
            now >= record->told_ms + TELL_EVERY_MS;
@@ -272,7 +277,10 @@ static void tell(struct jobtracker *jt, struct record *record)
         struct watcher *watcher = list_entry(it, struct watcher, link);
         if (!has_news(jt, record, watcher))
             continue;
-        answer_status(jt, record, watcher->call);
+        if (watcher->is_kill)
+            rpc_answer(watcher->call, NULL);
+        else
+            answer_status(jt, record, watcher->call);
         list_remove(&watcher->link);
         mem_free(watcher);
         told = true;
@@ -369,7 +377,15 @@ static void on_kill(struct rpc_call *call, const void *msg, void *arg)
     snprintf(why, sizeof(why), "killed by %s%s" SLICE_FMT, rpc_call_user(call),
              ask->why.len ? ": " : "", SLICE_ARG(ask->why));
     jt_on_kill(&jt->core, record->job, why, jobtracker_now(jt));
-    rpc_answer(call, NULL);
+    if (!jt_job_is_over(record->job))
+        return rpc_fail(call, ERR_BUSY, "job %llu is being published: it is too late to kill it",
+                        (unsigned long long)ask->id.job);
+    struct watcher *watcher = mem_calloc(1, sizeof(*watcher));
+    if (!watcher)
+        return rpc_fail(call, ERR_NOMEM, "out of memory");
+    watcher->call = call;
+    watcher->is_kill = true;
+    list_push_back(&record->watchers, &watcher->link);
     jobtracker_carry_out(jt);
 }
 

@@ -32,6 +32,11 @@ static void order_done(void *arg, int code, const void *answer, const struct err
         log_warn("jt.orders", "%s: %s", order->worker, err->msg);
     if (was_refused && worker && order->attempt.job) {
         struct attempt_id id = jobtracker_core_id(&order->attempt);
+        struct task_failed failed = {
+            .id = order->attempt, .failure = TASK_FAILED_NODE, .why = slice_str(err->msg)};
+        if (jt_is_running(&jt->core, worker, &id))
+            record_note_failure(record_of(jt_core_job(&jt->core, id.job.number)), &failed,
+                                worker->name);
         jt_on_failed(&jt->core, worker, &id, false, err->msg, jobtracker_now(jt));
         jobtracker_carry_out(jt);
     }
@@ -150,7 +155,7 @@ static void tell_run(struct jobtracker *jt, const struct jt_effect *effect)
     struct jt2wk_task one = {
         .id = jobtracker_attempt_id(jt, attempt),
         .kind = task->stage->kind,
-        .memory = attempt->memory,
+        .memory = attempt->taken.memory,
         .out_name = slice_str(out_name(task, name, sizeof(name))),
     };
     int rc = 0;

@@ -176,8 +176,8 @@ static void on_failed(struct rpc_call *call, const void *msg, void *arg)
     struct jt_job *job = jt_core_job(&jt->core, id.job.number);
     bool counts = failure_counts(failed->failure);
     char *why = slice_dup(failed->why);
-    if (job && !jt_job_is_over(job) && counts)
-        record_note_failure(record_of(job), failed);
+    if (job && jt_is_running(&jt->core, worker, &id))
+        record_note_failure(record_of(job), failed, worker->name);
     jt_on_failed(&jt->core, worker, &id, counts, why, jobtracker_now(jt));
     mem_free(why);
     rpc_answer(call, NULL);

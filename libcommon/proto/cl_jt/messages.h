@@ -9,10 +9,10 @@
 
 #include "libcommon/proto/task/messages.h"
 
-#define CL2JT_BLOB_FIELDS(F, S, L)                                                                 \
-    F(STR, digest) /* SHA-256 in hex */                                                            \
-    F(U64, total)                                                                                  \
-    F(U64, offset)                                                                                 \
+#define CL2JT_BLOB_FIELDS(F, S, L)      \
+    F(STR, digest) /* SHA-256 in hex */ \
+    F(U64, total)                       \
+    F(U64, offset)                      \
     F(BYTES, bytes) /* empty: only ask how much is there */
 MSG_STRUCT(cl2jt_blob, CL2JT_BLOB_FIELDS)
 
@@ -20,68 +20,68 @@ MSG_STRUCT(cl2jt_blob, CL2JT_BLOB_FIELDS)
 #define CL2JT_BLOB_STATE_FIELDS(F, S, L) F(U64, have)
 MSG_STRUCT(cl2jt_blob_state, CL2JT_BLOB_STATE_FIELDS)
 
-#define CL2JT_SPLIT_FIELDS(F, S, L)                                                                \
-    L(task_segment, segments)                                                                      \
-    F(STRS, nodes) /* node names that hold most of it, best first, at most 15 */                   \
+#define CL2JT_SPLIT_FIELDS(F, S, L)                                              \
+    L(task_segment, segments)                                                    \
+    F(STRS, nodes) /* node names that hold most of it, best first, at most 15 */ \
     F(U64, bytes)
 MSG_STRUCT(cl2jt_split, CL2JT_SPLIT_FIELDS)
 
-#define CL2JT_SPLITS_FIELDS(F, S, L)                                                               \
-    L(cl2jt_split, splits)                                                                         \
-    F(U64, files)                                                                                  \
+#define CL2JT_SPLITS_FIELDS(F, S, L) \
+    L(cl2jt_split, splits)           \
+    F(U64, files)                    \
     F(U64, bytes)
 MSG_STRUCT(cl2jt_splits, CL2JT_SPLITS_FIELDS)
 
 enum cl2jt_priority { CL2JT_VERY_LOW, CL2JT_LOW, CL2JT_NORMAL, CL2JT_HIGH, CL2JT_VERY_HIGH };
 
-#define CL2JT_SUBMIT_FIELDS(F, S, L)                                                               \
-    S(msg_origin, origin)                                                                          \
-    F(STR, name)                                                                                   \
-    F(STR, plugin_name)                                                                            \
-    F(STR, plugin_digest)                                                                          \
-    L(msg_pair, conf)    /* all -D of the job: plugin options and the engine's own */              \
-    F(U32, partitions)   /* 0 = map only */                                                        \
-    F(U32, mode)         /* enum cl2nn_publish_mode */                                             \
-    F(U32, priority)                                                                               \
-    F(STR, fs_uri)                                                                                 \
-    F(STR, out)          /* normal path */                                                         \
-    F(STRS, inputs)      /* as typed, for people */                                                \
-    S(cl2jt_splits, splits)    /* inline, or empty and */                                          \
-    F(STR, splits_digest)      /* a blob holding an encoded cl2jt_splits */                        \
-    F(U64, map_memory)   /* bytes per task; 0 = default */                                         \
-    F(U64, reduce_memory)                                                                          \
-    F(U32, replication)  /* of the output; 0 = default */                                          \
+#define CL2JT_SUBMIT_FIELDS(F, S, L)                                                \
+    S(msg_origin, origin)                                                           \
+    F(STR, name)                                                                    \
+    F(STR, plugin_name)                                                             \
+    F(STR, plugin_digest)                                                           \
+    L(msg_pair, conf)  /* all -D of the job: plugin options and the engine's own */ \
+    F(U32, partitions) /* 0 = map only */                                           \
+    F(U32, mode)       /* enum cl2nn_publish_mode */                                \
+    F(U32, priority)                                                                \
+    F(STR, fs_uri)                                                                  \
+    F(STR, out)             /* normal path */                                       \
+    F(STRS, inputs)         /* as typed, for people */                              \
+    S(cl2jt_splits, splits) /* inline, or empty and */                              \
+    F(STR, splits_digest)   /* a blob holding an encoded cl2jt_splits */            \
+    F(U64, map_memory)      /* bytes per task; 0 = default */                       \
+    F(U64, reduce_memory)                                                           \
+    F(U32, replication) /* of the output; 0 = default */                            \
     F(STR, plugin_about)
 MSG_STRUCT(cl2jt_submit, CL2JT_SUBMIT_FIELDS)
 
-#define CL2JT_JOB_FIELDS(F, S, L)                                                                  \
-    F(U64, cluster_ms) /* 0 = this jobtracker's own */                                             \
+#define CL2JT_JOB_FIELDS(F, S, L)                      \
+    F(U64, cluster_ms) /* 0 = this jobtracker's own */ \
     F(U64, job)
 MSG_STRUCT(cl2jt_job, CL2JT_JOB_FIELDS)
 
-#define CL2JT_STAGE_FIELDS(F, S, L)                                                                \
-    F(STR, name) /* map, reduce */                                                                 \
-    F(U32, tasks)                                                                                  \
-    F(U32, waiting)                                                                                \
-    F(U32, running)                                                                                \
-    F(U32, done)                                                                                   \
-    F(U32, failed_attempts)                                                                        \
-    F(U32, killed_attempts)                                                                        \
-    F(U32, speculative)                                                                            \
-    F(U32, node_local)                                                                             \
-    F(U32, rack_local)                                                                             \
-    F(U32, remote)                                                                                 \
-    F(U64, bytes_total)                                                                            \
-    F(U64, bytes_done)  /* running attempts included */                                            \
-    F(U64, records_in)                                                                             \
-    F(U64, records_out)                                                                            \
-    F(U64, started_ms)  /* since the job's submission; 0 = not yet */                              \
-    F(U64, ended_ms)                                                                               \
-    S(task_times, times) /* summed over its winning attempts */                                    \
-    F(U32, slowest_task)                                                                           \
-    F(U64, slowest_ms)                                                                             \
-    F(U64, median_ms)                                                                              \
-    F(STR, slowest_node)                                                                           \
+#define CL2JT_STAGE_FIELDS(F, S, L)                                  \
+    F(STR, name) /* map, reduce */                                   \
+    F(U32, tasks)                                                    \
+    F(U32, waiting)                                                  \
+    F(U32, running)                                                  \
+    F(U32, done)                                                     \
+    F(U32, failed_attempts)                                          \
+    F(U32, killed_attempts)                                          \
+    F(U32, speculative)                                              \
+    F(U32, node_local)                                               \
+    F(U32, rack_local)                                               \
+    F(U32, remote)                                                   \
+    F(U64, bytes_total)                                              \
+    F(U64, bytes_done) /* running attempts included */               \
+    F(U64, records_in)                                               \
+    F(U64, records_out)                                              \
+    F(U64, started_ms) /* since the job's submission; 0 = not yet */ \
+    F(U64, ended_ms)                                                 \
+    S(task_times, times) /* summed over its winning attempts */      \
+    F(U32, slowest_task)                                             \
+    F(U64, slowest_ms)                                               \
+    F(U64, median_ms)                                                \
+    F(STR, slowest_node)                                             \
     F(STR, phase) /* of running reduces: "fetching 1.1 G" */
 MSG_STRUCT(cl2jt_stage, CL2JT_STAGE_FIELDS)
 
@@ -94,52 +94,52 @@ enum cl2jt_state {
     CL2JT_KILLED,
 };
 
-#define CL2JT_STATUS_FIELDS(F, S, L)                                                               \
-    S(cl2jt_job, id)                                                                               \
-    F(STR, name)                                                                                   \
-    F(STR, plugin)                                                                                 \
-    F(STR, user)                                                                                   \
-    F(U32, state)                                                                                  \
-    F(U32, priority)                                                                               \
-    F(U64, submitted_ms) /* wall */                                                                \
-    F(U64, elapsed_ms)                                                                             \
-    F(STR, out)                                                                                    \
-    F(U64, files)                                                                                  \
-    F(U64, bytes)                                                                                  \
-    L(cl2jt_stage, stages)                                                                         \
-    L(msg_counter, counters) /* complete once the job has ended */                                 \
-    S(task_failed, failure)  /* of the first failing task; id.job 0 = none */                      \
-    F(STRS, failed_on)       /* nodes its attempts failed on */                                    \
-    F(STR, why)              /* one line, for a failed or killed job */                            \
-    F(U64, version)          /* grows with every change */                                         \
-    F(U64, out_bytes)                                                                              \
-    F(U32, out_files)                                                                              \
+#define CL2JT_STATUS_FIELDS(F, S, L)                                          \
+    S(cl2jt_job, id)                                                          \
+    F(STR, name)                                                              \
+    F(STR, plugin)                                                            \
+    F(STR, user)                                                              \
+    F(U32, state)                                                             \
+    F(U32, priority)                                                          \
+    F(U64, submitted_ms) /* wall */                                           \
+    F(U64, elapsed_ms)                                                        \
+    F(STR, out)                                                               \
+    F(U64, files)                                                             \
+    F(U64, bytes)                                                             \
+    L(cl2jt_stage, stages)                                                    \
+    L(msg_counter, counters) /* complete once the job has ended */            \
+    S(task_failed, failure)  /* of the first failing task; id.job 0 = none */ \
+    F(STRS, failed_on)       /* nodes its attempts failed on */               \
+    F(STR, why)              /* one line, for a failed or killed job */       \
+    F(U64, version)          /* grows with every change */                    \
+    F(U64, out_bytes)                                                         \
+    F(U32, out_files)                                                         \
     F(STR, waits_for) /* why nothing runs: "no worker is registered" */
 MSG_STRUCT(cl2jt_status, CL2JT_STATUS_FIELDS)
 
 /* Answered when the job's version is above `version` or the deadline comes near. */
-#define CL2JT_WATCH_FIELDS(F, S, L)                                                                \
-    S(cl2jt_job, id)                                                                               \
-    F(U64, version)                                                                                \
-    F(U64, max_wait_ms)                                                                            \
+#define CL2JT_WATCH_FIELDS(F, S, L) \
+    S(cl2jt_job, id)                \
+    F(U64, version)                 \
+    F(U64, max_wait_ms)             \
     F(BOOL, only_end) /* only a final state counts as a change */
 MSG_STRUCT(cl2jt_watch, CL2JT_WATCH_FIELDS)
 
-#define CL2JT_LIST_FIELDS(F, S, L)                                                                 \
-    F(BOOL, all) /* finished ones too */                                                           \
+#define CL2JT_LIST_FIELDS(F, S, L)       \
+    F(BOOL, all) /* finished ones too */ \
     F(U64, limit)
 MSG_STRUCT(cl2jt_list, CL2JT_LIST_FIELDS)
 
 #define CL2JT_JOBS_FIELDS(F, S, L) L(cl2jt_status, jobs)
 MSG_STRUCT(cl2jt_jobs, CL2JT_JOBS_FIELDS)
 
-#define CL2JT_PRIORITY_FIELDS(F, S, L)                                                             \
-    S(cl2jt_job, id)                                                                               \
+#define CL2JT_PRIORITY_FIELDS(F, S, L) \
+    S(cl2jt_job, id)                   \
     F(U32, priority)
 MSG_STRUCT(cl2jt_set_priority, CL2JT_PRIORITY_FIELDS)
 
-#define CL2JT_KILL_FIELDS(F, S, L)                                                                 \
-    S(cl2jt_job, id)                                                                               \
+#define CL2JT_KILL_FIELDS(F, S, L) \
+    S(cl2jt_job, id)               \
     F(STR, why)
 MSG_STRUCT(cl2jt_kill, CL2JT_KILL_FIELDS)
 
@@ -147,45 +147,46 @@ MSG_STRUCT(cl2jt_kill, CL2JT_KILL_FIELDS)
 #define CL2JT_TEXT_FIELDS(F, S, L) F(STR, text)
 MSG_STRUCT(cl2jt_text, CL2JT_TEXT_FIELDS)
 
-#define CL2JT_LOGS_FIELDS(F, S, L)                                                                 \
-    S(cl2jt_job, id)                                                                               \
-    F(STR, task) /* "m12", "r3", a whole attempt id, or "" = those of failed attempts */           \
-    F(I64, attempt) /* -1 = the last */
+#define CL2JT_LOGS_FIELDS(F, S, L)                                                          \
+    S(cl2jt_job, id)                                                                        \
+    F(STR, task)    /* "m12", "r3", a whole attempt id, or "" = those of failed attempts */ \
+    F(I64, attempt) /* -1 = the last */                                                     \
+    F(U64, offset)  /* ask again from there until nothing comes */
 MSG_STRUCT(cl2jt_logs, CL2JT_LOGS_FIELDS)
 
-#define CL2JT_WORKER_FIELDS(F, S, L)                                                               \
-    F(STR, name)                                                                                   \
-    F(STR, host)                                                                                   \
-    F(U32, http_port)                                                                              \
-    F(STR, state)                                                                                  \
-    F(U32, cores)                                                                                  \
-    F(U32, cores_used)                                                                             \
-    F(U64, memory)                                                                                 \
-    F(U64, memory_used)                                                                            \
-    F(U32, failures)                                                                               \
-    F(U64, last_beat_ms)                                                                           \
+#define CL2JT_WORKER_FIELDS(F, S, L) \
+    F(STR, name)                     \
+    F(STR, host)                     \
+    F(U32, http_port)                \
+    F(STR, state)                    \
+    F(U32, cores)                    \
+    F(U32, cores_used)               \
+    F(U64, memory)                   \
+    F(U64, memory_used)              \
+    F(U32, failures)                 \
+    F(U64, last_beat_ms)             \
     F(STR, rack)
 MSG_STRUCT(cl2jt_worker, CL2JT_WORKER_FIELDS)
 
-#define CL2JT_CLUSTER_FIELDS(F, S, L)                                                              \
-    F(STR, cluster_id)                                                                             \
-    F(U64, cluster_ms)                                                                             \
-    F(U64, epoch)                                                                                  \
-    L(cl2jt_worker, workers)                                                                       \
-    F(U32, running)                                                                                \
+#define CL2JT_CLUSTER_FIELDS(F, S, L) \
+    F(STR, cluster_id)                \
+    F(U64, cluster_ms)                \
+    F(U64, epoch)                     \
+    L(cl2jt_worker, workers)          \
+    F(U32, running)                   \
     F(U32, waiting)
 MSG_STRUCT(cl2jt_cluster, CL2JT_CLUSTER_FIELDS)
 
-#define CL2JT_METHODS(M, P)                                                                        \
-    M(P, 0x0401, BLOB, MSG_READS, cl2jt_blob, cl2jt_blob_state)                                    \
-    M(P, 0x0402, SUBMIT, MSG_RECORDED, cl2jt_submit, cl2jt_job)                                    \
-    M(P, 0x0403, STATUS, MSG_READS, cl2jt_job, cl2jt_status)                                       \
-    M(P, 0x0404, WATCH, MSG_READS, cl2jt_watch, cl2jt_status)                                      \
-    M(P, 0x0405, LIST, MSG_READS, cl2jt_list, cl2jt_jobs)                                          \
-    M(P, 0x0406, KILL, MSG_READS, cl2jt_kill, msg_void)                                            \
-    M(P, 0x0407, SET_PRIORITY, MSG_READS, cl2jt_set_priority, msg_void)                            \
-    M(P, 0x0408, HISTORY, MSG_READS, cl2jt_job, cl2jt_text)                                        \
-    M(P, 0x0409, LOGS, MSG_READS, cl2jt_logs, cl2jt_text)                                          \
+#define CL2JT_METHODS(M, P)                                             \
+    M(P, 0x0401, BLOB, MSG_READS, cl2jt_blob, cl2jt_blob_state)         \
+    M(P, 0x0402, SUBMIT, MSG_RECORDED, cl2jt_submit, cl2jt_job)         \
+    M(P, 0x0403, STATUS, MSG_READS, cl2jt_job, cl2jt_status)            \
+    M(P, 0x0404, WATCH, MSG_READS, cl2jt_watch, cl2jt_status)           \
+    M(P, 0x0405, LIST, MSG_READS, cl2jt_list, cl2jt_jobs)               \
+    M(P, 0x0406, KILL, MSG_READS, cl2jt_kill, msg_void)                 \
+    M(P, 0x0407, SET_PRIORITY, MSG_READS, cl2jt_set_priority, msg_void) \
+    M(P, 0x0408, HISTORY, MSG_READS, cl2jt_job, cl2jt_text)             \
+    M(P, 0x0409, LOGS, MSG_READS, cl2jt_logs, cl2jt_text)               \
     M(P, 0x040a, CLUSTER, MSG_READS, msg_void, cl2jt_cluster)
 
 MSG_METHODS(CL2JT, CL2JT_METHODS)
