@@ -155,7 +155,7 @@ def test_the_jobtracker_is_cut_off_from_the_namenode(cluster):
 
 
 def test_the_namenode_is_cut_off_for_a_while_and_writers_go_on(cluster):
-    run = cluster.model("--errors-ok", "--dir", "/model1", seed=1, seconds=6)
+    run = cluster.model("--errors-ok", "--dir", "/model1", seed=1, seconds=4)
     time.sleep(1)
     cluster.cut("names")
     time.sleep(2)
@@ -164,8 +164,8 @@ def test_the_namenode_is_cut_off_for_a_while_and_writers_go_on(cluster):
 
 
 def test_each_node_in_turn_is_cut_off_under_a_client_that_knows_every_byte(cluster):
-    run = cluster.model("--dir", "/model2", seed=2, seconds=14)
-    for name in ("node1", "node2", "node3"):
+    run = cluster.model("--dir", "/model2", seed=2, seconds=9)
+    for name in ("node1", "node2"):
         time.sleep(1)
         cluster.cut(name)
         time.sleep(2.5)
