@@ -721,7 +721,9 @@ static struct qn_fs *fake_connect(const char *node)
     char uri[SOCK_TEXT_MAX + 16];
     struct qn_error error;
     snprintf(uri, sizeof(uri), "quern://%s", fake.nn_address);
-    const struct qn_option set[] = {{"node.name", node ? node : "elsewhere"},
+    const struct qn_option set[] = {{"node.name", node             ? node
+                                                  : fake.same_host ? "n0"
+                                                                   : "elsewhere"},
                                     {"dfs.client.socket-timeout", "5s"},
                                     {NULL, NULL}};
     const struct qn_fs_options options = {.user = "tester", .options = set};

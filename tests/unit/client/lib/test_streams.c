@@ -66,6 +66,14 @@ static int begin(void **state)
     return 0;
 }
 
+/* The same on the first node: through its ring and by its descriptors. */
+static int begin_local(void **state)
+{
+    (void)begin(state);
+    fake.same_host = true;
+    return 0;
+}
+
 static void put(struct qn_file *file, uint64_t offset, size_t size)
 {
     uint8_t *bytes = mem_alloc(size + 1);
@@ -530,34 +538,39 @@ static void several_threads_read_one_file(void **state)
     }
 }
 
-#define TEST(name) cmocka_unit_test_setup(name, begin)
+#define OVER_TCP(name) cmocka_unit_test_setup(name, begin)
+#define BOTH_WAYS(name)                                 \
+    OVER_TCP(name),                                     \
+    {                                                   \
+#name " (local)", name, begin_local, NULL, NULL \
+    }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(a_file_of_several_blocks_arrives_everywhere),
-        TEST(on_the_same_node_bytes_go_through_the_ring_and_come_by_descriptor),
-        TEST(a_small_file_is_sent_inline_over_one_connection),
-        TEST(an_empty_file_needs_no_block),
-        TEST(hflush_makes_bytes_visible_at_any_offset),
-        TEST(what_was_flushed_is_seen_or_the_file_cannot_be_opened),
-        TEST(a_node_that_refuses_is_left_out),
-        TEST(a_first_node_that_is_down_is_left_out),
-        TEST(a_node_that_fails_on_the_way_is_dropped),
-        TEST(a_connection_that_breaks_costs_the_first_node_only),
-        TEST(the_last_packet_may_break_too),
-        TEST(when_nobody_is_left_a_small_block_is_written_elsewhere),
-        TEST(when_nobody_is_left_at_all_the_error_names_each_reason),
-        TEST(an_aborted_file_is_removed),
-        TEST(closing_the_handle_abandons_what_is_open),
-        TEST(reads_anywhere_give_just_what_was_asked),
-        TEST(reading_on_asks_rarely),
-        TEST(damaged_bytes_are_never_returned_and_are_told),
-        TEST(a_node_that_dies_under_a_read_is_replaced),
-        TEST(a_replica_that_is_too_short_is_passed_over),
-        TEST(when_no_replica_can_be_read_the_error_names_each),
-        TEST(a_missing_file_is_no_file),
-        TEST(several_threads_read_one_file),
+        OVER_TCP(a_file_of_several_blocks_arrives_everywhere),
+        OVER_TCP(on_the_same_node_bytes_go_through_the_ring_and_come_by_descriptor),
+        OVER_TCP(a_small_file_is_sent_inline_over_one_connection),
+        BOTH_WAYS(an_empty_file_needs_no_block),
+        BOTH_WAYS(hflush_makes_bytes_visible_at_any_offset),
+        BOTH_WAYS(what_was_flushed_is_seen_or_the_file_cannot_be_opened),
+        BOTH_WAYS(a_node_that_refuses_is_left_out),
+        BOTH_WAYS(a_first_node_that_is_down_is_left_out),
+        BOTH_WAYS(a_node_that_fails_on_the_way_is_dropped),
+        BOTH_WAYS(a_connection_that_breaks_costs_the_first_node_only),
+        BOTH_WAYS(the_last_packet_may_break_too),
+        BOTH_WAYS(when_nobody_is_left_a_small_block_is_written_elsewhere),
+        BOTH_WAYS(when_nobody_is_left_at_all_the_error_names_each_reason),
+        BOTH_WAYS(an_aborted_file_is_removed),
+        BOTH_WAYS(closing_the_handle_abandons_what_is_open),
+        BOTH_WAYS(reads_anywhere_give_just_what_was_asked),
+        BOTH_WAYS(reading_on_asks_rarely),
+        BOTH_WAYS(damaged_bytes_are_never_returned_and_are_told),
+        BOTH_WAYS(a_node_that_dies_under_a_read_is_replaced),
+        BOTH_WAYS(a_replica_that_is_too_short_is_passed_over),
+        BOTH_WAYS(when_no_replica_can_be_read_the_error_names_each),
+        BOTH_WAYS(a_missing_file_is_no_file),
+        BOTH_WAYS(several_threads_read_one_file),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
