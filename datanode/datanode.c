@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "datanode/datanode.h"
 
+#include <inttypes.h>
+
 #include "libcommon/base/log.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/base/str.h"
@@ -17,6 +19,22 @@ static void on_change(void *arg, enum dn_change change, const struct dn_replica 
     struct datanode *dn = arg;
     if (dn->namenode)
         dn_namenode_change(dn->namenode, change, replica);
+}
+
+/* Better no datanode than one that pretends: with a disk less than it was allowed to lose it ends.
+ */
+static void on_volume_failed(void *arg, const struct dn_volume *volume)
+{
+    struct datanode *dn = arg;
+    const struct dn_volumes *all = dn->storage->volumes;
+    int64_t failed = 0;
+    for (size_t i = 0; i < all->count; i++)
+        failed += atomic_load(&all->v[i]->has_failed);
+    if (failed > dn->failed_tolerated || (size_t)failed == all->count)
+        daemon_exit(dn->daemon, 1,
+                    "%s has failed: %" PRId64 " of %zu data directories are lost, %" PRId64
+                    " may be (dfs.datanode.failed.volumes.tolerated)",
+                    volume->path, failed, all->count, dn->failed_tolerated);
 }
 
 static void on_registered(void *arg)
@@ -53,8 +71,10 @@ static int open_storage(struct datanode *dn, const struct conf *conf, struct err
                     .reserved_bytes = conf_size(conf, "dfs.datanode.du.reserved")},
         .disk_work = dn->disk_work,
         .on_change = on_change,
+        .on_volume_failed = on_volume_failed,
         .arg = dn,
     };
+    dn->failed_tolerated = conf_int(conf, "dfs.datanode.failed.volumes.tolerated");
     int rc = dn_storage_open(&storage, &dn->storage, err);
     if (rc == 0) /* empty until it is known; hellos read it each time */
         dn->identity.cluster = dn->storage->volumes->cluster_id;

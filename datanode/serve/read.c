@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "datanode/serve/blocks.h"
+#include "datanode/storage/suspect.h"
 #include "libcommon/base/buf.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/base/fault.h"
@@ -224,6 +225,7 @@ static void read_done(struct dn_move *move)
     /* One that was deleted or written on meanwhile is not damaged: its files have moved. */
     if (r->bad_code != 0 && now && now->gs == r->replica.gs && now->state == r->replica.state)
         dn_storage_bad(storage, r->replica.id, r->replica.gs);
+    dn_suspect_volume(storage, r->volume, r->bad_code);
     if (move->was_refused) {
         struct buf out = BUF_INIT;
         struct err err;

@@ -12,6 +12,7 @@
 
 #include "datanode/serve/relay.h"
 #include "datanode/storage/settle.h"
+#include "datanode/storage/suspect.h"
 #include "datanode/talk/peer.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/base/fault.h"
@@ -56,7 +57,8 @@ struct dn_write {
     uint8_t *ring;
     size_t ring_bytes;
     bool has_begun, is_finalized;
-    int code; /* of something done on the loop */
+    int code;     /* of something done on the loop */
+    int end_code; /* why it broke off or was not begun; 0 = it did not */
     /* the thread's last word */
     enum outcome outcome;
     uint64_t len;
@@ -316,6 +318,7 @@ static int set_up(struct dn_write *w)
         rc = open_chain(w, bad, &err);
     if (rc == 0)
         return 0;
+    w->end_code = rc;
     log_warn("dn.write", "blk_%" PRIu64 "_%" PRIu64 " from %s: %s: %s", w->id, w->gs,
              w->session->peer, bad, err.msg);
     struct data_writing answer = blame(w, bad, &err);
@@ -347,6 +350,7 @@ static void move_bytes(struct dn_write *w)
     };
     int rc = dn_relay_run(&conf, w->last_ack);
     w->outcome = rc == 0 ? FINALIZED : BROKEN;
+    w->end_code = rc;
     if (rc != 0)
         log_warn("dn.write",
                  "blk_%" PRIu64 "_%" PRIu64 " from %s broke off at %" PRIu64 " bytes: %s", w->id,
@@ -429,6 +433,7 @@ static void write_done(struct dn_move *move)
     struct dn_write *w = CONTAINER_OF(move, struct dn_write, move);
     struct err err = {0};
     settle_map(w);
+    dn_suspect_volume(w->serve->conf.storage, w->volume, w->end_code);
     dn_claims_drop(&w->serve->conf.storage->claims, &w->claim);
     if (move->was_refused) {
         err_set(&err, ERR_BUSY, "busy: no thread was free to move bytes");

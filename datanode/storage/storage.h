@@ -34,6 +34,8 @@ struct dn_storage_conf {
     struct workq *disk_work; /* for what blocks; borrowed */
     /* News. `replica` is borrowed, and as it is after the change (before, for DELETED). */
     void (*on_change)(void *arg, enum dn_change change, const struct dn_replica *replica);
+    /* A data directory has failed (suspect.h). NULL: nobody wants to know. */
+    void (*on_volume_failed)(void *arg, const struct dn_volume *volume);
     void *arg;
 };
 

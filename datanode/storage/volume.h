@@ -38,6 +38,7 @@ struct dn_volume {
     struct disk_space space; /* when last looked */
     uint64_t used;           /* bytes of replicas and their checksums */
     uint64_t promised;       /* bytes that blocks being written may still take */
+    bool is_suspect;         /* gave an error, and is being tried (suspect.h) */
 };
 
 /* Locks and reads it; makes the directory when it is not there. A fresh one (empty, or left behind

@@ -74,6 +74,14 @@ def test_one_hangs_at(cluster, when, node):
     assert "Live_repl=2" in there, there
 
 
+def test_one_whose_disk_fails_ends_and_says_so(cluster):
+    arm(cluster, ["datanode2"], "disk.fsync=1+", "eio")
+    written(cluster)
+    wait_for(lambda: not cluster.pid("datanode2"))
+    log = open(os.path.join(cluster.dir, "log", "datanode2.log")).read()
+    assert "has failed: 1 of 1 data directories are lost" in log, log[-2000:]
+
+
 def test_a_writer_elsewhere_loses_its_first_node(cluster):
     arm(cluster, ["datanode1"], POINTS["mid-stream"], "kill")
     written(cluster, env={"QUERN_CONF": os.path.join(cluster.dir, "remote.conf")})

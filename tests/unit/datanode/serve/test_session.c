@@ -91,7 +91,7 @@ static void frames_that_lie_end_the_connection_and_nothing_else(void **state)
     (void)state;
     struct cluster *c = cluster_open(1, NULL);
     write_block(c, 3, 7, 5000, 1);
-    static const uint32_t lengths[] = {0, 1, 19, 1U << 30, UINT32_MAX, (1U << 20) + 1};
+    static const uint32_t lengths[] = {0, 1, 19, 1U << 30, UINT32_MAX, (128U << 10) + 1};
     for (size_t i = 0; i < ARRAY_LEN(lengths); i++) {
         struct peer p;
         uint8_t header[20] = {0};

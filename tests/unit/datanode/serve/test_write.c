@@ -399,6 +399,51 @@ static void an_overloaded_node_says_so(void **state)
     cluster_close(c);
 }
 
+static void see_suspect(struct node *n, void *arg)
+{
+    *(bool *)arg = n->storage->volumes->v[0]->is_suspect;
+}
+
+/* Once nobody tries it any more. */
+static bool has_failed_volume(struct node *n)
+{
+    bool is_suspect = true;
+    wait_idle(n);
+    for (int i = 0; i < 500 && is_suspect; i++) {
+        on_loop(n, see_suspect, &is_suspect);
+        if (is_suspect)
+            usleep(5000);
+    }
+    assert_false(is_suspect);
+    return atomic_load(&n->storage->volumes->v[0]->has_failed);
+}
+
+static void a_disk_that_fails_its_probe_takes_no_more_blocks(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_open(1, NULL);
+    static const char *const faults[] = {"disk.fsync=1:eio", "disk.fsync=1+:eio"};
+    for (uint64_t i = 0; i < ARRAY_LEN(faults);
+         i++) { /* one error is the block's, more the disk's */
+        struct peer p;
+        struct chain chain = {.cluster = c, .count = 1, .id = i + 1, .gs = 7};
+        open_chain(&p, &chain);
+        assert_int_equal(fault_arm(faults[i], NULL), 0);
+        send_packet(&p, 0, 5000, PACKET_LAST);
+        assert_int_equal(recv_ack(&p).status[0], ERR_IO);
+        peer_close(&p);
+        assert_int_equal(has_failed_volume(&c->node[0]), i == 1);
+    }
+    assert_int_equal(fault_arm(NULL, NULL), 0);
+    struct peer p;
+    struct data_writing answer = {0};
+    struct chain chain = {.cluster = c, .count = 1, .id = 9, .gs = 7};
+    assert_int_equal(ask_chain(&p, &chain, &answer, NULL), 0);
+    assert_int_equal(answer.code, ERR_NOSPC);
+    peer_close(&p);
+    cluster_close(c);
+}
+
 static void a_full_disk_is_an_answer(void **state)
 {
     (void)state;
@@ -497,6 +542,7 @@ int main(void)
         BOTH_WAYS(more_than_a_block_is_refused),
         OVER_TCP(requests_that_make_no_sense_are_answered_with_an_error),
         BOTH_WAYS(an_overloaded_node_says_so),
+        BOTH_WAYS(a_disk_that_fails_its_probe_takes_no_more_blocks),
         BOTH_WAYS(a_full_disk_is_an_answer),
         BOTH_WAYS(deleting_stops_the_writer_and_spares_newer_stamps),
     };
