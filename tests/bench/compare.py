@@ -112,7 +112,7 @@ class Bench:
         self.dir = tempfile.mkdtemp(prefix="quern-bench.", dir=options.dir)
         self.quern = os.path.join(BUILD, "quern")
         self.env = dict(os.environ, QUERN_CONF=self.path("q/quern.conf"), LC_ALL="C")
-        self.hadoop_up = False
+        self.hadoop_up = self.hadoop_fails = False
         self.current = None  # the input of this row
         self.serial = 0
 
@@ -196,9 +196,12 @@ class Bench:
             raise NotHere(f"no Hadoop in {lib}: {tool} install")
         env = dict(os.environ, PEER_DIR=os.path.dirname(os.path.abspath(lib)))
         took = 0
-        if words[0] == "up" or not self.hadoop_up:
-            self.hadoop_up = True  # from now on there is something to take down
+        if words[0] != "down" and (words[0] == "up" or not self.hadoop_up or self.hadoop_fails):
+            if self.hadoop_fails:
+                raise NotHere("it did not come up")
+            self.hadoop_up = self.hadoop_fails = True  # from now on there is something to take down
             took = run([tool, "up"], env=env, timeout=UP_SECONDS)
+            self.hadoop_fails = False
         return took if words[0] == "up" else run([tool, *words], out=out, env=env)
 
     def hadoop_has(self, path):
