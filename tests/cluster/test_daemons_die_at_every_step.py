@@ -5,6 +5,7 @@ every byte it wrote sees nothing of it, jobs end with the right answer."""
 import os
 import re
 import signal
+import time
 
 import pytest
 
@@ -82,6 +83,21 @@ def test_a_job_while_it_is_restarted(cluster, daemon):
     wait_for(lambda: cluster.status(job)["stages"][0]["done"] > 0)
     stop_and_start(cluster, daemon)
     finish_job(cluster, job, "/job-" + daemon)
+
+
+def test_nothing_is_published_before_its_winners_are_in_the_journal(cluster):
+    """Each fsync of the jobtracker takes two seconds from now on; so must the step from done to published."""
+    job = begin_job(cluster, "/durable")
+    wait_for(lambda: cluster.status(job)["stages"][0]["done"] > 0)
+    cluster.run("console", "jobtracker", "faults", "disk.fsync=1+:delay2000")
+    try:
+        wait_for(lambda: cluster.status(job)["stages"][-1]["done"] == 1)
+        seen = time.monotonic()
+        wait_for(lambda: cluster.fs("-test", "-e", "/durable/_SUCCESS", check=False).returncode == 0)
+        assert time.monotonic() - seen > 1
+    finally:
+        cluster.run("console", "jobtracker", "faults", "off")
+    finish_job(cluster, job, "/durable")
 
 
 def journal(c):
