@@ -48,7 +48,7 @@ $(eval $(call test_program,tests/cluster/names_crash,tests/cluster/names_crash.c
 # cluster: real daemons, from build/$(FLAVOUR); pytest files named as sentences
 .PHONY: cluster check
 cluster: all $(TEST_EXTRA)
-	$(Q)QUERN_BUILD=$(B) tests/pytest cluster tests/cluster $(if $(T),-k $(T))
+	$(Q)QUERN_BUILD=$(B) tests/pytest cluster tests/cluster $(if $(T),-k '$(T)')
 
 # What ./scripts/check runs. Sanitized where code is tried, optimised where time is virtual.
 CHECKS := unit:debug $(if $(wildcard tests/sim/main.c),sim:release) $(if $(wildcard tests/fuzz),fuzz:debug) cluster:debug

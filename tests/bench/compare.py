@@ -46,13 +46,16 @@ class Wrong(Exception):
     """It ran, and did not do what was asked."""
 
 
-def run(argv, out=None, env=None, cwd=None, timeout=1800):
-    """Seconds that a command took; its output to `out`, or kept for the message when it fails."""
+def run(argv, out=None, env=None, cwd=None, timeout=1800, errors=None):
+    """Seconds that a command took; what it prints goes to `out`, what it complains of to `errors`."""
     start = time.monotonic()
     with open(out, "wb") if out else tempfile.TemporaryFile() as sink:
         done = subprocess.run(argv, stdout=sink, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL,
                               env=env, cwd=cwd, timeout=timeout, check=False)
     took = time.monotonic() - start
+    if errors:
+        with open(errors, "wb") as f:
+            f.write(done.stderr)
     if done.returncode != 0:
         last = (done.stderr.decode(errors="replace").strip() or "no word").splitlines()[-1]
         raise Wrong(f"exit {done.returncode}: {last[:160]}")
@@ -189,7 +192,7 @@ class Bench:
         took = run([python, script, what, src, out], cwd=self.dir)
         return took, parts(out)
 
-    def hadoop(self, *words, out=None):
+    def hadoop(self, *words, out=None, errors=None):
         tool = self.peer("hadoop/hadoop")
         lib = os.path.join(os.environ.get("PEER_DIR", "peer-hadoop"), "lib")
         if not os.path.isdir(lib) or not os.listdir(lib):
@@ -202,7 +205,7 @@ class Bench:
             self.hadoop_up = self.hadoop_fails = True  # from now on there is something to take down
             took = run([tool, "up"], env=env, timeout=UP_SECONDS)
             self.hadoop_fails = False
-        return took if words[0] == "up" else run([tool, *words], out=out, env=env)
+        return took if words[0] == "up" else run([tool, *words], out=out, env=env, errors=errors)
 
     def hadoop_has(self, path):
         name = "/in/" + os.path.basename(path)
@@ -368,7 +371,7 @@ def work_creates(b):
     def hadoop():
         out = b.path("hadoop.creates")
         b.hadoop("hdfs", "org.apache.hadoop.hdfs.server.namenode.NNThroughputBenchmark", "-fs", "hdfs://127.0.0.1:9820",
-                 "-op", "create", "-threads", str(CREATE_CLIENTS), "-files", "20000", "-close", out=out)
+                 "-op", "create", "-threads", str(CREATE_CLIENTS), "-files", "20000", "-close", errors=out)  # it logs its figure
         with open(out, encoding="utf-8", errors="replace") as f:
             m = re.search(r"Ops per sec: ([\d.]+)", f.read())
         if not m:
@@ -488,7 +491,8 @@ def size_text(size):
 
 def rows_of(title, unit, more, figures, why):
     """Lines of the table; ratio: how many times better ours is."""
-    ours = figures.get("quern") and statistics.median(figures["quern"])
+    medians = [statistics.median(got) for who, got in figures.items() if got and who.startswith("quern")]
+    theirs = [who for who in figures if not who.startswith("quern")]
     lines = []
     for who, got in figures.items():
         is_ours = who.startswith("quern")
@@ -501,6 +505,8 @@ def rows_of(title, unit, more, figures, why):
         if is_ours:
             lines.append(f"| {title} | {'' if who == 'quern' else who + ': '}{spread} | | |")
         else:
+            # several of ours stand beside as many of theirs
+            ours = medians and medians[theirs.index(who) if len(medians) > 1 else 0]
             ratio = "" if not ours or not middle else f"{ours / middle:.2f}" if more else f"{middle / ours:.2f}"
             lines.append(f"| {title} | | {who}: {spread} {why.get(who, '')}".rstrip() + f" | {ratio} |")
     return lines

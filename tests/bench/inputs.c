@@ -4,9 +4,8 @@
  *   inputs words BYTES [SEED [VOCABULARY]]   lines of words, one space between; rank r of the
  *                                            vocabulary (200,000) comes with a likelihood of 1/r,
  *                                            as in real text
- *   inputs rows BYTES [SEED]                 rows of 100 bytes: a printable key of 10, a row
- *                                            number, filler, CR LF; one order for TeraSort and
- * sort(1)
+ *   inputs rows BYTES [SEED]                 rows of 100 bytes with a printable key of 10 in
+ *                                            front: one order for TeraSort and for sort(1)
  *
  * No more than BYTES are written, all of them whole lines. */
 #include <inttypes.h>
@@ -72,9 +71,8 @@ static void rows(uint64_t bytes, uint64_t seed)
             part[k / 8] /= 95;
         }
         snprintf(row + KEY_BYTES, sizeof(row) - KEY_BYTES, "  %032" PRIx64 "  ", i);
-        for (unsigned k = 46; k < ROW_BYTES - 2; k++)
+        for (unsigned k = 46; k < ROW_BYTES - 1; k++)
             row[k] = (char)('A' + (i + k / 4) % 26);
-        row[ROW_BYTES - 2] = '\r';
         row[ROW_BYTES - 1] = '\n';
         fwrite(row, 1, ROW_BYTES, stdout);
     }
