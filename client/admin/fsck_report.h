@@ -11,7 +11,8 @@
     C(dirs)                                                                                      \
     C(files)                                                                                     \
     C(symlinks)                                                                                  \
-    C(size) C(blocks) C(open_files) C(open_size) C(open_blocks) C(replicas) C(expected_replicas) \
+    C(size)                                                                                      \
+    C(blocks) C(open_files) C(open_size) C(open_blocks) C(replicas) C(expected_replicas)         \
         C(missing_replicas) C(minimal) C(over) C(under) C(mis) C(missing_blocks) C(missing_size) \
             C(corrupt_blocks) C(corrupt_size) C(corrupt_files)
 

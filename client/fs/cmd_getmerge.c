@@ -2,8 +2,9 @@
  * getmerge: files, and those directly in directories, one after another into a local file. The
  * sources are all found before the first byte is written: a wrong path leaves the target alone.
  *
- * A job's output directory holds its list of files besides them (_MANIFEST, worker/reduce/commit.h).
- * Who merges such a directory wants the output: the list is passed over, unless it is named itself. */
+ * A job's output directory holds its list of files besides them (_MANIFEST,
+ * worker/reduce/commit.h). Who merges such a directory wants the output: the list is passed over,
+ * unless it is named itself. */
 #include "client/fs/commands.h"
 #include "libcommon/base/mem.h"
 

@@ -8,8 +8,9 @@
 #include "libcommon/proto/cl_nn/messages.h"
 
 /* Ask and wait, through reconnections, ERR_RETRY (a namenode that starts) and, for a file being
- * written, safe mode, until the handle's time for one call is over. `at` is a CL2NN_AT_ number. The answer (may be NULL: not
- * needed) and all it points to live in the arena. The namenode's own message comes back unchanged.
+ * written, safe mode, until the handle's time for one call is over. `at` is a CL2NN_AT_ number. The
+ * answer (may be NULL: not needed) and all it points to live in the arena. The namenode's own
+ * message comes back unchanged.
  */
 int cl_ask(struct qn_fs *fs, unsigned at, const void *ask, struct arena *arena, void *ret_answer,
            struct err *err);

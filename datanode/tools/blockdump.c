@@ -9,8 +9,8 @@
 
 #include "datanode/storage/settle.h"
 #include "libcommon/base/buf.h"
-#include "libcommon/base/mem.h"
 #include "libcommon/base/fds.h"
+#include "libcommon/base/mem.h"
 #include "libcommon/base/str.h"
 #include "libcommon/codec/chunksum.h"
 

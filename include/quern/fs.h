@@ -97,8 +97,7 @@ QN_PUBLIC struct qn_file *qn_open(struct qn_fs *fs, const char *path, int flags,
                                   const struct qn_create *create, struct qn_error *error);
 
 /* Full unless the file ends. Every byte returned has passed its checksum. */
-QN_PUBLIC ssize_t qn_read(struct qn_file *file, void *buffer, size_t size,
-                          struct qn_error *error);
+QN_PUBLIC ssize_t qn_read(struct qn_file *file, void *buffer, size_t size, struct qn_error *error);
 QN_PUBLIC ssize_t qn_pread(struct qn_file *file, void *buffer, size_t size, uint64_t offset,
                            struct qn_error *error);
 QN_PUBLIC int64_t qn_seek(struct qn_file *file, uint64_t offset, struct qn_error *error);
@@ -153,8 +152,7 @@ QN_PUBLIC int qn_mkdir(struct qn_fs *fs, const char *path, uint32_t mode, bool p
 QN_PUBLIC int qn_rename(struct qn_fs *fs, const char *from, const char *to, bool overwrite,
                         struct qn_error *error);
 /* 1 = deleted, 0 = there was nothing. */
-QN_PUBLIC int qn_delete(struct qn_fs *fs, const char *path, bool recursive,
-                        struct qn_error *error);
+QN_PUBLIC int qn_delete(struct qn_fs *fs, const char *path, bool recursive, struct qn_error *error);
 QN_PUBLIC int qn_chmod(struct qn_fs *fs, const char *path, uint32_t mode, struct qn_error *error);
 /* NULL owner or group = leave it. */
 QN_PUBLIC int qn_chown(struct qn_fs *fs, const char *path, const char *owner, const char *group,

@@ -297,7 +297,8 @@ static inline int qn_next_word(struct qn_slice *rest, struct qn_slice *word)
     *rest = qn_bytes(p, (size_t)(end - p));
     return word->len != 0;
 }
-/* Take the first line off *rest, without its '\n'; a '\r' before that is the line's own. 0 = none is left. */
+/* Take the first line off *rest, without its '\n'; a '\r' before that is the line's own. 0 = none
+ * is left. */
 static inline int qn_next_line(struct qn_slice *rest, struct qn_slice *line)
 {
     if (rest->len == 0)

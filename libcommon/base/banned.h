@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * banned: calls that have hurt everybody often enough. err.h includes this, so all of quern has it. */
+ * banned: calls that have hurt everybody often enough. err.h includes this, so all of quern has it.
+ */
 #ifndef QUERN_BASE_BANNED_H
 #define QUERN_BASE_BANNED_H
 

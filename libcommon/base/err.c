@@ -9,10 +9,9 @@ static const struct {
     int code;
     const char *name;
     const char *text;
-} codes[] = {
-    {0, "OK", "ok"},
+} codes[] = {{0, "OK", "ok"},
 #define ERR_ROW(name, number, text) {number, #name, text},
-    ERR_LIST(ERR_ROW)
+             ERR_LIST(ERR_ROW)
 #undef ERR_ROW
 };
 

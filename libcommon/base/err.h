@@ -15,44 +15,44 @@
 
 #include "libcommon/base/banned.h"
 
-#define ERR_LIST(X)                                                                                \
-    X(NOMEM, -1, "out of memory")                                                                  \
-    X(IO, -2, "Input/output error")                                                                \
-    X(NOSPC, -3, "No space left on device")                                                        \
-    X(INVAL, -4, "Invalid argument")                                                               \
-    X(NOENT, -5, "No such file or directory")                                                      \
-    X(EXIST, -6, "File exists")                                                                    \
-    X(ISDIR, -7, "Is a directory")                                                                 \
-    X(NOTDIR, -8, "Is not a directory")                                                            \
-    X(NOTEMPTY, -9, "Directory is not empty")                                                      \
-    X(ACCESS, -10, "Permission denied")                                                            \
-    X(NOTPERM, -11, "Operation not permitted")                                                     \
-    X(SAFEMODE, -12, "Name node is in safe mode")                                                  \
-    X(LEASE, -13, "file lease is held by another client")                                          \
-    X(STALE, -14, "stale generation stamp, epoch or id")                                           \
-    X(TIMEOUT, -15, "timed out")                                                                   \
-    X(CANCELLED, -16, "cancelled")                                                                 \
-    X(CLOSED, -17, "connection closed")                                                            \
-    X(REFUSED, -18, "connection refused")                                                          \
-    X(PROTO, -19, "protocol violation")                                                            \
-    X(VERSION, -20, "version not supported")                                                       \
-    X(FOREIGN, -21, "belongs to another cluster")                                                  \
-    X(CHECKSUM, -22, "checksum mismatch")                                                          \
-    X(CORRUPT, -23, "damaged data")                                                                \
-    X(TOOBIG, -24, "too big")                                                                      \
-    X(LIMIT, -25, "limit exceeded")                                                                \
-    X(BUSY, -26, "in use")                                                                         \
-    X(RETRY, -27, "not ready yet, try again")                                                      \
-    X(UNSUPPORTED, -28, "Operation not supported")                                                 \
-    X(NONODE, -29, "no usable node")                                                               \
-    X(EOF, -30, "end of file")                                                                     \
-    X(CONFIG, -31, "bad configuration")                                                            \
-    X(USAGE, -32, "bad usage")                                                                     \
-    X(PLUGIN, -33, "bad job plugin")                                                               \
-    X(FAILED, -34, "failed")                                                                       \
-    X(KILLED, -35, "killed")                                                                       \
-    X(QUOTA, -36, "quota exceeded")                                                                \
-    X(UNREACHABLE, -37, "unreachable")                                                             \
+#define ERR_LIST(X)                                       \
+    X(NOMEM, -1, "out of memory")                         \
+    X(IO, -2, "Input/output error")                       \
+    X(NOSPC, -3, "No space left on device")               \
+    X(INVAL, -4, "Invalid argument")                      \
+    X(NOENT, -5, "No such file or directory")             \
+    X(EXIST, -6, "File exists")                           \
+    X(ISDIR, -7, "Is a directory")                        \
+    X(NOTDIR, -8, "Is not a directory")                   \
+    X(NOTEMPTY, -9, "Directory is not empty")             \
+    X(ACCESS, -10, "Permission denied")                   \
+    X(NOTPERM, -11, "Operation not permitted")            \
+    X(SAFEMODE, -12, "Name node is in safe mode")         \
+    X(LEASE, -13, "file lease is held by another client") \
+    X(STALE, -14, "stale generation stamp, epoch or id")  \
+    X(TIMEOUT, -15, "timed out")                          \
+    X(CANCELLED, -16, "cancelled")                        \
+    X(CLOSED, -17, "connection closed")                   \
+    X(REFUSED, -18, "connection refused")                 \
+    X(PROTO, -19, "protocol violation")                   \
+    X(VERSION, -20, "version not supported")              \
+    X(FOREIGN, -21, "belongs to another cluster")         \
+    X(CHECKSUM, -22, "checksum mismatch")                 \
+    X(CORRUPT, -23, "damaged data")                       \
+    X(TOOBIG, -24, "too big")                             \
+    X(LIMIT, -25, "limit exceeded")                       \
+    X(BUSY, -26, "in use")                                \
+    X(RETRY, -27, "not ready yet, try again")             \
+    X(UNSUPPORTED, -28, "Operation not supported")        \
+    X(NONODE, -29, "no usable node")                      \
+    X(EOF, -30, "end of file")                            \
+    X(CONFIG, -31, "bad configuration")                   \
+    X(USAGE, -32, "bad usage")                            \
+    X(PLUGIN, -33, "bad job plugin")                      \
+    X(FAILED, -34, "failed")                              \
+    X(KILLED, -35, "killed")                              \
+    X(QUOTA, -36, "quota exceeded")                       \
+    X(UNREACHABLE, -37, "unreachable")                    \
     X(CRASHED, -38, "crashed")
 
 enum err_code {
@@ -78,7 +78,8 @@ const char *err_text(int code);
 /* Nearest code for an errno value; never ERR_OK (EINTR and EAGAIN become ERR_RETRY). */
 int err_from_errno(int errnum);
 
-/* Fill `err` (may be NULL) and return `code`, so that `return err_set(err, ERR_X, ...)` reads well. */
+/* Fill `err` (may be NULL) and return `code`, so that `return err_set(err, ERR_X, ...)` reads well.
+ */
 int err_set(struct err *err, int code, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
 /* As err_set, with ": <strerror(errnum)>" appended and the code taken from errnum. */
@@ -92,13 +93,13 @@ int err_wrap(struct err *err, const char *fmt, ...) __attribute__((format(printf
 void bug_at(const char *file, int line, const char *fmt, ...)
     __attribute__((noreturn, format(printf, 3, 4)));
 #define BUG(...) bug_at(__FILE__, __LINE__, __VA_ARGS__)
-#define BUG_ON(cond)                                                                               \
-    do {                                                                                           \
-        if (cond)                                                                                  \
-            BUG("%s", #cond);                                                                      \
+#define BUG_ON(cond)          \
+    do {                      \
+        if (cond)             \
+            BUG("%s", #cond); \
     } while (0)
 
-#define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
+#define ARRAY_LEN(a)                    (sizeof(a) / sizeof((a)[0]))
 #define CONTAINER_OF(ptr, type, member) ((type *)(void *)((char *)(ptr)-offsetof(type, member)))
 
 #endif

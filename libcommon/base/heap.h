@@ -21,10 +21,10 @@ struct heap {
 };
 #define HEAP_INIT ((struct heap){0})
 
-void heap_release(struct heap *heap); /* the array only */
+void heap_release(struct heap *heap);                                  /* the array only */
 int heap_add(struct heap *heap, struct heap_node *node, uint64_t key); /* 0 or ERR_NOMEM */
-void heap_remove(struct heap *heap, struct heap_node *node); /* harmless when outside */
-struct heap_node *heap_min(const struct heap *heap);         /* NULL when empty */
+void heap_remove(struct heap *heap, struct heap_node *node);           /* harmless when outside */
+struct heap_node *heap_min(const struct heap *heap);                   /* NULL when empty */
 static inline bool heap_has(const struct heap_node *node)
 {
     return node->at != HEAP_NOT_IN;

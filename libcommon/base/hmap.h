@@ -27,7 +27,7 @@ struct hmap {
 void hmap_release(struct hmap *map); /* the table only; members are their owner's */
 /* 0, or ERR_NOMEM with the map unchanged (a failed growth of a non-empty map is not an error). */
 int hmap_add(struct hmap *map, struct hmap_node *node, uint64_t hash);
-void hmap_remove(struct hmap *map, struct hmap_node *node); /* must be a member */
+void hmap_remove(struct hmap *map, struct hmap_node *node);         /* must be a member */
 struct hmap_node *hmap_find(const struct hmap *map, uint64_t hash); /* first with this hash */
 struct hmap_node *hmap_find_next(const struct hmap_node *node);     /* next with the same hash */
 
@@ -35,8 +35,8 @@ struct hmap_node *hmap_find_next(const struct hmap_node *node);     /* next with
  * between the calls, save that `node` itself may be removed after hmap_next(node) was taken. */
 struct hmap_node *hmap_first(const struct hmap *map);
 struct hmap_node *hmap_next(const struct hmap *map, const struct hmap_node *node);
-#define hmap_each(map, it)                                                                         \
-    for (struct hmap_node *it = hmap_first(map), *it##_next = it ? hmap_next(map, it) : NULL; it;  \
+#define hmap_each(map, it)                                                                        \
+    for (struct hmap_node *it = hmap_first(map), *it##_next = it ? hmap_next(map, it) : NULL; it; \
          it = it##_next, it##_next = it ? hmap_next(map, it) : NULL)
 
 #endif

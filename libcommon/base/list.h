@@ -41,12 +41,12 @@ static inline void list_remove(struct list *item)
 }
 
 #define list_entry(item, type, member) CONTAINER_OF(item, type, member)
-#define list_first(head, type, member)                                                             \
+#define list_first(head, type, member) \
     (list_is_empty(head) ? NULL : list_entry((head)->next, type, member))
 #define list_each(head, it) for (struct list *it = (head)->next; it != (head); it = it->next)
 /* `it` may be removed or freed in the body. */
-#define list_each_safe(head, it)                                                                   \
-    for (struct list *it = (head)->next, *it##_next = it->next; it != (head);                      \
+#define list_each_safe(head, it)                                              \
+    for (struct list *it = (head)->next, *it##_next = it->next; it != (head); \
          it = it##_next, it##_next = it->next)
 
 #endif

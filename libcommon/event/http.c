@@ -7,8 +7,8 @@
 #include <errno.h>
 #include <event2/buffer.h>
 #include <event2/http.h>
-#include <event2/listener.h>
 #include <event2/keyvalq_struct.h>
+#include <event2/listener.h>
 #include <stdarg.h>
 #include <strings.h>
 #include <unistd.h>
@@ -276,9 +276,8 @@ static void on_accept_error(struct evconnlistener *listener, void *evhttp)
 /* Takes fd, unless it fails. */
 static int start_listening(struct http_server *server, struct evhttp *evhttp, int fd)
 {
-    struct evconnlistener *listener =
-        evconnlistener_new(loop_base(server->loop), NULL, NULL,
-                           LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
+    struct evconnlistener *listener = evconnlistener_new(
+        loop_base(server->loop), NULL, NULL, LEV_OPT_CLOSE_ON_FREE | LEV_OPT_CLOSE_ON_EXEC, 0, fd);
     if (!listener)
         return ERR_NOMEM;
     if (!evhttp_bind_listener(evhttp, listener)) {

@@ -168,7 +168,8 @@ static int rename_target(const struct nn_view *view, const struct cl2nn_rename *
     return to->slots[to->found] == from->slots[from->found - 1] ? 0 : nn_check_room(view, to, err);
 }
 
-/* A name may have become another inode's since the caller made his: with an id it is his or none. */
+/* A name may have become another inode's since the caller made his: with an id it is his or none.
+ */
 static bool is_meant(const struct nn_view *view, const struct nn_walk *walk, uint64_t id)
 {
     return id == 0 || nn_inode(&view->state->tree.store, nn_walk_last(walk))->id == id;

@@ -7,8 +7,8 @@
  * Exit codes: 0 all read, 1 damaged or unreadable (what is good before it was printed), 2 usage. */
 #include <inttypes.h>
 
-#include "libcommon/base/mem.h"
 #include "libcommon/base/fds.h"
+#include "libcommon/base/mem.h"
 #include "libcommon/base/str.h"
 #include "libcommon/store/wal.h"
 #include "namenode/journal/editop.h"

@@ -8,8 +8,8 @@
  * Exit codes: 0 printed, 1 damaged or unreadable, 2 usage. */
 #include <inttypes.h>
 
-#include "libcommon/base/mem.h"
 #include "libcommon/base/fds.h"
+#include "libcommon/base/mem.h"
 #include "namenode/journal/images.h"
 #include "namenode/journal/sections.h"
 #include "namenode/tools/imagetext.h"

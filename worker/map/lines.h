@@ -7,9 +7,9 @@
  *
  *     ...aaa\nbbbbb\nccc|ccc\nddd\neee|eeeee\nfff     segment between the bars: ddd, eeeeeeee
  *
- * Bytes are kept as they are: only '\n' ends a line, a '\r' before it is part of the line (as sort(1)
- * and awk see it; Hadoop drops it), and the last line of a file may lack its '\n'. Lines are read through one buffer; one that does not fit is an error that
- * tells where. */
+ * Bytes are kept as they are: only '\n' ends a line, a '\r' before it is part of the line (as
+ * sort(1) and awk see it; Hadoop drops it), and the last line of a file may lack its '\n'. Lines
+ * are read through one buffer; one that does not fit is an error that tells where. */
 #ifndef QUERN_WORKER_MAP_LINES_H
 #define QUERN_WORKER_MAP_LINES_H
 

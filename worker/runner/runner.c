@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "libcommon/base/fds.h"
 #include "worker/runner/runner.h"
+#include "libcommon/base/fds.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -159,7 +159,7 @@ int runner_serve(int fd)
     (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     signal(SIGPIPE, SIG_IGN); /* a closed stdout is an error to the job, not its end */
-    (void)fds_raise_limit(); /* many map outputs on this node are many descriptors */
+    (void)fds_raise_limit();  /* many map outputs on this node are many descriptors */
     runner_crash_install();
     while ((rc = serve_one(&r, &err)) == 0)
         ;

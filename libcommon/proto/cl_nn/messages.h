@@ -11,43 +11,43 @@
 
 /* --- writing a file: CREATE, then ADD_BLOCK ... COMPLETE ------------------------------------- */
 
-#define CL2NN_CREATE_FIELDS(F, S, L)                                                               \
-    S(msg_origin, origin)                                                                          \
-    F(STR, path)                                                                                   \
-    F(U32, mode)        /* already masked by the client's umask */                                 \
-    F(U32, replication) /* 0 = the namenode's default */                                           \
-    F(U64, block_size)  /* 0 = the namenode's default */                                           \
-    F(BOOL, overwrite)                                                                             \
-    F(BOOL, create_parents)                                                                        \
+#define CL2NN_CREATE_FIELDS(F, S, L)                               \
+    S(msg_origin, origin)                                          \
+    F(STR, path)                                                   \
+    F(U32, mode)        /* already masked by the client's umask */ \
+    F(U32, replication) /* 0 = the namenode's default */           \
+    F(U64, block_size)  /* 0 = the namenode's default */           \
+    F(BOOL, overwrite)                                             \
+    F(BOOL, create_parents)                                        \
     F(STR, writer_node) /* node.name where the writer runs, "" elsewhere */
 MSG_STRUCT(cl2nn_create, CL2NN_CREATE_FIELDS)
 
-#define CL2NN_CREATED_FIELDS(F, S, L)                                                              \
-    F(U64, file_id)                                                                                \
-    F(U32, replication)                                                                            \
+#define CL2NN_CREATED_FIELDS(F, S, L) \
+    F(U64, file_id)                   \
+    F(U32, replication)               \
     F(U64, block_size)
 MSG_STRUCT(cl2nn_created, CL2NN_CREATED_FIELDS)
 
 /* Allocate the next block. `previous` (id 0 = none) is committed with its final length. */
-#define CL2NN_ADD_BLOCK_FIELDS(F, S, L)                                                            \
-    S(msg_origin, origin)                                                                          \
-    F(U64, file_id)                                                                                \
-    S(msg_block, previous)                                                                         \
-    F(STRS, exclude) /* node names that failed us */                                               \
+#define CL2NN_ADD_BLOCK_FIELDS(F, S, L)              \
+    S(msg_origin, origin)                            \
+    F(U64, file_id)                                  \
+    S(msg_block, previous)                           \
+    F(STRS, exclude) /* node names that failed us */ \
     F(STR, writer_node)
 MSG_STRUCT(cl2nn_add_block, CL2NN_ADD_BLOCK_FIELDS)
 
 /* A block whose pipeline could not be set up: it never was. */
-#define CL2NN_ABANDON_BLOCK_FIELDS(F, S, L)                                                        \
-    S(msg_origin, origin)                                                                          \
-    F(U64, file_id)                                                                                \
+#define CL2NN_ABANDON_BLOCK_FIELDS(F, S, L) \
+    S(msg_origin, origin)                   \
+    F(U64, file_id)                         \
     S(msg_block, block)
 MSG_STRUCT(cl2nn_abandon_block, CL2NN_ABANDON_BLOCK_FIELDS)
 
 /* A pipeline lost a member: a new generation stamp for the same block ... */
-#define CL2NN_NEW_STAMP_FIELDS(F, S, L)                                                            \
-    S(msg_origin, origin)                                                                          \
-    F(U64, file_id)                                                                                \
+#define CL2NN_NEW_STAMP_FIELDS(F, S, L) \
+    S(msg_origin, origin)               \
+    F(U64, file_id)                     \
     S(msg_block, block)
 MSG_STRUCT(cl2nn_new_stamp, CL2NN_NEW_STAMP_FIELDS)
 
@@ -55,20 +55,20 @@ MSG_STRUCT(cl2nn_new_stamp, CL2NN_NEW_STAMP_FIELDS)
 MSG_STRUCT(cl2nn_stamped, CL2NN_STAMPED_FIELDS)
 
 /* ... and, once the survivors carry it, who they are. `block` has the old stamp. */
-#define CL2NN_UPDATE_PIPELINE_FIELDS(F, S, L)                                                      \
-    S(msg_origin, origin)                                                                          \
-    F(U64, file_id)                                                                                \
-    S(msg_block, block)                                                                            \
-    F(U64, new_gs)                                                                                 \
-    F(U64, new_len)                                                                                \
+#define CL2NN_UPDATE_PIPELINE_FIELDS(F, S, L) \
+    S(msg_origin, origin)                     \
+    F(U64, file_id)                           \
+    S(msg_block, block)                       \
+    F(U64, new_gs)                            \
+    F(U64, new_len)                           \
     F(STRS, nodes)
 MSG_STRUCT(cl2nn_update_pipeline, CL2NN_UPDATE_PIPELINE_FIELDS)
 
 /* A further node for a pipeline that has become too short. */
-#define CL2NN_EXTRA_NODE_FIELDS(F, S, L)                                                           \
-    F(U64, file_id)                                                                                \
-    S(msg_block, block)                                                                            \
-    F(STRS, have)                                                                                  \
+#define CL2NN_EXTRA_NODE_FIELDS(F, S, L) \
+    F(U64, file_id)                      \
+    S(msg_block, block)                  \
+    F(STRS, have)                        \
     F(STRS, exclude)
 MSG_STRUCT(cl2nn_extra_node, CL2NN_EXTRA_NODE_FIELDS)
 
@@ -76,17 +76,17 @@ MSG_STRUCT(cl2nn_extra_node, CL2NN_EXTRA_NODE_FIELDS)
 MSG_STRUCT(cl2nn_nodes, CL2NN_NODES_FIELDS)
 
 /* The length readers may count on grew (hflush at a block's first flush, hsync with length). */
-#define CL2NN_FLUSHED_FIELDS(F, S, L)                                                              \
-    S(msg_origin, origin)                                                                          \
-    F(U64, file_id)                                                                                \
+#define CL2NN_FLUSHED_FIELDS(F, S, L) \
+    S(msg_origin, origin)             \
+    F(U64, file_id)                   \
     S(msg_block, last)
 MSG_STRUCT(cl2nn_flushed, CL2NN_FLUSHED_FIELDS)
 
 /* Close. Answered when min(2, replication) fsynced replicas of every block are reported; ERR_RETRY
  * when that takes longer than the call's deadline: ask again. */
-#define CL2NN_COMPLETE_FIELDS(F, S, L)                                                             \
-    S(msg_origin, origin)                                                                          \
-    F(U64, file_id)                                                                                \
+#define CL2NN_COMPLETE_FIELDS(F, S, L) \
+    S(msg_origin, origin)              \
+    F(U64, file_id)                    \
     S(msg_block, last) /* id 0 = the file is empty */
 MSG_STRUCT(cl2nn_complete, CL2NN_COMPLETE_FIELDS)
 
@@ -96,25 +96,25 @@ MSG_STRUCT(cl2nn_renew, CL2NN_RENEW_FIELDS)
 
 /* --- the namespace --------------------------------------------------------------------------- */
 
-#define CL2NN_MKDIR_FIELDS(F, S, L)                                                                \
-    S(msg_origin, origin)                                                                          \
-    F(STR, path)                                                                                   \
-    F(U32, mode)                                                                                   \
+#define CL2NN_MKDIR_FIELDS(F, S, L) \
+    S(msg_origin, origin)           \
+    F(STR, path)                    \
+    F(U32, mode)                    \
     F(BOOL, parents) /* mkdir -p: parents too, and no error if it is there */
 MSG_STRUCT(cl2nn_mkdir, CL2NN_MKDIR_FIELDS)
 
 #define CL2NN_RENAME_FIELDS(F, S, L)                                                               \
     S(msg_origin, origin)                                                                          \
     F(STR, from)                                                                                   \
-    F(STR, to)          /* the new name itself; moving *into* a directory is the client's affair */ \
+    F(STR, to)         /* the new name itself; moving *into* a directory is the client's affair */ \
     F(BOOL, overwrite) /* replaces a file or an empty directory */                                 \
     F(U64, id)         /* 0, or: only if `from` still is this very inode, else ERR_LEASE */
 MSG_STRUCT(cl2nn_rename, CL2NN_RENAME_FIELDS)
 
-#define CL2NN_DELETE_FIELDS(F, S, L)                                                               \
-    S(msg_origin, origin)                                                                          \
-    F(STR, path)                                                                                   \
-    F(BOOL, recursive)                                                                             \
+#define CL2NN_DELETE_FIELDS(F, S, L) \
+    S(msg_origin, origin)            \
+    F(STR, path)                     \
+    F(BOOL, recursive)               \
     F(U64, id) /* 0, or: only if `path` still is this very inode, else nothing is done */
 MSG_STRUCT(cl2nn_delete, CL2NN_DELETE_FIELDS)
 
@@ -125,73 +125,73 @@ MSG_STRUCT(cl2nn_yes, CL2NN_YES_FIELDS)
 MSG_STRUCT(cl2nn_path, CL2NN_PATH_FIELDS)
 
 /* A page of a directory in byte order of names; a file lists itself with an empty name. */
-#define CL2NN_LIST_FIELDS(F, S, L)                                                                 \
-    F(STR, path)                                                                                   \
-    F(STR, start_after) /* "" = from the first */                                                  \
+#define CL2NN_LIST_FIELDS(F, S, L)                \
+    F(STR, path)                                  \
+    F(STR, start_after) /* "" = from the first */ \
     F(U32, limit)       /* 0 = the namenode's own page size */
 MSG_STRUCT(cl2nn_list, CL2NN_LIST_FIELDS)
 
-#define CL2NN_LISTING_FIELDS(F, S, L)                                                              \
-    L(msg_file, files)                                                                             \
+#define CL2NN_LISTING_FIELDS(F, S, L) \
+    L(msg_file, files)                \
     F(U64, remaining)
 MSG_STRUCT(cl2nn_listing, CL2NN_LISTING_FIELDS)
 
 /* Blocks of [offset, offset + length) with places, nearest to the asker first. At most a thousand
  * an answer: ask on from the end of the last. */
-#define CL2NN_LOCATE_FIELDS(F, S, L)                                                               \
-    F(STR, path)                                                                                   \
-    F(U64, offset)                                                                                 \
-    F(U64, length)                                                                                 \
+#define CL2NN_LOCATE_FIELDS(F, S, L) \
+    F(STR, path)                     \
+    F(U64, offset)                   \
+    F(U64, length)                   \
     F(STR, reader_node)
 MSG_STRUCT(cl2nn_locate, CL2NN_LOCATE_FIELDS)
 
-#define CL2NN_LOCATED_FIELDS(F, S, L)                                                              \
-    F(U64, file_len) /* known to the namenode; the last block of an open file may hold more */     \
-    F(BOOL, is_open)                                                                               \
-    L(msg_located_block, blocks)                                                                   \
+#define CL2NN_LOCATED_FIELDS(F, S, L)                                                          \
+    F(U64, file_len) /* known to the namenode; the last block of an open file may hold more */ \
+    F(BOOL, is_open)                                                                           \
+    L(msg_located_block, blocks)                                                               \
     F(U64, file_id)
 MSG_STRUCT(cl2nn_located, CL2NN_LOCATED_FIELDS)
 
-#define CL2NN_SET_TIMES_FIELDS(F, S, L)                                                            \
-    S(msg_origin, origin)                                                                          \
-    F(STR, path)                                                                                   \
-    F(I64, mtime_ms) /* -1 = leave */                                                              \
+#define CL2NN_SET_TIMES_FIELDS(F, S, L) \
+    S(msg_origin, origin)               \
+    F(STR, path)                        \
+    F(I64, mtime_ms) /* -1 = leave */   \
     F(I64, atime_ms)
 MSG_STRUCT(cl2nn_set_times, CL2NN_SET_TIMES_FIELDS)
 
-#define CL2NN_SET_REPLICATION_FIELDS(F, S, L)                                                      \
-    S(msg_origin, origin)                                                                          \
-    F(STR, path)                                                                                   \
+#define CL2NN_SET_REPLICATION_FIELDS(F, S, L) \
+    S(msg_origin, origin)                     \
+    F(STR, path)                              \
     F(U32, replication)
 MSG_STRUCT(cl2nn_set_replication, CL2NN_SET_REPLICATION_FIELDS)
 
-#define CL2NN_SET_MODE_FIELDS(F, S, L)                                                             \
-    S(msg_origin, origin)                                                                          \
-    F(STR, path)                                                                                   \
+#define CL2NN_SET_MODE_FIELDS(F, S, L) \
+    S(msg_origin, origin)              \
+    F(STR, path)                       \
     F(U32, mode)
 MSG_STRUCT(cl2nn_set_mode, CL2NN_SET_MODE_FIELDS)
 
-#define CL2NN_SET_OWNER_FIELDS(F, S, L)                                                            \
-    S(msg_origin, origin)                                                                          \
-    F(STR, path)                                                                                   \
-    F(STR, owner) /* "" = leave */                                                                 \
+#define CL2NN_SET_OWNER_FIELDS(F, S, L) \
+    S(msg_origin, origin)               \
+    F(STR, path)                        \
+    F(STR, owner) /* "" = leave */      \
     F(STR, group)
 MSG_STRUCT(cl2nn_set_owner, CL2NN_SET_OWNER_FIELDS)
 
-#define CL2NN_SUMMARY_FIELDS(F, S, L)                                                              \
-    F(U64, dirs) /* including the directory itself */                                              \
-    F(U64, files)                                                                                  \
-    F(U64, length)                                                                                 \
-    F(U64, space)     /* length times replication */                                               \
-    F(I64, quota)     /* names; -1 = none */                                                       \
+#define CL2NN_SUMMARY_FIELDS(F, S, L)                 \
+    F(U64, dirs) /* including the directory itself */ \
+    F(U64, files)                                     \
+    F(U64, length)                                    \
+    F(U64, space) /* length times replication */      \
+    F(I64, quota) /* names; -1 = none */              \
     F(I64, space_quota)
 MSG_STRUCT(cl2nn_summary, CL2NN_SUMMARY_FIELDS)
 
 /* --- a job's output, in one step ------------------------------------------------------------- */
 
-#define CL2NN_WINNER_FIELDS(F, S, L)                                                               \
-    F(STR, from) /* path under OUT/_temporary */                                                   \
-    F(STR, name) /* name under OUT */                                                              \
+#define CL2NN_WINNER_FIELDS(F, S, L)             \
+    F(STR, from) /* path under OUT/_temporary */ \
+    F(STR, name) /* name under OUT */            \
     F(U64, len)
 MSG_STRUCT(cl2nn_winner, CL2NN_WINNER_FIELDS)
 
@@ -200,51 +200,51 @@ enum cl2nn_publish_mode { CL2NN_PUBLISH_FAIL, CL2NN_PUBLISH_REPLACE };
 /* All winners, _MANIFEST and _SUCCESS appear in OUT together, and OUT/_temporary/<job> goes; or
  * nothing changes. A smaller epoch than the last seen for the job is refused with ERR_STALE; the
  * same (job, epoch) again gets the first answer. */
-#define CL2NN_PUBLISH_FIELDS(F, S, L)                                                              \
-    S(msg_origin, origin)                                                                          \
-    F(STR, job)                                                                                    \
-    F(U64, epoch)                                                                                  \
-    F(STR, out)                                                                                    \
-    F(STR, temporary) /* OUT/_temporary/<job> */                                                   \
-    F(U32, mode)      /* enum cl2nn_publish_mode */                                                \
-    L(cl2nn_winner, winners)                                                                       \
-    F(STR, manifest) /* path of the finished _MANIFEST file under temporary; "" = none */          \
+#define CL2NN_PUBLISH_FIELDS(F, S, L)                                                     \
+    S(msg_origin, origin)                                                                 \
+    F(STR, job)                                                                           \
+    F(U64, epoch)                                                                         \
+    F(STR, out)                                                                           \
+    F(STR, temporary) /* OUT/_temporary/<job> */                                          \
+    F(U32, mode)      /* enum cl2nn_publish_mode */                                       \
+    L(cl2nn_winner, winners)                                                              \
+    F(STR, manifest) /* path of the finished _MANIFEST file under temporary; "" = none */ \
     F(STR, user)     /* in whose name: the caller must be the jobtracker's user or a superuser */
 MSG_STRUCT(cl2nn_publish, CL2NN_PUBLISH_FIELDS)
 
 /* --- administration -------------------------------------------------------------------------- */
 
-#define CL2NN_NODE_REPORT_FIELDS(F, S, L)                                                          \
-    S(msg_node, node)                                                                              \
-    F(STR, state) /* live, stale, dead */                                                          \
-    F(STR, admin) /* Normal, Decommissioned ... */                                                 \
-    F(U64, capacity)                                                                               \
-    F(U64, used)                                                                                   \
-    F(U64, non_dfs)                                                                                \
-    F(U64, remaining)                                                                              \
-    F(U64, xceivers)                                                                               \
-    F(U64, last_contact_ms) /* wall time */                                                        \
-    F(U64, last_report_ms)                                                                         \
-    F(U64, blocks)                                                                                 \
+#define CL2NN_NODE_REPORT_FIELDS(F, S, L)          \
+    S(msg_node, node)                              \
+    F(STR, state) /* live, stale, dead */          \
+    F(STR, admin) /* Normal, Decommissioned ... */ \
+    F(U64, capacity)                               \
+    F(U64, used)                                   \
+    F(U64, non_dfs)                                \
+    F(U64, remaining)                              \
+    F(U64, xceivers)                               \
+    F(U64, last_contact_ms) /* wall time */        \
+    F(U64, last_report_ms)                         \
+    F(U64, blocks)                                 \
     F(U64, failed_volumes)
 MSG_STRUCT(cl2nn_node_report, CL2NN_NODE_REPORT_FIELDS)
 
-#define CL2NN_REPORT_FIELDS(F, S, L)                                                               \
-    F(BOOL, safemode)                                                                              \
-    F(U64, capacity)                                                                               \
-    F(U64, used)                                                                                   \
-    F(U64, remaining)                                                                              \
-    F(U64, under_replicated)                                                                       \
-    F(U64, corrupt_blocks)                                                                         \
-    F(U64, missing_blocks)                                                                         \
-    F(U64, missing_single)                                                                         \
-    F(U64, highest_priority)                                                                       \
-    F(U64, pending_deletion)                                                                       \
-    F(U64, files)                                                                                  \
-    F(U64, dirs)                                                                                   \
-    F(U64, blocks)                                                                                 \
-    L(cl2nn_node_report, nodes)                                                                    \
-    F(STR, cluster_id)                                                                             \
+#define CL2NN_REPORT_FIELDS(F, S, L) \
+    F(BOOL, safemode)                \
+    F(U64, capacity)                 \
+    F(U64, used)                     \
+    F(U64, remaining)                \
+    F(U64, under_replicated)         \
+    F(U64, corrupt_blocks)           \
+    F(U64, missing_blocks)           \
+    F(U64, missing_single)           \
+    F(U64, highest_priority)         \
+    F(U64, pending_deletion)         \
+    F(U64, files)                    \
+    F(U64, dirs)                     \
+    F(U64, blocks)                   \
+    L(cl2nn_node_report, nodes)      \
+    F(STR, cluster_id)               \
     F(U64, durable_index)
 MSG_STRUCT(cl2nn_report, CL2NN_REPORT_FIELDS)
 
@@ -256,21 +256,21 @@ enum cl2nn_safemode_action {
 #define CL2NN_SAFEMODE_FIELDS(F, S, L) F(U32, action)
 MSG_STRUCT(cl2nn_safemode, CL2NN_SAFEMODE_FIELDS)
 
-#define CL2NN_SAFEMODE_STATE_FIELDS(F, S, L)                                                       \
-    F(BOOL, is_on)                                                                                 \
+#define CL2NN_SAFEMODE_STATE_FIELDS(F, S, L) \
+    F(BOOL, is_on)                           \
     F(STR, why) /* what it waits for */
 MSG_STRUCT(cl2nn_safemode_state, CL2NN_SAFEMODE_STATE_FIELDS)
 
 /* A reader met bytes that fail their checksum. */
-#define CL2NN_BAD_BLOCK_FIELDS(F, S, L)                                                            \
-    S(msg_block, block)                                                                            \
+#define CL2NN_BAD_BLOCK_FIELDS(F, S, L) \
+    S(msg_block, block)                 \
     F(STRS, nodes)
 MSG_STRUCT(cl2nn_bad_block, CL2NN_BAD_BLOCK_FIELDS)
 
 /* A page of the check of everything below a path: problems and totals since the cursor. */
-#define CL2NN_FSCK_FIELDS(F, S, L)                                                                 \
-    F(STR, path)                                                                                   \
-    F(STR, cursor) /* "" first, then what the last answer said, until that is "" */                \
+#define CL2NN_FSCK_FIELDS(F, S, L)                                                  \
+    F(STR, path)                                                                    \
+    F(STR, cursor) /* "" first, then what the last answer said, until that is "" */ \
     F(U32, flags)  /* enum cl2nn_fsck_flag */
 MSG_STRUCT(cl2nn_fsck, CL2NN_FSCK_FIELDS)
 
@@ -283,52 +283,52 @@ enum cl2nn_fsck_flag {
 };
 
 /* Text lines to print and counters to add up; the client prints the summary. */
-#define CL2NN_FSCK_PAGE_FIELDS(F, S, L)                                                            \
-    F(STR, text)                                                                                   \
-    F(STR, cursor)                                                                                 \
+#define CL2NN_FSCK_PAGE_FIELDS(F, S, L) \
+    F(STR, text)                        \
+    F(STR, cursor)                      \
     L(msg_counter, counters)
 MSG_STRUCT(cl2nn_fsck_page, CL2NN_FSCK_PAGE_FIELDS)
 
-#define CL2NN_SERVER_INFO_FIELDS(F, S, L)                                                          \
-    F(STR, cluster_id)                                                                             \
-    F(U64, block_size)                                                                             \
-    F(U32, replication)                                                                            \
-    F(U64, trash_interval_ms)                                                                      \
-    F(STR, version)                                                                                \
-    F(STR, user) /* who the namenode takes the asker for */                                        \
-    F(BOOL, is_superuser)                                                                          \
-    F(BOOL, safemode)                                                                              \
+#define CL2NN_SERVER_INFO_FIELDS(F, S, L)                   \
+    F(STR, cluster_id)                                      \
+    F(U64, block_size)                                      \
+    F(U32, replication)                                     \
+    F(U64, trash_interval_ms)                               \
+    F(STR, version)                                         \
+    F(STR, user) /* who the namenode takes the asker for */ \
+    F(BOOL, is_superuser)                                   \
+    F(BOOL, safemode)                                       \
     F(U64, live_nodes)
 MSG_STRUCT(cl2nn_server_info, CL2NN_SERVER_INFO_FIELDS)
 
 /* type, name, flags, ask, answer */
-#define CL2NN_METHODS(M, P) \
-    M(P, 0x0101, CREATE, MSG_RECORDED, cl2nn_create, cl2nn_created)                                   \
-    M(P, 0x0102, ADD_BLOCK, MSG_RECORDED, cl2nn_add_block, msg_located_block)                         \
-    M(P, 0x0103, ABANDON_BLOCK, MSG_RECORDED, cl2nn_abandon_block, msg_void)                          \
-    M(P, 0x0104, NEW_STAMP, MSG_RECORDED, cl2nn_new_stamp, cl2nn_stamped)                             \
-    M(P, 0x0105, UPDATE_PIPELINE, MSG_RECORDED, cl2nn_update_pipeline, msg_void)                      \
-    M(P, 0x0106, EXTRA_NODE, MSG_READS, cl2nn_extra_node, cl2nn_nodes)                                \
-    M(P, 0x0107, FLUSHED, MSG_RECORDED, cl2nn_flushed, msg_void)                                      \
-    M(P, 0x0108, COMPLETE, MSG_RECORDED, cl2nn_complete, msg_void)                                    \
-    M(P, 0x0109, RENEW, MSG_READS, cl2nn_renew, msg_void)                                             \
-    M(P, 0x0110, MKDIR, MSG_RECORDED, cl2nn_mkdir, msg_void)                                          \
-    M(P, 0x0111, RENAME, MSG_RECORDED, cl2nn_rename, msg_void)                                        \
-    M(P, 0x0112, DELETE, MSG_RECORDED, cl2nn_delete, cl2nn_yes)                                       \
-    M(P, 0x0113, LIST, MSG_READS, cl2nn_list, cl2nn_listing)                                          \
-    M(P, 0x0114, STAT, MSG_READS, cl2nn_path, msg_file)                                               \
-    M(P, 0x0115, LOCATE, MSG_READS, cl2nn_locate, cl2nn_located)                                      \
-    M(P, 0x0116, SET_TIMES, MSG_RECORDED, cl2nn_set_times, msg_void)                                  \
-    M(P, 0x0117, SET_REPLICATION, MSG_RECORDED, cl2nn_set_replication, msg_void)                      \
-    M(P, 0x0118, SET_MODE, MSG_RECORDED, cl2nn_set_mode, msg_void)                                    \
-    M(P, 0x0119, SET_OWNER, MSG_RECORDED, cl2nn_set_owner, msg_void)                                  \
-    M(P, 0x011a, SUMMARY, MSG_READS, cl2nn_path, cl2nn_summary)                                       \
-    M(P, 0x0120, PUBLISH, MSG_RECORDED, cl2nn_publish, msg_void)                                      \
-    M(P, 0x0130, REPORT, MSG_READS, msg_void, cl2nn_report)                                           \
-    M(P, 0x0131, SAFEMODE, MSG_READS, cl2nn_safemode, cl2nn_safemode_state)                           \
-    M(P, 0x0132, BAD_BLOCK, MSG_READS, cl2nn_bad_block, msg_void)                                     \
-    M(P, 0x0133, FSCK, MSG_READS, cl2nn_fsck, cl2nn_fsck_page)                                        \
-    M(P, 0x0134, SERVER_INFO, MSG_READS, msg_void, cl2nn_server_info)                                 \
+#define CL2NN_METHODS(M, P)                                                      \
+    M(P, 0x0101, CREATE, MSG_RECORDED, cl2nn_create, cl2nn_created)              \
+    M(P, 0x0102, ADD_BLOCK, MSG_RECORDED, cl2nn_add_block, msg_located_block)    \
+    M(P, 0x0103, ABANDON_BLOCK, MSG_RECORDED, cl2nn_abandon_block, msg_void)     \
+    M(P, 0x0104, NEW_STAMP, MSG_RECORDED, cl2nn_new_stamp, cl2nn_stamped)        \
+    M(P, 0x0105, UPDATE_PIPELINE, MSG_RECORDED, cl2nn_update_pipeline, msg_void) \
+    M(P, 0x0106, EXTRA_NODE, MSG_READS, cl2nn_extra_node, cl2nn_nodes)           \
+    M(P, 0x0107, FLUSHED, MSG_RECORDED, cl2nn_flushed, msg_void)                 \
+    M(P, 0x0108, COMPLETE, MSG_RECORDED, cl2nn_complete, msg_void)               \
+    M(P, 0x0109, RENEW, MSG_READS, cl2nn_renew, msg_void)                        \
+    M(P, 0x0110, MKDIR, MSG_RECORDED, cl2nn_mkdir, msg_void)                     \
+    M(P, 0x0111, RENAME, MSG_RECORDED, cl2nn_rename, msg_void)                   \
+    M(P, 0x0112, DELETE, MSG_RECORDED, cl2nn_delete, cl2nn_yes)                  \
+    M(P, 0x0113, LIST, MSG_READS, cl2nn_list, cl2nn_listing)                     \
+    M(P, 0x0114, STAT, MSG_READS, cl2nn_path, msg_file)                          \
+    M(P, 0x0115, LOCATE, MSG_READS, cl2nn_locate, cl2nn_located)                 \
+    M(P, 0x0116, SET_TIMES, MSG_RECORDED, cl2nn_set_times, msg_void)             \
+    M(P, 0x0117, SET_REPLICATION, MSG_RECORDED, cl2nn_set_replication, msg_void) \
+    M(P, 0x0118, SET_MODE, MSG_RECORDED, cl2nn_set_mode, msg_void)               \
+    M(P, 0x0119, SET_OWNER, MSG_RECORDED, cl2nn_set_owner, msg_void)             \
+    M(P, 0x011a, SUMMARY, MSG_READS, cl2nn_path, cl2nn_summary)                  \
+    M(P, 0x0120, PUBLISH, MSG_RECORDED, cl2nn_publish, msg_void)                 \
+    M(P, 0x0130, REPORT, MSG_READS, msg_void, cl2nn_report)                      \
+    M(P, 0x0131, SAFEMODE, MSG_READS, cl2nn_safemode, cl2nn_safemode_state)      \
+    M(P, 0x0132, BAD_BLOCK, MSG_READS, cl2nn_bad_block, msg_void)                \
+    M(P, 0x0133, FSCK, MSG_READS, cl2nn_fsck, cl2nn_fsck_page)                   \
+    M(P, 0x0134, SERVER_INFO, MSG_READS, msg_void, cl2nn_server_info)            \
     M(P, 0x0135, SAVE_NAMESPACE, MSG_READS, msg_void, msg_void)
 
 MSG_METHODS(CL2NN, CL2NN_METHODS)

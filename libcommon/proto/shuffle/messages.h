@@ -27,13 +27,13 @@ void shuffle_header_encode(const struct shuffle_header *header, uint8_t out[SHUF
 /* ERR_PROTO for a wrong magic or crc. */
 int shuffle_header_decode(const uint8_t in[SHUFFLE_HEADER_BYTES], struct shuffle_header *ret);
 
-#define SHUFFLE_FETCH_FIELDS(F, S, L)                                                              \
-    F(U64, cluster_ms)                                                                             \
-    F(U64, job)                                                                                    \
-    F(U64S, partitions)                                                                            \
-    F(U32, reduce_task)                                                                            \
-    F(U32, reduce_attempt)                                                                         \
-    F(U64S, have) /* map tasks already fetched: do not send them again */                          \
+#define SHUFFLE_FETCH_FIELDS(F, S, L)                                     \
+    F(U64, cluster_ms)                                                    \
+    F(U64, job)                                                           \
+    F(U64S, partitions)                                                   \
+    F(U32, reduce_task)                                                   \
+    F(U32, reduce_attempt)                                                \
+    F(U64S, have) /* map tasks already fetched: do not send them again */ \
     F(BOOL, pass_fds)
 MSG_STRUCT(shuffle_fetch, SHUFFLE_FETCH_FIELDS)
 

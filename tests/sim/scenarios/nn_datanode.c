@@ -213,7 +213,7 @@ struct dn_job {
     uint64_t call;
     struct block_id block;
     uint64_t len, new_gs;
-    uint64_t flushed; /* of a recovery */
+    uint64_t flushed;       /* of a recovery */
     struct sim_host *asker; /* of a finalize or an incoming copy; by its host */
     uint64_t asker_call;
     uint32_t nodes[NODES_MAX], node_count; /* of a recovery; or the one target of a copy */
