@@ -210,6 +210,14 @@ static void an_empty_file_needs_no_block(void **state)
     qn_fs_close(fs);
 }
 
+static uint64_t acked_on(size_t node)
+{
+    mutex_lock(&fake.lock);
+    uint64_t acked = fake.nodes[node].replicas[0].acked;
+    mutex_unlock(&fake.lock);
+    return acked;
+}
+
 static void hflush_makes_bytes_visible_at_any_offset(void **state)
 {
     (void)state;
@@ -222,7 +230,7 @@ static void hflush_makes_bytes_visible_at_any_offset(void **state)
         at += sizes[i];
         assert_int_equal((i % 2 ? qn_hsync : qn_hflush)(file, &error), 0);
         for (size_t n = 0; n < FAKE_NODES; n++)
-            assert_int_equal(fake.nodes[n].replicas[0].acked, at);
+            assert_int_equal(acked_on(n), at);
         check_read(fs, at);
     }
     finish(file);
@@ -239,12 +247,16 @@ static void what_was_flushed_is_seen_or_the_file_cannot_be_opened(void **state)
     assert_int_equal(qn_hflush(file, &error), 0); /* the namenode is told of this one only */
     put(file, 81, 5000);
     assert_int_equal(qn_hflush(file, &error), 0);
+    mutex_lock(&fake.lock);
     for (size_t n = 0; n < FAKE_NODES; n++)
         fake.nodes[n].is_down = true;
+    mutex_unlock(&fake.lock);
     struct qn_fs *other = fake_connect(NULL);
     assert_null(qn_open(other, "/f", QN_READ, NULL, &error));
     assert_non_null(strstr(error.message, "nobody says how long it is"));
+    mutex_lock(&fake.lock);
     fake.nodes[FAKE_NODES - 1].is_down = false;
+    mutex_unlock(&fake.lock);
     check_read(other, 5081);
     qn_fs_close(other);
     finish(file);
