@@ -7,14 +7,13 @@
 #include "libcommon/proto/cl_nn/messages.h"
 
 /* Names are those of the counters on the wire. */
-#define FSCK_COUNTERS(C)                                                                         \
-    C(dirs)                                                                                      \
-    C(files)                                                                                     \
-    C(symlinks)                                                                                  \
-    C(size)                                                                                      \
-    C(blocks) C(open_files) C(open_size) C(open_blocks) C(replicas) C(expected_replicas)         \
-        C(missing_replicas) C(minimal) C(over) C(under) C(mis) C(missing_blocks) C(missing_size) \
-            C(corrupt_blocks) C(corrupt_size) C(corrupt_files)
+/* The formatter lays this list out another way each time. */
+/* clang-format off */
+#define FSCK_COUNTERS(C) \
+    C(dirs) C(files) C(symlinks) C(size) C(blocks) C(open_files) C(open_size) C(open_blocks) \
+    C(replicas) C(expected_replicas) C(missing_replicas) C(minimal) C(over) C(under) C(mis) \
+    C(missing_blocks) C(missing_size) C(corrupt_blocks) C(corrupt_size) C(corrupt_files)
+/* clang-format on */
 
 struct fsck_report {
 #define FSCK_FIELD(name) uint64_t name;

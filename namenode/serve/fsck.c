@@ -15,14 +15,13 @@
 #define PAGE_BYTES  (1U << 20)
 #define NODES_MAX   64
 
-#define COUNTERS(C)                                                                              \
-    C(dirs)                                                                                      \
-    C(files)                                                                                     \
-    C(symlinks)                                                                                  \
-    C(size)                                                                                      \
-    C(blocks) C(open_files) C(open_size) C(open_blocks) C(replicas) C(expected_replicas)         \
-        C(missing_replicas) C(minimal) C(over) C(under) C(mis) C(missing_blocks) C(missing_size) \
-            C(corrupt_blocks) C(corrupt_size) C(corrupt_files)
+/* The formatter lays this list out another way each time. */
+/* clang-format off */
+#define COUNTERS(C) \
+    C(dirs) C(files) C(symlinks) C(size) C(blocks) C(open_files) C(open_size) C(open_blocks) \
+    C(replicas) C(expected_replicas) C(missing_replicas) C(minimal) C(over) C(under) C(mis) \
+    C(missing_blocks) C(missing_size) C(corrupt_blocks) C(corrupt_size) C(corrupt_files)
+/* clang-format on */
 
 struct counts {
 #define COUNT_FIELD(name) uint64_t name;
