@@ -146,6 +146,9 @@ int blobs_finish(struct blobs *blobs, const char *digest, struct err *err)
     } else if (part) {
         disk_unlink(blobs->disk, part); /* the next try begins anew */
     }
+    bool whole = false; /* another who brought the same may have been quicker */
+    if (rc != 0 && blobs_have(blobs, slice_str(digest), &whole) > 0 && whole)
+        rc = disk_fsync_dir(blobs->disk, blobs->dir);
     mem_free(part);
     mem_free(path);
     return rc;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "jobtracker/talk/namenode.h"
 
+#include "libcommon/base/fault.h"
 #include "libcommon/base/log.h"
 #include "libcommon/base/str.h"
 #include "libcommon/proto/cl_nn/messages.h"
@@ -48,6 +49,7 @@ static void publish_done(void *arg, int code, const void *answer, const struct e
             return;
     }
     struct jt_job *job = jt_core_job(&jt->core, publish->number);
+    fault_hit("jt.publish.done");
     if (job && !jt->is_stopping) {
         jt_on_published(&jt->core, job, code, code ? err->msg : NULL, jobtracker_now(jt));
         jobtracker_carry_out(jt);
@@ -88,6 +90,7 @@ static void ask_publish(void *arg)
         mem_free(publish);
         return;
     }
+    fault_hit("jt.publish.ask");
     const struct record *record = record_of(job);
     struct arena arena = ARENA_INIT;
     struct task_file_list files;

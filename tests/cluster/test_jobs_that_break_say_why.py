@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Jobs that crash, loop, leak, exit or cannot be begun, on a real cluster: each ends, says why once, with where and what it last
+wrote; `quern job` tells it again afterwards, also when the jobtracker has died in between."""
+import os
+import pwd
+import signal
+import subprocess
+
+import pytest
+
+from cluster import BUILD, QUERN, Cluster, output_of, wait_for
+
+MISBEHAVE = os.path.join(BUILD, "tests", "jobs", "misbehave.so")
+SLUGGISH = os.path.join(BUILD, "tests", "jobs", "sluggish.so")
+IS_SANITIZED = "debug" in BUILD or "tsan" in BUILD
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with Cluster(datanodes=2, workers=3) as c:
+        c.fs("-mkdir", "-p", "/in")
+        c.fs("-put", "-", "/in/a", input=b"".join(b"line %d\n" % i for i in range(100)) + b"now\nafter\n")
+        c.fs("-put", "-", "/leak", input=b"leak\n")
+        yield c
+
+
+def breaks(c, how, *more):
+    run = c.run("run", *more, "-D", f"misbehave.how={how}", MISBEHAVE, "/in/a", "/out/" + how.replace(" ", "-"), check=False, timeout=60)
+    assert run.returncode == 1, (run.stdout, run.stderr)
+    assert c.fs("-test", "-e", "/out/" + how.replace(" ", "-"), check=False).returncode == 1
+    return run.stderr.decode()
+
+
+def last_job(c):
+    return str(max(j["id"]["job"] for j in c.jobs()))
+
+
+@pytest.mark.parametrize("how,task,said", [
+    ("segv", "map 0", "crashed (signal 11, SIGSEGV)"),
+    ("exit", "map 0", "ended its process by itself (exit code 7)"),
+    ("fail", "map 0", 'cannot stand "now"'),
+    ("setup", "map 0", "no such table"),
+    ("segv in reduce", "reduce 0", "crashed (signal 11, SIGSEGV)"),
+])
+def test_four_attempts_on_several_nodes_and_one_reason(cluster, how, task, said):
+    if IS_SANITIZED and "segv" in how:
+        pytest.skip("a sanitizer takes the signal")
+    text = breaks(cluster, how)
+    line = [l for l in text.splitlines() if "failed: " in l]
+    assert len(line) == 1 and f"{task} failed 4 times, on node" in line[0] and line[0].endswith(": " + said)
+    nodes = line[0].split(", on ")[1].split(":")[0].split(", ")
+    assert len(nodes) == 4 and len(set(nodes)) == 3, "on another node each time, while there is one"
+    job = last_job(cluster)
+    logs = cluster.run("job", "-logs", job).stdout.decode()
+    assert logs.count(said) == 4 and logs.count("attempt_") == 4
+    assert said in cluster.run("job", "-logs", job, "-task", task[0] + "0").stdout.decode()
+    stages = cluster.status(job)["stages"]
+    assert sum(s["failed_attempts"] for s in stages) == 4 and sum(s["running"] + s["waiting"] for s in stages) == 0
+    if "segv" in how:
+        assert "in write_to_nothing" in text
+
+
+def test_a_loop_ends_with_the_time_out(cluster):
+    text = breaks(cluster, "loop", "-D", "mapreduce.task.timeout=300ms", "-D", "mapreduce.map.maxattempts=2")
+    assert "map 0 failed 2 times" in text and "made no progress for" in text
+
+
+def test_a_leak_is_killed_before_it_hurts_others(cluster):
+    run = cluster.run("run", "-D", "mapreduce.map.memory.mb=32", "-D", "mapreduce.map.maxattempts=1", SLUGGISH, "/leak", "/out/leak",
+                      check=False, timeout=60)
+    assert run.returncode == 1
+    assert b"of memory where 32 M is its share, and was killed: give it more with -D mapreduce.map.memory.mb" in run.stderr
+
+
+def test_a_closed_stdout_harms_nobody_and_counters_without_end_are_bounded(cluster):
+    for how in "stdout", "counters":
+        cluster.run("run", "-D", f"misbehave.how={how}", MISBEHAVE, "/in/a", "/out/" + how)
+    counters = cluster.run("job", "-counter", last_job(cluster)).stdout.decode()
+    assert "Map input records=102" in counters and "counters beyond the limit" in counters
+
+
+def test_logs_and_reasons_outlive_the_jobtracker(cluster):
+    breaks(cluster, "fail")
+    job = last_job(cluster)
+    cluster.run("run", "-D", "misbehave.how=print", MISBEHAVE, "/in/a", "/out/print")
+    printed = last_job(cluster)
+    before = [cluster.run("job", *args).stdout for args in (["-logs", job], ["--history", job], ["-status", job, "--json"])]
+    cluster.kill("jobtracker")
+    cluster.up()
+    wait_for(lambda: cluster.run("job", "-workers").stdout.count(b" live ") == 3)
+    after = [cluster.run("job", *args).stdout for args in (["-logs", job], ["--history", job], ["-status", job, "--json"])]
+    assert before == after
+    assert b'cannot stand "now"' in cluster.run("job", "-logs", job, "-task", "m0").stdout
+    assert cluster.run("job", "--logs", printed, "--task", "m0").stdout == b"printed by the job\n"
+    assert b"no attempt of job" in cluster.run("job", "-logs", printed).stderr
+    assert cluster.run("job", "-logs", "4711", check=False).returncode == 1
+
+
+def test_a_user_nobody_knows_gets_a_reason_and_no_endless_job(cluster):
+    if os.geteuid() != 0:
+        pytest.skip("only a worker of root becomes another user")
+    cluster.fs("-mkdir", "-p", "/user/ghost")
+    cluster.fs("-chown", "ghost", "/user/ghost")
+    run = cluster.run("run", "wordcount", "/in/a", "/user/ghost/out", env={"HADOOP_USER_NAME": "ghost"}, check=False, timeout=60)
+    assert run.returncode == 1
+    assert b"no node could run map 0" in run.stderr and b"user ghost has no account on this node" in run.stderr
+
+
+def test_a_plugin_runs_as_who_submitted_it(cluster, tmp_path):
+    if os.geteuid() != 0:
+        pytest.skip("only a worker of root becomes another user")
+    os.chmod(cluster.dir, 0o755)
+    (tmp_path / "who.c").write_text("""
+        #include <quern/job.h>
+        #include <stdio.h>
+        #include <unistd.h>
+        static int map(struct qn_task *t, struct qn_slice line, struct qn_slice where)
+        { char s[64]; (void)line; (void)where; int back = setuid(0);
+          return qn_emit(t, qn_bytes(s, (size_t)snprintf(s, sizeof(s), "%d %d %d", (int)getuid(), (int)getgid(), back)), qn_nothing()); }
+        static int reduce(struct qn_task *t, struct qn_slice key, struct qn_values *v) { (void)v; return qn_emit(t, key, qn_nothing()); }
+        const struct qn_job qn_job = {.head = QN_JOB_HEAD, .name = "who", .map = map, .reduce = reduce, .value = QN_NONE};
+    """)
+    so = tmp_path / "who.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-I", os.path.join(os.path.dirname(BUILD), "..", "include"), str(tmp_path / "who.c"),
+                    "-o", str(so)], check=True)
+    cluster.fs("-mkdir", "-p", "/user/nobody")
+    cluster.fs("-chown", "nobody", "/user/nobody")
+    cluster.run("run", str(so), "/in/a", "/user/nobody/who", env={"HADOOP_USER_NAME": "nobody"})
+    user = pwd.getpwnam("nobody")
+    assert output_of(cluster, "/user/nobody/who") == b"%d %d -1\n" % (user.pw_uid, user.pw_gid)
+    for line in cluster.fs("-ls", "/user/nobody/who").stdout.decode().splitlines()[1:]:
+        assert line.split()[2] == "nobody", line
+
+
+# --- what a person does meanwhile -------------------------------------------------------------------
+
+def test_ctrl_c_leaves_the_job_running_and_a_kill_ends_it(cluster):
+    watching = cluster.start("run", "-D", "sluggish.map=20000", SLUGGISH, "/in/a", "/out/long")
+    wait_for(lambda: [j for j in cluster.jobs(all=False) if j["state"] == 1])
+    job = last_job(cluster)
+    watching.send_signal(signal.SIGINT)
+    out, err = watching.communicate(timeout=20)
+    assert watching.returncode == 130 and f"`quern job -wait {job}` waits for it" in err.decode()
+    assert cluster.status(job)["state"] == 1
+    waiting = cluster.start("job", "-wait", job)
+    assert cluster.run("job", "-kill", job).stdout.decode() == f"Killed job {job}\n"
+    out, err = waiting.communicate(timeout=20)
+    assert waiting.returncode == 3 and b"killed: killed by " in err
+    assert cluster.run("job", "-kill", job).stdout.decode() == f"The job {job} is over already.\n"
+
+
+def test_a_kill_that_was_acknowledged_survives_the_jobtracker(cluster):
+    for i in range(3):
+        job = cluster.run("run", "-detach", "-D", "sluggish.map=20000", SLUGGISH, "/in/a", f"/out/killed{i}").stdout.decode().strip()
+        cluster.run("job", "-kill", job)
+        cluster.kill("jobtracker")
+        cluster.up()
+        assert cluster.status(job)["state"] == 5
+
+
+def test_a_killed_job_does_not_blame_an_attempt(cluster):
+    job = cluster.run("run", "-detach", "-D", "misbehave.how=fail", "-D", "mapreduce.map.maxattempts=100", MISBEHAVE, "/in/a",
+                      "/out/blame").stdout.decode().strip()
+    wait_for(lambda: cluster.status(job)["stages"][0]["failed_attempts"] > 0)
+    cluster.run("job", "-kill", job)
+    status = cluster.run("job", "-status", job).stdout.decode()
+    assert "killed: killed by " in status and "failed: " not in status
