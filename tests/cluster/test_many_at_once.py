@@ -7,7 +7,7 @@ import subprocess
 from cluster import BUILD, Cluster, wait_for
 
 MODEL = os.path.join(BUILD, "tests", "cluster", "model_client")
-THREADS_MAX = 32
+THREADS_MAX = 144  # an open file of each writer, and a read beside it
 OTHERS = 12  # the loop, the disk's, and what a sanitizer adds
 
 
@@ -27,5 +27,5 @@ def test_what_many_clients_need_is_given_back():
         out = run.stdout.read()
         assert run.returncode == 0 and "nothing violated" in out and " 0 calls failed" in out, out
         assert c.pid("datanode1") == pid
-        assert THREADS_MAX / 2 < most <= THREADS_MAX + OTHERS
+        assert 32 < most <= THREADS_MAX + OTHERS
         wait_for(lambda: opened() <= before + 2, timeout=20)
