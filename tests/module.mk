@@ -70,8 +70,8 @@ bench-build: $(bench_bin)
 bench: all $(bench_bin)
 	$(Q)QUERN_BUILD=$(B) tests/bench/compare.py $(BENCH)
 
-# fuzz: every tests/fuzz/fuzz_*.c is one program. All of libcommon is linked in, so that every message
-# defined anywhere is in the list that fuzz_msg walks.
+# fuzz: every tests/fuzz/fuzz_*.c is one program. All of libcommon and jobtracker (its journal) is linked
+# in, so that every message defined anywhere is in the list that fuzz_msg walks.
 fuzz_src := $(sort $(filter-out tests/fuzz/fuzz_main.c,$(wildcard tests/fuzz/fuzz_*.c)))
 fuzz_bin := $(patsubst %.c,$(B)/%,$(fuzz_src))
 fuzz_run := $(if $(T),$(foreach t,$(fuzz_bin),$(if $(findstring $(T),$(t)),$(t))),$(fuzz_bin))
@@ -85,6 +85,6 @@ endif
 $(fuzz_bin): $(B)/%: $(B)/%.o $(ARCHIVE_FILES)
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $< $(fuzz_main) -Wl,--start-group -Wl,--whole-archive $(B)/libcommon.a \
-	    -Wl,--no-whole-archive $(filter-out $(B)/libcommon.a,$(ARCHIVE_FILES)) -Wl,--end-group $(PKG_LIBS)
+	    $(B)/jobtracker.a -Wl,--no-whole-archive $(filter-out $(B)/libcommon.a $(B)/jobtracker.a,$(ARCHIVE_FILES)) -Wl,--end-group $(PKG_LIBS)
 fuzz: $(fuzz_run)
 	$(Q)tests/run fuzz $(fuzz_run)
