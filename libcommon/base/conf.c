@@ -389,13 +389,15 @@ void conf_each(const struct conf *conf, conf_visit *visit, void *arg)
     }
 }
 
-/* A default that is nothing is shown as a comment: "key =" would be no number when loaded again. */
+/* A default that is nothing is shown as a comment: "key =" would be no number when loaded again.
+ * What somebody has set to nothing stays: the default may be something. */
 static void print_one(const struct conf_option *option, const char *value, const char *where,
                       void *arg)
 {
     struct buf *out = arg;
     size_t start = out->len;
-    buf_printf(out, "%s%s = %s", *value ? "" : "# ", option->key, value);
+    bool is_left_out = !*value && strncmp(where, "default", 7) == 0;
+    buf_printf(out, "%s%s = %s", is_left_out ? "# " : "", option->key, value);
     size_t used = out->len - start;
     buf_printf(out, "%*s ; %s\n", used < WHERE_COLUMN ? (int)(WHERE_COLUMN - used) : 0, "", where);
 }

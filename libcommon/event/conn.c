@@ -384,7 +384,7 @@ static bool add_piece(struct conn *conn, struct buf *bytes, size_t off)
 void conn_send_buf(struct conn *conn, struct buf *bytes)
 {
     struct buf *out = conn_out(conn);
-    if (out == &conn->out && bytes->len > 0) {
+    if (out == &conn->out && (bytes->len > 0 || bytes->failed)) {
         bool is_added = !bytes->failed && !out->failed;
         if (is_added && out->len > 0) {
             is_added = add_piece(conn, out, conn->out_off);
