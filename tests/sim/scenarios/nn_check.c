@@ -196,11 +196,13 @@ static unsigned phantoms(const struct nn_world *w, uint32_t block)
 
 /* A file whose last flushed bytes are on no disk any more stays under recovery for good (a node
  * might yet come back with them); that is right, but never settles. */
-static bool has_other_copy(const struct nn_world *w, const struct dn_sim *dn, uint64_t id)
+static bool has_other_copy(const struct nn_world *w, const struct dn_sim *dn, struct block_id id)
 {
-    for (uint32_t i = 0; i < w->dn_count; i++)
-        if (&w->dns[i] != dn && dn_sim_find(&w->dns[i], id))
+    for (uint32_t i = 0; i < w->dn_count; i++) {
+        const struct dn_rep *rep = &w->dns[i] != dn ? dn_sim_find(&w->dns[i], id.id) : NULL;
+        if (rep && rep->r.gs >= id.gs) /* an older one counts for nothing */
             return true;
+    }
     return false;
 }
 
@@ -223,10 +225,10 @@ bool nn_is_expendable(const struct nn_world *w, const struct dn_sim *dn, const s
         return false;
     if (!block)
         return true;
-    if (!dn_rep_is_whole(rep))
-        return has_other_copy(w, dn, rep->r.id);
     struct nn_block b = nn_blockmap_get(w->nn.blocks.map, block);
     struct block_id id = {b.id, b.gs};
+    if (!dn_rep_is_whole(rep))
+        return has_other_copy(w, dn, id);
     if (rep->r.gs < b.gs)
         return true;
     if (b.state != NN_BLOCK_COMPLETE || b.want < 2 || phantoms(w, block) > 0 ||
