@@ -4,6 +4,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "client/admin/quota.h"
 #include "client/admin/report.h"
 #include "client/admin/session.h"
 #include "client/command.h"
@@ -161,6 +162,28 @@ static int run_save(struct session *session, int argc, char **argv)
     return 0;
 }
 
+/* --- quotas ----------------------------------------------------------------------------------- */
+
+static int run_set_quota(struct session *session, int argc, char **argv)
+{
+    return quota_run(session, (struct quota_wish){false, false}, argc, argv, EXIT_USAGE);
+}
+
+static int run_clr_quota(struct session *session, int argc, char **argv)
+{
+    return quota_run(session, (struct quota_wish){false, true}, argc, argv, EXIT_USAGE);
+}
+
+static int run_set_space_quota(struct session *session, int argc, char **argv)
+{
+    return quota_run(session, (struct quota_wish){true, false}, argc, argv, EXIT_USAGE);
+}
+
+static int run_clr_space_quota(struct session *session, int argc, char **argv)
+{
+    return quota_run(session, (struct quota_wish){true, true}, argc, argv, EXIT_USAGE);
+}
+
 /* --- the table -------------------------------------------------------------------------------- */
 
 static const struct command commands[] = {
@@ -176,6 +199,18 @@ static const struct command commands[] = {
      "Write the namespace as an image now, so that the next start need not replay the journal.\n"
      "Needs safe mode and a superuser.",
      run_save},
+    {"setQuota", "<quota> <dirname>...<dirname>",
+     "Set the quota <quota> for each directory <dirName>: how many names (directories and files,\n"
+     "itself among them) may be in it and below. Suffixes k m g t p are taken.",
+     run_set_quota},
+    {"clrQuota", "<dirname>...<dirname>", "Clear the quota of names of each directory.",
+     run_clr_quota},
+    {"setSpaceQuota", "<quota> <dirname>...<dirname>",
+     "Set the space quota <quota> for each directory <dirName>: how many bytes, counted once for\n"
+     "every replica, may be in it and below. Suffixes k m g t p are taken: 50t is 50 TB.",
+     run_set_space_quota},
+    {"clrSpaceQuota", "<dirname>...<dirname>", "Clear the space quota of each directory.",
+     run_clr_space_quota},
     {"printTopology", "", "Racks, and the datanodes in them.", run_topology},
     {"help", "[cmd]", "What a command does, or what commands there are.", run_help},
 };

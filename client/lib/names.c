@@ -280,3 +280,14 @@ int qn_set_replication(struct qn_fs *fs, const char *path, uint32_t replication,
     op_ask(&op, CL2NN_AT_SET_REPLICATION, &ask, NULL);
     return op_end(&op, error);
 }
+
+int qn_set_quota(struct qn_fs *fs, const char *path, int64_t names, int64_t space,
+                 struct qn_error *error)
+{
+    struct op op;
+    op_begin(&op, fs, path);
+    const struct cl2nn_set_quota ask = {
+        .origin = cl_origin(fs), .path = buf_slice(&op.path), .names = names, .space = space};
+    op_ask(&op, CL2NN_AT_SET_QUOTA, &ask, NULL);
+    return op_end(&op, error);
+}

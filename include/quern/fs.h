@@ -170,6 +170,12 @@ struct qn_summary {
 QN_PUBLIC int qn_summary(struct qn_fs *fs, const char *path, struct qn_summary *ret,
                          struct qn_error *error);
 
+/* Of a directory; superusers only. names: 1 and more, space: 0 and more, bytes with replicas. */
+#define QN_QUOTA_NONE (-1)
+#define QN_QUOTA_KEEP INT64_MAX
+QN_PUBLIC int qn_set_quota(struct qn_fs *fs, const char *path, int64_t names, int64_t space,
+                           struct qn_error *error);
+
 /* --- where it lies --------------------------------------------------------------------------- */
 
 struct qn_block {

@@ -23,4 +23,8 @@ int nn_apply_parents(struct nn_state *state, const struct nn_parents *parents, u
 /* A tree goes; of a file also its lease, at once. */
 int nn_apply_doom(struct nn_state *state, uint32_t slot, uint64_t at_ms);
 
+/* The room that the file's last block may still grow by, kept up after every change of it: quotas
+ * count a block being written as a full one. ERR_NOMEM. */
+int nn_apply_reserve(struct nn_state *state, uint32_t slot);
+
 #endif

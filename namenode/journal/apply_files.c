@@ -38,6 +38,19 @@ static void resize(struct nn_state *state, uint32_t slot, uint32_t block, uint64
     nn_tree_set_len(&state->tree, slot, len - before + block_at(state, block).len);
 }
 
+int nn_apply_reserve(struct nn_state *state, uint32_t slot)
+{
+    const struct nn_inode *inode = nn_inode(&state->tree.store, slot);
+    uint64_t size = nn_inode_block_size(inode), room = 0;
+    if (inode->is_open && inode->last_block) {
+        struct nn_block last = block_at(state, inode->last_block);
+        bool grows =
+            last.state == NN_BLOCK_UNDER_CONSTRUCTION || last.state == NN_BLOCK_UNDER_RECOVERY;
+        room = grows && last.len < size ? size - last.len : 0;
+    }
+    return nn_tree_reserve(&state->tree, slot, room);
+}
+
 /* The last word on a block, the writer's or a recovery's. */
 static int settle(struct nn_state *state, uint32_t slot, uint32_t block, const struct msg_block *to)
 {
@@ -46,7 +59,7 @@ static int settle(struct nn_state *state, uint32_t slot, uint32_t block, const s
     if (rc != 0)
         return rc == ERR_NOMEM ? rc : ERR_CORRUPT;
     resize(state, slot, block, before);
-    return 0;
+    return nn_apply_reserve(state, slot);
 }
 
 static void raise_stamp(struct nn_state *state, uint64_t gs)
@@ -73,6 +86,7 @@ static void drop_last(struct nn_state *state, uint32_t slot)
     inode->last_block = before;
     inode->block_count--;
     nn_blocks_remove(state->blocks, last);
+    (void)nn_apply_reserve(state, slot); /* gives back, which cannot fail */
 }
 
 /* ---- create ---- */
@@ -148,7 +162,7 @@ int nn_apply_ADD_BLOCK(struct nn_state *state, const void *record, uint64_t *ans
     raise_stamp(state, op->gs);
     answer[0] = op->block_id;
     answer[1] = inode->len;
-    return 0;
+    return nn_apply_reserve(state, slot);
 }
 
 int nn_apply_ABANDON_BLOCK(struct nn_state *state, const void *record, uint64_t *answer)
@@ -183,7 +197,7 @@ int nn_apply_PIPELINE(struct nn_state *state, const void *record, uint64_t *answ
     if (rc != 0)
         return rc == ERR_NOMEM ? rc : ERR_CORRUPT;
     resize(state, slot, block, before);
-    return 0;
+    return nn_apply_reserve(state, slot);
 }
 
 int nn_apply_FLUSH(struct nn_state *state, const void *record, uint64_t *answer)
@@ -199,7 +213,7 @@ int nn_apply_FLUSH(struct nn_state *state, const void *record, uint64_t *answer)
     if (rc != 0)
         return rc == ERR_NOMEM ? rc : ERR_CORRUPT;
     resize(state, slot, at, before);
-    return 0;
+    return nn_apply_reserve(state, slot);
 }
 
 int nn_apply_COMMIT(struct nn_state *state, const void *record, uint64_t *answer)
@@ -252,6 +266,8 @@ int nn_apply_RECOVER(struct nn_state *state, const void *record, uint64_t *answe
         rc = open_block(state, op->file_id, op->block_id, &slot, &block);
         if (rc == 0)
             rc = nn_blocks_recover(state->blocks, block, op->gs);
+        if (rc == 0)
+            rc = nn_apply_reserve(state, slot);
     }
     return rc == 0 || rc == ERR_NOMEM ? rc : ERR_CORRUPT;
 }

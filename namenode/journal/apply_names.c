@@ -2,6 +2,7 @@
  * apply_names: operations on names and attributes. */
 #include "namenode/blocks/blocks.h"
 #include "namenode/journal/apply.h"
+#include "namenode/namespace/quota.h"
 
 /* New inodes take the group of the directory they are made in. */
 static struct slice group_of(const struct nn_tree *tree, uint32_t slot)
@@ -148,4 +149,17 @@ int nn_apply_SET_OWNER(struct nn_state *state, const void *record, uint64_t *ans
     if (!slot)
         return ERR_CORRUPT;
     return nn_tree_set_owner(&state->tree, slot, op->owner, op->group);
+}
+
+int nn_apply_SET_QUOTA(struct nn_state *state, const void *record, uint64_t *answer)
+{
+    const struct op_set_quota *op = record;
+    (void)answer;
+    uint32_t slot = nn_tree_find(&state->tree, op->path);
+    if (!slot || !nn_inode(&state->tree.store, slot)->is_dir || op->names == 0 || op->names < -1 ||
+        op->space < -1)
+        return ERR_CORRUPT;
+    struct nn_quota quota = {op->names < 0 ? NN_NO_QUOTA : (uint64_t)op->names,
+                             op->space < 0 ? NN_NO_QUOTA : (uint64_t)op->space};
+    return nn_quota_set(&state->tree, slot, quota);
 }

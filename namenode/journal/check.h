@@ -51,6 +51,19 @@ int nn_check_set_mode(const struct nn_view *view, const struct cl2nn_set_mode *a
 int nn_check_set_owner(const struct nn_view *view, const struct cl2nn_set_owner *ask,
                        struct op_set_owner *ret, struct err *err);
 
+/* ---- quotas: check_quota.c ---- */
+int nn_check_set_quota(const struct nn_view *view, const struct cl2nn_set_quota *ask,
+                       struct op_set_quota *ret, struct err *err);
+/* May the components that are missing be made? */
+int nn_check_quota_new(const struct nn_view *view, const struct nn_walk *walk, struct err *err);
+int nn_check_quota_move(const struct nn_view *view, const struct nn_walk *from,
+                        const struct nn_walk *to, struct err *err);
+/* May the file have a further block, once its last one is settled at `previous_len`? */
+int nn_check_quota_block(const struct nn_view *view, uint32_t slot, uint64_t previous_len,
+                         struct err *err);
+int nn_check_quota_replication(const struct nn_view *view, uint32_t slot, uint32_t replication,
+                               struct err *err);
+
 /* ---- files being written: check_files.c ---- */
 
 /* ERR_LEASE: somebody else writes it. ERR_RETRY with *ret_takeover set to the file's slot: its

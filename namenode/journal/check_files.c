@@ -84,7 +84,8 @@ static int create_new(const struct nn_view *view, const struct cl2nn_create *ask
     if (!ask->create_parents && walk->found + 1 < walk->depth)
         return err_set(err, ERR_NOENT, "Parent directory doesn't exist: " SLICE_FMT,
                        SLICE_ARG(path_parent(ask->path)));
-    return nn_check_room(view, walk, err);
+    int rc = nn_check_room(view, walk, err);
+    return rc != 0 ? rc : nn_check_quota_new(view, walk, err);
 }
 
 int nn_check_create(const struct nn_view *view, const struct cl2nn_create *ask,
@@ -210,6 +211,9 @@ int nn_check_add_block(const struct nn_view *view, const struct cl2nn_add_block 
                        "File has reached the limit on maximum number of blocks "
                        "(dfs.namenode.fs-limits.max-blocks-per-file): %u >= %u",
                        (unsigned)inode->block_count, view->limits->max_blocks);
+    rc = nn_check_quota_block(view, slot, ask->previous.len, err);
+    if (rc != 0)
+        return rc;
     *ret = (struct op_add_block){
         ask->origin,         view->wall_ms, ask->file_id, ask->previous, view->state->next_block_id,
         view->state->next_gs};

@@ -80,7 +80,9 @@ static int mkdir_target(const struct nn_view *view, const struct cl2nn_mkdir *as
             return err_set(err, ERR_NOENT, "Parent directory doesn't exist: " SLICE_FMT,
                            SLICE_ARG(path_parent(ask->path)));
         int rc = nn_access_ancestor(tree, walk, view->caller, NN_W, err);
-        return rc != 0 ? rc : nn_check_room(view, walk, err);
+        if (rc == 0)
+            rc = nn_check_room(view, walk, err);
+        return rc != 0 ? rc : nn_check_quota_new(view, walk, err);
     }
     if (nn_inode(&tree->store, nn_walk_last(walk))->is_dir && ask->parents)
         return NN_CHECK_NOTHING;
@@ -197,6 +199,8 @@ int nn_check_rename(const struct nn_view *view, const struct cl2nn_rename *ask,
                        SLICE_ARG(ask->from));
     rc = rename_target(view, ask, &from, &to, err);
     if (rc == 0)
+        rc = nn_check_quota_move(view, &from, &to, err);
+    if (rc == 0)
         *ret = (struct op_rename){ask->origin, view->wall_ms, ask->from, ask->to};
     return rc;
 }
@@ -289,6 +293,9 @@ int nn_check_set_replication(const struct nn_view *view, const struct cl2nn_set_
         return err_set(err, ERR_ISDIR, "Path is not a file: " SLICE_FMT, SLICE_ARG(ask->path));
     if (inode->replication == ask->replication)
         return NN_CHECK_NOTHING;
+    rc = nn_check_quota_replication(view, nn_walk_last(&walk), ask->replication, err);
+    if (rc != 0)
+        return rc;
     *ret = (struct op_set_replication){ask->origin, view->wall_ms, ask->path, ask->replication};
     return 0;
 }

@@ -6,6 +6,7 @@
 #include "libcommon/base/hmap.h"
 #include "libcommon/base/mem.h"
 #include "namenode/journal/check.h"
+#include "namenode/namespace/quota.h"
 
 #define TEMPORARY "_temporary"
 
@@ -200,6 +201,8 @@ static int check_all(struct publish *p, const struct nn_caller *user, struct op_
         rc = check_out(p, user, err);
     if (rc == 0)
         rc = check_winners(p, op, err);
+    if (rc == 0 && !nn_tree_find(&p->view->state->tree, p->ask->temporary))
+        rc = nn_quota_check(&p->view->state->tree, p->out, 0, (struct nn_growth){.names = 1}, err);
     if (rc == 0 && p->ask->winners.n + 2 > p->view->limits->max_items)
         rc = err_set(err, ERR_LIMIT,
                      "The directory item limit of " SLICE_FMT " is exceeded: limit=%u items=%zu",

@@ -22,7 +22,8 @@
     D(op_set_mode, OP_SET_MODE_FIELDS)               \
     D(op_set_owner, OP_SET_OWNER_FIELDS)             \
     D(op_winner, OP_WINNER_FIELDS)                   \
-    D(op_publish, OP_PUBLISH_FIELDS)
+    D(op_publish, OP_PUBLISH_FIELDS)                 \
+    D(op_set_quota, OP_SET_QUOTA_FIELDS)
 OP_DEFINE_ALL(MSG_DEFINE)
 
 static const struct nn_op_row rows[NN_OP_MAX + 1] = {
@@ -33,7 +34,7 @@ static const struct nn_op_row rows[NN_OP_MAX + 1] = {
 
 const struct nn_op_row *nn_op_find(uint16_t number)
 {
-    return number >= 1 && number <= NN_OP_MAX ? &rows[number] : NULL;
+    return number <= NN_OP_MAX && rows[number].name ? &rows[number] : NULL;
 }
 
 const char *nn_op_name(uint16_t number)

@@ -173,6 +173,14 @@ MSG_STRUCT(op_winner, OP_WINNER_FIELDS)
     F(U64, block_size)
 MSG_STRUCT(op_publish, OP_PUBLISH_FIELDS)
 
+/* A directory's quotas; -1 = none. */
+#define OP_SET_QUOTA_FIELDS(F, S, L) \
+    OP_HEAD(F, S, L)                 \
+    F(STR, path)                     \
+    F(I64, names)                    \
+    F(I64, space)
+MSG_STRUCT(op_set_quota, OP_SET_QUOTA_FIELDS)
+
 /* number, NAME, type */
 #define NN_OPS(O)                              \
     O(1, MKDIR, op_mkdir)                      \
@@ -191,14 +199,15 @@ MSG_STRUCT(op_publish, OP_PUBLISH_FIELDS)
     O(14, SET_REPLICATION, op_set_replication) \
     O(15, SET_MODE, op_set_mode)               \
     O(16, SET_OWNER, op_set_owner)             \
-    O(17, PUBLISH, op_publish)
+    O(17, PUBLISH, op_publish)                 \
+    O(32, SET_QUOTA, op_set_quota)
 
 enum nn_op {
 #define NN_OP_ENUM(number, NAME, type) NN_OP_##NAME = number,
     NN_OPS(NN_OP_ENUM)
 #undef NN_OP_ENUM
 };
-#define NN_OP_MAX 17
+#define NN_OP_MAX 32
 
 struct nn_op_row {
     uint16_t number;

@@ -4,8 +4,10 @@
 
 #include "libcommon/base/mem.h"
 #include "namenode/blocks/blocks.h"
+#include "namenode/journal/apply.h"
 #include "namenode/journal/rows.h"
 #include "namenode/journal/sections.h"
+#include "namenode/namespace/quota.h"
 
 struct nn_loader {
     struct nn_state *state;
@@ -82,7 +84,7 @@ static int load_blocks(struct nn_loader *l, uint32_t slot, const struct nn_row_i
         len += block.len;
     }
     nn_tree_set_len(&l->state->tree, slot, len);
-    return 0;
+    return nn_apply_reserve(l->state, slot);
 }
 
 static int load_root(struct nn_loader *l, const struct nn_row_inode *row)
@@ -169,6 +171,23 @@ static int load_job(struct nn_loader *l)
     return nn_jobs_put(&l->state->jobs, name, epoch);
 }
 
+static bool is_quota(struct nn_quota quota)
+{
+    return quota.names != 0 && (quota.names == NN_NO_QUOTA || quota.names <= INT64_MAX) &&
+           (quota.space == NN_NO_QUOTA || quota.space <= INT64_MAX);
+}
+
+/* Inodes come before, so the owner of the extras is there. */
+static int load_extra(struct nn_loader *l)
+{
+    struct nn_tree *tree = &l->state->tree;
+    uint32_t slot = nn_inodes_by_id(&tree->store, nn_rows_varint(&l->rows));
+    struct nn_quota quota = {nn_rows_varint(&l->rows) - 1, nn_rows_varint(&l->rows) - 1};
+    if (l->rows.is_bad || !slot || !nn_inode(&tree->store, slot)->is_dir || !is_quota(quota))
+        return ERR_CORRUPT;
+    return nn_quota_set(tree, slot, quota);
+}
+
 static int load_row(struct nn_loader *l)
 {
     switch (l->section) {
@@ -180,6 +199,8 @@ static int load_row(struct nn_loader *l)
         return load_answer(l);
     case NN_SECTION_JOBS:
         return load_job(l);
+    case NN_SECTION_EXTRAS:
+        return load_extra(l);
     default:
         return ERR_VERSION;
     }

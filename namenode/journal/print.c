@@ -105,11 +105,26 @@ static void print_job(struct nn_printer *p, struct buf *out)
     buf_printf(out, ",\"epoch\":%" PRIu64 "}\n", nn_rows_varint(&p->rows));
 }
 
+static void print_quota(struct nn_printer *p, const char *key, struct buf *out)
+{
+    uint64_t quota = nn_rows_varint(&p->rows);
+    if (quota != 0)
+        buf_printf(out, ",\"%s\":%" PRIu64, key, quota - 1);
+}
+
+static void print_extra(struct nn_printer *p, struct buf *out)
+{
+    buf_printf(out, "{\"extras_of\":%" PRIu64, nn_rows_varint(&p->rows));
+    print_quota(p, "names_quota", out);
+    print_quota(p, "space_quota", out);
+    buf_append_str(out, "}\n");
+}
+
 int nn_printer_take(struct nn_printer *p, uint16_t section, struct slice chunk, struct buf *out,
                     struct err *err)
 {
     static void (*const print[])(struct nn_printer *, struct buf *) = {
-        NULL, print_counters, print_inode, print_answer, print_job};
+        NULL, print_counters, print_inode, print_answer, print_job, print_extra};
     if (section >= ARRAY_LEN(print) || !print[section])
         return err_set(err, ERR_VERSION, "section %u is not known: written by a newer quern?",
                        section);

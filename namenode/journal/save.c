@@ -4,6 +4,7 @@
 #include "namenode/blocks/blocks.h"
 #include "namenode/journal/rows.h"
 #include "namenode/journal/sections.h"
+#include "namenode/namespace/extra.h"
 
 #define CHUNK_BYTES (256U << 10)
 
@@ -19,7 +20,7 @@ struct saver {
 
 const char *nn_section_name(uint16_t section)
 {
-    static const char *const names[] = {"?", "counters", "inodes", "answers", "jobs"};
+    static const char *const names[] = {"?", "counters", "inodes", "answers", "jobs", "extras"};
     return section < ARRAY_LEN(names) ? names[section] : "?";
 }
 
@@ -189,6 +190,48 @@ static int save_jobs(struct saver *s)
     return rc;
 }
 
+static bool is_kept(const struct saver *s, const struct nn_extra *extra)
+{
+    return (extra->names_quota != NN_NO_QUOTA || extra->space_quota != NN_NO_QUOTA) &&
+           nn_tree_is_attached(&s->state->tree, extra->slot);
+}
+
+static int by_id(const void *a, const void *b, void *arg)
+{
+    const struct saver *s = arg;
+    uint64_t x = nn_inode(&s->state->tree.store, *(const uint32_t *)a)->id;
+    uint64_t y = nn_inode(&s->state->tree.store, *(const uint32_t *)b)->id;
+    return x < y ? -1 : x > y;
+}
+
+static int save_extra(struct saver *s, uint32_t slot)
+{
+    const struct nn_extra *extra = nn_extra_find(&s->state->tree.store, slot);
+    buf_append_varint(&s->chunk, nn_inode(&s->state->tree.store, slot)->id);
+    buf_append_varint(&s->chunk, extra->names_quota + 1);
+    buf_append_varint(&s->chunk, extra->space_quota + 1);
+    return row_done(s);
+}
+
+static int save_extras(struct saver *s)
+{
+    const struct hmap *extras = &s->state->tree.store.extras;
+    uint32_t *slots = mem_calloc(extras->count + 1, sizeof(*slots));
+    size_t count = 0;
+    int rc = slots ? 0 : ERR_NOMEM;
+    for (struct hmap_node *at = hmap_first(extras); slots && at; at = hmap_next(extras, at)) {
+        const struct nn_extra *extra = CONTAINER_OF(at, struct nn_extra, by_slot);
+        if (is_kept(s, extra))
+            slots[count++] = extra->slot;
+    }
+    if (slots)
+        qsort_r(slots, count, sizeof(*slots), by_id, s);
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        rc = save_extra(s, slots[i]);
+    mem_free(slots);
+    return rc;
+}
+
 int nn_state_save(const struct nn_state *state, nn_chunk_fn *put, void *arg)
 {
     static const struct {
@@ -197,7 +240,8 @@ int nn_state_save(const struct nn_state *state, nn_chunk_fn *put, void *arg)
     } parts[] = {{NN_SECTION_COUNTERS, save_counters},
                  {NN_SECTION_INODES, save_inodes},
                  {NN_SECTION_ANSWERS, save_answers},
-                 {NN_SECTION_JOBS, save_jobs}};
+                 {NN_SECTION_JOBS, save_jobs},
+                 {NN_SECTION_EXTRAS, save_extras}};
     struct saver s = {.state = state, .put = put, .arg = arg};
     s.words = mem_calloc(state->tree.store.people.count, sizeof(uint32_t));
     int rc = s.words ? 0 : ERR_NOMEM;

@@ -19,6 +19,8 @@
  *                           each block: v id  v stamp  v length
  *   3 answers   oldest first: u64 client  v seq  v time  v op  v value  v value
  *   4 jobs      oldest first: s name  v epoch
+ *   5 extras    in order of ids, of the few inodes that have any: v id
+ *               v quota of names + 1  v quota of space + 1   (0: none)
  *
  * A reader refuses what does not parse, does not fit together, or leaves bytes over; it ignores
  * nothing. A later version may add sections; a section it does not know is ERR_VERSION. */
@@ -32,6 +34,7 @@ enum nn_section {
     NN_SECTION_INODES = 2,
     NN_SECTION_ANSWERS = 3,
     NN_SECTION_JOBS = 4,
+    NN_SECTION_EXTRAS = 5,
 };
 const char *nn_section_name(uint16_t section); /* "inodes", or "?" */
 

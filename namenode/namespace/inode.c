@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "namenode/namespace/inode.h"
 
+#include "namenode/namespace/extra.h"
+
 static uint64_t name_hash(uint32_t parent, struct slice name)
 {
     return slice_hash(name, hash_u64(parent));
@@ -53,6 +55,7 @@ void nn_inodes_release(struct nn_inodes *store)
         if (dir->in_use)
             nn_children_release(&dir->children);
     }
+    nn_extra_release(store);
     lhash_release(&store->by_name);
     lhash_release(&store->by_id);
     nn_intern_release(&store->people);
@@ -89,6 +92,7 @@ void nn_inodes_remove(struct nn_inodes *store, uint32_t slot)
 {
     struct nn_inode *inode = nn_inode(store, slot);
     BUG_ON(inode->name != 0);
+    nn_extra_drop(store, slot);
     lhash_remove(&store->by_id, slot);
     if (inode->is_dir) {
         struct nn_dir *dir = nn_dir(store, slot);

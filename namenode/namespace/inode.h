@@ -13,6 +13,7 @@
 #ifndef QUERN_NAMENODE_NAMESPACE_INODE_H
 #define QUERN_NAMENODE_NAMESPACE_INODE_H
 
+#include "libcommon/base/hmap.h"
 #include "libcommon/base/lhash.h"
 #include "libcommon/base/slab.h"
 #include "namenode/namespace/children.h"
@@ -35,7 +36,7 @@ struct nn_inode {
     uint64_t is_dir : 1;
     uint64_t is_open : 1;   /* a file somebody writes: a lease has it */
     uint64_t is_doomed : 1; /* top of a tree that was deleted and waits for the reaper */
-    uint64_t spare : 1;
+    uint64_t has_extra : 1; /* quotas and the like: extra.h */
     uint64_t mtime_ms : 48;
     uint64_t owner : 16; /* intern numbers */
     uint64_t atime_ms : 48;
@@ -79,6 +80,7 @@ struct nn_inodes {
     struct lhash by_name, by_id;
     struct nn_names names;
     struct nn_intern people; /* users and groups */
+    struct hmap extras;      /* struct nn_extra */
 };
 
 int nn_inodes_init(struct nn_inodes *store); /* empty: not even a root. ERR_NOMEM */

@@ -2,6 +2,7 @@
 #include "namenode/namespace/tree.h"
 
 #include "libcommon/base/mem.h"
+#include "namenode/namespace/extra.h"
 
 int nn_tree_init(struct nn_tree *tree, struct slice owner, struct slice group, uint32_t mode)
 {
@@ -87,12 +88,19 @@ void nn_tree_path(const struct nn_tree *tree, uint32_t slot, struct buf *out)
     }
 }
 
+/* What the file's bytes count as, once per replica. */
+static uint64_t weight(const struct nn_tree *tree, uint32_t file)
+{
+    const struct nn_extra *extra = nn_extra_find(&tree->store, file);
+    return nn_inode(&tree->store, file)->len + (extra ? extra->reserved : 0);
+}
+
 struct nn_sums nn_tree_sums(const struct nn_tree *tree, uint32_t slot)
 {
     const struct nn_inode *inode = nn_inode(&tree->store, slot);
     if (inode->is_dir)
         return nn_dir(&tree->store, slot)->sums;
-    return (struct nn_sums){0, 1, inode->len, (uint64_t)inode->len * inode->replication};
+    return (struct nn_sums){0, 1, inode->len, weight(tree, slot) * inode->replication};
 }
 
 /* ---- changing ---- */
@@ -196,12 +204,28 @@ void nn_tree_set_len(struct nn_tree *tree, uint32_t file, uint64_t len)
     add_sums(tree, inode->parent, (struct nn_sums){0, 0, by, by * inode->replication});
 }
 
+int nn_tree_reserve(struct nn_tree *tree, uint32_t file, uint64_t bytes)
+{
+    const struct nn_inode *inode = nn_inode(&tree->store, file);
+    struct nn_extra *extra = nn_extra_find(&tree->store, file);
+    if (!extra && bytes == 0)
+        return 0;
+    int rc = nn_extra_need(&tree->store, file, &extra);
+    if (rc != 0)
+        return rc;
+    uint64_t by = bytes - extra->reserved;
+    extra->reserved = bytes;
+    add_sums(tree, inode->parent, (struct nn_sums){0, 0, 0, by * inode->replication});
+    nn_extra_trim(&tree->store, extra);
+    return 0;
+}
+
 void nn_tree_set_replication(struct nn_tree *tree, uint32_t file, uint32_t replication)
 {
     struct nn_inode *inode = nn_inode(&tree->store, file);
     uint64_t by = (uint64_t)replication - inode->replication;
     inode->replication = replication & UINT16_MAX;
-    add_sums(tree, inode->parent, (struct nn_sums){0, 0, 0, by * inode->len});
+    add_sums(tree, inode->parent, (struct nn_sums){0, 0, 0, by * weight(tree, file)});
 }
 
 int nn_tree_set_owner(struct nn_tree *tree, uint32_t slot, struct slice owner, struct slice group)

@@ -73,6 +73,9 @@ int nn_tree_move(struct nn_tree *tree, uint32_t slot, uint32_t parent, struct sl
                  uint64_t now_ms);
 int nn_tree_doom(struct nn_tree *tree, uint32_t slot, uint64_t now_ms); /* not the root */
 void nn_tree_set_len(struct nn_tree *tree, uint32_t file, uint64_t len);
+/* So many bytes may the file's last block still grow by: they count as space from now on.
+ * ERR_NOMEM; giving back never fails. */
+int nn_tree_reserve(struct nn_tree *tree, uint32_t file, uint64_t bytes);
 void nn_tree_set_replication(struct nn_tree *tree, uint32_t file, uint32_t replication);
 /* Negative leaves that one alone. */
 void nn_tree_set_times(struct nn_tree *tree, uint32_t slot, int64_t mtime_ms, int64_t atime_ms);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * clients_names: requests about names and attributes. */
+#include "namenode/namespace/quota.h"
 #include "namenode/serve/turn.h"
 
 /* ---- changes ---- */
@@ -103,6 +104,19 @@ void nn_on_SET_OWNER(struct rpc_call *call, const void *message, void *arg)
         return;
     int rc = nn_check_set_owner(&turn.view, ask, &op, &turn.err);
     nn_turn_end(&turn, nn_turn_commit(&turn, rc, NN_OP_SET_OWNER, &op, NULL), NULL);
+}
+
+void nn_on_SET_QUOTA(struct rpc_call *call, const void *message, void *arg)
+{
+    const struct cl2nn_set_quota *ask = message;
+    struct nn_turn turn;
+    struct op_set_quota op;
+    nn_turn_begin(&turn, call, arg, "setQuota", ask->path);
+    struct nn_wish change = {&ask->origin, NN_OP_SET_QUOTA, "set quota on ", NULL, ask};
+    if (!nn_turn_may_change(&turn, &change))
+        return;
+    int rc = nn_check_set_quota(&turn.view, ask, &op, &turn.err);
+    nn_turn_end(&turn, nn_turn_commit(&turn, rc, NN_OP_SET_QUOTA, &op, NULL), NULL);
 }
 
 /* ---- questions ---- */
@@ -227,6 +241,9 @@ void nn_on_SUMMARY(struct rpc_call *call, const void *message, void *arg)
         summary.files = sums.files;
         summary.length = sums.len;
         summary.space = sums.space;
+        struct nn_quota quota = nn_quota_get(tree, nn_walk_last(&walk));
+        summary.quota = quota.names == NN_NO_QUOTA ? -1 : (int64_t)quota.names;
+        summary.space_quota = quota.space == NN_NO_QUOTA ? -1 : (int64_t)quota.space;
     }
     nn_turn_end(&turn, rc, &summary);
 }

@@ -146,14 +146,28 @@ static void print_job(struct nn_imagetext *t, struct buf *out)
     buf_printf(out, "  epoch %" PRIu64 "\n", nn_rows_varint(&t->rows));
 }
 
+static void print_quota(struct nn_imagetext *t, const char *what, struct buf *out)
+{
+    uint64_t quota = nn_rows_varint(&t->rows);
+    if (quota != 0)
+        buf_printf(out, "  quota of %s %" PRIu64, what, quota - 1);
+}
+
+static void print_extra(struct nn_imagetext *t, struct buf *out)
+{
+    buf_printf(out, "extras  of inode %" PRIu64, nn_rows_varint(&t->rows));
+    print_quota(t, "names", out);
+    print_quota(t, "space", out);
+    buf_append_byte(out, '\n');
+}
+
 int nn_imagetext_take(struct nn_imagetext *text, uint16_t section, struct slice chunk,
                       struct buf *out, struct err *err)
 {
     static void (*const print[])(struct nn_imagetext *, struct buf *) = {
-        [NN_SECTION_COUNTERS] = print_counters,
-        [NN_SECTION_INODES] = print_inode,
-        [NN_SECTION_ANSWERS] = print_answer,
-        [NN_SECTION_JOBS] = print_job,
+        [NN_SECTION_COUNTERS] = print_counters, [NN_SECTION_INODES] = print_inode,
+        [NN_SECTION_ANSWERS] = print_answer,    [NN_SECTION_JOBS] = print_job,
+        [NN_SECTION_EXTRAS] = print_extra,
     };
     if (section >= ARRAY_LEN(print) || !print[section])
         return err_set(err, ERR_VERSION, "section %u is not known: written by a newer quern?",

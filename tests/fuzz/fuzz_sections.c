@@ -74,6 +74,10 @@ void fuzz_seed(struct rand *rand, struct buf *out)
     put_text(&rows, "job_1");
     buf_append_varint(&rows, 7);
     put_chunk(out, NN_SECTION_JOBS, &rows);
+    buf_append_varint(&rows, 2);
+    buf_append_varint(&rows, rand_below(rand, 9));
+    buf_append_varint(&rows, rand_below(rand, 9));
+    put_chunk(out, NN_SECTION_EXTRAS, &rows);
     buf_release(&rows);
 }
 

@@ -178,6 +178,17 @@ MSG_STRUCT(cl2nn_set_mode, CL2NN_SET_MODE_FIELDS)
     F(STR, group)
 MSG_STRUCT(cl2nn_set_owner, CL2NN_SET_OWNER_FIELDS)
 
+/* Superusers only; on directories. */
+#define CL2NN_SET_QUOTA_FIELDS(F, S, L)                                \
+    S(msg_origin, origin)                                              \
+    F(STR, path)                                                       \
+    F(I64, names) /* 1 and more; CL2NN_QUOTA_NONE, CL2NN_QUOTA_KEEP */ \
+    F(I64, space) /* 0 and more; the same */
+MSG_STRUCT(cl2nn_set_quota, CL2NN_SET_QUOTA_FIELDS)
+
+#define CL2NN_QUOTA_NONE (-1)
+#define CL2NN_QUOTA_KEEP INT64_MAX
+
 #define CL2NN_SUMMARY_FIELDS(F, S, L)                 \
     F(U64, dirs) /* including the directory itself */ \
     F(U64, files)                                     \
@@ -329,7 +340,8 @@ MSG_STRUCT(cl2nn_server_info, CL2NN_SERVER_INFO_FIELDS)
     M(P, 0x0132, BAD_BLOCK, MSG_READS, cl2nn_bad_block, msg_void)                \
     M(P, 0x0133, FSCK, MSG_READS, cl2nn_fsck, cl2nn_fsck_page)                   \
     M(P, 0x0134, SERVER_INFO, MSG_READS, msg_void, cl2nn_server_info)            \
-    M(P, 0x0135, SAVE_NAMESPACE, MSG_READS, msg_void, msg_void)
+    M(P, 0x0135, SAVE_NAMESPACE, MSG_READS, msg_void, msg_void)                  \
+    M(P, 0x0140, SET_QUOTA, MSG_RECORDED, cl2nn_set_quota, msg_void)
 
 MSG_METHODS(CL2NN, CL2NN_METHODS)
 

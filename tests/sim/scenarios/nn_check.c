@@ -5,6 +5,7 @@
  *   - every complete block has an intact replica on some disk, with its stamp and length
  *   - replicas of one block and stamp that were finalized have one length
  *   - the count of safe blocks is right
+ *   - the sums over every directory, which quotas go by, are what counting says
  *   - settled: every block has exactly the replicas it wants, nothing is queued, doomed, open
  *   - cleared: when all files are deleted nothing is left, neither in memory nor on disks */
 #include "tests/sim/scenarios/nn_world.h"
@@ -125,6 +126,42 @@ static void check_counts(struct nn_world *w)
                  (unsigned long long)b->complete);
 }
 
+/* What a file counts as: a block that is being written as a full one. */
+static uint64_t space_of(const struct nn_world *w, const struct nn_inode *inode)
+{
+    uint64_t bytes = 0, size = nn_inode_block_size(inode);
+    for (uint32_t at = inode->first_block; at;) {
+        struct nn_block b = nn_blockmap_get(w->nn.blocks.map, at);
+        bool grows = b.state == NN_BLOCK_UNDER_CONSTRUCTION || b.state == NN_BLOCK_UNDER_RECOVERY;
+        bytes += grows && b.len < size ? size : b.len;
+        at = b.next;
+    }
+    return bytes * inode->replication;
+}
+
+static struct nn_sums count_sums(struct nn_world *w, uint32_t slot)
+{
+    const struct nn_inodes *store = &w->nn.state.tree.store;
+    const struct nn_inode *inode = nn_inode(store, slot);
+    if (!inode->is_dir)
+        return (struct nn_sums){0, 1, inode->len, space_of(w, inode)};
+    struct nn_sums sums = {.dirs = 1}, kept = nn_dir(store, slot)->sums;
+    struct nn_cursor at = {0, 0};
+    uint32_t child;
+    while ((child = nn_children_next(&nn_dir(store, slot)->children, &at))) {
+        struct nn_sums below = count_sums(w, child);
+        sums.dirs += below.dirs;
+        sums.files += below.files;
+        sums.len += below.len;
+        sums.space += below.space;
+    }
+    if (memcmp(&sums, &kept, sizeof(sums)) != 0)
+        sim_fail(w->sim, "a directory of %llu names and %llu bytes of space says %llu and %llu",
+                 (unsigned long long)(sums.dirs + sums.files), (unsigned long long)sums.space,
+                 (unsigned long long)(kept.dirs + kept.files), (unsigned long long)kept.space);
+    return sums;
+}
+
 void nn_check(struct nn_world *w, bool is_full)
 {
     const struct nn_blocks *b = &w->nn.blocks;
@@ -141,6 +178,7 @@ void nn_check(struct nn_world *w, bool is_full)
     for (uint32_t d = 0; d < w->dn_count; d++)
         check_lengths(w, &w->dns[d]);
     check_counts(w);
+    (void)count_sums(w, NN_ROOT);
 }
 
 /* As long as nothing vanishes by itself, orders never take a block below the replicas it wants

@@ -3,6 +3,7 @@
  * of whole paths. Then the same journal into a second state, an image into a third, and the two
  * mixed: all must be the same to the byte. */
 #include "libcommon/base/rand.h"
+#include "namenode/namespace/quota.h"
 #include "tests/unit/namenode/journal/world.h"
 
 #define ENTRIES 400
@@ -14,6 +15,7 @@ struct entry {
     bool is_dir, is_open;
     uint64_t id, len;
     unsigned blocks, replication, mode;
+    int64_t names_quota, space_quota; /* -1 = none */
 };
 
 static struct entry model[ENTRIES];
@@ -66,12 +68,48 @@ static struct entry *insert(const char *path, bool is_dir)
         if (!model[i].path[0]) {
             model[i] = (struct entry){
                 .is_dir = is_dir, .replication = is_dir ? 0 : 1, .mode = is_dir ? 0755 : 0644};
+            model[i].names_quota = model[i].space_quota = -1;
             snprintf(model[i].path, sizeof(model[i].path), "%s", path);
             return &model[i];
         }
     fail_msg("the model is full");
     return NULL;
 }
+
+/* A block being written counts as a full one. */
+static uint64_t space_of(const struct entry *e)
+{
+    return (e->len + (e->is_open && e->blocks ? BLOCK : 0)) * e->replication;
+}
+
+static struct nn_growth used_by(const char *path)
+{
+    struct nn_growth used = {0, 0};
+    for (size_t i = 0; i < ENTRIES; i++)
+        if (model[i].path[0] && is_under(model[i].path, path)) {
+            used.names++;
+            used.space += (int64_t)space_of(&model[i]);
+        }
+    return used;
+}
+
+/* May that be added at `path`? Directories that `from` ("" = none) is in too are not asked. */
+static bool has_room(const char *path, const char *from, struct nn_growth by)
+{
+    for (size_t i = 0; i < ENTRIES; i++) {
+        const struct entry *e = &model[i];
+        if (!e->path[0] || !is_under(path, e->path) || strcmp(path, e->path) == 0 ||
+            is_under(from, e->path))
+            continue;
+        struct nn_growth used = used_by(e->path);
+        if ((e->names_quota >= 0 && by.names > 0 && used.names + by.names > e->names_quota) ||
+            (e->space_quota >= 0 && by.space > 0 && used.space + by.space > e->space_quota))
+            return false;
+    }
+    return true;
+}
+
+static const struct nn_growth one_name = {1, 0};
 
 /* ---- random requests ---- */
 
@@ -108,7 +146,7 @@ static void try_mkdir(void)
     char path[96];
     random_path(path, sizeof(path));
     const struct entry *e = find(path);
-    bool may = !e && has_parent_dir(path);
+    bool may = !e && has_parent_dir(path) && has_room(path, "", one_name);
     assert_int_equal(do_mkdir(&live, path, false) == 0, may);
     if (may)
         insert(path, true)->id = inode_of(&live, path)->id;
@@ -120,7 +158,7 @@ static void try_create(void)
     bool overwrite = rand_chance(&rnd, 3);
     some_path(path, sizeof(path));
     const struct entry *e = find(path);
-    bool may = e ? !e->is_dir && overwrite : has_parent_dir(path);
+    bool may = e ? !e->is_dir && overwrite : has_parent_dir(path) && has_room(path, "", one_name);
     assert_int_equal(do_create(&live, path, 7, overwrite) == 0, may);
     if (!may)
         return;
@@ -136,8 +174,10 @@ static void try_write(void)
     if (!e || e->is_dir)
         return;
     if (rand_chance(&rnd, 2)) {
+        struct nn_growth by = {0, (int64_t)BLOCK * e->replication};
+        bool may = e->is_open && has_room(e->path, "", by);
         int rc = do_add_block(&live, e->id, 7, last_block(&live, e->id, BLOCK));
-        assert_int_equal(rc == 0, e->is_open);
+        assert_int_equal(rc == 0, may);
         if (rc == 0 && e->blocks++ > 0)
             e->len += BLOCK;
     } else {
@@ -174,6 +214,11 @@ static void try_rename(void)
     bool may = a && !is_under(to, from) && has_parent_dir(to);
     if (b && may)
         may = overwrite && a->is_dir == b->is_dir && below(to) == 0;
+    if (may) {
+        struct nn_growth by = used_by(from), gone = used_by(to);
+        by = (struct nn_growth){by.names - gone.names, by.space - gone.space};
+        may = has_room(to, from, by);
+    }
     assert_int_equal(do_rename(&live, from, to, overwrite) == 0, may);
     if (may)
         rename_model(from, to);
@@ -188,6 +233,21 @@ static void try_delete(void)
     assert_int_equal(do_delete(&live, path, recursive) == 0, may);
     if (may)
         forget(path);
+}
+
+static void try_quota(void)
+{
+    char path[96];
+    some_path(path, sizeof(path));
+    struct entry *e = find(path);
+    int64_t names = rand_chance(&rnd, 4) ? -1 : 1 + (int64_t)rand_below(&rnd, 12);
+    int64_t space = rand_chance(&rnd, 2) ? -1 : (int64_t)rand_below(&rnd, 30 * (uint64_t)BLOCK);
+    int rc = do_set_quota(&live, path, names, space);
+    assert_int_equal(rc >= 0, e && e->is_dir);
+    if (rc >= 0) {
+        e->names_quota = names;
+        e->space_quota = space;
+    }
 }
 
 static void try_attributes(void)
@@ -205,14 +265,17 @@ static void try_attributes(void)
         if (e)
             e->mode = ask.mode;
     } else {
-        struct cl2nn_set_replication ask = {.path = slice_str(path),
-                                            .replication = 1 + (uint32_t)rand_below(&rnd, 4)};
-        struct op_set_replication op;
-        int rc = nn_check_set_replication(&view, &ask, &op, &live.err);
-        rc = world_done(&live, rc, NN_OP_SET_REPLICATION, &op);
-        assert_int_equal(rc >= 0, e && !e->is_dir);
+        unsigned wanted = 1 + (unsigned)rand_below(&rnd, 4);
+        bool may = e && !e->is_dir;
+        if (may) {
+            int64_t space = (int64_t)space_of(e);
+            struct nn_growth by = {0, space / e->replication * wanted - space};
+            may = has_room(path, "", by);
+        }
+        int rc = do_set_replication(&live, path, wanted);
+        assert_int_equal(rc >= 0, may);
         if (rc >= 0)
-            e->replication = ask.replication;
+            e->replication = wanted;
     }
 }
 
@@ -224,7 +287,7 @@ static void random_step(void)
     if (rand_chance(&rnd, 12))
         try_delete();
     else
-        what[rand_below(&rnd, ARRAY_LEN(what))]();
+        (rand_chance(&rnd, 30) ? try_quota : what[rand_below(&rnd, ARRAY_LEN(what))])();
     (void)nn_state_reap(&live.state, (uint32_t)rand_below(&rnd, 5));
 }
 
@@ -271,7 +334,7 @@ static void check_dir(const char *path)
         sums.dirs += e->is_dir;
         sums.files += !e->is_dir;
         sums.len += e->len;
-        sums.space += e->len * e->replication;
+        sums.space += space_of(e);
     }
     assert_int_equal(listed, direct);
     assert_memory_equal(&sums, &dir->sums, sizeof(sums));

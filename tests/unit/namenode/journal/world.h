@@ -172,6 +172,24 @@ static inline int do_delete(struct world *w, const char *path, bool recursive)
     return world_done(w, nn_check_delete(&view, &ask, &op, &w->err), NN_OP_DELETE, &op);
 }
 
+/* CL2NN_QUOTA_NONE, CL2NN_QUOTA_KEEP */
+static inline int do_set_quota(struct world *w, const char *path, int64_t names, int64_t space)
+{
+    struct nn_view view = world_view(w);
+    struct cl2nn_set_quota ask = {.path = slice_str(path), .names = names, .space = space};
+    struct op_set_quota op;
+    return world_done(w, nn_check_set_quota(&view, &ask, &op, &w->err), NN_OP_SET_QUOTA, &op);
+}
+
+static inline int do_set_replication(struct world *w, const char *path, uint32_t replication)
+{
+    struct nn_view view = world_view(w);
+    struct cl2nn_set_replication ask = {.path = slice_str(path), .replication = replication};
+    struct op_set_replication op;
+    int rc = nn_check_set_replication(&view, &ask, &op, &w->err);
+    return world_done(w, rc, NN_OP_SET_REPLICATION, &op);
+}
+
 static inline int do_add_block(struct world *w, uint64_t file_id, uint64_t client,
                                struct msg_block previous)
 {

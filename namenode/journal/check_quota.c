@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * check_quota: setting quotas, and what every other request would add to them. */
+#include <inttypes.h>
+
+#include "namenode/blocks/blocks.h"
+#include "namenode/journal/check.h"
+#include "namenode/namespace/quota.h"
+
+/* ---- setting ---- */
+
+static int check_values(const struct cl2nn_set_quota *ask, struct err *err)
+{
+    if ((ask->names > 0 || ask->names == CL2NN_QUOTA_NONE) &&
+        (ask->space >= 0 || ask->space == CL2NN_QUOTA_NONE))
+        return 0;
+    return err_set(err, ERR_INVAL, "Invalid values for quota : %" PRId64 " and %" PRId64,
+                   ask->names, ask->space);
+}
+
+static int64_t merged(int64_t asked, uint64_t present)
+{
+    if (asked != CL2NN_QUOTA_KEEP)
+        return asked;
+    return present == NN_NO_QUOTA ? CL2NN_QUOTA_NONE : (int64_t)present;
+}
+
+static int check_dir(const struct nn_view *view, const struct cl2nn_set_quota *ask,
+                     const struct nn_walk *walk, struct err *err)
+{
+    if (!nn_walk_is_whole(walk))
+        return err_set(err, ERR_NOENT, "Directory does not exist: " SLICE_FMT,
+                       SLICE_ARG(ask->path));
+    if (!nn_inode(&view->state->tree.store, nn_walk_last(walk))->is_dir)
+        return err_set(err, ERR_NOTDIR, "`" SLICE_FMT "': Is not a directory",
+                       SLICE_ARG(ask->path));
+    if (nn_walk_last(walk) == NN_ROOT && ask->names == CL2NN_QUOTA_NONE)
+        return err_set(err, ERR_INVAL, "Cannot clear namespace quota on root.");
+    return 0;
+}
+
+int nn_check_set_quota(const struct nn_view *view, const struct cl2nn_set_quota *ask,
+                       struct op_set_quota *ret, struct err *err)
+{
+    struct nn_walk walk;
+    int rc = nn_access_super(view->caller, err);
+    if (rc == 0)
+        rc = check_values(ask, err);
+    if (rc == 0)
+        rc = nn_check_path(ask->path, "setQuota", err);
+    if (rc != 0)
+        return rc;
+    nn_tree_walk(&view->state->tree, ask->path, &walk);
+    rc = check_dir(view, ask, &walk, err);
+    if (rc != 0)
+        return rc;
+    struct nn_quota now = nn_quota_get(&view->state->tree, nn_walk_last(&walk));
+    *ret = (struct op_set_quota){ask->origin, view->wall_ms, ask->path,
+                                 merged(ask->names, now.names), merged(ask->space, now.space)};
+    if (ret->names == merged(CL2NN_QUOTA_KEEP, now.names) &&
+        ret->space == merged(CL2NN_QUOTA_KEEP, now.space))
+        return NN_CHECK_NOTHING;
+    return 0;
+}
+
+/* ---- what others add ---- */
+
+int nn_check_quota_new(const struct nn_view *view, const struct nn_walk *walk, struct err *err)
+{
+    struct nn_growth by = {.names = (int64_t)walk->depth - walk->found};
+    return nn_quota_check(&view->state->tree, nn_walk_last(walk), 0, by, err);
+}
+
+int nn_check_quota_move(const struct nn_view *view, const struct nn_walk *from,
+                        const struct nn_walk *to, struct err *err)
+{
+    const struct nn_tree *tree = &view->state->tree;
+    struct nn_sums moved = nn_tree_sums(tree, nn_walk_last(from)), over = {0};
+    uint32_t common = 0;
+    while (common + 1 < to->depth && common + 1 <= from->found &&
+           from->slots[common + 1] == to->slots[common + 1])
+        common++;
+    if (nn_walk_is_whole(to))
+        over = nn_tree_sums(tree, nn_walk_last(to));
+    struct nn_growth by = {.names = (int64_t)(moved.dirs + moved.files) -
+                                    (int64_t)(over.dirs + over.files),
+                           .space = (int64_t)(moved.space - over.space)};
+    return nn_quota_check(tree, to->slots[to->depth - 1], to->slots[common], by, err);
+}
+
+int nn_check_quota_block(const struct nn_view *view, uint32_t slot, uint64_t previous_len,
+                         struct err *err)
+{
+    const struct nn_tree *tree = &view->state->tree;
+    const struct nn_inode *inode = nn_inode(&tree->store, slot);
+    uint64_t len = inode->len;
+    if (inode->last_block)
+        len += previous_len - nn_blockmap_get(view->state->blocks->map, inode->last_block).len;
+    uint64_t space = (len + nn_inode_block_size(inode)) * inode->replication;
+    struct nn_growth by = {.space = (int64_t)(space - nn_tree_sums(tree, slot).space)};
+    return nn_quota_check(tree, inode->parent, 0, by, err);
+}
+
+int nn_check_quota_replication(const struct nn_view *view, uint32_t slot, uint32_t replication,
+                               struct err *err)
+{
+    const struct nn_tree *tree = &view->state->tree;
+    const struct nn_inode *inode = nn_inode(&tree->store, slot);
+    uint64_t space = nn_tree_sums(tree, slot).space;
+    struct nn_growth by = {.space = (int64_t)(space / inode->replication * replication - space)};
+    return nn_quota_check(tree, inode->parent, 0, by, err);
+}

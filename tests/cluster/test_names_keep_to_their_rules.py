@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an administrator sets on names and what users then meet, on a real cluster and in Hadoop's
+words; all of it is still so after the namenode was killed, from the journal and from an image."""
+import os
+
+import pytest
+
+from cluster import Cluster, wait_for
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    c = Cluster(datanodes=2, workers=1)
+    with open(os.path.join(c.dir, "site.conf"), "w") as f:
+        f.write("hadoop.user.group.static.mapping.overrides = bob=staff;eve=;carol=supergroup\n"
+                "dfs.blocksize = 1048576\n")
+    with c:
+        yield c
+
+
+def as_user(cluster, user, *args, **kw):
+    return cluster.fs(*args, check=False, env={"HADOOP_USER_NAME": user}, **kw)
+
+
+def restart(cluster, image=False):
+    if image:
+        cluster.run("admin", "-saveNamespace")
+    cluster.kill("namenode")
+    cluster.up()
+    wait_for(lambda: cluster.fs("-touchz", "/restarted", check=False).returncode == 0)
+
+
+def test_a_quota_is_kept_and_shown(cluster):
+    admin = lambda *args: cluster.run("admin", *args, check=False)
+    cluster.fs("-mkdir", "-p", "/q/sub")
+    assert admin("-setQuota", "3", "/q").returncode == 0
+    assert admin("-setSpaceQuota", "3m", "/q").returncode == 0
+    cluster.fs("-put", "-", "/q/f", input=b"x" * 1000)
+    run = cluster.fs("-touchz", "/q/g", check=False)
+    assert (run.returncode, run.stderr) == (1, b"touchz: The NameSpace quota (directories and files) of "
+                                               b"directory /q is exceeded: quota=3 file count=4\n")
+    assert cluster.fs("-count", "-q", "/q").stdout == (
+        b"           3               0         3145728         3143728 "
+        b"           2            1               1000 /q\n")
+    assert admin("-clrQuota", "/q").returncode == 0
+    run = cluster.fs("-put", "-", "/q/big", input=b"y" * 2_000_000, check=False)
+    assert run.returncode == 1
+    assert run.stderr.startswith(b"put: The DiskSpace quota of /q is exceeded: quota = 3145728 B = 3 MB but "
+                                 b"diskspace consumed = ")
+    assert cluster.fs("-ls", "/q/big", check=False).returncode == 1
+    restart(cluster)
+    restart(cluster, image=True)
+    assert cluster.fs("-count", "-q", "/q").stdout.split()[:4] == [b"none", b"inf", b"3145728", b"3143728"]
+    assert admin("-clrSpaceQuota", "/q", "/q/sub").returncode == 0
+    cluster.fs("-put", "-", "/q/big", input=b"y" * 2_000_000)
+    run = cluster.run("admin", "-setQuota", "5", "/q", check=False, env={"HADOOP_USER_NAME": "bob"})
+    assert (run.returncode, run.stderr) == (255, b"setQuota: Access denied for user bob. Superuser privilege is required\n")
+    assert admin("-setQuota", "5", "/nope").stderr == b"setQuota: Directory does not exist: /nope\n"
+    assert b'"x" is not a valid value for a quota.' in admin("-setSpaceQuota", "x", "/q").stderr
+    assert cluster.fs("-count", "-q", "/").stdout.split()[:3] == [b"9223372036854775807", b"%d" % (
+        9223372036854775807 - sum(int(n) for n in cluster.fs("-count", "/").stdout.split()[:2])), b"none"]

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "namenode/namespace/quota.h"
+#include "tests/unit/namenode/journal/world.h"
+
+#define KEEP  CL2NN_QUOTA_KEEP
+#define NONE  CL2NN_QUOTA_NONE
+#define BLOCK (1LL << 20)
+
+static struct world w;
+
+static int setup(void **state)
+{
+    (void)state;
+    world_init(&w);
+    assert_int_equal(do_mkdir(&w, "/d", false), 0);
+    return 0;
+}
+static int teardown(void **state)
+{
+    (void)state;
+    world_release(&w);
+    return 0;
+}
+
+static void a_directory_counts_itself_so_a_quota_of_one_keeps_it_empty(void **state)
+{
+    (void)state;
+    assert_int_equal(do_set_quota(&w, "/d", 1, KEEP), 0);
+    assert_int_equal(do_mkdir(&w, "/d/x", false), ERR_QUOTA);
+    assert_string_equal(w.err.msg, "The NameSpace quota (directories and files) of directory /d is "
+                                   "exceeded: quota=1 file count=2");
+    assert_int_equal(do_create(&w, "/d/f", 1, false), ERR_QUOTA);
+    assert_int_equal(do_set_quota(&w, "/d", 3, KEEP), 0);
+    assert_int_equal(do_mkdir(&w, "/d/x/y/z", true), ERR_QUOTA); /* all or nothing */
+    assert_int_equal(slot_of(&w, "/d/x"), 0);
+    assert_int_equal(do_mkdir(&w, "/d/x/y", true), 0);
+    assert_int_equal(do_create(&w, "/d/f", 1, false), ERR_QUOTA);
+    assert_int_equal(do_delete(&w, "/d/x", true), 0);
+    make_file(&w, "/d/f", 0);
+    make_file(&w, "/d/g", 0);
+    assert_int_equal(do_create(&w, "/d/f", 1, true), 0); /* replacing adds nothing */
+}
+
+static void a_block_needs_room_for_a_full_one_with_all_its_replicas(void **state)
+{
+    (void)state;
+    assert_int_equal(do_set_quota(&w, "/d", KEEP, 2 * BLOCK - 1), 0);
+    assert_int_equal(do_create(&w, "/d/f", 7, false), 0);
+    uint64_t id = w.answer[0];
+    assert_int_equal(do_set_replication(&w, "/d/f", 2), 0);
+    assert_int_equal(do_add_block(&w, id, 7, (struct msg_block){0}), ERR_QUOTA);
+    assert_string_equal(w.err.msg,
+                        "The DiskSpace quota of /d is exceeded: quota = 2097151 B = 2.00 "
+                        "MB but diskspace consumed = 2097152 B = 2 MB");
+    assert_int_equal(do_set_replication(&w, "/d/f", 1), 0);
+    assert_int_equal(do_add_block(&w, id, 7, (struct msg_block){0}), 0);
+    assert_int_equal(do_add_block(&w, id, 7, last_block(&w, id, BLOCK)), ERR_QUOTA);
+    assert_int_equal(do_add_block(&w, id, 7, last_block(&w, id, BLOCK - 1)), 0);
+}
+
+static void writers_together_cannot_pass_a_quota(void **state)
+{
+    (void)state;
+    assert_int_equal(do_set_quota(&w, "/d", KEEP, 2 * BLOCK), 0);
+    uint64_t ids[3];
+    for (unsigned i = 0; i < 3; i++) {
+        char path[16];
+        snprintf(path, sizeof(path), "/d/%u", i);
+        assert_int_equal(do_create(&w, path, 7, false), 0);
+        ids[i] = w.answer[0];
+        assert_int_equal(do_add_block(&w, ids[i], 7, (struct msg_block){0}), i < 2 ? 0 : ERR_QUOTA);
+    }
+    assert_int_equal(nn_tree_sums(&w.state.tree, slot_of(&w, "/d")).space, 2 * BLOCK);
+    assert_int_equal(do_complete(&w, ids[0], 7, last_block(&w, ids[0], 10)), 0);
+    assert_int_equal(nn_tree_sums(&w.state.tree, slot_of(&w, "/d")).space, BLOCK + 10);
+    struct op_abandon_block gone = {.file_id = ids[1], .block_id = last_block(&w, ids[1], 0).id};
+    assert_int_equal(world_commit(&w, NN_OP_ABANDON_BLOCK, &gone), 0);
+    assert_int_equal(nn_tree_sums(&w.state.tree, slot_of(&w, "/d")).space, 10);
+    assert_int_equal(do_add_block(&w, ids[2], 7, (struct msg_block){0}), 0);
+}
+
+static void more_replicas_need_room(void **state)
+{
+    (void)state;
+    make_file(&w, "/d/f", 1);
+    assert_int_equal(do_set_quota(&w, "/d", KEEP, 2000), 0);
+    assert_int_equal(do_set_replication(&w, "/d/f", 3), ERR_QUOTA);
+    assert_string_equal(w.err.msg,
+                        "The DiskSpace quota of /d is exceeded: quota = 2000 B = 1.95 KB "
+                        "but diskspace consumed = 3000 B = 2.93 KB");
+    assert_int_equal(do_set_replication(&w, "/d/f", 2), 0);
+    assert_int_equal(do_set_quota(&w, "/d", KEEP, 1), 0);
+    assert_int_equal(do_set_replication(&w, "/d/f", 1), 0); /* over it, and going down */
+}
+
+static void a_move_is_asked_for_only_where_something_is_added(void **state)
+{
+    (void)state;
+    assert_int_equal(do_mkdir(&w, "/d/a", false), 0);
+    assert_int_equal(do_mkdir(&w, "/d/b", false), 0);
+    make_file(&w, "/d/a/f", 1);
+    make_file(&w, "/out", 1);
+    assert_int_equal(do_set_quota(&w, "/d", 4, 1000), 0);
+    assert_int_equal(do_rename(&w, "/d/a/f", "/d/b/f", false), 0); /* full, but nothing is new */
+    assert_int_equal(do_rename(&w, "/out", "/d/b/out", false), ERR_QUOTA);
+    assert_int_equal(do_rename(&w, "/out", "/d/b/f", true), 0); /* one goes, one comes */
+    assert_int_equal(do_set_quota(&w, "/d/a", 1, 0), 0);
+    assert_int_equal(do_rename(&w, "/d/b/f", "/d/a/f", false), ERR_QUOTA);
+    assert_non_null(strstr(w.err.msg, "of directory /d/a is"));
+    assert_int_equal(do_set_quota(&w, "/d/a", 5, 0), 0);
+    assert_int_equal(do_rename(&w, "/d/b/f", "/d/a/f", false), ERR_QUOTA);
+    assert_non_null(strstr(w.err.msg, "The DiskSpace quota of /d/a is"));
+    assert_int_equal(do_rename(&w, "/d/a", "/elsewhere", false), 0); /* takes its quota along */
+    assert_int_equal(nn_quota_get(&w.state.tree, slot_of(&w, "/elsewhere")).names, 5);
+}
+
+static void a_quota_below_what_is_there_only_stops_growth(void **state)
+{
+    (void)state;
+    make_file(&w, "/d/a", 1);
+    make_file(&w, "/d/b", 1);
+    assert_int_equal(do_set_quota(&w, "/d", 1, 0), 0);
+    assert_int_equal(do_create(&w, "/d/c", 1, false), ERR_QUOTA);
+    assert_int_equal(do_rename(&w, "/d/a", "/d/c", false), 0);
+    assert_int_equal(do_delete(&w, "/d/c", false), 0);
+    assert_int_equal(do_set_quota(&w, "/d", NONE, KEEP), 0);
+    assert_int_equal(nn_quota_get(&w.state.tree, slot_of(&w, "/d")).space, 0);
+    assert_int_equal(do_create(&w, "/d/c", 1, false), 0);
+}
+
+static void only_superusers_set_quotas_and_only_on_directories(void **state)
+{
+    (void)state;
+    make_file(&w, "/d/f", 0);
+    assert_int_equal(do_set_quota(&w, "/nope", 5, KEEP), ERR_NOENT);
+    assert_string_equal(w.err.msg, "Directory does not exist: /nope");
+    assert_int_equal(do_set_quota(&w, "/d/f", 5, KEEP), ERR_NOTDIR);
+    assert_string_equal(w.err.msg, "`/d/f': Is not a directory");
+    assert_int_equal(do_set_quota(&w, "/d", 0, KEEP), ERR_INVAL);
+    assert_int_equal(do_set_quota(&w, "/d", -7, KEEP), ERR_INVAL);
+    assert_int_equal(do_set_quota(&w, "/d", KEEP, -2), ERR_INVAL);
+    assert_int_equal(do_set_quota(&w, "/", NONE, KEEP), ERR_INVAL);
+    assert_string_equal(w.err.msg, "Cannot clear namespace quota on root.");
+    assert_int_equal(do_set_quota(&w, "/d", NONE, KEEP), NN_CHECK_NOTHING);
+    w.caller = (struct nn_caller){.user = slice_str("bob")};
+    assert_int_equal(do_set_quota(&w, "/d", 5, KEEP), ERR_ACCESS);
+    assert_string_equal(w.err.msg, "Access denied for user bob. Superuser privilege is required");
+}
+
+static void the_root_has_a_quota_from_the_beginning(void **state)
+{
+    (void)state;
+    assert_int_equal(nn_quota_get(&w.state.tree, NN_ROOT).names, INT64_MAX);
+    assert_int_equal(do_set_quota(&w, "/", 2, KEEP), 0);
+    assert_int_equal(do_mkdir(&w, "/e", false), ERR_QUOTA);
+    assert_non_null(strstr(w.err.msg, "of directory / is exceeded: quota=2 file count=3"));
+}
+
+static void quotas_are_in_the_image_and_open_blocks_keep_their_room(void **state)
+{
+    (void)state;
+    struct world other;
+    struct world_image image = {BUF_INIT};
+    assert_int_equal(do_set_quota(&w, "/d", 9, 5 * BLOCK), 0);
+    assert_int_equal(do_mkdir(&w, "/gone", false), 0);
+    assert_int_equal(do_set_quota(&w, "/gone", 9, KEEP), 0);
+    assert_int_equal(do_delete(&w, "/gone", false), 0);
+    assert_int_equal(do_create(&w, "/d/f", 7, false), 0);
+    assert_int_equal(do_add_block(&w, w.answer[0], 7, (struct msg_block){0}), 0);
+    assert_int_equal(nn_state_save(&w.state, world_put_chunk, &image), 0);
+    world_init(&other);
+    if (world_load(&other, &image) != 0)
+        fail_msg("%s", other.err.msg);
+    struct nn_quota quota = nn_quota_get(&other.state.tree, slot_of(&other, "/d"));
+    assert_int_equal(quota.names, 9);
+    assert_int_equal(quota.space, 5 * BLOCK);
+    assert_int_equal(nn_tree_sums(&other.state.tree, slot_of(&other, "/d")).space, BLOCK);
+    assert_int_equal(nn_state_hash(&w.state), nn_state_hash(&other.state));
+    buf_release(&image.bytes);
+    world_release(&other);
+    while (nn_state_reap(&w.state, 10))
+        ;
+    assert_int_equal(w.state.tree.store.extras.count, 2); /* /d, and the file being written */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+        T(a_directory_counts_itself_so_a_quota_of_one_keeps_it_empty),
+        T(a_block_needs_room_for_a_full_one_with_all_its_replicas),
+        T(writers_together_cannot_pass_a_quota),
+        T(more_replicas_need_room),
+        T(a_move_is_asked_for_only_where_something_is_added),
+        T(a_quota_below_what_is_there_only_stops_growth),
+        T(only_superusers_set_quotas_and_only_on_directories),
+        T(the_root_has_a_quota_from_the_beginning),
+        T(quotas_are_in_the_image_and_open_blocks_keep_their_room),
+#undef T
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
