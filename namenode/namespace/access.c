@@ -152,6 +152,21 @@ int nn_access_ancestor(const struct nn_tree *tree, const struct nn_walk *walk,
     return check(tree, walk->slots[deepest], caller, want, err);
 }
 
+/* Nobody takes away with a sticky directory what he could not take out of it. */
+static int check_sticky_entries(const struct nn_tree *tree, uint32_t dir,
+                                const struct nn_caller *caller, struct err *err)
+{
+    const struct nn_inode *inode = nn_inode(&tree->store, dir);
+    struct nn_cursor at = {0, 0};
+    uint32_t child;
+    int rc = 0;
+    if (!(inode->mode & 01000U) || slice_eq(owner_of(tree, inode), caller->user))
+        return 0;
+    while (rc == 0 && (child = nn_children_next(&nn_dir(&tree->store, dir)->children, &at)))
+        rc = check_sticky(tree, child, caller, err);
+    return rc;
+}
+
 int nn_access_below(const struct nn_tree *tree, const struct nn_walk *walk,
                     const struct nn_caller *caller, enum nn_access want, bool skip_empty,
                     struct err *err)
@@ -163,6 +178,8 @@ int nn_access_below(const struct nn_tree *tree, const struct nn_walk *walk,
         const struct nn_dir *dir = nn_dir(&tree->store, at);
         if (!skip_empty || dir->children.count) {
             int rc = check(tree, at, caller, want, err);
+            if (rc == 0 && (want & NN_W))
+                rc = check_sticky_entries(tree, at, caller, err);
             if (rc != 0)
                 return rc;
         }

@@ -35,7 +35,8 @@ int nn_access_parent(const struct nn_tree *tree, const struct nn_walk *walk,
 int nn_access_ancestor(const struct nn_tree *tree, const struct nn_walk *walk,
                        const struct nn_caller *caller, enum nn_access want, struct err *err);
 /* `want` on every directory of the tree at the end of the path; with `skip_empty` empty ones do not
- * count (removing them needs nothing). Visits directories only. */
+ * count (removing them needs nothing). With NN_W the sticky bit's rule holds too, for what lies in
+ * each of them. Visits directories only, and what lies in sticky ones. */
 int nn_access_below(const struct nn_tree *tree, const struct nn_walk *walk,
                     const struct nn_caller *caller, enum nn_access want, bool skip_empty,
                     struct err *err);

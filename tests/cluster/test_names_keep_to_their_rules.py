@@ -59,3 +59,37 @@ def test_a_quota_is_kept_and_shown(cluster):
     assert b'"x" is not a valid value for a quota.' in admin("-setSpaceQuota", "x", "/q").stderr
     assert cluster.fs("-count", "-q", "/").stdout.split()[:3] == [b"9223372036854775807", b"%d" % (
         9223372036854775807 - sum(int(n) for n in cluster.fs("-count", "/").stdout.split()[:2])), b"none"]
+
+
+def test_who_may_do_what_is_told_as_hadoop_tells_it(cluster):
+    cluster.fs("-mkdir", "-p", "/who/bob")
+    cluster.fs("-chown", "bob:staff", "/who/bob")
+    assert as_user(cluster, "bob", "-put", "-", "/who/bob/f", input=b"x").returncode == 0
+    assert cluster.fs("-stat", "%u:%g", "/who/bob/f").stdout == b"bob:staff\n"  # the parent's group
+    as_user(cluster, "bob", "-chmod", "700", "/who/bob")
+
+    def denied(user, *args):
+        run = as_user(cluster, user, *args)
+        assert run.returncode == 1
+        return run.stderr.decode()
+    assert denied("eve", "-cat", "/who/bob/f") == (
+        'cat: Permission denied: user=eve, access=EXECUTE, inode="/who/bob":bob:staff:drwx------\n')
+    assert denied("eve", "-ls", "/who/bob") == (
+        'ls: Permission denied: user=eve, access=READ_EXECUTE, inode="/who/bob":bob:staff:drwx------\n')
+    assert denied("bob", "-mkdir", "/who/new") == (
+        'mkdir: Permission denied: user=bob, access=WRITE, inode="/who":root:supergroup:drwxr-xr-x\n')
+    assert denied("eve", "-chmod", "777", "/who/bob") == (
+        "chmod: changing permissions of '/who/bob': Permission denied. user=eve is not the owner of inode=/who/bob\n")
+    assert denied("bob", "-chown", "eve", "/who/bob") == (
+        "chown: changing ownership of '/who/bob': User bob is not a super user (non-super user cannot change owner).\n")
+    assert denied("bob", "-chgrp", "wheel", "/who/bob") == (
+        "chgrp: changing ownership of '/who/bob': User bob does not belong to wheel\n")
+    assert as_user(cluster, "carol", "-cat", "/who/bob/f").stdout == b"x"  # of the supergroup
+    as_user(cluster, "bob", "-chmod", "755", "/who/bob")
+    as_user(cluster, "bob", "-mkdir", "/who/bob/drop")
+    as_user(cluster, "bob", "-chmod", "1777", "/who/bob/drop")
+    assert as_user(cluster, "eve", "-touchz", "/who/bob/drop/hers").returncode == 0
+    cluster.fs("-chown", "root", "/who/bob/drop")
+    assert denied("bob", "-rm", "-r", "/who/bob/drop") == (
+        'rm: Permission denied by sticky bit: user=bob, path="/who/bob/drop/hers":eve:staff:-rw-r--r--, '
+        'parent="/who/bob/drop":root:staff:drwxrwxrwt\n')

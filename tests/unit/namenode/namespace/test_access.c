@@ -105,6 +105,24 @@ static void the_sticky_bit_protects_what_others_put_there(void **state)
     assert_int_equal(nn_access_ancestor(&tree, to("/tmp/new"), &bob, NN_W, NULL), 0);
 }
 
+static void a_sticky_directory_does_not_go_with_the_tree_above_it(void **state)
+{
+    (void)state;
+    struct err err;
+    add("/b", true, 0755, "bob");
+    add("/b/shared", true, 01777, "alice");
+    assert_int_equal(nn_access_below(&tree, to("/b"), &bob, NN_RWX, true, &err), 0);
+    add("/b/shared/f", false, 0644, "bob");
+    assert_int_equal(nn_access_below(&tree, to("/b"), &bob, NN_RWX, true, &err), 0);
+    add("/b/shared/g", false, 0644, "carol");
+    assert_int_equal(nn_access_below(&tree, to("/b"), &bob, NN_RWX, true, &err), ERR_ACCESS);
+    assert_string_equal(err.msg, "Permission denied by sticky bit: user=bob, "
+                                 "path=\"/b/shared/g\":carol:staff:-rw-r--r--, "
+                                 "parent=\"/b/shared\":alice:staff:drwxrwxrwt");
+    assert_int_equal(nn_access_below(&tree, to("/b/shared"), &alice, NN_RWX, true, &err), 0);
+    assert_int_equal(nn_access_below(&tree, to("/b"), &carol, NN_RX, false, &err), 0);
+}
+
 static void a_file_in_the_way_is_not_a_directory(void **state)
 {
     (void)state;
@@ -149,17 +167,17 @@ static void mode_bits_are_shown_with_the_sticky_bit(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(denial_is_told_in_hadoops_words, setup, teardown),
-        cmocka_unit_test_setup_teardown(owner_group_and_others_each_have_their_bits, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(the_superuser_may_do_everything, setup, teardown),
-        cmocka_unit_test_setup_teardown(the_sticky_bit_protects_what_others_put_there, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(a_file_in_the_way_is_not_a_directory, setup, teardown),
-        cmocka_unit_test_setup_teardown(only_the_owner_may_change_attributes, setup, teardown),
-        cmocka_unit_test_setup_teardown(
-            deleting_a_tree_needs_every_directory_that_has_something_in_it, setup, teardown),
-        cmocka_unit_test(mode_bits_are_shown_with_the_sticky_bit),
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+        T(denial_is_told_in_hadoops_words),
+        T(owner_group_and_others_each_have_their_bits),
+        T(the_superuser_may_do_everything),
+        T(the_sticky_bit_protects_what_others_put_there),
+        T(a_sticky_directory_does_not_go_with_the_tree_above_it),
+        T(a_file_in_the_way_is_not_a_directory),
+        T(only_the_owner_may_change_attributes),
+        T(deleting_a_tree_needs_every_directory_that_has_something_in_it),
+        T(mode_bits_are_shown_with_the_sticky_bit),
+#undef T
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
