@@ -176,6 +176,26 @@ QN_PUBLIC int qn_summary(struct qn_fs *fs, const char *path, struct qn_summary *
 QN_PUBLIC int qn_set_quota(struct qn_fs *fs, const char *path, int64_t names, int64_t space,
                            struct qn_error *error);
 
+/* Extended attributes: a name with its space, such as "user.color", and any bytes. */
+enum qn_xattr_flag { QN_XATTR_CREATE = 1, QN_XATTR_REPLACE = 2 }; /* which of both is fine */
+QN_PUBLIC int qn_set_xattr(struct qn_fs *fs, const char *path, const char *name, const void *value,
+                           size_t size, int flags, struct qn_error *error);
+QN_PUBLIC int qn_remove_xattr(struct qn_fs *fs, const char *path, const char *name,
+                              struct qn_error *error);
+struct qn_xattr {
+    const char *name;
+    const void *value;
+    size_t size;
+};
+struct qn_xattrs {
+    size_t count;
+    struct qn_xattr *xattrs;
+};
+/* The one of that name, or all when it is NULL. */
+QN_PUBLIC int qn_get_xattrs(struct qn_fs *fs, const char *path, const char *name,
+                            struct qn_xattrs *ret, struct qn_error *error);
+QN_PUBLIC void qn_xattrs_release(struct qn_xattrs *xattrs);
+
 /* --- where it lies --------------------------------------------------------------------------- */
 
 struct qn_block {

@@ -64,6 +64,18 @@ int nn_check_quota_block(const struct nn_view *view, uint32_t slot, uint64_t pre
 int nn_check_quota_replication(const struct nn_view *view, uint32_t slot, uint32_t replication,
                                struct err *err);
 
+/* ---- extended attributes: check_xattr.c ---- */
+/* One of the two operations is filled: *ret_op says which. */
+union nn_op_xattr {
+    struct op_set_xattr set;
+    struct op_remove_xattr remove;
+};
+int nn_check_set_xattr(const struct nn_view *view, const struct cl2nn_set_xattr *ask,
+                       enum nn_op *ret_op, union nn_op_xattr *ret, struct err *err);
+/* May the caller see it? Superusers see all of them but the filesystem's own. */
+bool nn_xattr_is_for(const struct nn_caller *caller, uint32_t space);
+int nn_xattr_refuse(uint32_t space, struct slice name, struct err *err);
+
 /* ---- files being written: check_files.c ---- */
 
 /* ERR_LEASE: somebody else writes it. ERR_RETRY with *ret_takeover set to the file's slot: its

@@ -181,6 +181,21 @@ MSG_STRUCT(op_publish, OP_PUBLISH_FIELDS)
     F(I64, space)
 MSG_STRUCT(op_set_quota, OP_SET_QUOTA_FIELDS)
 
+#define OP_SET_XATTR_FIELDS(F, S, L)        \
+    OP_HEAD(F, S, L)                        \
+    F(STR, path)                            \
+    F(U32, space) /* enum nn_xattr_space */ \
+    F(STR, name)  /* without the space */   \
+    F(BYTES, value)
+MSG_STRUCT(op_set_xattr, OP_SET_XATTR_FIELDS)
+
+#define OP_REMOVE_XATTR_FIELDS(F, S, L) \
+    OP_HEAD(F, S, L)                    \
+    F(STR, path)                        \
+    F(U32, space)                       \
+    F(STR, name)
+MSG_STRUCT(op_remove_xattr, OP_REMOVE_XATTR_FIELDS)
+
 /* number, NAME, type */
 #define NN_OPS(O)                              \
     O(1, MKDIR, op_mkdir)                      \
@@ -200,14 +215,16 @@ MSG_STRUCT(op_set_quota, OP_SET_QUOTA_FIELDS)
     O(15, SET_MODE, op_set_mode)               \
     O(16, SET_OWNER, op_set_owner)             \
     O(17, PUBLISH, op_publish)                 \
-    O(32, SET_QUOTA, op_set_quota)
+    O(32, SET_QUOTA, op_set_quota)             \
+    O(33, SET_XATTR, op_set_xattr)             \
+    O(34, REMOVE_XATTR, op_remove_xattr)
 
 enum nn_op {
 #define NN_OP_ENUM(number, NAME, type) NN_OP_##NAME = number,
     NN_OPS(NN_OP_ENUM)
 #undef NN_OP_ENUM
 };
-#define NN_OP_MAX 32
+#define NN_OP_MAX 34
 
 struct nn_op_row {
     uint16_t number;

@@ -8,6 +8,7 @@
 #include "namenode/journal/rows.h"
 #include "namenode/journal/sections.h"
 #include "namenode/namespace/quota.h"
+#include "namenode/namespace/xattr.h"
 
 struct nn_loader {
     struct nn_state *state;
@@ -177,15 +178,33 @@ static bool is_quota(struct nn_quota quota)
            (quota.space == NN_NO_QUOTA || quota.space <= INT64_MAX);
 }
 
+static int load_xattrs(struct nn_loader *l, uint32_t slot)
+{
+    uint64_t count = nn_rows_varint(&l->rows);
+    int rc = count <= NN_XATTR_MAX ? 0 : ERR_CORRUPT;
+    for (uint64_t i = 0; rc == 0 && i < count; i++) {
+        uint64_t space = nn_rows_varint(&l->rows);
+        struct slice name = nn_rows_text(&l->rows), value = nn_rows_text(&l->rows);
+        if (l->rows.is_bad || space >= NN_XATTR_SPACES || name.len == 0 ||
+            name.len + value.len > NN_XATTR_BYTES)
+            return ERR_CORRUPT;
+        rc = nn_xattr_set(&l->state->tree, slot, (enum nn_xattr_space)space, name, value);
+    }
+    return rc;
+}
+
 /* Inodes come before, so the owner of the extras is there. */
 static int load_extra(struct nn_loader *l)
 {
     struct nn_tree *tree = &l->state->tree;
     uint32_t slot = nn_inodes_by_id(&tree->store, nn_rows_varint(&l->rows));
     struct nn_quota quota = {nn_rows_varint(&l->rows) - 1, nn_rows_varint(&l->rows) - 1};
-    if (l->rows.is_bad || !slot || !nn_inode(&tree->store, slot)->is_dir || !is_quota(quota))
+    bool has_quota = quota.names != NN_NO_QUOTA || quota.space != NN_NO_QUOTA;
+    if (l->rows.is_bad || !slot || !is_quota(quota) ||
+        (has_quota && !nn_inode(&tree->store, slot)->is_dir))
         return ERR_CORRUPT;
-    return nn_quota_set(tree, slot, quota);
+    int rc = has_quota ? nn_quota_set(tree, slot, quota) : 0;
+    return rc == 0 ? load_xattrs(l, slot) : rc;
 }
 
 static int load_row(struct nn_loader *l)

@@ -7,6 +7,7 @@
 #include "namenode/journal/editop.h"
 #include "namenode/journal/rows.h"
 #include "namenode/journal/sections.h"
+#include "namenode/namespace/xattr.h"
 
 struct nn_printer {
     struct nn_rows rows;
@@ -112,11 +113,32 @@ static void print_quota(struct nn_printer *p, const char *key, struct buf *out)
         buf_printf(out, ",\"%s\":%" PRIu64, key, quota - 1);
 }
 
+static void print_xattrs(struct nn_printer *p, struct buf *out)
+{
+    uint64_t count = nn_rows_varint(&p->rows);
+    if (count)
+        buf_append_str(out, ",\"xattrs\":{");
+    for (uint64_t i = 0; i < count && !p->rows.is_bad; i++) {
+        struct buf name = BUF_INIT;
+        buf_printf(&name, "%s.",
+                   nn_xattr_space_name((enum nn_xattr_space)nn_rows_varint(&p->rows)));
+        buf_append_slice(&name, nn_rows_text(&p->rows));
+        buf_append_str(out, i ? "," : "");
+        json_append_string(out, buf_slice(&name));
+        buf_append_byte(out, ':');
+        json_append_string(out, nn_rows_text(&p->rows));
+        buf_release(&name);
+    }
+    if (count)
+        buf_append_byte(out, '}');
+}
+
 static void print_extra(struct nn_printer *p, struct buf *out)
 {
     buf_printf(out, "{\"extras_of\":%" PRIu64, nn_rows_varint(&p->rows));
     print_quota(p, "names_quota", out);
     print_quota(p, "space_quota", out);
+    print_xattrs(p, out);
     buf_append_str(out, "}\n");
 }
 

@@ -4,7 +4,7 @@
 #include "namenode/blocks/blocks.h"
 #include "namenode/journal/rows.h"
 #include "namenode/journal/sections.h"
-#include "namenode/namespace/extra.h"
+#include "namenode/namespace/xattr.h"
 
 #define CHUNK_BYTES (256U << 10)
 
@@ -192,7 +192,8 @@ static int save_jobs(struct saver *s)
 
 static bool is_kept(const struct saver *s, const struct nn_extra *extra)
 {
-    return (extra->names_quota != NN_NO_QUOTA || extra->space_quota != NN_NO_QUOTA) &&
+    return (extra->names_quota != NN_NO_QUOTA || extra->space_quota != NN_NO_QUOTA ||
+            extra->xattr_count) &&
            nn_tree_is_attached(&s->state->tree, extra->slot);
 }
 
@@ -210,6 +211,12 @@ static int save_extra(struct saver *s, uint32_t slot)
     buf_append_varint(&s->chunk, nn_inode(&s->state->tree.store, slot)->id);
     buf_append_varint(&s->chunk, extra->names_quota + 1);
     buf_append_varint(&s->chunk, extra->space_quota + 1);
+    buf_append_varint(&s->chunk, extra->xattr_count);
+    for (uint32_t i = 0; i < extra->xattr_count; i++) {
+        buf_append_varint(&s->chunk, extra->xattrs[i].space);
+        put_text(&s->chunk, nn_xattr_name(&extra->xattrs[i]));
+        put_text(&s->chunk, nn_xattr_value(&extra->xattrs[i]));
+    }
     return row_done(s);
 }
 

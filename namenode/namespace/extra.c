@@ -2,6 +2,7 @@
 #include "namenode/namespace/extra.h"
 
 #include "libcommon/base/mem.h"
+#include "namenode/namespace/xattr.h"
 
 struct nn_extra *nn_extra_find_entry(const struct nn_inodes *store, uint32_t slot)
 {
@@ -32,13 +33,16 @@ static void drop(struct nn_inodes *store, struct nn_extra *extra)
 {
     nn_inode(store, extra->slot)->has_extra = 0;
     hmap_remove(&store->extras, &extra->by_slot);
+    for (uint32_t i = 0; i < extra->xattr_count; i++)
+        mem_free(extra->xattrs[i].bytes);
+    mem_free(extra->xattrs);
     mem_free(extra);
 }
 
 void nn_extra_trim(struct nn_inodes *store, struct nn_extra *extra)
 {
     if (extra->names_quota == NN_NO_QUOTA && extra->space_quota == NN_NO_QUOTA &&
-        extra->reserved == 0)
+        extra->reserved == 0 && extra->xattr_count == 0)
         drop(store, extra);
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * extra: what only few inodes have, outside of them: quotas, room held for a block being written.
- * An inode that has something here says so with a bit (has_extra), so that the others cost no
- * search and no memory. The entry lives as long as the inode, or until nothing is in it. */
+ * extra: what only few inodes have, outside of them: quotas, attributes users attach, room held for
+ * a block being written. An inode that has something here says so with a bit (has_extra), so that
+ * the others cost no search and no memory. The entry lives as long as the inode, or until nothing
+ * is in it. */
 #ifndef QUERN_NAMENODE_NAMESPACE_EXTRA_H
 #define QUERN_NAMENODE_NAMESPACE_EXTRA_H
 
@@ -9,10 +10,14 @@
 
 #define NN_NO_QUOTA UINT64_MAX
 
+struct nn_xattr;
+
 struct nn_extra {
     struct hmap_node by_slot;
     uint32_t slot;
     uint64_t names_quota, space_quota; /* directories; NN_NO_QUOTA = none */
+    struct nn_xattr *xattrs;           /* in order; xattr.h */
+    uint32_t xattr_count;
     uint64_t reserved; /* files: bytes the last block may still grow by; not in the image */
 };
 

@@ -8,6 +8,7 @@
 #include "libcommon/base/str.h"
 #include "namenode/journal/editop.h"
 #include "namenode/journal/sections.h"
+#include "namenode/namespace/xattr.h"
 
 int nn_imagetext_init(struct nn_imagetext *text)
 {
@@ -153,11 +154,24 @@ static void print_quota(struct nn_imagetext *t, const char *what, struct buf *ou
         buf_printf(out, "  quota of %s %" PRIu64, what, quota - 1);
 }
 
+static void print_xattrs(struct nn_imagetext *t, struct buf *out)
+{
+    uint64_t count = nn_rows_varint(&t->rows);
+    for (uint64_t i = 0; i < count && !t->rows.is_bad; i++) {
+        uint64_t space = nn_rows_varint(&t->rows);
+        buf_printf(out, "  %s.", nn_xattr_space_name((enum nn_xattr_space)space));
+        put_path(out, nn_rows_text(&t->rows));
+        buf_append_byte(out, '=');
+        put_path(out, nn_rows_text(&t->rows));
+    }
+}
+
 static void print_extra(struct nn_imagetext *t, struct buf *out)
 {
     buf_printf(out, "extras  of inode %" PRIu64, nn_rows_varint(&t->rows));
     print_quota(t, "names", out);
     print_quota(t, "space", out);
+    print_xattrs(t, out);
     buf_append_byte(out, '\n');
 }
 

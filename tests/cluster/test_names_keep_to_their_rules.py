@@ -93,3 +93,28 @@ def test_who_may_do_what_is_told_as_hadoop_tells_it(cluster):
     assert denied("bob", "-rm", "-r", "/who/bob/drop") == (
         'rm: Permission denied by sticky bit: user=bob, path="/who/bob/drop/hers":eve:staff:-rw-r--r--, '
         'parent="/who/bob/drop":root:staff:drwxrwxrwt\n')
+
+
+def test_attributes_are_kept_shown_and_guarded(cluster):
+    cluster.fs("-mkdir", "-p", "/x")
+    cluster.fs("-touchz", "/x/f")
+    cluster.fs("-setfattr", "-n", "user.color", "-v", "blue", "/x/f")
+    cluster.fs("-setfattr", "-n", "user.bytes", "-v", "0x00ff10", "/x/f")
+    cluster.fs("-setfattr", "-n", "trusted.t", "-v", "0saGVsbG8=", "/x/f")
+    cluster.fs("-setfattr", "-n", "user.none", "/x/f")
+    restart(cluster)
+    restart(cluster, image=True)
+    assert cluster.fs("-getfattr", "-d", "-e", "hex", "/x/f").stdout == (
+        b"# file: /x/f\nuser.bytes=0x00ff10\nuser.color=0x626c7565\nuser.none\ntrusted.t=0x68656c6c6f\n")
+    assert cluster.fs("-getfattr", "-n", "user.color", "/x/f").stdout == b'# file: /x/f\nuser.color="blue"\n'
+    assert cluster.fs("-getfattr", "-n", "user.bytes", "-e", "base64", "/x/f").stdout.endswith(b"user.bytes=0sAP8Q\n")
+    assert b"trusted" not in as_user(cluster, "bob", "-getfattr", "-d", "/x/f").stdout
+    assert as_user(cluster, "bob", "-getfattr", "-n", "trusted.t", "/x/f").stderr == (
+        b"getfattr: User doesn't have permission for xattr: trusted.t\n")
+    cluster.fs("-setfattr", "-x", "user.color", "/x/f")
+    run = cluster.fs("-getfattr", "-n", "user.color", "/x/f", check=False)
+    assert (run.returncode, run.stderr) == (1, b"getfattr: At least one of the attributes provided was not found.\n")
+    assert cluster.fs("-setfattr", "-n", "plain", "/x/f", check=False).stderr.startswith(
+        b"setfattr: An XAttr name must be prefixed with user/trusted/security/system/raw")
+    run = cluster.fs("-getfattr", "/x/f", check=False)
+    assert run.returncode == 255 and run.stderr.startswith(b"-getfattr: Must specify '-n name' or '-d' option.\n")

@@ -77,6 +77,10 @@ void fuzz_seed(struct rand *rand, struct buf *out)
     buf_append_varint(&rows, 2);
     buf_append_varint(&rows, rand_below(rand, 9));
     buf_append_varint(&rows, rand_below(rand, 9));
+    buf_append_varint(&rows, 1);
+    buf_append_varint(&rows, rand_below(rand, 3));
+    put_text(&rows, "color");
+    put_text(&rows, "blue");
     put_chunk(out, NN_SECTION_EXTRAS, &rows);
     buf_release(&rows);
 }

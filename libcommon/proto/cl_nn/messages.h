@@ -189,6 +189,30 @@ MSG_STRUCT(cl2nn_set_quota, CL2NN_SET_QUOTA_FIELDS)
 #define CL2NN_QUOTA_NONE (-1)
 #define CL2NN_QUOTA_KEEP INT64_MAX
 
+/* Extended attributes: "user.color". A value of none is an empty one. */
+enum cl2nn_xattr_flag { CL2NN_XATTR_CREATE = 1, CL2NN_XATTR_REPLACE = 2, CL2NN_XATTR_REMOVE = 4 };
+
+#define CL2NN_SET_XATTR_FIELDS(F, S, L) \
+    S(msg_origin, origin)               \
+    F(STR, path)                        \
+    F(STR, name)                        \
+    F(BYTES, value)                     \
+    F(U32, flags) /* it may be made, it may be replaced; or: it goes */
+MSG_STRUCT(cl2nn_set_xattr, CL2NN_SET_XATTR_FIELDS)
+
+#define CL2NN_GET_XATTRS_FIELDS(F, S, L) \
+    F(STR, path)                         \
+    F(STRS, names) /* none = all the caller may see */
+MSG_STRUCT(cl2nn_get_xattrs, CL2NN_GET_XATTRS_FIELDS)
+
+#define CL2NN_XATTR_FIELDS(F, S, L) \
+    F(STR, name)                    \
+    F(BYTES, value)
+MSG_STRUCT(cl2nn_xattr, CL2NN_XATTR_FIELDS)
+
+#define CL2NN_XATTRS_FIELDS(F, S, L) L(cl2nn_xattr, xattrs)
+MSG_STRUCT(cl2nn_xattrs, CL2NN_XATTRS_FIELDS)
+
 #define CL2NN_SUMMARY_FIELDS(F, S, L)                 \
     F(U64, dirs) /* including the directory itself */ \
     F(U64, files)                                     \
@@ -341,7 +365,9 @@ MSG_STRUCT(cl2nn_server_info, CL2NN_SERVER_INFO_FIELDS)
     M(P, 0x0133, FSCK, MSG_READS, cl2nn_fsck, cl2nn_fsck_page)                   \
     M(P, 0x0134, SERVER_INFO, MSG_READS, msg_void, cl2nn_server_info)            \
     M(P, 0x0135, SAVE_NAMESPACE, MSG_READS, msg_void, msg_void)                  \
-    M(P, 0x0140, SET_QUOTA, MSG_RECORDED, cl2nn_set_quota, msg_void)
+    M(P, 0x0140, SET_QUOTA, MSG_RECORDED, cl2nn_set_quota, msg_void)             \
+    M(P, 0x0141, SET_XATTR, MSG_RECORDED, cl2nn_set_xattr, msg_void)             \
+    M(P, 0x0142, GET_XATTRS, MSG_READS, cl2nn_get_xattrs, cl2nn_xattrs)
 
 MSG_METHODS(CL2NN, CL2NN_METHODS)
 

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * clients_attrs: requests about what is attached to files and directories. */
+#include "namenode/namespace/xattr.h"
+#include "namenode/serve/turn.h"
+
+void nn_on_SET_XATTR(struct rpc_call *call, const void *message, void *arg)
+{
+    const struct cl2nn_set_xattr *ask = message;
+    struct nn_turn turn;
+    union nn_op_xattr op;
+    bool is_remove = ask->flags & CL2NN_XATTR_REMOVE;
+    enum nn_op number = is_remove ? NN_OP_REMOVE_XATTR : NN_OP_SET_XATTR;
+    nn_turn_begin(&turn, call, arg, is_remove ? "removeXAttr" : "setXAttr", ask->path);
+    struct nn_wish change = {&ask->origin, number,
+                             is_remove ? "remove XAttr entry on " : "set XAttr on ", NULL, ask};
+    if (!nn_turn_may_change(&turn, &change))
+        return;
+    int rc = nn_check_set_xattr(&turn.view, ask, &number, &op, &turn.err);
+    nn_turn_end(&turn, nn_turn_commit(&turn, rc, number, &op, NULL), NULL);
+}
+
+static int fill_xattr(struct nn_turn *turn, const struct nn_xattr *x, struct cl2nn_xattr *ret)
+{
+    const char *space = nn_xattr_space_name(x->space);
+    size_t before = strlen(space) + 1;
+    uint8_t *name = arena_alloc(rpc_call_arena(turn->call), before + x->name_len);
+    if (!name)
+        return err_set(&turn->err, ERR_NOMEM, "out of memory");
+    memcpy(name, space, before - 1);
+    name[before - 1] = '.';
+    memcpy(name + before, x->bytes, x->name_len);
+    ret->name = slice_of(name, before + x->name_len);
+    ret->value = nn_turn_keep(turn, nn_xattr_value(x));
+    return 0;
+}
+
+static int all_xattrs(struct nn_turn *turn, uint32_t slot, struct cl2nn_xattrs *ret)
+{
+    size_t count = 0;
+    int rc = 0;
+    const struct nn_xattr *all = nn_xattr_all(&turn->nn->state.tree, slot, &count);
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        if (nn_xattr_is_for(&turn->caller, all[i].space))
+            rc = fill_xattr(turn, &all[i], &ret->xattrs.v[ret->xattrs.n++]);
+    return rc;
+}
+
+static int some_xattrs(struct nn_turn *turn, uint32_t slot, const struct msg_strs *names,
+                       struct cl2nn_xattrs *ret)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < names->n; i++) {
+        enum nn_xattr_space space = NN_XATTR_USER;
+        struct slice name;
+        rc = nn_xattr_parse(names->v[i], &space, &name, &turn->err);
+        if (rc == 0 && !nn_xattr_is_for(&turn->caller, space))
+            rc = nn_xattr_refuse(space, name, &turn->err);
+        if (rc != 0)
+            break;
+        const struct nn_xattr *x = nn_xattr_find(&turn->nn->state.tree, slot, space, name);
+        rc = x ? fill_xattr(turn, x, &ret->xattrs.v[ret->xattrs.n++])
+               : err_set(&turn->err, ERR_FAILED,
+                         "At least one of the attributes provided was not found.");
+    }
+    return rc;
+}
+
+void nn_on_GET_XATTRS(struct rpc_call *call, const void *message, void *arg)
+{
+    const struct cl2nn_get_xattrs *ask = message;
+    struct cl2nn_xattrs answer = {0};
+    struct nn_turn turn;
+    struct nn_walk walk;
+    nn_turn_begin(&turn, call, arg, "getXAttrs", ask->path);
+    int rc = nn_check_path(ask->path, "getXAttrs", &turn.err);
+    if (rc == 0) {
+        nn_tree_walk(&turn.nn->state.tree, ask->path, &walk);
+        rc = nn_access_traverse(&turn.nn->state.tree, &walk, &turn.caller, &turn.err);
+    }
+    if (rc == 0)
+        rc = nn_check_exists(&walk, ask->path, &turn.err);
+    if (rc == 0)
+        rc = nn_access_path(&turn.nn->state.tree, &walk, &turn.caller, NN_R, &turn.err);
+    if (rc == 0) {
+        size_t room = ask->names.n ? ask->names.n : NN_XATTR_MAX;
+        answer.xattrs.v = arena_calloc(rpc_call_arena(call), room, sizeof(*answer.xattrs.v));
+        rc = answer.xattrs.v ? 0 : err_set(&turn.err, ERR_NOMEM, "out of memory");
+    }
+    if (rc == 0)
+        rc = ask->names.n ? some_xattrs(&turn, nn_walk_last(&walk), &ask->names, &answer)
+                          : all_xattrs(&turn, nn_walk_last(&walk), &answer);
+    nn_turn_end(&turn, rc, &answer);
+}
