@@ -94,8 +94,9 @@ static void print_line(const struct fs_run *run, const struct fs_item *item)
     char mode[FS_MODE_TEXT], repl[16], size[FS_SIZE_TEXT], when[FS_TIME_TEXT];
     snprintf(repl, sizeof(repl), stat->is_dir ? "-" : "%" PRIu32, stat->replication);
     fs_format_size(stat->is_dir ? 0 : stat->length, fs_has(run, "h"), size);
-    printf("%c%s %*s %-*s %-*s ", stat->is_dir ? 'd' : '-', fs_format_mode(stat->mode, mode),
-           (int)ls->repl, repl, (int)ls->owner, stat->owner, (int)ls->group, stat->group);
+    printf("%c%s%c%*s %-*s %-*s ", stat->is_dir ? 'd' : '-', fs_format_mode(stat->mode, mode),
+           stat->has_acl ? '+' : ' ', (int)ls->repl, repl, (int)ls->owner, stat->owner,
+           (int)ls->group, stat->group);
     if (fs_has(run, "e"))
         printf("%-10s ", stat->is_dir ? "" : "Replicated");
     printf("%*s %s ", (int)ls->len, size, fs_format_local_minute(shown_time(run, item), when));

@@ -14,6 +14,7 @@ static int open_writer(struct qn_file *file, const char *path, int flags,
     struct qn_fs *fs = file->fs;
     const struct cl_out_options options = {
         .mode = (create->mode ? create->mode : MODE_DEFAULT) & ~fs->umask & 01777,
+        .full_mode = (create->mode ? create->mode : MODE_DEFAULT) & 01777,
         .replication = create->replication ? create->replication : fs->replication,
         .block_size = create->block_size ? create->block_size : fs->block_size,
         .overwrite = flags & QN_OVERWRITE,

@@ -59,6 +59,7 @@ static int fill_stat(const struct msg_file *file, struct qn_stat *ret)
         .mode = file->mode,
         .is_dir = file->is_dir,
         .is_open = file->is_open,
+        .has_acl = file->has_acl,
     };
     return 0;
 }
@@ -202,7 +203,8 @@ int qn_mkdir(struct qn_fs *fs, const char *path, uint32_t mode, bool parents,
     const struct cl2nn_mkdir ask = {.origin = cl_origin(fs),
                                     .path = buf_slice(&op.path),
                                     .mode = (mode ? mode : 0777) & ~fs->umask & 01777,
-                                    .parents = parents};
+                                    .parents = parents,
+                                    .full_mode = (mode ? mode : 0777) & 01777};
     op_ask(&op, CL2NN_AT_MKDIR, &ask, NULL);
     return op_end(&op, error);
 }

@@ -202,7 +202,8 @@ static int create(struct cl_out *out, const struct cl_out_options *options, stru
                                      .block_size = options->block_size,
                                      .overwrite = options->overwrite,
                                      .create_parents = options->create_parents,
-                                     .writer_node = slice_str(out->fs->node)};
+                                     .writer_node = slice_str(out->fs->node),
+                                     .full_mode = options->full_mode};
     int rc = cl_ask(out->fs, CL2NN_AT_CREATE, &ask, &arena, &answer, err);
     if (rc == 0 && answer.block_size < CL_PIPELINE_CHUNK)
         rc = err_set(err, ERR_PROTO, "%s: the namenode gave no block size", out->path);

@@ -21,7 +21,8 @@
 
 struct cl_out;
 struct cl_out_options {
-    uint32_t mode; /* umask applied */
+    uint32_t mode;      /* umask applied */
+    uint32_t full_mode; /* not applied */
     uint32_t replication;
     uint64_t block_size;
     bool overwrite, create_parents;

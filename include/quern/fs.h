@@ -133,6 +133,7 @@ struct qn_stat {
     uint32_t mode;        /* 01777 */
     bool is_dir;
     bool is_open; /* being written */
+    bool has_acl; /* an access or a default list: qn_get_acl */
 };
 
 /* Fills *ret; its strings live until qn_stat_release(ret). */
@@ -195,6 +196,34 @@ struct qn_xattrs {
 QN_PUBLIC int qn_get_xattrs(struct qn_fs *fs, const char *path, const char *name,
                             struct qn_xattrs *ret, struct qn_error *error);
 QN_PUBLIC void qn_xattrs_release(struct qn_xattrs *xattrs);
+
+/* Access control lists. */
+enum qn_acl_type { QN_ACL_USER, QN_ACL_GROUP, QN_ACL_MASK, QN_ACL_OTHER };
+struct qn_acl_entry {
+    const char *name; /* "" = the owner, the owning group */
+    enum qn_acl_type type;
+    uint32_t perm; /* 0..7 */
+    bool is_default;
+};
+struct qn_acl {
+    const char *owner, *group;
+    uint32_t mode; /* owner, mask (the group's, when there is no access list), others; sticky */
+    bool is_dir;
+    size_t count; /* of what the mode does not say */
+    struct qn_acl_entry *entries;
+};
+QN_PUBLIC int qn_get_acl(struct qn_fs *fs, const char *path, struct qn_acl *ret,
+                         struct qn_error *error);
+QN_PUBLIC void qn_acl_release(struct qn_acl *acl);
+enum qn_acl_action {
+    QN_ACL_MODIFY,         /* add or replace entries */
+    QN_ACL_REMOVE,         /* remove entries; their permissions do not matter */
+    QN_ACL_REMOVE_DEFAULT, /* the whole default list; no entries are given */
+    QN_ACL_REMOVE_ALL,     /* all but owner, group and others; no entries are given */
+    QN_ACL_SET,            /* replace: owner, group and others must be among the entries */
+};
+QN_PUBLIC int qn_set_acl(struct qn_fs *fs, const char *path, enum qn_acl_action action,
+                         const struct qn_acl_entry *entries, size_t count, struct qn_error *error);
 
 /* --- where it lies --------------------------------------------------------------------------- */
 

@@ -5,6 +5,7 @@
  * the other (resize). */
 #include "namenode/blocks/blocks.h"
 #include "namenode/journal/apply.h"
+#include "namenode/namespace/acl.h"
 
 /* ---- shared by the operations below ---- */
 
@@ -118,6 +119,8 @@ int nn_apply_CREATE(struct nn_state *state, const void *record, uint64_t *answer
         .block_size = op->block_size,
     };
     rc = nn_tree_add(&state->tree, parent, name, &birth, &slot);
+    if (rc == 0)
+        rc = nn_acl_inherit(&state->tree, slot);
     if (rc == 0)
         rc = nn_leases_add(&state->leases, id, op->origin.client, state->mono_ms);
     if (rc != 0)

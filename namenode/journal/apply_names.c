@@ -2,6 +2,7 @@
  * apply_names: operations on names and attributes. */
 #include "namenode/blocks/blocks.h"
 #include "namenode/journal/apply.h"
+#include "namenode/namespace/acl.h"
 #include "namenode/namespace/quota.h"
 
 /* New inodes take the group of the directory they are made in. */
@@ -19,7 +20,8 @@ static int make_dir(struct nn_state *state, const struct nn_parents *how, uint32
                              .owner = how->owner,
                              .group = group_of(&state->tree, parent),
                              .now_ms = how->at_ms};
-    return nn_tree_add(&state->tree, parent, name, &birth, ret_slot);
+    int rc = nn_tree_add(&state->tree, parent, name, &birth, ret_slot);
+    return rc == 0 ? nn_acl_inherit(&state->tree, *ret_slot) : rc;
 }
 
 int nn_apply_parents(struct nn_state *state, const struct nn_parents *parents, uint64_t *id,

@@ -76,6 +76,13 @@ int nn_check_set_xattr(const struct nn_view *view, const struct cl2nn_set_xattr 
 bool nn_xattr_is_for(const struct nn_caller *caller, uint32_t space);
 int nn_xattr_refuse(uint32_t space, struct slice name, struct err *err);
 
+/* ---- access control lists: check_acl.c ---- */
+/* The entries of *ret live in `arena`. */
+int nn_check_set_acl(const struct nn_view *view, const struct cl2nn_set_acl *ask,
+                     struct arena *arena, struct op_set_acl *ret, struct err *err);
+/* What is made in that directory gets: a default list takes the place of the umask. */
+uint32_t nn_check_mode(const struct nn_view *view, uint32_t dir, uint32_t mode, uint32_t full_mode);
+
 /* ---- files being written: check_files.c ---- */
 
 /* ERR_LEASE: somebody else writes it. ERR_RETRY with *ret_takeover set to the file's slot: its

@@ -102,7 +102,7 @@ int nn_check_mkdir(const struct nn_view *view, const struct cl2nn_mkdir *ask, st
         rc = mkdir_target(view, ask, &walk, err);
     if (rc != 0)
         return rc;
-    uint32_t mode = ask->mode & NN_MODE_MASK;
+    uint32_t mode = nn_check_mode(view, nn_walk_last(&walk), ask->mode, ask->full_mode);
     *ret = (struct op_mkdir){
         ask->origin,       view->wall_ms, ask->path, view->state->tree.next_id, mode,
         mode | 0300U, /* who makes a path must be able to go on along it */

@@ -25,7 +25,9 @@
     D(op_publish, OP_PUBLISH_FIELDS)                 \
     D(op_set_quota, OP_SET_QUOTA_FIELDS)             \
     D(op_set_xattr, OP_SET_XATTR_FIELDS)             \
-    D(op_remove_xattr, OP_REMOVE_XATTR_FIELDS)
+    D(op_remove_xattr, OP_REMOVE_XATTR_FIELDS)       \
+    D(op_acl_entry, OP_ACL_ENTRY_FIELDS)             \
+    D(op_set_acl, OP_SET_ACL_FIELDS)
 OP_DEFINE_ALL(MSG_DEFINE)
 
 static const struct nn_op_row rows[NN_OP_MAX + 1] = {

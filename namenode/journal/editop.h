@@ -196,6 +196,21 @@ MSG_STRUCT(op_set_xattr, OP_SET_XATTR_FIELDS)
     F(STR, name)
 MSG_STRUCT(op_remove_xattr, OP_REMOVE_XATTR_FIELDS)
 
+#define OP_ACL_ENTRY_FIELDS(F, S, L)    \
+    F(BOOL, is_default)                 \
+    F(U32, type) /* enum nn_acl_type */ \
+    F(U32, perm)                        \
+    F(STR, name)
+MSG_STRUCT(op_acl_entry, OP_ACL_ENTRY_FIELDS)
+
+/* The whole of what is stored, in order, and the mode that goes with it. */
+#define OP_SET_ACL_FIELDS(F, S, L) \
+    OP_HEAD(F, S, L)               \
+    F(STR, path)                   \
+    F(U32, mode)                   \
+    L(op_acl_entry, entries)
+MSG_STRUCT(op_set_acl, OP_SET_ACL_FIELDS)
+
 /* number, NAME, type */
 #define NN_OPS(O)                              \
     O(1, MKDIR, op_mkdir)                      \
@@ -217,14 +232,15 @@ MSG_STRUCT(op_remove_xattr, OP_REMOVE_XATTR_FIELDS)
     O(17, PUBLISH, op_publish)                 \
     O(32, SET_QUOTA, op_set_quota)             \
     O(33, SET_XATTR, op_set_xattr)             \
-    O(34, REMOVE_XATTR, op_remove_xattr)
+    O(34, REMOVE_XATTR, op_remove_xattr)       \
+    O(35, SET_ACL, op_set_acl)
 
 enum nn_op {
 #define NN_OP_ENUM(number, NAME, type) NN_OP_##NAME = number,
     NN_OPS(NN_OP_ENUM)
 #undef NN_OP_ENUM
 };
-#define NN_OP_MAX 34
+#define NN_OP_MAX 35
 
 struct nn_op_row {
     uint16_t number;

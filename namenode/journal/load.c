@@ -7,6 +7,7 @@
 #include "namenode/journal/apply.h"
 #include "namenode/journal/rows.h"
 #include "namenode/journal/sections.h"
+#include "namenode/namespace/acl.h"
 #include "namenode/namespace/quota.h"
 #include "namenode/namespace/xattr.h"
 
@@ -193,6 +194,25 @@ static int load_xattrs(struct nn_loader *l, uint32_t slot)
     return rc;
 }
 
+static int load_acl(struct nn_loader *l, uint32_t slot)
+{
+    struct nn_acl_list stored = {.n = 0};
+    uint64_t count = nn_rows_varint(&l->rows);
+    if (count > 2 * NN_ACL_MAX)
+        return ERR_CORRUPT;
+    for (uint64_t i = 0; i < count; i++) {
+        uint64_t what = nn_rows_varint(&l->rows), perm = nn_rows_varint(&l->rows);
+        struct slice name = nn_rows_text(&l->rows);
+        if (l->rows.is_bad || what > 7 || perm > 7 || (name.len && memchr(name.data, 0, name.len)))
+            return ERR_CORRUPT;
+        stored.v[stored.n++] =
+            (struct nn_acl_item){(what & 4) != 0, (uint8_t)(what & 3), (uint8_t)perm, name};
+    }
+    if (!nn_acl_is_sound(&stored, nn_inode(&l->state->tree.store, slot)->is_dir))
+        return ERR_CORRUPT;
+    return nn_acl_store(&l->state->tree, slot, &stored);
+}
+
 /* Inodes come before, so the owner of the extras is there. */
 static int load_extra(struct nn_loader *l)
 {
@@ -204,7 +224,9 @@ static int load_extra(struct nn_loader *l)
         (has_quota && !nn_inode(&tree->store, slot)->is_dir))
         return ERR_CORRUPT;
     int rc = has_quota ? nn_quota_set(tree, slot, quota) : 0;
-    return rc == 0 ? load_xattrs(l, slot) : rc;
+    if (rc == 0)
+        rc = load_xattrs(l, slot);
+    return rc == 0 ? load_acl(l, slot) : rc;
 }
 
 static int load_row(struct nn_loader *l)

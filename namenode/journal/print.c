@@ -7,6 +7,7 @@
 #include "namenode/journal/editop.h"
 #include "namenode/journal/rows.h"
 #include "namenode/journal/sections.h"
+#include "namenode/namespace/acl.h"
 #include "namenode/namespace/xattr.h"
 
 struct nn_printer {
@@ -133,12 +134,33 @@ static void print_xattrs(struct nn_printer *p, struct buf *out)
         buf_append_byte(out, '}');
 }
 
+static void print_acl(struct nn_printer *p, struct buf *out)
+{
+    uint64_t count = nn_rows_varint(&p->rows);
+    if (count)
+        buf_append_str(out, ",\"acl\":[");
+    for (uint64_t i = 0; i < count && !p->rows.is_bad; i++) {
+        struct buf entry = BUF_INIT;
+        uint64_t what = nn_rows_varint(&p->rows), perm = nn_rows_varint(&p->rows);
+        buf_printf(&entry, "%s%s:", what & 4 ? "default:" : "", nn_acl_type_name(what & 3));
+        buf_append_slice(&entry, nn_rows_text(&p->rows));
+        buf_printf(&entry, ":%c%c%c", perm & 4 ? 'r' : '-', perm & 2 ? 'w' : '-',
+                   perm & 1 ? 'x' : '-');
+        buf_append_str(out, i ? "," : "");
+        json_append_string(out, buf_slice(&entry));
+        buf_release(&entry);
+    }
+    if (count)
+        buf_append_byte(out, ']');
+}
+
 static void print_extra(struct nn_printer *p, struct buf *out)
 {
     buf_printf(out, "{\"extras_of\":%" PRIu64, nn_rows_varint(&p->rows));
     print_quota(p, "names_quota", out);
     print_quota(p, "space_quota", out);
     print_xattrs(p, out);
+    print_acl(p, out);
     buf_append_str(out, "}\n");
 }
 

@@ -4,6 +4,7 @@
 #include "namenode/blocks/blocks.h"
 #include "namenode/journal/rows.h"
 #include "namenode/journal/sections.h"
+#include "namenode/namespace/acl.h"
 #include "namenode/namespace/xattr.h"
 
 #define CHUNK_BYTES (256U << 10)
@@ -193,7 +194,7 @@ static int save_jobs(struct saver *s)
 static bool is_kept(const struct saver *s, const struct nn_extra *extra)
 {
     return (extra->names_quota != NN_NO_QUOTA || extra->space_quota != NN_NO_QUOTA ||
-            extra->xattr_count) &&
+            extra->xattr_count || extra->acl_count) &&
            nn_tree_is_attached(&s->state->tree, extra->slot);
 }
 
@@ -216,6 +217,12 @@ static int save_extra(struct saver *s, uint32_t slot)
         buf_append_varint(&s->chunk, extra->xattrs[i].space);
         put_text(&s->chunk, nn_xattr_name(&extra->xattrs[i]));
         put_text(&s->chunk, nn_xattr_value(&extra->xattrs[i]));
+    }
+    buf_append_varint(&s->chunk, extra->acl_count);
+    for (uint32_t i = 0; i < extra->acl_count; i++) {
+        buf_append_varint(&s->chunk, extra->acl[i].what);
+        buf_append_varint(&s->chunk, extra->acl[i].perm);
+        put_text(&s->chunk, nn_intern_get(&s->state->tree.store.people, extra->acl[i].name));
     }
     return row_done(s);
 }

@@ -22,6 +22,7 @@
  *   5 extras    in order of ids, of the few inodes that have any: v id
  *               v quota of names + 1  v quota of space + 1   (0: none)
  *               v extended attributes; each: v space  s name  s value
+ *               v access list entries; each: v type (4: default)  v permission  s name
  *
  * A reader refuses what does not parse, does not fit together, or leaves bytes over; it ignores
  * nothing. A later version may add sections; a section it does not know is ERR_VERSION. */

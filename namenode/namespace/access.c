@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "namenode/namespace/access.h"
 
+#include "namenode/namespace/acl.h"
+
 char *nn_access_bits(bool is_dir, uint32_t mode, char out[11])
 {
     static const char letters[] = "rwxrwxrwx";
@@ -57,15 +59,52 @@ static int denied(struct err *err, struct buf *text)
     return rc;
 }
 
+/* The named entries of an inode, if it has an access list. */
+static const struct nn_extra *access_list(const struct nn_tree *tree, uint32_t slot)
+{
+    const struct nn_extra *extra = nn_extra_find(&tree->store, slot);
+    return extra && extra->acl_count && extra->acl[0].what < NN_ACL_TYPES ? extra : NULL;
+}
+
+/* For all but the owner: an entry for the user decides; else any of his groups may allow it; only
+ * who is met by none is one of the others. The mode's group bits are the mask. */
+static bool may_by_list(const struct nn_tree *tree, const struct nn_inode *inode,
+                        const struct nn_extra *list, const struct nn_caller *caller,
+                        enum nn_access want)
+{
+    unsigned mask = (unsigned)(inode->mode >> 3) & 7;
+    bool is_met = false;
+    for (uint32_t i = 0; i < list->acl_count && list->acl[i].what < NN_ACL_TYPES; i++) {
+        const struct nn_acl_entry *entry = &list->acl[i];
+        struct slice name = nn_intern_get(&tree->store.people, entry->name);
+        bool allows = (entry->perm & mask & want) == (unsigned)want;
+        if (entry->what == NN_ACL_USER && slice_eq(name, caller->user))
+            return allows;
+        if (entry->what != NN_ACL_GROUP)
+            continue;
+        if (name.len == 0)
+            name = nn_intern_get(&tree->store.people, inode->group);
+        if (nn_caller_in_group(caller, name)) {
+            if (allows)
+                return true;
+            is_met = true;
+        }
+    }
+    return !is_met && (inode->mode & want) == want;
+}
+
 static bool may(const struct nn_tree *tree, uint32_t slot, const struct nn_caller *caller,
                 enum nn_access want)
 {
     if (caller->is_super)
         return true;
     const struct nn_inode *inode = nn_inode(&tree->store, slot);
+    const struct nn_extra *list = access_list(tree, slot);
     unsigned shift = 0;
     if (slice_eq(owner_of(tree, inode), caller->user))
         shift = 6;
+    else if (list)
+        return may_by_list(tree, inode, list, caller, want);
     else if (nn_caller_in_group(caller, nn_intern_get(&tree->store.people, inode->group)))
         shift = 3;
     return ((inode->mode >> shift) & want) == want;
@@ -81,6 +120,8 @@ static int check(const struct nn_tree *tree, uint32_t slot, const struct nn_call
                "Permission denied: user=" SLICE_FMT ", access=%s, inode=", SLICE_ARG(caller->user),
                access_name(want));
     describe(tree, slot, &text);
+    if (access_list(tree, slot))
+        buf_append_byte(&text, '+');
     return denied(err, &text);
 }
 

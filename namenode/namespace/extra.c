@@ -36,13 +36,14 @@ static void drop(struct nn_inodes *store, struct nn_extra *extra)
     for (uint32_t i = 0; i < extra->xattr_count; i++)
         mem_free(extra->xattrs[i].bytes);
     mem_free(extra->xattrs);
+    mem_free(extra->acl);
     mem_free(extra);
 }
 
 void nn_extra_trim(struct nn_inodes *store, struct nn_extra *extra)
 {
     if (extra->names_quota == NN_NO_QUOTA && extra->space_quota == NN_NO_QUOTA &&
-        extra->reserved == 0 && extra->xattr_count == 0)
+        extra->reserved == 0 && extra->xattr_count == 0 && extra->acl_count == 0)
         drop(store, extra);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * extra: what only few inodes have, outside of them: quotas, attributes users attach, room held for
+ * extra: what only few inodes have, outside of them: quotas, access lists, attributes users
+ * attach, room held for
  * a block being written. An inode that has something here says so with a bit (has_extra), so that
  * the others cost no search and no memory. The entry lives as long as the inode, or until nothing
  * is in it. */
@@ -11,13 +12,15 @@
 #define NN_NO_QUOTA UINT64_MAX
 
 struct nn_xattr;
+struct nn_acl_entry;
 
 struct nn_extra {
     struct hmap_node by_slot;
     uint32_t slot;
     uint64_t names_quota, space_quota; /* directories; NN_NO_QUOTA = none */
     struct nn_xattr *xattrs;           /* in order; xattr.h */
-    uint32_t xattr_count;
+    struct nn_acl_entry *acl;          /* in order; acl.h */
+    uint32_t xattr_count, acl_count;
     uint64_t reserved; /* files: bytes the last block may still grow by; not in the image */
 };
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * clients_attrs: requests about what is attached to files and directories. */
+#include "namenode/namespace/acl.h"
 #include "namenode/namespace/xattr.h"
 #include "namenode/serve/turn.h"
 
@@ -89,5 +90,61 @@ void nn_on_GET_XATTRS(struct rpc_call *call, const void *message, void *arg)
     if (rc == 0)
         rc = ask->names.n ? some_xattrs(&turn, nn_walk_last(&walk), &ask->names, &answer)
                           : all_xattrs(&turn, nn_walk_last(&walk), &answer);
+    nn_turn_end(&turn, rc, &answer);
+}
+
+/* ---- access control lists ---- */
+
+void nn_on_SET_ACL(struct rpc_call *call, const void *message, void *arg)
+{
+    static const char *const commands[] = {"modifyAclEntries", "removeAclEntries",
+                                           "removeDefaultAcl", "removeAcl", "setAcl"};
+    const struct cl2nn_set_acl *ask = message;
+    struct nn_turn turn;
+    struct op_set_acl op;
+    nn_turn_begin(&turn, call, arg, commands[ask->action % ARRAY_LEN(commands)], ask->path);
+    struct nn_wish change = {&ask->origin, NN_OP_SET_ACL, "set ACL on ", NULL, ask};
+    if (!nn_turn_may_change(&turn, &change))
+        return;
+    int rc = nn_check_set_acl(&turn.view, ask, rpc_call_arena(call), &op, &turn.err);
+    nn_turn_end(&turn, nn_turn_commit(&turn, rc, NN_OP_SET_ACL, &op, NULL), NULL);
+}
+
+static int fill_acl(struct nn_turn *turn, uint32_t slot, struct cl2nn_acl *ret)
+{
+    const struct nn_inodes *store = &turn->nn->state.tree.store;
+    const struct nn_inode *inode = nn_inode(store, slot);
+    struct nn_acl_list stored;
+    nn_acl_stored(&turn->nn->state.tree, slot, &stored);
+    ret->entries.v =
+        arena_calloc(rpc_call_arena(turn->call), stored.n + 1, sizeof(*ret->entries.v));
+    if (!ret->entries.v)
+        return err_set(&turn->err, ERR_NOMEM, "out of memory");
+    for (size_t i = 0; i < stored.n; i++)
+        ret->entries.v[ret->entries.n++] = (struct cl2nn_acl_entry){
+            stored.v[i].is_default, stored.v[i].type, stored.v[i].perm, stored.v[i].name};
+    ret->owner = nn_intern_get(&store->people, inode->owner);
+    ret->group = nn_intern_get(&store->people, inode->group);
+    ret->mode = (uint32_t)inode->mode;
+    ret->is_dir = inode->is_dir;
+    return 0;
+}
+
+void nn_on_GET_ACL(struct rpc_call *call, const void *message, void *arg)
+{
+    const struct cl2nn_path *ask = message;
+    struct cl2nn_acl answer = {0};
+    struct nn_turn turn;
+    struct nn_walk walk;
+    nn_turn_begin(&turn, call, arg, "getAclStatus", ask->path);
+    int rc = nn_check_path(ask->path, "getAclStatus", &turn.err);
+    if (rc == 0) {
+        nn_tree_walk(&turn.nn->state.tree, ask->path, &walk);
+        rc = nn_access_traverse(&turn.nn->state.tree, &walk, &turn.caller, &turn.err);
+    }
+    if (rc == 0)
+        rc = nn_check_exists(&walk, ask->path, &turn.err);
+    if (rc == 0)
+        rc = fill_acl(&turn, nn_walk_last(&walk), &answer);
     nn_turn_end(&turn, rc, &answer);
 }

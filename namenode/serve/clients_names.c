@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * clients_names: requests about names and attributes. */
+#include "namenode/namespace/acl.h"
 #include "namenode/namespace/quota.h"
 #include "namenode/serve/turn.h"
 
@@ -133,6 +134,7 @@ static void fill_file(struct nn_turn *turn, uint32_t slot, struct slice name, st
         .mode = (uint32_t)inode->mode,
         .owner = nn_intern_get(&store->people, inode->owner),
         .group = nn_intern_get(&store->people, inode->group),
+        .has_acl = nn_acl_has_any(&turn->nn->state.tree, slot),
     };
     if (inode->is_dir) {
         ret->children = nn_dir(store, slot)->children.count;

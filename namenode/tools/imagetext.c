@@ -8,6 +8,7 @@
 #include "libcommon/base/str.h"
 #include "namenode/journal/editop.h"
 #include "namenode/journal/sections.h"
+#include "namenode/namespace/acl.h"
 #include "namenode/namespace/xattr.h"
 
 int nn_imagetext_init(struct nn_imagetext *text)
@@ -166,12 +167,25 @@ static void print_xattrs(struct nn_imagetext *t, struct buf *out)
     }
 }
 
+static void print_acl(struct nn_imagetext *t, struct buf *out)
+{
+    uint64_t count = nn_rows_varint(&t->rows);
+    for (uint64_t i = 0; i < count && !t->rows.is_bad; i++) {
+        uint64_t what = nn_rows_varint(&t->rows), perm = nn_rows_varint(&t->rows);
+        buf_printf(out, "  %s%s:", what & 4 ? "default:" : "", nn_acl_type_name(what & 3));
+        put_path(out, nn_rows_text(&t->rows));
+        buf_printf(out, ":%c%c%c", perm & 4 ? 'r' : '-', perm & 2 ? 'w' : '-',
+                   perm & 1 ? 'x' : '-');
+    }
+}
+
 static void print_extra(struct nn_imagetext *t, struct buf *out)
 {
     buf_printf(out, "extras  of inode %" PRIu64, nn_rows_varint(&t->rows));
     print_quota(t, "names", out);
     print_quota(t, "space", out);
     print_xattrs(t, out);
+    print_acl(t, out);
     buf_append_byte(out, '\n');
 }
 

@@ -118,3 +118,41 @@ def test_attributes_are_kept_shown_and_guarded(cluster):
         b"setfattr: An XAttr name must be prefixed with user/trusted/security/system/raw")
     run = cluster.fs("-getfattr", "/x/f", check=False)
     assert run.returncode == 255 and run.stderr.startswith(b"-getfattr: Must specify '-n name' or '-d' option.\n")
+
+
+def test_access_lists_let_in_whom_they_name(cluster):
+    cluster.fs("-mkdir", "-p", "/acl")
+    cluster.fs("-chmod", "750", "/acl")
+    cluster.fs("-put", "-", "/acl/f", input=b"secret")
+    cluster.fs("-chmod", "640", "/acl/f")
+    assert as_user(cluster, "bob", "-cat", "/acl/f").returncode == 1
+    cluster.fs("-setfacl", "-m", "user:bob:r-x,default:user:bob:rwx,default:group:staff:r--", "/acl")
+    cluster.fs("-setfacl", "-m", "user:bob:rw-", "/acl/f")
+    cluster.fs("-setfacl", "-m", "mask::r--", "/acl/f")
+    restart(cluster)
+    restart(cluster, image=True)
+    assert as_user(cluster, "bob", "-cat", "/acl/f").stdout == b"secret"
+    run = as_user(cluster, "eve", "-cat", "/acl/f")
+    assert run.stderr == (b'cat: Permission denied: user=eve, access=EXECUTE, '
+                          b'inode="/acl":root:supergroup:drwxr-x---+\n')
+    assert cluster.fs("-getfacl", "/acl/f").stdout == (
+        b"# file: /acl/f\n# owner: root\n# group: supergroup\nuser::rw-\nuser:bob:rw-\t#effective:r--\n"
+        b"group::r--\nmask::r--\nother::---\n\n")
+    assert cluster.fs("-getfacl", "/acl").stdout == (
+        b"# file: /acl\n# owner: root\n# group: supergroup\nuser::rwx\nuser:bob:r-x\ngroup::r-x\nmask::r-x\nother::---\n"
+        b"default:user::rwx\ndefault:user:bob:rwx\ndefault:group::r-x\ndefault:group:staff:r--\ndefault:mask::rwx\n"
+        b"default:other::---\n\n")
+    assert cluster.fs("-ls", "/acl").stdout.splitlines()[1].startswith(b"-rw-r-----+  2 root")
+    cluster.fs("-mkdir", "/acl/sub")  # the default list takes the place of the umask
+    cluster.fs("-touchz", "/acl/sub/g")
+    assert cluster.fs("-getfacl", "/acl/sub/g").stdout.splitlines()[3:9] == [
+        b"user::rw-", b"user:bob:rwx\t#effective:rw-", b"group::r-x\t#effective:r--", b"group:staff:r--", b"mask::rw-",
+        b"other::---"]
+    cluster.fs("-setfacl", "-R", "-b", "/acl")
+    assert b"+" not in cluster.fs("-ls", "-R", "/acl").stdout
+    assert as_user(cluster, "bob", "-setfacl", "-m", "user:bob:rwx", "/acl").stderr == (
+        b"setfacl: Permission denied. user=bob is not the owner of inode=/acl\n")
+    assert cluster.fs("-setfacl", "-m", "default:user:bob:rwx", "/acl/f", check=False).stderr == (
+        b"setfacl: Invalid ACL: only directories may have a default ACL. Path: /acl/f\n")
+    run = cluster.fs("-setfacl", "-m", "usr:bob:rwx", "/acl", check=False)
+    assert run.returncode == 255 and run.stderr.startswith(b"-setfacl: Invalid type of acl in <aclSpec> :usr:bob:rwx\n")

@@ -37,7 +37,20 @@ void fuzz_seed(struct rand *rand, struct buf *out)
     struct op_rename move = {.from = slice_str("/a/f"), .to = slice_str("/a/b/g")};
     struct op_set_replication wide = {.path = slice_str("/a/b/g"), .replication = 3};
     struct op_delete gone = {.path = slice_str("/a")};
+    struct op_set_quota quota = {.path = slice_str("/a"), .names = 50, .space = 1 << 25};
+    struct op_set_xattr attr = {
+        .path = slice_str("/a"), .name = slice_str("n"), .value = slice_str("v")};
+    struct op_remove_xattr no_attr = {.path = slice_str("/a"), .name = slice_str("n")};
+    struct op_acl_entry entries[] = {{true, 0, 7, slice_of(NULL, 0)},
+                                     {true, 0, 5, slice_str("bob")},
+                                     {true, 1, 5, slice_of(NULL, 0)},
+                                     {true, 2, 5, slice_of(NULL, 0)},
+                                     {true, 3, 5, slice_of(NULL, 0)}};
+    struct op_set_acl acl = {.path = slice_str("/a"), .mode = 0755, .entries = {entries, 5}};
     put_op(out, NN_OP_MKDIR, &dir);
+    put_op(out, NN_OP_SET_QUOTA, &quota);
+    put_op(out, NN_OP_SET_XATTR, &attr);
+    put_op(out, NN_OP_SET_ACL, &acl);
     put_op(out, NN_OP_CREATE, &file);
     put_op(out, NN_OP_ADD_BLOCK, &add);
     put_op(out, NN_OP_FLUSH, &flush);
@@ -48,7 +61,8 @@ void fuzz_seed(struct rand *rand, struct buf *out)
     if (rand_chance(rand, 2))
         put_op(out, NN_OP_SET_REPLICATION, &wide);
     if (rand_chance(rand, 2))
-        put_op(out, NN_OP_DELETE, &gone);
+        put_op(out, NN_OP_REMOVE_XATTR, &no_attr);
+    put_op(out, NN_OP_DELETE, &gone);
 }
 
 struct copy {

@@ -81,6 +81,12 @@ void fuzz_seed(struct rand *rand, struct buf *out)
     buf_append_varint(&rows, rand_below(rand, 3));
     put_text(&rows, "color");
     put_text(&rows, "blue");
+    buf_append_varint(&rows, 3);
+    for (unsigned i = 0; i < 3; i++) { /* default: user, group, other */
+        buf_append_varint(&rows, i < 2 ? 4 + i : 7);
+        buf_append_varint(&rows, rand_below(rand, 8));
+        put_text(&rows, "");
+    }
     put_chunk(out, NN_SECTION_EXTRAS, &rows);
     buf_release(&rows);
 }

@@ -11,15 +11,16 @@
 
 /* --- writing a file: CREATE, then ADD_BLOCK ... COMPLETE ------------------------------------- */
 
-#define CL2NN_CREATE_FIELDS(F, S, L)                               \
-    S(msg_origin, origin)                                          \
-    F(STR, path)                                                   \
-    F(U32, mode)        /* already masked by the client's umask */ \
-    F(U32, replication) /* 0 = the namenode's default */           \
-    F(U64, block_size)  /* 0 = the namenode's default */           \
-    F(BOOL, overwrite)                                             \
-    F(BOOL, create_parents)                                        \
-    F(STR, writer_node) /* node.name where the writer runs, "" elsewhere */
+#define CL2NN_CREATE_FIELDS(F, S, L)                                        \
+    S(msg_origin, origin)                                                   \
+    F(STR, path)                                                            \
+    F(U32, mode)        /* already masked by the client's umask */          \
+    F(U32, replication) /* 0 = the namenode's default */                    \
+    F(U64, block_size)  /* 0 = the namenode's default */                    \
+    F(BOOL, overwrite)                                                      \
+    F(BOOL, create_parents)                                                 \
+    F(STR, writer_node) /* node.name where the writer runs, "" elsewhere */ \
+    F(U32, full_mode)   /* before the umask, for directories with a default list; 0 = the same */
 MSG_STRUCT(cl2nn_create, CL2NN_CREATE_FIELDS)
 
 #define CL2NN_CREATED_FIELDS(F, S, L) \
@@ -96,11 +97,12 @@ MSG_STRUCT(cl2nn_renew, CL2NN_RENEW_FIELDS)
 
 /* --- the namespace --------------------------------------------------------------------------- */
 
-#define CL2NN_MKDIR_FIELDS(F, S, L) \
-    S(msg_origin, origin)           \
-    F(STR, path)                    \
-    F(U32, mode)                    \
-    F(BOOL, parents) /* mkdir -p: parents too, and no error if it is there */
+#define CL2NN_MKDIR_FIELDS(F, S, L)                                            \
+    S(msg_origin, origin)                                                      \
+    F(STR, path)                                                               \
+    F(U32, mode)                                                               \
+    F(BOOL, parents)  /* mkdir -p: parents too, and no error if it is there */ \
+    F(U32, full_mode) /* as in CREATE */
 MSG_STRUCT(cl2nn_mkdir, CL2NN_MKDIR_FIELDS)
 
 #define CL2NN_RENAME_FIELDS(F, S, L)                                                               \
@@ -212,6 +214,37 @@ MSG_STRUCT(cl2nn_xattr, CL2NN_XATTR_FIELDS)
 
 #define CL2NN_XATTRS_FIELDS(F, S, L) L(cl2nn_xattr, xattrs)
 MSG_STRUCT(cl2nn_xattrs, CL2NN_XATTRS_FIELDS)
+
+/* Access control lists. What the mode says (owner, others, and the group or the mask) is not among
+ * the entries of an answer. */
+#define CL2NN_ACL_ENTRY_FIELDS(F, S, L)                 \
+    F(BOOL, is_default)                                 \
+    F(U32, type) /* 0 user, 1 group, 2 mask, 3 other */ \
+    F(U32, perm) /* 0..7 */                             \
+    F(STR, name) /* "" = the owner, the owning group */
+MSG_STRUCT(cl2nn_acl_entry, CL2NN_ACL_ENTRY_FIELDS)
+
+enum cl2nn_acl_action {
+    CL2NN_ACL_MODIFY,
+    CL2NN_ACL_REMOVE,
+    CL2NN_ACL_REMOVE_DEFAULT,
+    CL2NN_ACL_REMOVE_ALL,
+    CL2NN_ACL_SET,
+};
+#define CL2NN_SET_ACL_FIELDS(F, S, L) \
+    S(msg_origin, origin)             \
+    F(STR, path)                      \
+    F(U32, action)                    \
+    L(cl2nn_acl_entry, entries)
+MSG_STRUCT(cl2nn_set_acl, CL2NN_SET_ACL_FIELDS)
+
+#define CL2NN_ACL_FIELDS(F, S, L) \
+    F(STR, owner)                 \
+    F(STR, group)                 \
+    F(U32, mode)                  \
+    F(BOOL, is_dir)               \
+    L(cl2nn_acl_entry, entries)
+MSG_STRUCT(cl2nn_acl, CL2NN_ACL_FIELDS)
 
 #define CL2NN_SUMMARY_FIELDS(F, S, L)                 \
     F(U64, dirs) /* including the directory itself */ \
@@ -367,7 +400,9 @@ MSG_STRUCT(cl2nn_server_info, CL2NN_SERVER_INFO_FIELDS)
     M(P, 0x0135, SAVE_NAMESPACE, MSG_READS, msg_void, msg_void)                  \
     M(P, 0x0140, SET_QUOTA, MSG_RECORDED, cl2nn_set_quota, msg_void)             \
     M(P, 0x0141, SET_XATTR, MSG_RECORDED, cl2nn_set_xattr, msg_void)             \
-    M(P, 0x0142, GET_XATTRS, MSG_READS, cl2nn_get_xattrs, cl2nn_xattrs)
+    M(P, 0x0142, GET_XATTRS, MSG_READS, cl2nn_get_xattrs, cl2nn_xattrs)          \
+    M(P, 0x0143, SET_ACL, MSG_RECORDED, cl2nn_set_acl, msg_void)                 \
+    M(P, 0x0144, GET_ACL, MSG_READS, cl2nn_path, cl2nn_acl)
 
 MSG_METHODS(CL2NN, CL2NN_METHODS)
 

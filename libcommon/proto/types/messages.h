@@ -49,7 +49,8 @@ MSG_STRUCT(msg_located_block, MSG_LOCATED_BLOCK_FIELDS)
     F(STR, group)                                                         \
     F(U64, children)                                                      \
     F(BOOL, is_open) /* being written */                                  \
-    F(U64, blocks)
+    F(U64, blocks)                                                        \
+    F(BOOL, has_acl) /* an access or a default list */
 MSG_STRUCT(msg_file, MSG_FILE_FIELDS)
 
 #define MSG_PAIR_FIELDS(F, S, L) \

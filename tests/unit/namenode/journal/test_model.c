@@ -3,6 +3,7 @@
  * of whole paths. Then the same journal into a second state, an image into a third, and the two
  * mixed: all must be the same to the byte. */
 #include "libcommon/base/rand.h"
+#include "namenode/namespace/acl.h"
 #include "namenode/namespace/quota.h"
 #include "tests/unit/namenode/journal/world.h"
 
@@ -141,6 +142,13 @@ static void some_path(char *out, size_t cap)
         random_path(out, cap);
 }
 
+/* With a default list in the directory the mode is a matter of that. */
+static void take_mode(struct entry *e)
+{
+    if (nn_acl_has_default(&live.state.tree, inode_of(&live, e->path)->parent))
+        e->mode = (unsigned)inode_of(&live, e->path)->mode;
+}
+
 static void try_mkdir(void)
 {
     char path[96];
@@ -150,6 +158,8 @@ static void try_mkdir(void)
     assert_int_equal(do_mkdir(&live, path, false) == 0, may);
     if (may)
         insert(path, true)->id = inode_of(&live, path)->id;
+    if (may)
+        take_mode(find(path));
 }
 
 static void try_create(void)
@@ -166,6 +176,7 @@ static void try_create(void)
     struct entry *fresh = insert(path, false);
     fresh->id = live.answer[0];
     fresh->is_open = true;
+    take_mode(fresh);
 }
 
 static void try_write(void)
@@ -250,6 +261,49 @@ static void try_quota(void)
     }
 }
 
+static void try_lists(void)
+{
+    static const char *const people[] = {"bob", "eve", "ops"};
+    char path[96];
+    some_path(path, sizeof(path));
+    struct entry *e = find(path);
+    struct nn_view view = world_view(&live);
+    struct cl2nn_acl_entry entries[2] = {
+        {.type = NN_ACL_USER, .perm = (uint32_t)rand_below(&rnd, 8)},
+        {.type = NN_ACL_GROUP, .perm = 4, .name = slice_str("staff"), .is_default = true}};
+    entries[0].name = slice_str(people[rand_below(&rnd, 3)]);
+    struct cl2nn_set_acl ask = {
+        .path = slice_str(path), .action = (uint32_t)rand_below(&rnd, 4), .entries = {entries, 1}};
+    struct arena arena = ARENA_INIT;
+    struct op_set_acl op;
+    ask.entries.n += e && e->is_dir && rand_chance(&rnd, 3);
+    int rc = nn_check_set_acl(&view, &ask, &arena, &op, &live.err);
+    assert_int_equal(rc == 0, e != NULL);
+    assert_int_equal(world_done(&live, rc, NN_OP_SET_ACL, &op) == 0, e != NULL);
+    if (e)
+        e->mode = op.mode;
+    arena_release(&arena);
+}
+
+static void try_xattr(void)
+{
+    char path[96], name[] = "user.?";
+    some_path(path, sizeof(path));
+    const struct entry *e = find(path);
+    struct nn_view view = world_view(&live);
+    name[5] = (char)('a' + rand_below(&rnd, 4));
+    bool is_remove = rand_chance(&rnd, 3);
+    struct cl2nn_set_xattr ask = {.path = slice_str(path),
+                                  .name = slice_str(name),
+                                  .value = slice_str(path),
+                                  .flags = is_remove ? CL2NN_XATTR_REMOVE : 3};
+    enum nn_op number = NN_OP_SET_XATTR;
+    union nn_op_xattr op;
+    int rc = nn_check_set_xattr(&view, &ask, &number, &op, &live.err);
+    rc = world_done(&live, rc, number, &op);
+    assert_true(is_remove ? rc != 0 || e : (rc == 0) == (e != NULL));
+}
+
 static void try_attributes(void)
 {
     char path[96];
@@ -283,11 +337,13 @@ static void random_step(void)
 {
     static void (*const what[])(void) = {try_mkdir, try_mkdir, try_create, try_create,    try_write,
                                          try_write, try_write, try_rename, try_attributes};
+    static void (*const rare[])(void) = {try_quota, try_lists, try_xattr};
     live.now_ms += rand_below(&rnd, 100);
     if (rand_chance(&rnd, 12))
         try_delete();
     else
-        (rand_chance(&rnd, 30) ? try_quota : what[rand_below(&rnd, ARRAY_LEN(what))])();
+        (rand_chance(&rnd, 10) ? rare[rand_below(&rnd, ARRAY_LEN(rare))]
+                               : what[rand_below(&rnd, ARRAY_LEN(what))])();
     (void)nn_state_reap(&live.state, (uint32_t)rand_below(&rnd, 5));
 }
 
