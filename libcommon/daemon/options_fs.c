@@ -60,6 +60,8 @@ static const struct conf_option rows[] = {
      .min = "1"},
     {"dfs.namenode.fs-limits.max-blocks-per-file", CONF_INT, "10000", "blocks one file may have",
      .min = "1", .max = "16000000"},
+    {"dfs.namenode.fs-limits.max-component-length", CONF_INT, "255", "bytes a new name may have",
+     .min = "1", .max = "255"},
     {"dfs.namenode.fs-limits.max-directory-items", CONF_INT, "1048576",
      "entries one directory may have", .min = "1", .max = "100000000"},
     {"dfs.namenode.fs-limits.min-block-size", CONF_SIZE, "1m",

@@ -18,6 +18,7 @@
 struct nn_limits {
     uint32_t default_replication, min_replication, max_replication;
     uint64_t default_block_size, min_block_size;
+    uint32_t max_name;   /* bytes of a new name */
     uint32_t max_items;  /* entries of a directory */
     uint32_t max_blocks; /* of a file */
     uint64_t lease_soft_ms;

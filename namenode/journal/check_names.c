@@ -10,6 +10,7 @@ void nn_limits_init(struct nn_limits *limits)
         .max_replication = 512,
         .default_block_size = 128ULL << 20,
         .min_block_size = 1ULL << 20,
+        .max_name = NAME_MAX_BYTES,
         .max_items = 1U << 20,
         .max_blocks = 10000,
         .lease_soft_ms = 60 * 1000,
@@ -19,14 +20,14 @@ void nn_limits_init(struct nn_limits *limits)
 
 /* ---- paths ---- */
 
-static int name_too_long(struct slice path, struct slice name, struct err *err)
+static int name_too_long(struct slice path, struct slice name, uint32_t limit, struct err *err)
 {
     size_t before = (size_t)(name.data - path.data);
     struct slice parent = slice_of(path.data, before > 1 ? before - 1 : before);
     return err_set(err, ERR_TOOBIG,
                    "The maximum path component name limit of " SLICE_FMT " in directory " SLICE_FMT
-                   " is exceeded: limit=%d length=%zu",
-                   SLICE_ARG(name), SLICE_ARG(parent), NAME_MAX_BYTES, name.len);
+                   " is exceeded: limit=%u length=%zu",
+                   SLICE_ARG(name), SLICE_ARG(parent), limit, name.len);
 }
 
 int nn_check_path(struct slice path, const char *verb, struct err *err)
@@ -38,7 +39,7 @@ int nn_check_path(struct slice path, const char *verb, struct err *err)
     while (path_next(&rest, &name)) {
         depth++;
         if (name.len > NAME_MAX_BYTES && path.len <= PATH_MAX_BYTES)
-            return name_too_long(path, name, err);
+            return name_too_long(path, name, NAME_MAX_BYTES, err);
     }
     if (path.len > PATH_MAX_BYTES || depth > PATH_MAX_DEPTH)
         return err_set(err, ERR_TOOBIG, "%s: Pathname too long.  Limit %d characters, %d levels.",
@@ -53,18 +54,32 @@ int nn_check_exists(const struct nn_walk *walk, struct slice path, struct err *e
     return err_set(err, ERR_NOENT, "File does not exist: " SLICE_FMT, SLICE_ARG(path));
 }
 
+/* What exists may be longer: the limit was another then. */
+static int check_new_names(const struct nn_view *view, const struct nn_walk *walk, struct err *err)
+{
+    for (uint32_t i = walk->found; i < walk->depth; i++) {
+        struct slice path = slice_of(walk->names[0].data - 1, 1); /* only its beginning matters */
+        if (walk->names[i].len > view->limits->max_name)
+            return name_too_long(path, walk->names[i], view->limits->max_name, err);
+    }
+    return 0;
+}
+
 int nn_check_room(const struct nn_view *view, const struct nn_walk *walk, struct err *err)
 {
     const struct nn_tree *tree = &view->state->tree;
     uint32_t parent = nn_walk_last(walk);
     uint32_t items = nn_dir(&tree->store, parent)->children.count;
+    int rc = check_new_names(view, walk, err);
+    if (rc != 0)
+        return rc;
     if (items < view->limits->max_items)
         return 0;
     struct buf path = BUF_INIT;
     nn_tree_path(tree, parent, &path);
-    int rc = err_set(err, ERR_LIMIT,
-                     "The directory item limit of " SLICE_FMT " is exceeded: limit=%u items=%u",
-                     SLICE_ARG(buf_slice(&path)), view->limits->max_items, items + 1);
+    rc = err_set(err, ERR_LIMIT,
+                 "The directory item limit of " SLICE_FMT " is exceeded: limit=%u items=%u",
+                 SLICE_ARG(buf_slice(&path)), view->limits->max_items, items + 1);
     buf_release(&path);
     return rc;
 }
@@ -167,7 +182,8 @@ static int rename_target(const struct nn_view *view, const struct cl2nn_rename *
     if (to->found + 1 < to->depth)
         return err_set(err, ERR_NOENT, "rename destination parent " SLICE_FMT " not found.",
                        SLICE_ARG(ask->to));
-    return to->slots[to->found] == from->slots[from->found - 1] ? 0 : nn_check_room(view, to, err);
+    return to->slots[to->found] == from->slots[from->found - 1] ? check_new_names(view, to, err)
+                                                                : nn_check_room(view, to, err);
 }
 
 /* A name may have become another inode's since the caller made his: with an id it is his or none.
@@ -254,6 +270,10 @@ int nn_check_set_times(const struct nn_view *view, const struct cl2nn_set_times 
 {
     struct nn_walk walk;
     int rc = walk_to(view, ask->path, "setTimes", &walk, err);
+    if (rc == 0 && ask->atime_ms >= 0 && view->limits->atime_precision_ms == 0)
+        rc = err_set(err, ERR_UNSUPPORTED,
+                     "Access time for hdfs is not configured.  Please set "
+                     "dfs.namenode.accesstime.precision configuration parameter.");
     if (rc == 0)
         rc = nn_access_path(&view->state->tree, &walk, view->caller, NN_W, err);
     if (rc == 0)

@@ -15,9 +15,10 @@ struct nn_loader {
     struct nn_state *state;
     struct nn_rows rows;
     uint16_t section;
-    uint64_t row;                      /* of the section */
-    uint32_t depth;                    /* of the inode loaded last */
-    uint32_t dirs[PATH_MAX_DEPTH + 2]; /* dirs[d] = the directory at depth d on the way there */
+    uint64_t row;   /* of the section */
+    uint32_t depth; /* of the inode loaded last */
+    uint32_t *dirs; /* dirs[d] = the directory at depth d on the way there */
+    size_t dir_cap;
     bool has_counters, has_root;
 };
 
@@ -34,6 +35,7 @@ void nn_loader_free(struct nn_loader *loader)
     if (!loader)
         return;
     nn_rows_release(&loader->rows);
+    mem_free(loader->dirs);
     mem_free(loader);
 }
 
@@ -89,6 +91,16 @@ static int load_blocks(struct nn_loader *l, uint32_t slot, const struct nn_row_i
     return nn_apply_reserve(l->state, slot);
 }
 
+static int set_dir(struct nn_loader *l, uint32_t depth, uint32_t slot)
+{
+    int rc = mem_grow(&l->dirs, &l->dir_cap, depth, sizeof(*l->dirs));
+    if (rc != 0)
+        return rc;
+    l->depth = depth;
+    l->dirs[depth] = slot;
+    return 0;
+}
+
 static int load_root(struct nn_loader *l, const struct nn_row_inode *row)
 {
     if (l->has_root || !(row->flags & NN_ROW_DIR) || row->id != NN_ROOT_ID)
@@ -96,8 +108,9 @@ static int load_root(struct nn_loader *l, const struct nn_row_inode *row)
     struct nn_inode *root = nn_inode(&l->state->tree.store, NN_ROOT);
     root->mode = row->mode & NN_MODE_MASK;
     root->mtime_ms = row->mtime_ms & NN_TIME_MASK;
-    l->dirs[0] = NN_ROOT;
-    l->depth = 0;
+    int rc = set_dir(l, 0, NN_ROOT);
+    if (rc != 0)
+        return rc;
     l->has_root = true;
     return nn_tree_set_owner(&l->state->tree, NN_ROOT, row->owner, row->group);
 }
@@ -106,8 +119,8 @@ static int load_root(struct nn_loader *l, const struct nn_row_inode *row)
 static bool fits(const struct nn_loader *l, const struct nn_row_inode *row)
 {
     return l->has_counters && l->has_root && row->depth <= l->depth + 1 &&
-           row->depth <= PATH_MAX_DEPTH && l->dirs[row->depth - 1] != 0 && row->name.len > 0 &&
-           row->name.len <= NAME_MAX_BYTES && !memchr(row->name.data, 0, row->name.len) &&
+           l->dirs[row->depth - 1] != 0 && row->name.len > 0 && row->name.len <= NAME_MAX_BYTES &&
+           !memchr(row->name.data, 0, row->name.len) &&
            !memchr(row->name.data, '/', row->name.len) && row->id < l->state->tree.next_id &&
            !nn_inodes_by_id(&l->state->tree.store, row->id) &&
            !nn_inodes_child(&l->state->tree.store, l->dirs[row->depth - 1], row->name);
@@ -136,12 +149,10 @@ static int load_inode(struct nn_loader *l)
                              .block_size = (uint64_t)row.block_units * NN_BLOCK_SIZE_UNIT,
                              .keep_parent_time = true};
     int rc = nn_tree_add(tree, l->dirs[row.depth - 1], row.name, &birth, &slot);
-    if (rc != 0)
+    if (rc == 0)
+        rc = set_dir(l, row.depth, is_dir ? slot : 0);
+    if (rc != 0 || is_dir)
         return rc;
-    l->depth = row.depth;
-    l->dirs[row.depth] = is_dir ? slot : 0;
-    if (is_dir)
-        return 0;
     nn_tree_set_times(tree, slot, -1, (int64_t)row.atime_ms);
     if (row.flags & NN_ROW_OPEN) {
         nn_inode(&tree->store, slot)->is_open = 1;

@@ -12,8 +12,9 @@
 
 struct nn_printer {
     struct nn_rows rows;
-    struct buf path;                 /* of the directory path */
-    size_t ends[PATH_MAX_DEPTH + 2]; /* ends[d] = length of the path of depth d */
+    struct buf path; /* of the inode printed last */
+    size_t *ends;    /* ends[d] = length of the path of depth d; `levels` of them are known */
+    size_t levels, end_cap;
 };
 
 struct nn_printer *nn_printer_new(void)
@@ -27,6 +28,7 @@ void nn_printer_free(struct nn_printer *printer)
         return;
     nn_rows_release(&printer->rows);
     buf_release(&printer->path);
+    mem_free(printer->ends);
     mem_free(printer);
 }
 
@@ -58,7 +60,8 @@ static void print_inode(struct nn_printer *p, struct buf *out)
 {
     struct nn_row_inode row;
     nn_rows_inode(&p->rows, &row);
-    if (p->rows.is_bad || row.depth > PATH_MAX_DEPTH) {
+    if (p->rows.is_bad || row.depth > p->levels ||
+        mem_grow(&p->ends, &p->end_cap, row.depth, sizeof(*p->ends)) != 0) {
         p->rows.is_bad = true;
         return;
     }
@@ -68,6 +71,7 @@ static void print_inode(struct nn_printer *p, struct buf *out)
         buf_append_slice(&p->path, row.name);
     }
     p->ends[row.depth] = p->path.len;
+    p->levels = row.depth + 1;
     buf_append_byte(out, '{');
     print_text(out, "path", row.depth ? buf_slice(&p->path) : slice_str("/"));
     buf_printf(out, ",\"id\":%" PRIu64 ",\"type\":\"%s\",\"mode\":\"%o\",", row.id,

@@ -121,19 +121,22 @@ static int put_inode(struct saver *s, uint32_t slot, uint32_t depth)
     return row_done(s);
 }
 
-/* Parents first. A cursor per level, so that no level is searched again. */
+/* Parents first. A cursor per level, so that no level is searched again. A tree may be deeper than
+ * any path that can be asked for: it was moved there as a whole. */
 static int save_inodes(struct saver *s)
 {
     const struct nn_inodes *store = &s->state->tree.store;
     struct level {
         uint32_t slot;
         struct nn_cursor next;
-    } *levels = mem_calloc(PATH_MAX_DEPTH + 1, sizeof(*levels));
-    if (!levels)
-        return ERR_NOMEM;
+    } *levels = NULL;
+    size_t cap = 0;
     uint32_t depth = 0;
-    levels[0].slot = NN_ROOT;
-    int rc = put_inode(s, NN_ROOT, 0);
+    int rc = mem_grow(&levels, &cap, 0, sizeof(*levels));
+    if (rc != 0)
+        return rc;
+    levels[0] = (struct level){NN_ROOT, {0, 0}};
+    rc = put_inode(s, NN_ROOT, 0);
     while (rc == 0) {
         uint32_t child =
             nn_children_next(&nn_dir(store, levels[depth].slot)->children, &levels[depth].next);
@@ -144,8 +147,11 @@ static int save_inodes(struct saver *s)
             continue;
         }
         rc = put_inode(s, child, depth + 1);
-        if (nn_inode(store, child)->is_dir && depth < PATH_MAX_DEPTH)
-            levels[++depth] = (struct level){child, {0, 0}};
+        if (rc != 0 || !nn_inode(store, child)->is_dir)
+            continue;
+        rc = mem_grow(&levels, &cap, ++depth, sizeof(*levels));
+        if (rc == 0)
+            levels[depth] = (struct level){child, {0, 0}};
     }
     mem_free(levels);
     return rc;

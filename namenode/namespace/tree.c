@@ -71,20 +71,35 @@ uint32_t nn_tree_find_id(const struct nn_tree *tree, uint64_t id)
     return slot && nn_tree_is_attached(tree, slot) ? slot : 0;
 }
 
+/* A doomed top has none. */
+static struct slice name_of(const struct nn_tree *tree, uint32_t slot)
+{
+    return nn_inode(&tree->store, slot)->name ? nn_inode_name(&tree->store, slot)
+                                              : slice_of(NULL, 0);
+}
+
+/* From the last name to the first, into room measured before: a tree that was moved may be deeper
+ * than any path that can be asked for. */
 void nn_tree_path(const struct nn_tree *tree, uint32_t slot, struct buf *out)
 {
-    uint32_t chain[PATH_MAX_DEPTH];
-    uint32_t depth = 0;
-    while (slot != NN_ROOT && slot && depth < PATH_MAX_DEPTH) {
-        chain[depth++] = slot;
-        slot = nn_inode(&tree->store, slot)->parent;
+    size_t len = 0;
+    for (uint32_t at = slot; at && at != NN_ROOT; at = nn_inode(&tree->store, at)->parent)
+        len += 1 + name_of(tree, at).len;
+    if (len == 0) {
+        buf_append_byte(out, '/');
+        return;
     }
-    if (depth == 0)
-        buf_append_byte(out, '/');
-    while (depth-- > 0) {
-        buf_append_byte(out, '/');
-        if (nn_inode(&tree->store, chain[depth])->name)
-            buf_append_slice(out, nn_inode_name(&tree->store, chain[depth]));
+    uint8_t *end = buf_reserve(out, len);
+    if (!end)
+        return;
+    out->len += len;
+    end += len;
+    for (uint32_t at = slot; at && at != NN_ROOT; at = nn_inode(&tree->store, at)->parent) {
+        struct slice name = name_of(tree, at);
+        end -= name.len;
+        if (name.len)
+            memcpy(end, name.data, name.len);
+        *--end = '/';
     }
 }
 

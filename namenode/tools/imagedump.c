@@ -137,7 +137,8 @@ static int run(struct dump *dump)
     struct disk_stat st;
     int result = 1;
     dump->printer = nn_printer_new();
-    int rc = dump->printer ? nn_imagetext_init(&dump->text) : ERR_NOMEM;
+    int rc = dump->printer ? 0 : ERR_NOMEM;
+    nn_imagetext_init(&dump->text);
     if (rc == 0)
         rc = disk_stat(disk_real(), dump->path, &st);
     if (rc != 0)

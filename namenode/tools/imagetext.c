@@ -11,11 +11,9 @@
 #include "namenode/namespace/acl.h"
 #include "namenode/namespace/xattr.h"
 
-int nn_imagetext_init(struct nn_imagetext *text)
+void nn_imagetext_init(struct nn_imagetext *text)
 {
     *text = (struct nn_imagetext){0};
-    text->ends = mem_calloc(PATH_MAX_DEPTH + 2, sizeof(*text->ends));
-    return text->ends ? 0 : ERR_NOMEM;
 }
 
 void nn_imagetext_release(struct nn_imagetext *text)
@@ -68,6 +66,7 @@ static struct slice path_of(struct nn_imagetext *t, const struct nn_row_inode *r
         buf_append_slice(&t->path, row->name);
     }
     t->ends[row->depth] = t->path.len;
+    t->levels = row->depth + 1;
     return row->depth ? buf_slice(&t->path) : slice_str("/");
 }
 
@@ -95,7 +94,8 @@ static void print_inode(struct nn_imagetext *t, struct buf *out)
     struct nn_row_inode row;
     struct buf blocks = BUF_INIT;
     nn_rows_inode(&t->rows, &row);
-    if (t->rows.is_bad || row.depth > PATH_MAX_DEPTH) {
+    if (t->rows.is_bad || row.depth > t->levels ||
+        mem_grow(&t->ends, &t->end_cap, row.depth, sizeof(*t->ends)) != 0) {
         t->rows.is_bad = true;
         return;
     }

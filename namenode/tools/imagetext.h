@@ -10,11 +10,12 @@
 struct nn_imagetext {
     struct nn_rows rows;
     struct buf path; /* of the inode printed last */
-    size_t *ends;    /* ends[d]: length of the path of depth d */
+    size_t *ends;    /* ends[d]: length of the path of depth d; `levels` of them are known */
+    size_t levels, end_cap;
     uint64_t directories, files, open_files, blocks, bytes;
 };
 
-int nn_imagetext_init(struct nn_imagetext *text);
+void nn_imagetext_init(struct nn_imagetext *text);
 void nn_imagetext_release(struct nn_imagetext *text);
 /* Chunks in order; lines go to `out`. ERR_VERSION, ERR_CORRUPT or ERR_NOMEM. */
 int nn_imagetext_take(struct nn_imagetext *text, uint16_t section, struct slice chunk,

@@ -44,6 +44,34 @@ static void paths_beyond_the_limits_are_refused_in_hadoops_words(void **state)
     assert_int_equal(do_mkdir(&w, path, true), 0);
 }
 
+static void new_names_may_be_limited_further(void **state)
+{
+    (void)state;
+    assert_int_equal(do_mkdir(&w, "/longer", false), 0);
+    w.limits.max_name = 4;
+    assert_int_equal(do_mkdir(&w, "/longer/four/fives", true), ERR_TOOBIG);
+    assert_string_equal(w.err.msg, "The maximum path component name limit of fives in directory "
+                                   "/longer/four is exceeded: limit=4 length=5");
+    assert_int_equal(do_create(&w, "/fives", 1, false), ERR_TOOBIG);
+    assert_int_equal(do_rename(&w, "/longer", "/fives", false), ERR_TOOBIG);
+    assert_int_equal(do_mkdir(&w, "/longer/four", false), 0);
+}
+
+static void access_times_are_set_only_where_they_are_kept(void **state)
+{
+    (void)state;
+    make_file(&w, "/f", 0);
+    w.limits.atime_precision_ms = 0;
+    struct nn_view view = world_view(&w);
+    struct cl2nn_set_times ask = {.path = slice_str("/f"), .mtime_ms = 5, .atime_ms = 7};
+    struct op_set_times op;
+    assert_int_equal(nn_check_set_times(&view, &ask, &op, &w.err), ERR_UNSUPPORTED);
+    assert_string_equal(w.err.msg, "Access time for hdfs is not configured.  Please set "
+                                   "dfs.namenode.accesstime.precision configuration parameter.");
+    ask.atime_ms = -1;
+    assert_int_equal(nn_check_set_times(&view, &ask, &op, &w.err), 0);
+}
+
 static void paths_that_are_not_normal_are_refused(void **state)
 {
     (void)state;
@@ -289,6 +317,8 @@ int main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         CASE(paths_beyond_the_limits_are_refused_in_hadoops_words),
+        CASE(new_names_may_be_limited_further),
+        CASE(access_times_are_set_only_where_they_are_kept),
         CASE(paths_that_are_not_normal_are_refused),
         CASE(mkdir_makes_parents_only_when_asked),
         CASE(a_file_is_no_directory),

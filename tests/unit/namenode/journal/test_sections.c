@@ -116,6 +116,41 @@ static void sections_out_of_order_or_missing_are_refused(void **state)
     world_release(&other);
 }
 
+/* What is moved as a whole may get to where no path leads any more; it must not get lost there. */
+static void a_tree_deeper_than_any_path_is_kept(void **state)
+{
+    (void)state;
+    struct world deep, other;
+    struct world_image kept = {BUF_INIT};
+    struct buf path = BUF_INIT, shown = BUF_INIT;
+    world_init(&deep);
+    for (int i = 0; i < 600; i++)
+        buf_append_str(&path, "/a");
+    assert_int_equal(do_mkdir(&deep, buf_cstr(&path), true), 0);
+    path.data[1] = 'b';
+    assert_int_equal(do_mkdir(&deep, buf_cstr(&path), true), 0);
+    buf_append_str(&path, "/sub");
+    assert_int_equal(do_rename(&deep, "/a", buf_cstr(&path), false), 0);
+    assert_int_equal(nn_state_save(&deep.state, world_put_chunk, &kept), 0);
+    world_init(&other);
+    assert_int_equal(world_load(&other, &kept), 0);
+    assert_int_equal(nn_tree_sums(&other.state.tree, NN_ROOT).dirs, 1201);
+    assert_int_equal(nn_state_hash(&deep.state), nn_state_hash(&other.state));
+    uint32_t lowest = nn_inodes_by_id(&other.state.tree.store, 601);
+    nn_tree_path(&other.state.tree, lowest, &shown);
+    assert_int_equal(shown.len, 600 * 2 + 4 + 599 * 2);
+    assert_int_equal(do_rename(&other, buf_cstr(&path), "/back", false), 0);
+    assert_int_equal(do_delete(&other, "/back", true), 0);
+    while (nn_state_reap(&other.state, 100))
+        ;
+    assert_int_equal(nn_tree_sums(&other.state.tree, NN_ROOT).dirs, 601);
+    buf_release(&path);
+    buf_release(&shown);
+    buf_release(&kept.bytes);
+    world_release(&deep);
+    world_release(&other);
+}
+
 static void rows_are_printed_as_json_lines(void **state)
 {
     (void)state;
@@ -165,6 +200,7 @@ int main(void)
         CASE(every_difference_changes_the_hash),
         CASE(a_cut_or_flipped_image_is_refused_or_harmless_but_never_fatal),
         CASE(sections_out_of_order_or_missing_are_refused),
+        CASE(a_tree_deeper_than_any_path_is_kept),
         CASE(rows_are_printed_as_json_lines),
         CASE(a_failing_disk_ends_the_saving),
     };
