@@ -341,6 +341,8 @@ int namenode_open(struct namenode *nn, struct err *err)
     if (rc == 0 &&
         (nn_recovery_start(&nn->recovery, nn,
                            conf_ms(nn->conf, "dfs.namenode.lease-hard-limit-sec")) != 0 ||
+         nn_emptier_start(&nn->emptier, nn, conf_ms(nn->conf, "fs.trash.interval"),
+                          conf_ms(nn->conf, "fs.trash.checkpoint.interval")) != 0 ||
          loop_every(nn->loop, &nn->space_timer, SPACE_MS, look_at_space, nn) != 0))
         rc = err_set(err, ERR_NOMEM, "out of memory");
     if (rc != 0)
@@ -356,6 +358,7 @@ void namenode_release(void *state)
 {
     struct namenode *nn = state;
     nn_recovery_stop(&nn->recovery);
+    nn_emptier_stop(&nn->emptier);
     loop_hook_remove(&nn->turn_end);
     loop_timer_stop(&nn->reap_timer);
     loop_timer_stop(&nn->space_timer);

@@ -18,6 +18,7 @@
 #include "libcommon/event/workq.h"
 #include "libcommon/wire/rpc.h"
 #include "namenode/blocks/blocks.h"
+#include "namenode/emptier.h"
 #include "namenode/journal/check.h"
 #include "namenode/journal/journal.h"
 #include "namenode/journal/state.h"
@@ -45,6 +46,7 @@ struct namenode {
     struct nn_audit audit;
     struct nn_held held;
     struct nn_recovery_driver recovery;
+    struct nn_emptier emptier;
     struct nn_clients clients;
     struct nn_racks *racks;
     struct nn_datanodes *datanodes;

@@ -128,6 +128,8 @@ static const struct conf_option rows[] = {
      .env = "QUERN_DEFAULT_FS", .flags = CONF_JOB},
     {"fs.permissions.umask-mode", CONF_STRING, "022", "bits taken from the mode of what is created",
      .alias = "dfs.umaskmode", .flags = CONF_JOB},
+    {"fs.trash.checkpoint.interval", CONF_TIME, "0",
+     "minutes between checkpoints of .Trash; 0 = fs.trash.interval", .unit = MINUTES},
     {"fs.trash.interval", CONF_TIME, "0",
      "minutes for which deleted files stay in .Trash; 0 = deleted at once", .unit = MINUTES},
     {"hadoop.user.group.static.mapping.overrides", CONF_STRING, NULL,
