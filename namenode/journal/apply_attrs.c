@@ -53,5 +53,6 @@ int nn_apply_SET_ACL(struct nn_state *state, const void *record, uint64_t *answe
     if (!nn_acl_is_sound(&stored, nn_inode(&state->tree.store, slot)->is_dir))
         return ERR_CORRUPT;
     nn_inode(&state->tree.store, slot)->mode = op->mode & NN_MODE_MASK;
+    state->tree.changes++;
     return nn_acl_store(&state->tree, slot, &stored);
 }

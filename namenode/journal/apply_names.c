@@ -140,6 +140,7 @@ int nn_apply_SET_MODE(struct nn_state *state, const void *record, uint64_t *answ
     if (!slot)
         return ERR_CORRUPT;
     nn_inode(&state->tree.store, slot)->mode = op->mode & NN_MODE_MASK;
+    state->tree.changes++;
     return 0;
 }
 
@@ -150,6 +151,7 @@ int nn_apply_SET_OWNER(struct nn_state *state, const void *record, uint64_t *ans
     uint32_t slot = nn_tree_find(&state->tree, op->path);
     if (!slot)
         return ERR_CORRUPT;
+    state->tree.changes++;
     return nn_tree_set_owner(&state->tree, slot, op->owner, op->group);
 }
 

@@ -34,6 +34,7 @@ struct nn_view {
     const char *address; /* the caller's, for messages */
     uint64_t wall_ms;    /* becomes the operation's at_ms */
     uint64_t mono_ms;
+    uint64_t below; /* id of the directory below which the caller was found to be allowed */
 };
 
 /* ---- names: check_names.c ---- */

@@ -208,6 +208,34 @@ static int check_sticky_entries(const struct nn_tree *tree, uint32_t dir,
     return rc;
 }
 
+/* The directory after this one, in pre-order; 0 behind the last one below `top`. */
+static uint32_t next_below(const struct nn_tree *tree, uint32_t top, uint32_t at)
+{
+    if (nn_dir(&tree->store, at)->first_subdir)
+        return nn_dir(&tree->store, at)->first_subdir;
+    while (at != top && nn_dir(&tree->store, at)->next_subdir == 0)
+        at = nn_inode(&tree->store, at)->parent;
+    return at == top ? 0 : nn_dir(&tree->store, at)->next_subdir;
+}
+
+/* From *at on, at most `limit` directories; *at = 0 when all were seen. */
+static int look_below(const struct nn_tree *tree, uint32_t top, uint32_t *at,
+                      const struct nn_caller *caller, enum nn_access want, bool skip_empty,
+                      uint32_t limit, struct err *err)
+{
+    while (*at && limit-- > 0) {
+        if (!skip_empty || nn_dir(&tree->store, *at)->children.count) {
+            int rc = check(tree, *at, caller, want, err);
+            if (rc == 0 && (want & NN_W))
+                rc = check_sticky_entries(tree, *at, caller, err);
+            if (rc != 0)
+                return rc;
+        }
+        *at = next_below(tree, top, *at);
+    }
+    return 0;
+}
+
 int nn_access_below(const struct nn_tree *tree, const struct nn_walk *walk,
                     const struct nn_caller *caller, enum nn_access want, bool skip_empty,
                     struct err *err)
@@ -215,25 +243,33 @@ int nn_access_below(const struct nn_tree *tree, const struct nn_walk *walk,
     uint32_t top = nn_walk_last(walk), at = top;
     if (caller->is_super || !nn_inode(&tree->store, top)->is_dir)
         return 0;
-    for (;;) {
-        const struct nn_dir *dir = nn_dir(&tree->store, at);
-        if (!skip_empty || dir->children.count) {
-            int rc = check(tree, at, caller, want, err);
-            if (rc == 0 && (want & NN_W))
-                rc = check_sticky_entries(tree, at, caller, err);
-            if (rc != 0)
-                return rc;
-        }
-        if (dir->first_subdir) {
-            at = dir->first_subdir;
-            continue;
-        }
-        while (at != top && nn_dir(&tree->store, at)->next_subdir == 0)
-            at = nn_inode(&tree->store, at)->parent;
-        if (at == top)
-            return 0;
-        at = nn_dir(&tree->store, at)->next_subdir;
+    return look_below(tree, top, &at, caller, want, skip_empty, UINT32_MAX, err);
+}
+
+static bool is_below(const struct nn_tree *tree, uint32_t top, uint32_t slot)
+{
+    while (slot && slot != top)
+        slot = nn_inode(&tree->store, slot)->parent;
+    return slot != 0;
+}
+
+int nn_access_below_step(const struct nn_tree *tree, struct nn_below *below,
+                         const struct nn_caller *caller, enum nn_access want, bool skip_empty,
+                         uint32_t limit, struct err *err)
+{
+    uint32_t top = nn_tree_find_id(tree, below->top);
+    if (caller->is_super || !top || !nn_inode(&tree->store, top)->is_dir)
+        return 0;
+    uint32_t at = below->at ? nn_tree_find_id(tree, below->at) : top;
+    if (!at || !is_below(tree, top, at)) {
+        at = top;
+        below->restarts++;
     }
+    if (below->restarts > NN_BELOW_RESTARTS)
+        limit = UINT32_MAX;
+    int rc = look_below(tree, top, &at, caller, want, skip_empty, limit, err);
+    below->at = at ? nn_inode(&tree->store, at)->id : 0;
+    return rc == 0 && at ? 1 : rc;
 }
 
 int nn_access_owner(const struct nn_tree *tree, const struct nn_walk *walk,

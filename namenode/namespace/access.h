@@ -40,6 +40,17 @@ int nn_access_ancestor(const struct nn_tree *tree, const struct nn_walk *walk,
 int nn_access_below(const struct nn_tree *tree, const struct nn_walk *walk,
                     const struct nn_caller *caller, enum nn_access want, bool skip_empty,
                     struct err *err);
+/* The same in steps, for trees so large that nobody should wait for all of it: where it stands.
+ * When that place is gone it begins anew, a few times; then the rest is done in one step. */
+#define NN_BELOW_RESTARTS 3
+struct nn_below {
+    uint64_t top, at; /* ids; at 0 = the top */
+    unsigned restarts;
+};
+/* About `limit` directories more. 1: there is more to look at; 0: allowed, or the top is gone. */
+int nn_access_below_step(const struct nn_tree *tree, struct nn_below *below,
+                         const struct nn_caller *caller, enum nn_access want, bool skip_empty,
+                         uint32_t limit, struct err *err);
 /* Traverse, and be the owner. */
 int nn_access_owner(const struct nn_tree *tree, const struct nn_walk *walk,
                     const struct nn_caller *caller, struct err *err);

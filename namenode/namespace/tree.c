@@ -174,6 +174,7 @@ int nn_tree_add(struct nn_tree *tree, uint32_t parent, struct slice name,
     if (birth->id >= tree->next_id)
         tree->next_id = birth->id + 1;
     add_sums(tree, parent, nn_tree_sums(tree, slot));
+    tree->changes += birth->is_dir;
     if (!birth->keep_parent_time)
         touch(tree, parent, birth->now_ms);
     *ret_slot = slot;
@@ -191,6 +192,7 @@ int nn_tree_move(struct nn_tree *tree, uint32_t slot, uint32_t parent, struct sl
     if (rc != 0)
         return rc;
     add_sums(tree, parent, sums);
+    tree->changes++;
     touch(tree, from, now_ms);
     touch(tree, parent, now_ms);
     return 0;

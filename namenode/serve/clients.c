@@ -27,6 +27,7 @@ void nn_clients_init(struct nn_clients *clients, struct namenode *nn)
         .ls_limit = (uint32_t)conf_int(nn->conf, "dfs.ls.limit"),
         .trash_interval_ms = conf_ms(nn->conf, "fs.trash.interval"),
     };
+    list_init(&clients->below);
 }
 
 /* quern_nn_calls_total{method="MKDIR"} and so on */
@@ -49,6 +50,14 @@ uint64_t nn_clients_calls(size_t method)
 void nn_turn_begin(struct nn_turn *turn, struct rpc_call *call, void *arg, const char *command,
                    struct slice source)
 {
+    const struct nn_clients *clients = arg;
+    nn_turn_resume(turn, call, arg, command, source);
+    metric_add(&call_metrics[rpc_call_method(call) - CL2NN_methods], clients->below_done == 0);
+}
+
+void nn_turn_resume(struct nn_turn *turn, struct rpc_call *call, void *arg, const char *command,
+                    struct slice source)
+{
     struct nn_clients *clients = arg;
     struct namenode *nn = clients->nn;
     turn->nn = nn;
@@ -61,7 +70,7 @@ void nn_turn_begin(struct nn_turn *turn, struct rpc_call *call, void *arg, const
     nn_groups_caller(&nn->groups, slice_str(rpc_call_user(call)), namenode_now(nn), &turn->caller);
     turn->view = namenode_view(nn, &turn->caller);
     turn->view.address = rpc_call_address(call);
-    metric_add(&call_metrics[rpc_call_method(call) - CL2NN_methods], 1);
+    turn->view.below = clients->below_done;
 }
 
 /* "Cannot create directory /x. Name node is in safe mode.", and on further lines why. While it

@@ -20,6 +20,8 @@ struct nn_clients {
     struct namenode *nn;
     struct hmap closing; /* closing.c: COMPLETE calls that wait, by file */
     size_t closing_count;
+    struct list below;   /* below.c: calls whose caller's permissions are being looked at */
+    uint64_t below_done; /* ... and of the one that goes on now: the directory's id */
     uint32_t ls_limit;
     uint64_t trash_interval_ms;
 };
@@ -31,6 +33,8 @@ void nn_clients_release(struct nn_clients *clients);
 struct rpc_service nn_clients_service(struct nn_clients *clients);
 /* Requests of a method since the process began; `method` is an index of CL2NN_methods. */
 uint64_t nn_clients_calls(size_t method);
+/* The calls that below.c has; the process ends. */
+void nn_clients_release_below(struct nn_clients *clients);
 /* The block side's hook: this block has the replicas its file's close waits for. */
 void nn_clients_on_ready(struct nn_clients *clients, uint32_t block);
 

@@ -47,7 +47,9 @@ void nn_on_DELETE(struct rpc_call *call, const void *message, void *arg)
     struct op_delete op;
     nn_turn_begin(&turn, call, arg, "delete", ask->path);
     struct nn_wish change = {&ask->origin, NN_OP_DELETE, "delete ", repeat_delete, ask};
-    if (!nn_turn_may_change(&turn, &change))
+    struct nn_look look = {"delete", ask->path, NN_RWX, true, nn_on_DELETE, ask};
+    if (!nn_turn_may_change(&turn, &change) ||
+        (ask->recursive && nn_turn_look_below(&turn, arg, &look)))
         return;
     int rc = nn_check_delete(&turn.view, ask, &op, &turn.err);
     struct cl2nn_yes yes = {rc == 0};
@@ -233,9 +235,12 @@ void nn_on_SUMMARY(struct rpc_call *call, const void *message, void *arg)
     struct nn_walk walk;
     struct cl2nn_summary summary = {.quota = -1, .space_quota = -1};
     nn_turn_begin(&turn, call, arg, "contentSummary", ask->path);
+    struct nn_look look = {"contentSummary", ask->path, NN_RX, false, nn_on_SUMMARY, ask};
+    if (nn_turn_look_below(&turn, arg, &look))
+        return;
     const struct nn_tree *tree = &turn.nn->state.tree;
     int rc = walk_to(&turn, ask->path, &walk);
-    if (rc == 0)
+    if (rc == 0 && turn.view.below != nn_inode(&tree->store, nn_walk_last(&walk))->id)
         rc = nn_access_below(tree, &walk, &turn.caller, NN_RX, false, &turn.err);
     if (rc == 0) {
         struct nn_sums sums = nn_tree_sums(tree, nn_walk_last(&walk));

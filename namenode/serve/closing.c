@@ -188,4 +188,5 @@ void nn_clients_release(struct nn_clients *clients)
         forget(c);
     }
     hmap_release(&clients->closing);
+    nn_clients_release_below(clients);
 }

@@ -20,6 +20,9 @@ struct nn_turn {
 /* A question: nothing will change. */
 void nn_turn_begin(struct nn_turn *turn, struct rpc_call *call, void *clients, const char *command,
                    struct slice source);
+/* The same for a call that was begun before: it is not counted again. */
+void nn_turn_resume(struct nn_turn *turn, struct rpc_call *call, void *clients, const char *command,
+                    struct slice source);
 /* May this change go on? False: the caller has his answer already, namely the first one (give
  * `repeat` to compose it; NULL for void methods), or that the namenode is in safe mode: "Cannot
  * WHAT SOURCE. Name node is in safe mode." */
@@ -36,6 +39,19 @@ bool nn_turn_may_change(struct nn_turn *turn, const struct nn_wish *change);
  * becomes 0. ret_answer may be NULL. */
 int nn_turn_commit(struct nn_turn *turn, int rc, enum nn_op op, const void *filled,
                    uint64_t *ret_answer);
+/* Does the caller need permission on so many directories below that path that they are gone through
+ * in steps? True: `again` is called with the same call and question when he has it (then view.below
+ * is that directory's id); when he has not, the call is failed. `skip_empty` as nn_access_below;
+ * with NN_W it is looked again if something changed meanwhile. */
+struct nn_look {
+    const char *command; /* for the audit log */
+    struct slice path;
+    enum nn_access want;
+    bool skip_empty;
+    rpc_handler *again;
+    const void *ask;
+};
+bool nn_turn_look_below(struct nn_turn *turn, void *clients, const struct nn_look *look);
 /* The end: answer (struct of the method, NULL = void) when rc is 0, else turn->err. */
 void nn_turn_end(struct nn_turn *turn, int rc, const void *answer);
 

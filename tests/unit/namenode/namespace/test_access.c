@@ -123,6 +123,49 @@ static void a_sticky_directory_does_not_go_with_the_tree_above_it(void **state)
     assert_int_equal(nn_access_below(&tree, to("/b"), &carol, NN_RX, false, &err), 0);
 }
 
+static struct nn_below begin_below(const char *path)
+{
+    uint32_t slot = nn_tree_find(&tree, slice_str(path));
+    return (struct nn_below){.top = nn_inode(&tree.store, slot)->id};
+}
+
+static void a_large_tree_can_be_looked_at_in_steps(void **state)
+{
+    (void)state;
+    char path[64];
+    struct err err;
+    add("/big", true, 0777, "bob");
+    for (int i = 0; i < 30; i++) {
+        snprintf(path, sizeof(path), "/big/%d", i);
+        add(path, true, 0777, "bob");
+        snprintf(path, sizeof(path), "/big/%d/x", i);
+        add(path, true, 0777, "bob");
+    }
+    struct nn_below below = begin_below("/big");
+    unsigned steps = 1;
+    while (nn_access_below_step(&tree, &below, &bob, NN_RWX, false, 10, &err) == 1)
+        steps++;
+    assert_int_equal(steps, 7); /* 61 directories */
+
+    below = begin_below("/big"); /* where it stands goes away: it begins anew */
+    assert_int_equal(nn_access_below_step(&tree, &below, &bob, NN_RWX, false, 10, &err), 1);
+    uint32_t at = nn_inodes_by_id(&tree.store, below.at);
+    uint32_t parent = nn_inode(&tree.store, at)->parent;
+    assert_int_equal(nn_tree_doom(&tree, parent == NN_ROOT ? at : parent, 1), 0);
+    for (steps = 1; nn_access_below_step(&tree, &below, &bob, NN_RWX, false, 10, &err) == 1;)
+        steps++;
+    assert_true(steps >= 1);
+
+    uint32_t slot = nn_tree_find(&tree, slice_str("/big/3/x"));
+    nn_inode(&tree.store, slot ? slot : nn_tree_find(&tree, slice_str("/big/4/x")))->mode = 0700;
+    below = begin_below("/big");
+    int rc;
+    while ((rc = nn_access_below_step(&tree, &below, &carol, NN_RX, false, 10, &err)) == 1)
+        ;
+    assert_int_equal(rc, ERR_ACCESS);
+    assert_int_equal(nn_access_below_step(&tree, &below, &super, NN_RX, false, 10, &err), 0);
+}
+
 static void a_file_in_the_way_is_not_a_directory(void **state)
 {
     (void)state;
@@ -173,6 +216,7 @@ int main(void)
         T(the_superuser_may_do_everything),
         T(the_sticky_bit_protects_what_others_put_there),
         T(a_sticky_directory_does_not_go_with_the_tree_above_it),
+        T(a_large_tree_can_be_looked_at_in_steps),
         T(a_file_in_the_way_is_not_a_directory),
         T(only_the_owner_may_change_attributes),
         T(deleting_a_tree_needs_every_directory_that_has_something_in_it),

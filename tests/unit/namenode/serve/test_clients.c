@@ -121,6 +121,83 @@ static void others_are_kept_out(void **state)
     assert_int_equal(ask_nn(&s, SAVE_NAMESPACE, NULL, NULL), 0);
 }
 
+/* Below /bob: directories of bob's, one of carol's with something in it. */
+static void make_forest(unsigned dirs)
+{
+    struct nn_tree *tree = &s.nn->state.tree;
+    struct nn_birth birth = {
+        .is_dir = true, .mode = 0755, .owner = slice_str("bob"), .group = slice_str("none")};
+    uint32_t top = 0, slot = 0;
+    char name[32];
+    birth.id = tree->next_id;
+    assert_int_equal(nn_tree_add(tree, NN_ROOT, slice_str("bob"), &birth, &top), 0);
+    for (unsigned i = 0; i < dirs; i++) {
+        snprintf(name, sizeof(name), "%u", i);
+        birth.id = tree->next_id;
+        assert_int_equal(nn_tree_add(tree, top, slice_str(name), &birth, &slot), 0);
+    }
+    birth.owner = slice_str("carol");
+    birth.mode = 0700;
+    birth.id = tree->next_id;
+    assert_int_equal(nn_tree_add(tree, top, slice_str("carols"), &birth, &slot), 0);
+    birth.id = tree->next_id;
+    assert_int_equal(nn_tree_add(tree, slot, slice_str("inner"), &birth, &slot), 0);
+    nn_inode(&tree->store, NN_ROOT)->mode = 0777;
+}
+
+static void a_huge_tree_is_looked_at_in_steps_and_nobody_waits(void **state)
+{
+    (void)state;
+    struct identity bob = {.role = WIRE_CLIENT, .user = "bob"};
+    struct rpc_link *eve = s.client, *link = served_link(&s, &bob);
+    struct cl2nn_path path = {slice_str("/bob")};
+    struct cl2nn_summary sums;
+    struct cl2nn_yes yes;
+    struct served_call call;
+    make_forest(40000);
+    s.client = link;
+    assert_int_equal(ask_nn(&s, SUMMARY, &path, &sums), ERR_ACCESS);
+    assert_non_null(strstr(served_err.msg, "access=READ_EXECUTE, inode=\"/bob/carols\":carol:"));
+    struct cl2nn_delete remove = {origin(), slice_str("/bob"), true};
+    assert_int_equal(ask_nn(&s, DELETE, &remove, &yes), ERR_ACCESS);
+    s.client = eve;
+    struct cl2nn_delete carols = {origin(), slice_str("/bob/carols"), true};
+    assert_int_equal(ask_nn(&s, DELETE, &carols, &yes), 0);
+    s.client = link;
+    assert_int_equal(ask_nn(&s, SUMMARY, &path, &sums), 0);
+    assert_int_equal(sums.dirs, 40001);
+
+    remove.origin = origin();
+    served_send(link, &CL2NN_methods[CL2NN_AT_DELETE], &remove, 5000, &call);
+    s.client = eve; /* is answered meanwhile, and changes something: it is looked at again */
+    assert_int_equal(mkdir_at("/meanwhile"), 0);
+    assert_false(call.answer.is_done);
+    assert_true(served_wait(&s, &call, 5000));
+    assert_int_equal(call.answer.code, 0);
+    buf_release(&call.answer.bytes);
+    assert_int_equal(nn_tree_find(&s.nn->state.tree, slice_str("/bob")), 0);
+    rpc_link_close(link);
+}
+
+static void a_look_below_ends_with_the_namenode(void **state)
+{
+    (void)state;
+    struct identity bob = {.role = WIRE_CLIENT, .user = "bob"};
+    struct rpc_link *link = served_link(&s, &bob);
+    struct cl2nn_path path = {slice_str("/bob")};
+    struct served_call call;
+    make_forest(20000);
+    served_send(link, &CL2NN_methods[CL2NN_AT_SUMMARY], &path, 5000, &call);
+    for (int i = 0; i < 100 && list_is_empty(&s.nn->clients.below); i++)
+        loop_turn(s.loop, 1);
+    assert_false(list_is_empty(&s.nn->clients.below));
+    nn_clients_release_below(&s.nn->clients);
+    assert_true(served_wait(&s, &call, 5000));
+    assert_int_equal(call.answer.code, ERR_CLOSED);
+    buf_release(&call.answer.bytes);
+    rpc_link_close(link);
+}
+
 static void safe_mode_refuses_changes_in_hadoops_words(void **state)
 {
     (void)state;
@@ -580,6 +657,8 @@ int main(void)
         CASE(what_is_made_can_be_seen_renamed_and_removed),
         CASE(a_directory_is_listed_in_pages),
         CASE(others_are_kept_out),
+        CASE(a_huge_tree_is_looked_at_in_steps_and_nobody_waits),
+        CASE(a_look_below_ends_with_the_namenode),
         CASE(safe_mode_refuses_changes_in_hadoops_words),
         CASE(nothing_is_answered_before_it_is_durable_not_even_a_question),
         CASE(names_in_a_held_answer_survive_their_deletion),
