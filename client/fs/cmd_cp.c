@@ -27,6 +27,8 @@ static int cp_begin(struct fs_run *run)
         dest->keep_times |= c == 't';
         dest->keep_owner |= c == 'o';
         dest->keep_mode |= c == 'p' || c == 'a';
+        dest->keep_acl |= c == 'a';
+        dest->keep_xattrs |= c == 'x';
     }
     return fs_dest_remote(run);
 }

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "client/fs/dest.h"
+#include "client/fs/keep.h"
 #include "libcommon/base/mem.h"
 
 #define PIECE (256U << 10)
@@ -146,7 +147,9 @@ static int keep_attributes(const struct fs_dest *dest, const struct fs_item *src
         rc = ops->chown(target->volume, target->path, stat->owner, stat->group, err);
     if (rc == 0 && dest->keep_mode)
         rc = ops->chmod(target->volume, target->path, stat->mode, err);
-    return rc;
+    if (rc == 0 && dest->keep_acl)
+        rc = fs_keep_acl(src, target, err);
+    return rc == 0 && dest->keep_xattrs ? fs_keep_xattrs(src, target, err) : rc;
 }
 
 int fs_copy_attributes(struct fs_run *run, const struct fs_item *src, const struct fs_item *target)

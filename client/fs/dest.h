@@ -13,7 +13,7 @@ struct fs_dest {
     bool dst_is_new;    /* made by us: nothing can be in it */
     bool overwrite;     /* -f */
     bool direct;        /* -d: no ._COPYING_ */
-    bool keep_times, keep_owner, keep_mode;
+    bool keep_times, keep_owner, keep_mode, keep_acl, keep_xattrs;
     bool removes_source; /* moveFromLocal */
     uint32_t replication;
     /* What is done with one source (not a directory, unless the walk does not enter them); the

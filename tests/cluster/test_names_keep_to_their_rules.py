@@ -156,3 +156,20 @@ def test_access_lists_let_in_whom_they_name(cluster):
         b"setfacl: Invalid ACL: only directories may have a default ACL. Path: /acl/f\n")
     run = cluster.fs("-setfacl", "-m", "usr:bob:rwx", "/acl", check=False)
     assert run.returncode == 255 and run.stderr.startswith(b"-setfacl: Invalid type of acl in <aclSpec> :usr:bob:rwx\n")
+
+
+def test_a_copy_keeps_lists_and_attributes_when_asked(cluster):
+    cluster.fs("-mkdir", "-p", "/keep/d")
+    cluster.fs("-put", "-", "/keep/d/f", input=b"x")
+    cluster.fs("-setfacl", "-m", "user:bob:rw-,mask::r--", "/keep/d/f")
+    cluster.fs("-setfacl", "-m", "default:user:bob:rwx", "/keep/d")
+    cluster.fs("-setfattr", "-n", "user.color", "-v", "blue", "/keep/d/f")
+
+    def told(path):
+        return [cluster.fs(*args, path).stdout.splitlines()[1:] for args in (("-getfacl",), ("-getfattr", "-d"))]
+    cluster.fs("-cp", "-ptopax", "/keep/d", "/keep/all")
+    cluster.fs("-cp", "-p", "/keep/d", "/keep/few")
+    for name in ("", "/f"):
+        assert told("/keep/all" + name) == told("/keep/d" + name)
+    assert b"bob" not in cluster.fs("-getfacl", "-R", "/keep/few").stdout
+    assert b"color" not in cluster.fs("-getfattr", "-d", "/keep/few/f").stdout
