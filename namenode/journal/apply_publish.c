@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * apply_publish: a job's output appears, in one operation. */
 #include "namenode/journal/apply.h"
+#include "namenode/namespace/acl.h"
 
 #define TEMPORARY "_temporary"
 
@@ -45,7 +46,8 @@ static int make_success(struct nn_state *state, uint32_t out, const struct op_pu
         .replication = op->replication,
         .block_size = op->block_size,
     };
-    return nn_tree_add(&state->tree, out, slice_str("_SUCCESS"), &birth, &slot);
+    int rc = nn_tree_add(&state->tree, out, slice_str("_SUCCESS"), &birth, &slot);
+    return rc == 0 ? nn_acl_inherit(&state->tree, slot) : rc;
 }
 
 /* The job's temporary directory goes, and _temporary itself when no other job uses it. */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "namenode/namespace/acl.h"
 #include "tests/unit/namenode/journal/world.h"
 
 static struct world w;
@@ -61,6 +62,31 @@ static void all_outputs_appear_together_and_the_temporary_tree_goes(void **state
     while (nn_state_reap(&w.state, 100))
         ;
     assert_int_equal(nn_blockmap_count(w.blocks.map), 4); /* the loser's block is gone */
+}
+
+static void what_publishing_makes_keeps_to_quota_and_default_list(void **state)
+{
+    (void)state;
+    struct nn_acl_list list = {.v = {{.is_default = true, .type = NN_ACL_USER, .perm = 7},
+                                     {.is_default = true, .type = NN_ACL_GROUP, .perm = 0},
+                                     {.is_default = true, .type = NN_ACL_OTHER, .perm = 0}},
+                               .n = 3};
+    assert_int_equal(nn_acl_store(&w.state.tree, slot_of(&w, "/out"), &list), 0);
+    assert_int_equal(do_set_quota(&w, "/out", 1, CL2NN_QUOTA_KEEP), 0);
+    assert_int_equal(publish(), 0); /* what goes makes room for what comes */
+    assert_int_equal(inode_of(&w, "/out/_SUCCESS")->mode, 0600);
+    assert_int_equal(inode_of(&w, "/out/part-r-00000")->mode, 0644); /* was made elsewhere */
+
+    assert_int_equal(do_mkdir(&w, "/empty", false), 0);
+    assert_int_equal(do_set_quota(&w, "/empty", 1, CL2NN_QUOTA_KEEP), 0);
+    ask = (struct cl2nn_publish){.job = slice_str("job_2"),
+                                 .epoch = 2,
+                                 .out = slice_str("/empty"),
+                                 .temporary = slice_str("/empty/_temporary/job_2"),
+                                 .mode = CL2NN_PUBLISH_FAIL,
+                                 .user = slice_str("alice")};
+    assert_int_equal(publish(), ERR_QUOTA);
+    assert_non_null(strstr(w.err.msg, "of directory /empty is exceeded: quota=1 file count=2"));
 }
 
 static void the_same_job_published_again_changes_nothing(void **state)
@@ -170,6 +196,7 @@ int main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         CASE(all_outputs_appear_together_and_the_temporary_tree_goes),
+        CASE(what_publishing_makes_keeps_to_quota_and_default_list),
         CASE(the_same_job_published_again_changes_nothing),
         CASE(a_stale_epoch_is_refused),
         CASE(output_that_exists_is_not_touched_unless_it_is_to_be_replaced),
