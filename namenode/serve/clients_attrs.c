@@ -46,6 +46,18 @@ static int all_xattrs(struct nn_turn *turn, uint32_t slot, struct cl2nn_xattrs *
     return rc;
 }
 
+/* The way to a path that is there, which the caller may go. */
+static int find(struct nn_turn *turn, struct slice path, const char *command, struct nn_walk *ret)
+{
+    const struct nn_tree *tree = &turn->nn->state.tree;
+    int rc = nn_check_path(path, command, &turn->err);
+    if (rc != 0)
+        return rc;
+    nn_tree_walk(tree, path, ret);
+    rc = nn_access_traverse(tree, ret, &turn->caller, &turn->err);
+    return rc == 0 ? nn_check_exists(ret, path, &turn->err) : rc;
+}
+
 static int some_xattrs(struct nn_turn *turn, uint32_t slot, const struct msg_strs *names,
                        struct cl2nn_xattrs *ret)
 {
@@ -73,13 +85,7 @@ void nn_on_GET_XATTRS(struct rpc_call *call, const void *message, void *arg)
     struct nn_turn turn;
     struct nn_walk walk;
     nn_turn_begin(&turn, call, arg, "getXAttrs", ask->path);
-    int rc = nn_check_path(ask->path, "getXAttrs", &turn.err);
-    if (rc == 0) {
-        nn_tree_walk(&turn.nn->state.tree, ask->path, &walk);
-        rc = nn_access_traverse(&turn.nn->state.tree, &walk, &turn.caller, &turn.err);
-    }
-    if (rc == 0)
-        rc = nn_check_exists(&walk, ask->path, &turn.err);
+    int rc = find(&turn, ask->path, "getXAttrs", &walk);
     if (rc == 0)
         rc = nn_access_path(&turn.nn->state.tree, &walk, &turn.caller, NN_R, &turn.err);
     if (rc == 0) {
@@ -137,13 +143,7 @@ void nn_on_GET_ACL(struct rpc_call *call, const void *message, void *arg)
     struct nn_turn turn;
     struct nn_walk walk;
     nn_turn_begin(&turn, call, arg, "getAclStatus", ask->path);
-    int rc = nn_check_path(ask->path, "getAclStatus", &turn.err);
-    if (rc == 0) {
-        nn_tree_walk(&turn.nn->state.tree, ask->path, &walk);
-        rc = nn_access_traverse(&turn.nn->state.tree, &walk, &turn.caller, &turn.err);
-    }
-    if (rc == 0)
-        rc = nn_check_exists(&walk, ask->path, &turn.err);
+    int rc = find(&turn, ask->path, "getAclStatus", &walk);
     if (rc == 0)
         rc = fill_acl(&turn, nn_walk_last(&walk), &answer);
     nn_turn_end(&turn, rc, &answer);
