@@ -59,8 +59,9 @@ static void run_release(struct run *run)
 static int look_at_plugin(struct run *run, struct err *err)
 {
     int rc = job_plugin_open(&run->plugin, run->args.plugin, err);
-    if (rc == 0)
-        rc = config_open(&run->args.config, &run->conf, &run->foreign, err);
+    if (rc != 0 || run->args.want_help) /* what it needs can be asked without having it */
+        return rc;
+    rc = config_open(&run->args.config, &run->conf, &run->foreign, err);
     if (rc == 0)
         rc = job_settings(run->conf, &run->foreign, &run->plugin.probe, &run->arena, &run->settings,
                           err);

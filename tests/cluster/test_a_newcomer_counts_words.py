@@ -88,6 +88,13 @@ def test_mistakes_get_one_clear_line(cluster):
     says("give at least one INPUT and the OUTPUT", "run", "wordcount", "/in")
 
 
+def test_each_bundled_job_tells_what_it_needs_before_it_has_it(cluster):
+    for job in ("wordcount", "grep", "sort", "distinct"):
+        told = cluster.run("run", job, "-help").stdout.decode()
+        assert told.startswith(f"{job}: ") and "usage: quern run " in told
+    assert "grep.pattern" in cluster.run("run", "grep", "-help").stdout.decode()
+
+
 def test_no_cluster_is_worth_a_retry():
     env = dict(os.environ, QUERN_CONF="/dev/null")
     run = subprocess.run([QUERN, "-D", "mapreduce.jobtracker.address=127.0.0.1:1", "job", "-list"], env=env, capture_output=True)
