@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scripts written for Hadoop run with only their PATH changed: scripts/compat holds hadoop, hdfs, mapred
+and yarn. The script below is the kind that cron runs: it scrapes columns, exit codes and the console."""
+import os
+import subprocess
+
+import pytest
+
+from cluster import BUILD, Cluster
+
+COMPAT = os.path.join(os.path.dirname(__file__), "..", "..", "scripts", "compat")
+NIGHTLY = r"""
+set -eu
+day=2026-11-20
+hdfs dfs -mkdir -p /logs/$day
+hdfs dfs -put "$1" /logs/$day/
+[ "$(hdfs dfs -ls /logs/$day | grep -v '^Found' | awk '{print $8}')" = "/logs/$day/$(basename "$1")" ]
+[ "$(hadoop fs -du -s /logs/$day | awk '{print $1}')" = "$(wc -c <"$1" | tr -d ' ')" ]
+if hadoop fs -test -e /report/$day; then hadoop fs -rm -r -skipTrash /report/$day; fi
+hadoop jar /opt/hadoop/share/hadoop-mapreduce-examples-3.4.2.jar wordcount \
+    -Dmapreduce.job.reduces=2 -Dmapreduce.map.memory.mb=512 /logs/$day /report/$day 2>console
+grep -q 'Running job: job_[0-9]*_[0-9]*$' console
+grep -q ' map 100% reduce 100%$' console
+grep -q 'Job job_[0-9_]* completed successfully$' console
+hadoop fs -test -e /report/$day/_SUCCESS
+[ "$(hadoop fs -ls /report/$day/part-r-* | wc -l)" = 2 ]
+hadoop fs -getmerge /report/$day words
+hadoop jar hadoop-mapreduce-examples.jar grep /logs/$day /report/grep 'b[a-z]*' 2>/dev/null
+hadoop fs -cat /report/grep/part-r-00000 >matches
+hadoop distcp -update /report/$day /backup/$day
+hadoop fs -count /backup/$day | awk '{ exit $2 != 4 }'
+mapred job -list all | awk -F '\t' '$3 ~ /SUCCEEDED/ { n++ } END { exit n < 2 }'
+yarn application -list 2>/dev/null | head -1 | grep -q 'tags: \[\]):0$'
+hdfs dfsadmin -safemode get | grep -q 'Safe mode is OFF'
+hdfs fsck / | tail -1 | grep -q 'is HEALTHY$'
+"""
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with Cluster(datanodes=1, workers=1) as c:
+        yield c
+
+
+def shell(cluster, text, *args, cwd=None):
+    env = dict(cluster.env, PATH=f"{os.path.abspath(COMPAT)}:{os.environ['PATH']}", QUERN=os.path.join(BUILD, "quern"))
+    return subprocess.run(["bash", "-x", "-c", text, "script", *map(str, args)], env=env, cwd=cwd,
+                          capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_a_nightly_script_finds_everything_where_it_was(cluster, tmp_path):
+    text = tmp_path / "app.log"
+    text.write_text("b a b\nbb c b\n" * 200)
+    done = shell(cluster, NIGHTLY, text, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert sorted((tmp_path / "words").read_text().splitlines()) == ["a\t200", "b\t600", "bb\t200", "c\t200"]
+    assert (tmp_path / "matches").read_text() == "600\tb\n200\tbb\n"
+
+
+def test_what_is_not_here_says_so(cluster, tmp_path):
+    done = shell(cluster, "hadoop jar etl.jar com.example.Main")
+    assert done.returncode == 1 and "etl.jar is Java" in done.stderr
+    done = shell(cluster, "hadoop jar x-examples.jar pi 1 1")
+    assert done.returncode == 255 and "Unknown program 'pi' chosen." in done.stderr
+    done = shell(cluster, "hdfs ec -listPolicies")
+    assert done.returncode == 1 and "ERROR: ec is not COMMAND" in done.stderr
+
+
+def test_a_job_that_fails_fails_the_script(cluster):
+    done = shell(cluster, "hadoop jar x-examples.jar wordcount /not/there /never")
+    assert done.returncode != 0 and "/not/there" in done.stderr
