@@ -140,8 +140,10 @@ void nn_blocks_disconnect(struct nn_blocks *b, uint32_t node, uint64_t session, 
 {
     b->now_ms = now_ms;
     nn_nodes_disconnect(&b->nodes, node, session);
-    if (!nn_nodes_get(&b->nodes, node)->is_connected)
-        nn_recoveries_node_lost(&b->recoveries, node, now_ms);
+    if (nn_nodes_get(&b->nodes, node)->is_connected)
+        return; /* an older connection of its */
+    nn_recoveries_node_lost(&b->recoveries, node, now_ms);
+    nn_replicate_node_lost(&b->replicate, node);
 }
 
 bool nn_blocks_heartbeat(struct nn_blocks *b, uint32_t node, const struct nn_heartbeat *beat,

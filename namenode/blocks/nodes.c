@@ -204,10 +204,17 @@ void nn_nodes_removed(struct nn_nodes *nodes, uint32_t storage)
     s->owes_removal = false;
 }
 
+static void set_connected(struct nn_nodes *nodes, struct nn_node *node, bool is_connected)
+{
+    nodes->connected += is_connected;
+    nodes->connected -= node->is_connected;
+    node->is_connected = is_connected;
+}
+
 static void bury(struct nn_nodes *nodes, struct nn_node *node)
 {
     set_state(nodes, node, NN_NODE_DEAD);
-    node->is_connected = false;
+    set_connected(nodes, node, false);
     for (size_t i = 0; i < node->storage_count; i++) {
         struct nn_storage *storage = nn_nodes_storage(nodes, node->storages[i]);
         storage->is_reported = false;
@@ -248,7 +255,7 @@ void nn_nodes_disconnect(struct nn_nodes *nodes, uint32_t node, uint64_t session
 {
     struct nn_node *n = nn_nodes_get(nodes, node);
     if (n->session == session)
-        n->is_connected = false;
+        set_connected(nodes, n, false);
 }
 
 /* ---- registration ---- */
@@ -454,7 +461,7 @@ int nn_nodes_register(struct nn_nodes *nodes, const struct nn_registration *reg,
         return err_set(err, rc, "cannot register datanode " SLICE_FMT ": %s",
                        SLICE_ARG(reg->address.name), err_text(rc));
     set_state(nodes, node, NN_NODE_LIVE);
-    node->is_connected = true;
+    set_connected(nodes, node, true);
     node->session++;
     node->heard_ms = now_ms;
     *ret_node = node->index;

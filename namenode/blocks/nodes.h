@@ -98,7 +98,8 @@ struct nn_nodes {
     struct nn_rack *racks; /* [0 .. rack_count) */
     size_t rack_count, rack_cap;
     struct hmap by_name, by_uuid, by_storage_id;
-    uint32_t living;   /* not dead */
+    uint32_t living; /* not dead */
+    uint32_t connected;
     uint32_t owing;    /* storages with owes_removal */
     uint64_t xceivers; /* sum over living nodes, for the average load */
     uint64_t roll_ms;  /* when `scheduled` rolls over next */

@@ -177,13 +177,27 @@ static int doom_surplus(struct nn_replicate *rep, struct view *v, uint32_t block
     return rc;
 }
 
+/* Nodes without a replica, where a further one could be made. While a writer waits for it, one that
+ * is not connected is none: nobody knows when it will be back. */
+static uint32_t spare_nodes(const struct nn_replicate *rep, const struct view *v)
+{
+    const uint32_t *const lists[] = {v->good, v->bad};
+    const size_t counts[] = {v->good_count, v->bad_count};
+    bool is_waited_for = v->block.state == NN_BLOCK_COMMITTED;
+    uint32_t nodes = is_waited_for ? rep->nodes->connected : rep->nodes->living, taken = 0;
+    for (size_t l = 0; l < 2; l++)
+        for (size_t i = 0; i < counts[l]; i++)
+            taken += !is_waited_for || nn_nodes_of(rep->nodes, lists[l][i])->is_connected;
+    return nodes > taken ? nodes - taken : 0;
+}
+
 /* A bad replica goes when there are good ones to live on: two (or all that are wanted). With one
  * good one, and no other node where a second could be made, one bad one goes to make room; the rest
  * stay until the copy is there. Newer than known is never touched. */
 static int doom_bad(struct nn_replicate *rep, const struct view *v, uint32_t block, uint64_t after)
 {
     uint32_t enough = v->block.want < 2 ? v->block.want : 2;
-    bool is_cornered = v->good_count > 0 && rep->nodes->living <= v->good_count + v->bad_count;
+    bool is_cornered = v->good_count > 0 && spare_nodes(rep, v) == 0;
     size_t may_go = v->good_count >= enough ? v->bad_count : is_cornered;
     for (size_t i = 0; i < v->bad_count && may_go > 0; i++) {
         const struct nn_bad *bad = nn_bads_find(rep->bads, block, v->bad[i]);
@@ -327,6 +341,7 @@ static void expire(struct nn_replicate *rep, struct nn_pending *p)
 
 void nn_replicate_node_lost(struct nn_replicate *rep, uint32_t node)
 {
+    rep->scan_urgent = 0;
     hmap_each (&rep->pending, it) {
         struct nn_pending *p = CONTAINER_OF(it, struct nn_pending, by_block);
         bool is_part = p->source == node;
@@ -516,6 +531,13 @@ static int scan_slice(struct nn_replicate *rep, uint64_t after)
         if (rc < 0)
             return rc;
     }
+    for (int i = 0; i < SCAN_SLICE && rep->scan_urgent != BITSET_END; i++) {
+        uint32_t block = bitset_next(&rep->urgent, rep->scan_urgent);
+        rep->scan_urgent = block == BITSET_END ? BITSET_END : block + 1;
+        int rc = block == BITSET_END ? 0 : nn_replicate_check(rep, block, after);
+        if (rc < 0)
+            return rc;
+    }
     for (int i = 0; i < SCAN_SLICE && rep->scan_postponed != BITSET_END; i++) {
         uint32_t block = bitset_next(&rep->postponed, rep->scan_postponed);
         rep->scan_postponed = block == BITSET_END ? BITSET_END : block + 1;
@@ -559,7 +581,8 @@ int nn_replicate_step(struct nn_replicate *rep, bool is_settled, uint64_t after,
 
 void nn_replicate_init(struct nn_replicate *rep)
 {
-    *rep = (struct nn_replicate){.scan = BITSET_END, .scan_postponed = BITSET_END};
+    *rep = (struct nn_replicate){
+        .scan = BITSET_END, .scan_postponed = BITSET_END, .scan_urgent = BITSET_END};
 }
 
 void nn_replicate_release(struct nn_replicate *rep)

@@ -64,6 +64,7 @@ struct nn_replicate {
     struct bitset postponed; /* too many replicas, but not all storages have reported */
     uint32_t scan;           /* all blocks from here on are to be checked; BITSET_END = none */
     uint32_t scan_postponed; /* postponed ones from here on, likewise */
+    uint32_t scan_urgent;    /* urgent ones, likewise */
     bool is_active;          /* safe mode is over: until then nothing is queued or doomed */
     struct hmap pending;
     struct heap deadlines;
@@ -88,8 +89,8 @@ void nn_replicate_reported(struct nn_replicate *rep);
 
 /* A copy is no longer under way to this target: it arrived or failed. */
 void nn_replicate_settled(struct nn_replicate *rep, uint32_t block, uint32_t node);
-/* The node died or was started anew: no copy to or from it is under way. The blocks are checked
- * with the next step. */
+/* The node died, was started anew or is out of reach: no copy to or from it is under way. Those
+ * blocks, and those that writers wait for, are checked with the next step. */
 void nn_replicate_node_lost(struct nn_replicate *rep, uint32_t node);
 /* The writer's other replicas are on their way: wait for them before copying. */
 int nn_replicate_expect(struct nn_replicate *rep, uint32_t block, const uint32_t *nodes,

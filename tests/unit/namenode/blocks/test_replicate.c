@@ -113,6 +113,50 @@ static void what_a_pipeline_left_behind_makes_room_for_the_copy_its_writer_waits
     world_release(&w);
 }
 
+static void a_node_out_of_reach_is_no_place_for_the_copy_a_writer_waits_for(void **state)
+{
+    (void)state;
+    struct world w;
+    world_start(&w, 1, 3);
+    struct nn_said old = {FIRST_ID, FIRST_GS, 100, NN_REPLICA_RWR};
+    uint32_t block = waiting_block(&w, FIRST_GS + 1);
+    world_register(&w, 2);
+    assert_int_equal(world_report(&w, 2, &old, 1), 0);
+    nn_blocks_set_durable(&w.b, w.b.applied);
+    uint64_t session = nn_nodes_get(&w.b.nodes, 3)->session;
+    nn_blocks_disconnect(&w.b, 3, session, w.now_ms); /* and it stays away, and is not dead yet */
+    pass(&w, 4000, alive(1, 2));
+    assert_int_equal(say(&w, 2, NN_CHANGE_DELETED, FIRST_ID, FIRST_GS, 100), 0);
+    pass(&w, 4000, alive(1, 2));
+    struct nn_order *order = next_order(&w, NN_ORDER_COPY);
+    assert_non_null(order);
+    assert_int_equal(order->targets[0], 2);
+    received(&w, 2, FIRST_ID, FIRST_GS + 1);
+    nn_order_free(order);
+    assert_true(nn_blocks_is_ready(&w.b, block));
+    world_release(&w);
+}
+
+static void a_copy_whose_nodes_are_out_of_reach_is_ordered_elsewhere(void **state)
+{
+    (void)state;
+    struct world w;
+    world_start(&w, 1, 4);
+    (void)settled_block(&w, FIRST_ID, 3, 1, 2);
+    pass(&w, 4000, alive(1, 4));
+    struct nn_order *order = next_order(&w, NN_ORDER_COPY);
+    assert_non_null(order);
+    uint32_t target = order->targets[0];
+    nn_order_free(order);
+    nn_blocks_disconnect(&w.b, target, nn_nodes_get(&w.b.nodes, target)->session, w.now_ms);
+    pass(&w, 4000, alive(1, 4));
+    order = next_order(&w, NN_ORDER_COPY);
+    assert_non_null(order);
+    assert_int_equal(order->targets[0], 3 + 4 - target);
+    nn_order_free(order);
+    world_release(&w);
+}
+
 static void no_copy_is_made_while_the_writers_own_nodes_are_about_to_finish(void **state)
 {
     (void)state;
@@ -565,6 +609,8 @@ int main(void)
         cmocka_unit_test(a_writer_left_with_one_replica_gets_a_second_one),
         cmocka_unit_test(a_writer_gets_his_second_replica_even_while_the_cluster_settles),
         cmocka_unit_test(what_a_pipeline_left_behind_makes_room_for_the_copy_its_writer_waits_for),
+        cmocka_unit_test(a_node_out_of_reach_is_no_place_for_the_copy_a_writer_waits_for),
+        cmocka_unit_test(a_copy_whose_nodes_are_out_of_reach_is_ordered_elsewhere),
         cmocka_unit_test(no_copy_is_made_while_the_writers_own_nodes_are_about_to_finish),
         cmocka_unit_test(the_fewer_replicas_are_left_the_sooner_it_is_copied),
         cmocka_unit_test(a_dead_node_is_replaced_at_a_bounded_pace),
