@@ -27,7 +27,7 @@ struct jt_worker {
     uint64_t memory, memory_used;
     uint64_t last_beat_ms; /* monotonic */
     uint32_t failures;     /* attempts that failed here, ever */
-    uint32_t slow_tasks;   /* attempts found slow in rate here, decays */
+    uint32_t slow_tasks;   /* attempts found slow in rate here; each healthy one takes one off */
     bool is_live;
     struct list attempts; /* running here: jt_attempt.on_worker */
     struct list links;    /* per job: jt_link.of_worker */
@@ -65,6 +65,12 @@ struct jt_worker *jt_fleet_find(const struct jt_fleet *fleet, struct slice name)
 struct jt_worker *jt_fleet_put(struct jt_fleet *fleet, const struct jt_worker_offer *offer,
                                uint64_t now_ms);
 void jt_worker_lose(struct jt_fleet *fleet, struct jt_worker *worker);
+
+#define JT_SLOW_TASKS 3 /* so many slow attempts make a slow node */
+static inline bool jt_worker_is_slow(const struct jt_worker *worker)
+{
+    return worker->slow_tasks >= JT_SLOW_TASKS;
+}
 
 /* Could it ever, were it idle? Does it now? */
 bool jt_worker_could_fit(const struct jt_worker *worker, struct jt_need need);

@@ -31,6 +31,9 @@ struct jt_worker *jt_on_register(struct jt_core *core, const struct jt_worker_of
 /* After a register: does this worker's attempt still count? false = it must drop it. */
 bool jt_on_held(struct jt_core *core, struct jt_worker *worker, const struct attempt_id *id,
                 uint64_t now_ms);
+/* That was all. An attempt we believe to be running there and that was not named never began: its
+ * order went down with the connection. It runs again. */
+void jt_on_held_all(struct jt_core *core, struct jt_worker *worker, uint64_t now_ms);
 void jt_on_beat(struct jt_core *core, struct jt_worker *worker, uint64_t now_ms);
 void jt_on_disconnect(struct jt_core *core, struct jt_worker *worker, uint64_t now_ms);
 

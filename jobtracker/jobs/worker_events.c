@@ -21,6 +21,17 @@ static void lose_outputs_of(struct jt_core *core, struct jt_worker *worker)
     }
 }
 
+/* What was on its way when the connection broke may never have come: it is told again. */
+static void forget_what_was_told(struct jt_worker *worker)
+{
+    list_each (&worker->links, it) {
+        struct jt_link *link = list_entry(it, struct jt_link, of_worker);
+        link->told_job = false;
+        link->outputs_told = 0;
+        link->told_complete = false;
+    }
+}
+
 static void lose_worker(struct jt_core *core, struct jt_worker *worker)
 {
     jt_worker_lose(&core->fleet, worker);
@@ -29,12 +40,7 @@ static void lose_worker(struct jt_core *core, struct jt_worker *worker)
         attempt->why = attempt->why ? attempt->why : str_dup("its worker was lost");
         jt_kill_attempt(core, attempt, "worker lost");
     }
-    list_each_safe (&worker->links, it) {
-        struct jt_link *link = list_entry(it, struct jt_link, of_worker);
-        link->told_job = false;
-        link->outputs_told = 0;
-        link->told_complete = false;
-    }
+    forget_what_was_told(worker);
     lose_outputs_of(core, worker);
     core->must_schedule = true;
 }
@@ -46,6 +52,7 @@ struct jt_worker *jt_on_register(struct jt_core *core, const struct jt_worker_of
     struct jt_worker *worker = jt_fleet_find(&core->fleet, offer->name);
     if (worker && worker->is_live && worker->incarnation == offer->incarnation) {
         worker->last_beat_ms = now_ms;
+        forget_what_was_told(worker);
         return worker;
     }
     if (worker && worker->is_live)
@@ -62,10 +69,10 @@ bool jt_on_held(struct jt_core *core, struct jt_worker *worker, const struct att
     struct jt_attempt *attempt = jt_core_attempt(core, id);
     if (!attempt || attempt->worker != worker || jt_job_is_over(attempt->task->stage->job))
         return false;
-    if (attempt->state == JT_ATTEMPT_RUNNING)
-        return true;
-    if (attempt->task->winner != attempt)
+    bool is_running = attempt->state == JT_ATTEMPT_RUNNING;
+    if (!is_running && attempt->task->winner != attempt)
         return false;
+    attempt->is_confirmed = true;
     struct jt_link *link = jt_link_get(attempt->task->stage->job, worker);
     if (!link)
         return false;
@@ -76,6 +83,18 @@ bool jt_on_held(struct jt_core *core, struct jt_worker *worker, const struct att
     }
     jt_outputs_tell(core, link);
     return true;
+}
+
+void jt_on_held_all(struct jt_core *core, struct jt_worker *worker, uint64_t now_ms)
+{
+    core->now_ms = now_ms;
+    list_each_safe (&worker->attempts, it) {
+        struct jt_attempt *attempt = list_entry(it, struct jt_attempt, on_worker);
+        if (!attempt->is_confirmed)
+            jt_kill_attempt(core, attempt, "its order was lost");
+        attempt->is_confirmed = false;
+    }
+    jt_settle(core, NULL);
 }
 
 void jt_on_beat(struct jt_core *core, struct jt_worker *worker, uint64_t now_ms)

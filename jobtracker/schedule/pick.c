@@ -45,8 +45,7 @@ static bool is_unwelcome(const struct jt_core *core, const struct jt_job *job,
     return shunned * 3 <= core->fleet.live;
 }
 
-/* May another worker, busy as it may be now, run what failed on this one? */
-static bool has_elsewhere(const struct jt_core *core, const struct jt_task *task)
+bool jt_has_elsewhere(const struct jt_core *core, const struct jt_task *task)
 {
     list_each (&core->fleet.all, it) {
         const struct jt_worker *worker = list_entry(it, struct jt_worker, all);
@@ -57,9 +56,15 @@ static bool has_elsewhere(const struct jt_core *core, const struct jt_task *task
     return false;
 }
 
+/* What it reads from still looks for cores: it would only hold one that is needed there. */
+static bool must_hold_back(const struct jt_stage *stage)
+{
+    return stage->reads_from != JT_NO_STAGE && stage->job->stages[stage->reads_from].waiting > 0;
+}
+
 static bool launch_from(struct jt_core *core, struct jt_stage *stage, struct jt_worker *worker)
 {
-    if (stage->waiting == 0)
+    if (stage->waiting == 0 || must_hold_back(stage))
         return false;
     enum jt_locality level;
     struct jt_task *task = jt_locality_find(stage, worker, worst_now(core, stage), false, &level);
@@ -69,7 +74,7 @@ static bool launch_from(struct jt_core *core, struct jt_stage *stage, struct jt_
         /* A task may have failed on every worker there is: then any will do. */
         if (core->fleet.live <= 1 || worst_now(core, stage) == JT_REMOTE)
             task = jt_locality_find(stage, worker, JT_REMOTE, true, &level);
-        if (!task || (jt_task_failed_on(task, worker) && has_elsewhere(core, task)))
+        if (!task || (jt_task_failed_on(task, worker) && jt_has_elsewhere(core, task)))
             return false;
     }
     if (!jt_worker_fits(worker, jt_task_need(task, worker)))

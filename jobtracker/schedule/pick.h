@@ -12,5 +12,7 @@
 
 /* Fill every free core that has work for it. Cost: O(free workers x active jobs + launches). */
 void jt_schedule(struct jt_core *core);
+/* Is there a worker, busy as it may be now, on which the task has not failed and might run? */
+bool jt_has_elsewhere(const struct jt_core *core, const struct jt_task *task);
 
 #endif

@@ -2,9 +2,9 @@
 #include "jobtracker/schedule/speculate.h"
 
 #include "jobtracker/jobs/attempts.h"
+#include "jobtracker/schedule/preempt.h"
 
-#define SLOW_NODE_TASKS 3
-#define YOUNGEST_MS     200 /* below this age a rate means nothing */
+#define YOUNGEST_MS 200 /* below this age a rate means nothing */
 
 /* Bytes per second, times 1000 so that slow tasks do not round to nothing. */
 static uint64_t rate_of(const struct jt_attempt *attempt, uint64_t until_ms)
@@ -27,6 +27,11 @@ static size_t place_for(const struct jt_stage *stage, uint64_t rate)
     return low;
 }
 
+static uint64_t median(const struct jt_stage *stage)
+{
+    return stage->rate_count ? stage->rates[stage->rate_count / 2] : 0;
+}
+
 void jt_speculate_note(struct jt_stage *stage, const struct jt_attempt *attempt)
 {
     if (mem_grow(&stage->rates, &stage->rate_cap, stage->rate_count, sizeof(uint64_t)) != 0)
@@ -36,11 +41,8 @@ void jt_speculate_note(struct jt_stage *stage, const struct jt_attempt *attempt)
     memmove(&stage->rates[at + 1], &stage->rates[at], (stage->rate_count - at) * sizeof(uint64_t));
     stage->rates[at] = rate;
     stage->rate_count++;
-}
-
-static uint64_t median(const struct jt_stage *stage)
-{
-    return stage->rate_count ? stage->rates[stage->rate_count / 2] : 0;
+    if (attempt->worker->slow_tasks && rate * 3 >= median(stage) * 2)
+        attempt->worker->slow_tasks--;
 }
 
 /* With no byte counted yet, the age of the attempt against the mean time is all there is. */
@@ -62,8 +64,8 @@ static struct jt_worker *other_free_worker(struct jt_core *core, const struct jt
 {
     list_each (&core->fleet.free, it) {
         struct jt_worker *worker = list_entry(it, struct jt_worker, free);
-        if (worker != not_here && worker->slow_tasks < SLOW_NODE_TASKS &&
-            !jt_task_failed_on(task, worker) && jt_worker_fits(worker, jt_task_need(task, worker)))
+        if (worker != not_here && !jt_worker_is_slow(worker) && !jt_task_failed_on(task, worker) &&
+            jt_worker_fits(worker, jt_task_need(task, worker)))
             return worker;
     }
     return NULL;
@@ -96,10 +98,11 @@ static void consider(struct jt_core *core, struct jt_task *task, bool is_late, u
     struct jt_attempt *attempt = task->state == JT_TASK_RUNNING ? only_running(task) : NULL;
     if (!attempt || !jt_attempt_is_slow(attempt, core->now_ms))
         return;
-    bool slow_node = attempt->worker->slow_tasks >= SLOW_NODE_TASKS;
-    if (!slow_node && (!is_late || *budget == 0))
+    if (!jt_worker_is_slow(attempt->worker) && (!is_late || *budget == 0))
         return;
     struct jt_worker *worker = other_free_worker(core, task, attempt->worker);
+    if (!worker)
+        worker = jt_preempt_for_copy(core, attempt);
     if (!worker || !jt_launch(core, task, worker, JT_REMOTE, true))
         return;
     attempt->worker->slow_tasks++;
@@ -123,7 +126,7 @@ static void look_at(struct jt_core *core, struct jt_stage *stage)
 
 void jt_speculate(struct jt_core *core)
 {
-    if (!core->config.speculative || list_is_empty(&core->fleet.free))
+    if (!core->config.speculative)
         return;
     list_each_safe (&core->active, it) {
         struct jt_job *job = list_entry(it, struct jt_job, active);

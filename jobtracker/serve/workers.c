@@ -94,8 +94,9 @@ static void on_register(struct rpc_call *call, const void *msg, void *arg)
         return rpc_fail(call, rc, "out of memory");
     log_info("jt.workers", "%s registered: %u cores, %zu outputs held, %zu attempts running",
              worker->name, ask->cores, ask->held.n, ask->running.n);
-    rpc_answer(call, &answer);
-    jt_on_beat(&jt->core, worker, jobtracker_now(jt)); /* orders go out only behind the answer */
+    rpc_answer(call, &answer); /* orders go out only behind the answer */
+    jt_on_held_all(&jt->core, worker, jobtracker_now(jt));
+    jt_on_beat(&jt->core, worker, jobtracker_now(jt));
     jobtracker_carry_out(jt);
 }
 

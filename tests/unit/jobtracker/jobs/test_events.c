@@ -405,6 +405,42 @@ static void a_worker_that_only_reconnects_keeps_its_work(void **state)
     assert_ptr_equal(running_on(a), old);
 }
 
+static void an_order_that_went_down_with_the_connection_is_given_again(void **state)
+{
+    struct fixture *f = *state;
+    struct jt_worker *a = worker(f, "a", 2, 1);
+    struct jt_job *job = submit(f, 2, 1, NULL);
+    struct jt_attempt *kept = running_on(a);
+    struct jt_attempt *lost = list_entry(kept->on_worker.next, struct jt_attempt, on_worker);
+    struct attempt_id id = id_of(kept);
+    struct jt_task *task = lost->task;
+    jt_on_disconnect(&f->core, a, f->now);
+    worker(f, "a", 2, 1);
+    assert_true(jt_on_held(&f->core, a, &id, f->now));
+    jt_on_held_all(&f->core, a, f->now);
+    assert_int_equal(kept->state, JT_ATTEMPT_RUNNING);
+    assert_int_equal(lost->state, JT_ATTEMPT_KILLED);
+    assert_int_equal(task->running, 1);
+    assert_int_equal(job->stages[0].failed_attempts, 0);
+    finish_all(f);
+    assert_int_equal(job->state, JT_JOB_COMMITTING);
+}
+
+static void a_reduce_whose_worker_reconnects_hears_of_all_outputs_again(void **state)
+{
+    struct fixture *f = *state;
+    struct jt_worker *a = worker(f, "a", 1, 1);
+    submit(f, 1, 1, NULL);
+    assert_true(done(f, running_on(a)));
+    struct attempt_id id = id_of(running_on(a));
+    size_t jobs = count(f, JT_TELL_JOB), outputs = count(f, JT_TELL_OUTPUTS);
+    jt_on_disconnect(&f->core, a, f->now);
+    worker(f, "a", 1, 1);
+    assert_true(jt_on_held(&f->core, a, &id, f->now));
+    assert_int_equal(count(f, JT_TELL_JOB), jobs + 1);
+    assert_int_equal(count(f, JT_TELL_OUTPUTS), outputs + 1);
+}
+
 static void reduces_begin_only_when_every_map_is_handed_out(void **state)
 {
     struct fixture *f = *state;
@@ -436,6 +472,70 @@ static void a_reduce_makes_room_for_a_map_that_must_run_again(void **state)
     assert_int_equal(job->stages[0].running, 1);
     finish_all(f);
     assert_int_equal(job->state, JT_JOB_COMMITTING);
+}
+
+static void the_reduce_that_makes_room_is_one_on_a_node_where_the_map_may_run(void **state)
+{
+    struct fixture *f = *state;
+    struct jt_worker *a = worker(f, "a", 2, 1), *b = worker(f, "b", 1, 1);
+    struct jt_job *job = submit(f, 3, 3, NULL);
+    assert_true(done(f, running_on(b)));
+    struct jt_attempt *on_b = running_on(b);
+    assert_int_equal(on_b->task->stage->kind, JT_STAGE_REDUCE);
+    f->now += 10;
+    assert_true(done(f, running_on(a)));
+    struct jt_attempt *map = NULL, *on_a = NULL; /* the youngest reduce, and what it waits for */
+    list_each (&a->attempts, it) {
+        struct jt_attempt *x = list_entry(it, struct jt_attempt, on_worker);
+        *(x->task->stage->kind == JT_STAGE_MAP ? &map : &on_a) = x;
+    }
+    assert_non_null(map);
+    assert_non_null(on_a);
+    struct jt_task *task = map->task;
+    has_failed(f, map, true);
+    assert_int_equal(task->state, JT_TASK_WAITING);
+    assert_int_equal(job->stages[1].running, 2); /* no reduce takes the core a map waits for */
+    f->now += jt_config_default.preempt_ms + 1;
+    jt_on_beat(&f->core, a, f->now);
+    jt_on_beat(&f->core, b, f->now);
+    jt_on_tick(&f->core, f->now);
+    assert_int_equal(on_a->state, JT_ATTEMPT_RUNNING);
+    assert_int_equal(on_b->state, JT_ATTEMPT_KILLED);
+    assert_ptr_equal(running_on(b)->task, task);
+    finish_all(f);
+    assert_int_equal(job->state, JT_JOB_COMMITTING);
+}
+
+static void maps_that_may_only_run_where_other_jobs_reduces_wait_still_run(void **state)
+{
+    struct fixture *f = *state;
+    struct jt_worker *w[2];
+    struct jt_job *job[2];
+    for (int i = 0; i < 2;
+         i++) { /* each job has a reduce on one node, and a map that failed there */
+        w[i] = worker(f, i ? "b" : "a", 1, 1);
+        job[i] = submit(f, 1, 1, i ? "b" : "a");
+        assert_true(done(f, running_on(w[i])));
+    }
+    for (int i = 0; i < 2; i++) {
+        struct attempt_id id = id_of(running_on(w[i]));
+        uint64_t map = 0;
+        jt_on_fetch_failed(&f->core, &id, slice_str(w[i]->name), &map, 1, f->now);
+        assert_int_equal(job[i]->stages[0].waiting, 1);
+    }
+    for (int i = 0; i < 200 && job[0]->stages[0].done + job[1]->stages[0].done < 2; i++) {
+        f->now += 100;
+        for (int k = 0; k < 2; k++) {
+            jt_on_beat(&f->core, w[k], f->now);
+            struct jt_attempt *x = running_on(w[k]);
+            if (x && x->task->stage->kind == JT_STAGE_MAP)
+                assert_true(done(f, x));
+        }
+        jt_on_tick(&f->core, f->now);
+    }
+    finish_all(f);
+    assert_int_equal(job[0]->state, JT_JOB_COMMITTING);
+    assert_int_equal(job[1]->state, JT_JOB_COMMITTING);
 }
 
 static void one_reduce_among_many_cannot_condemn_a_map_output_alone(void **state)
@@ -528,6 +628,40 @@ static void a_straggler_gets_one_copy_on_another_node_and_a_big_task_none(void *
     assert_int_equal(big->task->running, 1);
 }
 
+static void a_straggler_gets_its_copy_though_reduces_that_wait_for_it_hold_every_core(void **state)
+{
+    struct fixture *f = *state;
+    struct jt_worker *a = worker(f, "a", 1, 1), *b = worker(f, "b", 3, 1);
+    struct jt_job *job = submit(f, 8, 3, NULL);
+    struct jt_attempt *slow = running_on(a);
+    f->now += 1000;
+    while (job->stages[0].done < 7)
+        assert_true(done(f, running_on(b)));
+    assert_int_equal(job->stages[1].running, 3);
+    assert_true(list_is_empty(&f->core.fleet.free));
+    f->now += 9000;
+    jt_on_beat(&f->core, a, f->now);
+    jt_on_beat(&f->core, b, f->now);
+    jt_on_tick(&f->core, f->now);
+    assert_int_equal(job->stages[0].speculative, 1);
+    assert_int_equal(slow->task->running, 2);
+    assert_int_equal(job->stages[1].killed_attempts, 1);
+    assert_int_equal(job->stages[1].running, 2);
+    finish_all(f);
+    assert_int_equal(job->state, JT_JOB_COMMITTING);
+}
+
+static void a_slow_node_is_forgiven_when_it_is_slow_no_more(void **state)
+{
+    struct fixture *f = *state;
+    struct jt_worker *a = worker(f, "a", 1, 1);
+    submit(f, 4, 0, NULL);
+    a->slow_tasks = JT_SLOW_TASKS;
+    f->now += 100;
+    assert_true(done(f, running_on(a)));
+    assert_false(jt_worker_is_slow(a));
+}
+
 static void a_job_that_asks_for_more_memory_than_any_worker_has_says_so(void **state)
 {
     struct fixture *f = *state;
@@ -612,14 +746,20 @@ int main(void)
         CASE(map_outputs_are_not_made_again_once_no_reduce_needs_them),
         CASE(a_worker_that_restarts_is_a_new_one),
         CASE(a_worker_that_only_reconnects_keeps_its_work),
+        CASE(an_order_that_went_down_with_the_connection_is_given_again),
+        CASE(a_reduce_whose_worker_reconnects_hears_of_all_outputs_again),
         CASE(reduces_begin_only_when_every_map_is_handed_out),
         CASE(a_reduce_makes_room_for_a_map_that_must_run_again),
+        CASE(the_reduce_that_makes_room_is_one_on_a_node_where_the_map_may_run),
+        CASE(maps_that_may_only_run_where_other_jobs_reduces_wait_still_run),
         CASE(one_reduce_among_many_cannot_condemn_a_map_output_alone),
         CASE(a_higher_priority_goes_first),
         CASE(a_killed_job_kills_what_runs_and_publishes_nothing),
         CASE(once_the_output_is_being_published_a_kill_comes_too_late),
         CASE(a_refused_publication_fails_the_job),
         CASE(a_straggler_gets_one_copy_on_another_node_and_a_big_task_none),
+        CASE(a_straggler_gets_its_copy_though_reduces_that_wait_for_it_hold_every_core),
+        CASE(a_slow_node_is_forgiven_when_it_is_slow_no_more),
         CASE(a_job_that_asks_for_more_memory_than_any_worker_has_says_so),
         CASE(what_was_done_before_a_restart_is_not_done_again),
         CASE(an_output_whose_worker_does_not_come_back_is_made_again),
