@@ -3,13 +3,21 @@
 
 #include <sys/mman.h>
 
+#include "libcommon/base/fault.h"
+
 static _Thread_local uint64_t fail_countdown;
-static _Thread_local bool has_failed;
+static _Thread_local bool has_failed, fails_on;
 
 void mem_fail_after(uint64_t n)
 {
     fail_countdown = n;
-    has_failed = false;
+    has_failed = fails_on = false;
+}
+
+void mem_fail_from(uint64_t n)
+{
+    mem_fail_after(n);
+    fails_on = n != 0;
 }
 
 bool mem_has_failed(void)
@@ -19,20 +27,62 @@ bool mem_has_failed(void)
 
 static bool must_fail(void)
 {
+    if (fault_hit("mem.alloc") != FAULT_NONE)
+        return true;
     if (fail_countdown == 0 || --fail_countdown != 0)
         return false;
     has_failed = true;
+    fail_countdown = fails_on;
     return true;
 }
+
+/* ---- the reserve ---- */
+
+static void *reserve;
+static size_t reserve_bytes;
+static _Thread_local bool may_spend;
+
+static void *map_aligned(size_t size);
+
+bool mem_reserve_fill(size_t size)
+{
+    if (reserve)
+        return true;
+    reserve = must_fail() ? NULL : map_aligned(size);
+    reserve_bytes = reserve ? size : 0;
+    return reserve != NULL;
+}
+
+void mem_reserve_release(void)
+{
+    if (reserve)
+        munmap(reserve, reserve_bytes);
+    reserve = NULL;
+}
+
+bool mem_reserve_use(bool may)
+{
+    bool before = may_spend;
+    may_spend = may;
+    return before;
+}
+
+/* After a failure: is it worth trying again? */
+static bool spend_reserve(void)
+{
+    if (may_spend)
+        mem_reserve_release();
+    return may_spend;
+}
+
+/* ---- allocation ---- */
 
 /* From this size on it is likely to be a buffer that the kernel copies into. */
 #define BUFFER_BYTES ((size_t)64 << 10)
 #define CACHE_LINE   ((size_t)64)
 
-void *mem_alloc(size_t size)
+static void *alloc_plainly(size_t size)
 {
-    if (must_fail())
-        return NULL;
     if (size < BUFFER_BYTES || size > SIZE_MAX - CACHE_LINE)
         return malloc(size ? size : 1);
     /* malloc's large pieces begin 16 bytes behind a page, where rep movsb copies at a third of the
@@ -40,14 +90,25 @@ void *mem_alloc(size_t size)
     return aligned_alloc(CACHE_LINE, (size + CACHE_LINE - 1) & ~(CACHE_LINE - 1));
 }
 
+void *mem_alloc(size_t size)
+{
+    void *ptr = must_fail() ? NULL : alloc_plainly(size);
+    return ptr || !spend_reserve() ? ptr : alloc_plainly(size);
+}
+
 void *mem_calloc(size_t count, size_t size)
 {
-    return must_fail() ? NULL : calloc(count ? count : 1, size ? size : 1);
+    count = count ? count : 1;
+    size = size ? size : 1;
+    void *ptr = must_fail() ? NULL : calloc(count, size);
+    return ptr || !spend_reserve() ? ptr : calloc(count, size);
 }
 
 void *mem_realloc(void *ptr, size_t size)
 {
-    return must_fail() ? NULL : realloc(ptr, size ? size : 1);
+    size = size ? size : 1;
+    void *moved = must_fail() ? NULL : realloc(ptr, size);
+    return moved || !spend_reserve() ? moved : realloc(ptr, size);
 }
 
 void *mem_realloc_array(void *ptr, size_t count, size_t size)
@@ -86,9 +147,11 @@ static size_t whole_pages(size_t size)
 
 void *mem_map(size_t size, bool huge)
 {
-    if (must_fail() || size > SIZE_MAX / 2)
+    if (size > SIZE_MAX / 2)
         return NULL;
-    void *ptr = map_aligned(whole_pages(size));
+    void *ptr = must_fail() ? NULL : map_aligned(whole_pages(size));
+    if (!ptr && spend_reserve())
+        ptr = map_aligned(whole_pages(size));
     if (ptr && huge)
         (void)madvise(ptr, whole_pages(size), MADV_HUGEPAGE); /* a wish: small pages do as well */
     return ptr;

@@ -2,7 +2,8 @@
  * mem: allocation that can be made to fail, and arenas for things that die together.
  *
  * mem_alloc and friends return NULL when memory is out; callers answer ERR_NOMEM. A test arms
- * mem_fail_after(n) to make the n-th following allocation fail, so that every such path is walked.
+ * mem_fail_after(n) to make the n-th following allocation fail, so that every such path is walked;
+ * in a whole daemon the fault point mem.alloc (fault.h) does, over all threads.
  * An arena hands out bytes that live until arena_reset or arena_release; decoded messages use one.
  */
 #ifndef QUERN_BASE_MEM_H
@@ -24,8 +25,23 @@ void mem_unmap(void *ptr, size_t size); /* NULL is fine */
 
 /* The n-th allocation from now (1 = the next) fails once; 0 disarms. Per thread. */
 void mem_fail_after(uint64_t n);
-/* Has the armed failure happened since the last mem_fail_after? */
+/* The same, and all after it fail too, until disarmed. */
+void mem_fail_from(uint64_t n);
+/* Has the armed failure happened since the last mem_fail_after or mem_fail_from? */
 bool mem_has_failed(void);
+
+/* For what must not fail once it is begun (a change that is in the journal already): memory set
+ * aside beforehand. It is address space until it is needed, nothing more.
+ *
+ *     if (!mem_reserve_fill(BYTES)) return ERR_NOMEM;      nothing has been done yet
+ *     ... journal it ...
+ *     bool before = mem_reserve_use(true);  apply it;  mem_reserve_use(before);
+ *
+ * In between an allocation of this thread that fails gives the reserve back to the system and is
+ * tried again. One reserve a process, for one thread (a daemon's loop). */
+bool mem_reserve_fill(size_t size); /* false: there is none and none to be had */
+bool mem_reserve_use(bool may);     /* for this thread; returns what was so before */
+void mem_reserve_release(void);
 
 /* Make room for one more element in a growing array: doubles *cap when used == *cap. `items` is
  * the address of the array pointer. Returns 0 or ERR_NOMEM (array unchanged). */

@@ -65,6 +65,7 @@ void nn_turn_resume(struct nn_turn *turn, struct rpc_call *call, void *arg, cons
     turn->command = command;
     turn->source = source;
     turn->target = slice_of(NULL, 0);
+    turn->lacks_memory = false;
     turn->err.code = 0;
     turn->err.msg[0] = 0;
     nn_groups_caller(&nn->groups, slice_str(rpc_call_user(call)), namenode_now(nn), &turn->caller);
@@ -131,6 +132,8 @@ int nn_turn_commit(struct nn_turn *turn, int rc, enum nn_op op, const void *fill
 void nn_turn_end(struct nn_turn *turn, int rc, const void *answer)
 {
     struct namenode *nn = turn->nn;
+    if (rc == 0 && turn->lacks_memory)
+        rc = err_set(&turn->err, ERR_NOMEM, "out of memory");
     if (turn->command && (rc == 0 || rc == ERR_ACCESS)) {
         struct nn_audit_line line = {rpc_call_user(turn->call),
                                      rpc_call_address(turn->call),
@@ -158,6 +161,7 @@ bool nn_turn_is_held(const struct nn_turn *turn)
 struct slice nn_turn_copy(struct nn_turn *turn, struct slice s)
 {
     uint8_t *copy = s.len ? arena_alloc(rpc_call_arena(turn->call), s.len) : NULL;
+    turn->lacks_memory |= s.len && !copy;
     return copy ? slice_of(memcpy(copy, s.data, s.len), s.len) : slice_of(NULL, 0);
 }
 

@@ -127,8 +127,9 @@ static int fill_acl(struct nn_turn *turn, uint32_t slot, struct cl2nn_acl *ret)
     if (!ret->entries.v)
         return err_set(&turn->err, ERR_NOMEM, "out of memory");
     for (size_t i = 0; i < stored.n; i++)
-        ret->entries.v[ret->entries.n++] = (struct cl2nn_acl_entry){
-            stored.v[i].is_default, stored.v[i].type, stored.v[i].perm, stored.v[i].name};
+        ret->entries.v[ret->entries.n++] =
+            (struct cl2nn_acl_entry){stored.v[i].is_default, stored.v[i].type, stored.v[i].perm,
+                                     nn_turn_keep(turn, stored.v[i].name)};
     ret->owner = nn_intern_get(&store->people, inode->owner);
     ret->group = nn_intern_get(&store->people, inode->group);
     ret->mode = (uint32_t)inode->mode;

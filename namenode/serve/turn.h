@@ -14,6 +14,7 @@ struct nn_turn {
     struct nn_view view;
     const char *command; /* for the audit log, Hadoop's name of it; NULL = no line */
     struct slice source, target;
+    bool lacks_memory; /* something of the answer could not be copied: it must not go out */
     struct err err;
 };
 
@@ -57,7 +58,8 @@ void nn_turn_end(struct nn_turn *turn, int rc, const void *answer);
 
 /* Will the answer be held, so that what it points to must not belong to the state? */
 bool nn_turn_is_held(const struct nn_turn *turn);
-/* The slice, copied into the call's arena if so; or in any case. */
+/* The slice, copied into the call's arena if so; or in any case. Without memory it is empty, and
+ * nn_turn_end fails the call. */
 struct slice nn_turn_keep(struct nn_turn *turn, struct slice s);
 struct slice nn_turn_copy(struct nn_turn *turn, struct slice s);
 /* The nodes as the asker reaches them, in the call's arena. ERR_NOMEM. */

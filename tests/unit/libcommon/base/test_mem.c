@@ -117,6 +117,40 @@ static void an_arena_that_cannot_grow_keeps_what_it_gave(void **state)
     arena_release(&arena);
 }
 
+static void what_was_set_aside_is_there_when_nothing_else_is(void **state)
+{
+    (void)state;
+    assert_true(mem_reserve_fill(1 << 20));
+    mem_fail_after(1);
+    assert_null(mem_alloc(10)); /* not for everybody */
+    assert_false(mem_reserve_use(true));
+    for (int i = 0; i < 3; i++) {
+        mem_fail_after(1);
+        void *p = mem_alloc(10);
+        assert_non_null(p);
+        mem_fail_after(1);
+        p = mem_realloc(p, 100000);
+        assert_non_null(p);
+        mem_free(p);
+        mem_fail_after(1);
+        p = mem_calloc(3, 3);
+        assert_non_null(p);
+        mem_free(p);
+        mem_fail_after(1);
+        p = mem_map(4096, false);
+        assert_non_null(p);
+        mem_unmap(p, 4096);
+    }
+    assert_true(mem_reserve_use(false));
+    mem_fail_after(1);
+    assert_false(mem_reserve_fill(1 << 20)); /* it was spent, and there is none to be had now */
+    assert_true(mem_reserve_fill(1 << 20));
+    mem_fail_after(1);
+    assert_true(mem_reserve_fill(1 << 20)); /* it is there: nothing is asked for */
+    mem_fail_after(0);
+    mem_reserve_release();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -127,6 +161,7 @@ int main(void)
         cmocka_unit_test(an_arena_gives_aligned_bytes_that_do_not_overlap),
         cmocka_unit_test(a_reset_arena_starts_again_in_the_chunk_it_kept),
         cmocka_unit_test(an_arena_that_cannot_grow_keeps_what_it_gave),
+        cmocka_unit_test(what_was_set_aside_is_there_when_nothing_else_is),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

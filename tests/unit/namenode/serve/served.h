@@ -25,6 +25,10 @@ struct nn_journal {
     bool is_held; /* nothing becomes durable until served_flush */
     bool is_full;
     bool is_open;
+    uint64_t
+        fail_from;   /* allocations fail, from this one on, from a record to the end of the turn */
+    bool has_failed; /* one did */
+    void (*on_record)(uint64_t index, uint16_t type, struct slice payload); /* may be NULL */
     struct loop_hook hook;
 };
 static struct nn_journal the_journal;
@@ -40,6 +44,10 @@ static void served_flush(void)
 static void journal_turn_end(void *arg)
 {
     (void)arg;
+    if (the_journal.fail_from) {
+        the_journal.has_failed |= mem_has_failed();
+        mem_fail_from(0);
+    }
     if (!the_journal.is_held)
         served_flush();
 }
@@ -72,11 +80,13 @@ const char *nn_journal_cluster_id(const struct nn_journal *journal)
 int nn_journal_append(struct nn_journal *journal, uint16_t type, struct slice payload,
                       uint64_t *ret_index, struct err *err)
 {
-    (void)type;
-    (void)payload;
     if (journal->is_full)
         return err_set(err, ERR_NOSPC, "no room");
     *ret_index = ++journal->last;
+    if (journal->on_record)
+        journal->on_record(journal->last, type, payload);
+    if (journal->fail_from)
+        mem_fail_from(journal->fail_from);
     return 0;
 }
 uint64_t nn_journal_durable(const struct nn_journal *journal)
@@ -207,7 +217,7 @@ static int served_ask(struct served *s, struct rpc_link *link, const struct msg_
 
 static struct rpc_link *served_link(struct served *s, const struct identity *self)
 {
-    struct rpc_conf conf = {.self = self};
+    struct rpc_conf conf = {.self = self, .retry_min_ms = 1, .retry_max_ms = 10};
     struct rpc_link *link = NULL;
     struct err err;
     if (rpc_link_open(s->loop, rpc_server_address(s->nn->server), &conf, &link, &err) != 0)

@@ -272,6 +272,33 @@ static void names_in_a_held_answer_survive_their_deletion(void **state)
     buf_release(&gone.answer.bytes);
 }
 
+static void names_in_a_held_access_list_survive_its_removal(void **state)
+{
+    (void)state;
+    assert_int_equal(mkdir_at("/d"), 0);
+    struct cl2nn_acl_entry entry = {.perm = 7, .name = slice_str("a-user-with-a-name")};
+    struct cl2nn_set_acl set = {origin(), slice_str("/d"), CL2NN_ACL_MODIFY, {&entry, 1}};
+    struct cl2nn_set_acl unset = {
+        .origin = origin(), .path = slice_str("/d"), .action = CL2NN_ACL_REMOVE_ALL};
+    struct cl2nn_path ask = {slice_str("/d")};
+    struct served_call change, list, gone;
+    the_journal.is_held = true;
+    served_send(s.client, &CL2NN_methods[CL2NN_AT_SET_ACL], &set, 5000, &change);
+    served_send(s.client, &CL2NN_methods[CL2NN_AT_GET_ACL], &ask, 5000, &list);
+    served_send(s.client, &CL2NN_methods[CL2NN_AT_SET_ACL], &unset, 5000, &gone);
+    assert_false(served_wait(&s, &gone, 60));
+    served_flush();
+    assert_true(served_wait(&s, &gone, 1000));
+    struct cl2nn_acl acl;
+    assert_int_equal(list.answer.code, 0);
+    assert_int_equal(
+        msg_decode(&cl2nn_acl_desc, buf_slice(&list.answer.bytes), &s.arena, &acl, NULL), 0);
+    assert_true(slice_is(acl.entries.v[0].name, "a-user-with-a-name"));
+    buf_release(&change.answer.bytes);
+    buf_release(&list.answer.bytes);
+    buf_release(&gone.answer.bytes);
+}
+
 static void a_repeated_request_gets_the_first_answer(void **state)
 {
     (void)state;
@@ -662,6 +689,7 @@ int main(void)
         CASE(safe_mode_refuses_changes_in_hadoops_words),
         CASE(nothing_is_answered_before_it_is_durable_not_even_a_question),
         CASE(names_in_a_held_answer_survive_their_deletion),
+        CASE(names_in_a_held_access_list_survive_its_removal),
         CASE(a_repeated_request_gets_the_first_answer),
         CASE(a_full_journal_refuses_the_change_and_nothing_happens),
         CASE(little_room_means_safe_mode_until_there_is_more),
