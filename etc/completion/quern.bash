@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: Apache-2.0
+# Completion of quern for bash, and for zsh through its bashcompinit:
+#
+#   bash   . quern.bash            installed as share/bash-completion/completions/quern
+#   zsh    autoload -U +X bashcompinit && bashcompinit && . quern.bash
+#
+# What can be typed is asked of quern's own help, so this knows each command that quern knows.
+
+# Words that begin with a dash in a help text, from its standard input.
+_quern_dashed() { grep -oE '(^|[][ |{,])--?[a-zA-Z][-a-zA-Z]*' | tr -d '][ |{,' | sort -u; }
+
+# Those that begin a line: commands, where options stand behind them.
+_quern_leading() { grep -oE '^[[:space:]]*\[?--?[a-zA-Z][-a-zA-Z]*' | _quern_dashed; }
+
+# Paths of the cluster that begin with $1; directories with a slash behind. Names with blanks are left out.
+_quern_paths() {
+    quern fs -ls -d "${1:-/}*" 2>/dev/null |
+        awk 'NF == 8 { print $8 (substr($1, 1, 1) == "d" ? "/" : "") }'
+}
+
+_quern_offer() { # WORDS
+    local IFS=$' \t\n'
+    COMPREPLY=($(compgen -W "$1" -- "$cur"))
+    [ ${#COMPREPLY[@]} -eq 1 ] && [ "${COMPREPLY[0]%/}" != "${COMPREPLY[0]}" ] && compopt -o nospace 2>/dev/null
+}
+
+_quern_fs() {
+    local command=""
+    local word
+    for word in "${COMP_WORDS[@]:2:COMP_CWORD-2}"; do
+        case $word in -D | -conf | -fs) ;; -*) command=${word#-}; break ;; esac
+    done
+    case $command/$cur in
+    /* ) _quern_offer "$(quern fs -usage 2>/dev/null | _quern_leading)" ;;
+    help/* | usage/*) _quern_offer "$(quern fs -usage 2>/dev/null | _quern_leading | sed 's/^-//')" ;;
+    */-*) _quern_offer "$(quern fs -usage "$command" 2>/dev/null | sed 's/.* -'"$command"'//' | _quern_dashed)" ;;
+    put/* | copyFromLocal/* | moveFromLocal/* | appendToFile/*)
+        _quern_offer "$(_quern_paths "$cur")"
+        COMPREPLY+=($(compgen -f -- "$cur")) ;;
+    *) _quern_offer "$(_quern_paths "$cur")" ;;
+    esac
+}
+
+_quern_run() {
+    case $cur in
+    -*) _quern_offer "$(quern run -help 2>/dev/null | _quern_leading)" ;;
+    /*) _quern_offer "$(_quern_paths "$cur")" ;;
+    *)  _quern_offer "$(quern run -list 2>/dev/null | awk '{ print $1 }')"
+        COMPREPLY+=($(compgen -f -X '!*.so' -- "$cur")) ;;
+    esac
+}
+
+_quern_job() {
+    case $cur in
+    -*) _quern_offer "$(quern job -help 2>/dev/null | _quern_leading)" ;;
+    *)  _quern_offer "$(quern job -list all 2>/dev/null | awk '$1 ~ /^[0-9]+$/ { print $1 }')" ;;
+    esac
+}
+
+_quern() {
+    local cur=${COMP_WORDS[COMP_CWORD]}
+    COMPREPLY=()
+    if [ "$COMP_CWORD" -eq 1 ]; then
+        _quern_offer "$(quern help 2>/dev/null | awk '/^  [a-z]/ && NF > 2 { print $1 }')"
+        return
+    fi
+    case ${COMP_WORDS[1]} in
+    fs | dfs) _quern_fs ;;
+    run) _quern_run ;;
+    job) _quern_job ;;
+    fsck) case $cur in -*) _quern_offer "$(quern fsck -help 2>&1 | _quern_dashed)" ;; *) _quern_offer "$(_quern_paths "$cur")" ;; esac ;;
+    help) _quern_offer "$(quern help 2>/dev/null | awk '/^  [a-z]/ && NF > 2 { print $1 }')" ;;
+    *) case $cur in
+        -*) _quern_offer "$(quern "${COMP_WORDS[1]}" -help 2>&1 | _quern_dashed)" ;;
+        *) COMPREPLY=($(compgen -f -- "$cur")) ;;
+        esac ;;
+    esac
+}
+
+complete -F _quern quern

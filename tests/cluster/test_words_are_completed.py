@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Completion in a person's shell: what TAB offers comes from the help of the program itself."""
+import os
+import shutil
+import subprocess
+
+import pytest
+
+from cluster import BUILD, ROOT, Cluster
+
+SCRIPT = os.path.join(ROOT, "etc", "completion", "quern.bash")
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with Cluster(datanodes=1, workers=1) as c:
+        c.run("fs", "-mkdir", "/logs", "/lost")
+        c.run("fs", "-touchz", "/logs/a")
+        yield c
+
+
+def offered(cluster, *words):
+    """What TAB behind these words offers; the last one is being typed."""
+    ask = f". {SCRIPT}; COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); _quern; printf '%s\\n' \"${{COMPREPLY[@]}}\""
+    env = dict(cluster.env, PATH=f"{os.path.abspath(BUILD)}:{os.environ['PATH']}")
+    done = subprocess.run(["bash", "-c", ask, "tab", "quern", *words], env=env, capture_output=True, text=True,
+                          timeout=60, check=True)
+    return done.stdout.split()
+
+
+def test_areas_commands_and_options(cluster):
+    assert {"fs", "run", "job", "admin"} <= set(offered(cluster, ""))
+    assert offered(cluster, "fs", "-mk") == ["-mkdir"]
+    assert {"-R", "-h", "-t"} <= set(offered(cluster, "fs", "-ls", "-"))
+    assert offered(cluster, "fs", "-help", "mkd") == ["mkdir"]
+    assert "-set-priority" in offered(cluster, "job", "-")
+    assert "-safemode" in offered(cluster, "admin", "-s")
+    assert offered(cluster, "run", "word") == ["wordcount"]
+
+
+def test_paths_of_the_cluster(cluster):
+    assert offered(cluster, "fs", "-cat", "/lo") == ["/logs/", "/lost/"]
+    assert offered(cluster, "fs", "-cat", "/logs/") == ["/logs/a"]
+    assert offered(cluster, "run", "wordcount", "/los") == ["/lost/"]
+    assert offered(cluster, "fs", "-ls", "/none") == []
+
+
+@pytest.mark.skipif(not shutil.which("zsh"), reason="no zsh here")
+def test_zsh_takes_it_too(cluster):
+    load = f"autoload -U +X compinit bashcompinit && compinit -u && bashcompinit && . {SCRIPT}"
+    assert subprocess.run(["zsh", "-c", load], capture_output=True, timeout=60, check=False).returncode == 0
