@@ -212,6 +212,11 @@ void jobtracker_carry_out(struct jobtracker *jt)
 {
     if (jt->is_replaying || jt->is_stopping)
         return;
+    if (jt->core.out_of_memory) { /* something may be missing among them: nothing leaves */
+        jt_effects_clear(&jt->core);
+        daemon_exit(jt->daemon, 1, "out of memory");
+        return;
+    }
     for (size_t i = 0; i < jt->core.effect_count; i++) {
         struct jt_effect effect = jt->core.effects[i]; /* the array may move meanwhile */
         carry_out(jt, &effect);

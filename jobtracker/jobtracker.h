@@ -36,6 +36,7 @@ struct jobtracker {
     uint64_t epoch_index; /* of this life's EPOCH record */
     uint64_t last_index;  /* of the last record appended */
     struct list submits;  /* struct submit_wait: accepted, not yet durable */
+    struct list changes;  /* struct change_wait: the same */
     struct list over;     /* struct record: finished jobs still in memory, oldest first */
     size_t over_count;
     struct loop_timer tick;

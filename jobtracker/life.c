@@ -172,7 +172,6 @@ static struct jt_config core_config(const struct conf *conf)
     config.reconnect_ms = conf_ms(conf, "jobtracker.worker.reconnect");
     config.resume_grace_ms = conf_ms(conf, "jobtracker.resume.grace");
     config.locality_wait_ms = conf_ms(conf, "jobtracker.locality.wait");
-    config.speculative = conf_bool(conf, "mapreduce.map.speculative");
     config.slowstart_percent =
         (uint32_t)(conf_number(conf, "mapreduce.job.reduce.slowstart.completedmaps") * 100);
     return config;
@@ -241,6 +240,7 @@ int jobtracker_start(struct daemon *daemon, void **ret_state, struct err *err)
     jt->loop = daemon_loop(daemon);
     jt->disk = disk_real();
     list_init(&jt->submits);
+    list_init(&jt->changes);
     list_init(&jt->over);
     for (size_t i = 0; i < WAL_DIRS_MAX; i++)
         jt->locks[i] = FSUTIL_LOCK_INIT;

@@ -105,11 +105,33 @@ static uint32_t number_setting(const struct cl2jt_submit *spec, const char *key)
     return n < UINT32_MAX ? (uint32_t)n : 0; /* the client has checked it */
 }
 
-static bool is_off(const struct cl2jt_submit *spec, const char *key)
+/* As the job says, else as it is here. */
+static bool is_off(const struct jobtracker *jt, const struct cl2jt_submit *spec, const char *key)
 {
     const struct slice *value = setting(spec, key);
-    return value && (slice_is(*value, "false") || slice_is(*value, "no") ||
-                     slice_is(*value, "off") || slice_is(*value, "0"));
+    if (!value)
+        return !conf_bool(daemon_conf(jt->daemon), key);
+    return slice_is(*value, "false") || slice_is(*value, "no") || slice_is(*value, "off") ||
+           slice_is(*value, "0");
+}
+
+static uint32_t attempts(const struct jobtracker *jt, const struct cl2jt_submit *spec,
+                         const char *key)
+{
+    uint32_t n = number_setting(spec, key);
+    return n ? n : (uint32_t)conf_int(daemon_conf(jt->daemon), key);
+}
+
+static void read_slowstart(const struct cl2jt_submit *spec, struct jt_submit *submit)
+{
+    const struct slice *value = setting(spec, "mapreduce.job.reduce.slowstart.completedmaps");
+    char *text = value ? slice_dup(*value) : NULL;
+    if (text) {
+        double share = strtod(text, NULL); /* the client has checked it */
+        submit->has_slowstart = true;
+        submit->slowstart_percent = share > 0 ? share < 1 ? (uint32_t)(share * 100) : 100 : 0;
+    }
+    mem_free(text);
 }
 
 int record_begin(struct jobtracker *jt, struct record *record, struct err *err)
@@ -128,14 +150,15 @@ int record_begin(struct jobtracker *jt, struct record *record, struct err *err)
             .reduce_memory = spec->reduce_memory,
             .map_cores = number_setting(spec, "mapreduce.map.cpu.vcores"),
             .reduce_cores = number_setting(spec, "mapreduce.reduce.cpu.vcores"),
-            .map_attempts = number_setting(spec, "mapreduce.map.maxattempts"),
-            .reduce_attempts = number_setting(spec, "mapreduce.reduce.maxattempts"),
-            .map_no_copies = is_off(spec, "mapreduce.map.speculative"),
-            .reduce_no_copies = is_off(spec, "mapreduce.reduce.speculative"),
+            .map_attempts = attempts(jt, spec, "mapreduce.map.maxattempts"),
+            .reduce_attempts = attempts(jt, spec, "mapreduce.reduce.maxattempts"),
+            .map_no_copies = is_off(jt, spec, "mapreduce.map.speculative"),
+            .reduce_no_copies = is_off(jt, spec, "mapreduce.reduce.speculative"),
             .splits = splits,
             .split_count = (uint32_t)record->splits.splits.n,
             .spec = record,
         };
+        read_slowstart(spec, &submit);
         record->job = jt_on_submit(&jt->core, record->spec.number, &submit, jobtracker_now(jt));
         if (!record->job)
             rc = ERR_NOMEM;

@@ -5,7 +5,8 @@
 #include "libcommon/base/clock.h"
 #include "libcommon/base/log.h"
 
-/* A job seen in the journal, with its DONE and LOST records in order: u16 type, u32 len, bytes. */
+/* A job seen in the journal, with its DONE, LOST and PRIORITY records in order: u16 type, u32 len,
+ * bytes. */
 struct seen {
     struct list link;
     uint64_t number, index;
@@ -77,6 +78,7 @@ union any {
     struct joblog_done done;
     struct joblog_lost lost;
     struct joblog_end end;
+    struct joblog_priority priority;
 };
 
 static int visit(void *arg, const struct wal_record *record)
@@ -102,6 +104,8 @@ static int visit(void *arg, const struct wal_record *record)
         return on_event(r, any.done.id.job, record);
     case JOBLOG_LOST:
         return on_event(r, any.lost.id.job, record);
+    case JOBLOG_PRIORITY:
+        return on_event(r, any.priority.number, record);
     default: {
         struct seen *seen = find(r, any.end.number);
         if (seen)
@@ -120,6 +124,10 @@ static int apply_event(struct replaying *r, struct record *record, uint16_t type
     int rc = msg_decode(joblog_desc(type), payload, &r->arena, &any, r->err);
     if (rc != 0)
         return rc;
+    if (type == JOBLOG_PRIORITY) {
+        jt_on_priority(&jt->core, record->job, any.priority.priority, jobtracker_now(jt));
+        return 0;
+    }
     struct attempt_id id = jobtracker_core_id(type == JOBLOG_DONE ? &any.done.id : &any.lost.id);
     if (type == JOBLOG_DONE)
         jt_on_resumed(&jt->core, record->job, &id, any.done.worker, any.done.result,
@@ -129,16 +137,56 @@ static int apply_event(struct replaying *r, struct record *record, uint16_t type
     return 0;
 }
 
-/* A job that cannot be begun again (its plugin's blob is gone) is said and left out. */
+/* A job whose list of splits is gone or damaged fails, and its history says why: it was accepted,
+ * so somebody asks for it. */
+static int give_up(struct replaying *r, const struct seen *seen, struct slice submit,
+                   const struct err *why)
+{
+    struct jobtracker *jt = r->jt;
+    struct joblog_submit spec;
+    struct buf out = BUF_INIT;
+    struct err err = {0};
+    struct job_id id = {jt->cluster_ms, seen->number};
+    arena_reset(&r->arena);
+    int rc = msg_decode(&joblog_submit_desc, submit, &r->arena, &spec, r->err);
+    if (rc != 0)
+        return rc;
+    log_error("jt", "job %llu cannot be resumed: %s", (unsigned long long)seen->number, why->msg);
+    struct cl2jt_status status = {
+        .id = {jt->cluster_ms, seen->number},
+        .name = spec.job.name,
+        .plugin = spec.job.plugin_name,
+        .user = spec.user,
+        .state = CL2JT_FAILED,
+        .submitted_ms = spec.wall_ms,
+        .out = spec.job.out,
+        .why = slice_str(why->msg),
+    };
+    msg_encode(&cl2jt_status_desc, &status, &out);
+    rc = buf_failed(&out) ? ERR_NOMEM
+                          : history_write(&jt->history, id, ".status", buf_slice(&out), &err);
+    buf_release(&out);
+    if (rc != 0)
+        return err_set(r->err, rc, "job %llu cannot be resumed, nor its end be told: %s",
+                       (unsigned long long)seen->number, err.code ? err.msg : err_text(rc));
+    struct joblog_end end = {seen->number, JT_JOB_FAILED, slice_str(why->msg), clock_wall_ms()};
+    return joblog_append(jt->log, JOBLOG_END, &end, r->err) ? 0 : r->err->code;
+}
+
 static int begin(struct replaying *r, struct seen *seen)
 {
     struct err why = {0};
-    struct record *record = record_new(r->jt, &seen->submit, &why);
+    struct buf bytes = BUF_INIT;
+    buf_append_slice(&bytes, buf_slice(&seen->submit));
+    if (buf_failed(&bytes))
+        return ERR_NOMEM;
+    struct record *record = record_new(r->jt, &bytes, &why);
+    if (!record && why.code != ERR_NOMEM)
+        return give_up(r, seen, buf_slice(&seen->submit), &why);
     if (!record || record_begin(r->jt, record, &why) != 0) {
-        log_error("jt", "job %llu cannot be resumed: %s", (unsigned long long)seen->number,
-                  why.msg);
         record_free(record);
-        return 0;
+        return err_set(r->err, ERR_NOMEM, "no memory to resume job %llu",
+                       (unsigned long long)seen->number);
     }
     record->submit_index = seen->index;
     const uint8_t *p = seen->events.data;
@@ -180,6 +228,8 @@ int replay(struct jobtracker *jt, struct err *err)
         seen_free(seen);
     }
     arena_release(&r.arena);
+    if (rc == 0 && jt->core.out_of_memory)
+        rc = ERR_NOMEM;
     if (rc != 0)
         return err && err->code ? rc : err_set(err, rc, "job journal: %s", err_text(rc));
     jt_effects_clear(&jt->core); /* of the replay itself: already in the journal */

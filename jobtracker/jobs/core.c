@@ -14,7 +14,6 @@ const struct jt_config jt_config_default = {
     .resume_grace_ms = 15000,
     .preempt_ms = 1000,
     .slowstart_percent = 5,
-    .speculative = true,
     .speculate_percent = 10,
     .speculate_after_percent = 75,
     .job_worker_failures = 3,

@@ -15,7 +15,6 @@ struct jt_config {
     uint64_t resume_grace_ms;   /* after a restart: how long workers may take to come back */
     uint64_t preempt_ms;        /* how long a re-run map waits before it displaces a reduce */
     uint32_t slowstart_percent; /* of the stage before that must be done before fetching starts */
-    bool speculative;
     uint32_t speculate_percent; /* copies, of the tasks of a stage */
     uint32_t speculate_after_percent;
     uint32_t job_worker_failures; /* failures of a job on one worker after which it gets no more */

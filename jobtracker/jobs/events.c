@@ -113,8 +113,12 @@ bool jt_on_done(struct jt_core *core, struct jt_worker *worker, const struct att
     if (attempt && attempt->worker == worker && attempt->task->winner == attempt)
         return true; /* said again, because the first answer was lost */
     attempt = find_running(core, worker, id);
-    if (!attempt || jt_task_keep_result(attempt->task, result) != 0)
+    if (!attempt)
         return false;
+    if (jt_task_keep_result(attempt->task, result) != 0) {
+        core->out_of_memory = true; /* not "drop it": nobody else would make it */
+        return false;
+    }
     struct jt_task *task = attempt->task;
     struct jt_stage *stage = task->stage;
     take_progress(attempt, progress);

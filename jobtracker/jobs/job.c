@@ -98,6 +98,8 @@ static void ask_for(struct jt_job *job, const struct jt_submit *submit)
         stage->memory = is_reduce ? submit->reduce_memory : submit->map_memory;
         stage->cores = cores ? cores : 1;
         stage->max_attempts = is_reduce ? submit->reduce_attempts : submit->map_attempts;
+        stage->has_slowstart = is_reduce && submit->has_slowstart;
+        stage->slowstart_percent = submit->slowstart_percent;
         stage->no_copies = is_reduce ? submit->reduce_no_copies : submit->map_no_copies;
     }
 }

@@ -110,6 +110,8 @@ struct jt_stage {
     uint32_t cores;        /* per task */
     uint64_t memory;       /* bytes per task; 0 = the worker's share of its cores */
     bool no_copies;        /* of slow attempts */
+    bool has_slowstart;
+    uint32_t slowstart_percent; /* of the stage it reads from, done before it begins; its own */
     struct hmap nodes, racks;
     struct jt_place anywhere;     /* every waiting task is in here */
     struct jt_place unrestricted; /* those without a live node that holds their input */
@@ -181,6 +183,8 @@ struct jt_submit {
     uint32_t map_cores, reduce_cores;       /* 0 = 1 */
     uint32_t map_attempts, reduce_attempts; /* 0 = as configured here */
     bool map_no_copies, reduce_no_copies;
+    bool has_slowstart; /* its own share of maps that must be done, in percent */
+    uint32_t slowstart_percent;
     const struct jt_split *splits;
     uint32_t split_count;
     void *spec; /* the edge's own: becomes job->spec before any effect is noted */

@@ -26,10 +26,10 @@ void jt_on_resumed(struct jt_core *core, struct jt_job *job, const struct attemp
 {
     core->now_ms = now_ms;
     struct jt_task *task = jt_job_task(job, id->stage, id->task);
-    struct jt_worker *worker = expect_worker(core, worker_name);
-    if (!task || !worker || jt_job_is_over(job) || task->state == JT_TASK_DONE)
+    if (!task || jt_job_is_over(job) || task->state == JT_TASK_DONE)
         return;
-    struct jt_attempt *attempt = jt_attempt_new(task, worker, now_ms);
+    struct jt_worker *worker = expect_worker(core, worker_name);
+    struct jt_attempt *attempt = worker ? jt_attempt_new(task, worker, now_ms) : NULL;
     if (!attempt || jt_task_keep_result(task, result) != 0) {
         core->out_of_memory = true;
         return;

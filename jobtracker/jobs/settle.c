@@ -26,8 +26,10 @@ static bool may_begin(const struct jt_core *core, const struct jt_stage *stage)
     if (stage->reads_from == JT_NO_STAGE)
         return true;
     const struct jt_stage *before = &job->stages[stage->reads_from];
+    uint64_t share =
+        stage->has_slowstart ? stage->slowstart_percent : core->config.slowstart_percent;
     return before->waiting == 0 && before->blocked == 0 &&
-           (uint64_t)before->done * 100 >= (uint64_t)before->count * core->config.slowstart_percent;
+           (uint64_t)before->done * 100 >= before->count * share;
 }
 
 void jt_advance(struct jt_core *core, struct jt_job *job)

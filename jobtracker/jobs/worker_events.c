@@ -72,10 +72,12 @@ bool jt_on_held(struct jt_core *core, struct jt_worker *worker, const struct att
     bool is_running = attempt->state == JT_ATTEMPT_RUNNING;
     if (!is_running && attempt->task->winner != attempt)
         return false;
-    attempt->is_confirmed = true;
     struct jt_link *link = jt_link_get(attempt->task->stage->job, worker);
-    if (!link)
+    if (!link) {
+        core->out_of_memory = true;
         return false;
+    }
+    attempt->is_confirmed = true;
     jt_tell_job(core, link);
     if (attempt->is_probation) {
         attempt->is_probation = false;

@@ -6,6 +6,7 @@
  *   DONE    an attempt was accepted as its task's winner: written without waiting
  *   LOST    that output is gone, the task runs again
  *   END     a final state; told to clients when durable
+ *   PRIORITY  a job's new priority; answered when durable
  *
  * A record that was written without waiting may be missing after a power cut: then a task runs
  * again. Records of a job are dropped once no unfinished job is older. */
@@ -16,7 +17,14 @@
 #include "libcommon/proto/cl_jt/messages.h"
 #include "libcommon/store/wal.h"
 
-enum joblog_type { JOBLOG_EPOCH = 1, JOBLOG_SUBMIT, JOBLOG_DONE, JOBLOG_LOST, JOBLOG_END };
+enum joblog_type {
+    JOBLOG_EPOCH = 1,
+    JOBLOG_SUBMIT,
+    JOBLOG_DONE,
+    JOBLOG_LOST,
+    JOBLOG_END,
+    JOBLOG_PRIORITY
+};
 
 #define JOBLOG_EPOCH_FIELDS(F, S, L) \
     F(U64, cluster_ms)               \
@@ -46,6 +54,11 @@ MSG_STRUCT(joblog_lost, JOBLOG_LOST_FIELDS)
     F(STR, why)                           \
     F(U64, wall_ms)
 MSG_STRUCT(joblog_end, JOBLOG_END_FIELDS)
+
+#define JOBLOG_PRIORITY_FIELDS(F, S, L) \
+    F(U64, number)                      \
+    F(U32, priority)
+MSG_STRUCT(joblog_priority, JOBLOG_PRIORITY_FIELDS)
 
 const struct msg_desc *joblog_desc(uint16_t type); /* NULL: not ours */
 const char *joblog_name(uint16_t type);

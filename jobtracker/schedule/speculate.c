@@ -126,8 +126,6 @@ static void look_at(struct jt_core *core, struct jt_stage *stage)
 
 void jt_speculate(struct jt_core *core)
 {
-    if (!core->config.speculative)
-        return;
     list_each_safe (&core->active, it) {
         struct jt_job *job = list_entry(it, struct jt_job, active);
         for (uint32_t i = 0; i < job->stage_count; i++)

@@ -109,6 +109,13 @@ struct submit_wait {
     uint64_t index;
 };
 
+/* A change on its way to the disk: answered when it is there. */
+struct change_wait {
+    struct list link;
+    struct rpc_call *call;
+    uint64_t index;
+};
+
 static struct record *find_origin(const struct jobtracker *jt, const struct msg_origin *origin)
 {
     list_each (&jt->core.all, it) {
@@ -195,8 +202,21 @@ static void begin(struct jobtracker *jt, struct submit_wait *wait)
     mem_free(wait);
 }
 
+static void answer_changes(struct jobtracker *jt, uint64_t durable)
+{
+    list_each_safe (&jt->changes, it) {
+        struct change_wait *wait = list_entry(it, struct change_wait, link);
+        if (wait->index > durable)
+            break;
+        rpc_answer(wait->call, NULL);
+        list_remove(&wait->link);
+        mem_free(wait);
+    }
+}
+
 void clients_durable(struct jobtracker *jt, uint64_t durable)
 {
+    answer_changes(jt, durable);
     list_each_safe (&jt->submits, it) {
         struct submit_wait *wait = list_entry(it, struct submit_wait, link);
         if (wait->index > durable)
@@ -403,8 +423,17 @@ static void on_priority(struct rpc_call *call, const void *msg, void *arg)
                         (unsigned long long)ask->id.job, SLICE_ARG(record->spec.user));
     if (ask->priority > CL2JT_VERY_HIGH)
         return rpc_fail(call, ERR_INVAL, "no such priority");
+    if (jt_job_is_over(record->job))
+        return rpc_fail(call, ERR_EXIST, "job %llu is over already",
+                        (unsigned long long)ask->id.job);
+    struct change_wait *wait = mem_calloc(1, sizeof(*wait));
+    if (!wait)
+        return rpc_fail(call, ERR_NOMEM, "out of memory");
+    struct joblog_priority entry = {record->spec.number, ask->priority};
+    wait->call = call;
+    wait->index = jobtracker_journal(jt, JOBLOG_PRIORITY, &entry);
+    list_push_back(&jt->changes, &wait->link);
     jt_on_priority(&jt->core, record->job, ask->priority, jobtracker_now(jt));
-    rpc_answer(call, NULL);
     jobtracker_carry_out(jt);
 }
 
@@ -493,6 +522,12 @@ void clients_release(struct jobtracker *jt)
         mem_free(wait);
     }
     list_init(&jt->submits);
+    list_each_safe (&jt->changes, it) {
+        struct change_wait *wait = list_entry(it, struct change_wait, link);
+        rpc_fail(wait->call, ERR_CLOSED, "the jobtracker is stopping");
+        mem_free(wait);
+    }
+    list_init(&jt->changes);
     list_each_safe (&jt->core.all, it) {
         struct record *record = record_of(list_entry(it, struct jt_job, all));
         list_each_safe (&record->watchers, w) {
