@@ -98,11 +98,13 @@ share := $(DESTDIR)$(PREFIX)/share
 install: install-programs install-etc
 install-programs: $(PROGRAMS)
 	$(Q)install -d $(DESTDIR)$(PREFIX)/bin && install -m 755 $^ $(DESTDIR)$(PREFIX)/bin/
-install-etc:
+install-etc: $(B)/quern
 	$(Q)install -d $(share)/doc/quern $(share)/man/man1 $(DESTDIR)$(PREFIX)/lib/systemd/system \
 		$(DESTDIR)$(PREFIX)/lib/sysusers.d $(DESTDIR)$(PREFIX)/lib/tmpfiles.d
 	$(Q)install -m 644 etc/quern.conf README.md LICENSE docs/*.md $(share)/doc/quern/
-	$(Q)install -m 644 docs/quern.1 $(share)/man/man1/
+	$(Q)scripts/manual $(B)/quern $(B)/man
+	$(Q)install -d $(share)/man/man5 && install -m 644 $(B)/man/*.5 $(share)/man/man5/
+	$(Q)install -m 644 docs/quern.1 $(B)/man/*.1 $(share)/man/man1/
 	$(Q)install -d $(share)/bash-completion/completions
 	$(Q)install -m 644 etc/completion/quern.bash $(share)/bash-completion/completions/quern
 	$(Q)install -d $(share)/quern/compat && install -m 755 scripts/compat/hadoop $(share)/quern/compat/

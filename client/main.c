@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "client/command.h"
+#include "client/help/keys.h"
 #include "client/up/program.h"
 #include "libcommon/base/fault.h"
 #include "libcommon/base/fds.h"
@@ -38,7 +39,7 @@ static const struct row rows[] = {
     {"jobtracker", "[OPTION...]", "run the jobtracker", NULL, "quern-jobtracker"},
     {"worker", "[OPTION...]", "run a worker", NULL, "quern-worker"},
     {"version", "", "which quern this is", cmd_version, NULL},
-    {"help", "[COMMAND]", "this, or a command's own help", cmd_help, NULL},
+    {"help", "[COMMAND | KEY]", "this, a command's own help, or what a key means", cmd_help, NULL},
 };
 
 static const struct row *find_row(const char *name)
@@ -92,9 +93,9 @@ static void print_help(FILE *to)
     fprintf(
         to,
         "\nTo begin: `quern up -detach` starts a cluster on this machine and prints what to type\n"
-        "next. `quern help COMMAND` tells more. The configuration is the first of -conf FILE,\n"
-        "$QUERN_CONF, ~/.config/quern/quern.conf, ~/.local/share/quern/quern.conf and\n"
-        "/etc/quern/quern.conf.\n");
+        "next. `quern help COMMAND` tells more, `quern help keys` what can be configured. The\n"
+        "configuration is the first of -conf FILE, $QUERN_CONF, ~/.config/quern/quern.conf,\n"
+        "~/.local/share/quern/quern.conf and /etc/quern/quern.conf.\n");
 }
 
 static int cmd_version(int argc, char **argv)
@@ -111,6 +112,10 @@ static int cmd_help(int argc, char **argv)
         print_help(stdout);
         return 0;
     }
+    if (strcmp(argv[1], "keys") == 0)
+        return help_keys(argc > 2 ? argv[2] : NULL);
+    if (strchr(argv[1], '.')) /* no command has one, nearly every key does */
+        return help_keys(argv[1]);
     const struct row *row = find_row(argv[1]);
     if (!row)
         return unknown_command(argv[1]);

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Help that teaches: what a key means, and manual pages made from the program's own words. Needs no cluster."""
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from cluster import QUERN, ROOT
+
+
+def quern(*args, code=0):
+    done = subprocess.run([QUERN, *args], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == code, done.stderr
+    return done
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory):
+    where = tmp_path_factory.mktemp("man")
+    subprocess.run([os.path.join(ROOT, "scripts", "manual"), QUERN, where], check=True, timeout=120)
+    return {p.name: p.read_text() for p in where.iterdir()}
+
+
+def test_every_key_is_explained(pages):
+    told = re.findall(r"^(\S+)   ", quern("help", "keys").stdout, re.M)
+    shown = quern("namenode", "-D", "node.name=x", "-print-config").stdout
+    assert sorted(told) == sorted(re.findall(r"^(?:# )?(\S+) =", shown, re.M))
+    for key in told:
+        assert f".B {key}\n".replace("-", "\\-") in pages["quern.conf.5"]
+
+
+def test_one_key_is_explained_and_a_wrong_one_corrected():
+    assert "size of new files' blocks; 512 to 1t" in quern("help", "dfs.blocksize").stdout
+    assert "did you mean dfs.blocksize?" in quern("help", "dfs.bloksize", code=2).stderr
+
+
+def test_each_command_has_its_page(pages):
+    commands = re.findall(r"^  ([a-z]+) ", quern("help").stdout, re.M)
+    for command in set(commands) - {"help", "version"}:
+        page = pages[f"quern-{command}.1"]
+        for line in quern(command, "-help").stdout.splitlines():
+            for option in re.findall(r"^\s+\[?(-[a-zA-Z]+)", line):
+                assert option.replace("-", "\\-") in page
+
+
+@pytest.mark.skipif(not shutil.which("groff"), reason="no groff here")
+def test_the_pages_are_whole(pages):
+    for name, text in pages.items():
+        done = subprocess.run(["groff", "-man", "-Tutf8", "-ww", "-z"], input=text, capture_output=True, text=True,
+                              timeout=60, check=False)
+        assert done.returncode == 0 and not done.stderr, f"{name}: {done.stderr}"
