@@ -37,11 +37,19 @@ static void on_volume_failed(void *arg, const struct dn_volume *volume)
                     volume->path, failed, all->count, dn->failed_tolerated);
 }
 
+static void on_suspect(void *arg, uint64_t id)
+{
+    struct datanode *dn = arg;
+    if (dn->patrol)
+        dn_patrol_suspect(dn->patrol, id);
+}
+
 static void on_registered(void *arg)
 {
     struct datanode *dn = arg;
     loop_timer_stop(&dn->patience);
     dn_serve_registered(dn->serve);
+    dn_patrol_start(dn->patrol);
     daemon_set_state(dn->daemon, "serving");
     daemon_serving(dn->daemon);
 }
@@ -72,6 +80,7 @@ static int open_storage(struct datanode *dn, const struct conf *conf, struct err
         .disk_work = dn->disk_work,
         .on_change = on_change,
         .on_volume_failed = on_volume_failed,
+        .on_suspect = on_suspect,
         .arg = dn,
     };
     dn->failed_tolerated = conf_int(conf, "dfs.datanode.failed.volumes.tolerated");
@@ -79,6 +88,17 @@ static int open_storage(struct datanode *dn, const struct conf *conf, struct err
     if (rc == 0) /* empty until it is known; hellos read it each time */
         dn->identity.cluster = dn->storage->volumes->cluster_id;
     return rc;
+}
+
+static int open_patrol(struct datanode *dn, const struct conf *conf, struct err *err)
+{
+    struct dn_patrol_conf patrol = {
+        .loop = dn->loop,
+        .storage = dn->storage,
+        .rounds = {.period_ms = conf_ms(conf, "dfs.datanode.scan.period.hours"),
+                   .limit_bytes = conf_size(conf, "dfs.block.scanner.volume.bytes.per.second")}};
+    dn->patrol = dn_patrol_new(&patrol);
+    return dn->patrol ? 0 : err_set(err, ERR_NOMEM, "out of memory");
 }
 
 static int open_serve(struct datanode *dn, const struct conf *conf, struct err *err)
@@ -148,6 +168,7 @@ static int open_namenode(struct datanode *dn, const struct conf *conf, struct er
         .serve = dn->serve,
         .disk_work = dn->disk_work,
         .timeout_ms = conf_ms(conf, "dfs.client.socket-timeout"),
+        .copy_bytes_per_s = conf_size(conf, "dfs.datanode.balance.bandwidthPerSec"),
         .on_registered = on_registered,
         .on_fatal = on_fatal,
         .arg = dn,
@@ -167,6 +188,8 @@ int datanode_start(struct daemon *d, void **ret_state, struct err *err)
     dn->disk_work = workq_new(dn->loop, "disk", DISK_THREADS, err);
     int rc = dn->disk_work ? open_storage(dn, conf, err) : err->code;
     if (rc == 0)
+        rc = open_patrol(dn, conf, err);
+    if (rc == 0)
         rc = open_serve(dn, conf, err);
     if (rc == 0)
         rc = open_namenode(dn, conf, err);
@@ -181,6 +204,16 @@ int datanode_start(struct daemon *d, void **ret_state, struct err *err)
     return DAEMON_LATER;
 }
 
+int datanode_reload(void *state, struct err *err)
+{
+    (void)err;
+    struct datanode *dn = state;
+    const struct conf *conf = daemon_conf(dn->daemon);
+    dn_namenode_set_copy_rate(dn->namenode,
+                              conf_size(conf, "dfs.datanode.balance.bandwidthPerSec"));
+    return 0;
+}
+
 /* From the outside in: no orders, no requests, no work, then the files and their lock. */
 void datanode_release(void *state)
 {
@@ -189,7 +222,9 @@ void datanode_release(void *state)
     dn_namenode_close(dn->namenode);
     dn->namenode = NULL;
     dn_serve_close(dn->serve);
+    dn_patrol_stop(dn->patrol);
     workq_free(dn->disk_work);
+    dn_patrol_free(dn->patrol);
     dn_storage_close(dn->storage);
     mem_free(dn->host);
     mem_free(dn);

@@ -3,6 +3,7 @@
 #ifndef QUERN_DN_DATANODE_H
 #define QUERN_DN_DATANODE_H
 
+#include "datanode/storage/patrol.h"
 #include "datanode/talk/namenode.h"
 #include "libcommon/daemon/daemon.h"
 
@@ -12,6 +13,7 @@ struct datanode {
     struct identity identity;
     struct workq *disk_work;
     struct dn_storage *storage;
+    struct dn_patrol *patrol;
     struct dn_serve *serve;
     struct dn_namenode *namenode;
     int64_t failed_tolerated;   /* data directories that may fail */
@@ -22,6 +24,7 @@ struct datanode {
 /* The rows of daemon_desc. */
 int datanode_start(struct daemon *d, void **ret_state, struct err *err);
 void datanode_release(void *state);
+int datanode_reload(void *state, struct err *err);
 void datanode_status(void *state, struct status *st);
 
 #endif

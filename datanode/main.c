@@ -17,6 +17,7 @@ static const struct daemon_desc desc = {
     .flag_count = ARRAY_LEN(flags),
     .start = datanode_start,
     .release = datanode_release,
+    .reload = datanode_reload,
     .status = datanode_status,
 };
 

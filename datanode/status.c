@@ -3,10 +3,12 @@
 #include "datanode/datanode.h"
 #include "datanode/serve/write.h"
 
-static void volumes_table(const struct dn_volumes *volumes, struct status *st)
+static void volumes_table(const struct datanode *dn, struct status *st)
 {
+    const struct dn_volumes *volumes = dn->storage->volumes;
     status_table(st, "volumes", "Data directories",
-                 "directory|state|capacity:bytes|blocks:bytes|promised:bytes|remaining:bytes");
+                 "directory|state|capacity:bytes|blocks:bytes|promised:bytes|remaining:bytes|"
+                 "verified:bytes");
     for (size_t i = 0; i < volumes->count; i++) {
         const struct dn_volume *v = volumes->v[i];
         const char *what = atomic_load(&v->has_failed)  ? "failed"
@@ -19,6 +21,7 @@ static void volumes_table(const struct dn_volumes *volumes, struct status *st)
         status_cell_u64(st, v->used);
         status_cell_u64(st, v->promised);
         status_cell_u64(st, dn_volumes_remaining(volumes, v));
+        status_cell_u64(st, dn_patrol_state(dn->patrol, i).done_bytes);
     }
 }
 
@@ -46,5 +49,5 @@ void datanode_status(void *state, struct status *st)
     status_count(st, "transfers", dn_movers_active(dn->serve->movers), "");
     status_count(st, "blocks being written", dn_write_count(dn->serve), "");
     status_count(st, "term", volumes->identity.term, "");
-    volumes_table(volumes, st);
+    volumes_table(dn, st);
 }

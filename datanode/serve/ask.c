@@ -111,6 +111,8 @@ static void summing_done(struct work *work)
 {
     struct summing *s = CONTAINER_OF(work, struct summing, work);
     struct data_checksum answer = {.md5 = slice_of(s->md5, sizeof(s->md5)), .len = s->replica.len};
+    if (s->err.code != 0 && s->err.code != ERR_NOMEM)
+        dn_storage_suspect(s->serve->conf.storage, s->replica.id);
     if (s->err.code != 0)
         dn_session_fail(s->session, s->err.code, "%s: %s", s->serve->conf.node, s->err.msg);
     else

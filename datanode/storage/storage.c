@@ -265,6 +265,12 @@ void dn_storage_bad(struct dn_storage *s, uint64_t id, uint64_t gs)
     tell(s, DN_CHANGE_BAD, replica);
 }
 
+void dn_storage_suspect(struct dn_storage *s, uint64_t id)
+{
+    if (s->conf.on_suspect)
+        s->conf.on_suspect(s->conf.arg, id);
+}
+
 /* ---- deletion ---- */
 
 struct removal {

@@ -36,6 +36,8 @@ struct dn_storage_conf {
     void (*on_change)(void *arg, enum dn_change change, const struct dn_replica *replica);
     /* A data directory has failed (suspect.h). NULL: nobody wants to know. */
     void (*on_volume_failed)(void *arg, const struct dn_volume *volume);
+    /* Something is odd about this replica: it should be verified soon. NULL: nobody does that. */
+    void (*on_suspect)(void *arg, uint64_t id);
     void *arg;
 };
 
@@ -91,6 +93,9 @@ int dn_storage_settle(struct dn_storage *s, struct dn_replica *replica, uint64_t
 /* Wrong bytes were found. Told once per replica; harmless for one that is gone or has another
  * stamp. */
 void dn_storage_bad(struct dn_storage *s, uint64_t id, uint64_t gs);
+
+/* A copy of it, or its checksums asked for, failed in a way that may be our disk's fault. */
+void dn_storage_suspect(struct dn_storage *s, uint64_t id);
 
 /* Delete exactly this replica: a writer of it is stopped first; another stamp stays. The files go
  * on a thread, then the news. 0 or ERR_NOMEM. */

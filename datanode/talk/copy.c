@@ -11,7 +11,8 @@
 #include "libcommon/event/sock.h"
 #include "libcommon/proto/data/packet.h"
 
-#define WINDOW 64U /* packets sent ahead of their acks */
+#define WINDOW 64U     /* packets sent ahead of their acks */
+#define NAP_US 100000U /* at most, before it is looked whether to go on */
 
 struct sender {
     const struct dn_copy *copy;
@@ -21,6 +22,37 @@ struct sender {
     uint64_t sent, acked; /* packets */
     bool is_ours;         /* the failure is */
 };
+
+void dn_copy_pace_init(struct dn_copy_pace *pace, uint64_t bytes_per_s)
+{
+    mutex_init(&pace->lock);
+    pace->pace = (struct dn_pace){.bytes_per_s = bytes_per_s};
+}
+
+void dn_copy_pace_release(struct dn_copy_pace *pace)
+{
+    mutex_release(&pace->lock);
+}
+
+void dn_copy_pace_set(struct dn_copy_pace *pace, uint64_t bytes_per_s)
+{
+    mutex_lock(&pace->lock);
+    pace->pace = (struct dn_pace){.bytes_per_s = bytes_per_s};
+    mutex_unlock(&pace->lock);
+}
+
+static void wait_for_turn(const struct sender *s, uint64_t bytes)
+{
+    struct dn_copy_pace *pace = s->copy->pace;
+    mutex_lock(&pace->lock);
+    uint64_t wait_us = dn_pace_take(&pace->pace, bytes, clock_mono_us());
+    mutex_unlock(&pace->lock);
+    while (wait_us > 0 && !atomic_load(s->copy->stop)) {
+        uint64_t nap = wait_us < NAP_US ? wait_us : NAP_US;
+        usleep((useconds_t)nap);
+        wait_us -= nap;
+    }
+}
 
 static uint64_t patience(const struct sender *s)
 {
@@ -87,6 +119,7 @@ static int send_all(struct sender *s, struct err *err)
         off += h.data_len;
         h.sums = (uint16_t)chunksum_count(h.data_len, DN_SUM_CHUNK);
         h.flags = off == len ? PACKET_LAST : 0;
+        wait_for_turn(s, h.data_len);
         rc = send_piece(s, &h, err);
         if (rc == 0 && s->sent - s->acked >= WINDOW)
             rc = receive_ack(s, err);

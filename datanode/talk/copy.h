@@ -5,7 +5,18 @@
 #define QUERN_DN_TALK_COPY_H
 
 #include "datanode/storage/storage.h"
+#include "datanode/talk/pace.h"
 #include "datanode/talk/peer.h"
+#include "libcommon/event/thread.h"
+
+/* What all copies of this node share. Any thread. */
+struct dn_copy_pace {
+    struct mutex lock;
+    struct dn_pace pace;
+};
+void dn_copy_pace_init(struct dn_copy_pace *pace, uint64_t bytes_per_s);
+void dn_copy_pace_release(struct dn_copy_pace *pace);
+void dn_copy_pace_set(struct dn_copy_pace *pace, uint64_t bytes_per_s);
 
 struct dn_copy {
     const struct identity *self;
@@ -15,6 +26,7 @@ struct dn_copy {
     struct dn_buffers *pieces; /* piece_bytes and room for their sums */
     size_t piece_bytes;
     uint64_t timeout_ms;
+    struct dn_copy_pace *pace;
     const _Atomic bool *stop; /* set: end between two packets */
 };
 

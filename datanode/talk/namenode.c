@@ -327,7 +327,8 @@ int dn_namenode_open(const struct dn_namenode_conf *conf, struct dn_namenode **r
                                     .storage = conf->storage,
                                     .serve = conf->serve,
                                     .report = &nn->report,
-                                    .timeout_ms = conf->timeout_ms};
+                                    .timeout_ms = conf->timeout_ms,
+                                    .copy_bytes_per_s = conf->copy_bytes_per_s};
     nn->orders = dn_orders_new(&orders);
     int rc = nn->orders ? 0 : err_set(err, ERR_NOMEM, "namenode link: out of memory");
     if (rc == 0) {
@@ -367,6 +368,11 @@ void dn_namenode_change(struct dn_namenode *nn, enum dn_change change,
                         const struct dn_replica *replica)
 {
     dn_report_note(&nn->report, change, replica);
+}
+
+void dn_namenode_set_copy_rate(struct dn_namenode *nn, uint64_t bytes_per_s)
+{
+    dn_orders_set_copy_rate(nn->orders, bytes_per_s);
 }
 
 bool dn_namenode_is_up(const struct dn_namenode *nn)

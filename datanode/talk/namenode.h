@@ -33,6 +33,7 @@ struct dn_namenode_conf {
     struct dn_serve *serve;
     struct workq *disk_work;
     uint64_t timeout_ms;
+    uint64_t copy_bytes_per_s; /* see orders.h */
     /* Registered for the first time. */
     void (*on_registered)(void *arg);
     /* It makes no sense to go on: wrong cluster. */
@@ -49,6 +50,7 @@ void dn_namenode_close(struct dn_namenode *nn);
 /* The storage's news (dn_storage_conf.on_change). */
 void dn_namenode_change(struct dn_namenode *nn, enum dn_change change,
                         const struct dn_replica *replica);
+void dn_namenode_set_copy_rate(struct dn_namenode *nn, uint64_t bytes_per_s);
 bool dn_namenode_is_up(const struct dn_namenode *nn);
 /* Why it is not up: one line; "" when it is, or nothing has been tried yet. */
 const char *dn_namenode_trouble(const struct dn_namenode *nn);

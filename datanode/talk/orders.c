@@ -14,6 +14,7 @@ struct dn_orders {
     struct list jobs;
     unsigned copies;
     _Atomic bool is_stopping;
+    struct dn_copy_pace pace;
 };
 
 /* A copy or a recovery under way: a mover's thread, and a message at its end. */
@@ -39,17 +40,26 @@ struct dn_orders *dn_orders_new(const struct dn_orders_conf *conf)
         return NULL;
     o->conf = *conf;
     list_init(&o->jobs);
+    dn_copy_pace_init(&o->pace, conf->copy_bytes_per_s);
     return o;
 }
 
 void dn_orders_free(struct dn_orders *orders)
 {
+    if (!orders)
+        return;
+    dn_copy_pace_release(&orders->pace);
     mem_free(orders);
 }
 
 void dn_orders_stop(struct dn_orders *orders)
 {
     atomic_store(&orders->is_stopping, true);
+}
+
+void dn_orders_set_copy_rate(struct dn_orders *orders, uint64_t bytes_per_s)
+{
+    dn_copy_pace_set(&orders->pace, bytes_per_s);
 }
 
 bool dn_orders_is_busy(const struct dn_orders *orders)
@@ -172,6 +182,8 @@ static void copy_done(struct dn_move *move)
     if (job->is_ours && is_damage(job->code) && now && now->gs == was->gs &&
         now->state == was->state)
         dn_storage_bad(o->conf.storage, was->id, was->gs);
+    else if (job->code == ERR_CHECKSUM) /* it left here good, we think: was it so on the disk? */
+        dn_storage_suspect(o->conf.storage, was->id);
     for (size_t i = 0; i < job->copy.targets.n; i++) {
         struct dn2nn_copied msg = {.block = {.id = was->id, .gs = was->gs, .len = was->len},
                                    .target = job->copy.targets.v[i].name,
@@ -211,6 +223,7 @@ static void on_copy(struct rpc_call *call, const void *msg, void *arg)
     job->copy.pieces = o->conf.serve->pieces;
     job->copy.piece_bytes = o->conf.serve->conf.piece_bytes;
     job->copy.timeout_ms = o->conf.timeout_ms;
+    job->copy.pace = &o->pace;
     job->copy.stop = &o->is_stopping;
     job->move.run = run_copy;
     job->move.done = copy_done;

@@ -14,11 +14,13 @@ struct dn_orders_conf {
     struct dn_serve *serve; /* its movers and buffers */
     struct dn_report *report;
     uint64_t timeout_ms;
+    uint64_t copy_bytes_per_s; /* all copies together; 0 = as fast as it goes */
 };
 
 struct dn_orders *dn_orders_new(const struct dn_orders_conf *conf); /* NULL: no memory */
 void dn_orders_free(struct dn_orders *orders); /* not while busy; NULL is fine */
 void dn_orders_stop(struct dn_orders *orders); /* copies end soon */
+void dn_orders_set_copy_rate(struct dn_orders *orders, uint64_t bytes_per_s);
 bool dn_orders_is_busy(const struct dn_orders *orders);
 unsigned dn_orders_copies(const struct dn_orders *orders); /* under way */
 struct rpc_service dn_orders_service(struct dn_orders *orders);

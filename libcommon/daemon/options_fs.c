@@ -9,6 +9,8 @@
 static const struct conf_option rows[] = {
     {"dfs.block.invalidate.limit", CONF_INT, "1000", "deletions ordered of one datanode at a time",
      .min = "1"},
+    {"dfs.block.scanner.volume.bytes.per.second", CONF_SIZE, "10m",
+     "a datanode verifies its replicas no faster than this on each disk; 0 = never"},
     {"dfs.blockreport.intervalMsec", CONF_TIME, "6h",
      "time between full block reports of a datanode", .min = "1s"},
     {"dfs.blocksize", CONF_SIZE, "128m", "size of new files' blocks", .min = "512", .max = "1t",
