@@ -15,6 +15,7 @@
 #include "libcommon/daemon/daemon.h"
 #include "libcommon/event/workq.h"
 #include "libcommon/store/fsutil.h"
+#include "libcommon/store/home.h"
 #include "libcommon/wire/rpc.h"
 
 struct jobtracker {
@@ -22,9 +23,12 @@ struct jobtracker {
     struct loop *loop;
     struct disk *disk;
     struct workq *workq;
-    struct identity self;
-    char *dir; /* first of jobtracker.dir: history and blobs live there */
+    struct identity self;    /* as workers and clients meet it: with its cluster, once known */
+    struct identity unbound; /* as the namenode meets it, which says the cluster */
+    char *dir;               /* first of jobtracker.dir: history and blobs live there */
     struct fsutil_lock locks[WAL_DIRS_MAX];
+    struct version versions[WAL_DIRS_MAX]; /* of each directory; empty in a fresh one */
+    size_t dir_count;
     struct joblog *log;
     struct blobs blobs;
     struct history history;

@@ -105,6 +105,50 @@ static void on_retire(void *arg)
         retirement_done(&r->work);
 }
 
+/* --- whose cluster ---------------------------------------------------------------------------- */
+
+static const char *const rooms[] = {"journal", "blobs", "history", NULL};
+static const struct home_kind home = {"jobtracker", 1, rooms};
+
+static int open_home(struct jobtracker *jt, size_t i, const char *dir, struct err *err)
+{
+    struct version *version = &jt->versions[i];
+    int rc = home_read(jt->disk, dir, &home, version, err);
+    jt->dir_count = i + 1;
+    if (rc != 0 || !version->cluster_id[0])
+        return rc;
+    if (jt->self.cluster && strcmp(jt->self.cluster, version->cluster_id) != 0)
+        return err_set(err, ERR_FOREIGN,
+                       "%s belongs to cluster %s, another of jobtracker.dir to cluster %s: one "
+                       "jobtracker, one cluster",
+                       dir, version->cluster_id, jt->self.cluster);
+    jt->self.cluster = version->cluster_id;
+    return 0;
+}
+
+/* The namenode says which cluster this is: the first time it is written down. */
+static void on_namenode_up(struct rpc_peer *peer, void *arg)
+{
+    struct jobtracker *jt = arg;
+    struct conf_list dirs = conf_list(daemon_conf(jt->daemon), "jobtracker.dir");
+    struct conf_address nn = conf_address(daemon_conf(jt->daemon), "dfs.namenode.rpc-address");
+    const char *cluster = rpc_peer_cluster(peer);
+    char address[ADDRESS_TEXT_MAX], other[ADDRESS_TEXT_MAX + 16], id[VERSION_ID_MAX];
+    struct err err = {0};
+    if (jt->is_stopping || !cluster[0])
+        return;
+    snprintf(other, sizeof(other), "namenode %s", address_text(nn.host, nn.port, address));
+    for (size_t i = 0; i < jt->dir_count; i++) {
+        version_new_id(id);
+        if (home_join(jt->disk, dirs.items[i], &home, cluster, id, other, &jt->versions[i], &err) !=
+            0) {
+            daemon_exit(jt->daemon, 1, "%s", err.msg);
+            return;
+        }
+        jt->self.cluster = jt->versions[i].cluster_id;
+    }
+}
+
 /* --- start ----------------------------------------------------------------------------------- */
 
 static int open_dirs(struct jobtracker *jt, const char **journal_dirs, size_t *ret_count,
@@ -118,6 +162,8 @@ static int open_dirs(struct jobtracker *jt, const char **journal_dirs, size_t *r
         int rc = fsutil_mkdirs(jt->disk, dirs.items[i], err);
         if (rc == 0)
             rc = fsutil_lock(jt->disk, dirs.items[i], &jt->locks[i], err);
+        if (rc == 0)
+            rc = open_home(jt, i, dirs.items[i], err);
         char *journal = rc == 0 ? fsutil_join(dirs.items[i], "journal") : NULL;
         if (rc == 0)
             rc = journal ? fsutil_mkdirs(jt->disk, journal, err)
@@ -201,7 +247,12 @@ static int start_link(struct jobtracker *jt, struct err *err)
 {
     struct conf_address nn = conf_address(daemon_conf(jt->daemon), "dfs.namenode.rpc-address");
     char address[ADDRESS_TEXT_MAX];
-    struct rpc_conf rpc = {.self = &jt->self, .roles = HELLO_ROLE(WIRE_NAMENODE)};
+    struct rpc_conf rpc = {
+        .self = &jt->unbound,
+        .roles = HELLO_ROLE(WIRE_NAMENODE),
+        .on_peer_up = on_namenode_up,
+        .arg = jt,
+    };
     return rpc_link_open(jt->loop, address_text(nn.host, nn.port, address), &rpc, &jt->namenode,
                          err);
 }
@@ -245,6 +296,7 @@ int jobtracker_start(struct daemon *daemon, void **ret_state, struct err *err)
     for (size_t i = 0; i < WAL_DIRS_MAX; i++)
         jt->locks[i] = FSUTIL_LOCK_INIT;
     identity_init(&jt->self, WIRE_JOBTRACKER, daemon_node_name(daemon));
+    jt->unbound = jt->self;
     int rc = start_all(jt, err);
     if (rc != 0) {
         end_all(jt);

@@ -14,6 +14,7 @@
 #include "libcommon/event/workq.h"
 #include "libcommon/proto/wk_jt/messages.h"
 #include "libcommon/store/fsutil.h"
+#include "libcommon/store/home.h"
 #include "libcommon/wire/rpc.h"
 #include "worker/outputs/segments.h"
 
@@ -23,6 +24,7 @@
 struct worker_dir {
     const char *path; /* the configuration's */
     struct fsutil_lock lock;
+    struct version version; /* empty in a fresh one */
     bool is_bad;
 };
 
@@ -34,7 +36,9 @@ struct worker {
     struct identity self;
     struct worker_dir dirs[WORKER_DIRS_MAX];
     size_t dir_count;
-    char *task_program; /* path of quern-task */
+    char id[VERSION_ID_MAX]; /* of this worker, in each directory's VERSION */
+    bool is_joined;          /* it is known whose cluster this is */
+    char *task_program;      /* path of quern-task */
     uint64_t incarnation;
     uint32_t cores;
     uint64_t memory;

@@ -152,6 +152,6 @@ int version_check_cluster(const struct version *version, const char *dir, const 
     if (strcmp(version->cluster_id, cluster_id) == 0)
         return 0;
     return err_set(err, ERR_FOREIGN,
-                   "%s belongs to cluster %s, %s is cluster %s: wrong disk, or wrong namenode", dir,
-                   version->cluster_id, other, cluster_id);
+                   "%s belongs to cluster %s, %s is cluster %s: wrong disk, or wrong %.*s", dir,
+                   version->cluster_id, other, cluster_id, (int)strcspn(other, " "), other);
 }

@@ -45,7 +45,7 @@ int version_write(struct disk *disk, const char *dir, const struct version *vers
                   struct err *err);
 
 /* ERR_FOREIGN: "/srv/d1 belongs to cluster 7f3a…, namenode host1:8020 is cluster 91c0…: wrong disk,
- * or wrong namenode". `other` says who claims to be `cluster_id`. */
+ * or wrong namenode". `other` says who claims to be `cluster_id`; its first word is what it is. */
 int version_check_cluster(const struct version *version, const char *dir, const char *other,
                           const char *cluster_id, struct err *err);
 

@@ -114,16 +114,17 @@ def test_a_namenode_without_a_format_says_what_to_type(cluster, tmp_path):
 
 @pytest.fixture()
 def stopped(cluster, tmp_path):
-    """Copies of a name directory and of a data directory that nobody uses."""
+    """Copies of each daemon's directory that nobody uses."""
     if cluster.fs("-test", "-e", "/f", check=False).returncode:
         cluster.fs("-put", "-", "/f", input=b"bytes")
-    for name, dir in (("namenode", "name"), ("datanode1", "data/1")):
-        shutil.copytree(f"{cluster.dir}/{dir}", tmp_path / name, ignore=shutil.ignore_patterns("in_use.lock"))
-    return {"namenode": tmp_path / "namenode", "datanode1": tmp_path / "datanode1"}
+    for name, dir in (("namenode", "name"), ("datanode1", "data/1"), ("jobtracker", "jobs"), ("worker1", "work/1")):
+        wait_for(lambda: version_of(f"{cluster.dir}/{dir}"))
+        shutil.copytree(f"{cluster.dir}/{dir}", tmp_path / name, ignore=shutil.ignore_patterns("in_use.lock", "*.sock"))
+    return {name: tmp_path / name for name in DAEMONS}
 
 
 def version_of(dir):
-    return next(os.path.join(base, "VERSION") for base, _, names in os.walk(dir) if "VERSION" in names)
+    return next((os.path.join(base, "VERSION") for base, _, names in os.walk(dir) if "VERSION" in names), None)
 
 
 def crc32c(data):
@@ -142,7 +143,7 @@ def change_version(dir, old, new, sealed=True):
     open(path, "w").write(head + "check=" + ("%08x\n" % crc32c(head.encode()) if sealed else check))
 
 
-@pytest.mark.parametrize("daemon", ["namenode", "datanode1"])
+@pytest.mark.parametrize("daemon", DAEMONS)
 def test_a_newer_layout_is_left_alone(cluster, stopped, daemon):
     change_version(stopped[daemon], "layout=1", "layout=77")
     before = tree(stopped[daemon])
@@ -151,7 +152,7 @@ def test_a_newer_layout_is_left_alone(cluster, stopped, daemon):
     assert {p: b for p, b in tree(stopped[daemon]).items() if "in_use.lock" not in p} == before
 
 
-@pytest.mark.parametrize("daemon", ["namenode", "datanode1"])
+@pytest.mark.parametrize("daemon", DAEMONS)
 @pytest.mark.parametrize("damage", ["changed", "cut", "empty", "noise"])
 def test_a_damaged_version_file_is_named(cluster, stopped, daemon, damage):
     path = version_of(stopped[daemon])
@@ -166,7 +167,9 @@ def test_a_damaged_version_file_is_named(cluster, stopped, daemon, damage):
     assert {p: b for p, b in tree(stopped[daemon]).items() if "in_use.lock" not in p} == before
 
 
-@pytest.mark.parametrize("daemon, other", [("namenode", "datanode1"), ("datanode1", "namenode")])
+@pytest.mark.parametrize("daemon, other", [("namenode", "datanode1"), ("datanode1", "namenode"), ("jobtracker", "namenode"), ("jobtracker", "datanode1"),
+                                           ("jobtracker", "worker1"), ("worker1", "namenode"), ("worker1", "datanode1"),
+                                           ("worker1", "jobtracker")])
 def test_the_directory_of_another_kind_of_daemon_is_refused(cluster, stopped, daemon, other):
     before = tree(stopped[other])
     line = refuses(cluster, daemon, *own(daemon, stopped[other]))
@@ -180,6 +183,24 @@ def test_the_blocks_of_another_cluster_are_refused(cluster, stopped):
     line = refuses(cluster, "datanode1", *own("datanode1", stopped["datanode1"]), "node.name=stranger")
     assert "belongs to cluster f0" in line and "wrong disk, or wrong namenode" in line
     assert {p: b for p, b in tree(stopped["datanode1"]).items() if "in_use.lock" not in p} == before
+
+
+@pytest.mark.parametrize("daemon, other", [("jobtracker", "namenode"), ("worker1", "jobtracker")])
+def test_the_work_of_another_cluster_is_refused(cluster, stopped, daemon, other):
+    change_version(stopped[daemon], "cluster=", "cluster=f0")
+    before = tree(stopped[daemon])
+    line = refuses(cluster, daemon, *own(daemon, stopped[daemon]), "node.name=stranger")
+    assert f"{stopped[daemon]} belongs to cluster f0" in line and f"wrong disk, or wrong {other}" in line
+    after = {p: b for p, b in tree(stopped[daemon]).items() if "in_use.lock" not in p and "/journal/" not in p}
+    assert after == {p: b for p, b in before.items() if "/journal/" not in p}
+
+
+@pytest.mark.parametrize("daemon", ["jobtracker", "worker1"])
+def test_a_directory_of_somebodys_files_is_not_worked_in(cluster, tmp_path, daemon):
+    (tmp_path / "letters").write_text("dear")
+    line = refuses(cluster, daemon, *own(daemon, tmp_path))
+    assert f"{tmp_path} holds files but no VERSION" in line
+    assert set(os.listdir(tmp_path)) <= {"in_use.lock", "letters"}
 
 
 def test_somebodys_files_are_not_taken_for_blocks(cluster, tmp_path):

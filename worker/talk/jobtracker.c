@@ -173,6 +173,23 @@ static void drop_idle_jobs(struct worker *worker)
     }
 }
 
+/* A jobtracker that has not met its namenode yet cannot say; then it is asked again. */
+static bool join(struct worker *worker, struct slice cluster_id)
+{
+    struct conf_address jt =
+        conf_address(daemon_conf(worker->daemon), "mapreduce.jobtracker.address");
+    char address[ADDRESS_TEXT_MAX], other[ADDRESS_TEXT_MAX + 16], cluster[VERSION_ID_MAX];
+    struct err err = {0};
+    if (cluster_id.len == 0)
+        return true;
+    snprintf(other, sizeof(other), "jobtracker %s", address_text(jt.host, jt.port, address));
+    snprintf(cluster, sizeof(cluster), SLICE_FMT, SLICE_ARG(cluster_id));
+    if (sandbox_join(worker, cluster, other, &err) == 0)
+        return true;
+    daemon_exit(worker->daemon, 1, "%s", err.msg);
+    return false;
+}
+
 static void registered(void *arg, int code, const void *answer, const struct err *err)
 {
     struct worker *worker = arg;
@@ -181,6 +198,8 @@ static void registered(void *arg, int code, const void *answer, const struct err
         log_warn("wk.talk", "cannot register: %s", err->msg);
         return; /* with the next beat, or when the link is up again */
     }
+    if (!join(worker, said->cluster_id))
+        return;
     worker->is_registered = true;
     if (said->epoch > worker->epoch)
         worker->epoch = said->epoch;
@@ -266,7 +285,7 @@ static void beat(void *arg)
     struct worker *worker = arg;
     struct arena arena = ARENA_INIT;
     struct wk2jt_beat msg = {0};
-    if (!worker->is_registered) {
+    if (!worker->is_registered || !worker->is_joined) {
         register_here(worker);
     } else if (!rpc_is_waiting(&worker->beat_wait) &&
                attempts_progress(worker, &arena, &msg.running) == 0) {

@@ -14,12 +14,22 @@
 /* --- directories ----------------------------------------------------------------------------- */
 
 static const char *const rooms[] = {"plugins", "jobs", "logs"};
+static const char *const names[] = {"plugins", "jobs", "logs", "outputs.sock", NULL};
+static const struct home_kind home = {"worker", 1, names};
+
+/* The directory of somebody else is no failed disk: this is a mistake, and nothing is touched. */
+static bool is_mistake(int rc)
+{
+    return rc == ERR_NOTEMPTY || rc == ERR_VERSION || rc == ERR_CORRUPT || rc == ERR_FOREIGN;
+}
 
 static int prepare(struct worker *worker, struct worker_dir *dir, struct err *err)
 {
     int rc = fsutil_mkdirs(worker->disk, dir->path, err);
     if (rc == 0)
         rc = fsutil_lock(worker->disk, dir->path, &dir->lock, err);
+    if (rc == 0)
+        rc = home_read(worker->disk, dir->path, &home, &dir->version, err);
     if (rc != 0)
         return rc;
     char *jobs = fsutil_join(dir->path, "jobs");
@@ -50,13 +60,39 @@ int sandbox_open(struct worker *worker, struct err *err)
     for (size_t i = 0; i < dirs.count; i++) {
         struct worker_dir *dir = &worker->dirs[worker->dir_count++];
         *dir = (struct worker_dir){.path = dirs.items[i], .lock = FSUTIL_LOCK_INIT};
-        dir->is_bad = prepare(worker, dir, &why) != 0;
+        int rc = prepare(worker, dir, &why);
+        if (is_mistake(rc))
+            return err_set(err, rc, "%s", why.msg);
+        dir->is_bad = rc != 0;
+        if (!dir->is_bad && dir->version.storage_id[0])
+            memcpy(worker->id, dir->version.storage_id, sizeof(worker->id));
         if (dir->is_bad)
             log_warn("wk.sandbox", "not using %s: %s", dir->path, why.msg);
         good += !dir->is_bad;
     }
+    if (!worker->id[0])
+        version_new_id(worker->id);
     return good ? 0
                 : err_set(err, why.code, "no usable directory in worker.local.dir: %s", why.msg);
+}
+
+int sandbox_join(struct worker *worker, const char *cluster_id, const char *other, struct err *err)
+{
+    for (size_t i = 0; i < worker->dir_count; i++) {
+        struct worker_dir *dir = &worker->dirs[i];
+        int rc = dir->is_bad ? 0
+                             : home_join(worker->disk, dir->path, &home, cluster_id, worker->id,
+                                         other, &dir->version, err);
+        if (is_mistake(rc))
+            return rc;
+        if (rc == 0)
+            continue;
+        log_warn("wk.sandbox", "not using %s any more: %s", dir->path, err->msg);
+        dir->is_bad = true;
+        *err = (struct err){0};
+    }
+    worker->is_joined = true;
+    return 0;
 }
 
 void sandbox_close(struct worker *worker)

@@ -19,6 +19,9 @@ struct task_user {
 
 /* Makes and locks the directories; at least one must be good. Removes what a crash left. */
 int sandbox_open(struct worker *worker, struct err *err);
+/* The jobtracker `other` says which cluster this is: compared with every directory, and written
+ * down in fresh ones. ERR_FOREIGN: this worker must end. */
+int sandbox_join(struct worker *worker, const char *cluster_id, const char *other, struct err *err);
 void sandbox_close(struct worker *worker);
 /* The first good directory from `from` on: its place in worker->dirs; WORKER_DIRS_MAX when none is
  * left. */
