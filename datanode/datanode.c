@@ -72,18 +72,19 @@ static void on_patience_over(void *arg)
 static int open_storage(struct datanode *dn, const struct conf *conf, struct err *err)
 {
     struct conf_list dirs = conf_list(conf, "dfs.datanode.data.dir");
+    dn->failed_tolerated = conf_int(conf, "dfs.datanode.failed.volumes.tolerated");
     struct dn_storage_conf storage = {
         .disk = disk_real(),
         .volumes = {.paths = (const char *const *)dirs.items,
                     .count = dirs.count,
-                    .reserved_bytes = conf_size(conf, "dfs.datanode.du.reserved")},
+                    .reserved_bytes = conf_size(conf, "dfs.datanode.du.reserved"),
+                    .failed_tolerated = (size_t)dn->failed_tolerated},
         .disk_work = dn->disk_work,
         .on_change = on_change,
         .on_volume_failed = on_volume_failed,
         .on_suspect = on_suspect,
         .arg = dn,
     };
-    dn->failed_tolerated = conf_int(conf, "dfs.datanode.failed.volumes.tolerated");
     int rc = dn_storage_open(&storage, &dn->storage, err);
     if (rc == 0) /* empty until it is known; hellos read it each time */
         dn->identity.cluster = dn->storage->volumes->cluster_id;

@@ -60,8 +60,12 @@ static int scan_all(struct dn_storage *s, struct err *err)
                      v->path, found.count, found.bytes, found.repaired, found.orphans);
         v->used = found.bytes;
         mem_free(found.replicas);
-        if (rc != 0)
+        if (rc != 0 && !dn_volumes_can_lose(s->volumes, rc))
             return rc;
+        if (rc != 0) {
+            log_error("dn.storage", "%s: it counts as failed, and is not used", err->msg);
+            atomic_store(&v->has_failed, true);
+        }
     }
     return 0;
 }

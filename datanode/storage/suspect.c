@@ -74,9 +74,15 @@ static void trial_done(struct work *work)
     mem_free(t);
 }
 
+/* Errors, files that are gone (with the whole disk?), a filesystem that became read-only. */
+static bool may_be_the_disks(int code)
+{
+    return code == ERR_IO || code == ERR_NOENT || code == ERR_ACCESS;
+}
+
 void dn_suspect_volume(struct dn_storage *storage, struct dn_volume *volume, int code)
 {
-    if (code != ERR_IO || volume->is_suspect || atomic_load(&volume->has_failed))
+    if (!may_be_the_disks(code) || volume->is_suspect || atomic_load(&volume->has_failed))
         return;
     struct trial *t = mem_calloc(1, sizeof(*t));
     if (!t)

@@ -8,7 +8,8 @@
 
 #include "datanode/storage/storage.h"
 
-/* `code`: how something ended that touched the volume; only an I/O error makes it suspect. Harmless
+/* `code`: how something ended that touched the volume; an I/O error, a file that is
+ * gone and a filesystem that refuses to be written make it suspect. Harmless
  * to repeat while it is being tried, and when it has failed. Loop thread. */
 void dn_suspect_volume(struct dn_storage *storage, struct dn_volume *volume, int code);
 

@@ -80,19 +80,40 @@ static int read_formatted(struct dn_volume *v, struct err *err)
     return dn_identity_read(v->disk, v->current, &v->identity, err);
 }
 
-int dn_volume_open(struct disk *disk, const char *path, uint16_t index, struct dn_volume **ret,
-                   struct err *err)
+static struct dn_volume *volume_new(struct disk *disk, const char *path, uint16_t index)
 {
     struct dn_volume *v = mem_calloc(1, sizeof(*v));
     if (!v)
-        return err_set(err, ERR_NOMEM, "%s: out of memory", path);
+        return NULL;
     v->disk = disk;
     v->index = index;
     v->lock = FSUTIL_LOCK_INIT;
     v->path = str_dup(path);
     v->current = fsutil_join(path, "current");
-    int rc = v->path && v->current ? fsutil_mkdirs(disk, path, err)
-                                   : err_set(err, ERR_NOMEM, "%s: out of memory", path);
+    if (v->path && v->current)
+        return v;
+    dn_volume_close(v);
+    return NULL;
+}
+
+int dn_volume_open_failed(struct disk *disk, const char *path, uint16_t index,
+                          struct dn_volume **ret)
+{
+    struct dn_volume *v = volume_new(disk, path, index);
+    if (!v)
+        return ERR_NOMEM;
+    atomic_store(&v->has_failed, true);
+    *ret = v;
+    return 0;
+}
+
+int dn_volume_open(struct disk *disk, const char *path, uint16_t index, struct dn_volume **ret,
+                   struct err *err)
+{
+    struct dn_volume *v = volume_new(disk, path, index);
+    if (!v)
+        return err_set(err, ERR_NOMEM, "%s: out of memory", path);
+    int rc = fsutil_mkdirs(disk, path, err);
     if (rc == 0)
         rc = fsutil_lock(disk, path, &v->lock, err);
     if (rc == 0) {

@@ -45,6 +45,9 @@ struct dn_volume {
  * by a format that was cut short) has version.cluster_id "". */
 int dn_volume_open(struct disk *disk, const char *path, uint16_t index, struct dn_volume **ret,
                    struct err *err);
+/* One that could not be opened, as a place holder: it has failed, and nothing of it is touched. */
+int dn_volume_open_failed(struct disk *disk, const char *path, uint16_t index,
+                          struct dn_volume **ret);
 void dn_volume_close(struct dn_volume *volume); /* NULL is fine */
 
 static inline bool dn_volume_is_formatted(const struct dn_volume *volume)

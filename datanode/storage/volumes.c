@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "datanode/storage/volumes.h"
 
+#include "libcommon/base/log.h"
 #include "libcommon/base/mem.h"
 
 void dn_volumes_close(struct dn_volumes *volumes)
@@ -42,6 +43,36 @@ static int agree(struct dn_volumes *all, struct err *err)
     return 0;
 }
 
+static size_t count_failed(const struct dn_volumes *volumes)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < volumes->count; i++)
+        n += atomic_load(&volumes->v[i]->has_failed);
+    return n;
+}
+
+bool dn_volumes_can_lose(const struct dn_volumes *volumes, int code)
+{
+    bool is_the_disks =
+        code == ERR_IO || code == ERR_ACCESS || code == ERR_NOTPERM || code == ERR_NOTDIR;
+    return is_the_disks && count_failed(volumes) < volumes->failed_tolerated;
+}
+
+static int open_next(struct dn_volumes *all, struct disk *disk, const char *path, struct err *err)
+{
+    struct dn_volume **place = &all->v[all->count];
+    uint16_t index = (uint16_t)all->count;
+    int rc = dn_volume_open(disk, path, index, place, err);
+    if (rc != 0 && dn_volumes_can_lose(all, rc)) {
+        log_error("dn.storage", "%s: it counts as failed, and is not used", err->msg);
+        rc = dn_volume_open_failed(disk, path, index, place);
+        if (rc != 0)
+            err_set(err, rc, "%s: out of memory", path);
+    }
+    all->count += rc == 0;
+    return rc;
+}
+
 int dn_volumes_open(struct disk *disk, const struct dn_volumes_conf *conf, struct dn_volumes **ret,
                     struct err *err)
 {
@@ -52,12 +83,12 @@ int dn_volumes_open(struct disk *disk, const struct dn_volumes_conf *conf, struc
     if (!all)
         return err_set(err, ERR_NOMEM, "data directories: out of memory");
     all->reserved_bytes = conf->reserved_bytes;
+    all->failed_tolerated = conf->failed_tolerated;
     int rc = 0;
-    while (rc == 0 && all->count < conf->count) {
-        rc = dn_volume_open(disk, conf->paths[all->count], (uint16_t)all->count,
-                            &all->v[all->count], err);
-        all->count += rc == 0;
-    }
+    while (rc == 0 && all->count < conf->count)
+        rc = open_next(all, disk, conf->paths[all->count], err);
+    if (rc == 0 && count_failed(all) == all->count)
+        rc = err_set(err, ERR_IO, "none of the %zu data directories can be used", all->count);
     if (rc == 0)
         rc = agree(all, err);
     if (rc != 0) {
@@ -73,6 +104,8 @@ int dn_volumes_join(struct dn_volumes *volumes, const char *cluster_id, const ch
 {
     for (size_t i = 0; i < volumes->count; i++) {
         struct dn_volume *v = volumes->v[i];
+        if (atomic_load(&v->has_failed))
+            continue;
         int rc = dn_volume_is_formatted(v)
                      ? version_check_cluster(&v->version, v->path, other, cluster_id, err)
                      : dn_volume_format(v, cluster_id, &volumes->identity, now_wall_ms, err);

@@ -14,15 +14,18 @@ struct dn_volumes {
     struct dn_identity identity;     /* term: the highest found */
     char cluster_id[VERSION_ID_MAX]; /* "" while all are fresh */
     uint64_t reserved_bytes;         /* left free on each disk */
-    size_t next;                     /* whose turn it is */
+    size_t failed_tolerated;
+    size_t next; /* whose turn it is */
 };
 
-/* Opens all or none. ERR_FOREIGN and ERR_CONFIG name the two directories that do not go together.
- */
+/* Opens all or none, but that `failed_tolerated` of them may be lost to their disks: those count as
+ * failed. One that is not ours to use (locked, foreign, newer, damaged) is never passed over.
+ * ERR_FOREIGN and ERR_CONFIG name the two directories that do not go together. */
 struct dn_volumes_conf {
     const char *const *paths;
     size_t count;
     uint64_t reserved_bytes;
+    size_t failed_tolerated;
 };
 int dn_volumes_open(struct disk *disk, const struct dn_volumes_conf *conf, struct dn_volumes **ret,
                     struct err *err);
@@ -36,6 +39,9 @@ int dn_volumes_join(struct dn_volumes *volumes, const char *cluster_id, const ch
 /* A higher term was seen: 0 when it is on disk. Blocks; any thread. The loop sets identity.term
  * behind it. */
 int dn_volumes_keep_term(const struct dn_volumes *volumes, uint64_t term, struct err *err);
+
+/* A disk does not let us use one of the directories: may it be lost? */
+bool dn_volumes_can_lose(const struct dn_volumes *volumes, int code);
 
 /* Where a block of this size goes: round robin over the volumes that have room for it beside what
  * is promised to others. NULL when none has. */

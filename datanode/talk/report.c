@@ -246,10 +246,13 @@ void dn_report_send_changes(struct dn_report *r)
 size_t dn_report_storages(const struct dn_report *r, struct dn2nn_storage *ret)
 {
     const struct dn_volumes *volumes = r->storage->volumes;
+    size_t count = 0;
     for (size_t i = 0; i < volumes->count; i++) {
         const struct dn_volume *v = volumes->v[i];
         uint64_t remaining = dn_volumes_remaining(volumes, v);
-        ret[i] = (struct dn2nn_storage){
+        if (!dn_volume_is_formatted(v)) /* it could not be opened: nobody knows its name */
+            continue;
+        ret[count++] = (struct dn2nn_storage){
             .id = slice_str(v->version.storage_id),
             .path = slice_str(v->path),
             .has_failed = atomic_load(&v->has_failed),
@@ -258,7 +261,7 @@ size_t dn_report_storages(const struct dn_report *r, struct dn2nn_storage *ret)
             .remaining = remaining > v->promised ? remaining - v->promised : 0,
         };
     }
-    return volumes->count;
+    return count;
 }
 
 uint64_t dn_report_non_dfs(const struct dn_report *r)

@@ -250,6 +250,54 @@ static void disks_of_two_clusters_or_nodes_do_not_go_together(void **state)
     sim_disk_free(sim);
 }
 
+static int open_some(struct disk *disk, size_t tolerated, struct dn_volumes **ret, struct err *err)
+{
+    const char *paths[] = {"/d1", "/broken", "/d3"};
+    struct dn_volumes_conf conf = {.paths = paths, .count = 3, .failed_tolerated = tolerated};
+    return dn_volumes_open(disk, &conf, ret, err);
+}
+
+static void a_dead_disk_at_the_start_is_passed_over_if_so_many_may_be_lost(void **state)
+{
+    (void)state;
+    struct sim_disk *sim = sim_disk_new();
+    struct disk *disk = sim_disk(sim);
+    struct dn_volumes *all = NULL;
+    struct err err = {0};
+    formatted(disk, "/d1", "c1", "feed");
+    formatted(disk, "/d3", "c1", "feed");
+    assert_int_equal(fsutil_write_all(disk, "/broken", slice_str("no directory"), NULL), 0);
+    assert_int_equal(open_some(disk, 0, &all, &err), ERR_NOTDIR);
+    assert_int_equal(open_some(disk, 1, &all, &err), 0);
+    assert_true(atomic_load(&all->v[1]->has_failed));
+    assert_string_equal(all->cluster_id, "c1");
+    assert_int_equal(dn_volumes_join(all, "c1", "nn", 1000, &err), 0);
+    for (int i = 0; i < 6; i++)
+        assert_int_not_equal(dn_volumes_choose(all, 10)->index, 1);
+    assert_false(dn_volumes_can_lose(all, ERR_IO)); /* one more would be too many */
+    dn_volumes_close(all);
+    sim_disk_free(sim);
+}
+
+static void a_directory_that_is_not_ours_is_no_dead_disk(void **state)
+{
+    (void)state;
+    struct sim_disk *sim = sim_disk_new();
+    struct disk *disk = sim_disk(sim);
+    struct dn_volumes *all = NULL;
+    struct err err = {0};
+    formatted(disk, "/d1", "c1", "feed");
+    formatted(disk, "/d3", "c1", "feed");
+    assert_int_equal(fsutil_mkdirs(disk, "/broken/pictures", NULL), 0);
+    assert_int_equal(open_some(disk, 2, &all, &err), ERR_NOTEMPTY);
+    assert_int_equal(fsutil_remove_tree(disk, "/broken", NULL), 0);
+    formatted(disk, "/broken", "c2", "feed");
+    assert_int_equal(open_some(disk, 2, &all, &err), ERR_FOREIGN);
+    replace_text(disk, "/broken/current/VERSION", "rubbish");
+    assert_int_equal(open_some(disk, 2, &all, &err), ERR_CORRUPT);
+    sim_disk_free(sim);
+}
+
 static void blocks_go_round_the_volumes_that_have_room(void **state)
 {
     (void)state;
@@ -326,6 +374,8 @@ int main(void)
         cmocka_unit_test(a_fresh_disk_joins_the_others),
         cmocka_unit_test(another_clusters_namenode_is_refused_by_name),
         cmocka_unit_test(disks_of_two_clusters_or_nodes_do_not_go_together),
+        cmocka_unit_test(a_dead_disk_at_the_start_is_passed_over_if_so_many_may_be_lost),
+        cmocka_unit_test(a_directory_that_is_not_ours_is_no_dead_disk),
         cmocka_unit_test(blocks_go_round_the_volumes_that_have_room),
         cmocka_unit_test(a_buffer_given_back_is_the_next_one_handed_out),
         cmocka_unit_test(buffers_nobody_wanted_since_the_last_trim_go),
