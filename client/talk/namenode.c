@@ -9,13 +9,15 @@
 
 #define RETRY_MIN_MS 5
 #define RETRY_MAX_MS 1000
+#define DIAL_MAX_MS  20000 /* as Hadoop's ipc.client.connect.timeout */
 
 int cl_dial(struct qn_fs *fs, struct err *err)
 {
     const struct chan_conf conf = {.address = fs->address,
                                    .self = &fs->self,
                                    .role = WIRE_NAMENODE,
-                                   .timeout_ms = fs->timeout_ms};
+                                   .timeout_ms =
+                                       fs->timeout_ms < DIAL_MAX_MS ? fs->timeout_ms : DIAL_MAX_MS};
     return chan_open(&conf, &fs->namenode, err);
 }
 

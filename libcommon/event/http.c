@@ -6,6 +6,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <event2/buffer.h>
+#include <event2/bufferevent.h>
 #include <event2/http.h>
 #include <event2/keyvalq_struct.h>
 #include <event2/listener.h>
@@ -22,11 +23,13 @@
 #include "libcommon/event/loop_inside.h"
 #include "libcommon/event/thread.h"
 
-#define BODY_MAX_DEFAULT (1U << 20)
-#define HEADERS_MAX      (16U << 10)
-#define IDLE_S           60
-#define PAUSE_MS         100
-#define HOST_MAX         256
+#define BODY_MAX_DEFAULT   (1U << 20)
+#define HEADERS_MAX        (16U << 10)
+#define IDLE_S             60
+#define PAUSE_MS           100
+#define HOST_MAX           256
+
+#define FRAME_LENGTH_BYTES 4
 
 struct route {
     struct list link;
@@ -289,6 +292,31 @@ static int start_listening(struct http_server *server, struct evhttp *evhttp, in
     return 0;
 }
 
+/* Who takes our port for another one and sends frames (libcommon/wire/frame.h) would wait for the
+ * end of a header as long as we do. No request has a NUL this early: it ends here, and is refused
+ * as any other nonsense. */
+static void look_at_first_bytes(struct evbuffer *in, const struct evbuffer_cb_info *info, void *arg)
+{
+    char first[FRAME_LENGTH_BYTES];
+    if (info->n_added == 0)
+        return;
+    ev_ssize_t n = evbuffer_copyout(in, first, sizeof(first));
+    evbuffer_remove_cb(in, look_at_first_bytes, arg);
+    if (n > 0 && memchr(first, 0, (size_t)n))
+        (void)evbuffer_add(in, "\n", 1);
+}
+
+static struct bufferevent *new_stream(struct event_base *base, void *arg)
+{
+    (void)arg;
+    struct bufferevent *stream = bufferevent_socket_new(base, -1, 0);
+    if (stream && !evbuffer_add_cb(bufferevent_get_input(stream), look_at_first_bytes, NULL)) {
+        bufferevent_free(stream);
+        return NULL;
+    }
+    return stream;
+}
+
 /* Takes fd. */
 static struct evhttp *start(struct http_server *server, int fd)
 {
@@ -304,6 +332,7 @@ static struct evhttp *start(struct http_server *server, int fd)
     evhttp_set_max_body_size(evhttp, BODY_MAX_DEFAULT);
     evhttp_set_timeout(evhttp, IDLE_S);
     evhttp_set_gencb(evhttp, on_request, server);
+    evhttp_set_bevcb(evhttp, new_stream, NULL);
     int rc = start_listening(server, evhttp, fd);
     if (rc == 0)
         return evhttp;

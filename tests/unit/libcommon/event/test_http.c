@@ -234,6 +234,26 @@ static void nonsense_is_refused_and_the_server_lives(void **state)
     expect_in(ask(w, "GET /a HTTP/1.1\r\n" END), "HTTP/1.1 201");
 }
 
+/* Who speaks quern's protocol here must not wait for an answer that never comes. */
+static void a_frame_instead_of_a_request_is_refused_at_once(void **state)
+{
+    struct world *w = *state;
+    static const char frame[] = "\x20\0\0\0\x51\x55\0\0 no newline anywhere";
+    int fd = dial(w);
+    assert_int_equal(sock_send_all(fd, frame, sizeof(frame), clock_mono_ms() + WAIT_MS), 0);
+    expect_in(hear(w, fd, NULL), "HTTP/1."); /* and the connection ends */
+    close(fd);
+    struct buf body = BUF_INIT; /* NULs further on are nobody's business */
+    buf_append_str(&body, "PUT /show HTTP/1.1\r\nContent-Length: 4\r\n" END);
+    fd = dial(w);
+    assert_int_equal(sock_send_all(fd, body.data, body.len, clock_mono_ms() + WAIT_MS), 0);
+    loop_turn(w->loop, 2);
+    assert_int_equal(sock_send_all(fd, "\0\0\0\0", 4, clock_mono_ms() + WAIT_MS), 0);
+    expect_in(hear(w, fd, NULL), "PUT /show");
+    close(fd);
+    buf_release(&body);
+}
+
 static void several_requests_share_a_connection(void **state)
 {
     struct world *w = *state;
@@ -404,6 +424,7 @@ int main(void)
         CASE(the_longest_prefix_wins_and_ends_at_a_slash),
         CASE(a_host_name_that_is_not_ours_is_refused),
         CASE(nonsense_is_refused_and_the_server_lives),
+        CASE(a_frame_instead_of_a_request_is_refused_at_once),
         CASE(several_requests_share_a_connection),
         CASE(an_answer_may_come_later),
         CASE(answering_a_client_that_has_gone_does_nothing),
