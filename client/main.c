@@ -76,9 +76,19 @@ static int run_program(const struct row *row, char **argv)
     return 1;
 }
 
+/* What was said and did not arrive (a full disk, say) is a failure, also of what only prints. */
+static int check_output(const char *name, int code)
+{
+    if (fflush(stdout) == 0 && !ferror(stdout))
+        return code;
+    fprintf(stderr, "quern %s: cannot write to stdout\n", name);
+    return code ? code : 1;
+}
+
 static int run_row(const struct row *row, int argc, char **argv)
 {
-    return row->run ? row->run(argc, argv) : run_program(row, argv);
+    int code = row->run ? row->run(argc, argv) : run_program(row, argv);
+    return row->run == cmd_fs ? code : check_output(row->name, code); /* fs has its own words */
 }
 
 static void print_help(FILE *to)
@@ -169,9 +179,9 @@ int main(int argc, char **argv)
         return EXIT_USAGE;
     }
     if (is_word(argv[at], help, ARRAY_LEN(help)))
-        return cmd_help(1, argv);
+        return check_output("help", cmd_help(1, argv));
     if (is_word(argv[at], version, ARRAY_LEN(version)))
-        return cmd_version(1, argv);
+        return check_output("version", cmd_version(1, argv));
     const struct row *row = find_row(argv[at]);
     return row ? run_row(row, argc - at, argv + at) : unknown_command(argv[at]);
 }

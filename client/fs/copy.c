@@ -126,7 +126,7 @@ static int copy_stream(struct copy *copy, read_fn *read_some, void *source)
     struct fs_item temporary;
     if (is_direct(copy))
         return write_file(copy, &copy->target, read_some, source);
-    int rc = fs_item_suffix(&temporary, &copy->target, "._COPYING_", &copy->err);
+    int rc = fs_item_temporary(&temporary, &copy->target, &copy->err);
     if (rc != 0)
         return rc;
     rc = write_file(copy, &temporary, read_some, source);

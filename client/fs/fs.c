@@ -16,8 +16,8 @@
 #include "libcommon/daemon/config.h"
 
 #define EXIT_BAD_USAGE 255 /* Hadoop's -1 */
-#define EXIT_INTERRUPT 130
-#define CLEANUP_S      3 /* after Ctrl-C: time to remove what was half copied */
+#define EXIT_SIGNAL    128 /* and the signal's number, as a shell tells it */
+#define CLEANUP_S      3   /* after Ctrl-C: time to remove what was half copied */
 
 struct fs_shell {
     struct config_args args;
@@ -28,25 +28,27 @@ struct fs_shell {
 
 /* --- Ctrl-C ----------------------------------------------------------------------------------- */
 
-static volatile sig_atomic_t interrupted;
+static volatile sig_atomic_t interrupted; /* by which signal */
 
 static void on_alarm(int signo)
 {
     (void)signo;
-    _exit(EXIT_INTERRUPT);
+    _exit(EXIT_SIGNAL + interrupted);
 }
 
 static void on_interrupt(int signo)
 {
-    (void)signo;
-    interrupted = 1;
+    interrupted = signo;
     alarm(CLEANUP_S);
 }
 
 static void catch_interrupt(void)
 {
-    struct sigaction sa = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
-    sigaction(SIGINT, &sa, NULL);
+    static const int stops[] = {SIGINT, SIGTERM, SIGHUP};
+    struct sigaction sa = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND}, old;
+    for (size_t i = 0; i < ARRAY_LEN(stops); i++)
+        if (sigaction(stops[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN) /* nohup */
+            sigaction(stops[i], &sa, NULL);
     sa = (struct sigaction){.sa_handler = on_alarm};
     sigaction(SIGALRM, &sa, NULL);
 }
@@ -289,7 +291,7 @@ static int run_command(struct fs_run *run)
         return EXIT_BAD_USAGE;
     if (interrupted) {
         say(run->name, "Interrupted");
-        return EXIT_INTERRUPT;
+        return EXIT_SIGNAL + interrupted;
     }
     if (fflush(stdout) != 0 || ferror(stdout))
         fs_fail(run, "Unable to write to output stream.");

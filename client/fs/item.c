@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/fs/item.h"
 
+#include <limits.h>
+
 #include "client/lib/uri.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/base/path.h"
@@ -111,6 +113,32 @@ int fs_item_suffix(struct fs_item *ret, const struct fs_item *item, const char *
     ret->text = str_printf("%s%s", item->text, suffix);
     ret->path = str_printf("%s%s", item->path, suffix);
     if (ret->text && ret->path)
+        return 0;
+    fs_item_release(ret);
+    return fs_out_of_memory(err);
+}
+
+/* FNV-1a: two long names that begin alike are copied at the same time. */
+static uint32_t tell_apart(struct slice name)
+{
+    uint32_t hash = 2166136261U;
+    for (size_t i = 0; i < name.len; i++)
+        hash = (hash ^ name.data[i]) * 16777619U;
+    return hash;
+}
+
+int fs_item_temporary(struct fs_item *ret, const struct fs_item *item, struct qn_error *err)
+{
+    static const char suffix[] = "._COPYING_";
+    struct slice name = path_name(slice_str(item->path));
+    if (name.len + sizeof(suffix) - 1 <= NAME_MAX)
+        return fs_item_suffix(ret, item, suffix, err);
+    size_t spared = sizeof(suffix) + 8; /* and ".0123abcd" */
+    int kept = (int)(strlen(item->path) - name.len + NAME_MAX - spared);
+    *ret = (struct fs_item){.volume = item->volume};
+    ret->path = str_printf("%.*s.%08x%s", kept, item->path, tell_apart(name), suffix);
+    ret->text = ret->path ? str_dup(ret->path) : NULL;
+    if (ret->text)
         return 0;
     fs_item_release(ret);
     return fs_out_of_memory(err);

@@ -29,9 +29,12 @@ int fs_item_set_stat(struct fs_item *item, const struct qn_stat *stat);
 /* An item for the entry `name` of a directory; not asked about. */
 int fs_item_child(struct fs_item *child, const struct fs_item *dir, const char *name,
                   struct qn_error *err);
-/* The same item with a longer name ("._COPYING_"); not asked about. */
+/* The same item with a longer name; not asked about. */
 int fs_item_suffix(struct fs_item *ret, const struct fs_item *item, const char *suffix,
                    struct qn_error *err);
+/* What it is written as before it gets its name: NAME._COPYING_, or, where that would be longer
+ * than a name may be, its beginning with a number for the rest; not asked about. */
+int fs_item_temporary(struct fs_item *ret, const struct fs_item *item, struct qn_error *err);
 
 /* Does the text look like a directory (ends in / or . or ..)? */
 bool fs_item_looks_like_dir(const struct fs_item *item);

@@ -392,11 +392,13 @@ static int serve(struct daemon *d, struct err *err)
 
 /* ---- the beginning ---- */
 
-static int print_and_exit(struct buf *out)
+static int print_and_exit(const struct daemon_desc *desc, struct buf *out)
 {
     fwrite(out->data, 1, out->len, stdout);
-    bool ok = !buf_failed(out) && fflush(stdout) == 0;
+    bool ok = !buf_failed(out) && fflush(stdout) == 0 && !ferror(stdout);
     buf_release(out);
+    if (!ok)
+        fprintf(stderr, "%s: cannot write to stdout\n", desc->name);
     return ok ? 0 : 1;
 }
 
@@ -421,7 +423,7 @@ static int run(struct daemon *d)
         return fail(d, &err);
     if (daemon_flag(d, "print-config")) {
         conf_print(d->conf, &out);
-        return print_and_exit(&out);
+        return print_and_exit(d->desc, &out);
     }
     if (action)
         return run_action(d, action);
@@ -451,10 +453,10 @@ int daemon_main(const struct daemon_desc *desc, int argc, char **argv)
         rc = fail(&d, &err);
     } else if (daemon_flag(&d, "help")) {
         daemon_args_help(desc, &out);
-        rc = print_and_exit(&out);
+        rc = print_and_exit(desc, &out);
     } else if (daemon_flag(&d, "version")) {
         buf_printf(&out, "%s %s (build %s)\n", desc->name, QUERN_VERSION, crash_build_id());
-        rc = print_and_exit(&out);
+        rc = print_and_exit(desc, &out);
     } else {
         rc = run(&d);
     }

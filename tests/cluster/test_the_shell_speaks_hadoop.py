@@ -129,15 +129,16 @@ def test_case(cluster, steps, tmp_path):
         check_err([e for e in err.split("\n") if e], step.err, cluster.words)
 
 
-def test_ctrl_c_leaves_nothing_half_copied(cluster):
+@pytest.mark.parametrize("sig", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP], ids=lambda s: s.name)
+def test_who_is_interrupted_leaves_nothing_half_copied(cluster, sig):
     cluster.fs("-rm", "-r", "-f", "/t")
     cluster.fs("-mkdir", "/t")
     put = subprocess.Popen([QUERN, "fs", "-put", "-", "/t/half"], env=cluster.env, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
     put.stdin.write(b"x" * 3_000_000)
     put.stdin.flush()
     wait_for(lambda: b"half._COPYING_" in cluster.fs("-ls", "/t").stdout)
-    put.send_signal(signal.SIGINT)
-    assert put.wait(timeout=20) == 130
+    put.send_signal(sig)
+    assert put.wait(timeout=20) == 128 + sig
     assert b"put: Interrupted" in put.stderr.read()
     assert cluster.fs("-ls", "/t").stdout == b""
 
