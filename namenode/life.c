@@ -43,7 +43,9 @@ int namenode_reload(void *state, struct err *err)
 {
     struct namenode *nn = state;
     int rc = nn_audit_reopen(&nn->audit, err);
-    return rc == 0 ? nn_racks_reload(nn->racks, err) : rc;
+    if (rc == 0)
+        rc = nn_racks_reload(nn->racks, err);
+    return rc == 0 ? namenode_refresh_nodes(nn, err) : rc;
 }
 
 /* ---- stop ---- */

@@ -202,6 +202,16 @@ int namenode_checkpoint(struct namenode *nn, struct rpc_call *call, struct err *
     return nn_journal_checkpoint(nn->journal, on_saved, saving, err);
 }
 
+/* ---- who may be a datanode ---- */
+
+int namenode_refresh_nodes(struct namenode *nn, struct err *err)
+{
+    int rc = nn_admission_read(&nn->admission, nn->conf, err);
+    if (rc == 0 && nn_datanodes_admit(nn->datanodes) < 0)
+        rc = err_set(err, ERR_NOMEM, "out of memory");
+    return rc;
+}
+
 /* ---- start ---- */
 
 int namenode_user(char *out, size_t cap, struct err *err)
@@ -288,11 +298,14 @@ static int start_datanodes(struct namenode *nn, struct err *err)
 {
     int rc = nn_racks_open(nn->loop, conf_str(nn->conf, "net.topology.table.file.name"),
                            conf_str(nn->conf, "net.topology.script.file.name"), &nn->racks, err);
+    if (rc == 0)
+        rc = nn_admission_read(&nn->admission, nn->conf, err);
     if (rc != 0)
         return rc;
     struct nn_datanodes_conf conf = {.loop = nn->loop,
                                      .blocks = &nn->blocks,
                                      .racks = nn->racks,
+                                     .admission = &nn->admission,
                                      .cluster_id = nn->identity.cluster,
                                      .term = TERM,
                                      .highest_gs = highest_gs,
@@ -376,6 +389,7 @@ void namenode_release(void *state)
     nn->datanodes = NULL; /* on_peer_down comes while the server closes */
     rpc_server_close(nn->server);
     nn_racks_close(nn->racks);
+    nn_admission_release(&nn->admission);
     nn_journal_close(nn->journal);
     nn_audit_close(&nn->audit);
     nn_groups_release(&nn->groups);

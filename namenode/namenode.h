@@ -23,6 +23,7 @@
 #include "namenode/journal/journal.h"
 #include "namenode/journal/state.h"
 #include "namenode/recovery.h"
+#include "namenode/serve/admission.h"
 #include "namenode/serve/audit.h"
 #include "namenode/serve/clients.h"
 #include "namenode/serve/datanodes.h"
@@ -49,6 +50,7 @@ struct namenode {
     struct nn_emptier emptier;
     struct nn_clients clients;
     struct nn_racks *racks;
+    struct nn_admission admission;
     struct nn_datanodes *datanodes;
 
     struct identity identity;
@@ -85,6 +87,9 @@ uint64_t namenode_now(const struct namenode *nn); /* monotonic, of this turn */
 
 /* Write an image; the call is answered when it is there. An error: not even begun, not answered. */
 int namenode_checkpoint(struct namenode *nn, struct rpc_call *call, struct err *err);
+
+/* Read the include and exclude files again and apply them to all datanodes. */
+int namenode_refresh_nodes(struct namenode *nn, struct err *err);
 
 /* What checks look at. */
 struct nn_view namenode_view(struct namenode *nn, const struct nn_caller *caller);

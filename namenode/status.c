@@ -62,6 +62,19 @@ static void show_blocks(const struct nn_blocks_stats *stats, struct status *st)
                     (unsigned long long)stats->missing);
 }
 
+/* "live", "live, decommission in progress (12 blocks left, 1 being written)" */
+static void put_state(const struct namenode *nn, const struct nn_node *node, char *text, size_t cap)
+{
+    const char *state = node->is_refused ? "refused" : nn_node_state_name(node->state);
+    const struct nn_leave *leave = nn_leaving_find(&nn->blocks.leaving, node->index);
+    int n = snprintf(text, cap, "%s", state);
+    if (node->admin != NN_NODE_NORMAL)
+        n += snprintf(text + n, cap - (size_t)n, ", %s", nn_node_admin_name(node->admin));
+    if (node->admin != NN_NODE_NORMAL && leave)
+        snprintf(text + n, cap - (size_t)n, " (%u blocks left, %u being written)",
+                 leave->waiting.count, leave->open);
+}
+
 static void show_nodes(const struct namenode *nn, struct status *st)
 {
     const struct nn_nodes *nodes = &nn->blocks.nodes;
@@ -83,7 +96,8 @@ static void show_nodes(const struct namenode *nn, struct status *st)
         status_cell(st, text);
         snprintf(text, sizeof(text), SLICE_FMT, SLICE_ARG(node->address.rack));
         status_cell(st, text);
-        status_cell(st, nn_node_state_name(node->state));
+        put_state(nn, node, text, sizeof(text));
+        status_cell(st, text);
         status_cell_u64(st, space.capacity);
         status_cell_u64(st, space.used);
         status_cell_u64(st, space.remaining);

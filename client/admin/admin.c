@@ -145,21 +145,36 @@ static int run_safemode(struct session *session, int argc, char **argv)
     return 0;
 }
 
-static int run_save(struct session *session, int argc, char **argv)
+/* Ask a thing that has no answer; `done` is printed then. */
+static int run_plain(struct session *session, const char *what, unsigned method, const char *done)
 {
     struct err err;
     struct arena arena = ARENA_INIT;
     const struct msg_void ask = {0};
-    if (argc > 2 || (argc == 2 && strcmp(without_dashes(argv[1]), "beforeShutdown") != 0))
-        return EXIT_USAGE;
-    if (session_connect(session, "saveNamespace") != 0)
+    if (session_connect(session, what) != 0)
         return EXIT_FAILED;
-    int rc = cl_ask(session->fs, CL2NN_AT_SAVE_NAMESPACE, &ask, &arena, NULL, &err);
+    int rc = cl_ask(session->fs, method, &ask, &arena, NULL, &err);
     arena_release(&arena);
     if (rc != 0)
-        return session_fail("saveNamespace", EXIT_FAILED, err.msg);
-    printf("Save namespace successful\n");
+        return session_fail(what, EXIT_FAILED, err.msg);
+    puts(done);
     return 0;
+}
+
+static int run_save(struct session *session, int argc, char **argv)
+{
+    if (argc > 2 || (argc == 2 && strcmp(without_dashes(argv[1]), "beforeShutdown") != 0))
+        return EXIT_USAGE;
+    return run_plain(session, "saveNamespace", CL2NN_AT_SAVE_NAMESPACE,
+                     "Save namespace successful");
+}
+
+static int run_refresh_nodes(struct session *session, int argc, char **argv)
+{
+    (void)argv;
+    return argc == 1 ? run_plain(session, "refreshNodes", CL2NN_AT_REFRESH_NODES,
+                                 "Refresh nodes successful")
+                     : EXIT_USAGE;
 }
 
 /* --- quotas ----------------------------------------------------------------------------------- */
@@ -199,6 +214,12 @@ static const struct command commands[] = {
      "Write the namespace as an image now, so that the next start need not replay the journal.\n"
      "Needs safe mode and a superuser.",
      run_save},
+    {"refreshNodes", "",
+     "Read the files of dfs.hosts and dfs.hosts.exclude again: who may be a datanode, who is to "
+     "be\n"
+     "decommissioned (\"NODE\" in the exclude file) and who is to rest in maintenance (\"NODE\n"
+     "maintenance [UNTIL-MS]\"). -report shows how far they are.",
+     run_refresh_nodes},
     {"setQuota", "<quota> <dirname>...<dirname>",
      "Set the quota <quota> for each directory <dirName>: how many names (directories and files,\n"
      "itself among them) may be in it and below. Suffixes k m g t p are taken.",

@@ -148,6 +148,24 @@ static struct slice rack_of(const struct cl2nn_node_report *n)
     return n->node.rack.len ? n->node.rack : slice_str(DEFAULT_RACK);
 }
 
+/* As Hadoop names the states here, which is not as in the report. */
+static const char *state_of(const struct cl2nn_node_report *n)
+{
+    static const struct {
+        const char *in_report, *here;
+    } names[] = {
+        {"Normal", "In Service"},
+        {"Decommission in progress", "Decommission In Progress"},
+        {"Decommissioned", "Decommissioned"},
+        {"Entering maintenance", "Entering Maintenance"},
+        {"In maintenance", "In Maintenance"},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+        if (slice_is(n->admin, names[i].in_report))
+            return names[i].here;
+    return "";
+}
+
 /* The smallest rack behind `after` ("" = the first); false at the end. */
 static bool next_rack(const struct cl2nn_report *r, struct slice after, struct slice *ret)
 {
@@ -174,8 +192,7 @@ void report_topology(const struct cl2nn_report *report, struct buf *out)
             if (is_dead(n) || !slice_eq(rack_of(n), rack))
                 continue;
             buf_printf(out, "   " SLICE_FMT ":%u (" SLICE_FMT ") %s\n", SLICE_ARG(n->node.host),
-                       n->node.data_port, SLICE_ARG(n->node.name),
-                       slice_is(n->admin, "Normal") ? "In Service" : "");
+                       n->node.data_port, SLICE_ARG(n->node.name), state_of(n));
         }
         buf_append_byte(out, '\n');
     }

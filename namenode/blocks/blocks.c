@@ -20,6 +20,11 @@ static void link_parts(struct nn_blocks *b)
     b->replicate.bads = &b->bads;
     b->replicate.rand = b->recoveries.rand = &b->rand;
     b->recoveries.writings = &b->writings;
+    b->leaving.conf = &b->conf;
+    b->leaving.map = b->map;
+    b->leaving.nodes = &b->nodes;
+    b->leaving.writings = &b->writings;
+    b->leaving.replicate = &b->replicate;
 }
 
 int nn_blocks_init(struct nn_blocks *b, const struct nn_blocks_conf *conf,
@@ -49,6 +54,7 @@ void nn_blocks_release(struct nn_blocks *b)
     mem_free(b->notices);
     nn_orders_release(&b->orders);
     nn_recoveries_release(&b->recoveries);
+    nn_leaving_release(&b->leaving);
     nn_replicate_release(&b->replicate);
     nn_doomed_release(&b->doomed);
     nn_bads_release(&b->bads);
@@ -450,6 +456,7 @@ void nn_blocks_remove(struct nn_blocks *b, uint32_t block)
     nn_replicate_forget(&b->replicate, block);
     nn_recoveries_end(&b->recoveries, block);
     nn_writings_close(&b->writings, block);
+    nn_leaving_forget(&b->leaving, block);
     nn_blockmap_remove(b->map, block);
 }
 

@@ -16,6 +16,8 @@ void nn_blocks_conf_init(struct nn_blocks_conf *conf)
         .redundancy_ms = 3000,
         .pending_ms = 300 * 1000,
         .delete_batch = 1000,
+        .leaving_ms = 3000,
+        .maintenance_min = 1,
         .settle_ms = 30 * 1000,
         .lag_ms = 600 * 1000,
         .recover_ms = 30 * 1000,
@@ -42,6 +44,8 @@ void nn_blocks_conf_read(struct nn_blocks_conf *ret, const struct conf *conf)
     ret->redundancy_ms = conf_ms(conf, "dfs.namenode.redundancy.interval.seconds");
     ret->pending_ms = conf_ms(conf, "dfs.namenode.reconstruction.pending.timeout-sec");
     ret->delete_batch = (uint32_t)conf_int(conf, "dfs.block.invalidate.limit");
+    ret->leaving_ms = conf_ms(conf, "dfs.namenode.decommission.interval");
+    ret->maintenance_min = (uint32_t)conf_int(conf, "dfs.namenode.maintenance.replication.min");
     ret->settle_ms = conf_ms(conf, "dfs.namenode.redundancy.settle");
     ret->safemode_ppm =
         (uint32_t)(conf_number(conf, "dfs.namenode.safemode.threshold-pct") * 1e6 + 0.5);

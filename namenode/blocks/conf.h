@@ -20,6 +20,8 @@ struct nn_blocks_conf {
     uint64_t redundancy_ms;   /* dfs.namenode.redundancy.interval.seconds */
     uint64_t pending_ms;      /* dfs.namenode.reconstruction.pending.timeout-sec */
     uint32_t delete_batch;    /* dfs.block.invalidate.limit */
+    uint64_t leaving_ms;      /* dfs.namenode.decommission.interval */
+    uint32_t maintenance_min; /* dfs.namenode.maintenance.replication.min */
     uint64_t settle_ms;      /* dfs.namenode.redundancy.settle: no copies so long after the start */
     uint64_t lag_ms;         /* a replica still open so long after its block was completed is bad */
     uint64_t recover_ms;     /* first time-out of a block recovery; doubles up to 16 times it */

@@ -112,6 +112,7 @@ static void on_died(void *arg, uint32_t node)
     nn_doomed_forget_node(&b->doomed, node);
     nn_replicate_node_lost(&b->replicate, node);
     nn_recoveries_node_lost(&b->recoveries, node, b->now_ms);
+    nn_leaving_died(&b->leaving, node);
 }
 
 /* ---- registration and heartbeats ---- */
@@ -133,7 +134,20 @@ int nn_blocks_register(struct nn_blocks *b, const struct nn_registration *reg, u
         forget_report(b, node->storages[i]);
     nn_replicate_node_lost(&b->replicate, *ret_node);
     nn_recoveries_node_lost(&b->recoveries, *ret_node, now_ms);
+    nn_leaving_returned(&b->leaving, *ret_node);
     return 0;
+}
+
+int nn_blocks_want(struct nn_blocks *b, uint32_t node, enum nn_wanted wanted, uint64_t until_ms,
+                   uint64_t now_ms)
+{
+    b->now_ms = now_ms;
+    if (wanted != NN_WANTED_REFUSED)
+        return nn_leaving_want(&b->leaving, node, wanted, until_ms);
+    int rc = nn_leaving_want(&b->leaving, node, NN_WANTED_IN_SERVICE, 0);
+    nn_nodes_get(&b->nodes, node)->is_refused = true;
+    nn_nodes_bury(&b->nodes, node, on_died, b);
+    return rc;
 }
 
 void nn_blocks_disconnect(struct nn_blocks *b, uint32_t node, uint64_t session, uint64_t now_ms)
@@ -436,13 +450,15 @@ static int housekeeping(struct nn_blocks *b)
     step_safemode(b);
     if (nn_safemode_is_on(&b->safemode))
         return 0;
-    int rc = nn_replicate_step(&b->replicate, is_settled, b->applied, b->now_ms, &b->orders);
+    int rc = nn_leaving_step(&b->leaving, b->applied, b->now_ms);
+    if (rc == 0)
+        rc = nn_replicate_step(&b->replicate, is_settled, b->applied, b->now_ms, &b->orders);
     return rc == 0 ? order_deletions(b) : rc;
 }
 
 bool nn_blocks_has_more(const struct nn_blocks *b)
 {
-    return b->nodes.owing > 0 || b->replicate.scan != BITSET_END ||
+    return b->nodes.owing > 0 || b->leaving.walking > 0 || b->replicate.scan != BITSET_END ||
            b->replicate.scan_postponed != BITSET_END;
 }
 

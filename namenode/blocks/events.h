@@ -13,6 +13,10 @@ void nn_blocks_disconnect(struct nn_blocks *b, uint32_t node, uint64_t session, 
 /* False: it must register again. */
 bool nn_blocks_heartbeat(struct nn_blocks *b, uint32_t node, const struct nn_heartbeat *beat,
                          uint64_t now_ms);
+/* What the operator wants of a node now (hosts.h); until_ms: end of a rest, on our clock, 0 = none.
+ * One that is refused counts as dead from here on: the caller closes its connection. */
+int nn_blocks_want(struct nn_blocks *b, uint32_t node, enum nn_wanted wanted, uint64_t until_ms,
+                   uint64_t now_ms);
 
 /* A page of a full report of one storage. ERR_NOENT for an unknown storage (register again),
  * ERR_STALE for a page out of order (a REPORT order is queued), ERR_NOMEM. */

@@ -65,7 +65,8 @@ static unsigned reading_cost(const struct nn_blocks *b, struct slice reader, uin
 {
     const struct nn_node *n = nn_nodes_get(&b->nodes, node);
     bool is_ill = !n->is_connected || (n->state == NN_NODE_STALE && b->conf.avoid_stale_read);
-    return nn_nodes_distance(&b->nodes, reader, node) + (is_ill ? 100 : 0);
+    bool may_go = n->admin == NN_NODE_DECOMMISSIONED || n->admin == NN_NODE_IN_MAINTENANCE;
+    return nn_nodes_distance(&b->nodes, reader, node) + (is_ill ? 100 : 0) + (may_go ? 50 : 0);
 }
 
 /* Shuffle, then insertion sort by cost: equals stay in random order, so readers spread. */

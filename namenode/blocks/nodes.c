@@ -16,7 +16,8 @@ const char *nn_node_state_name(enum nn_node_state state)
 
 const char *nn_node_admin_name(enum nn_node_admin admin)
 {
-    static const char *const names[] = {"Normal", "Decommission in progress", "Decommissioned"};
+    static const char *const names[] = {"Normal", "Decommission in progress", "Decommissioned",
+                                        "Entering maintenance", "In maintenance"};
     return (size_t)admin < ARRAY_LEN(names) ? names[admin] : "?";
 }
 
@@ -174,18 +175,31 @@ static void rack_leave(struct nn_nodes *nodes, uint32_t rack, uint32_t node)
 
 /* ---- life and death ---- */
 
+static bool is_in_service(const struct nn_node *node)
+{
+    return node->state != NN_NODE_DEAD && node->admin == NN_NODE_NORMAL;
+}
+
+/* Into the counts, or out of them (by -1): around every change of state, admin or rack. */
+static void count(struct nn_nodes *nodes, const struct nn_node *node, int by)
+{
+    uint32_t is_living = node->state != NN_NODE_DEAD, in_service = is_in_service(node);
+    nodes->living += by > 0 ? is_living : -is_living;
+    nodes->in_service += by > 0 ? in_service : -in_service;
+    nodes->racks[node->rack].in_service += by > 0 ? in_service : -in_service;
+    nodes->connected +=
+        by > 0 ? in_service && node->is_connected : -(uint32_t)(in_service && node->is_connected);
+}
+
 static void set_state(struct nn_nodes *nodes, struct nn_node *node, enum nn_node_state state)
 {
     if (node->state != NN_NODE_DEAD && state == NN_NODE_DEAD) {
-        nodes->living--;
-        nodes->racks[node->rack].living--;
         nodes->xceivers -= node->xceivers;
         node->xceivers = 0;
-    } else if (node->state == NN_NODE_DEAD && state != NN_NODE_DEAD) {
-        nodes->living++;
-        nodes->racks[node->rack].living++;
     }
+    count(nodes, node, -1);
     node->state = state;
+    count(nodes, node, 1);
 }
 
 static void owe_removal(struct nn_nodes *nodes, struct nn_storage *storage)
@@ -206,9 +220,9 @@ void nn_nodes_removed(struct nn_nodes *nodes, uint32_t storage)
 
 static void set_connected(struct nn_nodes *nodes, struct nn_node *node, bool is_connected)
 {
-    nodes->connected += is_connected;
-    nodes->connected -= node->is_connected;
+    count(nodes, node, -1);
     node->is_connected = is_connected;
+    count(nodes, node, 1);
 }
 
 static void bury(struct nn_nodes *nodes, struct nn_node *node)
@@ -218,8 +232,32 @@ static void bury(struct nn_nodes *nodes, struct nn_node *node)
     for (size_t i = 0; i < node->storage_count; i++) {
         struct nn_storage *storage = nn_nodes_storage(nodes, node->storages[i]);
         storage->is_reported = false;
-        owe_removal(nodes, storage);
+        if (node->admin != NN_NODE_IN_MAINTENANCE)
+            owe_removal(nodes, storage);
     }
+}
+
+void nn_nodes_bury(struct nn_nodes *nodes, uint32_t node, void (*died)(void *arg, uint32_t node),
+                   void *arg)
+{
+    struct nn_node *n = nn_nodes_get(nodes, node);
+    if (n->state == NN_NODE_DEAD)
+        return;
+    bury(nodes, n);
+    died(arg, node);
+}
+
+void nn_nodes_set_admin(struct nn_nodes *nodes, uint32_t node, enum nn_node_admin admin)
+{
+    struct nn_node *n = nn_nodes_get(nodes, node);
+    bool was_resting = n->admin == NN_NODE_IN_MAINTENANCE;
+    count(nodes, n, -1);
+    n->admin = admin;
+    count(nodes, n, 1);
+    if (!was_resting || admin == NN_NODE_IN_MAINTENANCE || n->state != NN_NODE_DEAD)
+        return;
+    for (size_t i = 0; i < n->storage_count; i++)
+        owe_removal(nodes, nn_nodes_storage(nodes, n->storages[i]));
 }
 
 static void roll_scheduled(struct nn_nodes *nodes, uint64_t now_ms)
@@ -400,11 +438,9 @@ static int node_update(struct nn_nodes *nodes, struct nn_node *node,
     }
     if (rack != node->rack) {
         rack_leave(nodes, node->rack, node->index);
-        if (node->state != NN_NODE_DEAD) {
-            nodes->racks[node->rack].living--;
-            nodes->racks[rack].living++;
-        }
+        count(nodes, node, -1);
         node->rack = rack;
+        count(nodes, node, 1);
     }
     hmap_remove(&nodes->by_name, &node->by_name);
     hmap_remove(&nodes->by_uuid, &node->by_uuid);
@@ -531,6 +567,14 @@ void nn_nodes_arrived(struct nn_nodes *nodes, uint32_t node)
         n->scheduled_last--;
     else if (n->scheduled > 0)
         n->scheduled--;
+}
+
+uint32_t nn_nodes_racks(const struct nn_nodes *nodes)
+{
+    uint32_t n = 0;
+    for (size_t i = 0; i < nodes->rack_count; i++)
+        n += nodes->racks[i].in_service > 0;
+    return n;
 }
 
 unsigned nn_nodes_distance(const struct nn_nodes *nodes, struct slice from, uint32_t node)

@@ -13,6 +13,9 @@
  * A storage is `is_reported` once a whole report has arrived since the last registration. Until
  * then nothing irreversible (removal of excess) is concluded from what it is thought to hold.
  *
+ * What the operator wants of a node is its `admin` state (leaving.h has the drawing). A node that
+ * rests in maintenance may be dead for as long as that lasts: its replicas stay on record.
+ *
  * Indices start at 1, are never reused, and 0 is none. Nodes are forgotten only at restart. */
 #ifndef QUERN_NN_BLOCKS_NODES_H
 #define QUERN_NN_BLOCKS_NODES_H
@@ -25,7 +28,13 @@
 enum nn_node_state { NN_NODE_LIVE, NN_NODE_STALE, NN_NODE_DEAD };
 const char *nn_node_state_name(enum nn_node_state state); /* live, stale, dead */
 
-enum nn_node_admin { NN_NODE_NORMAL, NN_NODE_DECOMMISSIONING, NN_NODE_DECOMMISSIONED };
+enum nn_node_admin {
+    NN_NODE_NORMAL,
+    NN_NODE_DECOMMISSIONING,
+    NN_NODE_DECOMMISSIONED,
+    NN_NODE_ENTERING_MAINTENANCE,
+    NN_NODE_IN_MAINTENANCE,
+};
 const char *nn_node_admin_name(enum nn_node_admin admin); /* "Normal" ... */
 
 /* How others reach a node. In struct nn_node the strings are owned; in a registration borrowed. */
@@ -68,6 +77,8 @@ struct nn_node {
     char *uuid;
     enum nn_node_state state;
     enum nn_node_admin admin;
+    uint64_t rests_until_ms; /* maintenance ends by itself then; 0 = when the operator says so */
+    bool is_refused;         /* the operator wants it out: it may not register */
     bool is_connected;
     bool owes_removal; /* dead: its replicas are being taken out of the map, in slices */
     uint64_t session;  /* counts registrations */
@@ -79,14 +90,15 @@ struct nn_node {
     uint32_t *storages;
     size_t storage_count, storage_cap;
     struct hmap_node by_name, by_uuid;
-    void *link; /* serve/datanodes: the connection; not touched here */
+    void *link;                      /* serve/datanodes: the connection; not touched here */
+    enum nn_node_admin logged_admin; /* ... and what its log last said */
 };
 
 struct nn_rack {
     char *name;
     uint32_t *nodes; /* every node ever registered there, dead ones too */
     size_t count, cap;
-    uint32_t living; /* of them not dead */
+    uint32_t in_service; /* of them not dead, and normal */
 };
 
 struct nn_nodes {
@@ -98,11 +110,12 @@ struct nn_nodes {
     struct nn_rack *racks; /* [0 .. rack_count) */
     size_t rack_count, rack_cap;
     struct hmap by_name, by_uuid, by_storage_id;
-    uint32_t living; /* not dead */
-    uint32_t connected;
-    uint32_t owing;    /* storages with owes_removal */
-    uint64_t xceivers; /* sum over living nodes, for the average load */
-    uint64_t roll_ms;  /* when `scheduled` rolls over next */
+    uint32_t living;     /* not dead */
+    uint32_t in_service; /* not dead, and normal: where replicas may be put */
+    uint32_t connected;  /* in service, and connected */
+    uint32_t owing;      /* storages with owes_removal */
+    uint64_t xceivers;   /* sum over living nodes, for the average load */
+    uint64_t roll_ms;    /* when `scheduled` rolls over next */
 };
 
 int nn_nodes_init(struct nn_nodes *nodes, const struct nn_blocks_conf *conf);
@@ -130,6 +143,11 @@ bool nn_nodes_heartbeat(struct nn_nodes *nodes, uint32_t node, const struct nn_h
  * called for each of these. */
 void nn_nodes_step(struct nn_nodes *nodes, uint64_t now_ms, void (*died)(void *arg, uint32_t node),
                    void *arg);
+/* Storages of a node that died in maintenance owe their removal only when that ends. */
+void nn_nodes_set_admin(struct nn_nodes *nodes, uint32_t node, enum nn_node_admin admin);
+/* Treat it as dead from now on; `died` as in nn_nodes_step, unless it was dead before. */
+void nn_nodes_bury(struct nn_nodes *nodes, uint32_t node, void (*died)(void *arg, uint32_t node),
+                   void *arg);
 /* The removal that a storage owes has been done. */
 void nn_nodes_removed(struct nn_nodes *nodes, uint32_t storage);
 
@@ -155,6 +173,9 @@ struct nn_space nn_nodes_space(const struct nn_nodes *nodes, const struct nn_nod
 /* One more block was promised to the node / one arrived. Forgotten after 10 to 20 minutes. */
 void nn_nodes_scheduled(struct nn_nodes *nodes, uint32_t node);
 void nn_nodes_arrived(struct nn_nodes *nodes, uint32_t node);
+
+/* Racks with nodes in service. */
+uint32_t nn_nodes_racks(const struct nn_nodes *nodes);
 
 /* 0 = the same node, 2 = the same rack, 4 = another; an empty name is nowhere (4). */
 unsigned nn_nodes_distance(const struct nn_nodes *nodes, struct slice from, uint32_t node);

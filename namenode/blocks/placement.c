@@ -14,7 +14,7 @@ const char *nn_refusal_text(enum nn_refusal refusal)
         [NN_REFUSAL_DEAD] = "dead",
         [NN_REFUSAL_NOT_CONNECTED] = "not connected",
         [NN_REFUSAL_STALE] = "stale",
-        [NN_REFUSAL_LEAVING] = "being decommissioned",
+        [NN_REFUSAL_LEAVING] = "being decommissioned or in maintenance",
         [NN_REFUSAL_EXCLUDED] = "excluded by the client",
         [NN_REFUSAL_HAS_IT] = "has the block already",
         [NN_REFUSAL_FULL] = "not enough space",
@@ -72,7 +72,8 @@ enum nn_refusal nn_place_refusal(const struct nn_nodes *nodes, const struct nn_p
         return NN_REFUSAL_LEAVING;
     if (is_excluded(ask, node->address.name))
         return NN_REFUSAL_EXCLUDED;
-    if (is_among(ask->have, ask->have_count, node->index))
+    if (is_among(ask->have, ask->have_count, node->index) ||
+        is_among(ask->also, ask->also_count, node->index))
         return NN_REFUSAL_HAS_IT;
     if (!has_room(nodes, node, ask->block_size))
         return NN_REFUSAL_FULL;
@@ -154,7 +155,7 @@ static bool take_on_rack(struct choice *c, uint32_t rack)
 }
 static bool take_off_rack(struct choice *c, uint32_t rack)
 {
-    if (c->nodes->racks[rack].living == c->nodes->living)
+    if (c->nodes->racks[rack].in_service == c->nodes->in_service)
         return take_any(c);
     return take_from(c, NULL, c->nodes->node_count, rack) || take_any(c);
 }
@@ -194,14 +195,6 @@ static bool take_next(struct choice *c)
     return take_on_rack(c, c->ask->is_copy ? first : second);
 }
 
-static uint32_t living_racks(const struct nn_nodes *nodes)
-{
-    uint32_t n = 0;
-    for (size_t i = 0; i < nodes->rack_count; i++)
-        n += nodes->racks[i].living > 0;
-    return n;
-}
-
 static uint32_t count_excluded(const struct nn_nodes *nodes, const struct nn_place_ask *ask)
 {
     uint32_t n = 0;
@@ -217,7 +210,7 @@ static uint32_t count_excluded(const struct nn_nodes *nodes, const struct nn_pla
 void nn_place(const struct nn_nodes *nodes, const struct nn_place_ask *ask, struct rand *rand,
               struct nn_placed *ret)
 {
-    uint32_t racks = living_racks(nodes);
+    uint32_t racks = nn_nodes_racks(nodes);
     uint32_t total = ask->count + (uint32_t)ask->have_count;
     uint32_t cap = racks > 1 && total > 1 ? (total - 1) / racks + 2 : UINT32_MAX;
     uint32_t want = ask->count < NN_PLACE_MAX ? ask->count : NN_PLACE_MAX;

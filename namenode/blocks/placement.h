@@ -36,6 +36,8 @@ struct nn_place_ask {
     uint32_t count;       /* further nodes to find */
     const uint32_t *have; /* nodes that have a replica already: they count for the racks */
     size_t have_count;
+    const uint32_t *also; /* nodes that have one which does not count: leaving, or bad */
+    size_t also_count;
     const struct slice *exclude; /* node names not to take */
     size_t exclude_count;
     bool is_copy;        /* a further replica of an old block, not a new pipeline */

@@ -14,7 +14,7 @@
 /* Its serving replicas, sorted out. */
 struct view {
     struct nn_block block;
-    uint32_t good[HOLDERS_MAX]; /* storages, one per node */
+    uint32_t good[HOLDERS_MAX]; /* storages, one per node, those that stay first */
     uint32_t twin[HOLDERS_MAX]; /* good, but on a node that has another good one */
     uint32_t bad[HOLDERS_MAX];
     size_t good_count, twin_count, bad_count;
@@ -53,14 +53,61 @@ static uint16_t count_racks(const struct nn_nodes *nodes, const uint32_t *storag
     return racks;
 }
 
+static bool is_resting(const struct nn_node *node)
+{
+    return node->admin == NN_NODE_ENTERING_MAINTENANCE || node->admin == NN_NODE_IN_MAINTENANCE;
+}
+
+/* On a node that is dead, but rests, so that nothing is lost by that. */
+static bool is_asleep(const struct nn_nodes *nodes, struct nn_replica replica)
+{
+    const struct nn_storage *s = nn_nodes_storage(nodes, nn_replica_storage(replica));
+    return nn_nodes_get(nodes, s->node)->admin == NN_NODE_IN_MAINTENANCE &&
+           nn_nodes_get(nodes, s->node)->state == NN_NODE_DEAD && !s->has_failed && !s->is_gone &&
+           !nn_replica_is_bad(replica);
+}
+
+/* One more good replica, on a node that has no other. */
+static void add_good(const struct nn_replicate *rep, struct view *v, uint32_t storage)
+{
+    const struct nn_node *node = nn_nodes_of(rep->nodes, storage);
+    v->good[v->good_count++] = storage;
+    if (is_resting(node)) {
+        v->health.resting++;
+    } else if (node->admin != NN_NODE_NORMAL) {
+        v->health.leaving++;
+    } else {
+        bool is_sure = node->state == NN_NODE_LIVE && node->is_connected &&
+                       nn_nodes_storage(rep->nodes, storage)->is_reported;
+        v->good[v->good_count - 1] = v->good[v->health.staying];
+        v->good[v->health.staying++] = storage;
+        v->health.sure = (uint16_t)(v->health.sure + is_sure);
+    }
+}
+
+/* Those that rest count in full as long as enough others stay. */
+static uint16_t needed(const struct nn_replicate *rep, const struct nn_health *h)
+{
+    uint16_t least =
+        h->want < rep->conf->maintenance_min ? h->want : (uint16_t)rep->conf->maintenance_min;
+    uint16_t rest = h->resting < h->want ? (uint16_t)(h->want - h->resting) : 0;
+    return rest > least ? rest : least;
+}
+
 static void sort_out(const struct nn_replicate *rep, uint32_t block, struct view *v)
 {
+    uint32_t counted[HOLDERS_MAX]; /* for the racks */
+    size_t counted_count = 0;
     const struct nn_replica *replicas = nn_blockmap_replicas(rep->map, block);
     v->block = nn_blockmap_get(rep->map, block);
     v->good_count = v->twin_count = v->bad_count = 0;
     v->health = (struct nn_health){.want = v->block.want};
     for (size_t i = 0; i < v->block.replicas; i++) {
         uint32_t storage = nn_replica_storage(replicas[i]);
+        if (is_asleep(rep->nodes, replicas[i])) {
+            v->health.resting++;
+            counted[counted_count++] = storage;
+        }
         if (!nn_nodes_is_serving(rep->nodes, storage))
             continue;
         const struct nn_node *node = nn_nodes_of(rep->nodes, storage);
@@ -73,14 +120,16 @@ static void sort_out(const struct nn_replicate *rep, uint32_t block, struct view
             v->twin[v->twin_count++] = storage;
             continue;
         }
-        v->good[v->good_count++] = storage;
-        v->health.leaving = (uint16_t)(v->health.leaving + (node->admin != NN_NODE_NORMAL));
+        add_good(rep, v, storage);
+        if (is_resting(node) || node->admin == NN_NODE_NORMAL)
+            counted[counted_count++] = storage;
     }
     const struct nn_pending *pending = find_pending(rep, block);
     v->health.good = (uint16_t)v->good_count;
     v->health.bad = (uint16_t)v->bad_count;
     v->health.pending = (uint16_t)(pending ? pending->target_count : 0);
-    v->health.racks = count_racks(rep->nodes, v->good, v->good_count);
+    v->health.racks = count_racks(rep->nodes, counted, counted_count);
+    v->health.need = needed(rep, &v->health);
 }
 
 struct nn_health nn_replicate_health(const struct nn_replicate *rep, uint32_t block)
@@ -90,26 +139,17 @@ struct nn_health nn_replicate_health(const struct nn_replicate *rep, uint32_t bl
     return v.health;
 }
 
-static uint32_t living_racks(const struct nn_nodes *nodes)
-{
-    uint32_t n = 0;
-    for (size_t i = 0; i < nodes->rack_count; i++)
-        n += nodes->racks[i].living > 0;
-    return n;
-}
-
 static unsigned level_of(const struct nn_replicate *rep, const struct nn_health *h)
 {
-    unsigned staying = h->good - h->leaving;
     if (h->good == 0)
         return 5;
-    if (staying + h->pending < h->want) {
-        if (staying == 0 || (staying == 1 && h->want > 1))
+    if (h->staying + h->pending < h->need) {
+        if (h->staying == 0 || (h->staying == 1 && h->want > 1))
             return 1;
-        return staying * 3 < h->want ? 2 : 3;
+        return h->staying * 3 < h->want ? 2 : 3;
     }
-    bool is_crowded = h->racks == 1 && h->good > 1 && h->pending == 0;
-    return is_crowded && living_racks(rep->nodes) > 1 ? 4 : 0;
+    bool is_crowded = h->racks == 1 && h->staying > 1 && h->pending == 0;
+    return is_crowded && nn_nodes_racks(rep->nodes) > 1 ? 4 : 0;
 }
 
 /* Blocks whose numbers stand: complete ones, and committed ones, whose writer waits for the copies.
@@ -169,10 +209,10 @@ static int doom_surplus(struct nn_replicate *rep, struct view *v, uint32_t block
     int rc = 0;
     for (size_t i = 0; i < v->twin_count && rc == 0; i++)
         rc = doom(rep, v, block, v->twin[i], after);
-    while (v->good_count > v->block.want && rc == 0) {
-        size_t i = nn_place_surplus(rep->nodes, v->good, v->good_count);
+    while (v->health.staying > v->block.want && rc == 0) {
+        size_t i = nn_place_surplus(rep->nodes, v->good, v->health.staying);
         rc = doom(rep, v, block, v->good[i], after);
-        v->good[i] = v->good[--v->good_count];
+        v->good[i] = v->good[--v->health.staying];
     }
     return rc;
 }
@@ -184,10 +224,12 @@ static uint32_t spare_nodes(const struct nn_replicate *rep, const struct view *v
     const uint32_t *const lists[] = {v->good, v->bad};
     const size_t counts[] = {v->good_count, v->bad_count};
     bool is_waited_for = v->block.state == NN_BLOCK_COMMITTED;
-    uint32_t nodes = is_waited_for ? rep->nodes->connected : rep->nodes->living, taken = 0;
+    uint32_t nodes = is_waited_for ? rep->nodes->connected : rep->nodes->in_service, taken = 0;
     for (size_t l = 0; l < 2; l++)
-        for (size_t i = 0; i < counts[l]; i++)
-            taken += !is_waited_for || nn_nodes_of(rep->nodes, lists[l][i])->is_connected;
+        for (size_t i = 0; i < counts[l]; i++) {
+            const struct nn_node *node = nn_nodes_of(rep->nodes, lists[l][i]);
+            taken += node->admin == NN_NODE_NORMAL && (!is_waited_for || node->is_connected);
+        }
     return nodes > taken ? nodes - taken : 0;
 }
 
@@ -242,7 +284,7 @@ int nn_replicate_check(struct nn_replicate *rep, uint32_t block, uint64_t after)
     int rc = set_level(rep, block, level_due(rep, &v));
     if (!is_settled(&v))
         return rc;
-    bool has_surplus = v.twin_count > 0 || v.good_count > v.block.want;
+    bool has_surplus = v.twin_count > 0 || v.health.staying > v.block.want;
     size_t refuse = count_deletable(rep, &v, block);
     bool has_refuse = refuse > 0;
     if (rc == 0)
@@ -372,8 +414,9 @@ void nn_replicate_forget(struct nn_replicate *rep, uint32_t block)
 
 /* ---- ordering copies ---- */
 
-/* Nodes where no further replica can be put: those with one of any kind. */
-static size_t holders(const struct nn_replicate *rep, const struct view *v, uint32_t *ret)
+/* Nodes where no further replica can be put: those with one of any kind; first those that stay. */
+static size_t holders(const struct nn_replicate *rep, const struct view *v,
+                      uint32_t ret[2 * HOLDERS_MAX])
 {
     const uint32_t *const lists[] = {v->good, v->bad};
     const size_t counts[] = {v->good_count, v->bad_count};
@@ -398,14 +441,16 @@ static bool is_doomed_on(const struct nn_replicate *rep, const struct nn_block *
 static void choose_targets(const struct nn_replicate *rep, const struct view *v, uint32_t limit,
                            struct nn_placed *ret)
 {
-    uint32_t have[HOLDERS_MAX];
-    unsigned staying = v->health.good - v->health.leaving;
-    bool is_for_racks = staying >= v->block.want;
+    uint32_t have[2 * HOLDERS_MAX];
+    size_t staying = v->health.staying, all = holders(rep, v, have);
+    bool is_for_racks = staying >= v->health.need;
     struct nn_place_ask ask = {
         .block_size = v->block.len,
-        .count = is_for_racks ? 1 : (uint32_t)v->block.want - staying - v->health.pending,
+        .count = is_for_racks ? 1 : v->health.need - (uint32_t)staying - v->health.pending,
         .have = have,
-        .have_count = holders(rep, v, have),
+        .have_count = staying,
+        .also = have + staying,
+        .also_count = all - staying,
         .is_copy = true,
         .copy_limit = limit,
     };

@@ -4,7 +4,7 @@
  *
  * nn_replicate_check looks at one block after anything changed and files it:
  *
- *   level 1  one good replica left (or good ones only on nodes that leave)
+ *   level 1  one good replica left (or good ones only on nodes that leave or rest)
  *   level 2  fewer than a third of the wanted
  *   level 3  fewer than wanted
  *   level 4  enough, but all on one rack
@@ -18,6 +18,10 @@
  * Nothing at all happens in safe mode. While the cluster settles after a start, what seems to be
  * missing may be on its way with a datanode that has not come yet. Only what is urgent is mended
  * then: blocks all of whose replicas were seen, some of them bad, and blocks whose writer waits.
+ *
+ * Replicas on nodes that leave (decommission) count for nothing but as sources. One on a node that
+ * rests (maintenance, alive or not) makes one fewer necessary elsewhere, down to maintenance_min.
+ * Neither kind is ever surplus: the node may come back.
  *
  * Surplus replicas are doomed when every storage that holds one has reported since it registered;
  * else the block is postponed and looked at again when a storage reports. */
@@ -36,8 +40,12 @@ struct nn_health {
     uint16_t want, good; /* good: finalized, right stamp and length, on a serving storage */
     uint16_t bad;        /* on a serving storage */
     uint16_t leaving;    /* of the good, on nodes being decommissioned */
+    uint16_t resting;    /* on nodes in maintenance; those on dead ones are not among the good */
+    uint16_t staying;    /* of the good: neither leaving nor resting */
+    uint16_t sure;       /* of those staying, on live nodes, reported since they registered */
+    uint16_t need;       /* of staying ones: want, less those that rest */
     uint16_t pending;    /* copies under way */
-    uint16_t racks;      /* different racks among the good */
+    uint16_t racks;      /* different racks among those that stay or rest */
     bool is_unsure;      /* a storage with a good replica has not reported since it registered */
 };
 

@@ -54,19 +54,22 @@ static void fill_node(struct nn_turn *turn, const struct nn_node *node,
     ret->last_report_ms = as_wall(turn, report_ms);
 }
 
+/* All but those the operator wants out. */
 static int fill_nodes(struct nn_turn *turn, struct cl2nn_report *ret)
 {
     const struct nn_nodes *nodes = &turn->nn->blocks.nodes;
     uint32_t *numbers = arena_alloc(rpc_call_arena(turn->call), nodes->node_count * 4);
+    size_t count = 0;
     struct msg_node_list addresses = {0};
     ret->nodes.v = arena_calloc(rpc_call_arena(turn->call), nodes->node_count,
                                 sizeof(struct cl2nn_node_report));
     if (!numbers || !ret->nodes.v)
         return err_set(&turn->err, ERR_NOMEM, "out of memory");
     for (size_t i = 0; i < nodes->node_count; i++)
-        numbers[i] = (uint32_t)i + 1;
-    int rc = nn_turn_nodes(turn, numbers, nodes->node_count, &addresses);
-    for (size_t i = 0; rc == 0 && i < nodes->node_count; i++) {
+        if (!nodes->node[i]->is_refused)
+            numbers[count++] = (uint32_t)i + 1;
+    int rc = nn_turn_nodes(turn, numbers, count, &addresses);
+    for (size_t i = 0; rc == 0 && i < count; i++) {
         struct cl2nn_node_report *row = &ret->nodes.v[ret->nodes.n++];
         row->node = addresses.v[i];
         fill_node(turn, nn_nodes_get(nodes, numbers[i]), row);
@@ -102,6 +105,28 @@ void nn_on_REPORT(struct rpc_call *call, const void *ask, void *arg)
     nn_turn_end(&turn, fill_nodes(&turn, &report), &report);
 }
 
+/* ---- who may ask for what follows ---- */
+
+static int check_super(struct nn_turn *turn)
+{
+    return nn_groups_is_super(&turn->nn->groups, turn->caller.user, namenode_now(turn->nn))
+               ? 0
+               : err_set(&turn->err, ERR_ACCESS,
+                         "Access denied for user " SLICE_FMT ". Superuser privilege is required",
+                         SLICE_ARG(turn->caller.user));
+}
+
+void nn_on_REFRESH_NODES(struct rpc_call *call, const void *ask, void *arg)
+{
+    struct nn_turn turn;
+    (void)ask;
+    nn_turn_begin(&turn, call, arg, "refreshNodes", slice_of(NULL, 0));
+    int rc = check_super(&turn);
+    if (rc == 0)
+        rc = namenode_refresh_nodes(turn.nn, &turn.err);
+    nn_turn_end(&turn, rc, NULL);
+}
+
 /* ---- safe mode ---- */
 
 static int change_safemode(struct nn_turn *turn, uint32_t action)
@@ -109,11 +134,7 @@ static int change_safemode(struct nn_turn *turn, uint32_t action)
     struct nn_safemode *safemode = &turn->nn->blocks.safemode;
     if (action == CL2NN_SAFEMODE_GET)
         return 0;
-    int rc = nn_groups_is_super(&turn->nn->groups, turn->caller.user, namenode_now(turn->nn))
-                 ? 0
-                 : err_set(&turn->err, ERR_ACCESS,
-                           "Access denied for user " SLICE_FMT ". Superuser privilege is required",
-                           SLICE_ARG(turn->caller.user));
+    int rc = check_super(turn);
     if (rc == 0 && action == CL2NN_SAFEMODE_ENTER)
         nn_safemode_enter(safemode, NULL);
     else if (rc == 0 && action == CL2NN_SAFEMODE_LEAVE)
@@ -170,11 +191,9 @@ void nn_on_SAVE_NAMESPACE(struct rpc_call *call, const void *ask, void *arg)
     struct nn_turn turn;
     (void)ask;
     nn_turn_begin(&turn, call, arg, "saveNamespace", slice_of(NULL, 0));
-    int rc = nn_groups_is_super(&turn.nn->groups, turn.caller.user, namenode_now(turn.nn))
-                 ? namenode_checkpoint(turn.nn, call, &turn.err)
-                 : err_set(&turn.err, ERR_ACCESS,
-                           "Access denied for user " SLICE_FMT ". Superuser privilege is required",
-                           SLICE_ARG(turn.caller.user));
+    int rc = check_super(&turn);
+    if (rc == 0)
+        rc = namenode_checkpoint(turn.nn, call, &turn.err);
     if (rc != 0)
         nn_turn_end(&turn, rc, NULL);
 }

@@ -38,6 +38,47 @@ static uint32_t node_of(const struct nn_datanodes *d, const struct rpc_peer *pee
     return node && nn_nodes_get(&d->conf.blocks->nodes, node)->link == peer ? node : 0;
 }
 
+/* ---- who may come, and who is to go ---- */
+
+/* What is wanted of a node. One that is refused loses its connection. */
+static int admit(struct nn_datanodes *d, uint32_t node)
+{
+    if (!d->conf.admission)
+        return 0;
+    int rc = nn_admission_apply(d->conf.admission, d->conf.blocks, node, now_of(d));
+    struct nn_node *n = nn_nodes_get(&d->conf.blocks->nodes, node);
+    struct rpc_peer *peer = n->link;
+    if (n->is_refused && peer) {
+        log_info("nn.datanodes", SLICE_FMT " is not in the include-list any more",
+                 SLICE_ARG(n->address.name));
+        n->link = NULL;
+        rpc_peer_close(peer);
+    }
+    return rc;
+}
+
+int nn_datanodes_admit(struct nn_datanodes *d)
+{
+    int rc = 0;
+    for (uint32_t i = 1; i <= d->conf.blocks->nodes.node_count && rc == 0; i++)
+        rc = admit(d, i);
+    return rc;
+}
+
+/* Say in the log what became of nodes that leave, rest or are back. */
+static void log_admin(const struct nn_datanodes *d)
+{
+    const struct nn_nodes *nodes = &d->conf.blocks->nodes;
+    for (size_t i = 0; i < nodes->node_count; i++) {
+        struct nn_node *n = nodes->node[i];
+        if (n->logged_admin == n->admin)
+            continue;
+        n->logged_admin = n->admin;
+        log_info("nn.datanodes", SLICE_FMT ": %s", SLICE_ARG(n->address.name),
+                 nn_node_admin_name(n->admin));
+    }
+}
+
 /* ---- registration ---- */
 
 static int storages_of(const struct dn2nn_storage_list *from, struct arena *arena,
@@ -88,7 +129,12 @@ static int register_node(struct nn_datanodes *d, struct rpc_call *call,
                        SLICE_ARG(n->name), SLICE_ARG(ask->cluster_id), d->conf.cluster_id);
     if (storages_of(&ask->storages, rpc_call_arena(call), &reg.storages) < 0)
         return err_set(err, ERR_NOMEM, "out of memory");
-    return nn_blocks_register(d->conf.blocks, &reg, now_of(d), ret_node, err);
+    int rc = d->conf.admission ? nn_admission_check(d->conf.admission, &reg.address, err) : 0;
+    if (rc == 0)
+        rc = nn_blocks_register(d->conf.blocks, &reg, now_of(d), ret_node, err);
+    if (rc == 0 && admit(d, *ret_node) < 0)
+        rc = err_set(err, ERR_NOMEM, "out of memory");
+    return rc;
 }
 
 static void answer_registered(struct nn_datanodes *d, struct rpc_call *call)
@@ -283,6 +329,7 @@ static void on_turn_end(void *arg)
     if (rc < 0)
         log_warn("nn.blocks", "housekeeping: %s", err_text(rc));
     nn_pusher_push_all(&d->pusher);
+    log_admin(d);
     /* Short of memory, the other timer comes soon enough. */
     if (nn_blocks_has_more(d->conf.blocks) && !loop_timer_is_running(&d->more))
         (void)loop_after(d->conf.loop, &d->more, MORE_MS, on_timer, d);

@@ -15,13 +15,15 @@
 #include "libcommon/proto/dn_nn/messages.h"
 #include "libcommon/wire/rpc.h"
 #include "namenode/blocks/events.h"
+#include "namenode/serve/admission.h"
 #include "namenode/serve/racks.h"
 
 struct nn_datanodes_conf {
     struct loop *loop;
-    struct nn_blocks *blocks; /* borrowed */
-    struct nn_racks *racks;   /* borrowed */
-    const char *cluster_id;   /* borrowed */
+    struct nn_blocks *blocks;             /* borrowed */
+    struct nn_racks *racks;               /* borrowed */
+    const struct nn_admission *admission; /* borrowed; NULL = everybody may come, and serves */
+    const char *cluster_id;               /* borrowed */
     uint64_t term;
     uint64_t (*highest_gs)(void *ctx); /* the last stamp given out */
     void *ctx;
@@ -37,6 +39,8 @@ void nn_datanodes_free(struct nn_datanodes *d);
 struct rpc_service nn_datanodes_service(struct nn_datanodes *d);
 /* From the server's on_peer_down, for every peer whose role is WIRE_DATANODE. */
 void nn_datanodes_peer_down(struct nn_datanodes *d, struct rpc_peer *peer);
+/* The operator's wishes were read anew: apply them to all nodes. 0 or ERR_NOMEM. */
+int nn_datanodes_admit(struct nn_datanodes *d);
 
 /* How clients reach a node; strings borrowed from the registry, good for this turn. */
 void nn_datanodes_fill(const struct nn_blocks *blocks, uint32_t node, struct msg_node *ret);

@@ -402,7 +402,8 @@ MSG_STRUCT(cl2nn_server_info, CL2NN_SERVER_INFO_FIELDS)
     M(P, 0x0141, SET_XATTR, MSG_RECORDED, cl2nn_set_xattr, msg_void)             \
     M(P, 0x0142, GET_XATTRS, MSG_READS, cl2nn_get_xattrs, cl2nn_xattrs)          \
     M(P, 0x0143, SET_ACL, MSG_RECORDED, cl2nn_set_acl, msg_void)                 \
-    M(P, 0x0144, GET_ACL, MSG_READS, cl2nn_path, cl2nn_acl)
+    M(P, 0x0144, GET_ACL, MSG_READS, cl2nn_path, cl2nn_acl)                      \
+    M(P, 0x0150, REFRESH_NODES, MSG_READS, msg_void, msg_void)
 
 MSG_METHODS(CL2NN, CL2NN_METHODS)
 

@@ -471,6 +471,10 @@ static int q_get_acl(struct msg_origin o, unsigned n)
     (void)o;
     return ASK(GET_ACL, &ask, NULL);
 }
+static int q_refresh_nodes(void)
+{
+    return ASK(REFRESH_NODES, NULL, NULL);
+}
 
 #define CL(NAME) &CL2NN_methods[CL2NN_AT_##NAME]
 #define DN(NAME) &DN2NN_methods[DN2NN_AT_##NAME]
@@ -514,6 +518,7 @@ static const struct question {
     {CL(GET_XATTRS), have_attributes, q_get_xattrs},
     {CL(SET_ACL), have_dir, q_set_acl},
     {CL(GET_ACL), have_attributes, q_get_acl},
+    {CL(REFRESH_NODES), NULL, q_refresh_nodes},
 };
 
 /* ---- and those of datanodes ---- */
