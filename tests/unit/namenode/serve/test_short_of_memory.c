@@ -471,8 +471,9 @@ static int q_get_acl(struct msg_origin o, unsigned n)
     (void)o;
     return ASK(GET_ACL, &ask, NULL);
 }
-static int q_refresh_nodes(void)
+static int q_refresh_nodes(struct msg_origin o, unsigned n)
 {
+    (void)o, (void)n;
     return ASK(REFRESH_NODES, NULL, NULL);
 }
 
