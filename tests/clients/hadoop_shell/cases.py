@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: Apache-2.0
+"""cases: what is in *.txt here (README tells the format), how one case is played on a shell, and
+how what the shell said is compared with what a file says. A shell is anything with
+    run(tool, words, user, stdin, cwd) -> (exit code, stdout, stderr)
+    fs                                     the URI typed for its filesystem
+so that record.py can play the same cases on another one."""
+import getpass
+import glob
+import os
+import re
+import shlex
+import subprocess
+import time
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+USER = getpass.getuser()
+FORMS = {"absolute": "", "relative": None, "hdfs:///": "hdfs://", "full": "{fs}"}
+USAGE = re.compile(r"Usage: hadoop fs \[generic options\]\n.*?command \[genericOptions\] \[commandOptions\]\n\n", re.S)
+TOKENS = {
+    "{usage}": r"Usage: hadoop fs .*", "{date}": r"\d{4}-\d\d-\d\d \d\d:\d\d", "{utc}": r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d",
+    "{ms}": r"\d{13}", "{n}": r" *\d+", "{any}": r".*"}
+MARK = re.compile(r"(q?)(>\||>~|>|2>~|2>|\?) ?(.*)")
+
+
+class Said:
+    """What a step must answer: lines of stdout and stderr as (is a regular expression, text), and a code."""
+
+    def __init__(self):
+        self.out, self.err, self.code, self.open_end, self.any = [], [], 0, False, False
+
+    def add(self, mark, text):
+        self.any = True
+        if mark == "?":
+            self.code = int(text)
+        else:
+            (self.err if mark[0] == "2" else self.out).append((mark.endswith("~"), text))
+            self.open_end = self.open_end or mark == ">|"
+
+
+class Step:
+    def __init__(self, text):
+        self.kind, self.text = text[0], text[2:]
+        self.hadoop, self.ours, self.reason = Said(), Said(), []
+
+    def expected(self):
+        return self.ours if self.ours.any else self.hadoop
+
+
+class Case:
+    def __init__(self, number, title):
+        words = title.split()
+        self.number, self.title = number, title
+        self.forms = list(FORMS) if words[-1] == "@" else ["absolute"]
+        self.empty = words[-1] == "!"
+        self.absolute = words[-1] in "/!"
+        self.name = title.rstrip("@!/ ")
+        self.steps = []
+
+
+def load(path):
+    """The cases of one file, and the lines before the first."""
+    head, cases = [], []
+    for line in open(path).read().split("\n"):
+        if line.startswith("=== "):
+            cases.append(Case(len(cases), line[4:]))
+        elif not cases:
+            head.append(line)
+        elif line[:2] in ("$ ", "% "):
+            cases[-1].steps.append(Step(line))
+        elif line.startswith("q# "):
+            cases[-1].steps[-1].reason.append(line[3:])
+        elif line.strip():
+            found = MARK.fullmatch(line)
+            assert found, f"{path}: what is this? {line}"
+            ours, mark, text = found.groups()
+            step = cases[-1].steps[-1]
+            (step.ours if ours else step.hadoop).add(mark, text)
+    return head, cases
+
+
+def files():
+    return sorted(glob.glob(os.path.join(HERE, "*.txt")))
+
+
+class Play:
+    """One case, in one form, on one shell, in one local directory."""
+
+    def __init__(self, shell, name, case, form, cwd):
+        self.shell, self.case, self.cwd = shell, case, str(cwd)
+        self.absolute = f"/user/{USER}/{name}" if form == "relative" else f"/{name}"
+        self.dir = name if form == "relative" else FORMS[form].replace("{fs}", shell.fs) + self.absolute
+
+    def fill(self, text):
+        text = text.replace("@", self.dir + "/").replace("{d}", self.dir).replace("{abs}", self.absolute)
+        return text.replace("{fs}", self.shell.fs).replace("{user}", USER).replace("{cwd}", self.cwd)
+
+    def blank(self, text):
+        """The other way round: what depends on this run is replaced by its token."""
+        now = time.time()
+        text = USAGE.sub("{usage}\n", text)
+        for what, token in ((self.shell.fs, "{fs}"), (self.cwd, "{cwd}"), (self.absolute, "{abs}"), (self.dir + "/", "@"), (self.dir, "{d}")):
+            text = re.sub(re.escape(what) + r"(?![a-z0-9])" if what[-1] != "/" else re.escape(what), lambda _, t=token: t, text)
+        text = re.sub(rf"\b{USER}\b", "{user}", text)
+        text = re.sub(TOKENS["{ms}"], lambda m: "{ms}" if abs(int(m[0]) / 1000 - now) < 86400 else m[0], text)
+        for token in ("{utc}", "{date}"):
+            shape = "%Y-%m-%d %H:%M:%S"[:17 if token == "{utc}" else 14]
+            near = {time.strftime(shape[:8], time.gmtime(now + d)) for d in (-86400, 0, 86400)}
+            text = re.sub(TOKENS[token], lambda m, t=token: t if m[0][:10] in near else m[0], text)
+        return text
+
+    def begin(self):
+        if self.case.empty:
+            self.shell.run("fs", ["-rm", "-r", "-f", "-skipTrash", "/*"], USER, b"", self.cwd)
+        self.shell.run("fs", ["-mkdir", "-p", f"/user/{USER}"] + ([] if self.case.empty else [self.absolute]), USER, b"", self.cwd)
+
+    def do(self, step):
+        """Exit code, stdout and stderr of one step; None for a local one."""
+        text = self.fill(step.text)
+        if step.kind == "%":
+            subprocess.run(["bash", "-c", text], cwd=self.cwd, check=True)
+            return None
+        user, tool, stdin, into = USER, "fs", b"", None
+        found = re.match(r"\((\w+)\) ", text)
+        if found:
+            user, text = found[1], text[found.end():]
+        if text.startswith("dfsadmin "):
+            tool, text = "dfsadmin", text[9:]
+        if " <<< " in text:
+            text, here = text.split(" <<< ", 1)
+            stdin = here.encode() + b"\n"
+        found = re.search(r" > (\w+)$", text)
+        if found:
+            into, text = found[1], text[:found.start()]
+        code, out, err = self.shell.run(tool, shlex.split(text), user, stdin, self.cwd)
+        if into:
+            open(os.path.join(self.cwd, into), "w").write(out)
+            out = ""
+        return code, out, err
+
+    def regex(self, text):
+        if self.dir.startswith(self.shell.fs):  # Hadoop says the whole URI behind what was typed, when it is another
+            text = re.sub(r": `\{fs\}\{abs\}[^']*'$", "", text)
+        regex = re.escape(self.fill(text))
+        for token, pattern in TOKENS.items():
+            regex = regex.replace(re.escape(token), pattern)
+        return regex
+
+    def differs(self, what, said, lines):
+        said = USAGE.sub(lambda m: m[0].split("\n")[0] + "\n", said)
+        is_open = bool(said) and not said.endswith("\n")
+        got = said.split("\n") if is_open else said.split("\n")[:-1]
+        for i in range(max(len(got), len(lines))):
+            here = got[i] if i < len(got) else None
+            is_regex, want = lines[i] if i < len(lines) else (False, None)
+            if here is None or want is None or not re.fullmatch(self.fill(want) if is_regex else self.regex(want), here):
+                return f"{what} line {i + 1}: {here!r} instead of {want!r}, in:\n{said}"
+        return None
+
+    def compare(self, step, expected, code, out, err):
+        """None, or what is not as it should be."""
+        if code != expected.code:
+            return f"$ {step.text}\nexit {code} instead of {expected.code}\n{out}{err}"
+        why = self.differs("stdout", out, expected.out) or self.differs("stderr", err, expected.err)
+        if not why and bool(out and not out.endswith("\n")) != expected.open_end:
+            why = f"newline at the end of stdout: {out!r}"
+        return why and f"$ {step.text}\n{why}"

@@ -1,0 +1,123 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""record: ask a real Hadoop what it answers to the cases here, and write it into the files.
+
+    record.py --jars DIR [FILE.txt ...]     (all files when none is named)
+
+DIR holds the jars of hadoop-minicluster 3.4 and the tests of hadoop-hdfs and hadoop-common, with junit
+and mockito (mvn dependency:copy-dependencies); a JDK compiles Oracle.java. What is written by hand stays:
+commands, regular expressions (which must fit what Hadoop says), and all lines that begin with q."""
+import argparse
+import base64
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+import cases
+
+SETTINGS = ["dfs.namenode.acls.enabled=true", "dfs.namenode.fs-limits.min-block-size=512", "dfs.datanode.data.dir.perm=755",
+            "dfs.namenode.accesstime.precision=3600000"]
+
+
+class Hadoop:
+    def __init__(self, jars, dir):
+        self.here = os.path.join(dir, "here")  # a JVM cannot change its directory: it is emptied before each case
+        os.mkdir(self.here)
+        subprocess.run(["javac", "-cp", jars + "/*", "-d", dir, os.path.join(cases.HERE, "Oracle.java")], check=True)
+        open(os.path.join(dir, "log4j.properties"), "w").write("log4j.rootLogger=OFF\n")
+        self.java = subprocess.Popen(["java", "-cp", f"{dir}:{jars}/*", "Oracle", "hdfs.minidfs.basedir=" + dir + "/data"] + SETTINGS, cwd=self.here, stdin=subprocess.PIPE,
+                                     stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        self.fs = self.line().split()[1]
+
+    def empty(self):
+        for name in os.listdir(self.here):
+            path = os.path.join(self.here, name)
+            shutil.rmtree(path) if os.path.isdir(path) else os.unlink(path)
+
+    def line(self):
+        line = self.java.stdout.readline()
+        assert line, "the oracle is gone"
+        return line
+
+    def run(self, tool, words, user, stdin, cwd):
+        encode = lambda data: base64.b64encode(data).decode()
+        print("\t".join([tool, user, encode(stdin)] + [encode(w.encode()) for w in words]), file=self.java.stdin, flush=True)
+        code, out, err = self.line().rstrip("\n").split("\t")
+        return int(code), base64.b64decode(out).decode(), base64.b64decode(err).decode()
+
+
+def lines_of(play, step, code, out, err):
+    """What a step's answer looks like in a file."""
+    said = step.hadoop
+    if any(regex for regex, _ in said.out + said.err):
+        why = play.compare(step, said, code, out, err)
+        if why:
+            print(f"{play.case.name}: written by hand, and Hadoop says otherwise: {why}")
+        marks = [(">~ " if r else "> ") + t for r, t in said.out] + [("2>~ " if r else "2> ") + t for r, t in said.err]
+    else:
+        last_open = bool(out) and not out.endswith("\n")
+        texts = play.blank(out).split("\n")
+        texts = texts if last_open else texts[:-1]
+        marks = [(">| " if last_open and i == len(texts) - 1 else "> ") + t for i, t in enumerate(texts)]
+        marks += ["2> " + t for t in play.blank(err).split("\n")[:-1 if err.endswith("\n") else None] if err]
+    return [">" if m == "> " else m for m in marks] + ([f"? {code}"] if code else [])
+
+
+def ours_of(step):
+    said, lines = step.ours, []
+    for i, (regex, text) in enumerate(said.out):
+        lines.append("q>" + ("~" if regex else "|" if said.open_end and i == len(said.out) - 1 else "") + " " + text)
+    lines += ["q2>" + ("~" if regex else "") + " " + text for regex, text in said.err]
+    if said.any and (said.code or not lines):
+        lines.append(f"q? {said.code}")
+    return lines + ["q# " + line for line in step.reason]
+
+
+def play_all_forms(hadoop, stem, case):
+    """Lines of the relative form (what was typed cannot be mistaken for anything else there); the others must say the same."""
+    answers = {}
+    for form in (["relative"] if not case.absolute else []) + [form for form in case.forms if form != "relative"]:
+        hadoop.empty()
+        play = cases.Play(hadoop, f"{stem}{case.number}{form[0]}", case, form, hadoop.here)
+        play.begin()
+        answers[form] = play, [play.do(step) for step in case.steps]
+    play, said = next(iter(answers.values()))
+    lines = ["=== " + case.title]
+    for i, step in enumerate(case.steps):
+        lines.append(f"{step.kind} {step.text}")
+        if step.kind == "%":
+            continue
+        recorded = lines_of(play, step, *said[i])
+        lines += recorded + ours_of(step)
+        fresh = cases.Step("$ " + step.text)
+        for line in recorded:
+            fresh.hadoop.add(*cases.MARK.fullmatch(line).groups()[1:])
+        for form, (other, other_said) in answers.items():
+            why = other.compare(step, fresh.hadoop, *other_said[i])
+            if why:
+                print(f"{stem}: {case.name} [{form}]: {why}")
+    return lines
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--jars", required=True)
+    options.add_argument("files", nargs="*")
+    args = options.parse_args()
+    with tempfile.TemporaryDirectory() as top:
+        hadoop = Hadoop(os.path.abspath(args.jars), top)
+        for path in args.files or cases.files():
+            head, listed = cases.load(path)
+            stem = re.sub(r"\W", "", os.path.basename(path)[:-4])
+            text = "\n".join(head).rstrip("\n") + "\n"
+            for case in listed:
+                text += "\n" + "\n".join(play_all_forms(hadoop, stem, case)) + "\n"
+            open(path, "w").write(text)
+        hadoop.java.stdin.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
