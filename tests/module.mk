@@ -50,6 +50,13 @@ $(eval $(call test_program,tests/cluster/names_crash,tests/cluster/names_crash.c
 cluster: all $(TEST_EXTRA)
 	$(Q)QUERN_BUILD=$(B) tests/pytest cluster tests/cluster $(if $(T),-k '$(T)')
 
+# soak: random faults on real processes for so long. make soak MINUTES=60, make soak SEED=77 MINUTES=1.
+MINUTES ?= 10
+SEED ?=
+
+soak: all $(TEST_EXTRA)
+	$(Q)QUERN_BUILD=$(B) tests/soak/soak.py --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
+
 # What ./scripts/check runs. Sanitized where code is tried, optimised where time is virtual.
 CHECKS := unit:debug $(if $(wildcard tests/sim/main.c),sim:release) $(if $(wildcard tests/fuzz),fuzz:debug) cluster:debug
 check:

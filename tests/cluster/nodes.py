@@ -165,7 +165,7 @@ class Nodes(Cluster):
         program = daemon.rstrip("0123456789")
         ready, told = os.pipe()
         run = subprocess.Popen(self.into(self.node_of(daemon)) + [os.path.join(BUILD, "quern-" + program), "-foreground", "-ready-fd", str(told),
-                               "-log-file", os.path.join(self.dir, program + ".log")], pass_fds=[told], preexec_fn=die_with_parent,
+                               "-log-file", os.path.join(self.dir, program + ".log"), "-D", "admin.socket=" + self.console(daemon)], pass_fds=[told], preexec_fn=die_with_parent,
                                env=dict(self.env, **dict(self.daemon_env.get(daemon, {}), **(env or {}))),
                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         os.close(told)
@@ -173,6 +173,9 @@ class Nodes(Cluster):
         with os.fdopen(ready) as words:
             answer = words.readline() if wait else "ok"
         assert answer.startswith("ok"), f"{daemon}: {answer}"
+
+    def console(self, daemon):
+        return os.path.join(self.dir, daemon.rstrip("0123456789") + ".sock")
 
     def pid(self, daemon):
         run = self.daemons.get(daemon)

@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""heal: what must be true once nothing breaks any more, within a bound: every block has its replicas, fsck
+says HEALTHY, datanodes hold the blocks the namenode knows and no others, nothing half-done lies about."""
+import glob
+import os
+import re
+import time
+
+from world import processes_of
+
+BOUND_S = 90
+FD_SLACK = 24  # a daemon may keep connections open
+
+
+class Healing:
+    def __init__(self, world, say):
+        self.world, self.say = world, say
+        self.fds = {}  # at the first calm of each incarnation
+
+    def wait(self):
+        """Ask until nothing is amiss; what still is after the bound is the failure."""
+        end, last = time.monotonic() + BOUND_S, None
+        while True:
+            amiss = self.amiss()
+            if not amiss:
+                return
+            if amiss != last:
+                self.say(f"healing: {amiss[0]}" + (f" and {len(amiss) - 1} more" if len(amiss) > 1 else ""))
+            last = amiss
+            if time.monotonic() > end:
+                raise AssertionError(f"not healed within {BOUND_S} s:\n  " + "\n  ".join(amiss))
+            time.sleep(0.5)
+
+    def amiss(self):
+        wrong = self.report()
+        wrong += self.fsck() if not wrong else []
+        return wrong + self.leftovers() + self.strays()
+
+    def report(self):
+        run = self.world.run("admin", "-report", check=False)
+        text = run.stdout.decode()
+        want = [f"Live datanodes ({self.world.plan.datanodes}):"] + [w + ": 0" for w in (
+            "Under replicated blocks", "Blocks with corrupt replicas", "Missing blocks", "Pending deletion blocks")]
+        return [f"report without {w!r}: {run.stderr.decode()[-200:]}" for w in want if w not in text]
+
+    def fsck(self):
+        text = self.world.run("fsck", "/", "-files", "-blocks", "-locations", "-openforwrite", check=False).stdout.decode()
+        wrong = [] if text.rstrip().endswith("is HEALTHY") else ["fsck: " + text[-300:]]
+        wrong += [line for line in text.splitlines() if "OPENFORWRITE" in line and not self.may_wait(line)]
+        wrong += [line.strip() for line in text.splitlines()
+                  if re.match(r" (Over|Under|Mis)-replicated blocks:|\s+Blocks queued", line) and "\t0" not in line]
+        known = {}
+        for line in text.splitlines():
+            block = re.match(r"\d+\. (blk_\d+_\d+) ", line)
+            for node in re.findall(r",node(\d+),", line) if block else []:
+                known.setdefault(int(node), set()).add(block.group(1))
+        for node in range(1, self.world.plan.datanodes + 1):
+            there, here = self.blocks_on(node), known.get(node, set())
+            if there != here:
+                wrong.append(f"datanode{node} has {sorted(there - here)} the namenode does not know there, lacks {sorted(here - there)}")
+        return wrong
+
+    def may_wait(self, line):
+        """A block that no node has any byte of is given up only after the nodes had their time to come back: with
+        time-outs as shipped, ten minutes."""
+        return self.world.plan.patience == "shipped" and re.search(r" 0 bytes, .* 1 block", line)
+
+    def blocks_on(self, node):
+        found = glob.glob(self.world.path(f"datanode{node}", "current/finalized/*/*/blk_*"))
+        names = {os.path.basename(p) for p in found}
+        metas = {n[:-len(".meta")] for n in names if n.endswith(".meta")}
+        alone = {n for n in names if not n.endswith(".meta")} ^ {m.rsplit("_", 1)[0] for m in metas}
+        return metas | {"half: " + n for n in alone}
+
+    def leftovers(self):
+        wrong = []
+        for daemon in self.world.all_daemons():
+            if daemon.startswith("datanode"):
+                wrong += glob.glob(self.world.path(daemon, "current/rbw/*")) + glob.glob(self.world.path(daemon, "current/tmp/*"))
+            if daemon.startswith("worker"):
+                wrong += glob.glob(self.world.path(daemon, "jobs/*")) + glob.glob(self.world.path(daemon, "*tmp*"))
+            if daemon in ("namenode", "jobtracker"):
+                wrong += [os.path.join(b, n) for b, _, names in os.walk(self.world.path(daemon)) for n in names if "tmp" in n]
+        return [f"left behind: {path}" for path in wrong]
+
+    def strays(self):
+        daemons = {self.world.pid(d) for d in self.world.all_daemons()}
+        wrong = [f"stray process {pid}: {words[:200]}" for pid, words in processes_of(self.world.dir).items()
+                 if pid not in daemons and re.search(r"quern-\w+$|quern$", words.split()[0]) and "nsenter" not in words]
+        return wrong + [line for daemon in self.world.all_daemons() for line in self.descriptors(daemon)]
+
+    def descriptors(self, daemon):
+        pid = self.world.pid(daemon)
+        try:
+            now = len(os.listdir(f"/proc/{pid}/fd"))
+        except OSError:
+            return [f"{daemon} does not run"]
+        first = self.fds.setdefault((daemon, pid), now)
+        return [f"{daemon} has {now} descriptors, had {first}"] if now > first + FD_SLACK else []
