@@ -3,7 +3,9 @@
  * ones, and "N passed, N failed" at the end. A failure prints the line that replays it. */
 #include <getopt.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "libcommon/base/clock.h"
 #include "libcommon/base/str.h"
@@ -40,9 +42,31 @@ static void tell_failure(const struct sim_scenario *scenario, uint64_t seed, uin
     printf(" --trace\n");
 }
 
+/* The run that is under way, for when a BUG in what is simulated ends the process. */
+static char running[160];
+
+static void tell_abort(int sig)
+{
+    (void)sig;
+    ssize_t n = write(STDOUT_FILENO, running, strlen(running));
+    (void)n;
+}
+
+static void note_running(const struct sim_scenario *scenario, uint64_t seed, uint64_t steps)
+{
+    char more[32] = "";
+    if (steps)
+        snprintf(more, sizeof(more), " --steps %" PRIu64, steps);
+    snprintf(running, sizeof(running),
+             "FAIL %s seed %" PRIu64 ": the process ended; see above\n"
+             "     again: tests/sim/run --scenario %s --seed %" PRIu64 "%s --trace\n",
+             scenario->name, seed, scenario->name, seed, more);
+}
+
 static void run_one(const struct sim_scenario *scenario, uint64_t seed, uint64_t steps,
                     struct tally *tally)
 {
+    note_running(scenario, seed, steps);
     struct sim_outcome outcome = sim_run_twice(scenario, seed, steps);
     tally->steps += outcome.steps;
     tally->virtual_ms += outcome.end_ms;
@@ -162,6 +186,7 @@ int main(int argc, char **argv)
         fputs(usage, stderr);
         return 2;
     }
+    signal(SIGABRT, tell_abort);
     setvbuf(stdout, NULL, _IOLBF, 0);
     for (size_t i = 0; o.is_listing && i < sim_scenario_count; i++)
         printf("%-12s %s\n", sim_scenarios[i]->name, sim_scenarios[i]->about);

@@ -119,6 +119,7 @@ void sim_send(struct sim_conn *conn, struct sim_host *from, struct sim_msg *msg)
 void sim_cast(struct sim_host *from, struct sim_host *to, struct sim_msg *msg);   /* takes msg */
 /* Nothing passes from one to the other (one way) any more. */
 void sim_part(struct sim *sim, struct sim_host *from, struct sim_host *to);
+bool sim_is_parted(const struct sim_host *from, const struct sim_host *to); /* one way */
 void sim_unpart(struct sim *sim, struct sim_host *from, struct sim_host *to);
 /* Everything passes again, quickly, and nothing is lost. */
 void sim_heal(struct sim *sim);

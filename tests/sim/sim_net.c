@@ -32,9 +32,9 @@ static void msg_free(struct sim_msg *msg)
         mem_free(msg);
 }
 
-static bool is_parted(const struct sim *sim, const struct sim_host *a, const struct sim_host *b)
+bool sim_is_parted(const struct sim_host *from, const struct sim_host *to)
 {
-    return (sim->parted[a->index] >> b->index & 1) != 0;
+    return (from->sim->parted[from->index] >> to->index & 1) != 0;
 }
 
 static uint64_t delay(struct sim *sim)
@@ -48,7 +48,7 @@ static uint64_t delay(struct sim *sim)
 struct sim_conn *sim_connect(struct sim_host *from, struct sim_host *to)
 {
     struct sim *sim = from->sim;
-    if (!to->is_up || is_parted(sim, from, to) || is_parted(sim, to, from))
+    if (!to->is_up || sim_is_parted(from, to) || sim_is_parted(to, from))
         return NULL;
     struct sim_conn *conn = mem_calloc(1, sizeof(*conn));
     BUG_ON(!conn);
@@ -123,7 +123,7 @@ static bool may_arrive(const struct delivery *d)
 {
     if (!d->to->is_up || d->to->life != d->to_life)
         return false;
-    if (is_parted(d->sim, d->from, d->to))
+    if (sim_is_parted(d->from, d->to))
         return false;
     return !d->conn || d->conn->is_up;
 }

@@ -6,12 +6,34 @@
 #include "libcommon/base/mem.h"
 #include "tests/sim/scenarios/jobs_world.h"
 
-#define TICK_MS 100
+#define TICK_MS       100
+#define WORKER_MEMORY (2U << 20)
 
 /* ---- the journal: a prefix survives, all that was synced for sure ---- */
 
+/* The rule that one attempt per task is committed: a second commit must follow the loss of the
+ * first. It stands over restarts: what the log has lost was never committed. */
+static void note_commit(struct jobs_world *w, const struct log_record *r)
+{
+    const struct attempt_id *id = &r->id;
+    if (r->type != LOG_DONE && r->type != LOG_LOST)
+        return;
+    uint32_t *now = &w->committed[id->job.number][id->stage][id->task];
+    if (r->type == LOG_DONE && *now)
+        sim_fail(w->sim,
+                 "task %u of stage %u of job %" PRIu64
+                 " is committed twice: by attempt %u, then %u",
+                 id->task, id->stage, id->job.number, *now - 1, id->attempt);
+    *now = r->type == LOG_DONE ? id->attempt + 1 : 0;
+}
+
 static void write_log(struct jobs_world *w, struct log_record record, bool sync)
 {
+    static const char *const names[] = {"submit", "done", "lost", "end"};
+    note_commit(w, &record);
+    sim_trace(w->sim, "log: %s %" PRIu64 " stage %u task %u attempt %u%s", names[record.type],
+              record.id.job.number, record.id.stage, record.id.task, record.id.attempt,
+              sync ? "" : ", not synced");
     BUG_ON(mem_grow(&w->log, &w->log_cap, w->log_count, sizeof(record)) != 0);
     w->log[w->log_count++] = record;
     if (sync)
@@ -24,12 +46,14 @@ static void publish(struct jobs_world *w, struct jt_job *job)
 {
     uint64_t hash = 0;
     for (uint32_t s = 0; s < job->stage_count; s++) {
+        enum jt_stage_kind kind = job->stages[s].kind;
+        bool is_output = kind == JT_STAGE_REDUCE || kind == JT_STAGE_MAP_OUT;
         for (uint32_t t = 0; t < job->stages[s].count; t++) {
             const struct jt_task *task = &job->stages[s].tasks[t];
             if (task->state != JT_TASK_DONE)
                 sim_fail(w->sim, "job %" PRIu64 " is published with task %u of stage %u not done",
                          job->number, t, s);
-            if (job->stages[s].kind == JT_STAGE_REDUCE && task->winner)
+            if (is_output && task->winner)
                 hash = hash_u64(hash ^ (task->winner->number * 31ULL + t));
         }
     }
@@ -43,6 +67,7 @@ static void publish(struct jobs_world *w, struct jt_job *job)
 struct answer {
     struct jobs_world *world;
     uint64_t job;
+    int code;
 };
 
 static void on_published(void *arg)
@@ -50,7 +75,8 @@ static void on_published(void *arg)
     struct answer *a = arg;
     struct jt_job *job = a->world->is_live ? jt_core_job(&a->world->core, a->job) : NULL;
     if (job)
-        jt_on_published(&a->world->core, job, 0, NULL, a->world->sim->now_ms);
+        jt_on_published(&a->world->core, job, a->code, a->code ? "it exists" : NULL,
+                        a->world->sim->now_ms);
     jobs_tracker_carry_out(a->world);
     mem_free(a);
 }
@@ -60,8 +86,12 @@ static void ask_publish(struct jobs_world *w, struct jt_job *job)
     struct answer *a = mem_calloc(1, sizeof(*a));
     BUG_ON(!a);
     w->durable = w->log_count; /* winners are on disk before they are published */
-    publish(w, job);
-    *a = (struct answer){w, job->number};
+    bool may_refuse = w->refuse_one_in && !w->published[job->number].is_there;
+    *a = (struct answer){w, job->number, 0};
+    if (may_refuse && rand_chance(&w->sim->rand, w->refuse_one_in))
+        a->code = ERR_EXIST;
+    else
+        publish(w, job);
     struct sim_call call = {on_published, mem_free, a};
     sim_after_owned(w->sim, &w->jt, 1 + rand_below(&w->sim->rand, 50), &call);
 }
@@ -86,7 +116,7 @@ static void send_to(struct jobs_world *w, const struct jt_worker *worker, struct
     if (conn && sim_conn_is_up(conn))
         sim_send(conn, &w->jt, &m->head);
     else
-        mem_free(m);
+        m->head.release(&m->head);
 }
 
 static void tell_run(struct jobs_world *w, const struct jt_effect *e)
@@ -94,6 +124,7 @@ static void tell_run(struct jobs_world *w, const struct jt_effect *e)
     struct job_msg *m = job_msg_new(RUN);
     m->id = id_of(e->attempt);
     m->flag = e->attempt->task->stage->kind == JT_STAGE_REDUCE;
+    m->is_kept = e->attempt->task->stage->kind == JT_STAGE_MAP;
     m->other = m->flag ? e->job->stages[0].count : 0;
     send_to(w, e->worker, m);
 }
@@ -115,6 +146,11 @@ static void end_job(struct jobs_world *w, struct jt_job *job)
     struct log_record record = {.type = LOG_END, .id = {.job = {0, job->number}}};
     if (w->ended[job->number] && job->state != JT_JOB_SUCCEEDED)
         sim_fail(w->sim, "job %" PRIu64 " ends twice", job->number);
+    if (w->published[job->number].is_there != (job->state == JT_JOB_SUCCEEDED))
+        sim_fail(w->sim, "job %" PRIu64 " is %s, and its output is %s", job->number,
+                 sm_name(&jt_job_states, job->state),
+                 w->published[job->number].is_there ? "there" : "not there");
+    sim_trace(w->sim, "job %" PRIu64 " is %s", job->number, sm_name(&jt_job_states, job->state));
     write_log(w, record, true);
     w->ended[job->number] = true;
 }
@@ -145,7 +181,7 @@ static void carry_one(struct jobs_world *w, const struct jt_effect *e)
         record.type = e->kind == JT_WRITE_DONE ? LOG_DONE : LOG_LOST;
         record.id = id_of(e->attempt);
         record.worker = index_of(e->attempt->worker);
-        write_log(w, record, rand_chance(&w->sim->rand, 3));
+        write_log(w, record, rand_chance(&w->sim->rand, w->sync_one_in));
         break;
     case JT_WRITE_END:
         end_job(w, e->job);
@@ -191,7 +227,7 @@ static void on_register(struct jobs_world *w, struct worker *from, struct sim_co
         .rack = slice_str(i % 2 ? "/a" : "/b"),
         .incarnation = m->incarnation,
         .cores = w->cores,
-        .memory = 2 << 20,
+        .memory = WORKER_MEMORY,
     };
     struct job_msg *answer = job_msg_new(REGISTERED);
     w->conns[i] = conn;
@@ -199,7 +235,7 @@ static void on_register(struct jobs_world *w, struct worker *from, struct sim_co
     BUG_ON(!worker);
     for (size_t k = 0; k < m->count; k++)
         if (!jt_on_held(&w->core, worker, &m->ids[k], w->sim->now_ms))
-            answer->ids[answer->count++] = m->ids[k];
+            job_msg_name(answer, &m->ids[k]);
     send_to(w, worker, answer);
     jt_on_held_all(&w->core, worker, w->sim->now_ms);
     jt_on_beat(&w->core, worker, w->sim->now_ms);
@@ -207,11 +243,20 @@ static void on_register(struct jobs_world *w, struct worker *from, struct sim_co
 
 static void on_done(struct jobs_world *w, struct jt_worker *worker, const struct job_msg *m)
 {
-    struct jt_progress p = {1000, 1000, 1, 1, 0};
+    struct jt_progress p = {MAP_BYTES, MAP_BYTES, 1, 1, 0};
     struct job_msg *answer = job_msg_new(ACCEPTED);
     answer->id = m->id;
     answer->flag = jt_on_done(&w->core, worker, &m->id, &p, slice_str("result"), w->sim->now_ms);
     send_to(w, worker, answer);
+}
+
+static void on_beat(struct jobs_world *w, struct jt_worker *worker, const struct job_msg *m)
+{
+    for (size_t i = 0; i < m->count; i++) {
+        struct jt_progress p = {m->bytes_in[i], MAP_BYTES, m->bytes_in[i], 0, 0};
+        jt_on_progress(&w->core, worker, &m->ids[i], &p, w->sim->now_ms);
+    }
+    jt_on_beat(&w->core, worker, w->sim->now_ms);
 }
 
 static void jt_message(struct sim_host *host, struct sim_host *from, struct sim_conn *conn,
@@ -230,7 +275,7 @@ static void jt_message(struct sim_host *host, struct sim_host *from, struct sim_
     else if (!known || !known->is_live || w->conns[i] != conn)
         sim_conn_close(conn, host);
     else if (m->kind == BEAT)
-        jt_on_beat(&w->core, known, w->sim->now_ms);
+        on_beat(w, known, m);
     else if (m->kind == DONE)
         on_done(w, known, m);
     else if (m->kind == FAILED)
@@ -268,17 +313,22 @@ static void jt_tick(void *arg)
 
 static struct jt_job *begin(struct jobs_world *w, uint64_t number, uint32_t maps, uint32_t reduces)
 {
-    struct jt_split splits[64] = {0};
-    struct slice nodes[64];
+    struct jt_split splits[MAPS_MAX] = {0};
+    struct slice nodes[MAPS_MAX];
     for (uint32_t i = 0; i < maps; i++) {
         nodes[i] = slice_str(w->workers[(number + i) % WORKERS].host.name);
-        splits[i] = (struct jt_split){.bytes = 1000, .nodes = &nodes[i], .node_count = 1};
+        splits[i] = (struct jt_split){.bytes = MAP_BYTES, .nodes = &nodes[i], .node_count = 1};
     }
+    uint64_t lot = hash_u64(number ^ w->sim->seed); /* the same in every life */
     struct jt_submit submit = {
         .name = slice_str("job"),
         .user = slice_str("u"),
         .priority = (uint32_t)(number % 5),
         .partitions = reduces,
+        .map_memory = lot % 3 == 0 ? WORKER_MEMORY / 3 * 2 : 0,
+        .reduce_memory = lot % 5 == 0 ? WORKER_MEMORY : 0,
+        .map_cores = lot % 7 == 0 ? w->cores : 1,
+        .map_no_copies = lot % 11 == 0,
         .splits = splits,
         .split_count = maps,
     };
@@ -293,7 +343,7 @@ void jobs_submit(void *arg)
     if (w->is_live && w->submitted < JOBS_MAX && w->faults) {
         uint64_t number = ++w->submitted;
         struct log_record record = {.type = LOG_SUBMIT, .id = {.job = {0, number}}};
-        record.maps = (uint32_t)rand_below(&w->sim->rand, 30);
+        record.maps = (uint32_t)rand_below(&w->sim->rand, MAPS_MAX);
         record.reduces = (uint32_t)rand_below(&w->sim->rand, 5);
         write_log(w, record, true);
         w->accepted[number] = true;
@@ -302,7 +352,27 @@ void jobs_submit(void *arg)
         begin(w, number, record.maps, record.reduces);
         jobs_tracker_carry_out(w);
     }
-    sim_after(w->sim, NULL, 200 + rand_below(&w->sim->rand, 2000), jobs_submit, w);
+    sim_after(w->sim, NULL, 200 + rand_below(&w->sim->rand, w->submit_ms), jobs_submit, w);
+}
+
+/* Their users think again. */
+void jobs_meddle(void *arg)
+{
+    struct jobs_world *w = arg;
+    list_each (&w->core.active, it) {
+        struct jt_job *job = list_entry(it, struct jt_job, active);
+        if (!w->is_live || !w->faults || !rand_chance(&w->sim->rand, 6))
+            continue;
+        if (w->kill_one_in && rand_chance(&w->sim->rand, w->kill_one_in)) {
+            sim_trace(w->sim, "job %" PRIu64 " is killed", job->number);
+            jt_on_kill(&w->core, job, "killed by its user", w->sim->now_ms);
+        } else {
+            jt_on_priority(&w->core, job, (uint32_t)rand_below(&w->sim->rand, 5), w->sim->now_ms);
+        }
+        break; /* the list is another now */
+    }
+    jobs_tracker_carry_out(w);
+    sim_after(w->sim, NULL, 1 + rand_below(&w->sim->rand, 3000), jobs_meddle, w);
 }
 
 static bool has_ended(const struct jobs_world *w, uint64_t number)
@@ -356,6 +426,9 @@ void jobs_tracker_die(struct jobs_world *w)
     size_t lost = w->log_count - w->durable;
     w->log_count = w->durable + (size_t)rand_below(&w->sim->rand, lost + 1);
     w->durable = w->log_count;
+    memset(w->committed, 0, sizeof(w->committed));
+    for (size_t i = 0; i < w->log_count; i++)
+        note_commit(w, &w->log[i]);
     sim_host_crash(&w->jt);
 }
 

@@ -7,13 +7,40 @@
 
 #define BEAT_MS 1000
 
+static void release(struct sim_msg *head)
+{
+    struct job_msg *m = CONTAINER_OF(head, struct job_msg, head);
+    mem_free(m->ids);
+    mem_free(m);
+}
+
 struct job_msg *job_msg_new(enum job_msg_kind kind)
 {
+    static const char *const names[JOB_MSG_KINDS] = {
+        [REGISTER] = "register",
+        [BEAT] = "beat",
+        [DONE] = "done",
+        [FAILED] = "failed",
+        [FETCH_FAILED] = "no fetch",
+        [REGISTERED] = "registered",
+        [ACCEPTED] = "accepted",
+        [RUN] = "run",
+        [KILL] = "kill",
+        [OUTPUT] = "output",
+        [END] = "end",
+    };
     struct job_msg *m = mem_calloc(1, sizeof(*m));
     BUG_ON(!m);
-    m->head.name = "job message";
+    m->head.name = names[kind];
+    m->head.release = release;
     m->kind = kind;
     return m;
+}
+
+void job_msg_name(struct job_msg *m, const struct attempt_id *id)
+{
+    BUG_ON(mem_grow(&m->ids, &m->cap, m->count, sizeof(*m->ids)) != 0);
+    m->ids[m->count++] = *id;
 }
 
 static bool same(const struct attempt_id *a, const struct attempt_id *b)
@@ -27,7 +54,7 @@ static void say(struct worker *worker, struct job_msg *m)
     if (worker->conn && sim_conn_is_up(worker->conn))
         sim_send(worker->conn, &worker->host, &m->head);
     else
-        mem_free(m);
+        release(&m->head);
 }
 
 static void drop(struct worker *worker, const struct attempt_id *id)
@@ -61,12 +88,20 @@ static void start(struct worker *worker, const struct job_msg *m)
         struct running *r = &worker->running[i];
         if (r->is_used)
             continue;
-        *r = (struct running){.id = m->id, .is_used = true, .is_reduce = m->flag};
+        *r = (struct running){
+            .id = m->id, .is_used = true, .is_reduce = m->flag, .is_kept = m->is_kept};
         r->maps = m->other;
+        r->start_ms = sim->now_ms;
         r->done_at_ms = sim->now_ms + worker->speed * (20 + rand_below(&sim->rand, 300));
         return;
     }
     BUG("a worker with two cores was given more than %d tasks", RUN_MAX);
+}
+
+static bool can_reach(const struct worker *worker, const struct worker *from)
+{
+    return from->host.is_up && !sim_is_parted(&worker->host, &from->host) &&
+           !sim_is_parted(&from->host, &worker->host);
 }
 
 /* Newest known place of every map still missing; a place that has nothing is complained of. */
@@ -82,7 +117,7 @@ static bool fetch(struct worker *worker, struct running *r)
         if (r->fetched[map])
             continue;
         struct worker *from = s ? &w->workers[s->worker] : NULL;
-        if (from && from->host.is_up && holds(from, s)) {
+        if (from && can_reach(worker, from) && holds(from, s)) {
             r->fetched[map] = 1;
             continue;
         }
@@ -98,22 +133,33 @@ static bool fetch(struct worker *worker, struct running *r)
     return missing == 0;
 }
 
+/* It may be said again that it is done. */
+static void hold(struct worker *worker, const struct attempt_id *id)
+{
+    for (size_t i = 0; i < worker->held_count; i++)
+        if (same(&worker->held[i], id))
+            return;
+    BUG_ON(worker->held_count == HELD_MAX);
+    worker->held[worker->held_count] = *id;
+    worker->accepted[worker->held_count++] = false;
+}
+
 static void work(struct worker *worker, struct running *r)
 {
     struct sim *sim = worker->world->sim;
     if (r->is_reported || sim->now_ms < r->done_at_ms || (r->is_reduce && !fetch(worker, r)))
         return;
-    bool fails = worker->world->faults && rand_chance(&sim->rand, 30);
+    bool fails =
+        !r->is_done && worker->world->faults && rand_chance(&sim->rand, worker->world->fail_one_in);
     struct job_msg *m = job_msg_new(fails ? FAILED : DONE);
     m->id = r->id;
-    m->flag = rand_chance(&sim->rand, 4); /* most failures are the node's */
+    m->flag = rand_chance(&sim->rand, worker->world->counts_one_in);
     if (fails)
         r->is_used = false;
-    else if (r->id.stage == 0 && worker->held_count < HELD_MAX) {
-        worker->held[worker->held_count] = r->id;
-        worker->accepted[worker->held_count++] = false;
-    }
+    else if (r->is_kept)
+        hold(worker, &r->id);
     r->is_reported = true;
+    r->is_done = !fails; /* and stays so, if it must be said again */
     say(worker, m);
 }
 
@@ -126,12 +172,12 @@ static void register_here(struct worker *worker)
         return;
     struct job_msg *m = job_msg_new(REGISTER);
     m->incarnation = worker->incarnation;
-    for (size_t i = 0; i < worker->held_count && m->count < HELD_MAX / 8 - RUN_MAX; i++)
+    for (size_t i = 0; i < worker->held_count; i++)
         if (worker->accepted[i])
-            m->ids[m->count++] = worker->held[i];
+            job_msg_name(m, &worker->held[i]);
     for (size_t i = 0; i < RUN_MAX; i++)
         if (worker->running[i].is_used)
-            m->ids[m->count++] = worker->running[i].id;
+            job_msg_name(m, &worker->running[i].id);
     say(worker, m);
 }
 
@@ -144,11 +190,26 @@ static void worker_tick(void *arg)
     sim_after(worker->world->sim, &worker->host, 50, worker_tick, worker);
 }
 
+static void tell_progress(struct worker *worker)
+{
+    uint64_t now_ms = worker->world->sim->now_ms;
+    struct job_msg *m = job_msg_new(BEAT);
+    for (size_t i = 0; i < RUN_MAX; i++) {
+        const struct running *r = &worker->running[i];
+        if (!r->is_used)
+            continue;
+        uint64_t all_ms = r->done_at_ms - r->start_ms, ms = now_ms - r->start_ms;
+        m->bytes_in[m->count] = ms < all_ms ? MAP_BYTES * ms / all_ms : MAP_BYTES;
+        job_msg_name(m, &r->id);
+    }
+    say(worker, m);
+}
+
 static void beat(void *arg)
 {
     struct worker *worker = arg;
     if (worker->conn && sim_conn_is_up(worker->conn)) {
-        say(worker, job_msg_new(BEAT));
+        tell_progress(worker);
         for (size_t i = 0; i < RUN_MAX; i++) /* an answer may have been lost: say it again */
             worker->running[i].is_reported = false;
     } else {
@@ -186,6 +247,28 @@ static void on_accepted(struct worker *worker, const struct job_msg *m)
             worker->accepted[i] = true;
 }
 
+static bool is_at(const struct worker *worker, uint64_t job)
+{
+    for (size_t i = 0; i < RUN_MAX; i++)
+        if (worker->running[i].is_used && worker->running[i].id.job.number == job)
+            return true;
+    for (size_t i = 0; i < worker->held_count; i++)
+        if (worker->held[i].job.number == job)
+            return true;
+    return false;
+}
+
+/* What is not wanted goes, and all of jobs of which nothing is here: their END may have been
+ * missed. */
+static void on_registered(struct worker *worker, const struct job_msg *m)
+{
+    for (size_t i = 0; i < m->count; i++)
+        drop(worker, &m->ids[i]);
+    for (size_t i = worker->source_count; i-- > 0;)
+        if (i < worker->source_count && !is_at(worker, worker->sources[i].job))
+            end_here(worker, worker->sources[i].job);
+}
+
 static void worker_message(struct sim_host *host, struct sim_host *from, struct sim_conn *conn,
                            struct sim_msg *head)
 {
@@ -196,8 +279,7 @@ static void worker_message(struct sim_host *host, struct sim_host *from, struct 
         return;
     worker->epoch = m->epoch;
     if (m->kind == REGISTERED)
-        for (size_t i = 0; i < m->count; i++)
-            drop(worker, &m->ids[i]);
+        on_registered(worker, m);
     else if (m->kind == RUN)
         start(worker, m);
     else if (m->kind == KILL)
@@ -227,7 +309,7 @@ void jobs_worker_live(struct worker *worker)
     worker->held_count = worker->source_count = 0;
     memset(worker->running, 0, sizeof(worker->running));
     worker->conn = NULL;
-    worker->speed = rand_chance(&worker->world->sim->rand, 5) ? 10 : 1;
+    worker->speed = rand_chance(&worker->world->sim->rand, worker->world->slow_one_in) ? 10 : 1;
     worker_tick(worker);
     beat(worker);
 }

@@ -9,10 +9,12 @@
 #include "jobtracker/jobs/events.h"
 #include "tests/sim/scenario.h"
 
-#define WORKERS  6
-#define JOBS_MAX 40
-#define RUN_MAX  16
-#define HELD_MAX 512
+#define WORKERS   6
+#define JOBS_MAX  40
+#define MAPS_MAX  30
+#define MAP_BYTES 1000
+#define RUN_MAX   16
+#define HELD_MAX  512
 
 enum job_msg_kind {
     /* worker -> jobtracker, on its connection */
@@ -37,22 +39,26 @@ struct job_msg {
     struct attempt_id id;
     uint64_t epoch, incarnation;
     bool flag;      /* ACCEPTED: yes; FAILED: counts; RUN: a reduce */
+    bool is_kept;   /* RUN: the output is fetched from here */
     uint32_t other; /* OUTPUT: worker index; RUN: maps of the job; FETCH_FAILED: worker index */
     uint32_t map;
-    size_t count; /* REGISTER: held and running; REGISTERED: unwanted */
-    struct attempt_id ids[HELD_MAX / 8];
+    size_t count;           /* REGISTER: held and running; REGISTERED: unwanted */
+    struct attempt_id *ids; /* owned */
+    size_t cap;
+    uint64_t bytes_in[RUN_MAX]; /* BEAT */
 };
 
 struct job_msg *job_msg_new(enum job_msg_kind kind);
+void job_msg_name(struct job_msg *m, const struct attempt_id *id); /* one more in ids */
 
 /* ---- workers ---- */
 
 struct running {
     struct attempt_id id;
-    bool is_used, is_reduce, is_reported;
+    bool is_used, is_reduce, is_kept, is_reported, is_done;
     uint32_t maps;
-    uint64_t done_at_ms;
-    uint8_t fetched[64];
+    uint64_t start_ms, done_at_ms;
+    uint8_t fetched[MAPS_MAX];
 };
 
 struct source { /* where a worker was told that a map's output lies */
@@ -99,6 +105,7 @@ void jobs_tracker_die(struct jobs_world *w);
 void jobs_tracker_return(void *w);
 void jobs_tracker_carry_out(struct jobs_world *w); /* the effects of the last event */
 void jobs_submit(void *w);                         /* again and again */
+void jobs_meddle(void *w);                         /* kills, other priorities; the same */
 
 /* ---- the whole ---- */
 
@@ -112,11 +119,22 @@ struct jobs_world {
     struct worker workers[WORKERS];
     struct log_record *log;
     size_t log_count, log_cap, durable;
+    /* attempt + 1 whose commit stands in the log; 0 = none. By job, stage, task. */
+    uint32_t committed[JOBS_MAX + 1][3][MAPS_MAX];
     struct published published[JOBS_MAX + 1];
     bool accepted[JOBS_MAX + 1], ended[JOBS_MAX + 1];
     uint64_t submitted;
     uint32_t worker_count, cores; /* of each worker */
     bool faults;
+    /* conditions, drawn from the seed */
+    uint32_t fail_one_in;   /* attempts */
+    uint32_t counts_one_in; /* failures that are the task's own */
+    uint32_t refuse_one_in; /* publishes the namenode says no to; 0 = none */
+    uint32_t sync_one_in;   /* records of the log that are synced at once */
+    uint32_t kill_one_in;   /* jobs their user gives up; 0 = none */
+    uint32_t slow_one_in;   /* lives of a worker */
+    uint32_t pause_ms;      /* between faults, at most */
+    uint32_t submit_ms;     /* between jobs, at most */
 };
 
 #endif

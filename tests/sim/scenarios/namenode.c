@@ -205,6 +205,14 @@ static void one_fault(struct sim *sim, enum fault fault)
     }
 }
 
+static bool has_faults(const uint32_t *weights)
+{
+    uint64_t total = 0;
+    for (int i = 0; i < FAULTS; i++)
+        total += weights[i];
+    return total > 0;
+}
+
 static enum fault pick_fault(struct sim *sim, const uint32_t *weights)
 {
     uint64_t total = 0;
@@ -250,6 +258,7 @@ static void draw_conditions(struct sim *sim, struct scenario *s)
     s->weights[below(sim, FAULTS)] += 2;
     if (below(sim, 2))
         s->weights[FAULT_ROT] = s->weights[FAULT_DISK] = 0;
+    s->weights[FAULT_PART] += !has_faults(s->weights); /* all may have come out as nothing */
     w->has_disk_faults = s->weights[FAULT_ROT] || s->weights[FAULT_DISK];
     w->sync_ms = below(sim, 3) ? 20 : 1500;
     w->report_ms = below(sim, 2) ? 5 : 4000;
