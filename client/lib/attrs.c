@@ -13,6 +13,10 @@ static int change_xattr(struct qn_fs *fs, const char *path, struct cl2nn_set_xat
     struct arena arena = ARENA_INIT;
     struct buf normal = BUF_INIT;
     int rc = cl_path(fs, path, &normal, &err);
+    if (rc == 0)
+        rc = cl_need(wish->name.data, "name", &err);
+    if (rc == 0 && wish->value.len)
+        rc = cl_need(wish->value.data, "value", &err);
     wish->origin = cl_origin(fs);
     wish->path = buf_slice(&normal);
     if (rc == 0)
@@ -25,7 +29,7 @@ static int change_xattr(struct qn_fs *fs, const char *path, struct cl2nn_set_xat
 int qn_set_xattr(struct qn_fs *fs, const char *path, const char *name, const void *value,
                  size_t size, int flags, struct qn_error *error)
 {
-    struct cl2nn_set_xattr wish = {.name = slice_str(name),
+    struct cl2nn_set_xattr wish = {.name = slice_of(name, name ? strlen(name) : 0),
                                    .value = slice_of(value, size),
                                    .flags = (uint32_t)flags &
                                             (CL2NN_XATTR_CREATE | CL2NN_XATTR_REPLACE)};
@@ -34,12 +38,15 @@ int qn_set_xattr(struct qn_fs *fs, const char *path, const char *name, const voi
 
 int qn_remove_xattr(struct qn_fs *fs, const char *path, const char *name, struct qn_error *error)
 {
-    struct cl2nn_set_xattr wish = {.name = slice_str(name), .flags = CL2NN_XATTR_REMOVE};
+    struct cl2nn_set_xattr wish = {.name = slice_of(name, name ? strlen(name) : 0),
+                                   .flags = CL2NN_XATTR_REMOVE};
     return change_xattr(fs, path, &wish, error);
 }
 
 void qn_xattrs_release(struct qn_xattrs *xattrs)
 {
+    if (!xattrs)
+        return;
     mem_free(xattrs->xattrs);
     *xattrs = (struct qn_xattrs){0};
 }
@@ -78,6 +85,8 @@ int qn_get_xattrs(struct qn_fs *fs, const char *path, const char *name, struct q
     struct slice one = slice_str(name ? name : "");
     struct cl2nn_xattrs answer = {0};
     int rc = cl_path(fs, path, &normal, &err);
+    if (rc == 0)
+        rc = cl_need(ret, "place for the answer", &err);
     const struct cl2nn_get_xattrs question = {buf_slice(&normal), {&one, name ? 1 : 0}};
     if (rc == 0)
         rc = cl_ask(fs, CL2NN_AT_GET_XATTRS, &question, &arena, &answer, &err);
@@ -92,6 +101,8 @@ int qn_get_xattrs(struct qn_fs *fs, const char *path, const char *name, struct q
 
 void qn_acl_release(struct qn_acl *acl)
 {
+    if (!acl)
+        return;
     mem_free(acl->entries);
     *acl = (struct qn_acl){0};
 }
@@ -134,6 +145,8 @@ int qn_get_acl(struct qn_fs *fs, const char *path, struct qn_acl *ret, struct qn
     struct buf normal = BUF_INIT;
     struct cl2nn_acl answer = {0};
     int rc = cl_path(fs, path, &normal, &err);
+    if (rc == 0)
+        rc = cl_need(ret, "place for the answer", &err);
     const struct cl2nn_path question = {buf_slice(&normal)};
     if (rc == 0)
         rc = cl_ask(fs, CL2NN_AT_GET_ACL, &question, &arena, &answer, &err);
@@ -152,10 +165,14 @@ int qn_set_acl(struct qn_fs *fs, const char *path, enum qn_acl_action action,
     struct buf normal = BUF_INIT;
     struct cl2nn_set_acl wish = {.origin = cl_origin(fs), .action = (uint32_t)action};
     int rc = cl_path(fs, path, &normal, &err);
+    if (rc == 0 && count)
+        rc = cl_need(entries, "entries", &err);
     wish.path = buf_slice(&normal);
     wish.entries.v = mem_calloc(count + 1, sizeof(*wish.entries.v));
     if (rc == 0 && !wish.entries.v)
         rc = err_set(&err, ERR_NOMEM, "%s", err_text(ERR_NOMEM));
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        rc = cl_need(entries[i].name, "name of an entry (\"\" = the owner's)", &err);
     for (size_t i = 0; rc == 0 && i < count; i++)
         wish.entries.v[wish.entries.n++] =
             (struct cl2nn_acl_entry){entries[i].is_default, (uint32_t)entries[i].type,

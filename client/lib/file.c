@@ -3,8 +3,10 @@
 #include "client/lib/file.h"
 
 #include <inttypes.h>
+#include <limits.h>
 
 #define MODE_DEFAULT 0666
+#define CLOSED_KEPT  64
 
 static int open_writer(struct qn_file *file, const char *path, int flags,
                        const struct qn_create *create, struct err *err)
@@ -43,10 +45,12 @@ struct qn_file *qn_open(struct qn_fs *fs, const char *path, int flags,
 {
     struct err err;
     struct qn_file *file = NULL;
-    int rc = 0;
-    if (!(flags & QN_READ) == !(flags & QN_WRITE))
+    int rc = cl_need(path, "path", &err);
+    if (rc == 0)
+        rc = cl_need(fs, "filesystem", &err);
+    if (rc == 0 && !(flags & QN_READ) == !(flags & QN_WRITE))
         rc = err_set(&err, ERR_INVAL, "`%s': open it for reading or for writing", path);
-    else if (!(file = mem_calloc(1, sizeof(*file))))
+    if (rc == 0 && !(file = mem_calloc(1, sizeof(*file))))
         rc = err_set(&err, ERR_NOMEM, "%s", err_text(ERR_NOMEM));
     if (rc == 0) {
         file->fs = fs;
@@ -63,16 +67,27 @@ struct qn_file *qn_open(struct qn_fs *fs, const char *path, int flags,
     return file;
 }
 
-static int wrong_way(const struct qn_file *file, struct err *err)
+/* 0 when it can be used so. `buffer` may be NULL when nothing goes there. */
+static int check_use(const struct qn_file *file, bool writes, const void *buffer, size_t size,
+                     struct err *err)
 {
-    return err_set(err, ERR_INVAL, "the file is open for %s only",
-                   file->in ? "reading" : "writing");
+    int rc = cl_need(file, "file", err);
+    if (rc == 0 && !file->in && !file->out)
+        rc = err_set(err, ERR_INVAL, "the file is closed already");
+    else if (rc == 0 && !(writes ? (const void *)file->out : (const void *)file->in))
+        rc = err_set(err, ERR_INVAL, "the file is open for %s only",
+                     file->in ? "reading" : "writing");
+    if (rc == 0 && size > SSIZE_MAX)
+        rc = err_set(err, ERR_INVAL, "%zu bytes are too many for one call", size);
+    return rc == 0 && size ? cl_need(buffer, "buffer", err) : rc;
 }
 
 ssize_t qn_read(struct qn_file *file, void *buffer, size_t size, struct qn_error *error)
 {
     struct err err;
-    ssize_t n = file->in ? cl_in_read(file->in, buffer, size, &err) : wrong_way(file, &err);
+    ssize_t n = check_use(file, false, buffer, size, &err);
+    if (n == 0)
+        n = cl_in_read(file->in, buffer, size, &err);
     return cl_edge(n, &err, error);
 }
 
@@ -80,56 +95,69 @@ ssize_t qn_pread(struct qn_file *file, void *buffer, size_t size, uint64_t offse
                  struct qn_error *error)
 {
     struct err err;
-    ssize_t n =
-        file->in ? cl_in_pread(file->in, buffer, size, offset, &err) : wrong_way(file, &err);
+    ssize_t n = check_use(file, false, buffer, size, &err);
+    if (n == 0)
+        n = cl_in_pread(file->in, buffer, size, offset, &err);
     return cl_edge(n, &err, error);
 }
 
 int64_t qn_seek(struct qn_file *file, uint64_t offset, struct qn_error *error)
 {
     struct err err;
-    int64_t rc = (int64_t)offset;
-    if (!file->in)
-        rc = wrong_way(file, &err);
-    else if (offset > cl_in_length(file->in))
+    int64_t rc = check_use(file, false, NULL, 0, &err);
+    if (rc == 0 && offset > cl_in_length(file->in))
         rc = err_set(&err, ERR_INVAL, "cannot seek to %" PRIu64 ": the file has %" PRIu64 " bytes",
                      offset, cl_in_length(file->in));
-    else
+    if (rc == 0) {
         cl_in_seek(file->in, offset);
+        rc = (int64_t)offset;
+    }
     return cl_edge(rc, &err, error);
 }
 
 int64_t qn_tell(struct qn_file *file)
 {
+    if (!file || (!file->in && !file->out))
+        return ERR_INVAL;
     return (int64_t)(file->in ? cl_in_tell(file->in) : cl_out_length(file->out));
 }
 
 uint64_t qn_length(struct qn_file *file)
 {
+    if (!file || (!file->in && !file->out))
+        return 0;
     return file->in ? cl_in_length(file->in) : cl_out_length(file->out);
 }
 
 ssize_t qn_write(struct qn_file *file, const void *buffer, size_t size, struct qn_error *error)
 {
     struct err err;
-    int rc = file->out ? cl_out_write(file->out, buffer, size, &err) : wrong_way(file, &err);
+    int rc = check_use(file, true, buffer, size, &err);
+    if (rc == 0)
+        rc = cl_out_write(file->out, buffer, size, &err);
     return cl_edge(rc < 0 ? rc : (ssize_t)size, &err, error);
+}
+
+static int flush(struct qn_file *file, bool to_disk, struct qn_error *error)
+{
+    struct err err;
+    int rc = check_use(file, true, NULL, 0, &err);
+    if (rc == 0)
+        rc = cl_out_flush(file->out, to_disk, &err);
+    return (int)cl_edge(rc, &err, error);
 }
 
 int qn_hflush(struct qn_file *file, struct qn_error *error)
 {
-    struct err err;
-    int rc = file->out ? cl_out_flush(file->out, false, &err) : wrong_way(file, &err);
-    return (int)cl_edge(rc, &err, error);
+    return flush(file, false, error);
 }
 
 int qn_hsync(struct qn_file *file, struct qn_error *error)
 {
-    struct err err;
-    int rc = file->out ? cl_out_flush(file->out, true, &err) : wrong_way(file, &err);
-    return (int)cl_edge(rc, &err, error);
+    return flush(file, true, error);
 }
 
+/* Out of the open ones, before it is closed. */
 static void unlink_file(struct qn_file *file)
 {
     mutex_lock(&file->fs->lock);
@@ -137,18 +165,40 @@ static void unlink_file(struct qn_file *file)
     mutex_unlock(&file->fs->lock);
 }
 
+/* It is closed. Its handle stays for a while: who uses it again is told instead of crashing. */
+static void retire(struct qn_file *file)
+{
+    struct qn_fs *fs = file->fs;
+    file->in = NULL;
+    file->out = NULL;
+    mutex_lock(&fs->lock);
+    list_push_back(&fs->closed, &file->link);
+    if (++fs->closed_count > CLOSED_KEPT)
+        cl_file_forget(list_first(&fs->closed, struct qn_file, link));
+    mutex_unlock(&fs->lock);
+}
+
+void cl_file_forget(struct qn_file *file)
+{
+    list_remove(&file->link);
+    file->fs->closed_count--;
+    mem_free(file);
+}
+
 int qn_close(struct qn_file *file, struct qn_error *error)
 {
-    struct err err;
+    struct err err = {0};
     int rc = 0;
     if (!file)
-        return 0;
+        return (int)cl_edge(0, &err, error);
+    if (!file->in && !file->out)
+        return (int)cl_edge(err_set(&err, ERR_INVAL, "the file is closed already"), &err, error);
     unlink_file(file);
     if (file->in)
         cl_in_close(file->in);
     else
         rc = cl_out_close(file->out, &err);
-    mem_free(file);
+    retire(file);
     return (int)cl_edge(rc, &err, error);
 }
 
@@ -157,20 +207,20 @@ int cl_file_close_as(struct qn_file *file, const char *to, bool overwrite, struc
     struct err err;
     unlink_file(file);
     int rc = cl_out_close_as(file->out, to, overwrite, &err);
-    mem_free(file);
+    retire(file);
     return (int)cl_edge(rc, &err, error);
 }
 
 void qn_abort(struct qn_file *file)
 {
-    if (!file)
+    if (!file || (!file->in && !file->out))
         return;
     unlink_file(file);
     if (file->in)
         cl_in_close(file->in);
     else
         cl_out_abort(file->out);
-    mem_free(file);
+    retire(file);
 }
 
 void cl_file_abandon(struct qn_file *file)

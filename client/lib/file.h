@@ -10,7 +10,7 @@
 struct qn_file {
     struct list link; /* in fs->files */
     struct qn_fs *fs;
-    struct cl_in *in; /* exactly one of the two */
+    struct cl_in *in; /* exactly one of the two; neither once it is closed */
     struct cl_out *out;
 };
 
@@ -18,5 +18,7 @@ struct qn_file {
 int cl_file_close_as(struct qn_file *file, const char *to, bool overwrite, struct qn_error *error);
 /* The handle goes: so does the file, as it is. */
 void cl_file_abandon(struct qn_file *file);
+/* What is left of a closed one goes. Called with fs->lock, or when nobody else can be there. */
+void cl_file_forget(struct qn_file *file);
 
 #endif

@@ -120,6 +120,7 @@ struct qn_fs *cl_fs_open(const struct conf *conf, const char *uri, const char *u
     }
     mutex_init(&fs->lock);
     list_init(&fs->files);
+    list_init(&fs->closed);
     cl_peers_init(&fs->peers, &fs->self, 0);
     cl_rings_init(&fs->rings);
     cl_renew_init(&fs->renew, fs);
@@ -134,8 +135,11 @@ struct qn_fs *cl_fs_open(const struct conf *conf, const char *uri, const char *u
 static int define_options(const struct qn_fs_options *options, struct conf *conf, struct err *err)
 {
     int rc = 0;
-    for (const struct qn_option *o = options->options; rc == 0 && o && o->key; o++)
-        rc = conf_set(conf, o->key, o->value, CONF_FROM_DEFINE, err);
+    for (const struct qn_option *o = options->options; rc == 0 && o && o->key; o++) {
+        rc = cl_need(o->value, o->key, err);
+        if (rc == 0)
+            rc = conf_set(conf, o->key, o->value, CONF_FROM_DEFINE, err);
+    }
     return rc;
 }
 
@@ -165,6 +169,8 @@ void qn_fs_close(struct qn_fs *fs)
         return;
     while (!list_is_empty(&fs->files))
         cl_file_abandon(list_first(&fs->files, struct qn_file, link));
+    while (!list_is_empty(&fs->closed))
+        cl_file_forget(list_first(&fs->closed, struct qn_file, link));
     cl_renew_release(&fs->renew);
     cl_hang_up(fs);
     cl_peers_release(&fs->peers);
@@ -181,24 +187,31 @@ void qn_fs_close(struct qn_fs *fs)
 
 const char *qn_uri(const struct qn_fs *fs)
 {
-    return fs->uri;
+    return fs ? fs->uri : NULL;
 }
 
 const char *qn_user(const struct qn_fs *fs)
 {
-    return fs->user;
+    return fs ? fs->user : NULL;
 }
 
 const char *qn_home(const struct qn_fs *fs)
 {
-    return fs->home;
+    return fs ? fs->home : NULL;
 }
 
 /* --- paths and nodes -------------------------------------------------------------------------- */
 
+int cl_need(const void *given, const char *what, struct err *err)
+{
+    return given ? 0 : err_set(err, ERR_INVAL, "no %s was given", what);
+}
+
 int cl_path(struct qn_fs *fs, const char *path, struct buf *out, struct err *err)
 {
     struct cl_uri uri;
+    if (cl_need(fs, "filesystem", err) != 0 || cl_need(path, "path", err) != 0)
+        return ERR_INVAL;
     cl_uri_parse(slice_str(path), &uri);
     struct slice rest = cl_uri_is_ours(uri.scheme) ? uri.path : slice_str(path);
     if (rest.len == 0 && uri.scheme.len)

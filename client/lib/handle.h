@@ -42,8 +42,10 @@ struct qn_fs {
     struct cl_rings rings;
     struct cl_renew renew;
 
-    struct mutex lock; /* of what follows */
-    struct list files; /* struct qn_file */
+    struct mutex lock;  /* of what follows */
+    struct list files;  /* struct qn_file */
+    struct list closed; /* the last ones, so that who uses one again hears of it */
+    unsigned closed_count;
     struct cl_dead dead[CL_DEAD_MAX];
     unsigned dead_at;
     bool knows_trash;  /* the server was asked */
@@ -56,6 +58,10 @@ struct qn_fs *cl_fs_open(const struct conf *conf, const char *uri, const char *u
 
 /* The normal path for what a caller gave (relative, or with our scheme in front). */
 int cl_path(struct qn_fs *fs, const char *path, struct buf *out, struct err *err);
+
+/* Of what a caller must give and did not (NULL): ERR_INVAL, "no file was given". cl_path asks for
+ * its handle and its path itself. */
+int cl_need(const void *given, const char *what, struct err *err);
 
 /* Is this datanode our own node's, reachable by its unix socket? */
 bool cl_is_local(const struct qn_fs *fs, const struct msg_node *node);

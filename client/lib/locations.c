@@ -84,7 +84,9 @@ int qn_locations(struct qn_fs *fs, const char *path, uint64_t offset, uint64_t l
 {
     struct err err;
     struct cl_blocks found = {0};
-    int rc = locate_all(fs, path, offset, length, &found, &err);
+    int rc = cl_need(ret, "place for the answer", &err);
+    if (rc == 0)
+        rc = locate_all(fs, path, offset, length, &found, &err);
     if (rc == 0 && (rc = pack(&found, ret)) != 0)
         err_set(&err, rc, "%s", err_text(rc));
     cl_blocks_release(&found);
@@ -93,6 +95,8 @@ int qn_locations(struct qn_fs *fs, const char *path, uint64_t offset, uint64_t l
 
 void qn_blocks_release(struct qn_blocks *blocks)
 {
+    if (!blocks)
+        return;
     mem_free(blocks->blocks);
     *blocks = (struct qn_blocks){0};
 }

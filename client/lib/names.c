@@ -22,6 +22,13 @@ static void op_begin(struct op *op, struct qn_fs *fs, const char *path)
     op->rc = cl_path(fs, path, &op->path, &op->err);
 }
 
+/* Where the answer goes. */
+static void op_need(struct op *op, const void *ret)
+{
+    if (op->rc == 0)
+        op->rc = cl_need(ret, "place for the answer", &op->err);
+}
+
 static void op_ask(struct op *op, unsigned at, const void *ask, void *answer)
 {
     if (op->rc == 0)
@@ -66,6 +73,8 @@ static int fill_stat(const struct msg_file *file, struct qn_stat *ret)
 
 void qn_stat_release(struct qn_stat *stat)
 {
+    if (!stat)
+        return;
     mem_free((void *)(uintptr_t)stat->owner);
     stat->owner = stat->group = stat->name = NULL;
 }
@@ -75,6 +84,7 @@ int qn_stat(struct qn_fs *fs, const char *path, struct qn_stat *ret, struct qn_e
     struct op op;
     struct msg_file file = {0};
     op_begin(&op, fs, path);
+    op_need(&op, ret);
     const struct cl2nn_path ask = {buf_slice(&op.path)};
     op_ask(&op, CL2NN_AT_STAT, &ask, &file);
     if (op.rc == 0) {
@@ -91,6 +101,7 @@ int qn_summary(struct qn_fs *fs, const char *path, struct qn_summary *ret, struc
     struct op op;
     struct cl2nn_summary answer = {0};
     op_begin(&op, fs, path);
+    op_need(&op, ret);
     const struct cl2nn_path ask = {buf_slice(&op.path)};
     op_ask(&op, CL2NN_AT_SUMMARY, &ask, &answer);
     if (op.rc == 0)
@@ -104,6 +115,7 @@ int qn_space(struct qn_fs *fs, struct qn_space *ret, struct qn_error *error)
     struct op op;
     struct cl2nn_report answer = {0};
     op_begin(&op, fs, "/");
+    op_need(&op, ret);
     const struct msg_void ask = {0};
     op_ask(&op, CL2NN_AT_REPORT, &ask, &answer);
     if (op.rc == 0)
@@ -179,6 +191,10 @@ static int turn_page(struct qn_dir *dir, struct err *err)
 const struct qn_stat *qn_readdir(struct qn_dir *dir, struct qn_error *error)
 {
     struct err err;
+    if (cl_need(dir, "directory", &err) != 0) {
+        cl_edge(ERR_INVAL, &err, error);
+        return NULL;
+    }
     if (dir->has_entry)
         qn_stat_release(&dir->entry);
     dir->has_entry = false;
@@ -200,9 +216,10 @@ int qn_mkdir(struct qn_fs *fs, const char *path, uint32_t mode, bool parents,
 {
     struct op op;
     op_begin(&op, fs, path);
+    uint32_t umask = fs ? fs->umask : 0;
     const struct cl2nn_mkdir ask = {.origin = cl_origin(fs),
                                     .path = buf_slice(&op.path),
-                                    .mode = (mode ? mode : 0777) & ~fs->umask & 01777,
+                                    .mode = (mode ? mode : 0777) & ~umask & 01777,
                                     .parents = parents,
                                     .full_mode = (mode ? mode : 0777) & 01777};
     op_ask(&op, CL2NN_AT_MKDIR, &ask, NULL);

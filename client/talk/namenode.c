@@ -29,6 +29,8 @@ void cl_hang_up(struct qn_fs *fs)
 
 struct msg_origin cl_origin(struct qn_fs *fs)
 {
+    if (!fs) /* the call fails before it is asked */
+        return (struct msg_origin){0};
     return (struct msg_origin){fs->client_id, ++fs->last_seq};
 }
 

@@ -12,7 +12,13 @@
  * `*error` (may be NULL) filled: message is one finished line. A handle may be used by several
  * threads; reads of one file run in parallel, writes of one file one after another. Paths are bytes
  * without NUL, absolute or relative to /user/<name>. Nothing here ever prints, exits or installs a
- * signal handler. */
+ * signal handler.
+ *
+ * Arguments are borrowed for the time of the call. What a call gives (a handle, what *ret points
+ * to) is the caller's, and goes back with the call named for it. Nobody may be in a call on what
+ * another thread closes. NULL where something is needed is QN_EINVAL, and so is, as far as that can
+ * be seen (the last 64 files of a filesystem), a file that was closed already. After fork() only
+ * the parent goes on with its handles. */
 #ifndef QUERN_FS_H
 #define QUERN_FS_H
 

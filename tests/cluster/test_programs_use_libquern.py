@@ -28,6 +28,23 @@ def test_the_header_is_all_a_cplusplus_program_needs(tmp_path):
                     "-o", str(tmp_path / "a.o")], check=True)
 
 
+def test_the_header_is_all_a_c_program_needs(tmp_path):
+    for std in ("c99", "c11", "c17"):
+        subprocess.run(["cc", f"-std={std}", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only", "-x", "c",
+                        os.path.join(ROOT, "include/quern/fs.h")], check=True)
+
+
+def test_it_has_a_soname():
+    headers = subprocess.run(["readelf", "-d", os.path.join(BUILD, "libquern.so")], capture_output=True, text=True, check=True).stdout
+    assert "[libquern.so.0]" in headers
+
+
+@pytest.mark.parametrize("words", [["misuse"], ["threads", "12"]], ids=["used as nobody should", "used by twelve threads at once"])
+def test_a_handle_can_take_it(cluster, words):
+    run = subprocess.run([os.path.join(BUILD, "tests/cluster/library_use"), *words], env=cluster.env, capture_output=True, text=True, timeout=120)
+    assert (run.returncode, run.stdout) == (0, "0 wrong\n"), run.stderr
+
+
 def test_the_example_writes_reads_lists_and_removes(cluster):
     run = subprocess.run([os.path.join(BUILD, "docs", "examples", "fs")], env=cluster.env, capture_output=True, text=True, timeout=60)
     assert run.returncode == 0, run.stderr
