@@ -10,6 +10,7 @@
 #include "worker/serve/outputs.h"
 #include "worker/talk/jobtracker.h"
 #include "worker/task/attempt.h"
+#include "worker/task/strays.h"
 
 METRIC_GAUGE(attempts_running, "quern_wk_running_attempts", "attempts at work");
 METRIC_GAUGE(outputs_held, "quern_wk_map_outputs", "map outputs held for reducers");
@@ -81,6 +82,7 @@ int worker_start(struct daemon *daemon, void **ret_state, struct err *err)
     list_init(&worker->runners);
     list_init(&worker->streams);
     segments_init(&worker->segments, 0);
+    strays_adopt();
     rand_secret(&worker->incarnation, sizeof(worker->incarnation));
     identity_init(&worker->self, WIRE_WORKER, daemon_node_name(daemon));
     int rc = start_all(worker, err);

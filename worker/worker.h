@@ -36,9 +36,10 @@ struct worker {
     struct identity self;
     struct worker_dir dirs[WORKER_DIRS_MAX];
     size_t dir_count;
-    char id[VERSION_ID_MAX]; /* of this worker, in each directory's VERSION */
-    bool is_joined;          /* it is known whose cluster this is */
-    char *task_program;      /* path of quern-task */
+    char id[VERSION_ID_MAX];        /* of this worker, in each directory's VERSION */
+    char mark[VERSION_ID_MAX + 48]; /* in the environment of all it starts: its id and place */
+    bool is_joined;                 /* it is known whose cluster this is */
+    char *task_program;             /* path of quern-task */
     uint64_t incarnation;
     uint32_t cores;
     uint64_t memory;
@@ -54,9 +55,10 @@ struct worker {
     struct loop_timer beat, watch_tick;
     uint64_t next_expiry_ms; /* of logs */
 
-    struct list jobs;     /* struct wk_job */
-    struct list attempts; /* struct wk_attempt */
-    struct list runners;  /* struct wk_runner */
+    struct list jobs;         /* struct wk_job */
+    struct list attempts;     /* struct wk_attempt */
+    struct list runners;      /* struct wk_process */
+    struct loop_timer strays; /* what ended runners left behind, until it is gone */
     struct segments segments;
     struct rpc_service shuffle;
     struct rpc_server *tcp_server, *unix_server;

@@ -38,6 +38,8 @@ static const struct conf_option rows[] = {
     {"worker.local.dir", CONF_LIST, "/var/lib/quern/work",
      "directories for task files, best one per disk",
      .alias = "mapreduce.cluster.local.dir mapred.local.dir yarn.nodemanager.local-dirs"},
+    {"worker.log.limit", CONF_SIZE, "16m",
+     "of what an attempt prints; beyond it the oldest goes, the end stays", .min = "64k"},
     {"worker.log.retain", CONF_TIME, "3d", "logs of finished tasks stay on the node for so long"},
     {"worker.memory", CONF_SIZE, NULL,
      "memory for tasks; default: what the machine has, less a quarter for all else",

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jobs that crash, loop, leak, exit or cannot be begun, on a real cluster: each ends, says why once, with where and what it last
 wrote; `quern job` tells it again afterwards, also when the jobtracker has died in between."""
+import glob
 import os
 import pwd
 import signal
@@ -8,7 +9,7 @@ import subprocess
 
 import pytest
 
-from cluster import BUILD, QUERN, Cluster, output_of, wait_for
+from cluster import BUILD, QUERN, Cluster, is_over, output_of, wait_for
 
 MISBEHAVE = os.path.join(BUILD, "tests", "jobs", "misbehave.so")
 SLUGGISH = os.path.join(BUILD, "tests", "jobs", "sluggish.so")
@@ -41,6 +42,12 @@ def last_job(c):
     ("fail", "map 0", 'cannot stand "now"'),
     ("setup", "map 0", "no such table"),
     ("segv in reduce", "reduce 0", "crashed (signal 11, SIGSEGV)"),
+    ("abort", "map 0", "crashed (signal 6, SIGABRT)"),
+    ("kill", "map 0", "crashed (signal 9, SIGKILL)"),
+    ("exit with 0", "map 0", "ended its process by itself (exit code 0)"),
+    ("exit in reduce", "reduce 0", "ended its process by itself (exit code 3)"),
+    ("exit with 0 in reduce", "reduce 0", "ended its process by itself (exit code 0)"),
+    ("thread", "map 0", "crashed (signal 6, SIGABRT)"),
 ])
 def test_four_attempts_on_several_nodes_and_one_reason(cluster, how, task, said):
     if IS_SANITIZED and "segv" in how:
@@ -63,6 +70,64 @@ def test_four_attempts_on_several_nodes_and_one_reason(cluster, how, task, said)
 def test_a_loop_ends_with_the_time_out(cluster):
     text = breaks(cluster, "loop", "-D", "mapreduce.task.timeout=300ms", "-D", "mapreduce.map.maxattempts=2")
     assert "map 0 failed 2 times" in text and "made no progress for" in text
+
+
+def test_a_loop_in_a_reduce_ends_with_the_time_out(cluster):
+    text = breaks(cluster, "loop in reduce", "-D", "mapreduce.task.timeout=300ms", "-D", "mapreduce.reduce.maxattempts=2")
+    assert "reduce 0 failed 2 times" in text and "made no progress for" in text
+
+
+def parent(pid):
+    return int(open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[1])
+
+
+def left(path):
+    """Those of the processes whose numbers are in the file that still live."""
+    numbers = path.read_text().split() if path.exists() else []
+    return [n for n in numbers if not is_over(n) and b"sleep" in open(f"/proc/{n}/cmdline", "rb").read()]
+
+
+@pytest.mark.parametrize("how", ["not", "fail", "segv", "loop", "exit"])
+def test_no_process_of_an_attempt_outlives_it(cluster, tmp_path, how):
+    """A child in a session of its own, with no environment and no open file, whose parent is gone."""
+    os.chmod(tmp_path, 0o777)
+    pids = tmp_path / "pids"
+    cluster.run("run", "-D", f"misbehave.how={how}", "-D", f"misbehave.child={pids}", "-D", "mapreduce.task.timeout=500ms", "-D",
+                "mapreduce.map.maxattempts=2", MISBEHAVE, "/in/a", "/out/child-" + how, check=how == "not", timeout=60)
+    assert len(pids.read_text().split()) == (1 if how == "not" else 2)
+    wait_for(lambda: not left(pids), timeout=10)
+
+
+def test_what_a_killed_workers_tasks_left_ends_with_its_next_life(cluster, tmp_path):
+    os.chmod(tmp_path, 0o777)
+    pids = tmp_path / "pids"
+    job = cluster.run("run", "-detach", "-D", "misbehave.how=loop", "-D", "mapreduce.map.maxattempts=1", "-D", "mapreduce.map.speculative=false",
+                      "-D", f"misbehave.forked={pids}", MISBEHAVE, "/in/a", "/out/forked").stdout.decode().strip()
+    wait_for(lambda: pids.exists() and pids.read_text().endswith("\n"))
+    child = pids.read_text().split()[0]
+    task = wait_for(lambda: parent(child) != 1 and parent(child))
+    worker = next(w for w in ("worker1", "worker2", "worker3") if cluster.pid(w) == parent(task))
+    cluster.kill(worker)
+    assert not is_over(child)
+    cluster.up()
+    wait_for(lambda: is_over(child), timeout=10)
+    cluster.run("job", "-kill", job)
+    wait_for(lambda: cluster.run("job", "-workers").stdout.count(b" live ") == 3)
+
+
+def test_a_thread_that_stays_harms_no_other_attempt(cluster):
+    cluster.run("run", "-D", "misbehave.how=thread stays", "-D", "mapreduce.input.fileinputformat.split.maxsize=100", MISBEHAVE, "/in/a",
+                "/out/threads")
+    assert len(output_of(cluster, "/out/threads").splitlines()) == 101
+
+
+def test_what_a_job_prints_is_bounded_and_its_end_kept(cluster):
+    cluster.run("run", "-D", "misbehave.how=flood", MISBEHAVE, "/in/a", "/out/flood")
+    text = cluster.run("job", "-logs", last_job(cluster), "-task", "m0").stdout
+    assert text.endswith(b"the end of much\n")
+    paths = glob.glob(f"{cluster.dir}/work/*/logs/*_{int(last_job(cluster)):04d}/*.log")
+    assert paths and max(os.path.getsize(p) for p in paths) <= 16 << 20
+    assert any(b"bytes were printed before this and are not kept (worker.log.limit)" in open(p, "rb").read(200) for p in paths)
 
 
 def test_a_leak_is_killed_before_it_hurts_others(cluster):

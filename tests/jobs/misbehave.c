@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * misbehave: does what its option says when it meets a line that is "now". For tests. */
+#include <fcntl.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,12 +19,88 @@ __attribute__((noinline)) static void write_to_nothing(volatile int *where)
     *where = 1;
 }
 
+/* A child that leaves everything by which it could be found but its parent: group, session, open
+ * files, environment. Its number goes into a file. */
+static void leave_child(const char *where, int keeps_environment)
+{
+    int told[2];
+    if (!*where || pipe(told) != 0)
+        return;
+    if (fork() != 0) { /* until it has written its number */
+        char byte;
+        close(told[1]);
+        while (read(told[0], &byte, 1) > 0)
+            ;
+        close(told[0]);
+        return;
+    }
+    setsid();
+    if (fork() != 0)
+        _exit(0);
+    char number[16], *const nothing[] = {NULL};
+    char *const words[] = {(char *)"sleep", (char *)"1000", NULL};
+    int fd = open(where, O_WRONLY | O_CREAT | O_APPEND, 0666);
+    int len = snprintf(number, sizeof(number), "%d\n", (int)getpid());
+    if (fd < 0 || write(fd, number, (size_t)len) != len)
+        _exit(1);
+    for (int i = 0; i < 1000; i++)
+        close(i);
+    while (keeps_environment)
+        sleep(1000);
+    execve("/bin/sleep", words, nothing);
+    _exit(1);
+}
+
+static void *emit_beside(void *arg)
+{
+    struct qn_task *task = arg;
+    qn_emit(task, qn_bytes("beside", 6), qn_nothing());
+    return NULL;
+}
+
+static void *stay(void *arg)
+{
+    for (;;)
+        sleep(1000);
+    return arg;
+}
+
+static int start(void *(*what)(void *), struct qn_task *task, int is_joined)
+{
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, what, task) != 0)
+        return qn_fail(task, "no thread");
+    return is_joined ? pthread_join(thread, NULL) : pthread_detach(thread);
+}
+
+static int flood(void)
+{
+    static char line[1024];
+    memset(line, 'x', sizeof(line));
+    line[sizeof(line) - 1] = '\n';
+    for (int i = 0; i < 100 * 1024; i++)
+        if (fwrite(line, 1, sizeof(line), stdout) != sizeof(line))
+            return -1;
+    printf("the end of much\n");
+    return 0;
+}
+
 static int map(struct qn_task *task, struct qn_slice line, struct qn_slice where)
 {
     static char giant[64 << 20];
     (void)where;
     if (line.len != 3 || memcmp(line.data, "now", 3) != 0)
         return qn_emit(task, line, qn_nothing());
+    leave_child(qn_option(task, "misbehave.child"), 0);
+    leave_child(qn_option(task, "misbehave.forked"), 1);
+    if (is(task, "thread"))
+        return start(emit_beside, task, 1);
+    if (is(task, "thread stays"))
+        return start(stay, task, 0);
+    if (is(task, "flood"))
+        return flood();
+    if (is(task, "exit with 0"))
+        exit(0);
     if (is(task, "segv"))
         write_to_nothing((volatile int *)8);
     if (is(task, "abort"))
@@ -61,6 +139,12 @@ static int reduce(struct qn_task *task, struct qn_slice key, struct qn_values *v
     (void)values;
     if (is(task, "segv in reduce"))
         write_to_nothing((volatile int *)8);
+    if (is(task, "exit in reduce"))
+        exit(3);
+    if (is(task, "exit with 0 in reduce"))
+        exit(0);
+    for (volatile int forever = is(task, "loop in reduce"); forever;)
+        ;
     return qn_emit(task, key, qn_nothing());
 }
 
@@ -71,6 +155,8 @@ static int setup(struct qn_task *task)
 
 static const struct qn_option_row options[] = {
     {"misbehave.how", "not", "what to do"},
+    {"misbehave.child", "", "a file for the number of a child that is left behind"},
+    {"misbehave.forked", "", "the same, of one that keeps its environment"},
     {NULL, NULL, NULL},
 };
 

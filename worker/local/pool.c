@@ -16,6 +16,7 @@
 #include "libcommon/base/str.h"
 #include "worker/local/postmortem.h"
 #include "worker/runner/cord.h"
+#include "worker/task/strays.h"
 
 int pool_open(struct pool *pool, size_t count, const struct pool_ops *ops, const char *log_dir,
               uint64_t timeout_ms, struct err *err)
@@ -34,6 +35,16 @@ int pool_open(struct pool *pool, size_t count, const struct pool_ops *ops, const
 
 /* --- one process ----------------------------------------------------------------------------- */
 
+/* Of all this driver starts. Its own children may be others' too: a shell may have become it. */
+static const char *pool_mark(void)
+{
+    static char mark[48];
+    if (!mark[0])
+        snprintf(mark, sizeof(mark), "local.%d.%llx", getpid(),
+                 (unsigned long long)clock_mono_us());
+    return mark;
+}
+
 static int reap(struct pool_runner *r)
 {
     int status = 0;
@@ -43,6 +54,7 @@ static int reap(struct pool_runner *r)
     close(r->fd);
     r->pid = 0;
     r->fd = -1;
+    (void)strays_end_marked(pool_mark());
     return status;
 }
 
@@ -113,6 +125,7 @@ static int start(struct pool_runner *r, struct err *err)
         return rc;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
         return err_errno(err, errno, "cannot make a socket pair");
+    strays_mark(pool_mark());
     pid_t pid = fork();
     if (pid == 0)
         child(pair[1]);

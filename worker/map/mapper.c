@@ -31,7 +31,7 @@ struct mapper {
 
 static struct mapper *mapper_of(struct qn_task *task)
 {
-    return context_of(task)->owner;
+    return context_owner(task);
 }
 
 /* --- emit ------------------------------------------------------------------------------------ */

@@ -71,7 +71,7 @@ static int refuse_size(struct reducer *r, const char *what, const char *field, s
 
 static int emit_to_file(struct qn_task *task, struct qn_slice key, struct qn_slice value)
 {
-    struct reducer *r = context_of(task)->owner;
+    struct reducer *r = context_owner(task);
     const struct plugin *p = r->plugin;
     if (is_number(p->out_key) && key.len != 8)
         return refuse_size(r, "key", ".out_key", key.len, p->out_key);

@@ -7,6 +7,15 @@
 #include "libcommon/base/mem.h"
 #include "libcommon/base/str.h"
 
+_Thread_local char context_thread;
+
+void context_other_thread(void)
+{
+    log_error("job", "a host function (qn_emit, qn_next) was called from another thread than the "
+                     "one of the callbacks: collect there, and emit here");
+    abort();
+}
+
 /* --- what callbacks call --------------------------------------------------------------------- */
 
 static const char *host_option(struct qn_task *task, const char *name)
@@ -131,6 +140,7 @@ int context_open(struct context *c, const struct context_conf *conf, struct err 
     const struct task_run *run = conf->run;
     *c = (struct context){
         .plugin = conf->plugin, .run = run, .files = conf->files, .page = conf->page};
+    c->thread = &context_thread;
     c->host = (struct qn_host){.abi = QN_JOB_ABI,
                                .size = sizeof(struct qn_host),
                                .emit = host_no_emit,

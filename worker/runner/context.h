@@ -28,7 +28,8 @@ struct context {
     const struct plugin *plugin;
     const struct task_run *run;
     struct files *files;
-    void *owner; /* whoever put emit and next into host */
+    const char *thread; /* &context_thread of the one that runs the callbacks */
+    void *owner;        /* whoever put emit and next into host */
     struct progress_page *page;
     struct counters counters;
     struct arena arena; /* dies with the attempt */
@@ -55,6 +56,19 @@ void context_close(struct context *c);
 static inline struct context *context_of(struct qn_task *task)
 {
     return (struct context *)(void *)task;
+}
+
+extern _Thread_local char context_thread; /* its address is the thread's name */
+__attribute__((noreturn)) void context_other_thread(void);
+
+/* Whoever put emit and next into the host. A job's callbacks and what they call belong to one
+ * thread: another one that emits would spoil buffers, or lose records unseen, so it ends here. */
+static inline void *context_owner(struct qn_task *task)
+{
+    const struct context *c = (const struct context *)(const void *)task;
+    if (__builtin_expect(c->thread != &context_thread, 0))
+        context_other_thread();
+    return c->owner;
 }
 
 /* Note a failure (the first one stays); returns a negative code. */

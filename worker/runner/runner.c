@@ -13,6 +13,9 @@
 #include "worker/runner/crash.h"
 #include "worker/runner/execution.h"
 #include "worker/runner/files_for.h"
+#include "worker/task/strays.h"
+
+#define STRAYS_MS 2000 /* for what an attempt has left behind to be gone */
 
 struct runner {
     int fd;
@@ -123,10 +126,14 @@ static int run_one(struct runner *r, const struct task_run *run, const struct so
                                            .arg = r,
                                            .news_fd = r->fd});
     (void)fflush(NULL);
+    strays_end(NULL, NULL, STRAYS_MS);
     int rc = answer(r, &execution, err);
     execution_release(&execution);
     r->run = NULL;
     munmap(page, PROGRESS_BYTES);
+    if (rc == 0 && strays_has_threads())
+        return err_set(err, ERR_EOF,
+                       "the job left a thread behind"); /* nothing more runs beside it */
     return rc;
 }
 
@@ -160,6 +167,7 @@ int runner_serve(int fd)
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     signal(SIGPIPE, SIG_IGN); /* a closed stdout is an error to the job, not its end */
     (void)fds_raise_limit();  /* many map outputs on this node are many descriptors */
+    strays_adopt();
     runner_crash_install();
     while ((rc = serve_one(&r, &err)) == 0)
         ;

@@ -264,6 +264,7 @@ static void begin_report(struct wk_attempt *attempt, bool is_done, const void *m
     if (attempt->process)
         attempt->process->attempt = NULL;
     attempt->process = NULL;
+    sandbox_trim_log(attempt->worker, attempt->log_fd);
     attempt->report_is_done = is_done;
     msg_encode(is_done ? &task_done_desc : &task_failed_desc, msg, &attempt->report);
     sm_move(&wk_attempt_states, &attempt->state, WK_REPORTING);
@@ -501,6 +502,7 @@ void attempts_watch(struct worker *worker)
             attempt->moved_ms = now;
         }
         watch_memory(attempt);
+        sandbox_trim_log(worker, attempt->log_fd);
         uint64_t limit = attempt->job->spec.timeout_ms;
         if (limit && !attempt->outgrown_bytes && now > attempt->moved_ms + limit &&
             !attempt->timed_out) {

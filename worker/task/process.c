@@ -13,10 +13,12 @@
 #include "libcommon/base/log.h"
 #include "libcommon/event/conn.h"
 #include "worker/task/attempt.h"
+#include "worker/task/strays.h"
 
 #define RUN_SEND_MS   10000
 #define REAP_AGAIN_MS 20
 #define UMBILICAL_FD  3
+#define STRAYS_MS     2000
 
 /* --- the child ------------------------------------------------------------------------------- */
 
@@ -67,6 +69,23 @@ static void child(const char *program, int fd, const struct task_user *user)
 
 /* --- its end --------------------------------------------------------------------------------- */
 
+static bool is_runner(const void *arg, pid_t pid)
+{
+    const struct worker *worker = arg;
+    list_each (&worker->runners, it)
+        if (list_entry(it, struct wk_process, link)->pid == pid)
+            return true;
+    /* The first process of a container is given everybody's orphans. */
+    return getpid() == 1 && !strays_is_marked(pid, worker->mark);
+}
+
+static void end_strays(void *arg)
+{
+    struct worker *worker = arg;
+    if (strays_kill(is_runner, worker) > 0)
+        (void)loop_after(worker->loop, &worker->strays, REAP_AGAIN_MS, end_strays, worker);
+}
+
 static void reap(void *arg)
 {
     struct wk_process *process = arg;
@@ -80,6 +99,7 @@ static void reap(void *arg)
     kill(-process->pid, SIGKILL); /* children it may have left behind */
     loop_timer_stop(&process->reap);
     list_remove(&process->link);
+    end_strays(process->worker);
     if (process->attempt)
         attempt_on_exit(process->attempt, pid == process->pid ? status : 0);
     mem_free(process);
@@ -281,4 +301,6 @@ void process_kill_all(struct worker *worker)
         list_remove(&process->link);
         /* its memory goes with the process: on_close still points at it */
     }
+    loop_timer_stop(&worker->strays);
+    strays_end(is_runner, worker, STRAYS_MS);
 }

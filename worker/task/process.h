@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * process: a `quern-task` child and the socket pair to it (proto/task). It serves attempts of one
- * job, one after another; killed with its whole process group.
+ * job, one after another; killed with its whole process group, and with what has left that
+ * (strays).
  *
  *   started -> idle <-> busy -> gone      (idle runners end with their job) */
 #ifndef QUERN_WORKER_TASK_PROCESS_H

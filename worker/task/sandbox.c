@@ -10,6 +10,9 @@
 #include "libcommon/base/clock.h"
 #include "libcommon/base/log.h"
 #include "libcommon/base/str.h"
+#include "worker/task/strays.h"
+
+#define LOG_TAIL_BYTES 65536 /* of a log that grew too long; worker.log.limit is no less */
 
 /* --- directories ----------------------------------------------------------------------------- */
 
@@ -49,6 +52,21 @@ static int prepare(struct worker *worker, struct worker_dir *dir, struct err *er
     return rc;
 }
 
+/* Processes of tasks that an earlier life of this worker, in this very directory, left behind. */
+static void end_earlier_life(struct worker *worker)
+{
+    struct stat st = {0};
+    size_t first = sandbox_good_dir(worker, 0);
+    if (first == WORKER_DIRS_MAX || stat(worker->dirs[first].path, &st) != 0)
+        return;
+    snprintf(worker->mark, sizeof(worker->mark), "%s.%llx.%llx", worker->id,
+             (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
+    size_t found = strays_end_marked(worker->mark);
+    if (found)
+        log_warn("wk.sandbox", "killed %zu processes an earlier life's tasks had left", found);
+    strays_mark(worker->mark);
+}
+
 int sandbox_open(struct worker *worker, struct err *err)
 {
     struct conf_list dirs = conf_list(daemon_conf(worker->daemon), "worker.local.dir");
@@ -72,6 +90,7 @@ int sandbox_open(struct worker *worker, struct err *err)
     }
     if (!worker->id[0])
         version_new_id(worker->id);
+    end_earlier_life(worker);
     return good ? 0
                 : err_set(err, why.code, "no usable directory in worker.local.dir: %s", why.msg);
 }
@@ -255,7 +274,7 @@ static int open_log_in(const struct worker_dir *dir, const char *job, const char
     int rc = above && path ? 0 : err_set(err, ERR_NOMEM, "out of memory");
     if (rc == 0 && mkdir(above, 0711) != 0 && errno != EEXIST)
         rc = err_errno(err, errno, "cannot make %s", above);
-    int fd = rc == 0 ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : -1;
+    int fd = rc == 0 ? open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : -1;
     if (rc == 0 && fd < 0)
         rc = err_errno(err, errno, "cannot open %s", path);
     mem_free(above);
@@ -289,6 +308,27 @@ int sandbox_open_log(struct worker *worker, const char *job, const char *attempt
             return 0;
     }
     return rc;
+}
+
+/* Its end stays. What is written meanwhile comes behind: all its writers append. */
+void sandbox_trim_log(struct worker *worker, int fd)
+{
+    struct stat st;
+    uint64_t limit = conf_size(daemon_conf(worker->daemon), "worker.log.limit");
+    if (fd < 0 || fstat(fd, &st) != 0 || (uint64_t)st.st_size <= limit)
+        return;
+    char tail[LOG_TAIL_BYTES], note[128];
+    ssize_t n = pread(fd, tail, sizeof(tail), st.st_size - (off_t)sizeof(tail));
+    if (ftruncate(fd, 0) != 0)
+        return;
+    int len = snprintf(note, sizeof(note),
+                       "... %llu bytes were printed before this and are not kept "
+                       "(worker.log.limit)\n",
+                       (unsigned long long)((uint64_t)st.st_size - (n > 0 ? (uint64_t)n : 0)));
+    ssize_t said = write(fd, note, (size_t)len);
+    ssize_t kept = n > 0 && said == len ? write(fd, tail, (size_t)n) : 0;
+    if (kept < 0)
+        log_warn("wk.sandbox", "the end of a log that was too long is lost");
 }
 
 /* It lies in one of the directories. */

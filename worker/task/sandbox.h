@@ -48,6 +48,8 @@ int sandbox_open_log(struct worker *worker, const char *job, const char *attempt
 /* Up to `max` bytes from `offset`, or (from_end) the last `max`; appended to `out`. ERR_NOENT. */
 int sandbox_read_log(struct worker *worker, const char *job, const char *attempt, bool from_end,
                      uint64_t offset, size_t max, struct buf *out, uint64_t *ret_total);
+/* A log that has grown beyond worker.log.limit keeps its end only. */
+void sandbox_trim_log(struct worker *worker, int fd);
 /* Remove logs older than worker.log.retain. */
 void sandbox_expire_logs(struct worker *worker);
 

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/task/strays.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "libcommon/base/buf.h"
+#include "libcommon/base/clock.h"
+
+#define MARK        "QUERN_TASK_OF"
+#define OUR_THREADS "qn-"
+#define ROUND_US    2000
+#define PIECE       4096
+#define MARKED_MS   2000
+#define ENVIRON_MAX (4U << 20) /* of a process's environment that is looked at */
+
+void strays_adopt(void)
+{
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1); /* fails on no kernel we run on */
+}
+
+/* ---- /proc ---- */
+
+static int read_file(const char *path, struct buf *out)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : 1;
+    while (n > 0 && out->len < ENVIRON_MAX) {
+        uint8_t *to = buf_reserve(out, PIECE);
+        n = to ? read(fd, to, PIECE) : -1;
+        out->len += n > 0 ? (size_t)n : 0;
+    }
+    if (fd >= 0)
+        close(fd);
+    return n < 0 ? ERR_IO : 0;
+}
+
+typedef void visit_fn(void *arg, pid_t pid);
+
+/* Every numbered entry of a directory of /proc. */
+static int each_number(const char *dir, visit_fn *visit, void *arg)
+{
+    DIR *d = opendir(dir);
+    if (!d)
+        return ERR_IO;
+    for (struct dirent *e = readdir(d); e; e = readdir(d))
+        if (isdigit((unsigned char)e->d_name[0]))
+            visit(arg, (pid_t)strtol(e->d_name, NULL, 10));
+    closedir(d);
+    return 0;
+}
+
+/* ---- children ---- */
+
+struct killing {
+    strays_known_fn *is_known;
+    const void *arg;
+    size_t left;
+    bool has_lists; /* the kernel tells each thread's children */
+};
+
+static void kill_one(struct killing *k, pid_t pid)
+{
+    if (k->is_known && k->is_known(k->arg, pid))
+        return;
+    kill(pid, SIGKILL);
+    k->left++;
+    if (waitpid(pid, NULL, WNOHANG) == pid)
+        k->left--;
+}
+
+static void look_at_thread(void *arg, pid_t tid)
+{
+    struct killing *k = arg;
+    char path[64];
+    struct buf text = BUF_INIT;
+    snprintf(path, sizeof(path), "/proc/self/task/%d/children", tid);
+    int rc = read_file(path, &text);
+    const char *p = rc == 0 ? buf_cstr(&text) : NULL;
+    k->has_lists = k->has_lists && rc == 0;
+    while (p && *p) {
+        char *end;
+        long pid = strtol(p, &end, 10);
+        if (end == p)
+            break;
+        kill_one(k, (pid_t)pid);
+        p = *end ? end + 1 : end;
+    }
+    buf_release(&text);
+}
+
+static void look_at_process(void *arg, pid_t pid)
+{
+    char path[64];
+    int parent = 0;
+    struct buf text = BUF_INIT;
+    snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+    const char *p = read_file(path, &text) == 0 ? buf_cstr(&text) : NULL;
+    p = p ? strrchr(p, ')') : NULL; /* its name may hold anything */
+    if (p && sscanf(p + 1, " %*c %d", &parent) == 1 && parent == getpid())
+        kill_one(arg, pid);
+    buf_release(&text);
+}
+
+size_t strays_kill(strays_known_fn *is_known, const void *arg)
+{
+    struct killing k = {is_known, arg, 0, true};
+    if (each_number("/proc/self/task", look_at_thread, &k) != 0 || !k.has_lists)
+        (void)each_number("/proc", look_at_process, &k);
+    return k.left;
+}
+
+/* What a killed one has started comes to us when it is gone: so, once more after the last. */
+void strays_end(strays_known_fn *is_known, const void *arg, unsigned most_ms)
+{
+    uint64_t end_ms = clock_mono_ms() + most_ms;
+    while (strays_kill(is_known, arg) > 0 && clock_mono_ms() < end_ms)
+        usleep(ROUND_US);
+}
+
+/* ---- threads ---- */
+
+static void look_at_name(void *arg, pid_t tid)
+{
+    char path[64];
+    struct buf text = BUF_INIT;
+    bool *has_some = arg;
+    snprintf(path, sizeof(path), "/proc/self/task/%d/comm", tid);
+    const char *name = read_file(path, &text) == 0 ? buf_cstr(&text) : NULL;
+    *has_some = *has_some || (tid != getpid() && name && strncmp(name, OUR_THREADS, 3) != 0);
+    buf_release(&text);
+}
+
+bool strays_has_threads(void)
+{
+    bool has_some = false;
+    (void)each_number("/proc/self/task", look_at_name, &has_some);
+    return has_some;
+}
+
+/* ---- an earlier life's ---- */
+
+void strays_mark(const char *worker_id)
+{
+    (void)setenv(MARK, worker_id, 1);
+}
+
+bool strays_is_marked(pid_t pid, const char *worker_id)
+{
+    char path[64], mark[128];
+    struct buf text = BUF_INIT;
+    bool is_marked = false;
+    snprintf(path, sizeof(path), "/proc/%d/environ", pid);
+    size_t len = (size_t)snprintf(mark, sizeof(mark), MARK "=%s", worker_id) + 1; /* and its zero */
+    if (read_file(path, &text) == 0)
+        for (size_t at = 0; !is_marked && at + len <= text.len;) {
+            is_marked = memcmp(text.data + at, mark, len) == 0;
+            const uint8_t *zero = memchr(text.data + at, 0, text.len - at);
+            at = zero ? (size_t)(zero - text.data) + 1 : text.len;
+        }
+    buf_release(&text);
+    return is_marked;
+}
+
+struct marked {
+    const char *worker_id;
+    size_t found;
+};
+
+static void kill_marked(void *arg, pid_t pid)
+{
+    struct marked *m = arg;
+    if (pid != getpid() && strays_is_marked(pid, m->worker_id) && kill(pid, SIGKILL) == 0)
+        m->found++;
+}
+
+/* Again while there are some: one may just have started another. */
+size_t strays_end_marked(const char *worker_id)
+{
+    struct marked m = {worker_id, 0};
+    size_t before;
+    uint64_t end_ms = clock_mono_ms() + MARKED_MS;
+    do {
+        before = m.found;
+        (void)each_number("/proc", kill_marked, &m);
+        if (m.found > before)
+            usleep(ROUND_US);
+    } while (m.found > before && clock_mono_ms() < end_ms);
+    return m.found;
+}
