@@ -1,16 +1,23 @@
 /* SPDX-License-Identifier: Apache-2.0
  * names_crash: kill a namenode at its first write, fsync, rename, ... on the disk, at its second,
- * and so on, while a client changes names; each time start it again and let the client go on.
+ * and so on, while a client changes names; each time start it again and let the client go on. Or
+ * let that operation fail, with EIO or ENOSPC, instead.
  *
- *     names_crash [-stride N] [-from N] [-dir DIR]
+ *     names_crash [-act kill|eio|enospc] [-dirs 1|2] [-stride N] [-from N] [-dir DIR]
  *
  * The client's requests are numbered. The one that was not answered is asked again, under the same
  * number, of the new process, and must succeed, done now or before; so must all the rest, which
  * build on what was answered before the crash. At the end the tree must be what it is without any
- * crash. An answered change that was lost, or one done twice, shows as a request that fails. */
+ * crash, and still so when the namenode is killed and started once more. An answered change that
+ * was lost, or one done twice, shows as a request that fails.
+ *
+ * An operation that failed may end the namenode, by itself, with status 1 and one line that says
+ * why; or, when it was an image's or one of two directories', it goes on. Processes forked to write
+ * an image count on from where their parent was, so theirs fail too. */
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -23,10 +30,16 @@
 #define CLIENT       4711
 #define TIMEOUT_MS   400 /* an answer takes no time; a dead one never comes */
 #define TRIES        50
+#define ROOM_MS      20000 /* a full log is tried again every 5 s */
+#define AGAIN_MS     50
+#define FORKED_HITS  40 /* of a process that writes an image, beyond its parent's last */
 #define NN_STEPS_END 1
 
 struct crash {
-    char program[600], dir[256], conf[300], address[64];
+    char program[600], dir[256], conf[300], address[64], log[300], count[300];
+    const char *act; /* kill, eio, enospc */
+    uint64_t dirs;
+    unsigned ended, images; /* processes that ended themselves, images that could not be written */
     struct identity self;
     struct chan *chan;
     struct arena arena;
@@ -50,25 +63,27 @@ static void write_conf(const struct crash *c)
         die(c->conf, strerror(errno));
     fprintf(f,
             "node.name = crash\n"
-            "dfs.namenode.name.dir = %s/a, %s/b\n"
+            "dfs.namenode.name.dir = %s/a%s%s%s\n"
             "dfs.namenode.rpc-address = %s\n"
             "dfs.namenode.http-address = 127.0.0.1:0\n"
             "dfs.namenode.safemode.extension = 0\n"
             "dfs.namenode.resource.du.reserved = 0\n",
-            c->dir, c->dir, c->address);
+            c->dir, c->dirs > 1 ? ", " : "", c->dirs > 1 ? c->dir : "", c->dirs > 1 ? "/b" : "",
+            c->address);
     fclose(f);
 }
 
-static pid_t spawn(const char *const argv[], const char *fault, const char *log)
+static pid_t spawn(const struct crash *c, const char *const argv[], const char *fault)
 {
     pid_t pid = fork();
     if (pid != 0)
         return pid;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    unsetenv("QUERN_FAULT");
+    unsetenv("QUERN_FAULT_COUNT");
     if (fault)
-        setenv("QUERN_FAULT", fault, 1);
-    else
-        unsetenv("QUERN_FAULT");
-    if (!freopen(log, "a", stderr))
+        setenv(*fault ? "QUERN_FAULT" : "QUERN_FAULT_COUNT", *fault ? fault : c->count, 1);
+    if (!freopen(c->log, "a", stderr))
         _exit(126);
     execv(argv[0], (char *const *)(uintptr_t)argv);
     _exit(127);
@@ -76,32 +91,59 @@ static pid_t spawn(const char *const argv[], const char *fault, const char *log)
 
 static void format(const struct crash *c)
 {
-    char log[300];
     int status = 0;
-    snprintf(log, sizeof(log), "%s/log", c->dir);
     const char *argv[] = {c->program, "-conf", c->conf, "-format", "-force", NULL};
-    if (waitpid(spawn(argv, NULL, log), &status, 0) < 0 || status != 0)
+    if (unlink(c->log) != 0 && errno != ENOENT)
+        die(c->log, strerror(errno));
+    if (waitpid(spawn(c, argv, NULL), &status, 0) < 0 || status != 0)
         die(c->program, "cannot format");
 }
 
-/* False: it died before it served. */
+/* How often `text` is in the log since the format. */
+static unsigned log_has(const struct crash *c, const char *text)
+{
+    char line[2000];
+    unsigned n = 0;
+    FILE *f = fopen(c->log, "r");
+    while (f && fgets(line, sizeof(line), f))
+        n += strstr(line, text) != NULL;
+    if (f)
+        fclose(f);
+    return n;
+}
+
+/* It is over: killed as was ordered, or by its own decision, with a word in the log or `word` to
+ * whom it was to tell that it is ready. */
+static void collect(struct crash *c, const char *word)
+{
+    int status = 0;
+    waitpid(c->pid, &status, 0);
+    c->pid = 0;
+    if (strcmp(c->act, "kill") == 0)
+        return;
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 1)
+        die(c->log, "it did not end with status 1");
+    if (!word[0] && log_has(c, " ERROR ") == 0)
+        die(c->log, "it ended without a word");
+    c->ended++;
+}
+
+/* `fault` "" = none, but count. False: it died before it served. */
 static bool start(struct crash *c, const char *fault)
 {
-    char ready[16], log[300], line[600] = "";
+    char ready[16], line[600] = "";
     int fds[2];
     if (pipe(fds) != 0)
         die("pipe", strerror(errno));
     snprintf(ready, sizeof(ready), "%d", fds[1]);
-    snprintf(log, sizeof(log), "%s/log", c->dir);
     const char *argv[] = {c->program, "-conf", c->conf, "--ready-fd", ready, NULL};
-    c->pid = spawn(argv, fault, log);
+    c->pid = spawn(c, argv, fault);
     close(fds[1]);
     bool is_up = read(fds[0], line, sizeof(line) - 1) > 0 && strncmp(line, "ok", 2) == 0;
     close(fds[0]);
     if (!is_up) {
-        waitpid(c->pid, NULL, 0);
-        c->pid = 0;
-        if (line[0])
+        collect(c, line);
+        if (line[0] && (!fault || strcmp(c->act, "kill") == 0))
             die("it does not start after a crash", line);
         return false;
     }
@@ -136,6 +178,13 @@ static int ask_namenode(struct crash *c, const struct msg_method *method, const 
     do
         rc = chan_call(c->chan, method, ask, &c->arena, ret, TIMEOUT_MS, &c->err);
     while ((rc == ERR_TIMEOUT || rc == ERR_UNREACHABLE) && is_alive(c) && ++tries < TRIES);
+    /* A disk that was full once is looked at again. */
+    for (int ms = 0; (method->flags & MSG_RECORDED) && (rc == ERR_SAFEMODE || rc == ERR_NOSPC) &&
+                     ms < ROOM_MS && is_alive(c);
+         ms += AGAIN_MS) {
+        usleep(AGAIN_MS * 1000);
+        rc = chan_call(c->chan, method, ask, &c->arena, ret, TIMEOUT_MS, &c->err);
+    }
     return rc;
 }
 
@@ -209,10 +258,40 @@ static int do_attributes(struct crash *c, uint64_t seq, int which)
     }
 }
 
+/* Fails when it was made before, or replaced without having been made. */
+static int do_xattr(struct crash *c, uint64_t seq, const char *path, uint32_t flags)
+{
+    struct cl2nn_set_xattr ask = {.origin = {CLIENT, seq},
+                                  .path = slice_str(path),
+                                  .name = slice_str("user.color"),
+                                  .value = slice_str("red"),
+                                  .flags = flags};
+    return ASK(c, SET_XATTR, &ask, NULL);
+}
+
+static int do_acl(struct crash *c, uint64_t seq, const char *path)
+{
+    struct cl2nn_acl_entry entry = {.perm = 6, .name = slice_str("bob")};
+    struct cl2nn_set_acl ask = {{CLIENT, seq}, slice_str(path), CL2NN_ACL_MODIFY, {&entry, 1}};
+    return ASK(c, SET_ACL, &ask, NULL);
+}
+
+static int do_quota(struct crash *c, uint64_t seq, const char *path)
+{
+    struct cl2nn_set_quota ask = {{CLIENT, seq}, slice_str(path), 100, 1 << 20};
+    return ASK(c, SET_QUOTA, &ask, NULL);
+}
+
 /* Not recorded, and repeatable. It goes on in the background of what follows. */
 static int do_checkpoint(struct crash *c)
 {
     int rc = ASK(c, SAVE_NAMESPACE, NULL, NULL);
+    if (rc != 0 && rc != ERR_BUSY && is_alive(c)) {
+        if (log_has(c, "no image of record") == 0)
+            die(c->log, "an image failed without a word");
+        c->images++;
+        rc = c->err.code = 0; /* an image less is nobody's loss */
+    }
     return rc == ERR_BUSY ? 0 : rc;
 }
 
@@ -257,6 +336,14 @@ static int step(struct crash *c, uint64_t i)
         return do_delete(c, seq, "/a");
     case 19:
         return do_create(c, seq, "/open", 3);
+    case 20:
+        return do_xattr(c, seq, "/b/h", CL2NN_XATTR_CREATE);
+    case 21:
+        return do_acl(c, seq, "/b/h");
+    case 22:
+        return do_quota(c, seq, "/b");
+    case 23:
+        return do_xattr(c, seq, "/b/h", CL2NN_XATTR_REPLACE);
     default:
         return NN_STEPS_END;
     }
@@ -289,82 +376,132 @@ static void dump(struct crash *c, const char *path, struct buf *out)
         snprintf(below, sizeof(below), "%s/" SLICE_FMT, strcmp(path, "/") == 0 ? "" : path,
                  SLICE_ARG(f->name));
         buf_printf(out,
-                   "%s %s id=%" PRIu64 " len=%" PRIu64 " r=%u %o " SLICE_FMT ":" SLICE_FMT "%s\n",
+                   "%s %s id=%" PRIu64 " len=%" PRIu64 " r=%u %o " SLICE_FMT ":" SLICE_FMT "%s%s\n",
                    below, f->is_dir ? "dir" : "file", f->id, f->len, f->replication, f->mode,
-                   SLICE_ARG(f->owner), SLICE_ARG(f->group), f->is_open ? " open" : "");
+                   SLICE_ARG(f->owner), SLICE_ARG(f->group), f->is_open ? " open" : "",
+                   f->has_acl ? " acl" : "");
         if (f->is_dir)
             dump(c, below, out);
     }
 }
 
-/* One life of the tree with the kill at hit `at` (0 = none). Gives the final tree; true when the
- * namenode did die. */
+/* Up again, and the client goes on where it was. */
+static void go_on(struct crash *c, uint64_t at, uint64_t i)
+{
+    stop(c, SIGKILL);
+    if (!start(c, NULL))
+        die("start after the crash", c->err.msg);
+    uint64_t end = work(c, i);
+    if (c->err.code == 0)
+        return;
+    fprintf(stderr,
+            "names_crash: %s at hit %" PRIu64 ": step %" PRIu64 " of a client interrupted in step "
+            "%" PRIu64 ": %s\n",
+            c->act, at, end, i, c->err.msg);
+    exit(1);
+}
+
+/* One life of the tree with the fault at hit `at` (0 = none). Gives the final tree; true when the
+ * namenode did die of it. */
 static bool live(struct crash *c, uint64_t at, struct buf *out)
 {
-    char fault[64];
-    snprintf(fault, sizeof(fault), "disk.*=%" PRIu64 ":kill", at);
+    char fault[64] = "";
+    if (at)
+        snprintf(fault, sizeof(fault), "disk.*=%" PRIu64 ":%s", at, c->act);
     memset(c->files, 0, sizeof(c->files));
     format(c);
-    uint64_t i = start(c, at ? fault : NULL) ? work(c, 0) : 0;
-    bool has_died = c->pid == 0 || c->err.code != 0;
-    if (has_died) {
-        stop(c, SIGKILL);
-        if (!start(c, NULL))
-            die("start after the crash", c->err.msg);
-        uint64_t end = work(c, i);
-        if (c->err.code != 0) {
-            fprintf(stderr,
-                    "names_crash: kill at hit %" PRIu64 ": step %" PRIu64 " of a client "
-                    "interrupted in step %" PRIu64 ": %s\n",
-                    at, end, i, c->err.msg);
-            exit(1);
-        }
-    }
+    uint64_t i = start(c, fault) ? work(c, 0) : 0;
+    bool has_died = c->pid == 0 || !is_alive(c);
+    if (c->pid && has_died)
+        collect(c, "");
+    else if (c->err.code != 0 && c->pid)
+        die("a request failed while the namenode lives", c->err.msg);
+    if (has_died)
+        go_on(c, at, i);
+    dump(c, "/", out);
+    stop(c, at ? SIGKILL : SIGTERM);
+    return has_died;
+}
+
+/* What was answered is there after another death, too. */
+static void dump_again(struct crash *c, struct buf *out)
+{
+    buf_clear(out);
+    if (!start(c, NULL))
+        die("start after the end", c->err.msg);
     dump(c, "/", out);
     stop(c, SIGKILL);
-    return has_died;
+}
+
+/* All hits of a life without a fault. */
+static uint64_t count_hits(const struct crash *c)
+{
+    char name[64];
+    uint64_t sum = 0;
+    unsigned long long hits = 0;
+    FILE *f = fopen(c->count, "r");
+    while (f && fscanf(f, "%63s %llu", name, &hits) == 2)
+        sum += strncmp(name, "disk.", 5) == 0 ? hits : 0;
+    if (f)
+        fclose(f);
+    return sum + FORKED_HITS;
+}
+
+static void read_options(struct crash *c, int argc, char **argv, uint64_t *stride, uint64_t *from)
+{
+    const char *below = getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp";
+    for (int i = 1; i + 1 < argc; i += 2) {
+        uint64_t *number = strcmp(argv[i], "-stride") == 0 ? stride
+                           : strcmp(argv[i], "-dirs") == 0 ? &c->dirs
+                                                           : from;
+        if (strcmp(argv[i], "-dir") == 0)
+            below = argv[i + 1];
+        else if (strcmp(argv[i], "-act") == 0)
+            c->act = argv[i + 1];
+        else if (str_to_u64(argv[i + 1], number) != 0 || *number == 0)
+            die(argv[i], "wants a number");
+    }
+    ssize_t n = readlink("/proc/self/exe", c->program, sizeof(c->program) - 20);
+    for (int up = 0; n > 0 && up < 3; up++)
+        *strrchr(c->program, '/') = 0;
+    snprintf(c->program + strlen(c->program), 20, "/quern-namenode");
+    snprintf(c->dir, sizeof(c->dir), "%.200s/names_crash.XXXXXX", below);
+    if (!mkdtemp(c->dir))
+        die(c->dir, strerror(errno));
+    snprintf(c->conf, sizeof(c->conf), "%s/quern.conf", c->dir);
+    snprintf(c->log, sizeof(c->log), "%s/log", c->dir);
+    snprintf(c->count, sizeof(c->count), "%s/count", c->dir);
+    snprintf(c->address, sizeof(c->address), "127.0.0.1:%d", 20000 + getpid() % 12000);
 }
 
 int main(int argc, char **argv)
 {
-    struct crash c = {0};
-    uint64_t stride = 1, from = 1, kills = 0;
-    const char *below = getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp";
+    struct crash c = {.act = "kill", .dirs = 2};
+    uint64_t stride = 1, from = 1, deaths = 0, lives = 0;
     struct buf want = BUF_INIT, is = BUF_INIT;
-    for (int i = 1; i + 1 < argc; i += 2) {
-        uint64_t *number = strcmp(argv[i], "-stride") == 0 ? &stride : &from;
-        if (strcmp(argv[i], "-dir") == 0)
-            below = argv[i + 1];
-        else if (str_to_u64(argv[i + 1], number) != 0 || *number == 0)
-            die(argv[i], "wants a number");
-    }
-    ssize_t n = readlink("/proc/self/exe", c.program, sizeof(c.program) - 20);
-    for (int up = 0; n > 0 && up < 3; up++)
-        *strrchr(c.program, '/') = 0;
-    snprintf(c.program + strlen(c.program), 20, "/quern-namenode");
-    snprintf(c.dir, sizeof(c.dir), "%.200s/names_crash.XXXXXX", below);
-    if (!mkdtemp(c.dir))
-        die(c.dir, strerror(errno));
-    snprintf(c.conf, sizeof(c.conf), "%s/quern.conf", c.dir);
-    snprintf(c.address, sizeof(c.address), "127.0.0.1:%d", 20000 + getpid() % 12000);
+    read_options(&c, argc, argv, &stride, &from);
     identity_init(&c.self, WIRE_CLIENT, "crash");
     write_conf(&c);
 
     (void)live(&c, 0, &want);
-    for (uint64_t at = from;; at += stride) {
+    uint64_t hits = count_hits(&c);
+    for (uint64_t at = from; at <= hits; at += stride) {
         buf_clear(&is);
-        bool has_died = live(&c, at, &is);
-        if (!slice_eq(buf_slice(&want), buf_slice(&is)))
+        deaths += live(&c, at, &is);
+        lives++;
+        if (slice_eq(buf_slice(&want), buf_slice(&is)))
+            dump_again(&c, &is);
+        if (!slice_eq(buf_slice(&want), buf_slice(&is))) {
+            fprintf(stderr, "names_crash: %s at hit %" PRIu64 "\n", c.act, at);
             die("another tree than without the crash", buf_cstr(&is));
-        if (!has_died)
-            break;
-        kills++;
+        }
     }
-    printf("%" PRIu64 " kills, each survived\n", kills);
+    printf("%" PRIu64 " lives, %" PRIu64 " deaths, %u of them its own decision, %u failed images\n",
+           lives, deaths, c.ended, c.images);
     buf_release(&want);
     buf_release(&is);
     arena_release(&c.arena);
     char command[400];
     snprintf(command, sizeof(command), "rm -rf '%s'", c.dir);
-    return system(command) == 0 && kills > 0 ? 0 : 1;
+    return system(command) == 0 && lives > 0 ? 0 : 1;
 }
