@@ -241,7 +241,9 @@ static int roll(struct wal *wal, struct buf *notes, bool *ret_lost)
                         head);
     if (in_every_dir(wal, roll_dir, head, "begin a new segment of the log", notes))
         *ret_lost = true;
-    wal->firsts[wal->segments++] = wal->disk_last + 1;
+    /* An empty segment that had no room for a record has just been replaced by one of its name. */
+    if (wal->firsts[wal->segments - 1] <= wal->disk_last)
+        wal->firsts[wal->segments++] = wal->disk_last + 1;
     wal->seg_size = wal->segment_bytes;
     wal->seg_off = wal->seg_zeroed = WALFILE_BLOCK;
     return 0;

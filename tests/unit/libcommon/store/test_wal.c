@@ -9,6 +9,7 @@
 
 #include <cmocka.h>
 
+#include "libcommon/base/fault.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/base/str.h"
 #include "libcommon/store/fsutil.h"
@@ -601,6 +602,29 @@ static void a_log_opens_in_little_room_and_says_when_it_is_too_little(void **sta
 
 /* ---- memory ---- */
 
+/* Its segment has no room for a record, the next one has: the same name stands for both. */
+static void an_empty_segment_cut_short_by_a_full_disk_is_replaced_and_stays(void **state)
+{
+    (void)state;
+    assert_int_equal(fault_arm("disk.allocate=1:enospc", NULL), 0);
+    reopen();
+    fault_arm(NULL, NULL);
+    assert_int_equal(append("one"), 1);
+    assert_int_equal(commit(NULL), 0);
+    wal_drop_below(wal, 1);
+    assert_int_equal(commit(NULL), 0);
+    assert_true(has("/a/log.000000000001") && has("/b/log.000000000001"));
+    append("two");
+    wal_roll(wal);
+    assert_int_equal(commit(NULL), 0);
+    append("three");
+    assert_int_equal(commit(NULL), 0);
+    wal_drop_below(wal, 1);
+    assert_int_equal(commit(NULL), 0);
+    reopen();
+    assert_string_equal(contents(1), "1:1:5:one 2:1:5:two 3:1:5:three ");
+}
+
 static void memory_running_out_loses_no_record_and_no_memory(void **state)
 {
     (void)state;
@@ -662,6 +686,7 @@ int main(void)
         CASE(directories_of_two_logs_are_told_apart),
         CASE(a_full_disk_is_told_before_it_hurts_and_forgotten_when_there_is_room),
         CASE(a_log_opens_in_little_room_and_says_when_it_is_too_little),
+        CASE(an_empty_segment_cut_short_by_a_full_disk_is_replaced_and_stays),
         CASE(memory_running_out_loses_no_record_and_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
