@@ -46,19 +46,26 @@ static const struct task_probe_option *find(const struct task_probe *probe, stru
 }
 
 /* `no option "grep.patern": grep knows grep.pattern, grep.ignore.case (...)` */
-static int unknown(const struct task_probe *probe, struct slice key, struct err *err)
+static int unknown(const struct conf *conf, const struct task_probe *probe, struct slice key,
+                   struct err *err)
 {
-    struct buf known = BUF_INIT;
+    struct buf known = BUF_INIT, near = BUF_INIT;
+    char *text = slice_dup(key);
+    const char *engines = text ? conf_nearest(conf, text) : NULL;
+    if (engines)
+        buf_printf(&near, " (did you mean %s?)", engines);
+    mem_free(text);
     for (size_t i = 0; i < probe->options.n; i++)
         buf_printf(&known, "%s" SLICE_FMT, i ? ", " : "", SLICE_ARG(probe->options.v[i].name));
     if (probe->options.n == 0)
         buf_printf(&known, "no options of its own");
     int rc = err_set(err, ERR_CONFIG,
-                     "no option \"" SLICE_FMT "\": " SLICE_FMT " knows %s (`quern run " SLICE_FMT
-                     " -help`)",
-                     SLICE_ARG(key), SLICE_ARG(probe->name),
+                     "no option \"" SLICE_FMT "\"" SLICE_FMT ": " SLICE_FMT
+                     " knows %s (`quern run " SLICE_FMT " -help`)",
+                     SLICE_ARG(key), SLICE_ARG(buf_slice(&near)), SLICE_ARG(probe->name),
                      buf_failed(&known) ? "others" : buf_cstr(&known), SLICE_ARG(probe->name));
     buf_release(&known);
+    buf_release(&near);
     return rc;
 }
 
@@ -76,8 +83,9 @@ static int check_required(const struct task_probe *probe, const struct gather *g
     return 0;
 }
 
-static int add_foreign(struct gather *g, const struct config_foreign *foreign,
-                       const struct task_probe *probe, struct err *err)
+static int add_foreign(struct gather *g, const struct conf *conf,
+                       const struct config_foreign *foreign, const struct task_probe *probe,
+                       struct err *err)
 {
     for (size_t i = 0; i < foreign->count; i++) {
         const char *eq = strchr(foreign->defines[i], '=');
@@ -85,7 +93,7 @@ static int add_foreign(struct gather *g, const struct config_foreign *foreign,
         if (eq)
             key.len = (size_t)(eq - foreign->defines[i]);
         if (!eq || !find(probe, key))
-            return unknown(probe, key, err);
+            return unknown(conf, probe, key, err);
         add(g, key, slice_str(eq + 1));
     }
     return 0;
@@ -97,7 +105,7 @@ int job_settings(const struct conf *conf, const struct config_foreign *foreign,
 {
     struct gather g = {.arena = arena};
     conf_each(conf, visit, &g);
-    int rc = add_foreign(&g, foreign, probe, err);
+    int rc = add_foreign(&g, conf, foreign, probe, err);
     if (rc == 0)
         rc = check_required(probe, &g, err);
     struct msg_pair *pairs = rc == 0 ? arena_calloc(arena, g.n + 1, sizeof(*pairs)) : NULL;

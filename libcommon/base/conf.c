@@ -199,7 +199,7 @@ static char *where_text(enum conf_origin origin, const char *name, unsigned line
     return out;
 }
 
-static int unknown_key(const struct conf *conf, const char *key, const char *where, struct err *err)
+const char *conf_nearest(const struct conf *conf, const char *key)
 {
     const char *near = NULL;
     const char **names = mem_calloc(conf->names.count, sizeof(char *));
@@ -210,6 +210,12 @@ static int unknown_key(const struct conf *conf, const char *key, const char *whe
         near = str_nearest(key, names, count);
         mem_free(names);
     }
+    return near;
+}
+
+static int unknown_key(const struct conf *conf, const char *key, const char *where, struct err *err)
+{
+    const char *near = conf_nearest(conf, key);
     if (near)
         return err_set(err, ERR_CONFIG, "%s: unknown key \"%s\" (did you mean %s?)", where, key,
                        near);

@@ -116,6 +116,8 @@ const char *conf_ignored(struct conf *conf);
 bool conf_knows(const struct conf *conf, const char *key);
 /* Is it one of the names registered as meaning nothing here? */
 bool conf_ignores(const struct conf *conf, const char *key);
+/* The key somebody may have meant, or NULL. */
+const char *conf_nearest(const struct conf *conf, const char *key);
 /* Does the value come from anywhere but a default? */
 bool conf_is_set(const struct conf *conf, const char *key);
 

@@ -284,6 +284,8 @@ const char *str_nearest(const char *word, const char *const *names, size_t count
     const char *best = NULL;
     unsigned best_distance = (unsigned)strlen(word) / 3 + 1;
     for (size_t i = 0; i < count; i++) {
+        if (strcasecmp(word, names[i]) == 0)
+            return names[i];
         unsigned d = str_distance(word, names[i]);
         if (d <= best_distance && (!best || d < best_distance)) {
             best = names[i];

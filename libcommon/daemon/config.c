@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "libcommon/daemon/config.h"
 
+#include <errno.h>
 #include <pwd.h>
 #include <unistd.h>
 
@@ -88,8 +89,8 @@ int config_find(const char *named, struct buf *ret_path, struct err *err)
     if (named) {
         buf_append_str(ret_path, named);
         if (!is_readable(ret_path))
-            return err_set(err, ERR_NOENT, "cannot read configuration file %s%s", named,
-                           named == variable ? " (from $QUERN_CONF)" : "");
+            return err_set(err, ERR_CONFIG, "cannot read configuration file %s%s: %s", named,
+                           named == variable ? " (from $QUERN_CONF)" : "", strerror(errno));
         return 0;
     }
     for (size_t i = 0; i < ARRAY_LEN(homely); i++) {

@@ -43,7 +43,8 @@ struct config_foreign {
 int config_open(const struct config_args *args, struct conf **ret_conf,
                 struct config_foreign *ret_foreign, struct err *err);
 
-/* The path config_open would read, "" when there is none. ERR_NOENT when a named one is missing. */
+/* The path config_open would read, "" when there is none. ERR_CONFIG when a named one cannot be
+ * read. */
 int config_find(const char *named, struct buf *ret_path, struct err *err);
 /* Read one file into `conf`. ERR_CONFIG with FILE:LINE in front. */
 int config_read_file(struct conf *conf, const char *path, struct err *err);

@@ -7,6 +7,8 @@
 #include <ctype.h>
 #include <errno.h>
 #include <ini.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "libcommon/base/buf.h"
 #include "libcommon/base/mem.h"
@@ -48,6 +50,9 @@ static void include(struct reading *r, const char *name)
         fail(r, r->key_line, "include goes too deep (does a file include itself?)");
     else if (!path)
         r->rc = err_set(r->err, ERR_NOMEM, "out of memory");
+    else if (access(path, R_OK) != 0) /* where it is asked for tells more than where it is not */
+        r->rc = err_set(r->err, ERR_CONFIG, "%s:%u: cannot include %s: %s", r->path, r->key_line,
+                        path, strerror(errno));
     else
         r->rc = read_one(r->conf, path, r->depth + 1, r->err);
     mem_free(path);
@@ -136,10 +141,12 @@ static int read_one(struct conf *conf, const char *path, unsigned depth, struct 
     struct reading r = {.conf = conf, .path = path, .depth = depth, .err = err};
     r.file = fopen(path, "re");
     if (!r.file)
-        return err_errno(err, errno, "cannot read configuration file %s", path);
+        return err_set(err, ERR_CONFIG, "cannot read configuration file %s: %s", path,
+                       strerror(errno));
     int bad_line = ini_parse_stream(next_line, &r, on_pair, &r);
     if (r.rc == 0 && bad_line == 0 && ferror(r.file))
-        r.rc = err_set(err, ERR_IO, "cannot read configuration file %s", path);
+        r.rc = err_set(err, ERR_CONFIG, "cannot read configuration file %s: %s", path,
+                       strerror(errno));
     if (bad_line > 0)
         fail(&r, (unsigned)bad_line, "want key = value");
     else if (bad_line < 0 && r.rc == 0)

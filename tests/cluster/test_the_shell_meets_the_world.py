@@ -166,3 +166,16 @@ def test_a_directory_of_many_is_listed_in_pages(cluster, tmp_path):
     assert cluster.fs("-rm", "-r", "-skipTrash", "/many/f0*").stdout.count(b"Deleted") == 1000
     assert cluster.fs("-rm", "-r", "/many").returncode == 0
     shutil.rmtree(many)
+
+
+def test_a_configuration_that_is_not_there_is_told_as_such(cluster):
+    run = cluster.fs("-ls", "/", env={"QUERN_CONF": "/nowhere/q.conf"}, check=False)
+    assert (run.returncode, run.stderr) == (1, b"ls: cannot read configuration file /nowhere/q.conf (from $QUERN_CONF): No such file or directory\n")
+    run = cluster.run("run", "-conf", "/nowhere/q.conf", "wordcount", "/a", "/b", check=False)
+    assert (run.returncode, run.stderr) == (2, b"quern run: cannot read configuration file /nowhere/q.conf: No such file or directory\n")
+
+
+def test_a_setting_of_the_engine_that_is_misspelt_is_named(cluster):
+    run = cluster.run("run", "-D", "mapreduce.job.redces=2", "wordcount", "/big", "/out", check=False)
+    assert run.returncode == 2
+    assert run.stderr.startswith(b'quern run: no option "mapreduce.job.redces" (did you mean mapreduce.job.reduces?): wordcount knows ')

@@ -167,6 +167,7 @@ static void only_near_names_are_suggested(void **state)
     assert_string_equal(str_nearest("wordcuont", names, 4), "wordcount");
     assert_string_equal(str_nearest("gerp", names, 4), "grep");
     assert_string_equal(str_nearest("sort", names, 4), "sort");
+    assert_string_equal(str_nearest("WordCount", names, 4), "wordcount");
     assert_null(str_nearest("zzz", names, 4));
     assert_null(str_nearest("x", names, 0));
 }

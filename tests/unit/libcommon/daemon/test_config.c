@@ -192,7 +192,8 @@ static void a_file_that_includes_itself_or_nothing_is_refused(void **state)
     assert_int_equal(config_read_file(conf, in_dir("q.conf"), &err), ERR_CONFIG);
     assert_non_null(strstr(err.msg, "include goes too deep"));
     write_file("r.conf", "include = nowhere.conf\n");
-    assert_int_equal(config_read_file(conf, in_dir("r.conf"), &err), ERR_NOENT);
+    assert_int_equal(config_read_file(conf, in_dir("r.conf"), &err), ERR_CONFIG);
+    assert_non_null(strstr(err.msg, "r.conf:1: cannot include "));
     assert_non_null(strstr(err.msg, "nowhere.conf: No such file"));
     conf_free(conf);
 }
@@ -226,12 +227,14 @@ static void a_named_file_that_is_missing_is_an_error(void **state)
 {
     (void)state;
     struct buf found = BUF_INIT;
-    assert_int_equal(config_find("/nowhere/q.conf", &found, &err), ERR_NOENT);
-    assert_string_equal(err.msg, "cannot read configuration file /nowhere/q.conf");
+    assert_int_equal(config_find("/nowhere/q.conf", &found, &err), ERR_CONFIG);
+    assert_string_equal(
+        err.msg, "cannot read configuration file /nowhere/q.conf: No such file or directory");
     setenv("QUERN_CONF", "/nowhere/e.conf", 1);
-    assert_int_equal(config_find(NULL, &found, &err), ERR_NOENT);
+    assert_int_equal(config_find(NULL, &found, &err), ERR_CONFIG);
     assert_string_equal(err.msg,
-                        "cannot read configuration file /nowhere/e.conf (from $QUERN_CONF)");
+                        "cannot read configuration file /nowhere/e.conf (from $QUERN_CONF): "
+                        "No such file or directory");
     buf_release(&found);
 }
 
