@@ -417,23 +417,23 @@ static int call_until_over(struct chan *chan, struct wait *wait, struct err *err
 int chan_call(struct chan *chan, const struct msg_method *method, const void *ask,
               struct arena *arena, void *ret_answer, uint32_t timeout_ms, struct err *err)
 {
-    struct err local;
+    struct err why = {0}; /* of attempts: a caller whose question was answered hears nothing of them */
     struct wait wait = {.method = method, .ask = ask};
     list_init(&wait.link);
     wait.timeout_ms = timeout_ms ? timeout_ms : TIMEOUT_DEFAULT_MS;
     wait.deadline_ms = clock_mono_ms() + wait.timeout_ms;
-    if (!err)
-        err = &local;
     cond_init(&wait.turn);
     mutex_lock(&chan->lock);
     chan->callers++;
-    int rc = call_until_over(chan, &wait, err);
+    int rc = call_until_over(chan, &wait, &why);
     chan->callers--;
     mutex_unlock(&chan->lock);
     cond_release(&wait.turn);
     if (rc == 0 && !(method->flags & MSG_ONEWAY))
-        rc = decode(&wait, arena, ret_answer, err);
+        rc = decode(&wait, arena, ret_answer, &why);
     buf_release(&wait.frame);
+    if (rc != 0 && err)
+        *err = why;
     return rc;
 }
 

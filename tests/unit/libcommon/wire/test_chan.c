@@ -379,6 +379,18 @@ static void a_call_waits_for_a_server_that_is_coming_back(void **state)
     thread_join(&thread);
 }
 
+static void an_attempt_that_failed_is_not_told_when_another_succeeded(void **state)
+{
+    struct world *w = *state;
+    struct thread thread;
+    stop(&w->server);
+    assert_int_equal(thread_start(&thread, "restart", restart_soon, &w->server, NULL), 0);
+    assert_int_equal(call(w, ECHO_METHOD(SAY), "patient", 1, WAIT_MS), 0);
+    thread_join(&thread);
+    assert_int_equal(w->err.code, 0);
+    assert_string_equal(w->err.msg, "");
+}
+
 /* ---- threads ---- */
 
 enum { THREADS = 8, CALLS = 200 };
@@ -525,6 +537,7 @@ int main(void)
         CASE(other_changes_are_never_asked_twice),
         CASE(a_server_that_restarted_meanwhile_is_not_noticed_by_any_call),
         CASE(a_call_waits_for_a_server_that_is_coming_back),
+        CASE(an_attempt_that_failed_is_not_told_when_another_succeeded),
         CASE(many_threads_share_one_connection_and_each_gets_his_own_answer),
         CASE(threads_survive_connections_that_break_under_them),
         CASE(a_quick_call_does_not_wait_for_a_slow_one),
