@@ -5,6 +5,7 @@ done again where that can be told."""
 import glob
 import os
 import signal
+import time
 
 import pytest
 
@@ -109,3 +110,16 @@ def test_fifty_small_jobs_at_once(cluster):
     for job in jobs:
         cluster.run("job", "-wait", job)
     assert cluster.fs("-cat", "/out/many/*/part-*").stdout == b"a\nb\n" * 50
+
+
+def test_tasks_that_begin_while_the_namenode_is_away_wait_for_it(cluster):
+    """They would use up their attempts within a second."""
+    job = submit(cluster, "away", "-D", "sluggish.map=200")
+    wait_for(lambda: stage(cluster, job, 0)["done"] >= 2)
+    cluster.kill("namenode")
+    end = time.monotonic() + 2
+    while time.monotonic() < end:
+        assert not stage(cluster, job, 0)["failed_attempts"]
+        time.sleep(0.1)
+    cluster.up()
+    finish(cluster, job, "away")

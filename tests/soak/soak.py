@@ -101,8 +101,11 @@ def keep(world, diary):
     fsck = world.run("fsck", "/", "-files", "-blocks", "-locations", "-openforwrite", check=False)
     for name in world.names if hasattr(world, "names") else [""]:
         source = world.root(name) if name else world.dir
-        shutil.copytree(source, os.path.join(where, name), symlinks=True, dirs_exist_ok=True,
-                        ignore=lambda base, names: [n for n in names if n == "ballast" or n.endswith((".sock", ".data"))])
+        try:
+            shutil.copytree(source, os.path.join(where, name), symlinks=True, dirs_exist_ok=True,
+                            ignore=lambda base, names: [n for n in names if n == "ballast" or n.endswith((".sock", ".data"))])
+        except shutil.Error as e:
+            diary.say(f"gone while it was copied: {len(e.args[0])} files")
     with open(os.path.join(where, "fsck"), "wb") as f:
         f.write(fsck.stdout + fsck.stderr)
 

@@ -1,8 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/runner/files_for.h"
 
+#include <unistd.h>
+
 #include "include/quern/fs.h"
+#include "libcommon/base/clock.h"
 #include "libcommon/base/mem.h"
+
+#define CONNECT_WAIT_MS 60000 /* for a namenode that is down: as long as its calls wait */
+#define CONNECT_MIN_MS  20
+#define CONNECT_MAX_MS  1000
 
 struct dfs {
     struct files files;
@@ -81,6 +88,26 @@ static void dfs_abandon(struct files_out *out)
 static const struct files_ops dfs_ops = {dfs_open,  dfs_pread,  dfs_close,  dfs_create,
                                          dfs_write, dfs_finish, dfs_abandon};
 
+static bool is_away(int code)
+{
+    return code == ERR_REFUSED || code == ERR_UNREACHABLE || code == ERR_CLOSED ||
+           code == ERR_EOF || code == ERR_TIMEOUT || code == ERR_IO;
+}
+
+/* A namenode that is being started again must not use up the task's attempts, each over at once. */
+static struct qn_fs *wait_for_fs(const char *uri, const struct qn_fs_options *how,
+                                 struct qn_error *error)
+{
+    uint64_t end_ms = clock_mono_ms() + CONNECT_WAIT_MS, pause_ms = CONNECT_MIN_MS;
+    struct qn_fs *fs;
+    while (!(fs = qn_fs_open(uri, how, error)) && is_away(error->code) &&
+           clock_mono_ms() + pause_ms < end_ms) {
+        usleep((useconds_t)pause_ms * 1000);
+        pause_ms = pause_ms * 2 < CONNECT_MAX_MS ? pause_ms * 2 : CONNECT_MAX_MS;
+    }
+    return fs;
+}
+
 static int connect_to(struct dfs *dfs, const struct task_run *run, struct err *err)
 {
     char *uri = slice_dup(run->fs_uri), *conf = slice_dup(run->conf_file);
@@ -92,7 +119,7 @@ static int connect_to(struct dfs *dfs, const struct task_run *run, struct err *e
         const struct qn_fs_options how = {.conf_file = conf[0] ? conf : NULL,
                                           .user = user[0] ? user : NULL,
                                           .options = node[0] ? options : NULL};
-        dfs->fs = qn_fs_open(uri, &how, &error);
+        dfs->fs = wait_for_fs(uri, &how, &error);
         rc = dfs->fs ? 0 : failed(&error, err);
     }
     if (rc == 0) {
