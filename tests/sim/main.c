@@ -13,9 +13,9 @@
 
 struct options {
     const struct sim_scenario *scenario; /* NULL = all */
-    uint64_t seed, steps, fresh, first_fresh, seconds;
+    uint64_t seed, steps, fresh, first_fresh, seconds, failures;
     const char *seeds_file;
-    bool has_seed, is_traced, is_listing;
+    bool has_seed, is_traced, is_listing, wants_help;
 };
 
 struct tally {
@@ -24,13 +24,18 @@ struct tally {
 };
 
 static const char usage[] =
-    "usage: run [--scenario NAME] [--seed N [--steps N] [--trace]]\n"
-    "           [--seeds FILE] [--fresh N [--first N]] [--seconds N] [--list]\n"
-    "  --seed N     this seed only; --trace prints every step of it\n"
+    "usage: run [--scenario NAME] --seed N [--steps N] [--trace]\n"
+    "       run [--scenario NAME] [--seeds FILE] [--fresh N [--first N]] [--seconds N]\n"
+    "           [--failures N]\n"
+    "       run --list\n"
+    "  --scenario S this one only; else all of them, and with --seed the first of --list\n"
+    "  --seed N     this seed only, twice; --steps N ends its faults after so many steps, and\n"
+    "               --trace runs it once and prints every step\n"
     "  --seeds F    lines \"SCENARIO SEED [STEPS]\", run first\n"
     "  --fresh N    that many seeds nobody has seen, per scenario; the first is random, or "
     "--first\n"
-    "  --seconds N  stop starting fresh ones after so long\n";
+    "  --seconds N  stop starting fresh ones after so long\n"
+    "  --failures N stop after so many that failed\n";
 
 static void tell_failure(const struct sim_scenario *scenario, uint64_t seed, uint64_t steps,
                          const struct sim_outcome *outcome)
@@ -114,10 +119,15 @@ static int run_file(const struct options *o, struct tally *tally)
     return 0;
 }
 
+static bool is_enough(const struct options *o, const struct tally *tally)
+{
+    return o->failures && tally->failed >= o->failures;
+}
+
 static void run_fresh(const struct options *o, struct tally *tally)
 {
     uint64_t end_ms = o->seconds ? clock_mono_ms() + o->seconds * 1000 : UINT64_MAX;
-    for (uint64_t n = 0; n < o->fresh && clock_mono_ms() < end_ms; n++)
+    for (uint64_t n = 0; n < o->fresh && clock_mono_ms() < end_ms && !is_enough(o, tally); n++)
         for (size_t i = 0; i < sim_scenario_count; i++)
             if (!o->scenario || o->scenario == sim_scenarios[i])
                 run_one(sim_scenarios[i], o->first_fresh + n, o->steps, tally);
@@ -131,20 +141,46 @@ static int parse_number(const char *text, uint64_t *ret)
     return -1;
 }
 
+static int unknown_scenario(const char *name)
+{
+    fprintf(stderr, "run: no scenario %s; there are:", name);
+    for (size_t i = 0; i < sim_scenario_count; i++)
+        fprintf(stderr, " %s", sim_scenarios[i]->name);
+    fputc('\n', stderr);
+    return -1;
+}
+
+/* What was asked for must make sense together: an option that would have no effect is a mistake. */
+static int judge(const struct options *o, int rest, char **argv)
+{
+    const char *why = NULL;
+    if (rest > 0)
+        fprintf(stderr, "run: %s is not an option: a seed is --seed N\n", argv[0]);
+    else if (o->is_traced && !o->has_seed)
+        why = "--trace prints one seed: say --seed N";
+    else if (o->has_seed && (o->fresh || o->seeds_file))
+        why = "--seed is one seed, --fresh and --seeds are many: say one or the other";
+    else if (!o->has_seed && !o->fresh && !o->seeds_file && !o->is_listing && !o->wants_help)
+        why = "nothing to do: say --seed N, --fresh N, --seeds FILE or --list";
+    if (why)
+        fprintf(stderr, "run: %s\n", why);
+    return why || rest > 0 ? -1 : 0;
+}
+
 static int parse(int argc, char **argv, struct options *o)
 {
     static const struct option longs[] = {
         {"scenario", 1, NULL, 'c'}, {"seed", 1, NULL, 's'},    {"steps", 1, NULL, 'n'},
         {"trace", 0, NULL, 't'},    {"seeds", 1, NULL, 'f'},   {"fresh", 1, NULL, 'r'},
         {"first", 1, NULL, 'i'},    {"seconds", 1, NULL, 'd'}, {"list", 0, NULL, 'l'},
-        {NULL, 0, NULL, 0},
+        {"failures", 1, NULL, 'u'}, {"help", 0, NULL, 'h'},    {NULL, 0, NULL, 0},
     };
     int c = 0, rc = 0;
     while (rc == 0 && (c = getopt_long(argc, argv, "", longs, NULL)) != -1) {
         switch (c) {
         case 'c':
             o->scenario = sim_scenario_find(optarg);
-            rc = o->scenario ? 0 : (fprintf(stderr, "run: no scenario %s\n", optarg), -1);
+            rc = o->scenario ? 0 : unknown_scenario(optarg);
             break;
         case 's':
             o->has_seed = true;
@@ -168,14 +204,20 @@ static int parse(int argc, char **argv, struct options *o)
         case 'd':
             rc = parse_number(optarg, &o->seconds);
             break;
+        case 'u':
+            rc = parse_number(optarg, &o->failures);
+            break;
         case 'l':
             o->is_listing = true;
+            break;
+        case 'h':
+            o->wants_help = true;
             break;
         default:
             rc = -1;
         }
     }
-    return rc;
+    return rc ? rc : judge(o, argc - optind, argv + optind);
 }
 
 int main(int argc, char **argv)
@@ -185,6 +227,10 @@ int main(int argc, char **argv)
     if (parse(argc, argv, &o) < 0) {
         fputs(usage, stderr);
         return 2;
+    }
+    if (o.wants_help) {
+        fputs(usage, stdout);
+        return 0;
     }
     signal(SIGABRT, tell_abort);
     setvbuf(stdout, NULL, _IOLBF, 0);

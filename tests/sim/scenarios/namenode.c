@@ -240,6 +240,36 @@ static void nemesis(void *arg)
 /* ---- the scenario
  * --------------------------------------------------------------------------------- */
 
+static void trace_conditions(struct sim *sim, const struct scenario *s)
+{
+    static const char *const names[FAULTS] = {
+        [FAULT_NN_KILL] = "namenode killed",
+        [FAULT_NN_POWER] = "namenode without power",
+        [FAULT_NN_MIDWAY] = "in the middle of its log",
+        [FAULT_DN_KILL] = "datanode killed",
+        [FAULT_DN_POWER] = "datanode without power",
+        [FAULT_ALL_POWER] = "all without power",
+        [FAULT_CLIENT] = "client killed",
+        [FAULT_PART] = "partition",
+        [FAULT_ROT] = "rot",
+        [FAULT_DISK] = "disk lost",
+    };
+    const struct nn_world *w = &s->w;
+    const struct sim_net *net = &sim->net;
+    sim_trace(sim, "%u datanodes on %u racks, %u clients, a fault each %u ms, delay up to %u ms",
+              w->dn_count, w->racks, w->cl_count, s->pause_ms / 2, net->delay_max_ms);
+    sim_trace(sim,
+              "of casts 1 in %u is lost (0: none), 1 in %u doubled, 1 in %u late by up to %u ms; "
+              "1 message in %u cuts its connection",
+              net->lose_one_in, net->double_one_in, net->late_one_in, net->late_ms,
+              net->cut_one_in);
+    sim_trace(sim,
+              "a batch of the log takes up to %u ms; the first report up to %u ms, further each %u",
+              w->sync_ms, w->report_ms, w->report_every_ms);
+    for (int i = 0; i < FAULTS; i++)
+        sim_trace(sim, "fault: %s, weight %u", names[i], s->weights[i]);
+}
+
 static void draw_conditions(struct sim *sim, struct scenario *s)
 {
     static const uint32_t usual[FAULTS] = {
@@ -275,8 +305,7 @@ static void draw_conditions(struct sim *sim, struct scenario *s)
         .late_one_in = 3 + (uint32_t)below(sim, 30),
         .late_ms = LATE_MS - 300,
     };
-    sim_trace(sim, "%u datanodes on %u racks, %u clients, a fault each %u ms, delay up to %u ms",
-              w->dn_count, w->racks, w->cl_count, s->pause_ms / 2, sim->net.delay_max_ms);
+    trace_conditions(sim, s);
 }
 
 static void setup(struct sim *sim)
