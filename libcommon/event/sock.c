@@ -169,6 +169,14 @@ static int code_of(int errnum)
     return errnum == EPIPE || errnum == ECONNRESET ? ERR_CLOSED : err_from_errno(errnum);
 }
 
+/* A call on fd has just failed, by errno: 0 = call again, it is ready or was only interrupted. */
+static int wait_to_repeat(int fd, short events, uint64_t deadline_ms)
+{
+    if (would_block(errno))
+        return wait_ready(fd, events, deadline_ms);
+    return errno == EINTR ? 0 : code_of(errno);
+}
+
 /* ---- connecting ---- */
 
 int sock_connect_start(const struct sock_addr *addr, int *ret_fd)
@@ -236,11 +244,7 @@ int sock_writev_all(int fd, struct iovec *iov, size_t count, uint64_t deadline_m
         struct msghdr msg = {.msg_iov = iov, .msg_iovlen = count < 64 ? count : 64};
         ssize_t n = sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n < 0) {
-            int rc = 0;
-            if (would_block(errno))
-                rc = wait_ready(fd, POLLOUT, deadline_ms);
-            else if (errno != EINTR)
-                rc = code_of(errno);
+            int rc = wait_to_repeat(fd, POLLOUT, deadline_ms);
             if (rc != 0)
                 return rc;
             continue;
@@ -271,11 +275,7 @@ ssize_t sock_recv_some(int fd, void *data, size_t len, uint64_t deadline_ms)
             return n;
         if (n == 0)
             return len == 0 ? 0 : ERR_EOF;
-        int rc = 0;
-        if (would_block(errno))
-            rc = wait_ready(fd, POLLIN, deadline_ms);
-        else if (errno != EINTR)
-            rc = code_of(errno);
+        int rc = wait_to_repeat(fd, POLLIN, deadline_ms);
         if (rc != 0)
             return rc;
     }
@@ -321,11 +321,7 @@ int sock_send_fds(int fd, struct slice data, const int *fds, size_t count, uint6
         ssize_t n = sendmsg(fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n >= 0) /* the descriptors went with the first bytes */
             return sock_send_all(fd, data.data + n, data.len - (size_t)n, deadline_ms);
-        int rc = 0;
-        if (would_block(errno))
-            rc = wait_ready(fd, POLLOUT, deadline_ms);
-        else if (errno != EINTR)
-            rc = code_of(errno);
+        int rc = wait_to_repeat(fd, POLLOUT, deadline_ms);
         if (rc != 0)
             return rc;
     }
