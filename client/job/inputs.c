@@ -130,6 +130,18 @@ static int add_dir(struct walk *w, const char *path)
     return rc;
 }
 
+static const char *last_name(const char *path)
+{
+    const char *slash = strrchr(path, '/');
+    return slash ? slash + 1 : path;
+}
+
+/* A pattern means no hidden files, unless it begins like one. */
+static bool is_meant(const char *word, const char *path)
+{
+    return !fs_glob_is_pattern(word) || is_hidden(last_name(word)) || !is_hidden(last_name(path));
+}
+
 static int add_word(struct walk *w, const char *word)
 {
     struct fs_items items = {0};
@@ -139,8 +151,12 @@ static int add_word(struct walk *w, const char *word)
         rc = from_qn(w->err, &error, word);
     else if (items.n == 0)
         rc = err_set(w->err, ERR_NOENT, "%s: No such file or directory", word);
+    size_t meant = 0;
     for (size_t i = 0; rc == 0 && i < items.n; i++) {
         struct fs_item *item = &items.v[i];
+        if (!is_meant(word, item->path))
+            continue;
+        meant++;
         if (!item->exists && fs_item_refresh(item, &error) != 0)
             rc = from_qn(w->err, &error, item->path);
         else if (!item->exists)
@@ -150,6 +166,9 @@ static int add_word(struct walk *w, const char *word)
         else
             rc = add_file(w, item->path, &item->stat);
     }
+    if (rc == 0 && meant == 0)
+        rc = err_set(w->err, ERR_NOENT,
+                     "%s: matches only names that begin with _ or . and are skipped", word);
     fs_items_release(&items);
     return rc;
 }
@@ -180,18 +199,6 @@ static void sort(struct split_file *files, struct split_file *room, size_t from,
     merge(files, room, from, mid, end);
 }
 
-static void drop_repeats(struct job_inputs *inputs)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < inputs->count; i++) {
-        if (n && slice_eq(inputs->files[n - 1].path, inputs->files[i].path))
-            inputs->bytes -= inputs->files[i].len;
-        else
-            inputs->files[n++] = inputs->files[i];
-    }
-    inputs->count = n;
-}
-
 int job_inputs_open(struct job_inputs *inputs, struct fs_volume *volume, const struct conf *conf,
                     char **words, size_t count, bool with_places, struct err *err)
 {
@@ -203,10 +210,8 @@ int job_inputs_open(struct job_inputs *inputs, struct fs_volume *volume, const s
     struct split_file *room = rc == 0 ? mem_calloc(inputs->count, sizeof(*room)) : NULL;
     if (rc == 0 && !room)
         rc = out_of_memory(err);
-    if (rc == 0) {
+    if (rc == 0)
         sort(inputs->files, room, 0, inputs->count);
-        drop_repeats(inputs);
-    }
     mem_free(room);
     for (size_t i = 0; rc == 0 && with_places && i < inputs->count; i++)
         if (inputs->files[i].len)

@@ -2,7 +2,7 @@
  * inputs: from the words on the command line to the files a job reads, and to its splits. A
  * directory means the files in it (below it too with
  * mapreduce.input.fileinputformat.input.dir.recursive); names that begin with _ or . are skipped,
- * unless typed. */
+ * also those that a pattern matches, unless typed. What is named twice is read twice. */
 #ifndef QUERN_CLIENT_JOB_INPUTS_H
 #define QUERN_CLIENT_JOB_INPUTS_H
 
@@ -13,7 +13,7 @@
 
 struct job_inputs {
     struct arena arena;
-    struct split_file *files; /* in order of path, each once */
+    struct split_file *files; /* in order of path */
     size_t count, cap;
     uint64_t bytes;
 };

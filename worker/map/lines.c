@@ -108,7 +108,6 @@ static int read_more(struct lines *l, struct err *err)
         return err_set(err, ERR_IO, "%s: has become shorter than when the job began (%llu bytes)",
                        l->path, (unsigned long long)segment_of(l)->file_len);
     l->fill += n;
-    l->bytes += n;
     return 0;
 }
 
@@ -157,6 +156,7 @@ static int next_in_segment(struct lines *l, struct slice *ret_span, uint64_t *re
             if (end > l->pos) {
                 *ret_span = slice_of((uint8_t *)l->conf.buffer + l->pos, end - l->pos);
                 *ret_offset = l->at + l->pos;
+                l->bytes += end - l->pos;
                 l->pos = l->scanned = end;
                 if (is_last)
                     l->stop = l->at + l->pos;

@@ -38,7 +38,8 @@ struct lines {
     uint64_t at;      /* file offset of the buffer's first byte */
     uint64_t stop;    /* no line of this segment begins here or behind */
     bool is_skipping; /* the line in hand began in the segment before */
-    uint64_t bytes, read_us;
+    uint64_t bytes;   /* of the lines given out: over all splits of a file, its length */
+    uint64_t read_us;
 };
 
 void lines_open(struct lines *lines, const struct lines_conf *conf);
