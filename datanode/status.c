@@ -47,6 +47,7 @@ void datanode_status(void *state, struct status *st)
     status_count(st, "damaged replicas found", storage->bad_count, "");
     status_count(st, "connections", dn->serve->session_count, "");
     status_count(st, "transfers", dn_movers_active(dn->serve->movers), "");
+    status_count(st, "of them waiting for their peers", dn_movers_parked(dn->serve->movers), "");
     status_count(st, "blocks being written", dn_write_count(dn->serve), "");
     status_count(st, "term", volumes->identity.term, "");
     volumes_table(dn, st);

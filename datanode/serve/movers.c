@@ -3,6 +3,8 @@
  * ends notes itself in `ended`; the loop joins it on its next pass. */
 #include "datanode/serve/movers.h"
 
+#include <stdatomic.h>
+
 #include "libcommon/base/clock.h"
 #include "libcommon/base/log.h"
 #include "libcommon/base/mem.h"
@@ -10,6 +12,8 @@
 
 #define IDLE_MS  60000U
 #define SWEEP_MS 500U
+#define CALM_MS  100U /* a thread waits so long for its peer while nobody wants the thread */
+#define HASTE_MS 20U
 
 struct mover {
     struct list link;
@@ -23,20 +27,38 @@ struct dn_movers {
     struct cond has_work;
     struct list queue; /* of dn_move */
     struct list ended; /* of mover: to be joined */
-    unsigned queued, threads, idle;
-    bool is_closing;
+    unsigned threads, idle;
+    _Atomic unsigned queued;
+    _Atomic bool is_closing;
     /* the loop's */
-    unsigned active;
+    struct list parked; /* of dn_move */
+    unsigned active, parked_count;
     struct loop_timer sweep;
 };
 
 /* ---- on the threads ---- */
 
+static void park(struct dn_move *move);
+
 static void done_on_loop(void *arg)
 {
     struct dn_move *move = arg;
+    if (move->wants_park) {
+        park(move);
+        return;
+    }
     move->movers->active--;
     move->done(move);
+}
+
+uint64_t dn_move_patience_ms(const struct dn_move *move)
+{
+    return atomic_load(&move->movers->queued) > 0 ? HASTE_MS : CALM_MS;
+}
+
+bool dn_move_must_end(const struct dn_move *move)
+{
+    return atomic_load(&move->movers->is_closing);
 }
 
 /* The next move, or NULL when this thread should end. Called and left with the lock held. */
@@ -64,6 +86,8 @@ static void run_thread(void *arg)
     mutex_lock(&m->lock);
     while ((move = next_move(m)) != NULL) {
         mutex_unlock(&m->lock);
+        move->wants_park = false;
+        move->has_run = true;
         move->run(move);
         loop_post(m->conf.loop, &move->task, done_on_loop, move);
         mutex_lock(&m->lock);
@@ -127,15 +151,114 @@ static void join_ended(struct dn_movers *m)
     }
 }
 
+static int start_thread(struct dn_movers *m)
+{
+    struct err err = {0};
+    struct mover *mover = mem_calloc(1, sizeof(*mover));
+    if (!mover)
+        return ERR_NOMEM;
+    mover->movers = m;
+    m->threads++; /* the lock is held: the thread waits for it before it looks */
+    int rc = thread_start(&mover->thread, "mover", run_thread, mover, &err);
+    if (rc != 0) {
+        log_warn("dn.movers", "%s", err.msg);
+        m->threads--;
+        mem_free(mover);
+    }
+    return rc;
+}
+
+/* ---- parking ---- */
+
+/* In line again, for whichever thread comes. It is never refused: it has begun. */
+static void resume(struct dn_move *move)
+{
+    struct dn_movers *m = move->movers;
+    for (size_t i = 0; i < DN_PARK_FDS; i++) {
+        loop_unwatch(move->watches[i]);
+        move->watches[i] = NULL;
+    }
+    loop_timer_stop(&move->timer);
+    list_remove(&move->link);
+    m->parked_count--;
+    mutex_lock(&m->lock);
+    list_push_back(&m->queue, &move->link);
+    bool needs_thread = m->idle <= m->queued++;
+    if (needs_thread && m->threads < m->conf.threads_max)
+        (void)start_thread(m); /* without a new one the others will do */
+    bool is_alone = m->threads == 0;
+    if (is_alone) {
+        list_remove(&move->link);
+        m->queued--;
+    }
+    cond_signal(&m->has_work);
+    mutex_unlock(&m->lock);
+    if (is_alone) /* the next turn tries again */
+        park(move);
+}
+
+static void on_ready(int fd, unsigned ready, void *arg)
+{
+    (void)fd;
+    (void)ready;
+    resume(arg);
+}
+
+static void on_time(void *arg)
+{
+    resume(arg);
+}
+
+static void park(struct dn_move *move)
+{
+    struct dn_movers *m = move->movers;
+    uint64_t now = clock_mono_ms(), wait_ms = 0;
+    bool is_watched = !atomic_load(&m->is_closing);
+    list_push_back(&m->parked, &move->link);
+    m->parked_count++;
+    for (size_t i = 0; is_watched && i < DN_PARK_FDS; i++) {
+        if (move->park.fds[i].fd < 0)
+            continue;
+        move->watches[i] =
+            loop_watch(m->conf.loop, move->park.fds[i].fd, move->park.fds[i].ready, on_ready, move);
+        is_watched = move->watches[i] != NULL;
+    }
+    if (is_watched && move->park.until_ms > now)
+        wait_ms = move->park.until_ms - now;
+    (void)loop_after(m->conf.loop, &move->timer, wait_ms, on_time, move); /* else the sweep */
+}
+
+static void wake_all(struct dn_movers *m)
+{
+    list_each_safe (&m->parked, it)
+        resume(list_entry(it, struct dn_move, link));
+}
+
+/* The longest waiting one that has never run: only such a one can still be refused. */
+static struct dn_move *first_fresh(struct dn_movers *m)
+{
+    list_each (&m->queue, it) {
+        struct dn_move *move = list_entry(it, struct dn_move, link);
+        if (!move->has_run)
+            return move;
+    }
+    return NULL;
+}
+
 /* Refuse what has waited for too long. */
 static void sweep(void *arg)
 {
     struct dn_movers *m = arg;
     uint64_t now = loop_now_ms(m->conf.loop);
     join_ended(m);
+    list_each_safe (&m->parked, it) { /* there was no memory for its timer */
+        struct dn_move *move = list_entry(it, struct dn_move, link);
+        if (!loop_timer_is_running(&move->timer))
+            resume(move);
+    }
     for (;;) {
         mutex_lock(&m->lock);
-        struct dn_move *move = list_first(&m->queue, struct dn_move, link);
+        struct dn_move *move = first_fresh(m);
         bool is_late = move && now >= move->queued_ms + m->conf.wait_ms;
         if (is_late) {
             list_remove(&move->link);
@@ -159,6 +282,7 @@ struct dn_movers *dn_movers_new(const struct dn_movers_conf *conf)
     cond_init(&m->has_work);
     list_init(&m->queue);
     list_init(&m->ended);
+    list_init(&m->parked);
     if (loop_every(conf->loop, &m->sweep, SWEEP_MS, sweep, m) != 0) {
         dn_movers_free(m);
         return NULL;
@@ -172,8 +296,9 @@ void dn_movers_free(struct dn_movers *movers)
     if (!movers)
         return;
     loop_timer_stop(&movers->sweep);
+    atomic_store(&movers->is_closing, true);
+    wake_all(movers);
     mutex_lock(&movers->lock);
-    movers->is_closing = true;
     cond_broadcast(&movers->has_work);
     mutex_unlock(&movers->lock);
     for (;;) {
@@ -190,29 +315,12 @@ void dn_movers_free(struct dn_movers *movers)
     mem_free(movers);
 }
 
-static int start_thread(struct dn_movers *m)
-{
-    struct err err = {0};
-    struct mover *mover = mem_calloc(1, sizeof(*mover));
-    if (!mover)
-        return ERR_NOMEM;
-    mover->movers = m;
-    m->threads++; /* the lock is held: the thread waits for it before it looks */
-    int rc = thread_start(&mover->thread, "mover", run_thread, mover, &err);
-    if (rc != 0) {
-        log_warn("dn.movers", "%s", err.msg);
-        m->threads--;
-        mem_free(mover);
-    }
-    return rc;
-}
-
 int dn_movers_submit(struct dn_movers *movers, struct dn_move *move, struct err *err)
 {
     struct dn_movers *m = movers;
     int rc = 0;
     move->movers = m;
-    move->was_refused = false;
+    move->was_refused = move->has_run = move->wants_park = false;
     move->queued_ms = loop_now_ms(m->conf.loop);
     mutex_lock(&m->lock);
     bool needs_thread = m->idle <= m->queued;
@@ -242,4 +350,9 @@ int dn_movers_submit(struct dn_movers *movers, struct dn_move *move, struct err 
 unsigned dn_movers_active(const struct dn_movers *movers)
 {
     return movers->active;
+}
+
+unsigned dn_movers_parked(const struct dn_movers *movers)
+{
+    return movers->parked_count;
 }

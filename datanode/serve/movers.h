@@ -7,7 +7,14 @@
  *
  *        submit             a thread is free        run returns
  *   idle ------> queued ---------------------> running ---------> done(), on the loop
- *                   +-- waited too long ---> done() with was_refused
+ *                 | ^                             | run returns, having asked to be parked
+ *                 | |     a descriptor is ready   v
+ *                 | +-- or it is time --------- parked
+ *                 +-- waited too long ---> done() with was_refused
+ *
+ * A peer that keeps its move waiting costs no thread: run() gives the thread back and is called
+ * again when there is something to do. How long it may wait first depends on whether others wait
+ * for threads (dn_move_patience_ms); so those who stall never starve those who do not.
  *
  * Loop thread only; run() is called on a thread. */
 #ifndef QUERN_DN_SERVE_MOVERS_H
@@ -18,13 +25,30 @@
 
 struct dn_movers;
 
+#define DN_PARK_FDS 3
+
+/* What a parked move waits for. */
+struct dn_park {
+    struct {
+        int fd;         /* -1 = none */
+        unsigned ready; /* enum loop_ready */
+    } fds[DN_PARK_FDS];
+    uint64_t until_ms; /* monotonic; run() is called then at the latest */
+};
+
 /* Inside a bigger struct of its owner, in place until done was called. */
 struct dn_move {
-    void (*run)(struct dn_move *move);
+    void (*run)(struct dn_move *move);  /* again after each parking */
     void (*done)(struct dn_move *move); /* may free it */
     bool was_refused;                   /* in done: never ran, it waited too long */
+    /* Set by run() before it returns to be called again; else it is over. */
+    bool wants_park;
+    struct dn_park park;
     /* private */
     struct list link;
+    struct loop_watch *watches[DN_PARK_FDS];
+    struct loop_timer timer;
+    bool has_run;
     struct loop_task task;
     struct dn_movers *movers;
     uint64_t queued_ms;
@@ -44,7 +68,12 @@ void dn_movers_free(struct dn_movers *movers);
 int dn_movers_submit(struct dn_movers *movers, struct dn_move *move, struct err *err);
 /* From inside run(): have fn(move) called on the loop, and wait for it. */
 void dn_movers_call(struct dn_move *move, void (*fn)(struct dn_move *move));
-/* Moves running or waiting. */
+/* From inside run(): how long it may keep its thread without anything to do. */
+uint64_t dn_move_patience_ms(const struct dn_move *move);
+/* From inside run(): everything is to end: do not ask to be parked. */
+bool dn_move_must_end(const struct dn_move *move);
+/* Moves running, waiting or parked; and the parked ones of them. */
 unsigned dn_movers_active(const struct dn_movers *movers);
+unsigned dn_movers_parked(const struct dn_movers *movers);
 
 #endif

@@ -5,13 +5,19 @@
  *   thread   files open -> answer -> pieces: read, verified, sent   (or: two descriptors passed)
  *   loop     damage is told -> socket attached
  *
+ * A reader that stalls gives its thread and buffer back after a while, keeps its files open, and is
+ * gone on with when it takes bytes again, until it has stalled for the time-out.
+ *
  * Every byte is verified against its checksum before it leaves, and goes with that checksum, so
  * that the reader can verify again. Finalized replicas are opened by name; of one that is being
  * written the reader shares the writer's files and sees what was acknowledged when it asked.
  *
  * Fault points: dn.read.open, dn.read.packet (corrupt: a bit flips on the way; drop: the connection
  * breaks), dn.read.local. */
+#include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "datanode/serve/blocks.h"
@@ -42,6 +48,12 @@ struct dn_read {
     struct dn_blockfile *own;         /* opened here, or NULL */
     const struct dn_blockfile *files; /* to read from */
     struct dn_visible visible;
+    struct {
+        uint64_t off, to, seq; /* the piece that is being sent; to: behind the last one */
+        size_t sent;           /* of this piece's packet */
+        bool is_begun;
+        uint64_t moved_ms; /* when the reader last took something */
+    } at;
     bool is_usable; /* the socket stands between requests */
     int bad_code;   /* the replica turned out to be damaged */
 };
@@ -109,10 +121,43 @@ static void send_failed(struct dn_read *r, uint64_t seq, int code)
     (void)sock_writev_all(r->fd, iov, 3, deadline(r)); /* it may be gone; so are we */
 }
 
-struct span {
-    uint64_t from, to; /* whole chunks around what was asked */
-};
+/* What is left of a packet, as long as the reader takes it. READER_STALLS: it does not, for now. */
+#define READER_STALLS 1
+static int send_packet(struct dn_read *r, const struct iovec whole[3])
+{
+    for (;;) {
+        struct iovec iov[3];
+        size_t count = 0, skip = r->at.sent;
+        for (size_t i = 0; i < 3; i++) {
+            size_t gone = skip < whole[i].iov_len ? skip : whole[i].iov_len;
+            skip -= gone;
+            iov[count].iov_base = (uint8_t *)whole[i].iov_base + gone;
+            iov[count].iov_len = whole[i].iov_len - gone;
+            count += iov[count].iov_len > 0;
+        }
+        if (count == 0)
+            return 0;
+        struct msghdr msg = {.msg_iov = iov, .msg_iovlen = count};
+        ssize_t n = sendmsg(r->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n > 0) {
+            r->at.sent += (size_t)n;
+            r->at.moved_ms = clock_mono_ms();
+            continue;
+        }
+        if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
+            return err_from_errno(errno);
+        struct pollfd fd = {.fd = r->fd, .events = POLLOUT};
+        if (poll(&fd, 1, (int)dn_move_patience_ms(&r->move)) != 0)
+            continue;
+        if (dn_move_must_end(&r->move))
+            return ERR_CANCELLED;
+        return clock_mono_ms() >= r->at.moved_ms + r->serve->conf.timeout_ms ? ERR_TIMEOUT
+                                                                             : READER_STALLS;
+    }
+}
 
+/* Read, verify, send; all of it again from the start for a piece of which a part is sent: the bytes
+ * are the same ones, and a stalled reader keeps no buffer. */
 static int send_piece(struct dn_read *r, uint8_t *buffer, struct packet_header *h)
 {
     uint8_t header[PACKET_HEADER_BYTES];
@@ -121,10 +166,11 @@ static int send_piece(struct dn_read *r, uint8_t *buffer, struct packet_header *
     int rc = dn_blockfile_read(r->files, extent, &r->visible, buffer, sums);
     if (rc != 0) {
         r->bad_code = rc;
-        send_failed(r, h->seq, rc);
+        if (r->at.sent == 0) /* else there is no place for it in the stream */
+            send_failed(r, h->seq, rc);
         return rc;
     }
-    switch (fault_hit("dn.read.packet")) {
+    switch (r->at.sent == 0 ? fault_hit("dn.read.packet") : FAULT_NONE) {
     case FAULT_CORRUPT:
         buffer[h->data_len / 2] ^= 4;
         break;
@@ -134,37 +180,44 @@ static int send_piece(struct dn_read *r, uint8_t *buffer, struct packet_header *
         break;
     }
     packet_header_encode(h, header);
-    struct iovec iov[3] = {
+    const struct iovec iov[3] = {
         {header, sizeof(header)}, {sums, h->sums * (size_t)DN_SUM_BYTES}, {buffer, h->data_len}};
-    metric_add(&bytes_read, h->data_len);
-    return sock_writev_all(r->fd, iov, 3, deadline(r));
+    rc = send_packet(r, iov);
+    if (rc == 0)
+        metric_add(&bytes_read, h->data_len);
+    return rc;
 }
 
-static int send_pieces(struct dn_read *r, const struct span *span)
+static int send_pieces(struct dn_read *r)
 {
-    uint64_t piece = r->serve->conf.piece_bytes, off = span->from, seq = 0;
+    uint64_t piece = r->serve->conf.piece_bytes;
     uint8_t *buffer = dn_buffers_get(r->serve->pieces);
     int rc = buffer ? 0 : ERR_NOMEM;
-    if (!buffer)
-        send_failed(r, 0, rc);
-    do {
-        uint64_t end = off + piece - off % piece;
-        if (end > span->to)
-            end = span->to;
-        struct packet_header h = {.seq = seq++,
+    bool is_last = false;
+    if (!buffer && r->at.sent == 0)
+        send_failed(r, r->at.seq, rc);
+    while (rc == 0 && !is_last) {
+        uint64_t off = r->at.off, end = off + piece - off % piece;
+        if (end > r->at.to)
+            end = r->at.to;
+        is_last = end == r->at.to;
+        struct packet_header h = {.seq = r->at.seq,
                                   .offset = off,
                                   .data_len = (uint32_t)(end - off),
-                                  .flags = end == span->to ? PACKET_LAST : 0};
+                                  .flags = is_last ? PACKET_LAST : 0};
         h.sums = (uint16_t)chunksum_count(h.data_len, DN_SUM_CHUNK);
-        if (rc == 0)
-            rc = send_piece(r, buffer, &h);
-        off = end;
-    } while (rc == 0 && off < span->to);
+        rc = send_piece(r, buffer, &h);
+        if (rc == 0) {
+            r->at.off = end;
+            r->at.seq++;
+            r->at.sent = 0;
+        }
+    }
     dn_buffers_put(r->serve->pieces, buffer);
     return rc;
 }
 
-static int answer_reading(struct dn_read *r, struct span *ret_span, struct err *err)
+static int answer_reading(struct dn_read *r, struct err *err)
 {
     struct buf out = BUF_INIT;
     uint64_t len = r->visible.len;
@@ -172,13 +225,15 @@ static int answer_reading(struct dn_read *r, struct span *ret_span, struct err *
         return err_set(err, ERR_EOF, "blk_%" PRIu64 " has %" PRIu64 " bytes, not %" PRIu64,
                        r->replica.id, len, r->offset);
     uint64_t want = r->length < len - r->offset ? r->length : len - r->offset;
-    struct span span = {.from = chunksum_first(r->offset, DN_SUM_CHUNK),
-                        .to = chunksum_last(r->offset, want, len, DN_SUM_CHUNK)};
-    struct data_reading answer = {
-        .start = span.from, .length = span.to - span.from, .visible_len = len, .gs = r->replica.gs};
-    int rc = send_frame(r, &out, dn_session_put_answer(r->session, &answer, &out));
-    *ret_span = span;
-    return rc;
+    r->at.off = chunksum_first(r->offset, DN_SUM_CHUNK);
+    r->at.to = chunksum_last(r->offset, want, len, DN_SUM_CHUNK);
+    struct data_reading answer = {.start = r->at.off,
+                                  .length = r->at.to - r->at.off,
+                                  .visible_len = len,
+                                  .gs = r->replica.gs};
+    r->at.is_begun = true;
+    r->at.moved_ms = clock_mono_ms();
+    return send_frame(r, &out, dn_session_put_answer(r->session, &answer, &out));
 }
 
 /* The answer, then one byte that carries the two descriptors. */
@@ -197,21 +252,43 @@ static int pass_descriptors(struct dn_read *r)
     return rc;
 }
 
-static void run_read(struct dn_move *move)
+/* Nothing of it is sent yet. */
+static int begin_read(struct dn_read *r)
 {
-    struct dn_read *r = CONTAINER_OF(move, struct dn_read, move);
     struct err err = {0};
-    struct span span = {0};
     int rc = open_files(r, &err);
     if (rc == 0 && r->is_local) {
         fault_hit("dn.read.local");
         r->is_usable = pass_descriptors(r) == 0;
     } else if (rc == 0) {
-        rc = answer_reading(r, &span, &err);
-        r->is_usable = rc == 0 && send_pieces(r, &span) == 0;
+        rc = answer_reading(r, &err);
     }
     if (rc != 0 && err.code != 0)
         answer_error(r, &err);
+    return rc;
+}
+
+static void park(struct dn_read *r)
+{
+    r->move.park = (struct dn_park){
+        .fds = {{r->fd, LOOP_WRITE}, {-1, 0}, {-1, 0}},
+        .until_ms = r->at.moved_ms + r->serve->conf.timeout_ms,
+    };
+    r->move.wants_park = true;
+}
+
+static void run_read(struct dn_move *move)
+{
+    struct dn_read *r = CONTAINER_OF(move, struct dn_read, move);
+    int rc = r->at.is_begun ? 0 : begin_read(r);
+    if (rc == 0 && r->at.is_begun) {
+        rc = send_pieces(r);
+        if (rc == READER_STALLS) {
+            park(r);
+            return;
+        }
+        r->is_usable = rc == 0;
+    }
     dn_blockfile_close(r->own);
 }
 

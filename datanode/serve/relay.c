@@ -33,8 +33,9 @@ struct slot {
     uint8_t header[PACKET_HEADER_BYTES];
 };
 
-struct relay {
-    const struct dn_relay_conf *conf;
+struct dn_relay {
+    struct dn_relay_conf own;
+    const struct dn_relay_conf *conf; /* of `own` */
     struct dn_pipeline p;
     struct slot slots[DN_PIPELINE_SLOTS]; /* by seq */
     uint8_t *sums; /* ring of sums: of the chunk at x at x / 512 % sum_count */
@@ -62,7 +63,7 @@ struct relay {
     int end_code;
 };
 
-static struct slot *slot_of(struct relay *r, uint64_t seq)
+static struct slot *slot_of(struct dn_relay *r, uint64_t seq)
 {
     return &r->slots[seq % DN_PIPELINE_SLOTS];
 }
@@ -70,7 +71,7 @@ static struct slot *slot_of(struct relay *r, uint64_t seq)
 /* ---- places in the rings ---- */
 
 /* Append the (at most two) pieces of block bytes [off, off + len). */
-static size_t data_pieces(struct relay *r, uint64_t off, size_t len, struct iovec *iov)
+static size_t data_pieces(struct dn_relay *r, uint64_t off, size_t len, struct iovec *iov)
 {
     size_t at = (size_t)(off % r->conf->ring_bytes), room = r->conf->ring_bytes - at;
     size_t first = len < room ? len : room;
@@ -79,7 +80,7 @@ static size_t data_pieces(struct relay *r, uint64_t off, size_t len, struct iove
     return len > first ? 2 : first > 0;
 }
 
-static size_t sum_pieces(struct relay *r, uint64_t off, size_t count, struct iovec *iov)
+static size_t sum_pieces(struct dn_relay *r, uint64_t off, size_t count, struct iovec *iov)
 {
     size_t at = (size_t)(off / DN_SUM_CHUNK % r->sum_count), room = r->sum_count - at;
     size_t first = count < room ? count : room;
@@ -88,7 +89,7 @@ static size_t sum_pieces(struct relay *r, uint64_t off, size_t count, struct iov
     return count > first ? 2 : first > 0;
 }
 
-static uint8_t *sum_at(struct relay *r, uint64_t off)
+static uint8_t *sum_at(struct dn_relay *r, uint64_t off)
 {
     return r->sums + off / DN_SUM_CHUNK % r->sum_count * DN_SUM_BYTES;
 }
@@ -111,7 +112,7 @@ static size_t skip_pieces(struct iovec *iov, size_t count, size_t skip)
 /* ---- coming in ---- */
 
 /* After a failure one more is taken when none is in flight: its ack carries the news up. */
-static bool can_take_packet(const struct relay *r)
+static bool can_take_packet(const struct dn_relay *r)
 {
     bool has_failed = r->p.local_code != 0 || r->p.bad_count > 0;
     return !r->p.last_came && !dn_pipeline_is_full(&r->p) && !r->up_is_dead &&
@@ -120,7 +121,7 @@ static bool can_take_packet(const struct relay *r)
 
 /* Is there room in the ring for the packet whose header is here? Bytes in flight are kept until
  * they are acknowledged: the neighbour may complain about them. */
-static bool has_room(struct relay *r)
+static bool has_room(struct dn_relay *r)
 {
     if (r->p.count == 0 || r->packet.data_len == 0)
         return true;
@@ -139,7 +140,7 @@ static struct dn_packet to_dn_packet(const struct packet_header *h)
     };
 }
 
-static int take_header(struct relay *r)
+static int take_header(struct dn_relay *r)
 {
     int rc = packet_header_decode(r->header, &r->packet);
     if (rc != 0)
@@ -160,19 +161,19 @@ static int take_header(struct relay *r)
     return 0;
 }
 
-static size_t body_bytes(const struct relay *r)
+static size_t body_bytes(const struct dn_relay *r)
 {
     return r->conf->is_shared ? 0 : r->packet.data_len + r->packet.sums * (size_t)DN_SUM_BYTES;
 }
 
-static void flip_a_bit(struct relay *r)
+static void flip_a_bit(struct dn_relay *r)
 {
     if (!r->conf->is_shared && r->packet.data_len > 0)
         r->conf->ring[(r->packet.offset + r->packet.data_len / 2) % r->conf->ring_bytes] ^= 4;
 }
 
 /* Compute the sums of bytes that came without, or check those that came with them. */
-static int check_bytes(struct relay *r, uint64_t off, size_t len)
+static int check_bytes(struct dn_relay *r, uint64_t off, size_t len)
 {
     struct iovec data[2];
     size_t pieces = data_pieces(r, off, len, data);
@@ -192,7 +193,7 @@ static int check_bytes(struct relay *r, uint64_t off, size_t len)
 
 /* A packet that continues a partial chunk repeats its bytes: they must be the same bytes, for some
  * of them may have been read already. */
-static bool repeats_truly(struct relay *r)
+static bool repeats_truly(struct dn_relay *r)
 {
     const struct packet_header *h = &r->packet;
     if (h->data_len == 0 || r->p.received <= h->offset)
@@ -201,7 +202,7 @@ static bool repeats_truly(struct relay *r)
     return crc32c(0, r->conf->ring + h->offset % r->conf->ring_bytes, len) == r->tail_sum;
 }
 
-static void fill_slot(struct relay *r, const struct packet_header *h, uint32_t tail_sum)
+static void fill_slot(struct dn_relay *r, const struct packet_header *h, uint32_t tail_sum)
 {
     struct slot *slot = slot_of(r, h->seq);
     struct packet_header onward = *h;
@@ -214,7 +215,7 @@ static void fill_slot(struct relay *r, const struct packet_header *h, uint32_t t
 }
 
 /* The whole packet is in the rings. */
-static int take_packet(struct relay *r)
+static int take_packet(struct dn_relay *r)
 {
     const struct packet_header *h = &r->packet;
     struct dn_packet packet = to_dn_packet(h);
@@ -267,7 +268,7 @@ static ssize_t receive(int fd, struct iovec *iov, size_t count)
 
 /* Bytes of the body that is coming, and behind it the next header if there will be one: a packet
  * then takes one system call. */
-static ssize_t receive_body(struct relay *r)
+static ssize_t receive_body(struct dn_relay *r)
 {
     struct iovec iov[5];
     const struct packet_header *h = &r->packet;
@@ -286,7 +287,7 @@ static ssize_t receive_body(struct relay *r)
     return got;
 }
 
-static ssize_t receive_header(struct relay *r)
+static ssize_t receive_header(struct dn_relay *r)
 {
     struct iovec iov = {r->header + r->header_have, PACKET_HEADER_BYTES - r->header_have};
     ssize_t got = receive(r->conf->up_fd, &iov, 1);
@@ -296,7 +297,7 @@ static ssize_t receive_header(struct relay *r)
 }
 
 /* One step of coming in: 1 progress, 0 nothing to be had now, negative: the stream is over. */
-static int come_in(struct relay *r)
+static int come_in(struct dn_relay *r)
 {
     if (!r->in_body && !can_take_packet(r))
         return 0;
@@ -321,27 +322,27 @@ static int come_in(struct relay *r)
 }
 
 /* Does upstream keep us waiting, or do we it? */
-static bool wants_input(struct relay *r)
+static bool wants_input(struct dn_relay *r)
 {
     return r->in_body ? has_room(r) : can_take_packet(r);
 }
 
 /* ---- going down ---- */
 
-static void mirror_failed(struct relay *r, int code)
+static void mirror_failed(struct dn_relay *r, int code)
 {
     r->down_is_dead = true;
     dn_pipeline_mirror_failed(&r->p, code);
 }
 
-static bool has_forward(const struct relay *r)
+static bool has_forward(const struct dn_relay *r)
 {
     return r->conf->down_fd >= 0 && !r->down_is_dead && r->has_seq &&
            r->forward_seq != r->p.next_seq;
 }
 
 /* Header, sums, the last chunk's own sum, bytes. */
-static size_t forward_pieces(struct relay *r, struct slot *slot, uint8_t tail[DN_SUM_BYTES],
+static size_t forward_pieces(struct dn_relay *r, struct slot *slot, uint8_t tail[DN_SUM_BYTES],
                              struct iovec iov[6])
 {
     size_t sums = chunksum_count(slot->len, DN_SUM_CHUNK), n = 0;
@@ -357,7 +358,7 @@ static size_t forward_pieces(struct relay *r, struct slot *slot, uint8_t tail[DN
 }
 
 /* Send what downstream takes now. True when anything went. */
-static bool go_down(struct relay *r)
+static bool go_down(struct dn_relay *r)
 {
     bool any = false;
     while (has_forward(r)) {
@@ -387,7 +388,7 @@ static bool go_down(struct relay *r)
 }
 
 /* Downstream found a packet damaged. Are our own bytes of it still right? If not it is us. */
-static void look_again(struct relay *r, uint64_t seq)
+static void look_again(struct dn_relay *r, uint64_t seq)
 {
     struct slot *slot = slot_of(r, seq);
     uint8_t tail[DN_SUM_BYTES];
@@ -407,7 +408,7 @@ static void look_again(struct relay *r, uint64_t seq)
     }
 }
 
-static void take_down_ack(struct relay *r)
+static void take_down_ack(struct dn_relay *r)
 {
     struct packet_ack wire;
     r->down_ack_have = 0;
@@ -426,13 +427,13 @@ static void take_down_ack(struct relay *r)
 }
 
 /* When it has acknowledged the last packet, downstream may go. */
-static bool expects_acks(const struct relay *r)
+static bool expects_acks(const struct dn_relay *r)
 {
     return r->conf->down_fd >= 0 && !r->down_is_dead && r->p.bad_count == 0 &&
            !(r->p.last_came && r->p.mirrored == r->p.count);
 }
 
-static bool listen_down(struct relay *r)
+static bool listen_down(struct dn_relay *r)
 {
     bool any = false;
     while (expects_acks(r)) {
@@ -454,13 +455,13 @@ static bool listen_down(struct relay *r)
 
 /* ---- to the disk ---- */
 
-static uint64_t unwritten(const struct relay *r)
+static uint64_t unwritten(const struct dn_relay *r)
 {
     return r->p.received - r->p.written;
 }
 
 /* One run of bytes into the block file. A run that is not the last one known ends at a page. */
-static void write_run(struct relay *r, bool is_all)
+static void write_run(struct dn_relay *r, bool is_all)
 {
     uint64_t from = r->p.written - r->p.written % DN_SUM_CHUNK, to = r->p.received;
     size_t at = (size_t)(from % r->conf->ring_bytes);
@@ -480,7 +481,7 @@ static void write_run(struct relay *r, bool is_all)
         dn_pipeline_written(&r->p, to);
 }
 
-static bool write_some(struct relay *r, bool is_all)
+static bool write_some(struct dn_relay *r, bool is_all)
 {
     if (r->p.local_code != 0 || unwritten(r) == 0)
         return false;
@@ -490,7 +491,7 @@ static bool write_some(struct relay *r, bool is_all)
 
 /* The blocking duties. Finalizing waits until downstream has everything, so that all of the chain
  * syncs at the same time. */
-static bool do_duties(struct relay *r)
+static bool do_duties(struct dn_relay *r)
 {
     int rc = 0;
     switch (dn_pipeline_need(&r->p)) {
@@ -536,7 +537,7 @@ static int first_bad(const struct dn_ack *ack)
 }
 
 /* Acks that are due. The last good one is kept back: it goes when the node's map says finalized. */
-static bool pop_acks(struct relay *r, uint8_t last_ack[PACKET_ACK_BYTES])
+static bool pop_acks(struct dn_relay *r, uint8_t last_ack[PACKET_ACK_BYTES])
 {
     struct dn_ack ack;
     bool any = false;
@@ -563,12 +564,12 @@ static bool pop_acks(struct relay *r, uint8_t last_ack[PACKET_ACK_BYTES])
 }
 
 /* An upstream that sends but never reads its acks would keep this thread for ever. */
-static bool is_deaf(const struct relay *r, uint64_t now_ms)
+static bool is_deaf(const struct dn_relay *r, uint64_t now_ms)
 {
     return r->acks_len > 0 && now_ms >= r->took_acks_ms + r->conf->timeout_ms;
 }
 
-static bool go_up(struct relay *r)
+static bool go_up(struct dn_relay *r)
 {
     if (r->acks_len == 0 || r->up_is_dead)
         return false;
@@ -585,7 +586,7 @@ static bool go_up(struct relay *r)
 
 /* A failure has been told: let upstream read it. Closing while its packets still arrive would reset
  * the connection, and the reset would overtake our ack. */
-static void say_farewell(struct relay *r)
+static void say_farewell(struct dn_relay *r)
 {
     uint64_t until = clock_mono_ms() + FAREWELL_MS;
     if (r->up_is_dead || sock_send_all(r->conf->up_fd, r->acks, r->acks_len, until) != 0)
@@ -597,28 +598,73 @@ static void say_farewell(struct relay *r)
 
 /* ---- the loop ---- */
 
-static int wait_for_something(struct relay *r)
+struct interest {
+    int fd;
+    short events;
+};
+
+static void list_interests(struct dn_relay *r, struct interest ret[DN_PARK_FDS])
 {
-    uint64_t now = clock_mono_ms(), deadline = dn_pipeline_deadline_ms(&r->p);
-    uint64_t wait_ms = deadline > now ? deadline - now : 0;
     short up = (short)((wants_input(r) ? POLLIN : 0) | (r->acks_len > 0 ? POLLOUT : 0));
     short down = (short)(POLLIN | (has_forward(r) ? POLLOUT : 0));
-    struct pollfd fds[3] = {
-        {.fd = r->conf->cancel_fd, .events = POLLIN},
-        {.fd = r->conf->up_fd, .events = up},
-        {.fd = expects_acks(r) ? r->conf->down_fd : -1, .events = down},
-    };
-    int n = poll(fds, 3, wait_ms > 1000 ? 1000 : (int)wait_ms);
+    ret[0] = (struct interest){r->conf->cancel_fd, POLLIN};
+    ret[1] = (struct interest){r->conf->up_fd, up};
+    ret[2] = (struct interest){expects_acks(r) ? r->conf->down_fd : -1, down};
+}
+
+/* When somebody has to be given up. */
+static uint64_t deadline_ms(struct dn_relay *r)
+{
+    uint64_t at = dn_pipeline_deadline_ms(&r->p), deaf_at = r->took_acks_ms + r->conf->timeout_ms;
+    return r->acks_len > 0 && deaf_at < at ? deaf_at : at;
+}
+
+static int wait_for_something(struct dn_relay *r, const struct dn_move *move)
+{
+    uint64_t now = clock_mono_ms(), deadline = deadline_ms(r);
+    uint64_t wait_ms = deadline > now ? deadline - now : 0, patience = dn_move_patience_ms(move);
+    struct interest list[DN_PARK_FDS];
+    struct pollfd fds[DN_PARK_FDS];
+    list_interests(r, list);
+    for (size_t i = 0; i < DN_PARK_FDS; i++)
+        fds[i] = (struct pollfd){.fd = list[i].fd, .events = list[i].events};
+    int n = poll(fds, DN_PARK_FDS, (int)(wait_ms < patience ? wait_ms : patience));
     if (n > 0 && fds[0].revents)
         return ERR_CANCELLED;
     if (n > 0 && (fds[1].revents & (POLLERR | POLLHUP)) && !wants_input(r))
         return ERR_CLOSED; /* gone, and we were not even going to read */
     now = clock_mono_ms();
-    return is_deaf(r, now) ? ERR_TIMEOUT : dn_pipeline_expire(&r->p, now);
+    int rc = is_deaf(r, now) ? ERR_TIMEOUT : dn_pipeline_expire(&r->p, now);
+    if (rc != 0)
+        return rc;
+    /* A neighbour that was just given up is news that has to go up. */
+    return n == 0 && wait_ms > patience ? DN_RELAY_WAITS : 0;
+}
+
+void dn_relay_park(struct dn_relay *relay, struct dn_park *ret)
+{
+    struct interest list[DN_PARK_FDS];
+    list_interests(relay, list);
+    for (size_t i = 0; i < DN_PARK_FDS; i++) {
+        ret->fds[i].fd = list[i].events ? list[i].fd : -1;
+        ret->fds[i].ready = (list[i].events & POLLIN ? (unsigned)LOOP_READ : 0U) |
+                            (list[i].events & POLLOUT ? (unsigned)LOOP_WRITE : 0U);
+    }
+    ret->until_ms = deadline_ms(relay);
+}
+
+bool dn_relay_needs_ring(const struct dn_relay *relay)
+{
+    return relay->in_body || relay->p.count > 0 || unwritten(relay) > 0;
+}
+
+void dn_relay_set_ring(struct dn_relay *relay, uint8_t *ring)
+{
+    relay->own.ring = ring;
 }
 
 /* Everything that can be done without waiting. True when anything was. */
-static bool turn(struct relay *r, uint8_t last_ack[PACKET_ACK_BYTES], int *ret_in)
+static bool turn(struct dn_relay *r, uint8_t last_ack[PACKET_ACK_BYTES], int *ret_in)
 {
     bool any = false;
     int in = 1;
@@ -634,7 +680,7 @@ static bool turn(struct relay *r, uint8_t last_ack[PACKET_ACK_BYTES], int *ret_i
     return any;
 }
 
-static int run(struct relay *r, uint8_t last_ack[PACKET_ACK_BYTES])
+static int run(struct dn_relay *r, const struct dn_move *move, uint8_t last_ack[PACKET_ACK_BYTES])
 {
     while (!dn_pipeline_is_over(&r->p)) {
         int in = 0;
@@ -642,34 +688,36 @@ static int run(struct relay *r, uint8_t last_ack[PACKET_ACK_BYTES])
         if (in < 0 && !dn_pipeline_is_over(&r->p))
             return in == ERR_EOF ? ERR_CLOSED : in;
         if (!any) {
-            int rc = wait_for_something(r);
+            int rc = wait_for_something(r, move);
             if (rc != 0)
                 return rc;
         }
     }
-    return r->is_final ? 0 : r->end_code;
+    if (r->is_final)
+        return 0;
+    return r->end_code < 0 ? r->end_code : ERR_FAILED; /* a neighbour may say what it likes */
 }
 
 /* Upstream is gone or a neighbour failed: what has arrived whole is worth keeping. */
-static void write_the_rest(struct relay *r)
+static void write_the_rest(struct dn_relay *r)
 {
     while (write_some(r, true))
         ;
 }
 
-int dn_relay_run(const struct dn_relay_conf *conf, uint8_t last_ack[PACKET_ACK_BYTES])
+struct dn_relay *dn_relay_new(const struct dn_relay_conf *conf)
 {
-    struct relay *r = mem_calloc(1, sizeof(*r));
-    size_t sum_count = conf->ring_bytes / DN_SUM_CHUNK;
-    uint8_t *sums = mem_alloc(sum_count * DN_SUM_BYTES);
-    if (!r || !sums) {
+    struct dn_relay *r = mem_calloc(1, sizeof(*r));
+    if (!r)
+        return NULL;
+    r->own = *conf;
+    r->conf = &r->own;
+    r->sum_count = conf->ring_bytes / DN_SUM_CHUNK;
+    r->sums = mem_alloc(r->sum_count * DN_SUM_BYTES);
+    if (!r->sums) {
         mem_free(r);
-        mem_free(sums);
-        return ERR_NOMEM;
+        return NULL;
     }
-    r->conf = conf;
-    r->sums = sums;
-    r->sum_count = sum_count;
     r->tail_sum = conf->file->tail_sum;
     struct dn_pipeline_conf pipeline = {.start_len = conf->file->len,
                                         .start_tail_sum = conf->file->tail_sum,
@@ -678,13 +726,25 @@ int dn_relay_run(const struct dn_relay_conf *conf, uint8_t last_ack[PACKET_ACK_B
                                         .idle_ms = conf->timeout_ms,
                                         .ack_ms = conf->ack_timeout_ms};
     dn_pipeline_init(&r->p, &pipeline, clock_mono_ms());
-    int rc = run(r, last_ack);
-    if (rc != 0) {
-        write_the_rest(r);
-        if (rc != ERR_CANCELLED && dn_pipeline_is_over(&r->p))
-            say_farewell(r);
+    return r;
+}
+
+void dn_relay_free(struct dn_relay *relay)
+{
+    if (!relay)
+        return;
+    mem_free(relay->sums);
+    mem_free(relay);
+}
+
+int dn_relay_run(struct dn_relay *relay, const struct dn_move *move,
+                 uint8_t last_ack[PACKET_ACK_BYTES])
+{
+    int rc = run(relay, move, last_ack);
+    if (rc < 0) {
+        write_the_rest(relay);
+        if (rc != ERR_CANCELLED && dn_pipeline_is_over(&relay->p))
+            say_farewell(relay);
     }
-    mem_free(sums);
-    mem_free(r);
     return rc;
 }

@@ -19,6 +19,7 @@
 #ifndef QUERN_DN_SERVE_RELAY_H
 #define QUERN_DN_SERVE_RELAY_H
 
+#include "datanode/serve/movers.h"
 #include "datanode/storage/writing.h"
 #include "libcommon/proto/data/packet.h"
 
@@ -39,8 +40,22 @@ struct dn_relay_conf {
     void *arg;
 };
 
-/* 0: finalized; the last ack is in `last_ack` and has not been sent. Else why it ended; what came
- * until then is in the file. Upstream has been told, where it can be. */
-int dn_relay_run(const struct dn_relay_conf *conf, uint8_t last_ack[PACKET_ACK_BYTES]);
+struct dn_relay;
+/* Copies *conf; its ring may be NULL. NULL when memory is out. */
+struct dn_relay *dn_relay_new(const struct dn_relay_conf *conf);
+void dn_relay_free(struct dn_relay *relay); /* NULL is fine */
+
+/* 0: finalized; the last ack is in `last_ack` and has not been sent. DN_RELAY_WAITS: for some time
+ * (of dn_move_patience_ms) there was nothing to do; to be run again when dn_relay_park says so.
+ * Else why it ended; what came until then is in the file. Upstream has been told, where it can be.
+ */
+#define DN_RELAY_WAITS 1
+int dn_relay_run(struct dn_relay *relay, const struct dn_move *move,
+                 uint8_t last_ack[PACKET_ACK_BYTES]);
+void dn_relay_park(struct dn_relay *relay, struct dn_park *ret);
+/* Nothing in the ring is needed any more: while the relay waits it may be given to others, and
+ * another one, or the same, is set before it is run again. */
+bool dn_relay_needs_ring(const struct dn_relay *relay);
+void dn_relay_set_ring(struct dn_relay *relay, uint8_t *ring);
 
 #endif

@@ -54,6 +54,7 @@ struct dn_write {
     /* the thread's */
     struct dn_blockfile *file; /* owned by `writing` once that has it */
     int down_fd;
+    struct dn_relay *relay; /* bytes are being moved */
     uint8_t *ring;
     size_t ring_bytes;
     bool has_begun, is_finalized;
@@ -328,7 +329,7 @@ static int set_up(struct dn_write *w)
     return rc;
 }
 
-static void move_bytes(struct dn_write *w)
+static struct dn_relay *make_relay(struct dn_write *w)
 {
     size_t behind = w->ask->targets.n;
     uint64_t timeout_ms = w->serve->conf.timeout_ms;
@@ -348,21 +349,15 @@ static void move_bytes(struct dn_write *w)
         .finalize = finalize,
         .arg = w,
     };
-    int rc = dn_relay_run(&conf, w->last_ack);
-    w->outcome = rc == 0 ? FINALIZED : BROKEN;
-    w->end_code = rc;
-    if (rc != 0)
-        log_warn("dn.write",
-                 "blk_%" PRIu64 "_%" PRIu64 " from %s broke off at %" PRIu64 " bytes: %s", w->id,
-                 w->gs, w->session->peer, w->file->len, err_text(rc));
+    return dn_relay_new(&conf);
 }
 
-static void run_write(struct dn_move *move)
+/* Set up, and tell upstream. False: it ends here, and `outcome` says how. */
+static bool begin_bytes(struct dn_write *w)
 {
-    struct dn_write *w = CONTAINER_OF(move, struct dn_write, move);
     struct err err = {0};
     if (set_up(w) != 0)
-        goto out;
+        return false;
     if (!is_recover(w)) {
         w->has_begun = true;
         loop_post(w->serve->conf.loop, &w->began, began_on_loop, w);
@@ -372,15 +367,51 @@ static void run_write(struct dn_move *move)
     int rc = send_answer(w, &answer);
     if (rc == 0)
         rc = get_ring(w, &err);
-    if (rc == 0)
-        move_bytes(w);
-    else
+    if (rc == 0) {
+        w->relay = make_relay(w);
+        rc = w->relay ? 0 : ERR_NOMEM;
+    }
+    if (rc != 0)
         log_warn("dn.write", "blk_%" PRIu64 " from %s: %s", w->id, w->session->peer,
                  err.code ? err.msg : err_text(rc));
+    return rc == 0;
+}
+
+/* True: the peers keep us waiting; to be called again when they do not. An idle writer keeps no
+ * ring of ours. */
+static bool move_bytes(struct dn_write *w)
+{
+    if (!w->ring)
+        w->ring = dn_buffers_get(w->serve->rings);
+    dn_relay_set_ring(w->relay, w->ring);
+    int rc = w->ring ? dn_relay_run(w->relay, &w->move, w->last_ack) : ERR_NOMEM;
+    if (rc == DN_RELAY_WAITS) {
+        if (!w->is_local && !dn_relay_needs_ring(w->relay))
+            put_ring(w);
+        dn_relay_park(w->relay, &w->move.park);
+        w->move.wants_park = true;
+        return true;
+    }
+    w->outcome = rc == 0 ? FINALIZED : BROKEN;
+    w->end_code = rc;
+    if (rc != 0)
+        log_warn("dn.write",
+                 "blk_%" PRIu64 "_%" PRIu64 " from %s broke off at %" PRIu64 " bytes: %s", w->id,
+                 w->gs, w->session->peer, w->file->len, err_text(rc));
+    return false;
+}
+
+static void run_write(struct dn_move *move)
+{
+    struct dn_write *w = CONTAINER_OF(move, struct dn_write, move);
+    if (w->relay || begin_bytes(w))
+        if (move_bytes(w))
+            return;
+    dn_relay_free(w->relay);
+    w->relay = NULL;
     put_ring(w);
-    if (is_copy(w) && !w->is_finalized)
+    if (w->has_begun && is_copy(w) && !w->is_finalized)
         remove_files(w);
-out:
     w->len = w->file ? w->file->len : 0;
     if (w->down_fd >= 0)
         close(w->down_fd);

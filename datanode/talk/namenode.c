@@ -121,7 +121,8 @@ static void on_beat(void *arg)
         return;
     beat.storages =
         (struct dn2nn_storage_list){storages, dn_report_storages(&nn->report, storages)};
-    beat.xceivers = dn_movers_active(nn->conf.serve->movers);
+    beat.xceivers =
+        dn_movers_active(nn->conf.serve->movers) - dn_movers_parked(nn->conf.serve->movers);
     beat.non_dfs = dn_report_non_dfs(&nn->report);
     beat.scheduled_copies = dn_orders_copies(nn->orders);
     rpc_ask(nn->peer, &DN2NN_methods[DN2NN_AT_HEARTBEAT], &beat, &nn->beating);

@@ -371,9 +371,11 @@ static void an_overloaded_node_says_so(void **state)
     struct cluster *c = cluster_open(1, &options);
     struct peer busy[2], waiting[2], p;
     struct data_writing answer = {0};
-    for (uint64_t i = 0; i < 2; i++) {
+    assert_int_equal(fault_arm("dn.write.disk=1+:delay700", NULL), 0);
+    for (uint64_t i = 0; i < 2; i++) { /* their threads are with the disk */
         struct chain chain = {.cluster = c, .count = 1, .id = i + 1, .gs = 7};
         open_chain(&busy[i], &chain);
+        send_packet(&busy[i], 0, 512, 0);
     }
     for (uint64_t i = 0; i < 2; i++) { /* in line; nobody is free */
         peer_open(&waiting[i], c->node[0].address);
@@ -392,6 +394,7 @@ static void an_overloaded_node_says_so(void **state)
     /* one that has waited for too long is told, too, and may ask again */
     uint8_t byte;
     assert_true(sock_recv_some(waiting[0].fd, &byte, 1, soon()) == 1);
+    assert_int_equal(fault_arm(NULL, NULL), 0);
     for (int i = 0; i < 2; i++) {
         peer_close(&busy[i]);
         peer_close(&waiting[i]);
