@@ -259,6 +259,24 @@ static void stop_started(struct up *up)
 
 /* ---- telling ---- */
 
+/* As a shell takes it for one word. */
+static void print_export(const char *dir)
+{
+    static const char plain[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789/._-+:@%";
+    if (dir[strspn(dir, plain)] == 0) {
+        printf("export QUERN_CONF=%s/quern.conf\n", dir);
+        return;
+    }
+    printf("export QUERN_CONF='");
+    for (const char *c = dir; *c; c++)
+        if (*c == '\'')
+            printf("'\\''");
+        else
+            putchar(*c);
+    printf("/quern.conf'\n");
+}
+
 static void print_ready(const struct up *up, size_t running_before)
 {
     const struct up_layout *layout = &up->layout;
@@ -276,7 +294,7 @@ static void print_ready(const struct up *up, size_t running_before)
     printf("status pages   namenode http://127.0.0.1:%u   jobs http://127.0.0.1:%u\n",
            up_daemon_http_port(layout, (struct up_daemon){UP_NAMENODE, 0}),
            up_daemon_http_port(layout, (struct up_daemon){UP_JOBTRACKER, 0}));
-    printf("export QUERN_CONF=%s/quern.conf\n", layout->dir);
+    print_export(layout->dir);
     fflush(stdout);
 }
 

@@ -242,6 +242,7 @@ unsigned up_stop(const pid_t *pids, size_t count, uint64_t deadline_ms)
 {
     unsigned alive;
     signal_all(pids, count, SIGTERM);
+    signal_all(pids, count, SIGCONT); /* who was stopped would not hear the other */
     while ((alive = count_alive(pids, count)) > 0 && clock_mono_ms() < deadline_ms)
         poll(NULL, 0, POLL_MS);
     if (alive == 0)

@@ -3,6 +3,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <pwd.h>
 #include <sys/stat.h>
@@ -124,6 +125,40 @@ static int make_folders(struct up_layout *layout, struct err *err)
     return rc;
 }
 
+/* A configuration written by hand would be lost. */
+static int check_ours(const struct up_layout *layout, struct err *err)
+{
+    char path[UP_PATH_MAX + 16], line[64] = "";
+    snprintf(path, sizeof(path), "%s/quern.conf", layout->dir);
+    FILE *f = fopen(path, "re");
+    if (!f)
+        return 0;
+    bool is_ours =
+        fgets(line, sizeof(line), f) && strncmp(line, UP_SIGNATURE, sizeof(UP_SIGNATURE) - 1) == 0;
+    fclose(f);
+    return is_ours ? 0
+                   : err_set(err, ERR_EXIST,
+                             "%s was not written by `quern up`, which would write over it: choose "
+                             "another -dir",
+                             path);
+}
+
+static int make_site(const struct up_layout *layout, struct err *err)
+{
+    static const char text[] = "# Keys of your own for this cluster.\n";
+    char path[UP_PATH_MAX + 16];
+    snprintf(path, sizeof(path), "%s/site.conf", layout->dir);
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (fd < 0 && errno == EEXIST)
+        return 0;
+    int rc = fd < 0 || write(fd, text, sizeof(text) - 1) != (ssize_t)sizeof(text) - 1
+                 ? err_errno(err, errno, "cannot write %s", path)
+                 : 0;
+    if (fd >= 0)
+        close(fd);
+    return rc;
+}
+
 static int take_dir(struct up_layout *layout, struct buf *path, struct err *err)
 {
     const char *text = buf_cstr(path);
@@ -146,7 +181,9 @@ int up_layout_open(struct up_layout *layout, const char *dir, bool make, struct 
     char here[UP_PATH_MAX];
     *layout = (struct up_layout){.port_base = 0};
     int rc = 0;
-    if (!dir)
+    if (dir && !*dir)
+        rc = err_set(err, ERR_USAGE, "-dir needs DIR");
+    else if (!dir)
         rc = default_dir(&path, err);
     else if (dir[0] == '/')
         buf_append_str(&path, dir);
@@ -159,7 +196,12 @@ int up_layout_open(struct up_layout *layout, const char *dir, bool make, struct 
     if (rc == 0)
         rc = take_dir(layout, &path, err);
     buf_release(&path);
-    return rc == 0 && make ? make_folders(layout, err) : rc;
+    if (rc != 0 || !make)
+        return rc;
+    rc = check_ours(layout, err);
+    if (rc == 0)
+        rc = make_folders(layout, err);
+    return rc == 0 ? make_site(layout, err) : rc;
 }
 
 /* ---- what is there ---- */

@@ -26,6 +26,8 @@
 #define UP_BASE_STEP 100
 #define UP_DATANODES 3
 #define UP_WORKERS   3
+#define UP_SIGNATURE \
+    "# Written by `quern up`" /* how quern.conf begins: what does not is not ours */
 
 enum up_kind { UP_NAMENODE, UP_DATANODE, UP_JOBTRACKER, UP_WORKER };
 
@@ -41,7 +43,8 @@ struct up_layout {
 };
 
 /* Absolute form of `dir` (NULL: ~/.local/share/quern), which need not exist; made, with the folders
- * below it, when `make`. */
+ * below it and an empty site.conf, when `make`. ERR_EXIST when its quern.conf is somebody else's.
+ */
 int up_layout_open(struct up_layout *layout, const char *dir, bool make, struct err *err);
 /* The shape found in an existing DIR; 0s where nothing is there yet. */
 int up_layout_read(struct up_layout *layout, struct err *err);

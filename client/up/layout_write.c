@@ -34,10 +34,10 @@ static void print_data_socket(const struct up_layout *layout, unsigned index, st
 static void print_common(const struct up_layout *layout, struct buf *out)
 {
     const struct up_daemon nn = {UP_NAMENODE, 0}, jt = {UP_JOBTRACKER, 0};
-    char site[UP_PATH_MAX + 16];
     unsigned port = up_daemon_port(layout, nn);
-    buf_append_str(out, "# Written by `quern up`, and again when it is asked for another shape.\n"
-                        "# Keys of your own go into site.conf beside this file: they win.\n\n");
+    buf_append_str(out, UP_SIGNATURE
+                   ", and again when it is asked for another shape.\n"
+                   "# Keys of your own go into site.conf beside this file: they win.\n\n");
     buf_printf(out, "fs.defaultFS = quern://127.0.0.1:%u\n", port);
     buf_printf(out, "dfs.namenode.rpc-address = 127.0.0.1:%u\n", port);
     buf_printf(out, "dfs.namenode.http-address = 127.0.0.1:%u\n", up_daemon_http_port(layout, nn));
@@ -48,9 +48,7 @@ static void print_common(const struct up_layout *layout, struct buf *out)
     buf_append_str(out, "\n# a client reads and writes as if it were on the first node\n"
                         "node.name = node1\n");
     print_data_socket(layout, first_datanode().index, out);
-    snprintf(site, sizeof(site), "%s/site.conf", layout->dir);
-    if (access(site, R_OK) == 0)
-        buf_append_str(out, "\ninclude = site.conf\n");
+    buf_append_str(out, "\ninclude = site.conf\n");
 }
 
 /* ---- one daemon's file ---- */

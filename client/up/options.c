@@ -11,6 +11,10 @@ static const struct cmd_option *find(const struct cmd_option *options, size_t co
     word += word[1] == '-' ? 2 : 1;
     size_t n = strcspn(word, "=");
     *ret_value = word[n] ? word + n + 1 : NULL;
+    if (n == 1 && (*word == 'h' || *word == '?')) {
+        word = "help";
+        n = strlen(word);
+    }
     for (size_t i = 0; i < count; i++)
         if (strlen(options[i].name) == n && memcmp(options[i].name, word, n) == 0)
             return &options[i];

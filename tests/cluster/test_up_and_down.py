@@ -227,3 +227,91 @@ def test_a_daemon_that_goes_while_up_looks_is_started_after_all(cluster):
     out, _ = again.communicate(timeout=60)
     assert again.returncode == 0, out
     assert "5 were up already, 1 were started" in out
+
+
+def test_a_directory_with_any_name_works_and_the_line_to_type_does(cluster):
+    os.makedirs(cluster.dir, exist_ok=True)
+    inner = os.path.join(cluster.dir, "it's a dir")
+    up = subprocess.run([QUERN, "up", "-detach", "-dir", "./it's a dir/"] + cluster.args, capture_output=True, text=True, timeout=60, cwd=cluster.dir)
+    assert up.returncode == 0, up.stderr
+    line = re.search(r"^export .*", up.stdout, re.M).group()
+    shown = subprocess.run(["sh", "-c", f'{line}; echo "$QUERN_CONF"; {QUERN} fs -ls -d -C /'], capture_output=True, text=True, timeout=60)
+    assert shown.stdout == f"{cluster.dir}/./it's a dir/quern.conf\n/\n", shown.stderr
+    down = subprocess.run([QUERN, "down", "-dir", inner], capture_output=True, text=True, timeout=60)
+    assert down.stdout.startswith("6 daemons of "), down.stderr
+
+
+def test_the_default_directory_is_found_by_clients_themselves(cluster):
+    os.makedirs(cluster.dir, exist_ok=True)
+    env = {k: v for k, v in os.environ.items() if k != "QUERN_CONF"}
+    env["HOME"] = cluster.dir
+
+    def run(*words):
+        return subprocess.run([QUERN, *words], capture_output=True, text=True, timeout=60, env=env)
+
+    up = run("up", "-detach", "-datanodes", "1", "-workers", "1")
+    assert up.returncode == 0, up.stderr
+    assert f"export QUERN_CONF={cluster.dir}/.local/share/quern/quern.conf\n" in up.stdout
+    assert run("fs", "-ls", "-d", "-C", "/").stdout == "/\n"
+    assert run("job", "-list").stdout == "Total jobs:0\n"
+    assert run("down").stdout.startswith("4 daemons of ")
+
+
+def test_what_somebody_wrote_by_hand_is_not_written_over(cluster):
+    os.makedirs(cluster.dir, exist_ok=True)
+    conf = os.path.join(cluster.dir, "quern.conf")
+    with open(conf, "w") as f:
+        f.write("dfs.replication = 2\n")
+    run = cluster.up(check=False)
+    assert run.returncode == 1
+    assert run.stderr == f"quern up: {conf} was not written by `quern up`, which would write over it: choose another -dir\n"
+    assert (open(conf).read(), os.listdir(cluster.dir)) == ("dfs.replication = 2\n", ["quern.conf"])
+
+
+def test_a_site_conf_that_was_removed_is_no_loss(cluster):
+    cluster.up()
+    cluster.down()
+    os.remove(os.path.join(cluster.dir, "site.conf"))
+    cluster.up()
+    cluster.fs("-ls", "/")
+
+
+@pytest.mark.parametrize("words, message", [
+    (["-dir", ""], "-dir needs DIR"), (["-dir"], "-dir needs DIR"), (["-datanodes", "x"], "-datanodes x: want a number from 1 to 64"),
+    (["-workers", "-1"], "-workers -1: want a number from 1 to 64"), (["-replication", "3"], "-replication 3: want a number from 1 to 2"),
+    (["-port-base", "80"], "-port-base 80: want a number from 1024 to 60000"), (["-detach=yes"], "-detach takes no value"),
+    (["there"], 'takes no argument "there" (-dir DIR?)')], ids=" ".join)
+def test_what_makes_no_sense_is_refused(cluster, words, message):
+    run = subprocess.run(up_words(cluster, *words), capture_output=True, text=True, timeout=60)
+    assert (run.returncode, run.stderr) == (2, f"quern up: {message}\n")
+
+
+def test_two_at_once_do_not_disturb_each_other(cluster):
+    ups = [subprocess.Popen(up_words(cluster, "-detach"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(2)]
+    outs = [up.communicate(timeout=60) for up in ups]
+    codes = sorted(up.returncode for up in ups)
+    assert codes in ([0, 0], [0, 1]), outs
+    for up, (out, err) in zip(ups, outs):
+        if up.returncode:
+            assert re.fullmatch(r"quern up: another `quern up` is at work on .* \(process \d+\)\n", err)
+    assert len(processes_of(cluster)) == len(DAEMONS)
+
+
+def test_pid_files_of_the_dead_and_of_others_are_not_believed(cluster):
+    cluster.up()
+    pids = {d: cluster.pid(d) for d in DAEMONS}
+    for d in DAEMONS:
+        cluster.kill(d)
+    with open(os.path.join(cluster.dir, "run", "namenode.pid"), "w") as f:
+        f.write(f"{os.getpid()}\n")  # alive, and none of ours
+    assert subprocess.run([QUERN, "down", "-dir", cluster.dir], capture_output=True, text=True, timeout=60).stdout == f"nothing is running in {cluster.dir}\n"
+    cluster.up()
+    assert all(cluster.pid(d) not in (None, pids[d], os.getpid()) for d in DAEMONS)
+
+
+def test_down_ends_a_daemon_that_was_stopped_too(cluster):
+    cluster.up()
+    for d in ("namenode", "worker1"):
+        os.kill(cluster.pid(d), signal.SIGSTOP)
+    down = subprocess.run([QUERN, "down", "-dir", cluster.dir], capture_output=True, text=True, timeout=60)
+    assert (down.returncode, down.stdout, down.stderr) == (0, f"6 daemons of {cluster.dir} stopped\n", "")
