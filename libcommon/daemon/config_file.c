@@ -130,8 +130,10 @@ static char *next_line(char *out, int cap, void *arg)
     }
     r->is_indented = isspace((unsigned char)r->line[0]);
     r->is_long = n >= cap;
-    size_t given = r->is_long ? (size_t)cap - 1 : (size_t)n;
+    size_t given = r->is_long ? (size_t)cap - 2 : (size_t)n;
     memcpy(out, r->line, given);
+    if (r->is_long) /* newer ones refuse a line that has no end, and the next with it */
+        out[given++] = '\n';
     out[given] = 0;
     return out;
 }

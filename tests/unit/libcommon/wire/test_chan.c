@@ -260,7 +260,7 @@ static void nobody_there_is_told_with_the_role(void **state)
     assert_string_equal(w->err.msg, wanted);
     conf.address = "/tmp/no.such.sock";
     assert_int_equal(chan_open(&conf, &chan, &w->err), ERR_NOENT);
-    assert_int_equal(call(w, ECHO_METHOD(ONCE), "", 0, 50), ERR_REFUSED);
+    assert_int_equal(call(w, ECHO_METHOD(ONCE), "", 0, 500), ERR_REFUSED);
     assert_string_equal(w->err.msg, wanted);
 }
 
