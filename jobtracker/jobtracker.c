@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "jobtracker/jobtracker.h"
 
+#include "jobtracker/reasons.h"
 #include "jobtracker/record.h"
 #include "jobtracker/serve/clients.h"
 #include "jobtracker/serve/orders.h"
@@ -170,6 +171,7 @@ static void end_job(struct jobtracker *jt, struct jt_job *job)
                                               : &jobs_failed,
                1);
     record_finish(record);
+    reasons_find(jt, record);
     log_info("jt.jobs", "job %llu %s%s%s", (unsigned long long)job->number,
              sm_name(&jt_job_states, job->state), job->why ? ": " : "", job->why ? job->why : "");
     e->jt = jt;

@@ -56,6 +56,7 @@ void record_free(struct record *record)
     buf_release(&record->split_bytes);
     buf_release(&record->failure_bytes);
     buf_release(&record->last_words);
+    mem_free(record->findings);
     arena_release(&record->arena);
     jt_counters_release(&record->counters);
     mem_free(record);
@@ -240,6 +241,10 @@ void record_note_failure(struct record *record, const struct task_failed *failed
 {
     buf_clear(&record->failure_bytes);
     msg_encode(&task_failed_desc, failed, &record->failure_bytes);
+    if (failed->failure == TASK_FAILED_MEMORY) {
+        record->memory_failures++;
+        record->memory_node = worker;
+    }
     keep_words(record, failed, worker);
 }
 
@@ -397,6 +402,18 @@ static void fill_failure(const struct record *record, struct arena *arena, struc
     ret->failed_on = (struct msg_strs){nodes, n};
 }
 
+static void fill_findings(const struct record *record, struct arena *arena,
+                          struct cl2jt_status *ret)
+{
+    struct cl2jt_finding *items = arena_calloc(arena, record->finding_count + 1, sizeof(*items));
+    for (size_t i = 0; items && i < record->finding_count; i++) {
+        const struct finding *f = &record->findings[i];
+        items[i] = (struct cl2jt_finding){slice_str(f->code), f->cost_ms, slice_str(f->says),
+                                          slice_str(f->fix)};
+    }
+    ret->findings = (struct cl2jt_finding_list){items, items ? record->finding_count : 0};
+}
+
 void record_status(const struct jobtracker *jt, const struct record *record, struct arena *arena,
                    struct cl2jt_status *ret)
 {
@@ -432,6 +449,7 @@ void record_status(const struct jobtracker *jt, const struct record *record, str
     ret->waits_for = slice_str(why ? why : "");
     fill_counters(record, arena, ret);
     fill_failure(record, arena, ret);
+    fill_findings(record, arena, ret);
 }
 
 /* --- history --------------------------------------------------------------------------------- */

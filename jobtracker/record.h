@@ -4,6 +4,7 @@
 #ifndef QUERN_JOBTRACKER_RECORD_H
 #define QUERN_JOBTRACKER_RECORD_H
 
+#include "jobtracker/explain/explain.h"
 #include "jobtracker/jobs/counters.h"
 #include "jobtracker/jobtracker.h"
 
@@ -28,6 +29,10 @@ struct record {
     uint64_t told_ms;         /* when watchers were last told of progress */
     uint64_t out_bytes;
     uint32_t out_files;
+    uint32_t memory_failures; /* attempts that were over their limit */
+    const char *memory_node;  /* where the last of them ran; the worker's name */
+    struct finding *findings; /* once it is over; owned */
+    size_t finding_count;
 };
 
 /* Takes `bytes` (an encoded joblog_submit), also on failure. Loads the splits, from the blob when

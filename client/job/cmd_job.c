@@ -65,7 +65,7 @@ static int do_list(struct ask *ask)
     return 0;
 }
 
-static int do_status(struct ask *ask)
+static int show_status(struct ask *ask, void (*show)(FILE *out, const struct cl2jt_status *status))
 {
     struct cl2jt_status status;
     int rc = jobtracker_ask(ask->chan, STATUS, &ask->id, &ask->arena, &status, &ask->err);
@@ -74,8 +74,18 @@ static int do_status(struct ask *ask)
     if (ask->json)
         print_json(&cl2jt_status_desc, &status);
     else
-        job_show_status(stdout, &status);
+        show(stdout, &status);
     return 0;
+}
+
+static int do_status(struct ask *ask)
+{
+    return show_status(ask, job_show_status);
+}
+
+static int do_why(struct ask *ask)
+{
+    return show_status(ask, job_show_why);
 }
 
 static int do_wait(struct ask *ask)
@@ -223,6 +233,7 @@ static const struct row {
     {"history", "ID", "a finished job; with --json every attempt of it", do_history, true},
     {"logs", "ID [-task m12]", "what a task wrote; without -task the failed attempts' last words",
      do_logs, true},
+    {"why", "ID", "what made it slow or fail: evidence, cost, what to do", do_why, true},
     {"counter", "ID [GROUP NAME]", "one counter's value, or all", do_counter, true},
     {"set-priority", "ID PRIORITY", "VERY_LOW LOW NORMAL HIGH VERY_HIGH", do_priority, true},
     {"workers", "", "who can run tasks", do_workers, false},

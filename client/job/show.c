@@ -187,10 +187,12 @@ static void show_times(FILE *out, const struct cl2jt_status *status)
     }
     if (all == 0)
         return;
-    fprintf(out, "time        ");
+    const char *gap = "time         ";
     for (size_t p = 0; p < ARRAY_LEN(sums); p++)
-        if (sums[p] * 200 >= all)
-            fprintf(out, " %s %.0f %% ", names[p], (double)sums[p] * 100 / (double)all);
+        if (sums[p] * 200 >= all) {
+            fprintf(out, "%s%s %.0f %%", gap, names[p], (double)sums[p] * 100 / (double)all);
+            gap = "  ";
+        }
     fputc('\n', out);
 }
 
@@ -211,6 +213,16 @@ static void show_slowest(FILE *out, const struct cl2jt_status *status)
                 str_duration(worst->median_ms, mean, sizeof(mean)));
 }
 
+/* The first cause of what a job took, in one line. */
+static void show_first_finding(FILE *out, const struct cl2jt_status *status)
+{
+    if (status->findings.n == 0)
+        return;
+    const struct cl2jt_finding *f = &status->findings.v[0];
+    fprintf(out, "why          " SLICE_FMT " (quern job -why %" PRIu64 ")\n", SLICE_ARG(f->says),
+            status->id.job);
+}
+
 static void show_success(FILE *out, const struct cl2jt_status *status)
 {
     char took[32], in[32], shuffled[32], made[32], records[32], groups[32];
@@ -229,6 +241,7 @@ static void show_success(FILE *out, const struct cl2jt_status *status)
     fputc('\n', out);
     show_times(out, status);
     show_slowest(out, status);
+    show_first_finding(out, status);
     fprintf(out, "output       " SLICE_FMT ", %" PRIu32 " file%s, _SUCCESS\n",
             SLICE_ARG(status->out), status->out_files, status->out_files == 1 ? "" : "s");
 }
@@ -324,6 +337,27 @@ void job_show_counters(FILE *out, const struct cl2jt_status *status)
             if (slice_eq(status->counters.v[j].group, c->group))
                 fprintf(out, "\t\t" SLICE_FMT "=%" PRIu64 "\n",
                         SLICE_ARG(status->counters.v[j].name), status->counters.v[j].value);
+    }
+}
+
+void job_show_why(FILE *out, const struct cl2jt_status *status)
+{
+    char cost[32];
+    if (status->state == CL2JT_FAILED || status->state == CL2JT_KILLED)
+        show_failure(out, status);
+    else if (!job_has_ended(status))
+        fprintf(out, "job %" PRIu64 " is %s%s" SLICE_FMT "; causes are looked for at its end\n",
+                status->id.job, job_state_name(status->state), status->waits_for.len ? ": " : "",
+                SLICE_ARG(status->waits_for));
+    else if (status->findings.n == 0)
+        fprintf(out, "job %" PRIu64 ": nothing held it up\n", status->id.job);
+    for (size_t i = 0; i < status->findings.n; i++) {
+        const struct cl2jt_finding *f = &status->findings.v[i];
+        fprintf(out, SLICE_FMT, SLICE_ARG(f->code));
+        if (f->cost_ms)
+            fprintf(out, ", about %s of the job", str_duration(f->cost_ms, cost, sizeof(cost)));
+        fprintf(out, "\n  " SLICE_FMT "\n  to do: " SLICE_FMT "\n", SLICE_ARG(f->says),
+                SLICE_ARG(f->fix));
     }
 }
 

@@ -27,6 +27,8 @@ void job_show_begin(FILE *out, const struct cl2jt_status *status, bool is_auto);
 void job_show_end(FILE *out, const struct cl2jt_status *status);
 /* `quern job -status`: everything. */
 void job_show_status(FILE *out, const struct cl2jt_status *status);
+/* `quern job -why`: every cause found, most costly first, each with what to do. */
+void job_show_why(FILE *out, const struct cl2jt_status *status);
 void job_show_counters(FILE *out, const struct cl2jt_status *status);
 const char *job_state_name(uint32_t state);
 bool job_has_ended(const struct cl2jt_status *status);

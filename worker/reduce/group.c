@@ -57,11 +57,24 @@ bool group_value(struct group *g, struct slice *ret_value)
     return true;
 }
 
+/* The group in hand was read to its end, and perhaps the first record behind it. */
+static void note_size(struct group *g)
+{
+    uint64_t size = g->records - g->first - (g->at != NULL);
+    if (g->groups == 0 || size <= g->top.records)
+        return;
+    g->top.records = size;
+    g->top.key_len = g->own_key.len < GROUP_TOP_KEY ? g->own_key.len : GROUP_TOP_KEY;
+    if (g->top.key_len)
+        memcpy(g->top.key, g->own_key.data, g->top.key_len);
+}
+
 int group_next(struct group *g, struct slice *ret_key)
 {
     struct slice ignored;
     while (group_value(g, &ignored))
         ;
+    note_size(g);
     if (g->failed == 0 && !g->at)
         advance(g);
     if (!g->at)
@@ -73,6 +86,7 @@ int group_next(struct group *g, struct slice *ret_key)
     g->own_key = key_restore(&g->order, buf_slice(&g->key), g->room);
     g->is_open = true;
     g->groups++;
+    g->first = g->records - 1;
     *ret_key = g->own_key;
     return 1;
 }

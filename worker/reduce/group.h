@@ -6,6 +6,15 @@
 
 #include "worker/run/merge.h"
 
+#define GROUP_TOP_KEY 64
+
+/* The group with the most values so far: what a slow reduce is blamed on. */
+struct group_top {
+    uint8_t key[GROUP_TOP_KEY]; /* its first bytes, the job's form */
+    size_t key_len;
+    uint64_t records;
+};
+
 struct group {
     struct merge *merge; /* borrowed */
     struct key_order order;
@@ -17,6 +26,8 @@ struct group {
     bool is_open;          /* at belongs to the group in hand */
     int failed;
     uint64_t groups, records;
+    uint64_t first; /* records before the group in hand */
+    struct group_top top;
 };
 
 void group_open(struct group *g, struct merge *merge, const struct key_order *order,

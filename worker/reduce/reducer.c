@@ -20,7 +20,8 @@ struct reducer {
     void *io_space;
     size_t io_size;
     struct sink sink;
-    struct group *group; /* in hand, for next */
+    struct group *group;  /* in hand, for next */
+    struct group_top top; /* largest group of all partitions */
     uint64_t groups, records, merged_again;
     uint64_t fetch_us, merge_us, remote_bytes, local_bytes;
 };
@@ -183,6 +184,8 @@ static int reduce_sources(struct reducer *r, struct sources *sources, struct err
     int rc = reduce_groups(r, &group);
     r->groups += group.groups;
     r->records += group.records;
+    if (group.top.records > r->top.records)
+        r->top = group.top;
     group_close(&group);
     merge_close(&merge);
     return rc;
@@ -294,6 +297,16 @@ static void tell_times(const struct reducer *r, uint64_t total, struct task_time
     ret->reduce = total > told ? total - told : 0;
 }
 
+/* The report outlives us. */
+static struct slice keep_key(struct context *c, const struct group_top *top)
+{
+    uint8_t *copy = arena_alloc(&c->arena, GROUP_TOP_KEY);
+    if (!copy)
+        return slice_str("");
+    memcpy(copy, top->key, top->key_len);
+    return slice_of(copy, top->key_len);
+}
+
 int reducer_run(struct context *c, const struct reducer_conf *conf, struct task_done *done)
 {
     uint64_t start = clock_mono_us();
@@ -315,6 +328,8 @@ int reducer_run(struct context *c, const struct reducer_conf *conf, struct task_
         rc = finish(&r, done);
     if (rc == 0) {
         count_up(&r, done);
+        done->top_key = keep_key(c, &r.top);
+        done->top_records = r.top.records;
         tell_times(&r, clock_mono_us() - start, &done->times);
     }
     fetch_close(r.fetch);

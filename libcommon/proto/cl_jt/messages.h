@@ -94,27 +94,36 @@ enum cl2jt_state {
     CL2JT_KILLED,
 };
 
-#define CL2JT_STATUS_FIELDS(F, S, L)                                          \
-    S(cl2jt_job, id)                                                          \
-    F(STR, name)                                                              \
-    F(STR, plugin)                                                            \
-    F(STR, user)                                                              \
-    F(U32, state)                                                             \
-    F(U32, priority)                                                          \
-    F(U64, submitted_ms) /* wall */                                           \
-    F(U64, elapsed_ms)                                                        \
-    F(STR, out)                                                               \
-    F(U64, files)                                                             \
-    F(U64, bytes)                                                             \
-    L(cl2jt_stage, stages)                                                    \
-    L(msg_counter, counters) /* complete once the job has ended */            \
-    S(task_failed, failure)  /* of the first failing task; id.job 0 = none */ \
-    F(STRS, failed_on)       /* nodes its attempts failed on */               \
-    F(STR, why)              /* one line, for a failed or killed job */       \
-    F(U64, version)          /* grows with every change */                    \
-    F(U64, out_bytes)                                                         \
-    F(U32, out_files)                                                         \
-    F(STR, waits_for) /* why nothing runs: "no worker is registered" */
+/* Why a job took as long as it did: one cause, most costly first. */
+#define CL2JT_FINDING_FIELDS(F, S, L)                                    \
+    F(STR, code)    /* HOT_KEY, SLOW_NODE ...: see jobtracker/explain */ \
+    F(U64, cost_ms) /* of the job's time, about */                       \
+    F(STR, says)    /* what happened, with its evidence */               \
+    F(STR, fix)     /* what to do */
+MSG_STRUCT(cl2jt_finding, CL2JT_FINDING_FIELDS)
+
+#define CL2JT_STATUS_FIELDS(F, S, L)                                             \
+    S(cl2jt_job, id)                                                             \
+    F(STR, name)                                                                 \
+    F(STR, plugin)                                                               \
+    F(STR, user)                                                                 \
+    F(U32, state)                                                                \
+    F(U32, priority)                                                             \
+    F(U64, submitted_ms) /* wall */                                              \
+    F(U64, elapsed_ms)                                                           \
+    F(STR, out)                                                                  \
+    F(U64, files)                                                                \
+    F(U64, bytes)                                                                \
+    L(cl2jt_stage, stages)                                                       \
+    L(msg_counter, counters) /* complete once the job has ended */               \
+    S(task_failed, failure)  /* of the first failing task; id.job 0 = none */    \
+    F(STRS, failed_on)       /* nodes its attempts failed on */                  \
+    F(STR, why)              /* one line, for a failed or killed job */          \
+    F(U64, version)          /* grows with every change */                       \
+    F(U64, out_bytes)                                                            \
+    F(U32, out_files)                                                            \
+    F(STR, waits_for)          /* why nothing runs: "no worker is registered" */ \
+    L(cl2jt_finding, findings) /* once it has ended */
 MSG_STRUCT(cl2jt_status, CL2JT_STATUS_FIELDS)
 
 /* Answered when the job's version is above `version` or the deadline comes near. */

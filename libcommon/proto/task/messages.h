@@ -110,15 +110,17 @@ MSG_STRUCT(task_file, TASK_FILE_FIELDS)
     F(U64, total)
 MSG_STRUCT(task_times, TASK_TIMES_FIELDS)
 
-#define TASK_DONE_FIELDS(F, S, L)                          \
-    S(task_attempt, id)                                    \
-    L(msg_counter, counters)                               \
-    L(task_part, parts) /* map: one per partition */       \
-    F(STR, run_path)    /* map: "" = it is in the memfd */ \
-    F(U64, run_len)                                        \
-    L(task_file, files) /* output files finished */        \
-    S(task_times, times)                                   \
-    F(U64, peak_memory)
+#define TASK_DONE_FIELDS(F, S, L)                                                 \
+    S(task_attempt, id)                                                           \
+    L(msg_counter, counters)                                                      \
+    L(task_part, parts) /* map: one per partition */                              \
+    F(STR, run_path)    /* map: "" = it is in the memfd */                        \
+    F(U64, run_len)                                                               \
+    L(task_file, files) /* output files finished */                               \
+    S(task_times, times)                                                          \
+    F(U64, peak_memory)                                                           \
+    F(BYTES, top_key) /* reduce: the key with the most values; its first bytes */ \
+    F(U64, top_records)
 MSG_STRUCT(task_done, TASK_DONE_FIELDS)
 
 enum task_failure {

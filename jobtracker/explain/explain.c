@@ -1,0 +1,351 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * explain: see the header. One function a rule, one row a rule in `rules` at the end. Each compares
+ * like with like inside one run (a task with the others of its stage), so that neither the size of
+ * the machine nor of the job matters. */
+#include "jobtracker/explain/explain.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h> /* qsort */
+#include <string.h>
+
+#include "libcommon/base/mem.h"
+#include "libcommon/base/str.h"
+
+#define SKEW_TIMES    5  /* a partition so many times the median is skewed */
+#define HOT_PERCENT   5  /* a key with such a share of a stage's values is hot */
+#define SLOW_PERCENT  70 /* a node below this share of the others' rate is slow */
+#define SLOW_TASKS    3  /* ... when so many tasks say so */
+#define SPILL_PERCENT 30 /* of the maps' time in spills and merges */
+#define SMALL_FILES   1000
+#define SMALL_BYTES   (1U << 20)
+#define LOCAL_PERCENT 80
+#define GROWN_PERCENT 150
+#define READ_BYTES_MS 200000 /* 200 MB/s: reading large files takes about so long */
+#define KEY_SHOWN     40
+
+struct findings {
+    const struct explain_job *job;
+    struct finding *list;
+    size_t count;
+};
+
+static void tell(struct findings *f, const char *code, uint64_t cost_ms, const char *fix,
+                 const char *fmt, ...) __attribute__((format(printf, 5, 6)));
+static void tell(struct findings *f, const char *code, uint64_t cost_ms, const char *fix,
+                 const char *fmt, ...)
+{
+    if (f->count == EXPLAIN_MAX)
+        return;
+    struct finding *one = &f->list[f->count++];
+    va_list args;
+    *one = (struct finding){.code = code, .cost_ms = cost_ms};
+    va_start(args, fmt);
+    vsnprintf(one->says, sizeof(one->says), fmt, args);
+    va_end(args);
+    snprintf(one->fix, sizeof(one->fix), "%s", fix);
+}
+
+static bool is_worth_it(const struct explain_job *job, uint64_t cost_ms)
+{
+    return cost_ms >= EXPLAIN_MIN_MS && cost_ms * 100 >= job->elapsed_ms * EXPLAIN_MIN_SHARE;
+}
+
+/* --- what tasks have in common --------------------------------------------------------------- */
+
+static int by_ms(const void *a, const void *b)
+{
+    const struct explain_task *x = a, *y = b;
+    return x->ms != y->ms ? (x->ms > y->ms) - (x->ms < y->ms)
+                          : (x->index > y->index) - (x->index < y->index);
+}
+
+/* Tasks are in order of their times; the middle one. */
+static uint64_t median_ms(const struct explain_stage *stage)
+{
+    return stage->count ? stage->tasks[stage->count / 2].ms : 0;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    const uint64_t *x = a, *y = b;
+    return (*x > *y) - (*x < *y);
+}
+
+static uint64_t median_of(uint64_t *values, size_t count)
+{
+    qsort(values, count, sizeof(*values), by_number);
+    return count ? values[count / 2] : 0;
+}
+
+/* Bytes a second; a task without bytes says nothing about its node. */
+static uint64_t rate_of(const struct explain_task *task)
+{
+    return task->ms ? task->bytes * 1000 / task->ms : 0;
+}
+
+/* Of the stage's wall time, what took `us` of its tasks' time together. */
+static uint64_t share_of_wall(const struct explain_stage *stage, uint64_t us)
+{
+    uint64_t total = 0;
+    for (size_t i = 0; i < stage->count; i++)
+        total += stage->tasks[i].total_us;
+    return total ? (uint64_t)((double)stage->elapsed_ms * (double)us / (double)total) : 0;
+}
+
+/* A key as a person can read it: what is not printable as \xNN. */
+static void show_key(struct slice key, char *out, size_t cap)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < key.len && i < KEY_SHOWN && n + 6 < cap; i++) {
+        unsigned char c = key.data[i];
+        bool is_plain = (c >= ' ' && c < 0x7f && c != '"' && c != '\\') || c >= 0x80;
+        n += (size_t)snprintf(out + n, cap - n, is_plain ? "%c" : "\\x%02x", c);
+    }
+    snprintf(out + n, cap - n, "%s", key.len > KEY_SHOWN ? "..." : "");
+}
+
+/* --- the rules ------------------------------------------------------------------------------- */
+
+static const struct explain_task *last_of(const struct explain_stage *stage)
+{
+    return stage->count ? &stage->tasks[stage->count - 1] : NULL;
+}
+
+/* True when the slowest reduce is slow because of one key. */
+static bool is_hot(const struct explain_stage *stage, uint64_t *ret_all)
+{
+    uint64_t all = 0;
+    for (size_t i = 0; i < stage->count; i++)
+        all += stage->tasks[i].records;
+    *ret_all = all;
+    const struct explain_task *slow = last_of(stage);
+    return stage->count > 1 && slow->top_records * 100 >= all * HOT_PERCENT &&
+           slow->top_records * 2 >= slow->records;
+}
+
+static void hot_key(struct findings *f, const struct explain_stage *stage)
+{
+    uint64_t all;
+    if (stage->kind != EXPLAIN_REDUCE || !is_hot(stage, &all) || all == 0)
+        return;
+    const struct explain_task *slow = last_of(stage);
+    uint64_t cost = slow->ms - median_ms(stage);
+    char key[KEY_SHOWN * 4 + 8], values[32], took[32], others[32];
+    if (!is_worth_it(f->job, cost))
+        return;
+    show_key(slow->top_key, key, sizeof(key));
+    tell(f, "HOT_KEY", cost,
+         "more reducers will not help: declare a combiner, or split that key and join its parts "
+         "later",
+         "the key \"%s\" has %" PRIu64 " %% of all values (%s): reduce %" PRIu32
+         " took %s, the others %s",
+         key, slow->top_records * 100 / all,
+         str_thousands(slow->top_records, values, sizeof(values)), slow->index,
+         str_duration(slow->ms, took, sizeof(took)),
+         str_duration(median_ms(stage), others, sizeof(others)));
+}
+
+static void skew_reduce(struct findings *f, const struct explain_stage *stage)
+{
+    uint64_t all;
+    if (stage->kind != EXPLAIN_REDUCE || stage->count < 2 || is_hot(stage, &all))
+        return;
+    uint64_t *sizes = mem_alloc(stage->count * sizeof(*sizes));
+    const struct explain_task *slow = last_of(stage);
+    uint64_t cost = slow->ms - median_ms(stage);
+    char size[32], usual[32];
+    for (size_t i = 0; sizes && i < stage->count; i++)
+        sizes[i] = stage->tasks[i].bytes;
+    uint64_t middle = sizes ? median_of(sizes, stage->count) : UINT64_MAX / SKEW_TIMES;
+    mem_free(sizes);
+    if (slow->bytes > SKEW_TIMES * middle && is_worth_it(f->job, cost))
+        tell(f, "SKEW_REDUCE", cost,
+             "more reducers spread many keys better (-reduces N); or give the job a partition "
+             "function",
+             "reduce %" PRIu32 " got %s, the usual one %s: many keys fall into one partition",
+             slow->index, str_human(slow->bytes, size, sizeof(size)),
+             str_human(middle, usual, sizeof(usual)));
+}
+
+struct pace {
+    uint64_t node, others; /* median rates */
+    size_t tasks;
+    uint64_t excess_ms; /* the longest any task there took more than it would elsewhere */
+};
+
+static struct pace pace_of(const struct explain_stage *stage, const char *node, uint64_t *room)
+{
+    struct pace p = {0};
+    size_t here = 0, elsewhere = 0;
+    for (size_t i = 0; i < stage->count;
+         i++) { /* those here from the front, others from the back */
+        const struct explain_task *t = &stage->tasks[i];
+        if (t->bytes == 0)
+            continue;
+        if (strcmp(t->node, node) == 0)
+            room[here++] = rate_of(t);
+        else
+            room[stage->count - ++elsewhere] = rate_of(t);
+    }
+    p.tasks = here;
+    p.node = median_of(room, here);
+    p.others = median_of(room + stage->count - elsewhere, elsewhere);
+    for (size_t i = 0; p.others && i < stage->count; i++) {
+        const struct explain_task *t = &stage->tasks[i];
+        uint64_t healthy = t->bytes * 1000 / p.others;
+        if (strcmp(t->node, node) == 0 && t->ms > healthy && t->ms - healthy > p.excess_ms)
+            p.excess_ms = t->ms - healthy;
+    }
+    return p;
+}
+
+static void slow_node(struct findings *f, const struct explain_stage *stage)
+{
+    const struct explain_task *slow = last_of(stage);
+    uint64_t *room = stage->count >= 2 * SLOW_TASKS ? mem_alloc(stage->count * sizeof(*room)) : NULL;
+    if (!room)
+        return;
+    struct pace p = pace_of(stage, slow->node, room);
+    mem_free(room);
+    char here[32], there[32];
+    if (p.tasks >= SLOW_TASKS && p.node * 100 < p.others * SLOW_PERCENT &&
+        is_worth_it(f->job, p.excess_ms))
+        tell(f, "SLOW_NODE", p.excess_ms,
+             "look at that machine's disks, memory and network (quern job -workers)",
+             "%zu tasks on %s ran at %s/s, those of the same stage elsewhere at %s/s", p.tasks,
+             slow->node, str_human(p.node, here, sizeof(here)),
+             str_human(p.others, there, sizeof(there)));
+}
+
+static void spill(struct findings *f, const struct explain_stage *stage)
+{
+    uint64_t spent = 0, total = 0, spilled = 0;
+    for (size_t i = 0; i < stage->count; i++) {
+        spilled += stage->tasks[i].spill_us;
+        spent += stage->tasks[i].spill_us + stage->tasks[i].merge_us;
+        total += stage->tasks[i].total_us;
+    }
+    uint64_t cost = share_of_wall(stage, spent);
+    if (stage->kind == EXPLAIN_MAP && spilled && spent * 100 > total * SPILL_PERCENT &&
+        is_worth_it(f->job, cost))
+        tell(
+            f, "SPILL", cost,
+            "give the maps a larger buffer (-D mapreduce.task.io.sort.mb=N), or declare a combiner",
+            "the maps spent %" PRIu64 " %% of their time in writing spills and merging them",
+            spent * 100 / total);
+}
+
+static void small_files(struct findings *f, const struct explain_stage *stage)
+{
+    const struct explain_job *job = f->job;
+    uint64_t read_us = 0;
+    for (size_t i = 0; i < stage->count; i++)
+        read_us += stage->tasks[i].read_us;
+    uint64_t large_us = job->bytes * 1000 / READ_BYTES_MS;
+    uint64_t cost = share_of_wall(stage, read_us > large_us ? read_us - large_us : 0);
+    char mean[32], files[32];
+    if (stage->kind == EXPLAIN_MAP && job->files >= SMALL_FILES &&
+        job->bytes / job->files < SMALL_BYTES && is_worth_it(job, cost))
+        tell(f, "SMALL_FILES", cost,
+             "store them joined: quern fs -getmerge, or a map-only job over them",
+             "%s files of %s in the mean: opening them took longer than reading them",
+             str_thousands(job->files, files, sizeof(files)),
+             str_human(job->bytes / job->files, mean, sizeof(mean)));
+}
+
+static void locality_low(struct findings *f, const struct explain_stage *stage)
+{
+    uint64_t local = 0, near_rate = 0, far_rate = 0, far_us = 0;
+    for (size_t i = 0; i < stage->count; i++) {
+        const struct explain_task *t = &stage->tasks[i];
+        local += t->is_local;
+        *(t->is_local ? &near_rate : &far_rate) += rate_of(t);
+        far_us += t->is_local ? 0 : t->total_us;
+    }
+    uint64_t far = stage->count - local;
+    if (stage->kind != EXPLAIN_MAP || stage->count < 10 || local == 0 ||
+        local * 100 >= stage->count * LOCAL_PERCENT)
+        return;
+    near_rate /= local;
+    far_rate /= far;
+    uint64_t cost =
+        far_rate < near_rate
+            ? share_of_wall(
+                  stage, far_us - (uint64_t)((double)far_us * (double)far_rate / (double)near_rate))
+            : 0;
+    if (is_worth_it(f->job, cost))
+        tell(f, "LOCALITY_LOW", cost,
+             "raise the replication of that input (quern fs -setrep), or jobtracker.locality.wait",
+             "%" PRIu64 " of %zu maps read from other nodes, %" PRIu64 " %% slower", far,
+             stage->count, 100 - far_rate * 100 / near_rate);
+}
+
+static void fetch_fail(struct findings *f, const struct explain_stage *stage)
+{
+    if (stage->again)
+        tell(f, "FETCH_FAIL", (uint64_t)stage->again * median_ms(stage),
+             "see the jobtracker's log for the worker that was lost or could not be read from",
+             "%" PRIu32
+             " finished maps ran again: what they had made could not be fetched any more",
+             stage->again);
+}
+
+static void oom_limit(struct findings *f)
+{
+    const struct explain_job *job = f->job;
+    char limit[32];
+    if (job->memory_failures)
+        tell(f, "OOM_LIMIT", 0,
+             "find what grows with the data in the plugin; else -D mapreduce.map.memory.mb=N "
+             "(reduce: mapreduce.reduce.memory.mb)",
+             "%" PRIu32 " attempts wanted more memory than their limit%s%s, the last on %s",
+             job->memory_failures, job->memory_limit ? " of " : "",
+             job->memory_limit ? str_human(job->memory_limit, limit, sizeof(limit)) : "",
+             job->memory_node ? job->memory_node : "?");
+}
+
+static void volume_up(struct findings *f)
+{
+    const struct explain_job *job = f->job;
+    char now[32], before[32];
+    if (job->previous_bytes == 0 || job->bytes * 100 < job->previous_bytes * GROWN_PERCENT)
+        return;
+    uint64_t cost = job->elapsed_ms - (uint64_t)((double)job->elapsed_ms *
+                                                 (double)job->previous_bytes / (double)job->bytes);
+    if (is_worth_it(job, cost))
+        tell(f, "VOLUME_UP", cost, "nothing is wrong with the job: it has more to do",
+             "%s of input, the run before had %s", str_human(job->bytes, now, sizeof(now)),
+             str_human(job->previous_bytes, before, sizeof(before)));
+}
+
+typedef void stage_rule(struct findings *f, const struct explain_stage *stage);
+typedef void job_rule(struct findings *f);
+
+static stage_rule *const stage_rules[] = {hot_key,     skew_reduce,  slow_node, spill,
+                                          small_files, locality_low, fetch_fail};
+static job_rule *const job_rules[] = {oom_limit, volume_up};
+
+static int by_cost(const void *a, const void *b)
+{
+    const struct finding *x = a, *y = b;
+    return (x->cost_ms < y->cost_ms) - (x->cost_ms > y->cost_ms);
+}
+
+size_t explain(const struct explain_job *job, struct finding *ret)
+{
+    struct findings f = {.job = job, .list = ret};
+    for (size_t s = 0; s < job->count; s++) {
+        struct explain_stage *stage = &job->stages[s];
+        if (stage->count == 0)
+            continue;
+        qsort(stage->tasks, stage->count, sizeof(*stage->tasks), by_ms);
+        for (size_t i = 0; i < ARRAY_LEN(stage_rules); i++)
+            stage_rules[i](&f, stage);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(job_rules); i++)
+        job_rules[i](&f);
+    qsort(f.list, f.count, sizeof(*f.list), by_cost);
+    return f.count;
+}

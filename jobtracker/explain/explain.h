@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * explain: why a job took as long as it did. Pure: what the attempts recorded goes in, findings
+ * come out, each with its evidence, what it cost and what to do, most costly first.
+ *
+ * A finding is told only when it cost at least EXPLAIN_MIN_MS and EXPLAIN_MIN_SHARE percent of the
+ * job: a healthy job has none. What broke (OOM_LIMIT, FETCH_FAIL) is always told. */
+#ifndef QUERN_JOBTRACKER_EXPLAIN_H
+#define QUERN_JOBTRACKER_EXPLAIN_H
+
+#include "libcommon/base/slice.h"
+
+#define EXPLAIN_MIN_MS    1000
+#define EXPLAIN_MIN_SHARE 5
+#define EXPLAIN_MAX       16
+
+/* The winning attempt at a task. Strings are borrowed. */
+struct explain_task {
+    uint32_t index;
+    const char *node;
+    bool is_local; /* its input lay on that node */
+    uint64_t ms;
+    uint64_t bytes, records; /* read */
+    uint64_t read_us, spill_us, merge_us, total_us;
+    struct slice top_key; /* reduce: the key with the most values */
+    uint64_t top_records;
+};
+
+enum explain_kind { EXPLAIN_MAP, EXPLAIN_REDUCE, EXPLAIN_OTHER };
+
+struct explain_stage {
+    enum explain_kind kind;
+    struct explain_task *tasks; /* those that are done; put in another order by explain() */
+    size_t count;
+    uint64_t elapsed_ms;
+    uint32_t again; /* were done, and had to be done again: nobody could fetch what they made */
+};
+
+struct explain_job {
+    uint64_t elapsed_ms;
+    uint64_t files, bytes;    /* of its input */
+    uint64_t previous_bytes;  /* of the last job of that name and user that succeeded; 0 = none */
+    uint32_t memory_failures; /* attempts ended for want of memory */
+    const char *memory_node;  /* where the last of them ran */
+    uint64_t memory_limit;    /* bytes a task may use, where known */
+    struct explain_stage *stages;
+    size_t count;
+};
+
+struct finding {
+    const char *code; /* static */
+    uint64_t cost_ms;
+    char says[240];
+    char fix[200];
+};
+
+/* At most EXPLAIN_MAX go into `ret`; how many. */
+size_t explain(const struct explain_job *job, struct finding *ret);
+
+#endif

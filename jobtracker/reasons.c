@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "jobtracker/reasons.h"
+
+#include "libcommon/base/mem.h"
+
+/* One winner, with what it reported of itself. Its strings live in `arena`. */
+static void fill_task(const struct jt_task *task, struct arena *arena, struct explain_task *ret)
+{
+    const struct jt_attempt *winner = task->winner;
+    struct task_done done = {0};
+    if (task->result.len && msg_decode(&task_done_desc, task->result, arena, &done, NULL) != 0)
+        done = (struct task_done){0};
+    *ret = (struct explain_task){
+        .index = task->index,
+        .node = winner->worker->name,
+        .is_local = winner->locality == JT_NODE_LOCAL,
+        .ms = winner->end_ms - winner->start_ms,
+        .bytes = task->bytes > winner->bytes_in ? task->bytes : winner->bytes_in,
+        .records = winner->records_in,
+        .read_us = done.times.read,
+        .spill_us = done.times.spill,
+        .merge_us = done.times.merge,
+        .total_us = done.times.total,
+        .top_key = done.top_key,
+        .top_records = done.top_records,
+    };
+}
+
+/* Attempts that were done, and whose task has another winner or none. */
+static uint32_t done_in_vain(const struct jt_task *task)
+{
+    uint32_t n = 0;
+    list_each (&task->attempts, it) {
+        const struct jt_attempt *a = list_entry(it, struct jt_attempt, of_task);
+        n += a->state == JT_ATTEMPT_DONE && a != task->winner;
+    }
+    return n;
+}
+
+static int fill_stage(const struct jt_stage *stage, struct arena *arena, struct explain_stage *ret)
+{
+    *ret = (struct explain_stage){
+        .kind = stage->kind == JT_STAGE_REDUCE   ? EXPLAIN_REDUCE
+                : stage->kind == JT_STAGE_COMMIT ? EXPLAIN_OTHER
+                                                 : EXPLAIN_MAP,
+        .tasks = arena_calloc(arena, stage->count + 1, sizeof(*ret->tasks)),
+        .elapsed_ms = stage->ended_ms > stage->started_ms ? stage->ended_ms - stage->started_ms : 0,
+    };
+    if (!ret->tasks)
+        return ERR_NOMEM;
+    for (uint32_t i = 0; i < stage->count; i++) {
+        ret->again += done_in_vain(&stage->tasks[i]);
+        if (stage->tasks[i].winner)
+            fill_task(&stage->tasks[i], arena, &ret->tasks[ret->count++]);
+    }
+    return 0;
+}
+
+/* Bytes that the last job of this name and user had to read; 0 = there was none. */
+static uint64_t bytes_before(const struct jobtracker *jt, const struct record *record)
+{
+    uint64_t bytes = 0;
+    list_each (&jt->over, it) {
+        const struct record *other = list_entry(it, struct record, over);
+        if (other->job->state == JT_JOB_SUCCEEDED &&
+            slice_eq(other->spec.job.name, record->spec.job.name) &&
+            slice_eq(other->spec.user, record->spec.user))
+            bytes = other->splits.bytes;
+    }
+    return bytes;
+}
+
+void reasons_find(const struct jobtracker *jt, struct record *record)
+{
+    const struct jt_job *job = record->job;
+    struct arena arena = ARENA_INIT;
+    struct explain_job question = {
+        .elapsed_ms = job->ended_ms - job->submitted_ms,
+        .files = record->splits.files,
+        .bytes = record->splits.bytes,
+        .previous_bytes = bytes_before(jt, record),
+        .memory_failures = record->memory_failures,
+        .memory_node = record->memory_node,
+        .stages = arena_calloc(&arena, job->stage_count, sizeof(*question.stages)),
+    };
+    int rc = question.stages ? 0 : ERR_NOMEM;
+    for (uint32_t i = 0; rc == 0 && i < job->stage_count; i++)
+        rc = fill_stage(&job->stages[i], &arena, &question.stages[question.count++]);
+    struct finding found[EXPLAIN_MAX];
+    size_t count = rc == 0 ? explain(&question, found) : 0;
+    record->findings = count ? mem_calloc(count, sizeof(*found)) : NULL;
+    if (record->findings) {
+        memcpy(record->findings, found, count * sizeof(*found));
+        record->finding_count = count;
+    }
+    arena_release(&arena);
+}

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * Why a job was slow, from synthetic attempts: each rule fires on its own cause and says so;
+ * healthy jobs have no finding. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include "jobtracker/explain/explain.h"
+#include "libcommon/base/rand.h"
+
+#define TASKS 20
+
+struct trial {
+    struct explain_task tasks[TASKS];
+    struct explain_stage stage;
+    struct explain_job job;
+    struct finding found[EXPLAIN_MAX];
+    size_t count;
+};
+
+/* Twenty tasks of ten seconds, 1 GB each, spread over four nodes. */
+static void healthy(struct trial *t, enum explain_kind kind)
+{
+    static const char *const nodes[] = {"n1", "n2", "n3", "n4"};
+    *t = (struct trial){0};
+    for (uint32_t i = 0; i < TASKS; i++)
+        t->tasks[i] = (struct explain_task){.index = i,
+                                            .node = nodes[i % 4],
+                                            .is_local = true,
+                                            .ms = 10000,
+                                            .bytes = 1000000000,
+                                            .records = 1000000,
+                                            .read_us = 1000000,
+                                            .total_us = 10000000,
+                                            .top_key = slice_str("k"),
+                                            .top_records = 100};
+    t->stage = (struct explain_stage){
+        .kind = kind, .tasks = t->tasks, .count = TASKS, .elapsed_ms = 50000};
+    t->job = (struct explain_job){.elapsed_ms = 60000,
+                                  .files = 20,
+                                  .bytes = 20000000000,
+                                  .previous_bytes = 19000000000,
+                                  .stages = &t->stage,
+                                  .count = 1};
+}
+
+static void ask(struct trial *t)
+{
+    t->count = explain(&t->job, t->found);
+}
+
+static void assert_only(struct trial *t, const char *code, const char *says)
+{
+    ask(t);
+    assert_int_equal(t->count, 1);
+    assert_string_equal(t->found[0].code, code);
+    assert_non_null(strstr(t->found[0].says, says));
+    assert_true(t->found[0].fix[0] != 0);
+}
+
+static void twenty_healthy_jobs_have_no_finding(void **state)
+{
+    struct rand rand;
+    (void)state;
+    rand_init(&rand, 7);
+    for (int i = 0; i < 20; i++) {
+        struct trial t;
+        healthy(&t, i % 2 ? EXPLAIN_MAP : EXPLAIN_REDUCE);
+        for (uint32_t k = 0; k < TASKS;
+             k++) { /* a fifth more or less to do, a tenth slower or faster */
+            uint64_t more = 80 + rand_below(&rand, 41);
+            t.tasks[k].bytes = t.tasks[k].bytes * more / 100;
+            t.tasks[k].ms = t.tasks[k].ms * more * (90 + rand_below(&rand, 21)) / 10000;
+        }
+        ask(&t);
+        assert_int_equal(t.count, 0);
+    }
+}
+
+static void a_job_without_tasks_or_time_has_no_finding(void **state)
+{
+    struct trial t;
+    (void)state;
+    healthy(&t, EXPLAIN_MAP);
+    t.stage.count = 0;
+    t.job.elapsed_ms = 0;
+    t.job.bytes = t.job.files = t.job.previous_bytes = 0;
+    ask(&t);
+    assert_int_equal(t.count, 0);
+}
+
+static void a_hot_key_is_named_with_its_share(void **state)
+{
+    struct trial t;
+    (void)state;
+    healthy(&t, EXPLAIN_REDUCE);
+    t.tasks[7].ms = 40000;
+    t.tasks[7].bytes = 9000000000;
+    t.tasks[7].records = 9000000;
+    t.tasks[7].top_key = slice_str("the\t\"");
+    t.tasks[7].top_records = 8500000;
+    assert_only(
+        &t, "HOT_KEY",
+        "the key \"the\\x09\\x22\" has 30 % of all values (8,500,000): reduce 7 took 40.0 s");
+    assert_int_equal(t.found[0].cost_ms, 30000);
+}
+
+static void many_keys_in_one_partition_are_skew_not_a_hot_key(void **state)
+{
+    struct trial t;
+    (void)state;
+    healthy(&t, EXPLAIN_REDUCE);
+    t.tasks[3].ms = 60000;
+    t.tasks[3].bytes = 6000000000;
+    assert_only(&t, "SKEW_REDUCE", "reduce 3 got 5.6 G, the usual one 953.7 M");
+}
+
+static void a_slow_node_is_told_apart_from_a_task_with_more_data(void **state)
+{
+    struct trial t;
+    (void)state;
+    healthy(&t, EXPLAIN_MAP);
+    for (uint32_t i = 1; i < TASKS; i += 4) /* all of n2 */
+        t.tasks[i].ms = 30000;
+    assert_only(&t, "SLOW_NODE", "5 tasks on n2 ran at");
+    healthy(&t, EXPLAIN_MAP);
+    t.tasks[5].ms = 30000;
+    t.tasks[5].bytes *= 3;
+    ask(&t);
+    assert_int_equal(t.count, 0);
+}
+
+static void spills_that_cost_a_third_of_the_maps_are_told(void **state)
+{
+    struct trial t;
+    (void)state;
+    healthy(&t, EXPLAIN_MAP);
+    for (uint32_t i = 0; i < TASKS; i++) {
+        t.tasks[i].spill_us = 2000000;
+        t.tasks[i].merge_us = 2000000;
+    }
+    assert_only(&t, "SPILL", "40 %");
+    assert_int_equal(t.found[0].cost_ms, 20000);
+}
+
+static void many_small_files_are_told_when_opening_them_costs(void **state)
+{
+    struct trial t;
+    (void)state;
+    healthy(&t, EXPLAIN_MAP);
+    t.job.files = 50000;
+    t.job.bytes = t.job.previous_bytes = 500000000;
+    for (uint32_t i = 0; i < TASKS; i++)
+        t.tasks[i].read_us = 8000000;
+    assert_only(&t, "SMALL_FILES", "50,000 files of 9.8 K");
+}
+
+static void maps_that_read_from_afar_are_told_when_it_was_slower(void **state)
+{
+    struct trial t;
+    (void)state;
+    healthy(&t, EXPLAIN_MAP);
+    for (uint32_t i = 0; i < TASKS; i++) { /* half of them, on every node */
+        t.tasks[i].is_local = i / 4 % 2;
+        t.tasks[i].ms = t.tasks[i].is_local ? 10000 : 20000;
+        t.tasks[i].total_us = t.tasks[i].ms * 1000;
+    }
+    assert_only(&t, "LOCALITY_LOW", "12 of 20 maps read from other nodes, 50 % slower");
+}
+
+static void what_broke_is_told_however_little_it_cost(void **state)
+{
+    struct trial t;
+    (void)state;
+    healthy(&t, EXPLAIN_MAP);
+    t.stage.again = 2;
+    assert_only(&t, "FETCH_FAIL", "2 finished maps ran again");
+    healthy(&t, EXPLAIN_MAP);
+    t.job.memory_failures = 3;
+    t.job.memory_node = "n3";
+    assert_only(&t, "OOM_LIMIT", "3 attempts wanted more memory than their limit, the last on n3");
+}
+
+static void a_job_with_more_input_than_last_time_is_told_so(void **state)
+{
+    struct trial t;
+    (void)state;
+    healthy(&t, EXPLAIN_MAP);
+    t.job.previous_bytes = t.job.bytes / 4;
+    assert_only(&t, "VOLUME_UP", "18.6 G of input, the run before had 4.7 G");
+    assert_int_equal(t.found[0].cost_ms, 45000);
+}
+
+static void the_most_costly_finding_comes_first(void **state)
+{
+    struct trial t;
+    (void)state;
+    healthy(&t, EXPLAIN_MAP);
+    t.job.previous_bytes = t.job.bytes / 4;
+    t.stage.again = 1;
+    ask(&t);
+    assert_int_equal(t.count, 2);
+    assert_string_equal(t.found[0].code, "VOLUME_UP");
+    assert_string_equal(t.found[1].code, "FETCH_FAIL");
+}
+
+static void a_cause_that_cost_little_is_not_told(void **state)
+{
+    struct trial t;
+    (void)state;
+    healthy(&t, EXPLAIN_REDUCE);
+    for (uint32_t i = 0; i < TASKS; i++)
+        t.tasks[i].ms = 50;
+    t.tasks[7].ms = 900;
+    t.tasks[7].top_records = t.tasks[7].records = 90000000;
+    t.job.elapsed_ms = 1000;
+    ask(&t);
+    assert_int_equal(t.count, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(twenty_healthy_jobs_have_no_finding),
+        cmocka_unit_test(a_job_without_tasks_or_time_has_no_finding),
+        cmocka_unit_test(a_hot_key_is_named_with_its_share),
+        cmocka_unit_test(many_keys_in_one_partition_are_skew_not_a_hot_key),
+        cmocka_unit_test(a_slow_node_is_told_apart_from_a_task_with_more_data),
+        cmocka_unit_test(spills_that_cost_a_third_of_the_maps_are_told),
+        cmocka_unit_test(many_small_files_are_told_when_opening_them_costs),
+        cmocka_unit_test(maps_that_read_from_afar_are_told_when_it_was_slower),
+        cmocka_unit_test(what_broke_is_told_however_little_it_cost),
+        cmocka_unit_test(a_job_with_more_input_than_last_time_is_told_so),
+        cmocka_unit_test(the_most_costly_finding_comes_first),
+        cmocka_unit_test(a_cause_that_cost_little_is_not_told),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
