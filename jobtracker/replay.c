@@ -218,6 +218,7 @@ int replay(struct jobtracker *jt, struct err *err)
     struct replaying r = {.jt = jt, .err = err};
     list_init(&r.jobs);
     jt->is_replaying = true;
+    jt_on_resume_begin(&jt->core);
     int rc = joblog_replay(jt->log, visit, &r, err);
     if (rc == 0)
         rc = new_epoch(jt, err);

@@ -55,6 +55,7 @@ struct jt_core {
     uint64_t start_ms;
     uint64_t next_speculation_ms;
     bool must_schedule;
+    bool is_resuming; /* the journal is being told again: nothing follows from anything yet */
     struct jt_effect *effects;
     size_t effect_count, effect_cap;
     bool out_of_memory; /* an effect could not be noted: the edge must stop the process */

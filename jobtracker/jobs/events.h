@@ -56,6 +56,10 @@ void jt_on_fetch_failed(struct jt_core *core, const struct attempt_id *reduce, s
 /* Time passed: worker time-outs, delay scheduling, speculation. */
 void jt_on_tick(struct jt_core *core, uint64_t now_ms);
 
+/* Replay of the journal begins: jobs are submitted and changed again, and nothing is decided before
+ * jt_on_resume_end. (Else a job that is all done would publish in the middle of it, where nobody
+ * listens, and wait for the answer for good.) */
+void jt_on_resume_begin(struct jt_core *core);
 /* Replay of the journal: this attempt was accepted before the restart. Its output counts once its
  * worker comes back and says it holds it, or at once for stages whose output is in the
  * filesystem. */

@@ -21,6 +21,11 @@ static struct jt_worker *expect_worker(struct jt_core *core, struct slice name)
     return worker;
 }
 
+void jt_on_resume_begin(struct jt_core *core)
+{
+    core->is_resuming = true;
+}
+
 void jt_on_resumed(struct jt_core *core, struct jt_job *job, const struct attempt_id *id,
                    struct slice worker_name, struct slice result, uint64_t now_ms)
 {
@@ -53,6 +58,7 @@ void jt_on_resumed_lost(struct jt_core *core, struct jt_job *job, const struct a
 void jt_on_resume_end(struct jt_core *core, uint32_t epoch, uint64_t now_ms)
 {
     core->now_ms = core->start_ms = now_ms;
+    core->is_resuming = false;
     list_each_safe (&core->active, it) {
         struct jt_job *job = list_entry(it, struct jt_job, active);
         for (uint32_t s = 0; s < job->stage_count; s++)

@@ -55,6 +55,8 @@ void jt_advance(struct jt_core *core, struct jt_job *job)
 
 void jt_settle(struct jt_core *core, struct jt_job *job)
 {
+    if (core->is_resuming)
+        return;
     if (job && !jt_job_is_over(job))
         jt_advance(core, job);
     if (!core->must_schedule)

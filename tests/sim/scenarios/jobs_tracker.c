@@ -390,6 +390,7 @@ void jobs_tracker_live(struct jobs_world *w)
     config.reconnect_ms = 2000;
     config.resume_grace_ms = 4000;
     jt_core_init(&w->core, &config, w->sim->now_ms);
+    jt_on_resume_begin(&w->core);
     for (size_t i = 0; i < w->log_count; i++) {
         const struct log_record *r = &w->log[i];
         uint64_t number = r->id.job.number;

@@ -695,6 +695,22 @@ static void what_was_done_before_a_restart_is_not_done_again(void **state)
     assert_int_equal(job->state, JT_JOB_COMMITTING);
 }
 
+static void a_job_that_was_all_done_is_published_whatever_is_resumed_behind_it(void **state)
+{
+    struct fixture *f = *state;
+    jt_on_resume_begin(&f->core);
+    struct jt_job *job = submit(f, 1, 0, NULL);
+    for (uint32_t stage = 0; stage < job->stage_count; stage++) {
+        struct attempt_id id = {{0, job->number}, stage, 0, 0};
+        jt_on_resumed(&f->core, job, &id, slice_str("a"), slice_str("r"), f->now);
+    }
+    submit(f, 1, 0, NULL);
+    jt_effects_clear(&f->core); /* nobody listens to a replay */
+    jt_on_resume_end(&f->core, 2, f->now);
+    assert_int_equal(job->state, JT_JOB_COMMITTING);
+    assert_int_equal(count(f, JT_PUBLISH), 1);
+}
+
 static void an_output_whose_worker_does_not_come_back_is_made_again(void **state)
 {
     struct fixture *f = *state;
@@ -762,6 +778,7 @@ int main(void)
         CASE(a_slow_node_is_forgiven_when_it_is_slow_no_more),
         CASE(a_job_that_asks_for_more_memory_than_any_worker_has_says_so),
         CASE(what_was_done_before_a_restart_is_not_done_again),
+        CASE(a_job_that_was_all_done_is_published_whatever_is_resumed_behind_it),
         CASE(an_output_whose_worker_does_not_come_back_is_made_again),
         CASE(a_forgotten_job_gives_its_memory_back),
     };
