@@ -29,6 +29,8 @@ static const struct row rows[] = {
     {"admin", "-report ...", "what the cluster has and how it is", cmd_admin, NULL},
     {"dfsadmin", "", NULL, cmd_admin, NULL},
     {"fsck", "PATH", "is every block where it should be?", cmd_fsck, NULL},
+    {"balancer", "[-threshold N]", "move blocks from full datanodes to empty ones", cmd_balancer,
+     NULL},
     {"run", "PLUGIN IN... OUT", "run a job", cmd_run, NULL},
     {"job", "-COMMAND ...", "list, look at, wait for, kill jobs", cmd_job, NULL},
     {"up", "[OPTION...]", "start a cluster on this machine", cmd_up, NULL},

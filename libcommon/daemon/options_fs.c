@@ -7,6 +7,10 @@
 #define HOURS   (3600 * 1000)
 
 static const struct conf_option rows[] = {
+    {"dfs.balancer.getBlocks.min-block-size", CONF_SIZE, "10m",
+     "the balancer leaves smaller blocks where they are"},
+    {"dfs.balancer.max-size-to-move", CONF_SIZE, "10g",
+     "bytes the balancer moves to or from one datanode in an iteration", .min = "1m"},
     {"dfs.block.invalidate.limit", CONF_INT, "1000", "deletions ordered of one datanode at a time",
      .min = "1"},
     {"dfs.block.scanner.volume.bytes.per.second", CONF_SIZE, "10m",
@@ -27,6 +31,8 @@ static const struct conf_option rows[] = {
     {"dfs.datanode.address", CONF_ADDRESS, "127.0.0.1:9866", "where a datanode serves blocks"},
     {"dfs.datanode.balance.bandwidthPerSec", CONF_SIZE, "100m",
      "bytes per second a datanode spends on moving replicas", .min = "64k", .flags = CONF_RELOAD},
+    {"dfs.datanode.balance.max.concurrent.moves", CONF_INT, "10",
+     "moves of the balancer to and from one datanode at a time", .min = "1", .max = "1000"},
     {"dfs.datanode.data.dir", CONF_LIST, "/var/lib/quern/data",
      "directories for blocks, best one per disk"},
     {"dfs.datanode.direct.min", CONF_SIZE, "256k",

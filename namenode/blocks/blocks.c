@@ -20,6 +20,10 @@ static void link_parts(struct nn_blocks *b)
     b->replicate.bads = &b->bads;
     b->replicate.rand = b->recoveries.rand = &b->rand;
     b->recoveries.writings = &b->writings;
+    b->balance.conf = &b->conf;
+    b->balance.replicate = &b->replicate;
+    b->replicate.surplus_from = nn_balance_surplus;
+    b->replicate.surplus_arg = &b->balance;
     b->leaving.conf = &b->conf;
     b->leaving.map = b->map;
     b->leaving.nodes = &b->nodes;
@@ -55,6 +59,7 @@ void nn_blocks_release(struct nn_blocks *b)
     nn_orders_release(&b->orders);
     nn_recoveries_release(&b->recoveries);
     nn_leaving_release(&b->leaving);
+    nn_balance_release(&b->balance);
     nn_replicate_release(&b->replicate);
     nn_doomed_release(&b->doomed);
     nn_bads_release(&b->bads);
@@ -457,6 +462,7 @@ void nn_blocks_remove(struct nn_blocks *b, uint32_t block)
     nn_recoveries_end(&b->recoveries, block);
     nn_writings_close(&b->writings, block);
     nn_leaving_forget(&b->leaving, block);
+    nn_balance_forget(&b->balance, block);
     nn_blockmap_remove(b->map, block);
 }
 

@@ -16,6 +16,7 @@
 #ifndef QUERN_NN_BLOCKS_BLOCKS_H
 #define QUERN_NN_BLOCKS_BLOCKS_H
 
+#include "namenode/blocks/balance.h"
 #include "namenode/blocks/leaving.h"
 #include "namenode/blocks/recover.h"
 #include "namenode/blocks/replicate.h"
@@ -53,6 +54,7 @@ struct nn_blocks {
     struct nn_replicate replicate;
     struct nn_recoveries recoveries;
     struct nn_leaving leaving;
+    struct nn_balance balance;
     struct nn_orders orders;
     struct nn_safemode safemode;
     struct nn_report *reports; /* per storage */

@@ -18,6 +18,9 @@ void nn_blocks_conf_init(struct nn_blocks_conf *conf)
         .delete_batch = 1000,
         .leaving_ms = 3000,
         .maintenance_min = 1,
+        .balance_moves = 10,
+        .balance_min_bytes = 10 << 20,
+        .balance_max_bytes = 10ULL << 30,
         .settle_ms = 30 * 1000,
         .lag_ms = 600 * 1000,
         .recover_ms = 30 * 1000,
@@ -46,6 +49,9 @@ void nn_blocks_conf_read(struct nn_blocks_conf *ret, const struct conf *conf)
     ret->delete_batch = (uint32_t)conf_int(conf, "dfs.block.invalidate.limit");
     ret->leaving_ms = conf_ms(conf, "dfs.namenode.decommission.interval");
     ret->maintenance_min = (uint32_t)conf_int(conf, "dfs.namenode.maintenance.replication.min");
+    ret->balance_moves = (uint32_t)conf_int(conf, "dfs.datanode.balance.max.concurrent.moves");
+    ret->balance_min_bytes = conf_size(conf, "dfs.balancer.getBlocks.min-block-size");
+    ret->balance_max_bytes = conf_size(conf, "dfs.balancer.max-size-to-move");
     ret->settle_ms = conf_ms(conf, "dfs.namenode.redundancy.settle");
     ret->safemode_ppm =
         (uint32_t)(conf_number(conf, "dfs.namenode.safemode.threshold-pct") * 1e6 + 0.5);

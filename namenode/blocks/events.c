@@ -113,6 +113,7 @@ static void on_died(void *arg, uint32_t node)
     nn_replicate_node_lost(&b->replicate, node);
     nn_recoveries_node_lost(&b->recoveries, node, b->now_ms);
     nn_leaving_died(&b->leaving, node);
+    nn_balance_node_lost(&b->balance, node);
 }
 
 /* ---- registration and heartbeats ---- */
@@ -135,6 +136,7 @@ int nn_blocks_register(struct nn_blocks *b, const struct nn_registration *reg, u
     nn_replicate_node_lost(&b->replicate, *ret_node);
     nn_recoveries_node_lost(&b->recoveries, *ret_node, now_ms);
     nn_leaving_returned(&b->leaving, *ret_node);
+    nn_balance_node_lost(&b->balance, *ret_node);
     return 0;
 }
 
@@ -158,6 +160,7 @@ void nn_blocks_disconnect(struct nn_blocks *b, uint32_t node, uint64_t session, 
         return; /* an older connection of its */
     nn_recoveries_node_lost(&b->recoveries, node, now_ms);
     nn_replicate_node_lost(&b->replicate, node);
+    nn_balance_node_lost(&b->balance, node);
 }
 
 bool nn_blocks_heartbeat(struct nn_blocks *b, uint32_t node, const struct nn_heartbeat *beat,
@@ -213,6 +216,7 @@ static int said(struct nn_blocks *b, uint32_t node, uint32_t storage, const stru
     if (rc == 0 && said->state == NN_REPLICA_FINALIZED) {
         nn_nodes_arrived(&b->nodes, node);
         nn_replicate_settled(&b->replicate, block, node);
+        nn_balance_settled(&b->balance, block, node, 0);
     }
     return rc == 0 ? nn_settle_ready(b, block) : rc;
 }
@@ -386,6 +390,7 @@ int nn_blocks_copied(struct nn_blocks *b, uint32_t node, struct block_id id, uin
     if (block == NN_BLOCK_NONE || code == 0)
         return 0; /* the target's own word counts */
     nn_replicate_settled(&b->replicate, block, target);
+    nn_balance_settled(&b->balance, block, target, code);
     if (code == ERR_CHECKSUM)
         (void)nn_blocks_mark_bad(b, id, node); /* not there any more: as good */
     int rc = 0;
@@ -453,6 +458,8 @@ static int housekeeping(struct nn_blocks *b)
     int rc = nn_leaving_step(&b->leaving, b->applied, b->now_ms);
     if (rc == 0)
         rc = nn_replicate_step(&b->replicate, is_settled, b->applied, b->now_ms, &b->orders);
+    if (rc == 0)
+        rc = nn_balance_step(&b->balance, b->now_ms, &b->orders);
     return rc == 0 ? order_deletions(b) : rc;
 }
 

@@ -204,13 +204,31 @@ static int doom(struct nn_replicate *rep, const struct view *v, uint32_t block, 
     return 0;
 }
 
+/* The one that whoever moves blocks wants gone, unless that were the last on its rack. */
+static size_t pick_surplus(const struct nn_replicate *rep, const struct view *v, uint32_t block)
+{
+    uint32_t rest[HOLDERS_MAX];
+    size_t count = v->health.staying, n = 0, wanted = SIZE_MAX;
+    uint32_t from = rep->surplus_from ? rep->surplus_from(rep->surplus_arg, block) : 0;
+    for (size_t i = 0; i < count; i++) {
+        if (from && nn_nodes_storage(rep->nodes, v->good[i])->node == from)
+            wanted = i;
+        else
+            rest[n++] = v->good[i];
+    }
+    bool keeps_racks =
+        count_racks(rep->nodes, rest, n) > 1 || count_racks(rep->nodes, v->good, count) < 2;
+    return wanted != SIZE_MAX && keeps_racks ? wanted
+                                             : nn_place_surplus(rep->nodes, v->good, count);
+}
+
 static int doom_surplus(struct nn_replicate *rep, struct view *v, uint32_t block, uint64_t after)
 {
     int rc = 0;
     for (size_t i = 0; i < v->twin_count && rc == 0; i++)
         rc = doom(rep, v, block, v->twin[i], after);
     while (v->health.staying > v->block.want && rc == 0) {
-        size_t i = nn_place_surplus(rep->nodes, v->good, v->health.staying);
+        size_t i = pick_surplus(rep, v, block);
         rc = doom(rep, v, block, v->good[i], after);
         v->good[i] = v->good[--v->health.staying];
     }
@@ -428,12 +446,11 @@ static size_t holders(const struct nn_replicate *rep, const struct view *v,
 }
 
 /* A node that is still to delete an older replica of this block cannot take it yet. */
-static bool is_doomed_on(const struct nn_replicate *rep, const struct nn_block *block,
-                         uint32_t node)
+bool nn_replicate_is_doomed_on(const struct nn_replicate *rep, uint64_t block_id, uint32_t node)
 {
     const struct nn_node *n = nn_nodes_get(rep->nodes, node);
     for (size_t i = 0; i < n->storage_count; i++)
-        if (nn_doomed_has(rep->doomed, n->storages[i], (struct block_id){block->id, 0}))
+        if (nn_doomed_has(rep->doomed, n->storages[i], (struct block_id){block_id, 0}))
             return true;
     return false;
 }
@@ -460,7 +477,7 @@ static void choose_targets(const struct nn_replicate *rep, const struct view *v,
         uint32_t node = ret->nodes[i];
         bool is_same_rack =
             nn_nodes_get(rep->nodes, node)->rack == nn_nodes_of(rep->nodes, v->good[0])->rack;
-        if (!is_doomed_on(rep, &v->block, node) && !(is_for_racks && is_same_rack))
+        if (!nn_replicate_is_doomed_on(rep, v->block.id, node) && !(is_for_racks && is_same_rack))
             ret->nodes[kept++] = node;
     }
     ret->count = kept;

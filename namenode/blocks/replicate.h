@@ -74,6 +74,9 @@ struct nn_replicate {
     uint32_t scan_postponed; /* postponed ones from here on, likewise */
     uint32_t scan_urgent;    /* urgent ones, likewise */
     bool is_active;          /* safe mode is over: until then nothing is queued or doomed */
+    /* One too many: on which node is it to go? 0 = whichever is best. NULL = always. */
+    uint32_t (*surplus_from)(void *arg, uint32_t block);
+    void *surplus_arg;
     struct hmap pending;
     struct heap deadlines;
     uint64_t next_ms;        /* next period of copies */
@@ -108,6 +111,8 @@ int nn_replicate_expect(struct nn_replicate *rep, uint32_t block, const uint32_t
  * or all). 0 or ERR_NOMEM. */
 int nn_replicate_step(struct nn_replicate *rep, bool is_settled, uint64_t after, uint64_t now_ms,
                       struct nn_orders *orders);
+/* Is an older replica of this block still to be deleted there? */
+bool nn_replicate_is_doomed_on(const struct nn_replicate *rep, uint64_t block_id, uint32_t node);
 uint64_t nn_replicate_queued(const struct nn_replicate *rep, unsigned level); /* 1..5 */
 
 #endif

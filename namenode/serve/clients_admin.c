@@ -127,6 +127,74 @@ void nn_on_REFRESH_NODES(struct rpc_call *call, const void *ask, void *arg)
     nn_turn_end(&turn, rc, NULL);
 }
 
+/* ---- the balancer ---- */
+
+_Static_assert((int)NN_BALANCE_PLAN == CL2NN_BALANCE_PLANS &&
+                   (int)NN_BALANCE_NO_PROGRESS == CL2NN_BALANCE_HAS_NO_PROGRESS,
+               "the wire's numbers are ours");
+
+static int start_balancer(struct nn_turn *turn, const struct cl2nn_balance *ask)
+{
+    struct nn_blocks *blocks = &turn->nn->blocks;
+    const struct nn_balance_ask wish = {
+        .threshold = ask->threshold / 1000.0,
+        .idle_max = ask->idle_max,
+        .only = ask->include.v,
+        .only_count = ask->include.n,
+        .without = ask->exclude.v,
+        .without_count = ask->exclude.n,
+        .source = ask->source.v,
+        .source_count = ask->source.n,
+    };
+    if (ask->threshold == 0 || ask->threshold > 100000 || ask->idle_max == 0)
+        return err_set(&turn->err, ERR_INVAL, "balance: a number is out of range");
+    if (nn_safemode_is_on(&blocks->safemode))
+        return err_set(&turn->err, ERR_SAFEMODE, "Cannot balance. Name node is in safe mode.");
+    int rc = nn_balance_start(&blocks->balance, &wish, namenode_now(turn->nn));
+    if (rc == ERR_BUSY)
+        return err_set(&turn->err, rc, "Another Balancer is running..  Exiting ...");
+    return rc == 0 ? 0 : err_set(&turn->err, rc, "out of memory");
+}
+
+static int steer_balancer(struct nn_turn *turn, const struct cl2nn_balance *ask)
+{
+    struct nn_balance *balance = &turn->nn->blocks.balance;
+    if (ask->action == CL2NN_BALANCE_START)
+        return start_balancer(turn, ask);
+    if (ask->action > CL2NN_BALANCE_STOP)
+        return err_set(&turn->err, ERR_INVAL, "balance action %u is not known", ask->action);
+    if (!nn_balance_poll(balance, ask->session, namenode_now(turn->nn)))
+        return err_set(&turn->err, ERR_NOENT, "this run of the balancer is over");
+    return 0;
+}
+
+void nn_on_BALANCE(struct rpc_call *call, const void *message, void *arg)
+{
+    const struct cl2nn_balance *ask = message;
+    struct nn_turn turn;
+    bool polls = ask->action == CL2NN_BALANCE_POLL;
+    nn_turn_begin(&turn, call, arg, polls ? NULL : "balance", slice_of(NULL, 0));
+    struct nn_balance *balance = &turn.nn->blocks.balance;
+    int rc = check_super(&turn);
+    if (rc == 0)
+        rc = steer_balancer(&turn, ask);
+    struct cl2nn_balancing answer = {
+        .session = balance->session,
+        .state = balance->state,
+        .iteration = balance->iteration,
+        .left_bytes = balance->left_bytes,
+        .planned_bytes = balance->planned_bytes,
+        .moved_before = balance->moved_before,
+        .moved_bytes = balance->moved_bytes,
+        .moved_blocks = balance->moved_blocks,
+        .failed = balance->failed,
+        .under_way = balance->moves.count,
+    };
+    if (rc == 0 && ask->action == CL2NN_BALANCE_STOP)
+        nn_balance_stop(balance, ask->session);
+    nn_turn_end(&turn, rc, &answer);
+}
+
 /* ---- safe mode ---- */
 
 static int change_safemode(struct nn_turn *turn, uint32_t action)

@@ -369,6 +369,41 @@ MSG_STRUCT(cl2nn_fsck_page, CL2NN_FSCK_PAGE_FIELDS)
     F(U64, live_nodes)
 MSG_STRUCT(cl2nn_server_info, CL2NN_SERVER_INFO_FIELDS)
 
+/* The balancer runs in the namenode as long as somebody asks how far it is, at least every 30 s.
+ * Superusers only; one run at a time, else ERR_BUSY. Names are node names or hosts. */
+enum cl2nn_balance_action { CL2NN_BALANCE_START, CL2NN_BALANCE_POLL, CL2NN_BALANCE_STOP };
+#define CL2NN_BALANCE_FIELDS(F, S, L)                                     \
+    F(U32, action)                                                        \
+    F(U64, session)   /* of the answer to START; POLL and STOP name it */ \
+    F(U32, threshold) /* thousandths of a percent of capacity */          \
+    F(U32, idle_max)  /* iterations without a move, before it ends */     \
+    F(STRS, include)  /* none = all */                                    \
+    F(STRS, exclude)                                                      \
+    F(STRS, source) /* only these give; none = all */
+MSG_STRUCT(cl2nn_balance, CL2NN_BALANCE_FIELDS)
+
+/* state: 1 to 3 while it goes on, 4 balanced, 5 no block may be moved, 6 nothing moves any more */
+enum cl2nn_balance_state {
+    CL2NN_BALANCE_PLANS = 1,
+    CL2NN_BALANCE_MOVES,
+    CL2NN_BALANCE_RESTS,
+    CL2NN_BALANCE_IS_DONE,
+    CL2NN_BALANCE_HAS_NO_BLOCK,
+    CL2NN_BALANCE_HAS_NO_PROGRESS,
+};
+#define CL2NN_BALANCING_FIELDS(F, S, L)                            \
+    F(U64, session)                                                \
+    F(U32, state)                                                  \
+    F(U32, iteration)     /* from 0 */                             \
+    F(U64, left_bytes)    /* beyond the threshold when it began */ \
+    F(U64, planned_bytes) /* to be moved in it */                  \
+    F(U64, moved_before)  /* in those before it */                 \
+    F(U64, moved_bytes)   /* in all */                             \
+    F(U64, moved_blocks)                                           \
+    F(U64, failed)                                                 \
+    F(U64, under_way)
+MSG_STRUCT(cl2nn_balancing, CL2NN_BALANCING_FIELDS)
+
 /* type, name, flags, ask, answer */
 #define CL2NN_METHODS(M, P)                                                      \
     M(P, 0x0101, CREATE, MSG_RECORDED, cl2nn_create, cl2nn_created)              \
@@ -403,7 +438,8 @@ MSG_STRUCT(cl2nn_server_info, CL2NN_SERVER_INFO_FIELDS)
     M(P, 0x0142, GET_XATTRS, MSG_READS, cl2nn_get_xattrs, cl2nn_xattrs)          \
     M(P, 0x0143, SET_ACL, MSG_RECORDED, cl2nn_set_acl, msg_void)                 \
     M(P, 0x0144, GET_ACL, MSG_READS, cl2nn_path, cl2nn_acl)                      \
-    M(P, 0x0150, REFRESH_NODES, MSG_READS, msg_void, msg_void)
+    M(P, 0x0150, REFRESH_NODES, MSG_READS, msg_void, msg_void)                   \
+    M(P, 0x0151, BALANCE, MSG_READS, cl2nn_balance, cl2nn_balancing)
 
 MSG_METHODS(CL2NN, CL2NN_METHODS)
 

@@ -471,6 +471,13 @@ static int q_get_acl(struct msg_origin o, unsigned n)
     (void)o;
     return ASK(GET_ACL, &ask, NULL);
 }
+static int q_balance(struct msg_origin o, unsigned n)
+{
+    struct cl2nn_balance ask = {.threshold = 10000, .idle_max = 1};
+    (void)o, (void)n;
+    nn_balance_release(&s.nn->blocks.balance);
+    return ASK(BALANCE, &ask, NULL);
+}
 static int q_refresh_nodes(struct msg_origin o, unsigned n)
 {
     (void)o, (void)n;
@@ -520,6 +527,7 @@ static const struct question {
     {CL(SET_ACL), have_dir, q_set_acl},
     {CL(GET_ACL), have_attributes, q_get_acl},
     {CL(REFRESH_NODES), NULL, q_refresh_nodes},
+    {CL(BALANCE), NULL, q_balance},
 };
 
 /* ---- and those of datanodes ---- */
