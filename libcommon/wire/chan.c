@@ -417,7 +417,8 @@ static int call_until_over(struct chan *chan, struct wait *wait, struct err *err
 int chan_call(struct chan *chan, const struct msg_method *method, const void *ask,
               struct arena *arena, void *ret_answer, uint32_t timeout_ms, struct err *err)
 {
-    struct err why = {0}; /* of attempts: a caller whose question was answered hears nothing of them */
+    struct err why = {
+        0}; /* of attempts: a caller whose question was answered hears nothing of them */
     struct wait wait = {.method = method, .ask = ask};
     list_init(&wait.link);
     wait.timeout_ms = timeout_ms ? timeout_ms : TIMEOUT_DEFAULT_MS;
