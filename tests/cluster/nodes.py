@@ -9,9 +9,11 @@ nobody else's), so a test can cut one off as a pulled cable would: packets vanis
 A namespace lives as long as a process in it: one sleeper per node, and each of them, as each daemon,
 dies with the test's process. So nothing stays behind, however a test ends."""
 import ctypes
+import fcntl
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import tempfile
 
@@ -65,13 +67,15 @@ def need_nodes():
 
 class Nodes(Cluster):
     """datanodes: how many nodes with a datanode and a worker. conf: further lines for all. tmpfs:
-    {"node1": "24m"} gives that node's directory a filesystem of this size."""
+    {"node1": "24m"} gives that node's directory a filesystem of this size; disks: the same, as ext4 on a disk
+    that can lose power, go read-only, or stand on something full."""
 
-    def __init__(self, datanodes=3, conf="", tmpfs=None, replication=None, env=None):
+    def __init__(self, datanodes=3, conf="", tmpfs=None, replication=None, env=None, disks=None):
         self.dir = tempfile.mkdtemp(prefix="quern-nodes-", dir=os.environ.get("TMPDIR", "/tmp"))
         self.workers = ["node%d" % (i + 1) for i in range(datanodes)]
         self.names = ["names", "jobs", "client"] + self.workers
         self.conf, self.tmpfs, self.replication = conf, tmpfs or {}, replication or min(3, datanodes)
+        self.disks = disks or {}
         self.env = dict(os.environ, QUERN_CONF=os.path.join(self.dir, "quern.conf"))
         self.env.pop("QUERN_FAULT", None)
         self.daemon_env = env or {}
@@ -89,8 +93,11 @@ class Nodes(Cluster):
             os.mkdir(own)
             if name in self.tmpfs:
                 self.sh(pid, f"mount -t tmpfs -o size={self.tmpfs[name]} none {own}")
+            if name in self.disks:
+                self.sh(pid, f"truncate -s {self.disks[name]} {own}.disk && mkfs.ext4 -q -E lazy_itable_init=0 {own}.disk && mount -o loop {own}.disk {own}")
             self.sh(pid, f"mount --bind {own} {self.dir}")
             self.write(name, "quern.conf", self.common(name))
+            self.sh(pid, f"sync -f {self.dir}")
 
     def sleeper(self):
         sleeper = subprocess.Popen(["unshare", "-n", "-m", "sleep", "100000"], preexec_fn=die_with_parent)
@@ -125,6 +132,28 @@ class Nodes(Cluster):
     def join_between(self, a, b):
         for one, other in ((a, b), (b, a)):
             self.sh(one, f"ip neigh del {self.address(other)} dev eth0")
+
+    # --- disks ---
+    def root(self, name):
+        """The node's directory, seen from outside its namespaces."""
+        return f"/proc/{self.sleepers[name].pid}/root{self.dir}"
+
+    def cut_power(self, names):
+        """All at once: what these disks were not told to keep is gone, and nothing more gets there. Then their daemons die."""
+        tops = [os.open(self.root(name), os.O_RDONLY) for name in names]
+        for top in tops:
+            fcntl.ioctl(top, 0x8004587D, struct.pack("I", 2))  # FS_IOC_SHUTDOWN, without flushing the log
+        for daemon in [d for d in self.daemons if self.node_of(d) in names and self.pid(d)]:
+            self.kill(daemon)
+        for top in tops:
+            os.close(top)
+
+    def give_power(self, names):
+        for name in names:
+            own = os.path.join(self.dir, name)
+            self.sh(name, f"umount {self.dir} && umount {own} && mount -o loop {own}.disk {own} && mount --bind {own} {self.dir}")
+        for daemon in [d for d in self.daemons if self.node_of(d) in names]:
+            self.start_daemon(daemon, wait=False)
 
     # --- files, as the node sees them ---
     def write(self, name, file, text):

@@ -67,10 +67,6 @@ class Machines(Nodes):
     def start_again(self, daemon):
         return None if self.pid(daemon) else self.start_daemon(daemon, wait=False)
 
-    def root(self, node):
-        """The node's directory, seen from outside its namespace."""
-        return f"/proc/{self.sleepers[node].pid}/root{self.dir}"
-
     def path(self, daemon, file=""):
         kind = daemon.rstrip("0123456789")
         below = {"namenode": "name", "jobtracker": "jobs", "datanode": "data", "worker": "work"}[kind]

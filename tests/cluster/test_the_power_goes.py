@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Disks that lose power, go read-only, fail an fsync once and then claim that all is well: ext4 on loop
+devices, one per node. What was acknowledged is there afterwards; what was not is not pretended."""
+import os
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from cluster import MODEL, verdict, wait_for
+from nodes import Nodes, need_nodes, why_not
+
+NAMES = ["names", "jobs", "node1", "node2", "node3"]
+MB = 1 << 20
+
+
+def no_disks():
+    """None when this machine can make disks of files and cut their power."""
+    if why_not() or not shutil.which("mkfs.ext4"):
+        return why_not() or "no mkfs.ext4"
+    try:
+        with Nodes(datanodes=1, disks={"names": "16m"}) as c:
+            c.cut_power(["names"])
+            c.give_power(["names"])
+    except (subprocess.CalledProcessError, OSError, AssertionError) as e:
+        return f"loop devices: {e}"
+    return None
+
+
+pytestmark = [need_nodes(), pytest.mark.skipif(not os.path.exists("/dev/loop-control"), reason="no loop devices"),
+              pytest.mark.skipif(not shutil.which("mkfs.ext4"), reason="no mkfs.ext4")]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def can_make_disks():
+    reason = no_disks()
+    if reason:
+        pytest.skip(reason)
+
+
+def is_well(c, path="/"):
+    text = c.run("fsck", path, check=False).stdout.decode()
+    return text.rstrip().endswith("is HEALTHY") and re.search(r"Under-replicated blocks:\s+0 ", text)
+
+
+def test_power_goes_everywhere_at_once_and_nothing_closed_is_lost(tmp_path):
+    """Twice, while a client that knows every byte writes; it goes on when the machines are back."""
+    record = str(tmp_path / "record")
+    with Nodes(conf="dfs.blocksize = 1m\ndfs.namenode.checkpoint.txns = 100\n", disks=dict.fromkeys(NAMES, "128m")) as c:
+        c.run("fs", "-put", "-", "/before", input=os.urandom(3 * MB))
+        before = c.run("fs", "-cat", "/before").stdout
+        run = c.model("--errors-ok", "--record", record, "--max-bytes", "1000000", seed=11, seconds=8, writers=2)
+        for n in range(2):
+            wait_for(lambda: int(c.run("fs", "-count", "/model", check=False).stdout.split()[1:2] and
+                                 c.run("fs", "-count", "/model").stdout.split()[1]) > 5 * (n + 1))
+            c.cut_power(NAMES)
+            c.give_power(NAMES)
+            wait_for(lambda: b"OFF" in c.run("admin", "-safemode", "get", check=False).stdout)
+        verdict(run, fails=True)
+        check = c.popen([MODEL, "--check", record], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        out, _ = check.communicate(timeout=100)
+        assert check.returncode == 0, out
+        assert c.run("fs", "-cat", "/before").stdout == before
+        wait_for(lambda: is_well(c), timeout=60)
+
+
+def test_a_datanodes_disk_goes_read_only_and_its_blocks_are_copied_elsewhere():
+    with Nodes(datanodes=3, replication=2, disks={"node2": "64m"}) as c:
+        data = os.urandom(4 * MB)
+        c.run("fs", "-D", "dfs.blocksize=1m", "-put", "-", "/a", input=data)
+        device = c.on("node2", "findmnt", "-no", "SOURCE", c.dir).stdout.decode().split("[")[0].strip()
+        with open(f"/sys/fs/ext4/{os.path.basename(device)}/trigger_fs_error", "w") as f:
+            f.write("a test")
+        c.run("fs", "-D", "dfs.blocksize=1m", "-put", "-", "/b", input=data)
+        assert c.run("fs", "-cat", "/a").stdout == data and c.run("fs", "-cat", "/b").stdout == data
+        wait_for(lambda: not c.pid("datanode2"))
+        assert "node2" not in c.run("fsck", "/b", "-files", "-blocks", "-locations").stdout.decode()
+        wait_for(lambda: is_well(c), timeout=60)
+
+
+def test_an_fsync_that_fails_once_ends_the_namenode_and_nothing_answered_is_lost():
+    """The journal lies on a disk that lies in a tmpfs without room: an fsync fails, the next one would succeed, and the bytes are gone."""
+    with Nodes(datanodes=1) as c:
+        c.kill("namenode")
+        top = f"{c.dir}/thin"
+        c.sh("names", f"mkdir {top} && mount -t tmpfs -o size=40m none {top} && truncate -s 64m {top}/disk && mkfs.ext4 -q -E lazy_itable_init=1 {top}/disk && "
+             f"mkdir {c.dir}/lost && mount -o loop {top}/disk {c.dir}/lost && cp -a {c.dir}/name {c.dir}/lost/name")
+        c.write("names", "quern.conf", c.common("names") + f"dfs.namenode.name.dir = {c.dir}/lost/name\n")
+        c.start_daemon("namenode")
+        wait_for(lambda: b"OFF" in c.run("admin", "-safemode", "get", check=False).stdout)
+        c.sh("names", f"head -c 100m /dev/zero > {top}/ballast || true")
+        made = []
+        for n in range(400):
+            if c.pid("namenode") is None or c.run("fs", "-mkdir", "-p", f"/d{n}/" + "x" * 200, check=False, timeout=100).returncode:
+                break
+            made.append(f"/d{n}")
+        c.sh("names", f"rm {top}/ballast")
+        if c.pid("namenode") is None:
+            c.start_daemon("namenode")
+        wait_for(lambda: b"OFF" in c.run("admin", "-safemode", "get", check=False).stdout, timeout=60)
+        there = c.run("fs", "-ls", "-C", "/").stdout.decode().split()
+        assert set(made) <= set(there), set(made) - set(there)
