@@ -94,7 +94,7 @@ class Nodes(Cluster):
             if name in self.tmpfs:
                 self.sh(pid, f"mount -t tmpfs -o size={self.tmpfs[name]} none {own}")
             if name in self.disks:
-                self.sh(pid, f"truncate -s {self.disks[name]} {own}.disk && mkfs.ext4 -q -E lazy_itable_init=0 {own}.disk && mount -o loop {own}.disk {own}")
+                self.sh(pid, f"truncate -s {self.disks[name]} {own}.disk && mkfs.ext4 -q -E lazy_itable_init=0 {own}.disk && mount -o loop,errors=remount-ro {own}.disk {own}")
             self.sh(pid, f"mount --bind {own} {self.dir}")
             self.write(name, "quern.conf", self.common(name))
             self.sh(pid, f"sync -f {self.dir}")
@@ -151,7 +151,7 @@ class Nodes(Cluster):
     def give_power(self, names):
         for name in names:
             own = os.path.join(self.dir, name)
-            self.sh(name, f"umount {self.dir} && umount {own} && mount -o loop {own}.disk {own} && mount --bind {own} {self.dir}")
+            self.sh(name, f"umount {self.dir} && umount {own} && mount -o loop,errors=remount-ro {own}.disk {own} && mount --bind {own} {self.dir}")
         for daemon in [d for d in self.daemons if self.node_of(d) in names]:
             self.start_daemon(daemon, wait=False)
 
