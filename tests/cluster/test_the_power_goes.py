@@ -82,22 +82,22 @@ def test_a_datanodes_disk_goes_read_only_and_its_blocks_are_copied_elsewhere():
 def test_an_fsync_that_fails_once_ends_the_namenode_and_nothing_answered_is_lost():
     """The journal lies on a disk that lies in a tmpfs without room: an fsync fails, the next one would succeed, and the bytes are gone."""
     with Nodes(datanodes=1) as c:
+        c.run("fs", "-mkdir", "/before")
         c.kill("namenode")
         top = f"{c.dir}/thin"
-        c.sh("names", f"mkdir {top} && mount -t tmpfs -o size=40m none {top} && truncate -s 64m {top}/disk && mkfs.ext4 -q -E lazy_itable_init=1 {top}/disk && "
-             f"mkdir {c.dir}/lost && mount -o loop {top}/disk {c.dir}/lost && cp -a {c.dir}/name {c.dir}/lost/name")
-        c.write("names", "quern.conf", c.common("names") + f"dfs.namenode.name.dir = {c.dir}/lost/name\n")
+        c.sh("names", f"mkdir {top} && mount -t tmpfs -o size=40m none {top} && truncate -s 160m {top}/disk && mkfs.ext4 -q -E lazy_itable_init=1 {top}/disk && "
+             f"mkdir {c.dir}/lost && mount -o loop {top}/disk {c.dir}/lost && cp -a --sparse=always {c.dir}/name {c.dir}/lost/name")
+        c.write("names", "quern.conf", c.common("names").replace(f"{c.dir}/name", f"{c.dir}/lost/name"))
         c.start_daemon("namenode")
         wait_for(lambda: b"OFF" in c.run("admin", "-safemode", "get", check=False).stdout)
         c.sh("names", f"head -c 100m /dev/zero > {top}/ballast || true")
-        made = []
-        for n in range(400):
-            if c.pid("namenode") is None or c.run("fs", "-mkdir", "-p", f"/d{n}/" + "x" * 200, check=False, timeout=100).returncode:
-                break
-            made.append(f"/d{n}")
-        c.sh("names", f"rm {top}/ballast")
-        if c.pid("namenode") is None:
-            c.start_daemon("namenode")
+        during = [f"/{n:03d}" + "x" * 200 for n in range(60)]
+        waits = c.start("fs", "-mkdir", *during)
+        wait_for(lambda: c.pid("namenode") is None)
+        words = c.read("names", "namenode.log").splitlines()
+        assert "cannot fdatasync the log" in words[-2] and "stopping" in words[-1], words[-3:]
+        c.sh("names", f"rm {top}/ballast && umount {c.dir}/lost && mount -o loop {top}/disk {c.dir}/lost")
+        c.start_daemon("namenode")
         wait_for(lambda: b"OFF" in c.run("admin", "-safemode", "get", check=False).stdout, timeout=60)
-        there = c.run("fs", "-ls", "-C", "/").stdout.decode().split()
-        assert set(made) <= set(there), set(made) - set(there)
+        assert waits.wait(60) == 0, waits.stderr.read()
+        assert c.run("fs", "-ls", "-C", "/").stdout.decode().split() == during + ["/before"]
