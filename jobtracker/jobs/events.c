@@ -198,11 +198,9 @@ static uint32_t reducing(const struct jt_job *job)
     return n;
 }
 
-/* One reduce alone may be the one at fault; three reports, or half of those that fetch, are not. */
-void jt_on_fetch_failed(struct jt_core *core, const struct attempt_id *reduce, struct slice source,
-                        const uint64_t *maps, size_t count, uint64_t now_ms)
+static void lose_outputs(struct jt_core *core, const struct attempt_id *reduce, struct slice source,
+                         const uint64_t *maps, size_t count, bool is_certain)
 {
-    core->now_ms = now_ms;
     struct jt_attempt *attempt = jt_core_attempt(core, reduce);
     struct jt_worker *worker = jt_fleet_find(&core->fleet, source);
     if (!attempt || attempt->state != JT_ATTEMPT_RUNNING || !worker)
@@ -215,12 +213,27 @@ void jt_on_fetch_failed(struct jt_core *core, const struct attempt_id *reduce, s
         if (!task || !task->winner || task->winner->worker != worker)
             continue;
         task->fetch_reports++;
-        if (task->fetch_reports >= 3 || task->fetch_reports * 2 >= fetchers) {
+        if (is_certain || task->fetch_reports >= 3 || task->fetch_reports * 2 >= fetchers) {
             jt_task_blame(task, worker);
             jt_output_lose(core, task);
         }
     }
     jt_settle(core, job);
+}
+
+/* One reduce alone may be the one at fault; three reports, or half of those that fetch, are not. */
+void jt_on_fetch_failed(struct jt_core *core, const struct attempt_id *reduce, struct slice source,
+                        const uint64_t *maps, size_t count, uint64_t now_ms)
+{
+    core->now_ms = now_ms;
+    lose_outputs(core, reduce, source, maps, count, false);
+}
+
+void jt_on_output_damaged(struct jt_core *core, const struct attempt_id *reduce,
+                          struct slice source, const uint64_t *maps, size_t count, uint64_t now_ms)
+{
+    core->now_ms = now_ms;
+    lose_outputs(core, reduce, source, maps, count, true);
 }
 
 void jt_on_tick(struct jt_core *core, uint64_t now_ms)

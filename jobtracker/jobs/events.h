@@ -53,6 +53,10 @@ void jt_on_failed(struct jt_core *core, struct jt_worker *worker, const struct a
 void jt_on_fetch_failed(struct jt_core *core, const struct attempt_id *reduce, struct slice source,
                         const uint64_t *maps, size_t count, uint64_t now_ms);
 
+/* ... or has read them where they lie, and their sums are wrong: believed at once. */
+void jt_on_output_damaged(struct jt_core *core, const struct attempt_id *reduce,
+                          struct slice source, const uint64_t *maps, size_t count, uint64_t now_ms);
+
 /* Time passed: worker time-outs, delay scheduling, speculation. */
 void jt_on_tick(struct jt_core *core, uint64_t now_ms);
 

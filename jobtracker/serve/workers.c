@@ -163,7 +163,8 @@ static void on_done(struct rpc_call *call, const void *msg, void *arg)
 
 static bool failure_counts(uint32_t failure)
 {
-    return failure != TASK_FAILED_NODE && failure != TASK_FAILED_KILLED;
+    return failure != TASK_FAILED_NODE && failure != TASK_FAILED_KILLED &&
+           failure != TASK_FAILED_FETCH;
 }
 
 static void on_failed(struct rpc_call *call, const void *msg, void *arg)
@@ -192,8 +193,9 @@ static void on_fetch_failed(struct rpc_call *call, const void *msg, void *arg)
     struct attempt_id id = jobtracker_core_id(&failed->id);
     log_warn("jt.workers", "reduce %u cannot fetch from " SLICE_FMT ": " SLICE_FMT, id.task,
              SLICE_ARG(failed->worker), SLICE_ARG(failed->why));
-    jt_on_fetch_failed(&jt->core, &id, failed->worker, failed->map_tasks.v, failed->map_tasks.n,
-                       jobtracker_now(jt));
+    (failed->is_damaged ? jt_on_output_damaged
+                        : jt_on_fetch_failed)(&jt->core, &id, failed->worker, failed->map_tasks.v,
+                                              failed->map_tasks.n, jobtracker_now(jt));
     rpc_answer(call, NULL);
     jobtracker_carry_out(jt);
 }

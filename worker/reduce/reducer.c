@@ -98,7 +98,7 @@ static void on_blame(void *arg, struct slice worker, const uint64_t *maps, size_
 {
     struct reducer *r = arg;
     if (r->conf->on_blame)
-        r->conf->on_blame(r->conf->arg, worker, maps, count, why);
+        r->conf->on_blame(r->conf->arg, worker, maps, count, why, false);
 }
 
 static void on_tick(void *arg, uint64_t bytes)
@@ -142,16 +142,35 @@ static int fetch_pieces(struct reducer *r)
     return 0;
 }
 
-/* A map's output turned out to be damaged: whoever holds it must know. */
+/* Outputs that are read where they lie are not looked at before. When one of them is damaged, all
+ * of them are, so that all that must be made again is, at once. */
+static size_t blame_damaged(struct reducer *r, const char *why)
+{
+    size_t found = 0;
+    for (size_t i = 0; i < r->pieces.count; i++) {
+        const struct piece *piece = &r->pieces.all[i];
+        uint64_t map = piece->map;
+        context_tick(r->c);
+        if (!pieces_is_damaged(piece))
+            continue;
+        if (r->conf->on_blame)
+            r->conf->on_blame(r->conf->arg, fetch_worker_of(r->fetch, piece->map), &map, 1, why,
+                              true);
+        found++;
+    }
+    return found;
+}
+
+/* A source could not be read: a map's output that is damaged, or what was fetched and kept here. In
+ * neither case is it this task's fault. */
 static int fail_source(struct reducer *r, struct sources *sources, int rc, struct err *why)
 {
     uint32_t map = 0;
     why->code = rc;
-    if (!sources_bad(sources, &map))
+    if (rc == ERR_TOOBIG || rc == ERR_NOMEM || !sources_bad(sources, &map))
         return context_fail_engine(r->c, why);
-    uint64_t which = map;
-    on_blame(r, fetch_worker_of(r->fetch, map), &which, 1, why->msg);
-    return context_fail(r->c, TASK_FAILED_FETCH, why);
+    bool is_theirs = blame_damaged(r, why->msg) > 0;
+    return context_fail(r->c, is_theirs ? TASK_FAILED_FETCH : TASK_FAILED_NODE, why);
 }
 
 /* --- reducing -------------------------------------------------------------------------------- */

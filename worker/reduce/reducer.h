@@ -19,7 +19,7 @@ struct reducer_conf {
     /* News of further outputs: called with the fetch they are for when `fd` is readable. */
     int (*on_news)(void *arg, struct fetch *fetch, struct err *err);
     void (*on_blame)(void *arg, struct slice worker, const uint64_t *maps, size_t count,
-                     const char *why);
+                     const char *why, bool is_damaged);
     void *arg;
     int fd; /* -1 = none */
 };

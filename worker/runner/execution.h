@@ -26,7 +26,7 @@ struct execution_conf {
     /* A reduce's news and complaints; as in reducer_conf. */
     int (*on_news)(void *arg, struct fetch *fetch, struct err *err);
     void (*on_blame)(void *arg, struct slice worker, const uint64_t *maps, size_t count,
-                     const char *why);
+                     const char *why, bool is_damaged);
     void *arg;
     int news_fd; /* -1 = none */
 };

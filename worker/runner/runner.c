@@ -52,12 +52,15 @@ static int on_news(void *arg, struct fetch *fetch, struct err *err)
 }
 
 static void on_blame(void *arg, struct slice worker, const uint64_t *maps, size_t count,
-                     const char *why)
+                     const char *why, bool is_damaged)
 {
     struct runner *r = arg;
     struct err err;
-    struct task_fetch_failed failed = {
-        .id = r->run->id, .worker = worker, .map_tasks = {maps, count}, .why = slice_str(why)};
+    struct task_fetch_failed failed = {.id = r->run->id,
+                                       .worker = worker,
+                                       .map_tasks = {maps, count},
+                                       .why = slice_str(why),
+                                       .is_damaged = is_damaged};
     if (cord_send(r->fd, &TASK_methods[TASK_AT_FETCH_FAILED], &failed, NULL, 0, &err) != 0)
         log_warn("task", "%s", err.msg);
 }

@@ -256,6 +256,19 @@ int pieces_add_passed(struct pieces *pieces, int fd, const struct piece *what)
     return rc;
 }
 
+bool pieces_is_damaged(const struct piece *piece)
+{
+    uint8_t chunk[RUN_CHUNK];
+    bool is_good = true;
+    for (uint64_t at = 0; is_good && piece->own_fd >= 0 && at < piece->run.len;) {
+        size_t n = piece->run.len - at < RUN_CHUNK ? (size_t)(piece->run.len - at) : RUN_CHUNK;
+        int64_t got = disk_pread(disk_real(), piece->run.fd, chunk, n, piece->run.offset + at);
+        is_good = got == (int64_t)n && run_piece_is_good(&piece->run, at, chunk, n);
+        at += n;
+    }
+    return !is_good;
+}
+
 static int by_partition_and_map(const void *pa, const void *pb)
 {
     const struct piece *a = pa, *b = pb;

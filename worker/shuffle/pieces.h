@@ -68,6 +68,10 @@ void pieces_cancel(struct pieces *pieces, struct pieces_slot *slot);
 /* A piece in a descriptor: takes fd (closed on failure too) and what->sums. */
 int pieces_add_passed(struct pieces *pieces, int fd, const struct piece *what);
 
+/* Read a passed piece whole, where it lies: do its bytes fail their sums, or to be read? false for
+ * pieces that were received: whatever became of those is this node's affair. */
+bool pieces_is_damaged(const struct piece *piece);
+
 /* In order of (partition, map). Nothing may be received any more. */
 void pieces_sort(struct pieces *pieces);
 

@@ -153,7 +153,8 @@ MSG_STRUCT(task_failed, TASK_FAILED_FIELDS)
     S(task_attempt, id) /* the reducer */ \
     F(STR, worker)                        \
     F(U64S, map_tasks)                    \
-    F(STR, why)
+    F(STR, why)                           \
+    F(U32, is_damaged) /* 1: read where it lies, and its sums are wrong: no doubt is left */
 MSG_STRUCT(task_fetch_failed, TASK_FETCH_FAILED_FIELDS)
 
 #define TASK_METHODS(M, P)                                    \

@@ -554,6 +554,18 @@ static void one_reduce_among_many_cannot_condemn_a_map_output_alone(void **state
     assert_int_equal(job->stages[0].done, 0);
 }
 
+static void a_reduce_that_has_seen_wrong_sums_itself_is_believed_at_once(void **state)
+{
+    struct fixture *f = *state;
+    struct jt_worker *a = worker(f, "a", 8, 1);
+    struct jt_job *job = submit(f, 1, 6, NULL);
+    assert_true(done(f, running_on(a)));
+    struct attempt_id id = id_of(running_on(a));
+    uint64_t map = 0;
+    jt_on_output_damaged(&f->core, &id, slice_str("a"), &map, 1, f->now);
+    assert_int_equal(job->stages[0].done, 0);
+}
+
 static void a_higher_priority_goes_first(void **state)
 {
     struct fixture *f = *state;
@@ -769,6 +781,7 @@ int main(void)
         CASE(the_reduce_that_makes_room_is_one_on_a_node_where_the_map_may_run),
         CASE(maps_that_may_only_run_where_other_jobs_reduces_wait_still_run),
         CASE(one_reduce_among_many_cannot_condemn_a_map_output_alone),
+        CASE(a_reduce_that_has_seen_wrong_sums_itself_is_believed_at_once),
         CASE(a_higher_priority_goes_first),
         CASE(a_killed_job_kills_what_runs_and_publishes_nothing),
         CASE(once_the_output_is_being_published_a_kill_comes_too_late),

@@ -91,10 +91,11 @@ static void make_run(struct task *t, uint32_t map, const char *const *pairs)
 }
 
 static void on_blame(void *arg, struct slice worker, const uint64_t *maps, size_t count,
-                     const char *why)
+                     const char *why, bool is_damaged)
 {
     struct task *t = arg;
     (void)worker;
+    assert_true(is_damaged);
     assert_int_equal(count, 1);
     assert_non_null(strstr(why, "checksum"));
     t->blames++;

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Disks of workers, of which each has two: map outputs that rot, shrink or go between map and reduce; a directory that is full, that
+becomes read-only, or that vanishes while tasks run. The job ends with the right answer, and maps whose output was spoilt ran again."""
+import glob
+import os
+import random
+import shutil
+import subprocess
+
+import pytest
+
+from cluster import BUILD, Cluster, output_of, wait_for
+
+SLUGGISH = os.path.join(BUILD, "tests", "jobs", "sluggish.so")
+LINES = [b"%032x\n" % random.Random(i).getrandbits(128) for i in range(200_000)]
+WANT = b"".join(sorted(LINES))
+# So little memory that most map outputs go to files; and reduces that begin only when the first map, which sleeps, is done.
+SETTINGS = ["-D", "mapreduce.map.memory.mb=16m", "-D", "mapreduce.reduce.memory.mb=16m", "-D", "mapreduce.map.speculative=false",
+            "-D", "mapreduce.job.reduce.slowstart.completedmaps=1", "-D", "mapreduce.input.fileinputformat.split.maxsize=600k"]
+WAITS = ["-D", "sluggish.map=60000", "-D", "sluggish.which=first"]
+MAY_MOUNT = os.geteuid() == 0 and subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode == 0
+
+
+class Workers(Cluster):
+    """Its workers are started here: with two directories each, and little memory."""
+    def begin(self, mount=None):
+        self.own = []
+        for name in "worker1", "worker2":
+            if self.pid(name):
+                self.kill(name)
+        for n in 1, 2:
+            dirs = [f"{self.dir}/own/{n}/{d}" for d in "ab"]
+            words = [os.path.join(BUILD, "quern-worker"), "-conf", f"{self.dir}/conf/worker{n}.conf", "-D", "worker.memory=40m", "-D", "worker.cores=2",
+                     "-D", "worker.local.dir=" + ",".join(dirs)]
+            for dir in dirs:
+                os.makedirs(dir, exist_ok=True)
+            if mount and n == 1:
+                words = ["unshare", "-m", "sh", "-c", f"mount -t tmpfs -o {mount} t {dirs[0]} && exec \"$@\"", "sh"] + words
+            self.own.append(subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        wait_for(lambda: len(glob.glob(f"{self.dir}/own/*/b/VERSION")) == 2)  # registered, and told whose cluster it is
+
+    def end(self):
+        for worker in self.own:
+            worker.kill()
+            worker.wait()
+        shutil.rmtree(f"{self.dir}/own", ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with Workers(datanodes=1, workers=2) as c:
+        c.fs("-put", "-", "/in", input=b"".join(LINES))
+        yield c
+
+
+@pytest.fixture()
+def workers(cluster, request):
+    cluster.begin(getattr(request, "param", None))
+    yield cluster
+    cluster.end()
+
+
+def submit(c, name, *options):
+    return c.run("run", "-detach", "-reduces", "3", *SETTINGS, *options, SLUGGISH, "/in", "/out/" + name).stdout.decode().strip()
+
+
+def finish(c, job, name):
+    wait = c.run("job", "-wait", job, check=False, timeout=90)
+    assert wait.returncode == 0, wait.stderr.decode()
+    assert output_of(c, "/out/" + name) == WANT
+    return c.status(job)["stages"]
+
+
+def flip(path):
+    with open(path, "r+b") as f:
+        f.seek(os.path.getsize(path) // 2)
+        byte = f.read(1)[0]
+        f.seek(-1, 1)
+        f.write(bytes([byte ^ 4]))
+
+
+DAMAGE = {
+    "rotten": flip,
+    "torn": lambda path: os.truncate(path, os.path.getsize(path) // 2),
+    "empty": lambda path: os.truncate(path, 0),
+    "deleted": os.unlink,
+}
+
+
+def sleeper(c):
+    """The process of map 0's first attempt: the one that writes its log."""
+    log = max(glob.glob(f"{c.dir}/own/*/*/logs/*/*_m_000000_0.log"), key=os.path.getmtime)
+    for worker in c.own:
+        for pid in subprocess.run(["pgrep", "-P", str(worker.pid)], capture_output=True, text=True).stdout.split():
+            if os.readlink(f"/proc/{pid}/fd/1") == log:
+                return int(pid)
+    raise AssertionError("nobody sleeps")
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+def test_map_outputs_are_damaged_before_they_are_fetched(workers, damage):
+    job = submit(workers, damage, *WAITS)
+    maps = workers.status(job)["stages"][0]["tasks"]
+    wait_for(lambda: workers.status(job)["stages"][0]["done"] == maps - 1)
+    runs = [p for p in glob.glob(f"{workers.dir}/own/*/*/jobs/*/*/*") if os.path.getsize(p)]
+    assert len(runs) >= 2
+    for path in runs:
+        DAMAGE[damage](path)
+    os.kill(sleeper(workers), 9)  # its second attempt does not sleep
+    stages = finish(workers, job, damage)
+    if damage != "deleted":  # the worker reads on from what it has open
+        assert stages[0]["killed_attempts"] >= len(runs), "maps whose output was damaged run again"
+
+
+def test_a_directory_vanishes_under_running_tasks(workers):
+    job = submit(workers, "vanishing", "-D", "sluggish.map=200", "-D", "mapreduce.map.maxattempts=8")
+    wait_for(lambda: workers.status(job)["stages"][0]["done"] >= 2)
+    shutil.rmtree(f"{workers.dir}/own/1/a")
+    finish(workers, job, "vanishing")
+    assert workers.own[0].poll() is None
+    finish(workers, submit(workers, "after"), "after")
+
+
+@pytest.mark.skipif(not MAY_MOUNT, reason="needs to mount")
+@pytest.mark.parametrize("workers", ["size=300k"], indirect=True)
+def test_a_full_directory_beside_a_good_one(workers):
+    finish(workers, submit(workers, "full", "-D", "mapreduce.map.maxattempts=1"), "full")
+
+
+@pytest.mark.skipif(not MAY_MOUNT, reason="needs to mount")
+@pytest.mark.parametrize("workers", ["size=30m"], indirect=True)
+def test_a_directory_becomes_read_only_under_running_tasks(workers):
+    job = submit(workers, "readonly", "-D", "sluggish.map=200", "-D", "mapreduce.map.maxattempts=8")
+    wait_for(lambda: workers.status(job)["stages"][0]["done"] >= 2)
+    dir = f"{workers.dir}/own/1/a"
+    script = f"mount --bind {dir} {dir} && mount -o remount,ro,bind {dir}"
+    subprocess.run(["nsenter", "-t", str(workers.own[0].pid), "-m", "sh", "-c", script], check=True)
+    finish(workers, job, "readonly")
+    finish(workers, submit(workers, "again"), "again")
+    assert workers.own[0].poll() is None
