@@ -12,6 +12,7 @@ int cmd_fs(int argc, char **argv);
 int cmd_admin(int argc, char **argv);
 int cmd_fsck(int argc, char **argv);
 int cmd_balancer(int argc, char **argv);
+int cmd_getconf(int argc, char **argv);
 int cmd_up(int argc, char **argv);
 int cmd_down(int argc, char **argv);
 int cmd_console(int argc, char **argv);

@@ -31,6 +31,8 @@ static const struct row rows[] = {
     {"fsck", "PATH", "is every block where it should be?", cmd_fsck, NULL},
     {"balancer", "[-threshold N]", "move blocks from full datanodes to empty ones", cmd_balancer,
      NULL},
+    {"getconf", "-confKey KEY ...", "what the configuration here says, for scripts", cmd_getconf,
+     NULL},
     {"run", "PLUGIN IN... OUT", "run a job", cmd_run, NULL},
     {"job", "-COMMAND ...", "list, look at, wait for, kill jobs", cmd_job, NULL},
     {"up", "[OPTION...]", "start a cluster on this machine", cmd_up, NULL},

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * quern getconf: what the configuration of this machine says, for scripts. Nothing is asked of any
+ * daemon. Exit codes: 0, and 255 for what is not set or not understood. */
+#include <strings.h>
+
+#include "client/admin/session.h"
+#include "client/command.h"
+#include "libcommon/daemon/address.h"
+
+#define EXIT_FAILED 255
+
+static int usage(FILE *out)
+{
+    fprintf(out,
+            "quern getconf is utility for getting configuration information from the config file.\n"
+            "\nquern getconf \n"
+            "\t[-namenodes]\t\t\tgets list of namenodes in the cluster.\n"
+            "\t[-secondaryNameNodes]\t\t\tgets list of secondary namenodes in the cluster.\n"
+            "\t[-backupNodes]\t\t\tgets list of backup nodes in the cluster.\n"
+            "\t[-journalNodes]\t\t\tgets list of journal nodes in the cluster.\n"
+            "\t[-includeFile]\t\t\tgets the include file path that defines the datanodes that can "
+            "join the cluster.\n"
+            "\t[-excludeFile]\t\t\tgets the exclude file path that defines the datanodes that need "
+            "to decommissioned.\n"
+            "\t[-nnRpcAddresses]\t\t\tgets the namenode rpc addresses\n"
+            "\t[-confKey [key]]\t\t\tgets a specific key from the configuration\n\n");
+    return EXIT_FAILED;
+}
+
+/* A key's value, its aliases too; what is not set, and has no default, is missing. */
+static int print_key(const struct conf *conf, const char *key)
+{
+    const char *value = conf_knows(conf, key) ? conf_str(conf, key) : "";
+    if (value[0]) {
+        puts(value);
+        return 0;
+    }
+    fprintf(stderr, "Configuration %s is missing.\n", key);
+    return EXIT_FAILED;
+}
+
+/* The configuration always knows where the namenode is: from one key or the other. */
+static int print_namenode(const struct conf *conf, bool with_port)
+{
+    char text[ADDRESS_TEXT_MAX];
+    struct conf_address at = conf_address(conf, "dfs.namenode.rpc-address");
+    puts(with_port ? address_text(at.host, at.port, text) : at.host);
+    return 0;
+}
+
+static int answer(const struct conf *conf, const char *word, const char *key)
+{
+    /* Roles that no machine has here: scripts go on with an empty list. */
+    static const char *const nobody[] = {"secondaryNameNodes", "backupNodes", "journalNodes"};
+    if (strcasecmp(word, "confKey") == 0)
+        return print_key(conf, key);
+    if (strcasecmp(word, "namenodes") == 0)
+        return print_namenode(conf, false);
+    if (strcasecmp(word, "nnRpcAddresses") == 0)
+        return print_namenode(conf, true);
+    if (strcasecmp(word, "includeFile") == 0)
+        return print_key(conf, "dfs.hosts");
+    if (strcasecmp(word, "excludeFile") == 0)
+        return print_key(conf, "dfs.hosts.exclude");
+    for (size_t i = 0; i < ARRAY_LEN(nobody); i++)
+        if (strcasecmp(word, nobody[i]) == 0) {
+            puts("");
+            return 0;
+        }
+    return usage(stderr);
+}
+
+static int run(struct session *session, int argc, char **argv)
+{
+    struct err err;
+    const char *word = argc > 1 ? argv[1] : "";
+    if (word[0] != '-')
+        return usage(stderr);
+    word += 1 + (word[1] == '-');
+    if (strcmp(word, "help") == 0 || strcmp(word, "h") == 0) {
+        usage(stdout);
+        return 0;
+    }
+    bool takes_key = strcasecmp(word, "confKey") == 0;
+    if (argc != (takes_key ? 3 : 2))
+        return usage(stderr);
+    int rc = config_open(&session->args, &session->conf, NULL, &err);
+    return rc == 0 ? answer(session->conf, word, takes_key ? argv[2] : NULL)
+                   : session_fail("getconf", EXIT_FAILED, err.msg);
+}
+
+int cmd_getconf(int argc, char **argv)
+{
+    struct session session;
+    int code = EXIT_FAILED;
+    if (session_begin(&session, "getconf", &argc, argv) == 0)
+        code = run(&session, argc, argv);
+    session_end(&session);
+    return code;
+}
