@@ -99,11 +99,21 @@ static int do_wait(struct ask *ask)
     return code;
 }
 
+/* A job the jobtracker knows from its history only can no more be killed than one that just ended.
+ */
+static bool is_over(struct ask *ask)
+{
+    struct cl2jt_status status;
+    struct err ignored = {0};
+    return jobtracker_ask(ask->chan, STATUS, &ask->id, &ask->arena, &status, &ignored) == 0 &&
+           job_has_ended(&status);
+}
+
 static int do_kill(struct ask *ask)
 {
     struct cl2jt_kill question = {.id = ask->id};
     int rc = jobtracker_ask(ask->chan, KILL, &question, &ask->arena, NULL, &ask->err);
-    if (rc == ERR_EXIST) {
+    if (rc == ERR_EXIST || (rc == ERR_NOENT && is_over(ask))) {
         printf("The job %" PRIu64 " is over already.\n", ask->id.job);
         return 0;
     }
@@ -225,6 +235,7 @@ static const struct row {
     const char *name, *args, *help;
     int (*run)(struct ask *ask);
     bool needs_id;
+    int more; /* words behind the id */
 } rows[] = {
     {"list", "[all]", "unfinished jobs; with `all` the finished ones too", do_list, false},
     {"status", "ID", "how a job fares, its stages and counters", do_status, true},
@@ -234,8 +245,8 @@ static const struct row {
     {"logs", "ID [-task m12]", "what a task wrote; without -task the failed attempts' last words",
      do_logs, true},
     {"why", "ID", "what made it slow or fail: evidence, cost, what to do", do_why, true},
-    {"counter", "ID [GROUP NAME]", "one counter's value, or all", do_counter, true},
-    {"set-priority", "ID PRIORITY", "VERY_LOW LOW NORMAL HIGH VERY_HIGH", do_priority, true},
+    {"counter", "ID [GROUP NAME]", "one counter's value, or all", do_counter, true, 2},
+    {"set-priority", "ID PRIORITY", "VERY_LOW LOW NORMAL HIGH VERY_HIGH", do_priority, true, 1},
     {"workers", "", "who can run tasks", do_workers, false},
 };
 
@@ -280,6 +291,15 @@ static int take_id(struct ask *ask, const struct row *row)
     return 0;
 }
 
+static int check_rest(const struct ask *ask, const struct row *row)
+{
+    if (ask->word_count <= row->more)
+        return 0;
+    fprintf(stderr, "quern job: -%s %s: takes no \"%s\"\n", row->name, row->args,
+            ask->words[row->more]);
+    return JOB_EXIT_USAGE;
+}
+
 static int connect_and_run(struct ask *ask, const struct row *row, const struct config_args *config)
 {
     struct conf *conf = NULL;
@@ -307,7 +327,11 @@ static int take_options(struct ask *ask, struct config_args *config, int argc, c
         if (taken)
             continue;
         if (strcmp(word, "-task") == 0 || strcmp(word, "--task") == 0) {
-            ask->task = i + 1 < argc ? argv[++i] : "";
+            if (i + 1 == argc) {
+                err_set(&ask->err, ERR_USAGE, "-task needs a task, m12 or r3");
+                return failed(ask, ERR_USAGE);
+            }
+            ask->task = argv[++i];
         } else if (strcmp(word, "-json") == 0 || strcmp(word, "--json") == 0) {
             ask->json = true;
         } else if (strcmp(word, "all") == 0 || strcmp(word, "-all") == 0 ||
@@ -326,8 +350,12 @@ int cmd_job(int argc, char **argv)
     struct ask ask = {0};
     struct config_args config = CONFIG_ARGS_INIT;
     int code = take_options(&ask, &config, argc, argv);
-    const char *word = ask.word_count ? ask.words[0] : "-help";
-    if (code == 0 && (strcmp(word, "-help") == 0 || strcmp(word, "--help") == 0)) {
+    const char *word = ask.word_count ? ask.words[0] : "";
+    if (code == 0 && !*word) {
+        print_help(stderr);
+        code = JOB_EXIT_USAGE;
+    } else if (code == 0 && (strcmp(word, "-help") == 0 || strcmp(word, "--help") == 0 ||
+                             strcmp(word, "-h") == 0)) {
         print_help(stdout);
     } else if (code == 0) {
         const struct row *row = find_row(word);
@@ -336,6 +364,8 @@ int cmd_job(int argc, char **argv)
         ask.word_count--;
         if (row && row->needs_id)
             code = take_id(&ask, row);
+        if (code == 0)
+            code = check_rest(&ask, row);
         if (code == 0)
             code = connect_and_run(&ask, row, &config);
     }

@@ -9,6 +9,7 @@
 #include "client/job/inputs.h"
 #include "client/job/job.h"
 #include "client/job/local.h"
+#include "client/job/place.h"
 #include "client/job/plugin.h"
 #include "client/job/run_args.h"
 #include "client/job/settings.h"
@@ -131,6 +132,10 @@ static int check_output(struct run *run, struct err *err)
 static int find_work(struct run *run, struct err *err)
 {
     int rc = open_volume(run, err);
+    for (size_t i = 0; rc == 0 && i < run->args.input_count; i++)
+        rc = job_place_check(run->volume, run->conf, run->args.inputs[i], err);
+    if (rc == 0)
+        rc = job_place_check(run->volume, run->conf, run->args.output, err);
     if (rc == 0)
         rc = output_path(run, err);
     if (rc == 0)

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "client/job/job.h"
+#include "client/job/place.h"
 #include "client/up/program.h"
 #include "libcommon/base/str.h"
 #include "libcommon/proto/cl_nn/messages.h"
@@ -63,9 +64,14 @@ int job_run_local(const struct run_args *args, const struct conf *conf,
 {
     struct words words = {0};
     struct buf program = BUF_INIT;
+    int rc = job_place_check_local(args->output, err);
+    for (size_t i = 0; rc == 0 && i < args->input_count; i++)
+        rc = job_place_check_local(args->inputs[i], err);
+    if (rc != 0)
+        return JOB_EXIT_USAGE;
     describe(&words, args, conf, plugin, settings);
-    int rc = words.failed ? err_set(err, ERR_NOMEM, "out of memory")
-                          : program_find("quern-task", &program, err);
+    rc = words.failed ? err_set(err, ERR_NOMEM, "out of memory")
+                      : program_find("quern-task", &program, err);
     if (rc == 0) {
         execv(buf_cstr(&program), words.v);
         err_errno(err, errno, "cannot run %s", buf_cstr(&program));

@@ -39,6 +39,27 @@ static int take_reduces(struct run_args *args, const char *value, struct err *er
     return 0;
 }
 
+static int take_name(struct run_args *args, const char *value, struct err *err)
+{
+    (void)err;
+    args->name = value;
+    return 0;
+}
+
+/* -reduces 2, -reduces=2 */
+static const struct valued {
+    const char *name;
+    int (*take)(struct run_args *args, const char *value, struct err *err);
+} valued[] = {{"reduces", take_reduces}, {"mode", take_mode}, {"name", take_name}};
+
+static const struct valued *find_valued(const char *word, size_t len)
+{
+    for (size_t i = 0; i < ARRAY_LEN(valued); i++)
+        if (strlen(valued[i].name) == len && memcmp(valued[i].name, word, len) == 0)
+            return &valued[i];
+    return NULL;
+}
+
 /* Flags without a value. */
 static bool take_flag(struct run_args *args, const char *word)
 {
@@ -58,22 +79,15 @@ static int take_option(struct run_args *args, int argc, char **argv, int *i, str
     int taken = config_args_take(&args->config, argc, argv, i, err);
     if (taken != 0)
         return taken < 0 ? taken : 0;
-    const char *word = argv[*i] + 1 + (argv[*i][1] == '-');
+    const char *word = argv[*i] + 1 + (argv[*i][1] == '-'), *eq = strchr(word, '=');
     if (take_flag(args, word))
         return 0;
-    bool is_known =
-        strcmp(word, "reduces") == 0 || strcmp(word, "mode") == 0 || strcmp(word, "name") == 0;
-    if (!is_known)
+    const struct valued *option = find_valued(word, eq ? (size_t)(eq - word) : strlen(word));
+    if (!option)
         return bad(err, word);
-    if (*i + 1 == argc)
+    if (!eq && *i + 1 == argc)
         return err_set(err, ERR_USAGE, "-%s needs a value", word);
-    const char *value = argv[++*i];
-    if (strcmp(word, "reduces") == 0)
-        return take_reduces(args, value, err);
-    if (strcmp(word, "mode") == 0)
-        return take_mode(args, value, err);
-    args->name = value;
-    return 0;
+    return option->take(args, eq ? eq + 1 : argv[++*i], err);
 }
 
 int run_args_parse(struct run_args *args, int argc, char **argv, struct err *err)

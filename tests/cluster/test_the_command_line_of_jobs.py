@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: Apache-2.0
+"""quern run and quern job as typed by people: every wrong word is one line and exit code 2, and what
+lies in another filesystem is never taken for what has the same name in this one."""
+import os
+import pty
+import re
+import select
+import signal
+import subprocess
+import time
+
+import pytest
+
+from cluster import BUILD, QUERN, Cluster, wait_for
+
+SLOW = os.path.join(BUILD, "tests", "jobs", "slow.so")
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with Cluster(datanodes=1, workers=1) as c:
+        c.fs("-put", "-", "/in", input=b"to be or not to be\n")
+        c.run("run", "-detach", "-name", "the first", "wordcount", "/in", "/first")
+        c.run("job", "-wait", "1")
+        yield c
+
+
+def said(run):
+    return run.returncode, run.stderr.decode()
+
+
+USAGE = [
+    ("run", "which job? quern run [OPTION...] PLUGIN INPUT... OUTPUT (`quern run -list` shows the bundled ones)"),
+    ("run wordcount", "give at least one INPUT and the OUTPUT: quern run wordcount INPUT... OUTPUT"),
+    ("run wordcount /in", "give at least one INPUT and the OUTPUT: quern run wordcount INPUT... OUTPUT"),
+    ("run wordcuont /in /o", 'no job named "wordcuont" (did you mean wordcount? `quern run -list` shows all)'),
+    ("run ./nosuch.so /in /o", "./nosuch.so: No such file or directory"),
+    ("run /dev /in /o", "/dev: Is a directory, not a plugin"),
+    ("run -reduces x wordcount /in /o", "-reduces x: a number up to 100000, or auto"),
+    ("run --reduces=-1 wordcount /in /o", "-reduces -1: a number up to 100000, or auto"),
+    ("run -mode append wordcount /in /o", "-mode append: fail or replace"),
+    ("run -mode", "-mode needs a value"),
+    ("run -nam x wordcount /in /o", "no option -nam (did you mean -name? `quern run -help`)"),
+    ("run wordcount  /o", '"" names no input or output'),
+    ("run wordcount /in ", '"" names no input or output'),
+    ("job -status", "-status ID: which job?"),
+    ("job -kill x", "-kill ID: that is no job id"),
+    ("job -wait -1", "-wait ID: that is no job id"),
+    ("job -status 99999999999999999999", "-status ID: that is no job id"),
+    ("job -status 1 2", '-status ID: takes no "2"'),
+    ("job -list some", '-list [all]: takes no "some"'),
+    ("job -list -nonsense", '-list [all]: takes no "-nonsense"'),
+    ("job -lst", "no command -lst (did you mean -list?)"),
+    ("job -logs 1 -task", "-task needs a task, m12 or r3"),
+    ("job -counter 1 group", "-counter ID GROUP NAME, or -counter ID for all"),
+    ("job -set-priority 1 HUGE", "-set-priority ID VERY_LOW|LOW|NORMAL|HIGH|VERY_HIGH"),
+]
+
+
+@pytest.mark.parametrize("typed, message", USAGE, ids=[u[0] for u in USAGE])
+def test_a_wrong_word_is_one_line(cluster, typed, message):
+    words = typed.split(" ")
+    assert said(cluster.run(*words, check=False)) == (2, f"quern {words[0]}: {message}\n")
+
+
+@pytest.mark.parametrize("command", ["status", "wait", "kill", "history", "logs", "counter"])
+def test_a_job_that_never_was_is_told(cluster, command):
+    code, err = said(cluster.run("job", "-" + command, "999", check=False))
+    assert code == 1 and err.startswith("quern job: no job 999 here (") and err.count("\n") == 1
+
+
+def test_a_job_that_is_over_cannot_be_killed_also_after_a_restart(cluster):
+    assert cluster.run("job", "-kill", "1").stdout == b"The job 1 is over already.\n"
+    cluster.kill("jobtracker")
+    cluster.up()
+    assert cluster.run("job", "--kill", "1").stdout == b"The job 1 is over already.\n"
+
+
+def test_values_may_stand_behind_an_equals_sign_and_options_behind_words(cluster):
+    cluster.run("run", "-name=n 1", "--reduces=2", "wordcount", "/in", "/equals", "-mode=replace")
+    job = [j for j in cluster.jobs() if j["out"] == "/equals"][0]
+    assert job["name"] == "n 1" and cluster.fs("-ls", "-C", "/equals/part-*").stdout.count(b"\n") == 2
+
+
+def test_another_filesystem_is_not_taken_for_this_one(cluster):
+    uri = re.search(r"fs.defaultFS = quern://(\S+)", open(cluster.env["QUERN_CONF"]).read()).group(1)
+    port = uri.split(":")[1]
+    for words in (["file:///in", "/x"], ["/in", "file:///tmp/x"], ["s3://b/in", "/x"]):
+        code, err = said(cluster.run("run", "wordcount", *words, check=False))
+        assert code == 2 and f"the job reads and writes quern://{uri} (another one with -fs" in err
+    code, err = said(cluster.run("run", "wordcount", "hdfs://127.0.0.1:1/in", "/x", check=False))
+    assert code == 75 and "cannot reach 127.0.0.1:1" in err
+    with Cluster(datanodes=1, workers=1) as other:
+        far = re.search(r"fs.defaultFS = (\S+)", open(other.env["QUERN_CONF"]).read()).group(1)
+        other.fs("-put", "-", "/in", input=b"another\n")
+        code, err = said(cluster.run("run", "wordcount", far + "/in", "/x", check=False))
+        assert code == 2 and err.startswith(f"quern run: {far}/in: the job reads and writes quern://{uri} (")
+        code, err = said(cluster.run("run", "wordcount", "/in", far + "/x", check=False))
+        assert code == 2
+    code, err = said(cluster.run("run", "-jt", "local", "wordcount", f"quern://{uri}/in", "/tmp/x", check=False))
+    assert (code, err) == (2, f"quern run: quern://{uri}/in: with -jt local a job reads and writes local files\n")
+    # this one by its other names
+    cluster.run("run", "wordcount", f"hdfs://{uri}/in", f"quern://localhost:{port}/names")
+    cluster.fs("-test", "-e", "/names/_SUCCESS")
+
+
+def test_no_cluster_is_worth_a_retry(cluster):
+    for words in (["run", "-jt", "127.0.0.1:1", "wordcount", "/in", "/x"], ["run", "-fs", "quern://127.0.0.1:1", "wordcount", "/in", "/x"],
+                  ["job", "-jt", "127.0.0.1:1", "-list"]):
+        assert cluster.run(*words, check=False).returncode == 75
+
+
+def test_a_killed_job_is_3_to_who_waits(cluster):
+    job = cluster.run("run", "-detach", "-D", "slow.map.us=60000000", SLOW, "/in", "/killed").stdout.decode().strip()
+    wait = cluster.start("job", "-wait", job)
+    assert cluster.run("job", "-kill", job).returncode == 0
+    out, err = wait.communicate(timeout=60)
+    assert wait.returncode == 3, err
+    assert cluster.fs("-test", "-e", "/killed", check=False).returncode == 1
+
+
+def test_a_terminal_shows_the_job_and_ctrl_c_leaves_it_running(cluster):
+    ours, theirs = pty.openpty()
+    run = subprocess.Popen([QUERN, "run", "-D", "slow.map.us=60000000", SLOW, "/in", "/shown"], env=cluster.env, stdout=theirs, stderr=theirs)
+    os.close(theirs)
+    seen, limit = b"", time.monotonic() + 60
+    while not re.search(rb"map +\S* *\d+ %  0/1", seen):
+        assert time.monotonic() < limit, seen
+        if select.select([ours], [], [], 0.05)[0]:
+            seen += os.read(ours, 4096)
+    run.send_signal(signal.SIGINT)
+    while b"ends it" not in seen:
+        seen += os.read(ours, 4096)
+    assert run.wait(30) == 130
+    os.close(ours)
+    job = re.search(rb"job (\d+) runs on: `quern job -wait \1` waits for it, `quern job -kill \1` ends it", seen).group(1).decode()
+    assert cluster.status(job)["state"] == 1
+    cluster.run("job", "-kill", job)
+    wait_for(lambda: cluster.status(job)["state"] == 5)
