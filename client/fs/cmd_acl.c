@@ -79,7 +79,8 @@ const struct fs_command fs_getfacl = {
     .name = "getfacl",
     .usage = "[-R] <path>",
     .help = "Displays the Access Control Lists (ACLs) of files and directories. If a directory "
-            "has a default ACL, then getfacl also displays the default ACL.\n",
+            "has a default ACL, then getfacl also displays the default ACL.\n" FS_HELP_OPTIONS "\n"
+            "<path>: File or directory to list.\n",
     .syntax = {getfacl_options, 0, FS_NO_LIMIT, false},
     .begin = getfacl_begin,
     .path = getfacl_path,
@@ -98,9 +99,13 @@ static int take_spec(struct fs_run *run)
     struct setfacl *set = run->state;
     struct err err;
     if (run->parsed.count < 2)
-        return fs_bad_usage(run, "<acl_spec> is missing");
+        return fs_bad_usage(run, run->parsed.count ? "Missing either <acl_spec> or <path>"
+                                                   : "Missing arguments: <acl_spec> <path>");
     bool has_perm = set->action != QN_ACL_REMOVE;
-    if (fs_acl_parse(fs_shift_operand(run), has_perm, set->entries, &set->count, &err) != 0)
+    char *spec = fs_shift_operand(run);
+    if (!*spec)
+        return fs_bad_usage(run, "Missing <acl_spec> entry");
+    if (fs_acl_parse(spec, has_perm, set->entries, &set->count, &err) != 0)
         return fs_bad_usage(run, "%s", err.msg);
     return set->count ? 0 : fs_bad_usage(run, "Missing <acl_spec> entry");
 }
@@ -129,8 +134,8 @@ static int setfacl_begin(struct fs_run *run)
     }
     if (given > 1)
         return fs_bad_usage(run, "Specified flags contains both remove and modify flags");
-    if (given == 0)
-        return fs_bad_usage(run, "One of -b, -k, -m, -x and --set is needed");
+    if (given == 0 && run->parsed.count)
+        return fs_bad_usage(run, "Expected one of -b, -k, -m, -x or --set options");
     int rc = has_spec ? take_spec(run) : 0;
     if (rc != 0)
         return rc;
@@ -159,16 +164,21 @@ static int setfacl_path(struct fs_run *run, struct fs_item *item)
 }
 
 static const struct fs_option setfacl_options[] = {
-    {"R", NULL, "Apply operations to all files and directories recursively."},
     {"b", NULL,
      "Remove all but the base ACL entries. The entries for user, group and others are retained for "
      "compatibility with permission bits."},
     {"k", NULL, "Remove the default ACL."},
+    {"R", NULL, "Apply operations to all files and directories recursively."},
     {"m", NULL, "Modify ACL. New entries are added to the ACL, and existing entries are retained."},
     {"x", NULL, "Remove specified ACL entries. Other ACL entries are retained."},
     {"-set", NULL,
      "Fully replace the ACL, discarding all existing entries. The <acl_spec> must include entries "
-     "for user, group, and others for compatibility with permission bits."},
+     "for user, group, and others for compatibility with permission bits. If the ACL spec contains "
+     "only access entries, then the existing default entries are retained. If the ACL spec "
+     "contains "
+     "only default entries, then the existing access entries are retained. If the ACL spec "
+     "contains "
+     "both access and default entries, then both are replaced."},
     {NULL, NULL, NULL},
 };
 
@@ -176,8 +186,9 @@ const struct fs_command fs_setfacl = {
     .name = "setfacl",
     .usage = "[-R] [{-b|-k} {-m|-x <acl_spec>} <path>]|[--set <acl_spec> <path>]",
     .help = "Sets Access Control Lists (ACLs) of files and directories.\n"
-            "<acl_spec>: Comma separated list of ACL entries, such as user:bob:rw-,group::r--, "
-            "with default: in front of entries of a default ACL.\n",
+            "Options:\n" FS_HELP_OPTIONS "\n"
+            "<acl_spec>: Comma separated list of ACL entries.\n"
+            "<path>: File or directory to modify.\n",
     .syntax = {setfacl_options, 0, FS_NO_LIMIT, false},
     .state_size = sizeof(struct setfacl),
     .begin = setfacl_begin,

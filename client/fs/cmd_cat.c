@@ -86,7 +86,7 @@ static int cat_path(struct fs_run *run, struct fs_item *item)
 }
 
 static const struct fs_option cat_options[] = {
-    {"ignoreCrc", NULL, "Accepted; every byte is verified all the same."},
+    {"ignoreCrc", NULL, NULL},
     {NULL, NULL, NULL},
 };
 
@@ -144,15 +144,15 @@ static int tail_path(struct fs_run *run, struct fs_item *item)
 
 static const struct fs_option tail_options[] = {
     {"f", NULL, "Shows appended data as the file grows."},
-    {"s", "sleep interval",
-     "With -f, defines the sleep interval between iterations in milliseconds (5000)."},
+    {"s", "", NULL},
     {NULL, NULL, NULL},
 };
 
 const struct fs_command fs_tail = {
     .name = "tail",
     .usage = "[-f] [-s <sleep interval>] <file>",
-    .help = "Show the last 1KB of the file.\n",
+    .help = "Show the last 1KB of the file.\n" FS_HELP_OPTIONS "\n"
+            "-s: With -f , defines the sleep interval between iterations in milliseconds.\n",
     .syntax = {tail_options, 1, 1, false},
     .flags = FS_NO_GLOB,
     .begin = tail_begin,

@@ -29,7 +29,7 @@ static int checksum_path(struct fs_run *run, struct fs_item *item)
 }
 
 static const struct fs_option options[] = {
-    {"v", NULL, "Displays blocks size for the file."},
+    {"v", NULL, NULL},
     {NULL, NULL, NULL},
 };
 

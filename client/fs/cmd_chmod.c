@@ -25,7 +25,7 @@ static int chmod_path(struct fs_run *run, struct fs_item *item)
 }
 
 static const struct fs_option options[] = {
-    {"R", NULL, "Modifies the files recursively. This is the only option currently supported."},
+    {"R", NULL, "modifies the files recursively. This is the only option currently supported."},
     {NULL, NULL, NULL},
 };
 
@@ -33,14 +33,14 @@ const struct fs_command fs_chmod = {
     .name = "chmod",
     .usage = "[-R] <MODE[,MODE]... | OCTALMODE> PATH...",
     .help = "Changes permissions of a file. This works similar to the shell's chmod command with "
-            "a few exceptions.\n\n"
-            "<MODE> is the same as for the shell's command. The only letters recognized are "
-            "'rwxXt', e.g. +t,a+r,g-w,+rwx,o=r.\n"
-            "<OCTALMODE> has 3 or 4 digits. If 4 digits, the first may be 1 or 0 to turn the "
-            "sticky bit on or off, respectively. Unlike the shell's command, it is not possible "
-            "to specify only part of the mode, e.g. 754 is same as u=rwx,g=rx,o=r.\n\n"
-            "If none of 'augo' is specified, 'a' is assumed and unlike the shell's command, no "
-            "umask is applied.\n",
+            "a few exceptions.\n" FS_HELP_OPTIONS "\n"
+            "<MODE>: Mode is the same as mode used for the shell's command. The only letters "
+            "recognized are 'rwxXt', e.g. +t,a+r,g-w,+rwx,o=r.\n"
+            "<OCTALMODE>: Mode specifed in 3 or 4 digits. If 4 digits, the first may be 1 or 0 to "
+            "turn the sticky bit on or off, respectively.  Unlike the shell command, it is not "
+            "possible to specify only part of the mode, e.g. 754 is same as u=rwx,g=rx,o=r.\n\n"
+            "If none of 'augo' is specified, 'a' is assumed and unlike the shell command, no umask "
+            "is applied.\n",
     .syntax = {options, 2, FS_NO_LIMIT, true},
     .state_size = sizeof(struct cl_mode),
     .begin = chmod_begin,
@@ -127,23 +127,26 @@ const struct fs_command fs_chown = {
     .name = "chown",
     .usage = "[-R] [OWNER][:[GROUP]] PATH...",
     .help = "Changes owner and group of a file. This is similar to the shell's chown command with "
-            "a few exceptions.\n\n"
+            "a few exceptions.\n" FS_HELP_OPTIONS "\n\n"
             "If only the owner or group is specified, then only the owner or group is modified. "
             "The owner and group names may only consist of digits, alphabet, and any of "
-            "[-_./@a-zA-Z0-9]. The names are case sensitive.\n\n"
-            "WARNING: Avoid using '.' to separate user name and group though Linux allows it: "
-            "here it is part of the user's name.\n",
+            "[-+_./@a-zA-Z0-9]. The names are case sensitive.\n\n"
+            "WARNING: Avoid using '.' to separate user name and group though Linux allows it. If "
+            "user names have dots in them and you are using local file system, you might see "
+            "surprising results since the shell command 'chown' is used for local files.\n",
     .syntax = {options, 2, FS_NO_LIMIT, false},
     .state_size = sizeof(struct owner),
     .begin = chown_begin,
     .path = chown_path,
 };
 
+static const struct fs_option chgrp_options[] = {{"R", NULL, NULL}, {NULL, NULL, NULL}};
+
 const struct fs_command fs_chgrp = {
     .name = "chgrp",
     .usage = "[-R] GROUP PATH...",
     .help = "This is equivalent to -chown ... :GROUP ...",
-    .syntax = {options, 2, FS_NO_LIMIT, false},
+    .syntax = {chgrp_options, 2, FS_NO_LIMIT, false},
     .state_size = sizeof(struct owner),
     .begin = chgrp_begin,
     .path = chown_path,

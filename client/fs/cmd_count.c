@@ -54,8 +54,23 @@ static void print_header(struct fs_run *run)
     puts("PATHNAME");
 }
 
+static bool is_type(const char *name, size_t n)
+{
+    for (size_t i = 0; i < ARRAY_LEN(storage_types); i++)
+        if (strlen(storage_types[i]) == n && strncasecmp(storage_types[i], name, n) == 0)
+            return true;
+    return n == 0 || (n == 3 && strncasecmp(name, "all", n) == 0) ||
+           (n == 8 && strncasecmp(name, "RAM_DISK", n) == 0);
+}
+
 static int count_begin(struct fs_run *run)
 {
+    const char *p = by_type(run) ? fs_value(run, "t") : NULL;
+    for (size_t n; p && *p; p += n + (p[n] == ',')) {
+        n = strcspn(p, ",");
+        if (!is_type(p, n))
+            return fs_bad_usage(run, "%.*s is no storage type", (int)n, p);
+    }
     if (fs_has(run, "v") && !fs_has(run, "-json"))
         print_header(run);
     return 0;
@@ -96,7 +111,7 @@ static void print_json(const struct fs_item *item, const struct qn_summary *sum)
     buf_release(&out);
 }
 
-static void print_columns(const struct fs_run *run, const struct qn_summary *sum)
+static void print_columns(const struct fs_run *run, bool is_dir, const struct qn_summary *sum)
 {
     bool human = fs_has(run, "h");
     if (by_type(run)) {
@@ -113,7 +128,7 @@ static void print_columns(const struct fs_run *run, const struct qn_summary *sum
     printf("%12s %12s %18s ", fs_format_size(sum->dirs, human, dirs),
            fs_format_size(sum->files, human, files), fs_format_size(sum->length, human, length));
     if (fs_has(run, "e"))
-        printf("%20s ", "Replicated");
+        printf("%20s ", is_dir ? "EC:" : "Replicated"); /* a directory has no policy of its own */
     if (fs_has(run, "s"))
         printf("%18d %24d %24d %28d ", 0, 0, 0, 0);
 }
@@ -128,34 +143,41 @@ static int count_path(struct fs_run *run, struct fs_item *item)
         print_json(item, &sum);
         return 0;
     }
-    print_columns(run, &sum);
+    print_columns(run, item->stat.is_dir, &sum);
     puts(item->text);
     return 0;
 }
 
 static const struct fs_option options[] = {
-    {"q", NULL,
-     "Show quotas too: QUOTA REM_QUOTA SPACE_QUOTA REM_SPACE_QUOTA come first; none and inf where "
-     "there is none."},
-    {"h", NULL, "Show sizes in human readable format."},
-    {"v", NULL, "Display a header line."},
-    {"t", "storage type",
-     "With -q or -u: quotas by storage type (comma-separated list; all when none is named)."},
-    {"u", NULL, "Show the quotas and their remains only."},
-    {"x", NULL, "Exclude snapshots."},
-    {"e", NULL, "Show the erasure coding policy."},
-    {"s", NULL, "Show snapshot counts."},
-    {"-json", NULL, "One JSON object per line instead of columns."},
-    {NULL, NULL, NULL},
+    {"q", NULL, NULL},     {"h", NULL, NULL},  {"v", NULL, NULL}, {"t", "<storage type>", NULL},
+    {"u", NULL, NULL},     {"x", NULL, NULL},  {"e", NULL, NULL}, {"s", NULL, NULL},
+    {"-json", NULL, NULL}, {NULL, NULL, NULL},
 };
 
 const struct fs_command fs_count = {
     .name = "count",
     .usage = "[-q] [-h] [-v] [-t [<storage type>]] [-u] [-x] [-e] [-s] <path> ...",
-    .help = "Count the number of directories, files and bytes under the paths that match the "
-            "specified file pattern. The output columns are:\n"
+    .help = "Count the number of directories, files and bytes under the paths\n"
+            "that match the specified file pattern.  The output columns are:\n"
             "DIR_COUNT FILE_COUNT CONTENT_SIZE PATHNAME\n"
-            "A directory counts itself.\n",
+            "or, with the -q option:\n"
+            "QUOTA REM_QUOTA SPACE_QUOTA REM_SPACE_QUOTA\n"
+            "      DIR_COUNT FILE_COUNT CONTENT_SIZE PATHNAME\n"
+            "The -h option shows file sizes in human readable format.\n"
+            "The -v option displays a header line.\n"
+            "The -x option excludes snapshots from being calculated. \n"
+            "The -t option displays quota by storage types.\n"
+            "It should be used with -q or -u option, otherwise it will be ignored.\n"
+            "If a comma-separated list of storage types is given after the -t option, \n"
+            "it displays the quota and usage for the specified types. \n"
+            "Otherwise, it displays the quota and usage for all the storage \n"
+            "types that support quota. The list of possible storage types(case insensitive):\n"
+            "ram_disk, ssd, disk, archive and nvdimm.\n"
+            "It can also pass the value '', 'all' or 'ALL' to specify all the storage types.\n"
+            "The -u option shows the quota and \n"
+            "the usage against the quota without the detailed content summary.The -e option shows "
+            "the erasure coding policy.The -s option shows snapshot counts.\n"
+            "  --json  One JSON object per line instead of columns.\n",
     .syntax = {options, 1, FS_NO_LIMIT, false},
     .begin = count_begin,
     .path = count_path,

@@ -34,14 +34,11 @@ static int cp_begin(struct fs_run *run)
 }
 
 static const struct fs_option cp_options[] = {
-    {"f", NULL, "Overwrites the destination if it already exists."},
-    {"p", NULL,
-     "Preserves status [topax] (timestamps, ownership, permission, ACLs, XAttr). If -p is "
-     "specified with no <arg>, then preserves timestamps, ownership, permission. If -pa is "
-     "specified, then preserves permission also because ACL is a super-set of permission."},
+    {"p", NULL, NULL},
+    {"f", NULL, "Overwrite the destination if it already exists."},
     {"d", NULL, "Skip creation of temporary file(<dst>._COPYING_)."},
-    {"t", "thread count", "Number of files copied at the same time (16)."},
-    {"q", "thread pool queue size", "Files that may wait for a thread (1024)."},
+    {"t", "<thread count>", "Number of threads to be used, default is 16."},
+    {"q", "<thread pool queue size>", "Thread pool queue size to be used, default is 1024."},
     {NULL, NULL, NULL},
 };
 
@@ -50,8 +47,13 @@ const struct fs_command fs_cp = {
     .usage = "[-f] [-p | -p[topax]] [-d] [-t <thread count>] [-q <thread pool queue size>] <src> "
              "... <dst>",
     .help = "Copy files that match the file pattern <src> to a destination. When copying multiple "
-            "files, the destination must be a directory. Directories are copied with all that is "
-            "below them.\n",
+            "files, the destination must be a directory.\n"
+            "Flags :\n"
+            "-p[topax]: Preserve file attributes [topx] (timestamps, ownership, permission, ACL, "
+            "XAttr). If -p is specified with no arg, then preserves timestamps, ownership, "
+            "permission. If -pa is specified, then preserves permission also because ACL is a "
+            "super-set of permission. Determination of whether raw namespace extended attributes "
+            "are preserved is independent of the -p flag.\n",
     .syntax = {cp_options, 2, FS_NO_LIMIT, true},
     .state_size = sizeof(struct fs_dest),
     .begin = cp_begin,
@@ -88,8 +90,8 @@ static int mv_begin(struct fs_run *run)
 const struct fs_command fs_mv = {
     .name = "mv",
     .usage = "<src> ... <dst>",
-    .help = "Move files that match the specified file pattern <src> to a destination <dst>. When "
-            "moving multiple files, the destination must be a directory.\n",
+    .help = "Move files that match the specified file pattern <src> to a destination <dst>. \n"
+            "When moving multiple files, the destination must be a directory.\n",
     .syntax = {NULL, 2, FS_NO_LIMIT, false},
     .state_size = sizeof(struct fs_dest),
     .begin = mv_begin,

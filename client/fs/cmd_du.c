@@ -119,9 +119,9 @@ static const struct fs_option du_options[] = {
      "total (summary) size."},
     {"h", NULL,
      "Formats the sizes of files in a human-readable fashion rather than a number of bytes."},
-    {"v", NULL, "Display a header line."},
+    {"v", NULL, "option displays a header line."},
     {"x", NULL, "Excludes snapshots from being counted."},
-    {"-json", NULL, "One JSON object per line instead of columns."},
+    {"-json", NULL, NULL},
     {NULL, NULL, NULL},
 };
 static const struct fs_option df_options[] = {
@@ -138,11 +138,12 @@ static const struct fs_option df_options[] = {
 const struct fs_command fs_du = {
     .name = "du",
     .help = "Show the amount of space, in bytes, used by the files that match the specified file "
-            "pattern.\n\n"
+            "pattern. The following flags are optional:\n" FS_HELP_OPTIONS "\n\n"
             "Note that, even without the -s option, this only shows size summaries one level deep "
             "into a directory.\n\n"
-            "The output is in the form\n"
-            "\tsize\tdisk space consumed\tname(full path)\n",
+            "The output is in the form \n"
+            "\tsize\tdisk space consumed\tname(full path)\n"
+            "  --json  One JSON object per line instead of columns.\n",
     DU,
 };
 const struct fs_command fs_dus = {
@@ -155,7 +156,9 @@ const struct fs_command fs_dus = {
 const struct fs_command fs_df = {
     .name = "df",
     .usage = "[-h] [<path> ...]",
-    .help = "Shows the capacity, free and used space of the filesystem.",
+    .help = "Shows the capacity, free and used space of the filesystem. If the filesystem has "
+            "multiple partitions, and no path to a particular partition is specified, then the "
+            "status of the root partitions will be shown.\n",
     .syntax = {df_options, 0, FS_NO_LIMIT, false},
     .state_size = sizeof(struct usage),
     .begin = df_begin,

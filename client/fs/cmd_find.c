@@ -18,8 +18,9 @@ static int find_begin(struct fs_run *run)
     while (paths < parsed->count && parsed->operands[paths][0] != '-')
         paths++;
     struct err err;
-    if (fs_find_parse(parsed->operands + paths, parsed->count - paths, &find->expr, &err) != 0)
-        return fs_fail(run, "%s", err.msg);
+    int rc = fs_find_parse(parsed->operands + paths, parsed->count - paths, &find->expr, &err);
+    if (rc != 0)
+        return rc == ERR_USAGE ? fs_bad_usage(run, "%s", err.msg) : fs_fail(run, "%s", err.msg);
     parsed->count = paths;
     if (paths == 0) {
         parsed->operands = only_here;
@@ -48,33 +49,39 @@ static void find_end(struct fs_run *run)
 }
 
 static const struct fs_option options[] = {
-    {"L", NULL, "Accepted; there are no links to follow."},
-    {"H", NULL, "Accepted; there are no links to follow."},
+    {"L", NULL, NULL},
+    {"H", NULL, NULL},
     {NULL, NULL, NULL},
 };
 
 const struct fs_command fs_find = {
     .name = "find",
     .usage = "<path> ... <expression> ...",
-    .help = "Finds all files that match the specified expression and applies selected actions to "
-            "them. If no <path> is specified then defaults to the current working directory. If "
-            "no expression is specified then defaults to -print.\n\n"
+    .help = "Finds all files that match the specified expression and\n"
+            "applies selected actions to them. If no <path> is specified\n"
+            "then defaults to the current working directory. If no\n"
+            "expression is specified then defaults to -print.\n\n"
             "The following primary expressions are recognised:\n"
-            "\t-name pattern\n"
-            "\t-iname pattern\n"
-            "\t\tTrue if the basename of the file matches the pattern using standard file system "
-            "globbing. If -iname is used then the match is case insensitive.\n"
-            "\t-print\n"
-            "\t-print0\n"
-            "\t\tAlways true. Causes the current pathname to be written to standard output, "
-            "followed by a newline. If -print0 is used then an ASCII NUL character is appended "
-            "rather than a newline.\n\n"
+            "  -name pattern\n"
+            "  -iname pattern\n"
+            "    Evaluates as true if the basename of the file matches the\n"
+            "    pattern using standard file system globbing.\n"
+            "    If -iname is used then the match is case insensitive.\n\n"
+            "  -print\n"
+            "  -print0\n"
+            "    Always evaluates to true. Causes the current pathname to be\n"
+            "    written to standard output followed by a newline. If the -print0\n"
+            "    expression is used then an ASCII NULL character is appended rather\n"
+            "    than a newline.\n\n"
             "The following operators are recognised:\n"
-            "\texpression -a expression\n"
-            "\texpression -and expression\n"
-            "\texpression expression\n"
-            "\t\tLogical AND operator for joining two expressions. Returns true if both child "
-            "expressions return true.\n",
+            "  expression -a expression\n"
+            "  expression -and expression\n"
+            "  expression expression\n"
+            "    Logical AND operator for joining two expressions. Returns\n"
+            "    true if both child expressions return true. Implied by the\n"
+            "    juxtaposition of two expressions and so does not need to be\n"
+            "    explicitly specified. The second expression will not be\n"
+            "    applied if the first fails.\n",
     .syntax = {options, 1, FS_NO_LIMIT, true},
     .state_size = sizeof(struct find),
     .begin = find_begin,

@@ -129,19 +129,9 @@ static void ls_argument(struct fs_run *run, struct fs_item *item)
 }
 
 static const struct fs_option options[] = {
-    {"C", NULL, "Display the paths of files and directories only."},
-    {"d", NULL, "Directories are listed as plain files."},
-    {"h", NULL,
-     "Formats the sizes of files in a human-readable fashion rather than a number of bytes."},
-    {"q", NULL, "Print ? instead of non-printable characters."},
-    {"R", NULL, "Recursively list the contents of directories."},
-    {"t", NULL, "Sort files by modification time (most recent first)."},
-    {"S", NULL, "Sort files by size (largest first)."},
-    {"r", NULL, "Reverse the order of the sort."},
-    {"u", NULL, "Use time of last access instead of modification for display and sorting."},
-    {"e", NULL, "Display how each file's bytes are kept safe (Replicated)."},
-    {"-json", NULL, "One JSON object per line instead of columns."},
-    {NULL, NULL, NULL},
+    {"C", NULL, NULL}, {"d", NULL, NULL}, {"h", NULL, NULL},     {"q", NULL, NULL},
+    {"R", NULL, NULL}, {"t", NULL, NULL}, {"S", NULL, NULL},     {"r", NULL, NULL},
+    {"u", NULL, NULL}, {"e", NULL, NULL}, {"-json", NULL, NULL}, {NULL, NULL, NULL},
 };
 
 #define LS                                                                     \
@@ -152,15 +142,28 @@ static const struct fs_option options[] = {
 
 const struct fs_command fs_ls = {
     .name = "ls",
-    .help = "List what matches the given patterns; without a path, the home directory "
-            "/user/<currentUser>. For a directory its direct children are listed (unless -d is "
-            "given).\n\n"
+    .help = "List the contents that match the specified file pattern. If path is not specified, "
+            "the contents of /user/<currentUser> will be listed. For a directory a list of its "
+            "direct children is returned (unless -d option is specified).\n\n"
             "Directory entries are of the form:\n"
-            "\tpermissions - userId groupId sizeOfDirectory(in bytes) "
+            "\tpermissions - userId groupId sizeOfDirectory(in bytes)\n"
             "modificationDate(yyyy-MM-dd HH:mm) directoryName\n\n"
             "and file entries are of the form:\n"
-            "\tpermissions numberOfReplicas userId groupId sizeOfFile(in bytes) "
-            "modificationDate(yyyy-MM-dd HH:mm) fileName\n",
+            "\tpermissions numberOfReplicas userId groupId sizeOfFile(in bytes)\n"
+            "modificationDate(yyyy-MM-dd HH:mm) fileName\n\n"
+            "  -C  Display the paths of files and directories only.\n"
+            "  -d  Directories are listed as plain files.\n"
+            "  -h  Formats the sizes of files in a human-readable fashion\n"
+            "      rather than a number of bytes.\n"
+            "  -q  Print ? instead of non-printable characters.\n"
+            "  -R  Recursively list the contents of directories.\n"
+            "  -t  Sort files by modification time (most recent first).\n"
+            "  -S  Sort files by size.\n"
+            "  -r  Reverse the order of the sort.\n"
+            "  -u  Use time of last access instead of modification for\n"
+            "      display and sorting.\n"
+            "  -e  Display the erasure coding policy of files and directories.\n"
+            "  --json  One JSON object per line instead of columns.\n",
     LS,
 };
 

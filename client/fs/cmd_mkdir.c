@@ -10,21 +10,19 @@ static int mkdir_path(struct fs_run *run, struct fs_item *item)
     return fs_has(run, "p") ? 0 : fs_fail_path(run, item->text, err_text(ERR_EXIST));
 }
 
-/* Without -p the parent must be there; when it is not, it is the parent that is named. */
+/* What is missing above it is told by its whole URI. */
 static int check_parent(struct fs_run *run, const struct fs_item *item)
 {
     struct qn_error err;
-    struct qn_stat stat;
-    char *parent = slice_dup(path_parent(slice_str(item->path)));
-    char *shown = parent ? fs_item_show(item->text, parent, item->volume->home, true) : NULL;
-    int rc =
-        shown ? item->volume->ops->stat(item->volume, parent, &stat, &err) : fs_out_of_memory(&err);
-    if (rc == 0)
-        item->volume->ops->stat_release(&stat);
-    else
-        fs_fail_error(run, shown && strcmp(shown, ".") != 0 ? shown : item->volume->home, &err);
-    mem_free(parent);
-    mem_free(shown);
+    struct fs_item dir = {.volume = item->volume};
+    dir.path = slice_dup(path_parent(slice_str(item->path)));
+    dir.text = dir.path ? fs_item_uri(&dir) : NULL;
+    int rc = dir.text ? fs_item_refresh(&dir, &err) : fs_out_of_memory(&err);
+    if (rc != 0)
+        rc = fs_fail_error(run, item->text, &err);
+    else if (!dir.exists || !dir.stat.is_dir)
+        rc = fs_fail_no_parent(run, item, dir.text, NULL);
+    fs_item_release(&dir);
     return rc;
 }
 
@@ -34,19 +32,22 @@ static void mkdir_missing(struct fs_run *run, struct fs_item *item)
     bool parents = fs_has(run, "p");
     if (!parents && check_parent(run, item) != 0)
         return;
-    if (item->volume->ops->mkdir(item->volume, item->path, parents, &err) != 0)
+    int rc = item->volume->ops->mkdir(item->volume, item->path, parents, &err);
+    if (rc == ERR_NOTDIR)
+        fs_fail_no_parent(run, item, item->text, NULL);
+    else if (rc != 0)
         fs_fail_error(run, item->text, &err);
 }
 
 static const struct fs_option options[] = {
-    {"p", NULL, "Do not fail if the directory already exists; make missing parents too."},
+    {"p", NULL, "Do not fail if the directory already exists"},
     {NULL, NULL, NULL},
 };
 
 const struct fs_command fs_mkdir = {
     .name = "mkdir",
     .usage = "[-p] <path> ...",
-    .help = "Create a directory in the specified location.",
+    .help = "Create a directory in specified location.",
     .syntax = {options, 1, FS_NO_LIMIT, false},
     .path = mkdir_path,
     .missing = mkdir_missing,

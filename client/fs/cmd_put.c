@@ -52,42 +52,56 @@ static int move_after(struct fs_run *run, struct fs_item *item)
     return 0;
 }
 
+static const struct fs_option silent_put_options[] = {
+    {"f", NULL, NULL}, {"p", NULL, NULL}, {"l", NULL, NULL},  {"d", NULL, NULL},
+    {"t", "", NULL},   {"q", "", NULL},   {NULL, NULL, NULL},
+};
+static const struct fs_option move_options[] = {
+    {"f", NULL, NULL}, {"p", NULL, NULL}, {"l", NULL, NULL}, {"d", NULL, NULL}, {NULL, NULL, NULL},
+};
 static const struct fs_option put_options[] = {
-    {"f", NULL, "Overwrites the destination if it already exists."},
     {"p", NULL, "Preserves timestamps, ownership and the mode."},
+    {"f", NULL, "Overwrites the destination if it already exists."},
+    {"t", "<thread count>", "Number of threads to be used, default is 16."},
+    {"q", "<thread pool queue size>", "Thread pool queue size to be used, default is 1024."},
     {"l", NULL,
-     "Forces replication factor of 1. This flag will result in reduced durability. Use with care."},
+     "Allow DataNode to lazily persist the file to disk. Forces replication factor of 1. This flag "
+     "will result in reduced durability. Use with care."},
     {"d", NULL, "Skip creation of temporary file(<dst>._COPYING_)."},
-    {"t", "thread count", "Number of files copied at the same time (16)."},
-    {"q", "thread pool queue size", "Files that may wait for a thread (1024)."},
     {NULL, NULL, NULL},
 };
 
-#define PUT                                                                                      \
-    .usage = "[-f] [-p] [-l] [-d] [-t <thread count>] [-q <thread pool queue size>] <localsrc> " \
-             "... <dst>",                                                                        \
-    .syntax = {put_options, 1, FS_NO_LIMIT, false}, .flags = FS_LOCAL,                           \
-    .state_size = sizeof(struct fs_dest), .arguments = put_arguments,                            \
-    .argument = fs_dest_argument, .path = fs_dest_path, .children = fs_dest_children,            \
+#define PUT                                                                              \
+    .flags = FS_LOCAL, .state_size = sizeof(struct fs_dest), .arguments = put_arguments, \
+    .argument = fs_dest_argument, .path = fs_dest_path, .children = fs_dest_children,    \
     .end = fs_dest_end
+#define PUT_USAGE \
+    "[-f] [-p] [-l] [-d] [-t <thread count>] [-q <thread pool queue size>] <localsrc> ... <dst>"
 
 const struct fs_command fs_put = {
     .name = "put",
+    .usage = PUT_USAGE,
     .help = "Copy files from the local file system into fs. Copying fails if the file already "
-            "exists, unless the -f flag is given. The source \"-\" is stdin. A file appears under "
-            "its name when it is whole and safe on the disks of two datanodes.\n",
+            "exists, unless the -f flag is given.\n"
+            "Flags:\n",
+    .syntax = {put_options, 1, FS_NO_LIMIT, false},
     .begin = put_begin,
     PUT,
 };
 const struct fs_command fs_copy_from_local = {
     .name = "copyFromLocal",
+    .usage = PUT_USAGE,
     .help = "Identical to the -put command.",
+    .syntax = {silent_put_options, 1, FS_NO_LIMIT, false},
     .begin = put_begin,
     PUT,
 };
 const struct fs_command fs_move_from_local = {
     .name = "moveFromLocal",
-    .help = "Same as -put, except that the source is deleted after it's copied.\n",
+    .usage = "[-f] [-p] [-l] [-d] <localsrc> ... <dst>",
+    .help = "Same as -put, except that the source is deleted after it's copied\n"
+            "and -t option has not yet implemented.\n",
+    .syntax = {move_options, 1, FS_NO_LIMIT, false},
     .begin = move_begin,
     .after = move_after,
     PUT,
@@ -121,33 +135,39 @@ static void get_arguments(struct fs_run *run, struct fs_items *items)
 }
 
 static const struct fs_option get_options[] = {
-    {"f", NULL, "Overwrites the destination if it already exists."},
     {"p", NULL, "Preserves timestamps, ownership and the mode."},
-    {"crc", NULL, "Accepted; no checksum files are written."},
-    {"ignoreCrc", NULL, "Accepted; every byte is verified all the same."},
-    {"d", NULL, "Skip creation of temporary file(<localdst>._COPYING_)."},
-    {"t", "thread count", "Number of files copied at the same time (16)."},
-    {"q", "thread pool queue size", "Files that may wait for a thread (1024)."},
+    {"f", NULL, "Overwrites the destination if it already exists."},
+    {"crc", NULL, "write CRC checksums for the files downloaded."},
+    {"ignoreCrc", NULL, "Skip CRC checks on the file(s) downloaded."},
+    {"t", "<thread count>", "Number of threads to be used, default is 16."},
+    {"q", "<thread pool queue size>", "Thread pool queue size to be used, default is 1024."},
+    {"d", NULL, NULL},
     {NULL, NULL, NULL},
+};
+static const struct fs_option silent_get_options[] = {
+    {"f", NULL, NULL}, {"p", NULL, NULL}, {"crc", NULL, NULL}, {"ignoreCrc", NULL, NULL},
+    {"t", "", NULL},   {"q", "", NULL},   {"d", NULL, NULL},   {NULL, NULL, NULL},
 };
 
 #define GET                                                                                     \
     .usage = "[-f] [-p] [-crc] [-ignoreCrc] [-t <thread count>] [-q <thread pool queue size>] " \
              "<src> ... <localdst>",                                                            \
-    .syntax = {get_options, 1, FS_NO_LIMIT, false}, .state_size = sizeof(struct fs_dest),       \
-    .begin = get_begin, .arguments = get_arguments, .argument = fs_dest_argument,               \
-    .path = fs_dest_path, .children = fs_dest_children, .end = fs_dest_end
+    .state_size = sizeof(struct fs_dest), .begin = get_begin, .arguments = get_arguments,       \
+    .argument = fs_dest_argument, .path = fs_dest_path, .children = fs_dest_children,           \
+    .end = fs_dest_end
 
 const struct fs_command fs_get = {
     .name = "get",
     .help = "Copy files that match the file pattern <src> to the local name. <src> is kept. When "
-            "copying multiple files, the destination must be a directory. The destination \"-\" "
-            "is stdout.\n",
+            "copying multiple files, the destination must be a directory.\n"
+            "Flags:\n",
+    .syntax = {get_options, 1, FS_NO_LIMIT, false},
     GET,
 };
 const struct fs_command fs_copy_to_local = {
     .name = "copyToLocal",
     .help = "Identical to the -get command.",
+    .syntax = {silent_get_options, 1, FS_NO_LIMIT, false},
     GET,
 };
 

@@ -78,22 +78,16 @@ static int expunge_begin(struct fs_run *run)
 }
 
 static const struct fs_option rm_options[] = {
-    {"f", NULL,
-     "If the file does not exist, do not display a diagnostic message or modify the exit status to "
-     "reflect an error."},
-    {"r", NULL, "Recursively deletes directories."},
-    {"R", NULL, "Same as -r."},
-    {"skipTrash", NULL, "Bypasses trash, if enabled, and immediately deletes <src>."},
-    {"safely", NULL, "Requires confirmation before deleting a directory with more than 100 files."},
-    {NULL, NULL, NULL},
+    {"f", NULL, NULL},         {"r", NULL, NULL},      {"R", NULL, NULL},
+    {"skipTrash", NULL, NULL}, {"safely", NULL, NULL}, {NULL, NULL, NULL},
 };
 static const struct fs_option rmdir_options[] = {
-    {"-ignore-fail-on-non-empty", NULL, "A directory that is not empty stays, and is no error."},
+    {"-ignore-fail-on-non-empty", NULL, NULL},
     {NULL, NULL, NULL},
 };
 static const struct fs_option expunge_options[] = {
-    {"immediate", NULL, "Delete all that is in the trash now, without waiting for its time."},
-    {"fs", "path", "The filesystem whose trash is meant."},
+    {"immediate", NULL, NULL},
+    {"fs", "", NULL},
     {NULL, NULL, NULL},
 };
 
@@ -104,7 +98,15 @@ static const struct fs_option expunge_options[] = {
 const struct fs_command fs_rm = {
     .name = "rm",
     .help = "Delete all files that match the specified file pattern. Equivalent to the Unix "
-            "command \"rm <src>\"",
+            "command \"rm <src>\"\n"
+            "-f: If the file does not exist, do not display a diagnostic message or modify the "
+            "exit status to reflect an error.\n"
+            "-[rR]: Recursively deletes directories.\n"
+            "-skipTrash: option bypasses trash, if enabled, and immediately deletes <src>.\n"
+            "-safely: option requires safety confirmation, if enabled, requires confirmation "
+            "before deleting large directory with more than <hadoop.shell.delete.limit.num.files> "
+            "files. Delay is expected when walking over large directory recursively to count the "
+            "number of files to be deleted before the confirmation.\n",
     RM,
 };
 const struct fs_command fs_rmr = {
@@ -125,7 +127,7 @@ const struct fs_command fs_rmdir = {
 const struct fs_command fs_expunge = {
     .name = "expunge",
     .usage = "[-immediate] [-fs <path>]",
-    .help = "Delete files from the trash that are older than the retention threshold.",
+    .help = "Delete files from the trash that are older than the retention threshold",
     .syntax = {expunge_options, 0, 0, false},
     .flags = FS_RAW,
     .begin = expunge_begin,

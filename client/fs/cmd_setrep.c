@@ -110,10 +110,10 @@ static void setrep_end(struct fs_run *run)
 }
 
 static const struct fs_option options[] = {
-    {"R", NULL, "It is accepted for backwards compatibility. It has no effect."},
     {"w", NULL,
      "It requests that the command waits for the replication to complete. This can potentially "
      "take a very long time."},
+    {"R", NULL, "It is accepted for backwards compatibility. It has no effect."},
     {NULL, NULL, NULL},
 };
 
@@ -122,7 +122,7 @@ const struct fs_command fs_setrep = {
     .usage = "[-R] [-w] <rep> <path> ...",
     .help = "Set the replication level of a file. If <path> is a directory then the command "
             "recursively changes the replication factor of all files under the directory tree "
-            "rooted at <path>.\n",
+            "rooted at <path>. The EC files will be ignored here.\n",
     .syntax = {options, 2, FS_NO_LIMIT, false},
     .state_size = sizeof(struct setrep),
     .begin = setrep_begin,

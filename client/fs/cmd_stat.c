@@ -62,24 +62,25 @@ static int stat_path(struct fs_run *run, struct fs_item *item)
 }
 
 static const struct fs_option stat_options[] = {
-    {"R", NULL, "Go through directories too."},
-    {"-json", NULL, "One JSON object per line instead of the format."},
+    {"R", NULL, NULL},
+    {"-json", NULL, NULL},
     {NULL, NULL, NULL},
 };
 
 const struct fs_command fs_stat = {
     .name = "stat",
-    .usage = "[-R] [format] <path> ...",
-    .help = "Print statistics about the file/directory at <path> in the specified format (the "
-            "first word, if it has a %). The default is %y. Format accepts:\n"
-            "\t%a permissions in octal    %A permissions in letters\n"
-            "\t%b size of file in bytes   %F type\n"
-            "\t%g group name of owner     %n file name\n"
-            "\t%o block size              %r replication\n"
-            "\t%u user name of owner\n"
-            "\t%x %X access time          %y %Y modification time\n"
-            "%x and %y show UTC as \"yyyy-MM-dd HH:mm:ss\", %X and %Y milliseconds since January "
-            "1, 1970 UTC.\n",
+    .usage = "[format] <path> ...",
+    .help = "Print statistics about the file/directory at <path>\n"
+            "in the specified format. Format accepts permissions in\n"
+            "octal (%a) and symbolic (%A), filesize in\n"
+            "bytes (%b), type (%F), group name of owner (%g),\n"
+            "name (%n), block size (%o), replication (%r), user name\n"
+            "of owner (%u), access date (%x, %X).\n"
+            "modification date (%y, %Y).\n"
+            "%x and %y show UTC date as \"yyyy-MM-dd HH:mm:ss\" and\n"
+            "%X and %Y show milliseconds since January 1, 1970 UTC.\n"
+            "If the format is not specified, %y is used by default.\n"
+            "  --json  One JSON object per line instead of the format.\n",
     .syntax = {stat_options, 1, FS_NO_LIMIT, false},
     .state_size = sizeof(struct stat_state),
     .begin = stat_begin,
@@ -130,20 +131,21 @@ static void test_missing(struct fs_run *run, struct fs_item *item)
 }
 
 static const struct fs_option test_options[] = {
-    {"d", NULL, "return 0 if <path> is a directory."},
-    {"e", NULL, "return 0 if <path> exists."},
-    {"f", NULL, "return 0 if <path> is a file."},
-    {"s", NULL, "return 0 if file <path> is greater than zero bytes in size."},
-    {"w", NULL, "return 0 if file <path> exists and write permission is granted."},
-    {"r", NULL, "return 0 if file <path> exists and read permission is granted."},
-    {"z", NULL, "return 0 if file <path> is zero bytes in size, else return 1."},
-    {NULL, NULL, NULL},
+    {"d", NULL, NULL}, {"e", NULL, NULL}, {"f", NULL, NULL}, {"s", NULL, NULL},
+    {"w", NULL, NULL}, {"r", NULL, NULL}, {"z", NULL, NULL}, {NULL, NULL, NULL},
 };
 
 const struct fs_command fs_test = {
     .name = "test",
     .usage = "-[defswrz] <path>",
-    .help = "Answer various questions about <path>, with result via exit status.\n",
+    .help = "Answer various questions about <path>, with result via exit status.\n"
+            "  -d  return 0 if <path> is a directory.\n"
+            "  -e  return 0 if <path> exists.\n"
+            "  -f  return 0 if <path> is a file.\n"
+            "  -s  return 0 if file <path> is greater than zero bytes in size.\n"
+            "  -w  return 0 if file <path> exists and write permission is granted.\n"
+            "  -r  return 0 if file <path> exists and read permission is granted.\n"
+            "  -z  return 0 if file <path> is zero bytes in size, else return 1.\n",
     .syntax = {test_options, 1, 1, false},
     .begin = test_begin,
     .path = test_path,

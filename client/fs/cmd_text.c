@@ -94,7 +94,7 @@ static int text_path(struct fs_run *run, struct fs_item *item)
 }
 
 static const struct fs_option options[] = {
-    {"ignoreCrc", NULL, "Accepted; every byte is verified all the same."},
+    {"ignoreCrc", NULL, NULL},
     {NULL, NULL, NULL},
 };
 

@@ -14,17 +14,6 @@ static int create_empty(struct fs_run *run, struct fs_item *item, bool overwrite
     return 0;
 }
 
-static bool has_parent(struct fs_run *run, const struct fs_item *item)
-{
-    struct qn_error err;
-    int rc = fs_item_parent_exists(item, &err);
-    if (rc == 0)
-        fs_fail_path(run, item->text, err_text(ERR_NOENT));
-    else if (rc < 0)
-        fs_fail_error(run, item->text, &err);
-    return rc == 1;
-}
-
 static int touchz_path(struct fs_run *run, struct fs_item *item)
 {
     if (item->stat.is_dir)
@@ -36,7 +25,7 @@ static int touchz_path(struct fs_run *run, struct fs_item *item)
 
 static void touchz_missing(struct fs_run *run, struct fs_item *item)
 {
-    if (has_parent(run, item))
+    if (fs_check_parent(run, item) == 0)
         create_empty(run, item, true);
 }
 
@@ -88,19 +77,15 @@ static int touch_path(struct fs_run *run, struct fs_item *item)
 
 static void touch_missing(struct fs_run *run, struct fs_item *item)
 {
-    if (!has_parent(run, item) || fs_has(run, "c"))
+    if (fs_has(run, "c") || fs_check_parent(run, item) != 0)
         return;
     if (create_empty(run, item, false) == 0 && fs_has(run, "t"))
         set_times(run, item);
 }
 
 static const struct fs_option options[] = {
-    {"a", NULL, "Change only the access time."},
-    {"m", NULL, "Change only the modification time."},
-    {"t", "TIMESTAMP",
-     "Use specified timestamp instead of current time; TIMESTAMP format yyyyMMdd:HHmmss."},
-    {"c", NULL, "Do not create any files."},
-    {NULL, NULL, NULL},
+    {"a", NULL, NULL}, {"m", NULL, NULL},  {"t", "", NULL, true},
+    {"c", NULL, NULL}, {NULL, NULL, NULL},
 };
 
 const struct fs_command fs_touch = {
@@ -108,7 +93,12 @@ const struct fs_command fs_touch = {
     .usage = "[-a] [-m] [-t TIMESTAMP (yyyyMMdd:HHmmss) ] [-c] <path> ...",
     .help = "Updates the access and modification times of the file specified by the <path> to the "
             "current time. If the file does not exist, then a zero length file is created at "
-            "<path> with current time as the timestamp of that <path>.\n",
+            "<path> with current time as the timestamp of that <path>.\n"
+            "-a Change only the access time \n"
+            "-m Change only the modification time \n"
+            "-t TIMESTAMP Use specified timestamp instead of current time\n"
+            " TIMESTAMP format yyyyMMdd:HHmmss\n"
+            "-c Do not create any files\n",
     .syntax = {options, 1, FS_NO_LIMIT, false},
     .begin = touch_begin,
     .path = touch_path,

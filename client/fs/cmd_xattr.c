@@ -87,6 +87,16 @@ static void print_xattr(const struct qn_xattr *x, enum encoding encoding)
     buf_release(&out);
 }
 
+static int check_name(struct fs_run *run, const char *name)
+{
+    static const char *const spaces[] = {"user.", "trusted.", "security.", "system.", "raw."};
+    for (size_t i = 0; i < ARRAY_LEN(spaces); i++)
+        if (!name || strncasecmp(name, spaces[i], strlen(spaces[i])) == 0)
+            return 0;
+    return fs_bad_usage(run, "An XAttr name must be prefixed with "
+                             "user/trusted/security/system/raw, followed by a '.'");
+}
+
 /* One path, and nothing else. */
 static int check_operands(struct fs_run *run)
 {
@@ -127,7 +137,8 @@ static int get_begin(struct fs_run *run)
     }
     if (encoding)
         return fs_bad_usage(run, "Invalid/unsupported encoding option specified: %s", encoding);
-    return check_operands(run);
+    int rc = check_operands(run);
+    return rc == 0 ? check_name(run, fs_value(run, "n")) : rc;
 }
 
 static int get_path(struct fs_run *run, struct fs_item *item)
@@ -151,8 +162,8 @@ static const struct fs_option get_options[] = {
     {"R", NULL, "Recursively list the attributes for all files and directories."},
     {"n", "name", "Dump the named extended attribute value."},
     {"d", NULL, "Dump all extended attribute values associated with pathname."},
-    {"e", "encoding",
-     "Encode values after retrieving them. Valid encodings are \"text\", \"hex\", and \"base64\". "
+    {"e", "<encoding>",
+     "Encode values after retrieving them.Valid encodings are \"text\", \"hex\", and \"base64\". "
      "Values encoded as text strings are enclosed in double quotes (\"), and values encoded as "
      "hexadecimal and base64 are prefixed with 0x and 0s, respectively."},
     {NULL, NULL, NULL},
@@ -161,7 +172,9 @@ static const struct fs_option get_options[] = {
 const struct fs_command fs_getfattr = {
     .name = "getfattr",
     .usage = "[-R] {-n name | -d} [-e en] <path>",
-    .help = "Displays the extended attribute names and values (if any) for a file or directory.\n",
+    .help = "Displays the extended attribute names and values (if any) for a file or "
+            "directory.\n" FS_HELP_OPTIONS "\n"
+            "<path>: The file or directory.\n",
     .syntax = {get_options, 0, FS_NO_LIMIT, false},
     .state_size = sizeof(struct getfattr),
     .begin = get_begin,
@@ -183,8 +196,9 @@ static int set_begin(struct fs_run *run)
     if (fs_has(run, "n") && fs_has(run, "x"))
         return fs_bad_usage(run, "Can not specify both '-n name' and '-x name' option.");
     if (value && decode(value, &set->value) != 0)
-        return fs_bad_usage(run, "\"%s\" is not a value: text, 0xhex or 0sbase64", value);
-    return check_operands(run);
+        return fs_fail(run, "\"%s\" is not a value: text, 0xhex or 0sbase64", value);
+    int rc = check_operands(run);
+    return rc == 0 ? check_name(run, fs_value(run, fs_has(run, "n") ? "n" : "x")) : rc;
 }
 
 static int set_path(struct fs_run *run, struct fs_item *item)
@@ -220,7 +234,9 @@ static const struct fs_option set_options[] = {
 const struct fs_command fs_setfattr = {
     .name = "setfattr",
     .usage = "{-n name [-v value] | -x name} <path>",
-    .help = "Sets an extended attribute name and value for a file or directory.\n",
+    .help =
+        "Sets an extended attribute name and value for a file or directory.\n" FS_HELP_OPTIONS "\n"
+        "<path>: The file or directory.\n",
     .syntax = {set_options, 0, FS_NO_LIMIT, false},
     .state_size = sizeof(struct setfattr),
     .begin = set_begin,

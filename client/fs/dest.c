@@ -45,9 +45,18 @@ int fs_dest_local(struct fs_run *run)
     return 0;
 }
 
+/* moveFromLocal has no say in how many are copied at once. */
+static bool takes(const struct fs_run *run, const char *option)
+{
+    for (const struct fs_option *o = run->command->syntax.options; o->name; o++)
+        if (strcmp(o->name, option) == 0)
+            return true;
+    return false;
+}
+
 static int positive(struct fs_run *run, const char *option, uint64_t *ret)
 {
-    const char *text = fs_value(run, option);
+    const char *text = takes(run, option) ? fs_value(run, option) : NULL;
     if (text && (str_to_u64(text, ret) != 0 || *ret == 0))
         return fs_bad_usage(run, "-%s needs a positive number, not \"%s\"", option, text);
     return 0;
@@ -84,7 +93,6 @@ static int check_destination(struct fs_run *run, size_t sources)
 {
     struct fs_dest *dest = run->state;
     const struct fs_item *dst = &dest->dst;
-    struct qn_error err;
     if (sources > 1 && !dst->exists)
         return fs_fail_path(run, dst->text, err_text(ERR_NOENT));
     if (sources > 1 && !dst->stat.is_dir)
@@ -93,10 +101,7 @@ static int check_destination(struct fs_run *run, size_t sources)
         return dst->stat.is_dir || dest->overwrite
                    ? 0
                    : fs_fail_path(run, dst->text, err_text(ERR_EXIST));
-    int rc = fs_item_parent_exists(dst, &err);
-    if (rc < 0)
-        return fs_fail_error(run, dst->text, &err);
-    return rc ? 0 : fs_fail_path(run, dst->text, err_text(ERR_NOENT));
+    return fs_check_parent(run, dst);
 }
 
 void fs_dest_arguments(struct fs_run *run, struct fs_items *items)

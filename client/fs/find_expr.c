@@ -53,7 +53,7 @@ int fs_find_parse(char *const *words, size_t count, struct fs_find_expr *ret, st
         }
         int p = find_primary(words[i]);
         if (p < 0)
-            return err_set(err, ERR_USAGE, "Unexpected argument: %s", words[i]);
+            return err_set(err, ERR_INVAL, "Unexpected argument: %s", words[i]);
         if (primaries[p].has_pattern && i + 1 == count)
             return err_set(err, ERR_USAGE, "%s needs a pattern", words[i]);
         const char *pattern = primaries[p].has_pattern ? words[++i] : NULL;

@@ -107,6 +107,56 @@ int fs_fail_error(struct fs_run *run, const char *text, const struct qn_error *e
     }
 }
 
+/* The nearest thing above `path` that is no directory, when there is one: to be freed. */
+static char *file_above(const struct fs_item *item)
+{
+    struct slice dir = slice_str(item->path);
+    while (dir.len > 1) {
+        dir = path_parent(dir);
+        char *path = slice_dup(dir);
+        struct qn_stat stat;
+        struct qn_error err;
+        int rc = path ? item->volume->ops->stat(item->volume, path, &stat, &err) : ERR_NOMEM;
+        bool is_file = rc == 0 && !stat.is_dir;
+        if (rc == 0)
+            item->volume->ops->stat_release(&stat);
+        if (is_file)
+            return path;
+        mem_free(path);
+        if (rc != ERR_NOENT && rc != ERR_NOTDIR)
+            break;
+    }
+    return NULL;
+}
+
+int fs_fail_no_parent(struct fs_run *run, const struct fs_item *item, const char *missing,
+                      const char *uri)
+{
+    char *file = item->volume->qn ? file_above(item) : NULL;
+    if (file)
+        fs_fail(run, "%s (is not a directory)", file);
+    else if (uri)
+        fs_fail(run, "`%s': %s: `%s'", missing, err_text(ERR_NOENT), uri);
+    else
+        fs_fail_path(run, missing, err_text(ERR_NOENT));
+    mem_free(file);
+    return FS_STOP;
+}
+
+int fs_check_parent(struct fs_run *run, const struct fs_item *item)
+{
+    struct qn_error err;
+    int rc = fs_item_parent_exists(item, &err);
+    if (rc < 0)
+        return fs_fail_error(run, item->text, &err);
+    if (rc == 1)
+        return 0;
+    char *uri = fs_item_is_whole_uri(item) ? NULL : fs_item_uri(item);
+    rc = fs_fail_no_parent(run, item, item->text, uri);
+    mem_free(uri);
+    return rc;
+}
+
 int fs_bad_usage(struct fs_run *run, const char *fmt, ...)
 {
     va_list ap;
@@ -173,8 +223,19 @@ static struct fs_volume *known_volume(const struct fs_shell *shell, struct slice
     return NULL;
 }
 
+/* Old scripts say hdfs://, and look for what they said in what they are told. */
+static int call_hdfs(struct fs_volume *v)
+{
+    char *uri = str_printf("hdfs%s", v->uri + strcspn(v->uri, ":"));
+    if (!uri)
+        return ERR_NOMEM;
+    mem_free(v->uri);
+    v->uri = uri;
+    return 0;
+}
+
 static struct fs_volume *connect_volume(struct fs_shell *shell, struct slice authority,
-                                        struct qn_error *err)
+                                        bool is_hdfs, struct qn_error *err)
 {
     struct fs_volume *v = known_volume(shell, authority);
     if (v)
@@ -186,6 +247,11 @@ static struct fs_volume *connect_volume(struct fs_shell *shell, struct slice aut
     else
         v = fs_volume_quern_new(shell->conf, uri, err);
     mem_free(uri);
+    if (v && is_hdfs && call_hdfs(v) != 0) {
+        fs_volume_free(v);
+        v = NULL;
+        fs_out_of_memory(err);
+    }
     if (!v) {
         mem_free(name);
         return NULL;
@@ -211,7 +277,7 @@ struct fs_volume *fs_volume_for(struct fs_shell *shell, const char *text, struct
         uri.authority = slice_of("", 0);
     }
     if (uri.scheme.len == 0 || cl_uri_is_ours(uri.scheme))
-        return connect_volume(shell, uri.authority, err);
+        return connect_volume(shell, uri.authority, slice_is(uri.scheme, "hdfs"), err);
     err->code = ERR_UNSUPPORTED;
     snprintf(err->message, sizeof(err->message), "No FileSystem for scheme \"" SLICE_FMT "\"",
              SLICE_ARG(uri.scheme));
@@ -237,6 +303,10 @@ static int plain_item(struct fs_run *run, const char *text, struct fs_items *ret
     struct fs_item *item = fs_items_add(ret);
     if (!item)
         return fs_out_of_memory(err);
+    struct cl_uri uri;
+    cl_uri_parse(slice_str(text), &uri); /* a local path is shown without file:// */
+    if (run->command->flags & FS_LOCAL && slice_is(uri.scheme, "file"))
+        text = (const char *)uri.path.data;
     int rc = fs_item_init(item, volume, text, err);
     if (rc == 0)
         rc = fs_item_refresh(item, err);
@@ -390,7 +460,7 @@ int cmd_fs(int argc, char **argv)
     int at = take_generic(&shell.args, argc, argv, &err);
     if (at < 0)
         say(fs_program(), err.msg);
-    else if (at >= argc)
+    else if (at >= argc || strcmp(argv[at], "-") == 0)
         fs_print_general(stderr, false);
     else if (strcmp(argv[at], "--help") == 0)
         code = (fs_print_general(stdout, false), 0);

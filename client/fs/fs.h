@@ -29,10 +29,14 @@ enum fs_command_flag {
     FS_HIDDEN = 16,      /* not in the general usage */
 };
 
+/* In a command's help this line stands for the options of its table; without it they come at the
+ * end. Lines that begin like "-x: text" or "<x>: text" are laid out as options are. */
+#define FS_HELP_OPTIONS "{options}"
+
 struct fs_command {
     const char *name;  /* "ls" */
     const char *usage; /* behind the name: "[-R] <path> ..." */
-    const char *help;  /* paragraphs; options are listed from the table */
+    const char *help;  /* lines, see FS_HELP_OPTIONS */
     struct fs_syntax syntax;
     const char *replacement; /* a deprecated name: what to type instead */
     const char *implied;     /* ... and the option it stands for ("R") */
@@ -82,6 +86,12 @@ int fs_fail(struct fs_run *run, const char *fmt, ...) __attribute__((format(prin
 int fs_fail_path(struct fs_run *run, const char *text, const char *why);
 /* What a volume said about `text`: the path form for the plain codes, else its own line. */
 int fs_fail_error(struct fs_run *run, const char *text, const struct qn_error *err);
+/* Nothing can be made at `item`: the file in its way is named (on a cluster), or `missing` is not
+ * there, and its whole `uri` unless NULL. Returns FS_STOP. */
+int fs_fail_no_parent(struct fs_run *run, const struct fs_item *item, const char *missing,
+                      const char *uri);
+/* 0 when the directory an item would lie in is there; else told, and FS_STOP. */
+int fs_check_parent(struct fs_run *run, const struct fs_item *item);
 /* "name: message" that is no error. */
 void fs_warn(struct fs_run *run, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 /* "-name: message", then usage; exit code 255. Returns FS_USAGE. */

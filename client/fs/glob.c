@@ -154,6 +154,14 @@ static int fail(struct qn_error *err, int code, const char *fmt, ...)
     return code;
 }
 
+/* Said as by the parser of regular expressions that Hadoop makes of a pattern. */
+static int bad_pattern(struct qn_error *err, const char *what, struct slice part)
+{
+    return fail(err, ERR_INVAL,
+                "Illegal file pattern: error parsing regexp: %s at pos %zu: `" SLICE_FMT "`", what,
+                part.len, SLICE_ARG(part));
+}
+
 static int add_found(struct search *s, const char *path, const struct qn_stat *stat)
 {
     struct fs_item *item = fs_items_add(s->found);
@@ -268,9 +276,10 @@ static int search_word(struct search *s, const char *word)
     struct slice rest = uri.path, name;
     while (path_next(&rest, &name))
         if (path_glob_check(name) != 0)
-            return fail(s->err, ERR_INVAL,
-                        "Illegal file pattern: Unclosed [ or \\ at the end of \"" SLICE_FMT "\"",
-                        SLICE_ARG(name));
+            return bad_pattern(s->err,
+                               name.data[name.len - 1] == '\\' ? "Missing escaped character"
+                                                               : "Unclosed character class",
+                               name);
     struct buf path = BUF_INIT;
     int rc =
         path_normalise(slice_str(s->volume->home), uri.path.len ? uri.path : slice_str("."), &path);
@@ -307,9 +316,10 @@ static int search_pattern(struct fs_volume *volume, const char *text, struct fs_
 {
     struct fs_words words = {0};
     int rc = fs_glob_expand(text, &words);
-    if (rc != 0)
-        fail(err, rc, "Illegal file pattern: %s \"%s\"",
-             rc == ERR_INVAL ? "Unclosed group in" : err_text(rc), text);
+    if (rc == ERR_NOMEM)
+        fs_out_of_memory(err);
+    else if (rc != 0)
+        bad_pattern(err, "Unclosed group", path_name(slice_str(text)));
     struct search s = {volume, text, ret, err};
     for (size_t i = 0; rc == 0 && i < words.n; i++)
         rc = search_word(&s, words.v[i]);

@@ -18,9 +18,10 @@ static void take_out(int *argc, char **argv, int at)
 
 /* A value is taken only while enough words for the operands are left, and never looks like an
  * option: `count -q -t /path` means the option without its optional value. */
-static const char *take_value(const struct fs_syntax *syntax, int *argc, char **argv, int at)
+static const char *take_value(const struct fs_syntax *syntax, bool greedy, int *argc, char **argv,
+                              int at)
 {
-    if (at >= *argc || (uint32_t)*argc <= syntax->min || argv[at][0] == '-')
+    if (at >= *argc || (!greedy && ((uint32_t)*argc <= syntax->min || argv[at][0] == '-')))
         return "";
     const char *value = argv[at];
     take_out(argc, argv, at);
@@ -56,7 +57,8 @@ int fs_parse(const struct fs_syntax *syntax, int argc, char **argv, struct fs_pa
             continue;
         }
         take_out(&argc, argv, at);
-        parsed.value[i] = syntax->options[i].arg ? take_value(syntax, &argc, argv, at) : "";
+        const struct fs_option *option = &syntax->options[i];
+        parsed.value[i] = option->arg ? take_value(syntax, option->greedy, &argc, argv, at) : "";
     }
     parsed.count = (uint32_t)argc;
     int rc = fs_check_count(syntax, parsed.count, err);

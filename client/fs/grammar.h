@@ -13,8 +13,9 @@
 
 struct fs_option {
     const char *name; /* without the dash: "R", "ignoreCrc", "-ignore-fail-on-non-empty" */
-    const char *arg;  /* what its value is called in help; NULL = it takes none */
-    const char *help; /* NULL = accepted, not shown */
+    const char *arg;  /* how its value is written in help; NULL = it takes none */
+    const char *help; /* NULL = accepted, not shown, or told by the command's text */
+    bool greedy;      /* the next word is its value, whatever it is */
 };
 
 struct fs_syntax {

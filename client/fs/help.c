@@ -4,7 +4,8 @@
 
 #include "client/fs/commands.h"
 
-#define WIDTH 80
+#define WIDTH       80
+#define TABLE_WIDTH 79
 
 /* In byte order of names: this is the order of the general usage. */
 static const struct fs_command *const commands[] = {
@@ -71,71 +72,125 @@ const char *fs_program(void)
     return strcmp(name, "hadoop") == 0 || strcmp(name, "hdfs") == 0 ? "hadoop fs" : "quern fs";
 }
 
+/* A deprecated name tells only what to type instead. */
+static const char *usage_of(const struct fs_command *command)
+{
+    return command->replacement ? "" : command->usage;
+}
+
 void fs_print_usage(FILE *out, const struct fs_command *command)
 {
-    fprintf(out, "Usage: %s [generic options] -%s %s\n", fs_program(), command->name,
-            command->usage);
+    const char *usage = usage_of(command);
+    fprintf(out, "Usage: %s [generic options] -%s%s%s\n", fs_program(), command->name,
+            *usage ? " " : "", usage);
 }
 
-/* Words of one line of text, wrapped; every line begins with `indent` blanks. */
-static void print_wrapped(FILE *out, const char *line, size_t len, int indent)
+/* The part of a line that fits into `room`, cut at a blank; all of it when there is none. */
+static size_t fitting(const char *text, size_t len, size_t room)
 {
-    size_t room = (size_t)(WIDTH - indent);
-    while (len > room) {
-        size_t cut = room;
-        while (cut && line[cut] != ' ')
-            cut--;
-        if (cut == 0)
-            break; /* one word that is longer than a line */
-        fprintf(out, "%*s%.*s\n", indent, "", (int)cut, line);
-        line += cut + 1;
-        len -= cut + 1;
-    }
-    fprintf(out, "%*s%.*s\n", indent, "", (int)len, line);
+    if (len <= room)
+        return len;
+    size_t cut = room;
+    while (cut && text[cut] != ' ')
+        cut--;
+    return cut ? cut : len; /* one word that is longer than a line */
 }
 
-static void print_text(FILE *out, const char *text)
+static void print_wrapped(FILE *out, struct slice line)
 {
-    while (*text) {
-        size_t n = strcspn(text, "\n");
-        if (n && text[0] == '\t')
-            fprintf(out, "  %.*s\n", (int)n, text); /* laid out by hand */
-        else
-            print_wrapped(out, text, n, 2);
-        text += n + (text[n] == '\n');
+    const char *text = (const char *)line.data;
+    for (size_t at = 0;;) {
+        size_t n = fitting(text + at, line.len - at, WIDTH);
+        fprintf(out, "  %.*s\n", (int)n, text + at);
+        at += n + 1;
+        if (at > line.len)
+            return;
     }
 }
 
-static void print_options(FILE *out, const struct fs_option *options)
+/* --- rows: a word, and what it means beside it ------------------------------------------------ */
+
+struct row {
+    char left[32];
+    struct slice right;
+};
+struct rows {
+    struct row v[FS_OPTIONS_MAX];
+    size_t n;
+};
+
+/* Laid out as Hadoop's shell does, which pads each line with blanks to the width of the table. */
+static void print_rows(FILE *out, struct rows *rows)
 {
-    int width = 0;
-    for (const struct fs_option *o = options; o && o->name; o++) {
-        int n = (int)strlen(o->name) + 1 + (o->arg ? (int)strlen(o->arg) + 3 : 0);
-        width = o->help && n > width ? n : width;
+    size_t left = 0, right = 0;
+    for (size_t i = 0; i < rows->n; i++) {
+        size_t n = strlen(rows->v[i].left) + 1;
+        left = n > left ? n : left;
+        right = rows->v[i].right.len + 1 > right ? rows->v[i].right.len + 1 : right;
     }
+    if (left + 1 + right > TABLE_WIDTH)
+        right = TABLE_WIDTH - left - 1;
+    if (rows->n)
+        fprintf(out, "  %*s\n", (int)(left + 1 + right), "");
+    for (size_t i = 0; i < rows->n; i++) {
+        const char *word = rows->v[i].left, *text = (const char *)rows->v[i].right.data;
+        for (size_t at = 0; at < rows->v[i].right.len; word = "") {
+            size_t n = fitting(text + at, rows->v[i].right.len - at, right);
+            fprintf(out, "  %-*s %-*.*s\n", (int)left, word, (int)right, (int)n, text + at);
+            at += n + 1;
+        }
+    }
+    rows->n = 0;
+}
+
+static struct row *new_row(struct rows *rows)
+{
+    BUG_ON(rows->n == ARRAY_LEN(rows->v));
+    return &rows->v[rows->n++];
+}
+
+static void add_options(struct rows *rows, const struct fs_option *options)
+{
     for (const struct fs_option *o = options; o && o->name; o++) {
         if (!o->help)
             continue;
-        char name[64];
-        snprintf(name, sizeof(name), o->arg ? "-%s <%s>" : "-%s", o->name, o->arg);
-        fprintf(out, "  %-*s  ", width, name);
-        /* the first line stands behind the name, the others below it */
-        size_t room = (size_t)(WIDTH - width - 4), len = strlen(o->help), cut = len;
-        if (len > room)
-            for (cut = room; cut && o->help[cut] != ' ';)
-                cut--;
-        fprintf(out, "%.*s\n", (int)cut, o->help);
-        if (cut < len)
-            print_wrapped(out, o->help + cut + 1, len - cut - 1, width + 4);
+        struct row *row = new_row(rows);
+        snprintf(row->left, sizeof(row->left), o->arg ? "-%s %s" : "-%s", o->name, o->arg);
+        row->right = slice_str(o->help);
     }
+}
+
+/* "-x: what it does" or "<x>: what it is" */
+static bool add_row(struct rows *rows, struct slice line)
+{
+    const char *text = (const char *)line.data, *colon = memchr(text, ':', line.len);
+    if (line.len == 0 || (text[0] != '-' && text[0] != '<') || !colon)
+        return false;
+    struct row *row = new_row(rows);
+    snprintf(row->left, sizeof(row->left), "%.*s", (int)(colon - text), text);
+    row->right = slice_of(colon + 2, line.len - (size_t)(colon + 2 - text));
+    return true;
 }
 
 void fs_print_help(FILE *out, const struct fs_command *command)
 {
-    fprintf(out, "-%s %s :\n", command->name, command->usage);
-    print_text(out, command->help);
-    if (command->syntax.options)
-        print_options(out, command->syntax.options);
+    struct rows rows = {.n = 0};
+    bool listed = false;
+    fprintf(out, "-%s%s%s :\n", command->name, *usage_of(command) ? " " : "", usage_of(command));
+    for (const char *text = command->help; *text;) {
+        struct slice line = slice_of(text, strcspn(text, "\n"));
+        text += line.len + (text[line.len] == '\n');
+        if (slice_is(line, FS_HELP_OPTIONS)) {
+            add_options(&rows, command->syntax.options);
+            listed = true;
+        } else if (!add_row(&rows, line)) {
+            print_rows(out, &rows);
+            print_wrapped(out, line);
+        }
+    }
+    if (!listed && !command->replacement)
+        add_options(&rows, command->syntax.options);
+    print_rows(out, &rows);
 }
 
 static void print_generic(FILE *out)

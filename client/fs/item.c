@@ -162,9 +162,23 @@ int fs_item_parent_exists(const struct fs_item *item, struct qn_error *err)
     struct qn_stat stat;
     int rc = item->volume->ops->stat(item->volume, path, &stat, err);
     mem_free(path);
+    bool is_dir = rc == 0 && stat.is_dir;
     if (rc == 0)
         item->volume->ops->stat_release(&stat);
-    return rc == 0 ? 1 : rc == ERR_NOENT || rc == ERR_NOTDIR ? 0 : rc;
+    return rc == 0 ? is_dir : rc == ERR_NOENT || rc == ERR_NOTDIR ? 0 : rc;
+}
+
+char *fs_item_uri(const struct fs_item *item)
+{
+    return item->volume->qn ? str_printf("%s%s", item->volume->uri, item->path)
+                            : str_printf("file:%s", item->path);
+}
+
+bool fs_item_is_whole_uri(const struct fs_item *item)
+{
+    struct cl_uri uri;
+    cl_uri_parse(slice_str(item->text), &uri);
+    return uri.scheme.len && uri.authority.len;
 }
 
 /* Bytes of the longest directory both lie below, its slash included. */

@@ -38,7 +38,11 @@ int fs_item_temporary(struct fs_item *ret, const struct fs_item *item, struct qn
 
 /* Does the text look like a directory (ends in / or . or ..)? */
 bool fs_item_looks_like_dir(const struct fs_item *item);
-/* Does the directory it would lie in exist? 1, 0 or an error. */
+/* The item with scheme and authority in front; mem_free it, NULL when memory is out. */
+char *fs_item_uri(const struct fs_item *item);
+/* Was it typed with both? */
+bool fs_item_is_whole_uri(const struct fs_item *item);
+/* Is there a directory it would lie in? 1, 0 or an error. */
 int fs_item_parent_exists(const struct fs_item *item, struct qn_error *err);
 
 /* What is shown for `path` (normal) when the user typed `typed`: the same form as he used. Pure;

@@ -66,9 +66,10 @@ int nn_check_set_acl(const struct nn_view *view, const struct cl2nn_set_acl *ask
     uint32_t slot = nn_walk_last(&walk);
     const struct nn_inode *inode = nn_inode(&tree->store, slot);
     nn_acl_logical(tree, slot, &now);
-    rc = nn_acl_edit(&now, (enum nn_acl_action)ask->action, &spec, &wanted, err);
+    struct err why;
+    rc = nn_acl_edit(&now, (enum nn_acl_action)ask->action, &spec, &wanted, &why);
     if (rc != 0)
-        return rc;
+        return err_set(err, rc, "%s Path: " SLICE_FMT, why.msg, SLICE_ARG(ask->path));
     if (!inode->is_dir && wanted.v[wanted.n - 1].is_default)
         return err_set(err, ERR_INVAL,
                        "Invalid ACL: only directories may have a default ACL. Path: " SLICE_FMT,

@@ -53,7 +53,7 @@ def test_case(ours, stem, case, form, tmp_path):
     play.begin()
     for step in case.steps:
         said = play.do(step)
-        why = said and play.compare(step, step.expected(), *said)
+        why = said and play.compare(step, step.expected(), *said, step.less, step.more)
         assert not why, why
 
 
@@ -61,6 +61,6 @@ def test_each_difference_has_a_reason_and_is_one():
     for path in cases.files():
         for case in cases.load(path)[1]:
             for step in case.steps:
-                assert step.ours.any == bool(step.reason), f"{path}: {case.name}: {step.text}"
+                assert bool(step.ours.any or step.less or step.more) == bool(step.reason), f"{path}: {case.name}: {step.text}"
                 ours, hadoop = step.ours, step.hadoop
                 assert not ours.any or (ours.out, ours.err, ours.code) != (hadoop.out, hadoop.err, hadoop.code), f"{case.name}: {step.text}"

@@ -41,6 +41,7 @@ class Step:
     def __init__(self, text):
         self.kind, self.text = text[0], text[2:]
         self.hadoop, self.ours, self.reason = Said(), Said(), []
+        self.less, self.more = [], []  # lines of stdout that only the one or the other says
 
     def expected(self):
         return self.ours if self.ours.any else self.hadoop
@@ -67,6 +68,8 @@ def load(path):
             head.append(line)
         elif line[:2] in ("$ ", "% "):
             cases[-1].steps.append(Step(line))
+        elif line[:2] in ("q-", "q+"):
+            (cases[-1].steps[-1].less if line[1] == "-" else cases[-1].steps[-1].more).append(line[3:])
         elif line.startswith("q# "):
             cases[-1].steps[-1].reason.append(line[3:])
         elif line.strip():
@@ -92,15 +95,15 @@ class Play:
 
     def fill(self, text):
         text = text.replace("@", self.dir + "/").replace("{d}", self.dir).replace("{abs}", self.absolute)
-        return text.replace("{fs}", self.shell.fs).replace("{user}", USER).replace("{cwd}", self.cwd)
+        return text.replace("{fs}", self.shell.fs).replace("{user}", USER).replace("{cwd}", self.cwd).replace("{at}", "@")
 
     def blank(self, text):
         """The other way round: what depends on this run is replaced by its token."""
         now = time.time()
-        text = USAGE.sub("{usage}\n", text)
+        text = USAGE.sub("{usage}\n", text).replace("@", "{at}")
         for what, token in ((self.shell.fs, "{fs}"), (self.cwd, "{cwd}"), (self.absolute, "{abs}"), (self.dir + "/", "@"), (self.dir, "{d}")):
             text = re.sub(re.escape(what) + r"(?![a-z0-9])" if what[-1] != "/" else re.escape(what), lambda _, t=token: t, text)
-        text = re.sub(rf"\b{USER}\b", "{user}", text)
+        text = re.sub(rf"\b{USER}\b(?! partitions)", "{user}", text)
         text = re.sub(TOKENS["{ms}"], lambda m: "{ms}" if abs(int(m[0]) / 1000 - now) < 86400 else m[0], text)
         for token in ("{utc}", "{date}"):
             shape = "%Y-%m-%d %H:%M:%S"[:17 if token == "{utc}" else 14]
@@ -156,11 +159,16 @@ class Play:
                 return f"{what} line {i + 1}: {here!r} instead of {want!r}, in:\n{said}"
         return None
 
-    def compare(self, step, expected, code, out, err):
-        """None, or what is not as it should be."""
+    def compare(self, step, expected, code, out, err, less=(), more=()):
+        """None, or what is not as it should be; `less` of the lines are not expected, `more` are."""
+        wanted = [line for line in expected.out if line[1] not in less]
+        lines = [line for line in out.split("\n") if line not in more]
+        if len(wanted) != len(expected.out) - len(less) or len(lines) != out.count("\n") + 1 - len(more):
+            return f"$ {step.text}\nnot exactly these lines differ: {less} {more}, in:\n{out}"
+        out = "\n".join(lines)
         if code != expected.code:
             return f"$ {step.text}\nexit {code} instead of {expected.code}\n{out}{err}"
-        why = self.differs("stdout", out, expected.out) or self.differs("stderr", err, expected.err)
+        why = self.differs("stdout", out, wanted) or self.differs("stderr", err, expected.err)
         if not why and bool(out and not out.endswith("\n")) != expected.open_end:
             why = f"newline at the end of stdout: {out!r}"
         return why and f"$ {step.text}\n{why}"

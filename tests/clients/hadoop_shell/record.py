@@ -67,11 +67,11 @@ def lines_of(play, step, code, out, err):
 
 
 def ours_of(step):
-    said, lines = step.ours, []
+    said, lines = step.ours, ["q- " + line for line in step.less] + ["q+ " + line for line in step.more]
     for i, (regex, text) in enumerate(said.out):
         lines.append("q>" + ("~" if regex else "|" if said.open_end and i == len(said.out) - 1 else "") + " " + text)
     lines += ["q2>" + ("~" if regex else "") + " " + text for regex, text in said.err]
-    if said.any and (said.code or not lines):
+    if said.any and (said.code or not said.out + said.err):
         lines.append(f"q? {said.code}")
     return lines + ["q# " + line for line in step.reason]
 
@@ -117,6 +117,7 @@ def main():
                 text += "\n" + "\n".join(play_all_forms(hadoop, stem, case)) + "\n"
             open(path, "w").write(text)
         hadoop.java.stdin.close()
+        hadoop.java.wait()
 
 
 if __name__ == "__main__":
