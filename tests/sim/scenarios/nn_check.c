@@ -2,6 +2,7 @@
  * nn_check: what must hold in the simulated filesystem.
  *
  *   - what a client was told to be so is so, in the namenode's tree, whatever crashed since
+ *   - and nothing is there that nobody asked for
  *   - every complete block has an intact replica on some disk, with its stamp and length
  *   - replicas of one block and stamp that were finalized have one length
  *   - the count of safe blocks is right
@@ -162,6 +163,29 @@ static struct nn_sums count_sums(struct nn_world *w, uint32_t slot)
     return sums;
 }
 
+/* Nothing is there that nobody asked for: what a torn record might be read as. */
+static void check_names(struct nn_world *w)
+{
+    const struct nn_inodes *store = &w->nn.state.tree.store;
+    for (struct nn_cursor at = {0, 0}, in = {0, 0};; in = (struct nn_cursor){0, 0}) {
+        uint32_t dir = nn_children_next(&nn_dir(store, NN_ROOT)->children, &at), file;
+        struct slice name = dir ? nn_inode_name(store, dir) : slice_of(NULL, 0);
+        if (!dir)
+            return;
+        bool is_right = nn_inode(store, dir)->is_dir && name.len == 2 && name.data[0] == 'c' &&
+                        name.data[1] - '0' <= (int)w->cl_count;
+        while (is_right && (file = nn_children_next(&nn_dir(store, dir)->children, &in))) {
+            const struct nn_inode *inode = nn_inode(store, file);
+            name = nn_inode_name(store, file);
+            is_right = !inode->is_dir && name.len == 2 && name.data[0] == 'f' &&
+                       name.data[1] - '0' < FILES && inode->replication <= w->replication &&
+                       nn_inode_block_size(inode) == BLOCK_SIZE;
+        }
+        if (!is_right)
+            sim_fail(w->sim, "nobody ever asked for " SLICE_FMT, SLICE_ARG(name));
+    }
+}
+
 void nn_check(struct nn_world *w, bool is_full)
 {
     const struct nn_blocks *b = &w->nn.blocks;
@@ -174,6 +198,7 @@ void nn_check(struct nn_world *w, bool is_full)
     for (uint32_t c = 0; c < w->cl_count; c++)
         for (uint32_t i = 0; i < FILES; i++)
             check_entry(w, &w->cls[c], i);
+    check_names(w);
     check_bytes(w);
     for (uint32_t d = 0; d < w->dn_count; d++)
         check_lengths(w, &w->dns[d]);
