@@ -17,7 +17,7 @@ static const struct msg_field *void_fields(void)
 {
     return no_fields;
 }
-const struct msg_desc msg_void_desc = {"msg_void", sizeof(struct msg_void), 0, void_fields};
+const struct msg_desc msg_void_desc = {"msg_void", sizeof(struct msg_void), 0, 0, void_fields};
 
 /* ---- encode ---- */
 
@@ -289,6 +289,9 @@ static int decode_msg(struct decoder *from, const struct msg_desc *desc, const m
         from->wrong = NULL;
         return rc;
     }
+    if (count < desc->field_count && fields[count].offset < desc->needed)
+        return err_set(from->err, ERR_PROTO, "message %s lacks its field %s", desc->name,
+                       fields[count].name);
     return 0;
 }
 

@@ -14,8 +14,10 @@
  * and `const struct msg_desc cl2nn_mkdir_desc`.
  *
  * Encoding: a positional msgpack array, structs and lists nested. Fields are only ever added at the
- * end: a decoder ignores trailing fields it does not know and leaves zero what an older sender did
- * not send. Decoded slices borrow the frame's bytes; lists live in the arena given. */
+ * end: a decoder ignores trailing fields it does not know. A field that is not there is refused, so
+ * that nobody's mistake is taken for a zero; but for those that were added after a message was
+ * first spoken: MSG_DEFINE_SINCE names the first of them, and they are zero when an older sender
+ * did not send them. Decoded slices borrow the frame's bytes; lists live in the arena given. */
 #ifndef QUERN_WIRE_MSG_H
 #define QUERN_WIRE_MSG_H
 
@@ -68,6 +70,7 @@ struct msg_desc {
     const char *name;
     uint32_t size; /* of the C struct */
     uint32_t field_count;
+    uint32_t needed; /* fields that begin before this offset must be there */
     const struct msg_field *(*fields)(void); /* field_count rows */
 };
 
@@ -91,8 +94,11 @@ struct msg_desc {
     {#field, MSG_KIND_STRUCT, (uint32_t)offsetof(msg_this, field), &type##_desc},
 #define MSG_ROW_L(type, field) \
     {#field, MSG_KIND_LIST, (uint32_t)offsetof(msg_this, field), &type##_desc},
-#define MSG_COUNT(kind, field) +1
-#define MSG_DEFINE(type, FIELDS)                                                          \
+#define MSG_COUNT(kind, field)   +1
+#define MSG_DEFINE(type, FIELDS) MSG_DEFINE_NEEDING(type, FIELDS, sizeof(struct type))
+#define MSG_DEFINE_SINCE(type, FIELDS, first_new) \
+    MSG_DEFINE_NEEDING(type, FIELDS, offsetof(struct type, first_new))
+#define MSG_DEFINE_NEEDING(type, FIELDS, bytes)                                           \
     static const struct msg_field *type##_fields(void)                                    \
     {                                                                                     \
         typedef struct type msg_this;                                                     \
@@ -101,7 +107,7 @@ struct msg_desc {
     }                                                                                     \
     const struct msg_desc type##_desc = {#type, (uint32_t)sizeof(struct type),            \
                                          0 FIELDS(MSG_COUNT, MSG_COUNT, MSG_COUNT),       \
-                                         type##_fields};                                  \
+                                         (uint32_t)(bytes), type##_fields};               \
     static const struct msg_desc *const type##_listed                                     \
         __attribute__((used, section("quern_msgs"))) = &type##_desc;
 

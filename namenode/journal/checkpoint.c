@@ -51,11 +51,23 @@ static void finish(struct nn_checkpoint *cp, const struct err *err)
 
 /* ---- the child ---- */
 
+/* The parent's handlers write to a descriptor that is closed here, and whose number the image gets:
+ * a signal to the whole group would put a byte into it. */
+static void drop_handlers(void)
+{
+    static const int ends[] = {SIGTERM, SIGINT}, nothing[] = {SIGHUP, SIGUSR1, SIGUSR2};
+    for (size_t i = 0; i < ARRAY_LEN(ends); i++)
+        signal(ends[i], SIG_DFL);
+    for (size_t i = 0; i < ARRAY_LEN(nothing); i++)
+        signal(nothing[i], SIG_IGN);
+}
+
 /* Dies with its parent, is the first to go when memory is out, lets others have the processor, and
  * holds nothing of the parent's open: no socket whose peer waits for the end, no lock. */
 static void become_child(int pipe_fd, pid_t parent)
 {
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    drop_handlers();
     if (getppid() != parent)
         _exit(1);
     if (dup2(pipe_fd, 3) < 0)

@@ -178,9 +178,9 @@ static int ask_namenode(struct crash *c, const struct msg_method *method, const 
     do
         rc = chan_call(c->chan, method, ask, &c->arena, ret, TIMEOUT_MS, &c->err);
     while ((rc == ERR_TIMEOUT || rc == ERR_UNREACHABLE) && is_alive(c) && ++tries < TRIES);
-    /* A disk that was full once is looked at again. */
-    for (int ms = 0; (method->flags & MSG_RECORDED) && (rc == ERR_SAFEMODE || rc == ERR_NOSPC) &&
-                     ms < ROOM_MS && is_alive(c);
+    /* A disk that was full once is looked at again, and a start takes its time. */
+    for (int ms = 0; (method->flags & MSG_RECORDED) && ms < ROOM_MS && is_alive(c) &&
+                     (rc == ERR_SAFEMODE || rc == ERR_NOSPC || rc == ERR_RETRY);
          ms += AGAIN_MS) {
         usleep(AGAIN_MS * 1000);
         rc = chan_call(c->chan, method, ask, &c->arena, ret, TIMEOUT_MS, &c->err);
@@ -357,8 +357,7 @@ static uint64_t work(struct crash *c, uint64_t i)
         arena_reset(&c->arena);
         i++;
     }
-    if (rc == NN_STEPS_END)
-        c->err.code = 0;
+    c->err.code = rc == NN_STEPS_END ? 0 : rc;
     return i;
 }
 
@@ -483,7 +482,8 @@ int main(int argc, char **argv)
     identity_init(&c.self, WIRE_CLIENT, "crash");
     write_conf(&c);
 
-    (void)live(&c, 0, &want);
+    if (live(&c, 0, &want))
+        die(c.log, "it died without a fault");
     uint64_t hits = count_hits(&c);
     for (uint64_t at = from; at <= hits; at += stride) {
         buf_clear(&is);

@@ -39,7 +39,7 @@ MSG_DEFINE(shape, SHAPE_FIELDS)
     F(STR, colour)                \
     L(point, more)
 MSG_STRUCT(point_new, POINT_NEW_FIELDS)
-MSG_DEFINE(point_new, POINT_NEW_FIELDS)
+MSG_DEFINE_SINCE(point_new, POINT_NEW_FIELDS, colour)
 
 struct fixture {
     struct buf buf;
@@ -141,6 +141,23 @@ static void fields_an_older_sender_does_not_know_are_zero(void **state)
     assert_true(slice_is(out.name, "o") && out.colour.len == 0 && out.more.n == 0);
 }
 
+static void a_field_that_was_always_there_must_be_there(void **state)
+{
+    struct fixture *f = *state;
+    struct point out;
+    struct point_new grown;
+    struct msg_void none;
+    assert_int_equal(msg_decode(&point_desc, slice_of("\x91\xa1n", 3), &f->arena, &out, &f->err),
+                     ERR_PROTO);
+    assert_string_equal(f->err.msg, "message point lacks its field at");
+    assert_int_equal(msg_decode(&point_desc, slice_of("\x90", 1), &f->arena, &out, &f->err),
+                     ERR_PROTO);
+    assert_int_equal(
+        msg_decode(&point_new_desc, slice_of("\x91\xa1n", 3), &f->arena, &grown, &f->err),
+        ERR_PROTO);
+    assert_int_equal(msg_decode(&msg_void_desc, slice_of("\x90", 1), &f->arena, &none, &f->err), 0);
+}
+
 static void every_cut_of_a_message_is_refused(void **state)
 {
     struct fixture *f = *state;
@@ -199,14 +216,14 @@ static void a_list_of_tiny_items_may_not_grow_into_huge_structs(void **state)
     struct fixture *f = *state;
     enum { COUNT = 1 << 20 };
     /* shape with everything but points left zero: u64 u32 i64 f64 yes str bytes u64s strs inner */
-    static const uint8_t head[] = {0x9b, 0, 0,    0,    0xcb, 0, 0,    0,    0,    0,   0,
-                                   0,    0, 0xc2, 0xa0, 0xc4, 0, 0x90, 0x90, 0x90, 0xdd};
+    static const uint8_t head[] = {0x9b, 0,    0,    0,    0xcb, 0,    0,    0,    0,    0, 0,   0,
+                                   0,    0xc2, 0xa0, 0xc4, 0,    0x90, 0x90, 0x92, 0xa0, 0, 0xdd};
     buf_append(&f->buf, head, sizeof(head));
     uint8_t count[4] = {0, COUNT >> 16, 0, 0};
     buf_append(&f->buf, count, 4);
     for (size_t i = 0; i < COUNT; i++)
-        buf_append_byte(&f->buf, 0x90);
-    struct shape out; /* a point is 24 bytes for 1 received: within bounds */
+        buf_append(&f->buf, "\x92\xa0\0", 3);
+    struct shape out; /* a point is 24 bytes for 3 received: within bounds */
     assert_int_equal(decode_bytes(f, (char *)f->buf.data, f->buf.len, &out), 0);
     assert_int_equal(out.points.n, COUNT);
     f->buf.data[f->buf.len - 1] = 0xc1;
@@ -376,6 +393,7 @@ int main(void)
         CASE(an_empty_message_is_one_byte),
         CASE(trailing_fields_of_a_newer_sender_are_ignored),
         CASE(fields_an_older_sender_does_not_know_are_zero),
+        CASE(a_field_that_was_always_there_must_be_there),
         CASE(every_cut_of_a_message_is_refused),
         CASE(counts_larger_than_the_message_are_refused_before_memory_is_asked_for),
         CASE(a_list_of_tiny_items_may_not_grow_into_huge_structs),

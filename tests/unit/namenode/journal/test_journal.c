@@ -337,6 +337,53 @@ static void an_image_gets_its_name_only_when_its_records_are_durable(void **stat
     assert_true(has_file(one, "image.000000000001"));
 }
 
+static pid_t test_pid;
+
+/* As an event loop's would: into a descriptor that the writer has closed, and maybe used again. */
+static void on_signal(int signo)
+{
+    (void)signo;
+    for (int fd = 4; fd < 12 && getpid() != test_pid; fd++) {
+        ssize_t ignored = write(fd, "x", 1);
+        (void)ignored;
+    }
+}
+
+static pid_t only_child(void)
+{
+    char path[64];
+    int pid = 0;
+    snprintf(path, sizeof(path), "/proc/self/task/%d/children", getpid());
+    FILE *f = fopen(path, "r");
+    if (!f || fscanf(f, "%d", &pid) != 1)
+        fail_msg("no child");
+    fclose(f);
+    return pid;
+}
+
+static void a_signal_to_the_writer_does_not_get_into_the_image(void **state)
+{
+    (void)state;
+    test_pid = getpid();
+    assert_int_equal(format(false, NULL), 0);
+    open_journal();
+    mkdir_("/a");
+    turn_until(is_durable);
+    struct sigaction ours = {.sa_handler = on_signal}, before;
+    sigaction(SIGHUP, &ours, &before);
+    assert_int_equal(fault_arm("disk.fsync=1:delay700", NULL), 0);
+    assert_int_equal(nn_journal_checkpoint(journal, on_done, NULL, NULL), 0);
+    for (int i = 0; i < 500 && !has_file(two, "image.000000000001.new.tmp"); i++)
+        usleep(1000);
+    assert_int_equal(kill(only_child(), SIGHUP), 0);
+    turn_until(is_done);
+    fault_arm(NULL, NULL);
+    sigaction(SIGHUP, &before, NULL);
+    assert_int_equal(done_err.code, 0);
+    restart();
+    assert_int_equal(nn_journal_image_index(journal), 1);
+}
+
 static void a_writer_that_dies_or_fails_changes_nothing(void **state)
 {
     (void)state;
@@ -605,6 +652,7 @@ int main(void)
         CASE(old_segments_go_when_no_kept_image_needs_them),
         CASE(the_image_is_of_the_moment_it_was_asked_for),
         CASE(an_image_gets_its_name_only_when_its_records_are_durable),
+        CASE(a_signal_to_the_writer_does_not_get_into_the_image),
         CASE(a_writer_that_dies_or_fails_changes_nothing),
         CASE(enough_records_or_time_make_an_image),
         CASE(a_stop_waits_for_the_disk_and_ends_the_writer),
