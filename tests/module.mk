@@ -46,6 +46,12 @@ $(eval $(call test_program,tests/cluster/model_client,tests/cluster/model_client
 $(eval $(call test_program,tests/cluster/library_use,tests/cluster/library_use.c,client libcommon))
 $(eval $(call test_program,tests/cluster/names_crash,tests/cluster/names_crash.c,libcommon))
 
+# Preloaded into a daemon whose clock is to jump.
+$(B)/tests/cluster/clock_jump.so: tests/cluster/clock_jump.c Makefile
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(CC) -std=gnu17 -D_GNU_SOURCE -O1 -g -Wall -Wextra $(WERROR) -shared -fPIC -o $@ $<
+TEST_EXTRA += $(B)/tests/cluster/clock_jump.so
+
 # cluster: real daemons, from build/$(FLAVOUR); pytest files named as sentences
 .PHONY: cluster check
 cluster: all $(TEST_EXTRA)

@@ -4,11 +4,12 @@ at the close: the writer goes on with the others and notices nothing but the tim
 pipeline are tried, so every place in it is."""
 import os
 import signal
+import subprocess
 import time
 
 import pytest
 
-from cluster import Cluster, wait_for
+from cluster import QUERN, Cluster, wait_for
 
 NODES = ["datanode1", "datanode2", "datanode3"]
 DATA = os.urandom(1_500_000)
@@ -99,6 +100,20 @@ def test_two_of_three_die_and_the_close_waits_until_one_is_back(cluster):
     assert run.poll() is None, "closed with one replica"
     cluster.up()
     assert run.wait(timeout=60) == 0, run.stderr.read().decode()
+    assert cluster.fs("-cat", name).stdout == DATA
+
+
+@pytest.mark.parametrize("packet", [1, 2, 4, 6])
+def test_two_of_three_die_at_packet(cluster, packet):
+    """Both behind the first: the writer goes on with that one, and its close waits until the others can have copies."""
+    arm(cluster, ["datanode2", "datanode3"], f"dn.write.packet={packet}", "kill")
+    name = f"/file{next(cluster.names)}"
+    run = cluster.popen([QUERN, "fs", "-put", "-", name], stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    run.stdin.write(DATA)
+    run.stdin.close()
+    wait_for(lambda: not cluster.pid("datanode2") and not cluster.pid("datanode3"))
+    cluster.up()
+    assert run.wait(90) == 0, run.stderr.read()
     assert cluster.fs("-cat", name).stdout == DATA
 
 
