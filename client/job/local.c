@@ -6,6 +6,7 @@
 
 #include "client/job/job.h"
 #include "client/job/place.h"
+#include "client/lib/uri.h"
 #include "client/up/program.h"
 #include "libcommon/base/str.h"
 #include "libcommon/proto/cl_nn/messages.h"
@@ -34,6 +35,14 @@ static void add_option(struct words *words, const char *option, const char *valu
     add(words, str_dup(value));
 }
 
+/* quern-task knows paths only: file:///a is /a. */
+static void add_path(struct words *words, const char *word)
+{
+    struct cl_uri uri;
+    cl_uri_parse(slice_str(word), &uri);
+    add(words, uri.scheme.len ? slice_dup(uri.path) : str_dup(word));
+}
+
 /* quern-task -local -reduces N -mode M -D key=value ... PLUGIN IN... OUT */
 static void describe(struct words *words, const struct run_args *args, const struct conf *conf,
                      const struct job_plugin *plugin, const struct msg_pair_list *settings)
@@ -54,8 +63,8 @@ static void describe(struct words *words, const struct run_args *args, const str
         add_option(words, "-name", args->name);
     add(words, str_dup(plugin->path));
     for (size_t i = 0; i < args->input_count; i++)
-        add(words, str_dup(args->inputs[i]));
-    add(words, str_dup(args->output));
+        add_path(words, args->inputs[i]);
+    add_path(words, args->output);
 }
 
 int job_run_local(const struct run_args *args, const struct conf *conf,
@@ -65,6 +74,8 @@ int job_run_local(const struct run_args *args, const struct conf *conf,
     struct words words = {0};
     struct buf program = BUF_INIT;
     int rc = job_place_check_local(args->output, err);
+    if (rc == 0 && args->detach)
+        rc = err_set(err, ERR_USAGE, "-detach leaves a job to a cluster: not with -jt local");
     for (size_t i = 0; rc == 0 && i < args->input_count; i++)
         rc = job_place_check_local(args->inputs[i], err);
     if (rc != 0)

@@ -63,7 +63,8 @@ int job_place_check_local(const char *word, struct err *err)
     cl_uri_parse(slice_str(word), &uri);
     if (!*word)
         return nothing_named(err);
-    if (uri.scheme.len == 0 || slice_is(uri.scheme, "file"))
+    if (uri.scheme.len == 0 ||
+        (slice_is(uri.scheme, "file") && uri.authority.len == 0 && uri.path.len))
         return 0;
     return err_set(err, ERR_USAGE, "%s: with -jt local a job reads and writes local files", word);
 }

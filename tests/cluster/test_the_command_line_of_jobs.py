@@ -29,6 +29,10 @@ def said(run):
     return run.returncode, run.stderr.decode()
 
 
+def said_text(run):
+    return run.returncode, run.stderr
+
+
 USAGE = [
     ("run", "which job? quern run [OPTION...] PLUGIN INPUT... OUTPUT (`quern run -list` shows the bundled ones)"),
     ("run wordcount", "give at least one INPUT and the OUTPUT: quern run wordcount INPUT... OUTPUT"),
@@ -102,6 +106,21 @@ def test_another_filesystem_is_not_taken_for_this_one(cluster):
     # this one by its other names
     cluster.run("run", "wordcount", f"hdfs://{uri}/in", f"quern://localhost:{port}/names")
     cluster.fs("-test", "-e", "/names/_SUCCESS")
+
+
+def test_without_a_cluster_a_file_uri_is_its_path(tmp_path):
+    (tmp_path / "in").write_text("a b a\n")
+
+    def run(*words):
+        return subprocess.run([QUERN, "run", "-jt", "local", *words], capture_output=True, text=True, timeout=60, cwd=tmp_path,
+                              env=dict(os.environ, QUERN_CONF="/dev/null"))
+
+    done = run("wordcount", f"file://{tmp_path}/in", f"file:{tmp_path}/out")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "out" / "part-r-00000").read_text() == "a\t2\nb\t1\n"
+    assert said_text(run("wordcount", "file://host/in", "x")) == (2, "quern run: file://host/in: with -jt local a job reads and writes local files\n")
+    assert said_text(run("-detach", "wordcount", "in", "x")) == (2, "quern run: -detach leaves a job to a cluster: not with -jt local\n")
+    assert said_text(run("wordcount", "nosuch", "x"))[0] == 1 and said_text(run("wordcount", "in", "out"))[0] == 1
 
 
 def test_no_cluster_is_worth_a_retry(cluster):
