@@ -110,13 +110,20 @@ static void consider(struct jt_core *core, struct jt_task *task, bool is_late, u
         --*budget;
 }
 
+/* Of a few tasks the share is never reached while one is left: the last one is always late. */
+static bool is_nearly_done(const struct jt_core *core, const struct jt_stage *stage)
+{
+    return stage->count - stage->done == 1 ||
+           (uint64_t)stage->done * 100 >=
+               (uint64_t)stage->count * core->config.speculate_after_percent;
+}
+
 static void look_at(struct jt_core *core, struct jt_stage *stage)
 {
     if (stage->kind == JT_STAGE_COMMIT || stage->running == 0 || stage->waiting > 0 ||
         stage->no_copies)
         return;
-    bool is_late = (uint64_t)stage->done * 100 >=
-                   (uint64_t)stage->count * core->config.speculate_after_percent;
+    bool is_late = is_nearly_done(core, stage);
     uint32_t most = stage->count * core->config.speculate_percent / 100;
     uint32_t copies = copies_running(stage), budget = most > 1 ? most : 1;
     budget = budget > copies ? budget - copies : 0;

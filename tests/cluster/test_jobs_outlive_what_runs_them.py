@@ -5,13 +5,15 @@ done again where that can be told."""
 import glob
 import os
 import signal
+import subprocess
 import time
 
 import pytest
 
-from cluster import BUILD, Cluster, output_of, wait_for
+from cluster import BUILD, Cluster, is_over, output_of, wait_for
 
 SLUGGISH = os.path.join(BUILD, "tests", "jobs", "sluggish.so")
+MISBEHAVE = os.path.join(BUILD, "tests", "jobs", "misbehave.so")
 TEXT = b"".join(b"line %05d\n" % (i * 7919 % 20000) for i in range(20000))
 SPLITS = ["-D", "mapreduce.input.fileinputformat.split.maxsize=40k"]
 
@@ -21,6 +23,7 @@ def cluster():
     with Cluster(datanodes=2, workers=3, replication=2) as c:
         c.fs("-mkdir", "-p", "/in")
         c.fs("-put", "-", "/in/a", input=TEXT)
+        c.fs("-put", "-", "/now", input=b"now\n")
         yield c
 
 
@@ -96,6 +99,110 @@ def test_a_worker_dies_with_map_outputs_that_are_needed(cluster):
     finish(cluster, job, "lost")
     cluster.up()
     wait_for(lambda: cluster.run("job", "-workers").stdout.count(b" live ") == 3)
+
+
+def test_a_whole_worker_stands_still():
+    """It is not gone, but says nothing: its tasks get copies or run again, and what it held is made again."""
+    with Cluster(datanodes=1, workers=3) as c:
+        c.down()
+        with open(os.path.join(c.dir, "site.conf"), "a") as f:
+            f.write("jobtracker.worker.timeout = 3s\n")
+        c.up()
+        c.fs("-mkdir", "-p", "/in")
+        c.fs("-put", "-", "/in/a", input=TEXT)
+        job = submit(c, "still", "-D", "sluggish.map=150", "-D", "sluggish.reduce=300")
+        wait_for(lambda: stage(c, job, 0)["done"] >= 2)
+        pid = c.pid("worker2")
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            finish(c, job, "still")
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        wait_for(lambda: c.run("job", "-workers").stdout.count(b" live ") == 3)
+        finish(c, submit(c, "again"), "again")
+
+
+def tasks_of(pid):
+    run = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True)
+    return [int(p) for p in run.stdout.split()]
+
+
+def test_a_task_process_that_is_stopped_is_a_straggler_like_any(cluster):
+    job = submit(cluster, "stopped", "-D", "sluggish.map=300")
+    wait_for(lambda: stage(cluster, job, 0)["done"] >= 3)
+    stopped = wait_for(lambda: tasks_of(cluster.pid("worker1")))[0]
+    os.kill(stopped, signal.SIGSTOP)
+    finish(cluster, job, "stopped")
+    wait_for(lambda: is_over(stopped))
+
+
+KILLED_AT = {
+    "waiting": ([], lambda c, job: True),
+    "maps": (["-D", "sluggish.map=60000"], lambda c, job: stage(c, job, 0)["running"] > 0),
+    "reduces": (["-D", "sluggish.reduce=60000"], lambda c, job: stage(c, job, 1)["running"] > 0),
+}
+
+
+@pytest.mark.parametrize("place", KILLED_AT)
+def test_a_job_is_killed_and_the_jobtracker_dies_with_the_news(cluster, place):
+    """The kill is on its way when the jobtracker goes: what was acknowledged holds, and either end is a whole one."""
+    settings, is_there = KILLED_AT[place]
+    job = submit(cluster, "killed-" + place, *settings)
+    wait_for(lambda: is_there(cluster, job))
+    kill = cluster.start("job", "-kill", job)
+    cluster.kill("jobtracker")
+    cluster.up()
+    kill.communicate(timeout=60)
+    if kill.returncode != 0:
+        cluster.run("job", "-kill", job, check=False)
+    wait_for(lambda: cluster.status(job)["state"] in (3, 5))
+    made = cluster.fs("-test", "-e", f"/out/killed-{place}/_SUCCESS", check=False).returncode == 0
+    assert made == (cluster.status(job)["state"] == 3)
+    wait_for(lambda: cluster.fs("-test", "-e", f"/out/killed-{place}/_temporary", check=False).returncode == 1)
+    wait_for(lambda: cluster.run("job", "-workers").stdout.count(b" live ") == 3)
+
+
+def test_the_jobtracker_dies_while_a_job_fails(cluster):
+    job = cluster.run("run", "-detach", "-D", "misbehave.how=fail", "-D", "mapreduce.map.maxattempts=3", MISBEHAVE, "/now",
+                      "/out/failing").stdout.decode().strip()
+    cluster.kill("jobtracker")
+    cluster.up()
+    wait = cluster.run("job", "-wait", job, check=False, timeout=60)
+    assert wait.returncode == 1 and b"failed" in wait.stderr
+    assert cluster.status(job)["state"] == 4
+    wait_for(lambda: cluster.run("job", "-workers").stdout.count(b" live ") == 3)
+
+
+def test_a_changed_priority_is_honoured_and_survives_the_jobtracker(cluster):
+    first = submit(cluster, "first", "-D", "sluggish.map=100")
+    low, high = [submit(cluster, name, "-D", "sluggish.map=100") for name in ("low", "high")]
+    cluster.run("job", "-set-priority", low, "VERY_LOW")
+    cluster.run("job", "-set-priority", high, "VERY_HIGH")
+    cluster.kill("jobtracker")
+    cluster.up()
+    assert [cluster.status(j)["priority"] for j in (first, low, high)] == [2, 0, 4]
+    finish(cluster, high, "high")
+    assert stage(cluster, low, 0)["done"] < stage(cluster, low, 0)["tasks"] or cluster.status(first)["state"] == 3
+    finish(cluster, first, "first")
+    finish(cluster, low, "low")
+    listed = {j["id"]["job"]: j["state"] for j in cluster.jobs()}
+    cluster.kill("jobtracker")
+    cluster.up()
+    assert {j["id"]["job"]: j["state"] for j in cluster.jobs()} == listed, "finished jobs are listed after a restart"
+    wait_for(lambda: cluster.run("job", "-workers").stdout.count(b" live ") == 3)
+
+
+def test_a_job_says_when_its_reduces_begin(cluster):
+    job = submit(cluster, "slowstart", "-D", "sluggish.map=60000", "-D", "sluggish.which=first", "-D", "mapreduce.map.speculative=false",
+                 "-D", "mapreduce.job.reduce.slowstart.completedmaps=1")
+    wait_for(lambda: stage(cluster, job, 0)["done"] == stage(cluster, job, 0)["tasks"] - 1)
+    assert stage(cluster, job, 1)["running"] == 0
+    cluster.run("job", "-kill", job)
+    job = submit(cluster, "faststart", "-D", "sluggish.map=60000", "-D", "sluggish.which=first", "-D", "mapreduce.map.speculative=false",
+                 "-D", "mapreduce.job.reduce.slowstart.completedmaps=0.1")
+    wait_for(lambda: stage(cluster, job, 1)["running"] > 0)
+    assert stage(cluster, job, 0)["running"] == 1
+    cluster.run("job", "-kill", job)
 
 
 def test_fifty_small_jobs_at_once(cluster):

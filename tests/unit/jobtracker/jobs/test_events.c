@@ -663,6 +663,22 @@ static void a_straggler_gets_its_copy_though_reduces_that_wait_for_it_hold_every
     assert_int_equal(job->state, JT_JOB_COMMITTING);
 }
 
+static void the_slower_of_two_tasks_is_a_straggler_too(void **state)
+{
+    struct fixture *f = *state;
+    struct jt_worker *a = worker(f, "a", 1, 1), *b = worker(f, "b", 1, 1);
+    struct jt_job *job = submit(f, 2, 0, NULL);
+    struct jt_attempt *slow = running_on(a);
+    f->now += 1000;
+    assert_true(done(f, running_on(b)));
+    f->now += 9000;
+    jt_on_beat(&f->core, a, f->now);
+    jt_on_beat(&f->core, b, f->now);
+    jt_on_tick(&f->core, f->now);
+    assert_int_equal(job->stages[0].speculative, 1);
+    assert_ptr_equal(running_on(b)->task, slow->task);
+}
+
 static void a_slow_node_is_forgiven_when_it_is_slow_no_more(void **state)
 {
     struct fixture *f = *state;
@@ -788,6 +804,7 @@ int main(void)
         CASE(a_refused_publication_fails_the_job),
         CASE(a_straggler_gets_one_copy_on_another_node_and_a_big_task_none),
         CASE(a_straggler_gets_its_copy_though_reduces_that_wait_for_it_hold_every_core),
+        CASE(the_slower_of_two_tasks_is_a_straggler_too),
         CASE(a_slow_node_is_forgiven_when_it_is_slow_no_more),
         CASE(a_job_that_asks_for_more_memory_than_any_worker_has_says_so),
         CASE(what_was_done_before_a_restart_is_not_done_again),
