@@ -24,19 +24,21 @@ static const struct {
     {"includeSnapshots", 0},
     {"showprogress", 0},
     {"storagepolicies", 0},
-    {"maintenance", 0},
+    {"maintenance", CL2NN_FSCK_MAINTENANCE},
 };
 
 static int usage(FILE *out)
 {
     fprintf(out,
-            "Usage: quern fsck <path> [-openforwrite] [-files [-blocks [-locations | -racks]]]\n"
+            "Usage: quern fsck <path> [-openforwrite] [-files [-blocks [-locations | -racks]]] "
+            "[-maintenance]\n"
             "\t<path>\tstart checking from this path\n"
             "\t-openforwrite\tcheck files opened for write too\n"
             "\t-files\tprint out files being checked\n"
             "\t-blocks\tprint out block report\n"
             "\t-locations\tprint out locations for every block\n"
-            "\t-racks\tprint out network topology for data-node locations\n\n"
+            "\t-racks\tprint out network topology for data-node locations\n"
+            "\t-maintenance\tprint out maintenance state node details\n\n"
             "Files open for write are skipped unless -openforwrite is given.\n");
     return EXIT_FAILED;
 }
@@ -96,7 +98,7 @@ static int run(struct session *session, const char *path, uint32_t flags)
 {
     struct err err;
     struct buf normal = BUF_INIT;
-    struct fsck_report report = {0};
+    struct fsck_report report = {.shows_maintenance = flags & CL2NN_FSCK_MAINTENANCE};
     char when[64];
     uint64_t began_ms = clock_mono_ms();
     if (session_connect(session, "fsck") != 0)

@@ -108,6 +108,15 @@ static void put_replicated(struct buf *out, const struct fsck_report *r)
     buf_printf(out, " Missing blocks:\t\t%" PRIu64 "\n", r->missing_blocks);
     buf_printf(out, " Corrupt blocks:\t\t%" PRIu64 "\n", r->corrupt_blocks);
     put_share(out, "Missing replicas:\t\t", r->missing_replicas, r->expected_replicas);
+    if (r->decommissioned)
+        buf_printf(out, " DecommissionedReplicas:\t%" PRIu64 "\n", r->decommissioned);
+    if (r->decommissioning)
+        buf_printf(out, " DecommissioningReplicas:\t%" PRIu64 "\n", r->decommissioning);
+    if (r->shows_maintenance)
+        buf_printf(out,
+                   " EnteringMaintenanceReplicas:\t%" PRIu64 "\n InMaintenanceReplicas:\t%" PRIu64
+                   "\n",
+                   r->entering, r->resting);
     buf_printf(out, " Blocks queued for replication:\t%" PRIu64 "\n", r->under);
 }
 

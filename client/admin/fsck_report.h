@@ -11,7 +11,7 @@
 /* clang-format off */
 #define FSCK_COUNTERS(C) \
     C(dirs) C(files) C(symlinks) C(size) C(blocks) C(open_files) C(open_size) C(open_blocks) \
-    C(replicas) C(expected_replicas) C(missing_replicas) C(minimal) C(over) C(under) C(mis) \
+    C(replicas) C(decommissioned) C(decommissioning) C(entering) C(resting) C(expected_replicas) C(missing_replicas) C(minimal) C(over) C(under) C(mis) \
     C(missing_blocks) C(missing_size) C(corrupt_blocks) C(corrupt_size) C(corrupt_files)
 /* clang-format on */
 
@@ -20,6 +20,7 @@ struct fsck_report {
     FSCK_COUNTERS(FSCK_FIELD)
 #undef FSCK_FIELD
     uint64_t nodes, racks, replication; /* of the server: as the last page said */
+    bool shows_maintenance;             /* asked for with -maintenance */
 };
 
 /* Counters nobody knows are ignored. */

@@ -74,8 +74,12 @@ static void add_good(const struct nn_replicate *rep, struct view *v, uint32_t st
     v->good[v->good_count++] = storage;
     if (is_resting(node)) {
         v->health.resting++;
+        if (node->admin == NN_NODE_ENTERING_MAINTENANCE)
+            v->health.entering++;
     } else if (node->admin != NN_NODE_NORMAL) {
         v->health.leaving++;
+        if (node->admin == NN_NODE_DECOMMISSIONED)
+            v->health.left++;
     } else {
         bool is_sure = node->state == NN_NODE_LIVE && node->is_connected &&
                        nn_nodes_storage(rep->nodes, storage)->is_reported;

@@ -39,8 +39,10 @@
 struct nn_health {
     uint16_t want, good; /* good: finalized, right stamp and length, on a serving storage */
     uint16_t bad;        /* on a serving storage */
-    uint16_t leaving;    /* of the good, on nodes being decommissioned */
+    uint16_t leaving;    /* of the good, on nodes being decommissioned, or that have been: */
+    uint16_t left;       /* ... so many of them */
     uint16_t resting;    /* on nodes in maintenance; those on dead ones are not among the good */
+    uint16_t entering;   /* of the resting, on nodes that do not rest yet */
     uint16_t staying;    /* of the good: neither leaving nor resting */
     uint16_t sure;       /* of those staying, on live nodes, reported since they registered */
     uint16_t need;       /* of staying ones: want, less those that rest */

@@ -3,7 +3,8 @@
  * last; a page goes on behind it, whatever has changed meanwhile.
  *
  * The text is Hadoop's. A page's counters (all of group ""): dirs, files, symlinks, size, blocks,
- * open_files, open_size, open_blocks, replicas (live ones), expected_replicas, missing_replicas,
+ * open_files, open_size, open_blocks, replicas (good ones, wherever), of which decommissioned,
+ * decommissioning, entering and resting (maintenance) are, expected_replicas, missing_replicas,
  * minimal (blocks with a live replica), over, under, mis, missing_blocks, missing_size,
  * corrupt_blocks, corrupt_size, corrupt_files. What is the same for all pages comes with each one,
  * in group "server": nodes, racks, replication. */
@@ -19,7 +20,7 @@
 /* clang-format off */
 #define COUNTERS(C) \
     C(dirs) C(files) C(symlinks) C(size) C(blocks) C(open_files) C(open_size) C(open_blocks) \
-    C(replicas) C(expected_replicas) C(missing_replicas) C(minimal) C(over) C(under) C(mis) \
+    C(replicas) C(decommissioned) C(decommissioning) C(entering) C(resting) C(expected_replicas) C(missing_replicas) C(minimal) C(over) C(under) C(mis) \
     C(missing_blocks) C(missing_size) C(corrupt_blocks) C(corrupt_size) C(corrupt_files)
 /* clang-format on */
 
@@ -94,17 +95,42 @@ static void put_subject(const struct check *c, struct buf *out)
     buf_append_byte(out, ':');
 }
 
+static void count_replicas(struct check *c, const struct nn_health *health, unsigned total)
+{
+    c->counts.replicas += total;
+    c->counts.decommissioned += health->left;
+    c->counts.decommissioning += (unsigned)(health->leaving - health->left);
+    c->counts.entering += health->entering;
+    c->counts.resting += (unsigned)(health->resting - health->entering);
+}
+
+static void put_under(const struct check *c, const struct nn_block *b,
+                      const struct nn_health *health, struct buf *out)
+{
+    buf_printf(out,
+               " Under replicated blk_%" PRIu64 "_%" PRIu64
+               ". Target Replicas is %u but found %u live replica(s), %u decommissioned "
+               "replica(s), %u decommissioning replica(s)",
+               b->id, b->gs, b->want, health->staying, health->left,
+               (unsigned)(health->leaving - health->left));
+    if (c->ask->flags & CL2NN_FSCK_MAINTENANCE)
+        buf_printf(out, ", %u entering maintenance replica(s) and %u in maintenance replica(s)",
+                   health->entering, (unsigned)(health->resting - health->entering));
+    buf_append_str(out, ".\n");
+}
+
 static void judge_block(struct check *c, uint32_t index, struct findings *found)
 {
     struct nn_block b = nn_blockmap_get(c->turn->nn->blocks.map, index);
     struct nn_health health = nn_replicate_health(&c->turn->nn->blocks.replicate, index);
+    unsigned total = (unsigned)health.staying + health.leaving + health.resting;
     c->counts.blocks++;
-    c->counts.replicas += health.good;
+    count_replicas(c, &health, total);
     c->counts.expected_replicas += b.want;
     c->counts.minimal += health.good > 0;
-    c->counts.over += health.good > b.want;
+    c->counts.over += health.staying > b.want;
     c->counts.mis +=
-        health.good > 1 && health.racks < 2 && c->turn->nn->blocks.nodes.rack_count > 1;
+        health.staying > 1 && health.racks < 2 && nn_nodes_racks(&c->turn->nn->blocks.nodes) > 1;
     if (health.good == 0 && health.bad > 0) {
         found->corrupt++;
         found->corrupt_size += b.len;
@@ -114,15 +140,11 @@ static void judge_block(struct check *c, uint32_t index, struct findings *found)
     if (health.good == 0) {
         found->missing++;
         found->missing_size += b.len;
-    } else if (health.good < b.want) {
+    } else if (total < b.want) {
         c->counts.under++;
-        c->counts.missing_replicas += (uint64_t)(b.want - health.good);
+        c->counts.missing_replicas += (uint64_t)(b.want - total);
         put_subject(c, &found->lines);
-        buf_printf(&found->lines,
-                   " Under replicated blk_%" PRIu64 "_%" PRIu64
-                   ". Target Replicas is %u but found %u live replica(s), %u decommissioned "
-                   "replica(s), %u decommissioning replica(s).\n",
-                   b.id, b.gs, b.want, health.good, 0U, (unsigned)health.leaving);
+        put_under(c, &b, &health, &found->lines);
     }
 }
 

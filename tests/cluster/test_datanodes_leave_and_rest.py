@@ -74,6 +74,7 @@ def test_a_node_leaves_under_load_and_may_be_thrown_away(cluster):
     become(cluster, "node2", "Decommissioned")
     topology = cluster.run("admin", "-printTopology").stdout.decode()
     assert " (node2) Decommissioned\n" in topology and " (node1) In Service\n" in topology
+    assert b"\n DecommissionedReplicas:\t" in all_whole(cluster)
     cluster.kill("datanode2")
     wait_for(lambda: "Dead" in report(cluster)["node2"]["sections"])
     wait_for(lambda: all_whole(cluster))
@@ -96,6 +97,8 @@ def test_a_resting_node_is_switched_off_and_nothing_is_copied(cluster):
     before = {n: r["Num of Blocks"] for n, r in report(cluster).items()}
     cluster.kill("datanode3")
     wait_for(lambda: "Dead" in report(cluster)["node3"]["sections"])
+    said = cluster.run("fsck", "/", "-maintenance").stdout
+    assert b"\n EnteringMaintenanceReplicas:\t0\n InMaintenanceReplicas:\t" in said and b" Under-replicated blocks:\t0 (" in said
     assert b"Under replicated blocks: 0\n" in cluster.run("admin", "-report").stdout
     assert {n: r["Num of Blocks"] for n, r in report(cluster).items()} == before
     assert cluster.fs("-cat", "/before").stdout == DATA

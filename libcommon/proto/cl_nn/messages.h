@@ -348,6 +348,7 @@ enum cl2nn_fsck_flag {
     CL2NN_FSCK_LOCATIONS = 4,
     CL2NN_FSCK_OPEN = 8,
     CL2NN_FSCK_RACKS = 16,
+    CL2NN_FSCK_MAINTENANCE = 32,
 };
 
 /* Text lines to print and counters to add up; the client prints the summary. */

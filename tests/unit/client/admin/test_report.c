@@ -241,6 +241,25 @@ static void a_corrupt_summary_has_its_box(void **state)
     buf_release(&out);
 }
 
+static void replicas_on_nodes_that_leave_or_rest_have_lines_of_their_own(void **state)
+{
+    (void)state;
+    struct fsck_report r = {.blocks = 1, .minimal = 1, .decommissioned = 4, .decommissioning = 3};
+    struct buf out = BUF_INIT;
+    fsck_report_print(&r, &out);
+    assert_non_null(strstr(text_of(&out), " DecommissionedReplicas:\t4\n"
+                                          " DecommissioningReplicas:\t3\n"
+                                          " Blocks queued for replication:\t0\n"));
+    buf_clear(&out);
+    r = (struct fsck_report){
+        .blocks = 1, .minimal = 1, .entering = 2, .resting = 1, .shows_maintenance = true};
+    fsck_report_print(&r, &out);
+    assert_non_null(strstr(text_of(&out), " EnteringMaintenanceReplicas:\t2\n"
+                                          " InMaintenanceReplicas:\t1\n"
+                                          " Blocks queued for replication:\t0\n"));
+    buf_release(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -252,6 +271,7 @@ int main(void)
         cmocka_unit_test(pages_add_up_and_the_servers_facts_do_not),
         cmocka_unit_test(a_healthy_summary),
         cmocka_unit_test(a_corrupt_summary_has_its_box),
+        cmocka_unit_test(replicas_on_nodes_that_leave_or_rest_have_lines_of_their_own),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
 }
