@@ -17,8 +17,8 @@ struct fs_find_expr {
     struct fs_find_step steps[FS_FIND_STEPS_MAX];
 };
 
-/* Without an action, -print is added. ERR_USAGE: "Unexpected argument: x" and the like. Release
- * *ret in either case. */
+/* Without an action, -print is added. ERR_INVAL: "Unexpected argument: x";
+ * ERR_USAGE: what is there is not whole. Release *ret in either case. */
 int fs_find_parse(char *const *words, size_t count, struct fs_find_expr *ret, struct err *err);
 
 void fs_find_release(struct fs_find_expr *expr);

@@ -149,7 +149,7 @@ static void find_refuses_what_it_does_not_know(void **state)
     (void)state;
     struct fs_find_expr expr;
     struct err err;
-    assert_int_equal(parse_words("-type f", &expr, &err), ERR_USAGE);
+    assert_int_equal(parse_words("-type f", &expr, &err), ERR_INVAL);
     assert_string_equal(err.msg, "Unexpected argument: -type");
     fs_find_release(&expr);
     assert_int_equal(parse_words("-name", &expr, &err), ERR_USAGE);
