@@ -156,3 +156,16 @@ def test_a_terminal_shows_the_job_and_ctrl_c_leaves_it_running(cluster):
     assert cluster.status(job)["state"] == 1
     cluster.run("job", "-kill", job)
     wait_for(lambda: cluster.status(job)["state"] == 5)
+
+
+@pytest.mark.parametrize("command", ["run", "up", "down", "namenode"])
+def test_every_option_the_help_shows_is_taken(command):
+    shown = subprocess.run([QUERN, command, "-help"], capture_output=True, text=True, timeout=60).stdout
+    options = re.findall(r"^  -([A-Za-z-]+)", shown, re.M)
+    assert len(options) >= 2, shown
+    for option in options:
+        # behind it a word that ends every command with a usage error before anything is done
+        run = subprocess.run([QUERN, command, "-" + option, "--no-such-option", "--no-such-option"], capture_output=True, text=True, timeout=60,
+                             env=dict(os.environ, QUERN_CONF="/dev/null"))
+        assert f'no option "-{option}"' not in run.stderr and f"no option -{option} " not in run.stderr
+        assert run.returncode == 2, (option, run.stderr)
