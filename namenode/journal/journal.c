@@ -46,12 +46,33 @@ struct nn_journal {
 
 /* ---- directories ---- */
 
-static int check_count(size_t count, struct err *err)
+static struct slice without_slashes(const char *path)
+{
+    struct slice s = slice_str(path);
+    while (s.len > 1 && s.data[s.len - 1] == '/')
+        s.len--;
+    return s;
+}
+
+static int check_list(const char *const *paths, size_t count, struct err *err)
 {
     if (count == 0 || count > NN_DIRS_MAX)
         return err_set(err, ERR_CONFIG, "dfs.namenode.name.dir takes 1 to %d directories, not %zu",
                        NN_DIRS_MAX, count);
+    for (size_t i = 0; i < count; i++)
+        for (size_t k = 0; k < i; k++)
+            if (slice_eq(without_slashes(paths[i]), without_slashes(paths[k])))
+                return err_set(err, ERR_CONFIG, "dfs.namenode.name.dir lists %s twice", paths[k]);
     return 0;
+}
+
+/* Records in a directory without a VERSION: no format that was cut short has any. */
+static bool has_records(const struct nn_namedir *dir)
+{
+    struct wal_report report = {0};
+    struct err ignored = {0};
+    (void)wal_inspect(dir->disk, dir->path, &(struct wal_inspection){0}, &report, &ignored);
+    return report.first > 1 || report.last >= 1;
 }
 
 static void close_dirs(struct nn_namedir *dirs, size_t count)
@@ -92,6 +113,10 @@ static int check_dirs(const struct nn_namedir *dirs, size_t count, const char **
                            dirs[i].version.cluster_id);
         first = first ? first : &dirs[i];
     }
+    if (!first && dirs[0].state == NN_DIR_UNFINISHED && has_records(&dirs[0]))
+        return err_set(err, ERR_CORRUPT,
+                       "%s holds a log with records but no VERSION: bring that file back",
+                       dirs[0].path);
     if (!first)
         return err_set(err, ERR_NOENT,
                        "%s is not formatted: `quern namenode -format` makes a new filesystem there",
@@ -117,8 +142,13 @@ static struct nn_dir_set living_dirs(const struct nn_journal *journal, const str
 
 static int may_format(const struct nn_namedir *dir, bool force, struct err *err)
 {
-    if (force || dir->state == NN_DIR_EMPTY || dir->state == NN_DIR_UNFINISHED)
+    bool is_cut_short = dir->state == NN_DIR_UNFINISHED && !has_records(dir);
+    if (force || dir->state == NN_DIR_EMPTY || is_cut_short)
         return 0;
+    if (dir->state == NN_DIR_UNFINISHED)
+        return err_set(err, ERR_EXIST,
+                       "%s holds a log with records but no VERSION: with -force all is lost",
+                       dir->path);
     if (dir->state == NN_DIR_FORMATTED)
         return err_set(err, ERR_EXIST,
                        "%s is formatted already (cluster %s): with -force everything in it is lost",
@@ -183,7 +213,7 @@ int nn_journal_format(const struct nn_journal_format *format, struct err *err)
     struct nn_namedir dirs[NN_DIRS_MAX] = {0};
     char cluster_id[VERSION_ID_MAX];
     version_new_id(cluster_id);
-    int rc = check_count(format->dir_count, err);
+    int rc = check_list(format->dirs, format->dir_count, err);
     if (rc == 0 && format->cluster_id && !version_id_is_ok(format->cluster_id))
         rc = err_set(err, ERR_INVAL,
                      "\"%s\" cannot be a cluster's name: letters, digits, - _ . and at most %d",
@@ -389,7 +419,7 @@ static int open_all(struct nn_journal *journal, struct err *err)
 int nn_journal_open(const struct nn_journal_options *options, struct nn_journal **ret,
                     struct err *err)
 {
-    int rc = check_count(options->dir_count, err);
+    int rc = check_list(options->dirs, options->dir_count, err);
     if (rc != 0)
         return rc;
     struct nn_journal *journal = mem_calloc(1, sizeof(*journal));

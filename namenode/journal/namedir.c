@@ -58,9 +58,12 @@ int nn_namedir_open(struct nn_namedir *dir, struct disk *disk, const char *path,
 {
     struct disk_stat st;
     *dir = (struct nn_namedir){.disk = disk, .path = path, .lock = FSUTIL_LOCK_INIT};
-    if (disk_stat(disk, path, &st) != 0)
+    int rc = disk_stat(disk, path, &st);
+    if (rc == ERR_NOENT)
         return 0; /* missing; whether that matters, others decide */
-    int rc = fsutil_lock(disk, path, &dir->lock, err);
+    if (rc != 0)
+        return err_set(err, rc, "%s: cannot look at it: %s", path, err_text(rc));
+    rc = fsutil_lock(disk, path, &dir->lock, err);
     if (rc == 0)
         rc = identify(dir, err);
     if (rc != 0)

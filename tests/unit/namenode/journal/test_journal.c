@@ -337,6 +337,40 @@ static void an_image_gets_its_name_only_when_its_records_are_durable(void **stat
     assert_true(has_file(one, "image.000000000001"));
 }
 
+static void a_log_that_lost_its_version_is_not_formatted_away(void **state)
+{
+    (void)state;
+    char path[128];
+    struct err err = {0};
+    options.dir_count = 1;
+    assert_int_equal(format(false, NULL), 0);
+    open_journal();
+    mkdir_("/precious");
+    turn_until(is_durable);
+    nn_journal_close(journal);
+    journal = NULL;
+    snprintf(path, sizeof(path), "%s/VERSION", one);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(format(false, &err), ERR_EXIST);
+    assert_non_null(strstr(err.msg, "holds a log with records but no VERSION"));
+    assert_int_equal(nn_journal_open(&options, &journal, &err), ERR_CORRUPT);
+    assert_non_null(strstr(err.msg, "bring that file back"));
+    assert_int_equal(format(true, &err), 0);
+}
+
+static void a_directory_listed_twice_is_told(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    char again[100];
+    snprintf(again, sizeof(again), "%s/", one);
+    paths[1] = again;
+    int rc = format(false, &err);
+    paths[1] = two;
+    assert_int_equal(rc, ERR_CONFIG);
+    assert_non_null(strstr(err.msg, "twice"));
+}
+
 static pid_t test_pid;
 
 /* As an event loop's would: into a descriptor that the writer has closed, and maybe used again. */
@@ -652,6 +686,8 @@ int main(void)
         CASE(old_segments_go_when_no_kept_image_needs_them),
         CASE(the_image_is_of_the_moment_it_was_asked_for),
         CASE(an_image_gets_its_name_only_when_its_records_are_durable),
+        CASE(a_log_that_lost_its_version_is_not_formatted_away),
+        CASE(a_directory_listed_twice_is_told),
         CASE(a_signal_to_the_writer_does_not_get_into_the_image),
         CASE(a_writer_that_dies_or_fails_changes_nothing),
         CASE(enough_records_or_time_make_an_image),
