@@ -4,6 +4,7 @@
 #include <strings.h>
 #include <unistd.h>
 
+#include "client/admin/leases.h"
 #include "client/admin/quota.h"
 #include "client/admin/report.h"
 #include "client/admin/session.h"
@@ -199,6 +200,18 @@ static int run_clr_space_quota(struct session *session, int argc, char **argv)
     return quota_run(session, (struct quota_wish){true, true}, argc, argv, EXIT_USAGE);
 }
 
+/* --- leases ----------------------------------------------------------------------------------- */
+
+static int run_recover_lease(struct session *session, int argc, char **argv)
+{
+    return leases_recover(session, argc, argv, EXIT_USAGE);
+}
+
+static int run_list_open(struct session *session, int argc, char **argv)
+{
+    return leases_list(session, argc, argv, EXIT_USAGE);
+}
+
 /* --- the table -------------------------------------------------------------------------------- */
 
 static const struct command commands[] = {
@@ -232,6 +245,13 @@ static const struct command commands[] = {
      run_set_space_quota},
     {"clrSpaceQuota", "<dirname>...<dirname>", "Clear the space quota of each directory.",
      run_clr_space_quota},
+    {"recoverLease", "[-path] <path> [-retries <num-retries>]",
+     "Take the file from its writer now, as if he had been silent for too long: its last block is\n"
+     "brought to one length on all its datanodes, and the file is closed.",
+     run_recover_lease},
+    {"listOpenFiles", "[[-path] <path>]",
+     "Every file that is being written (at or below the path), and who has its lease.",
+     run_list_open},
     {"printTopology", "", "Racks, and the datanodes in them.", run_topology},
     {"help", "[cmd]", "What a command does, or what commands there are.", run_help},
 };

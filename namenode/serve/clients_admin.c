@@ -107,7 +107,7 @@ void nn_on_REPORT(struct rpc_call *call, const void *ask, void *arg)
 
 /* ---- who may ask for what follows ---- */
 
-static int check_super(struct nn_turn *turn)
+int nn_turn_check_super(struct nn_turn *turn)
 {
     return nn_groups_is_super(&turn->nn->groups, turn->caller.user, namenode_now(turn->nn))
                ? 0
@@ -121,7 +121,7 @@ void nn_on_REFRESH_NODES(struct rpc_call *call, const void *ask, void *arg)
     struct nn_turn turn;
     (void)ask;
     nn_turn_begin(&turn, call, arg, "refreshNodes", slice_of(NULL, 0));
-    int rc = check_super(&turn);
+    int rc = nn_turn_check_super(&turn);
     if (rc == 0)
         rc = namenode_refresh_nodes(turn.nn, &turn.err);
     nn_turn_end(&turn, rc, NULL);
@@ -175,7 +175,7 @@ void nn_on_BALANCE(struct rpc_call *call, const void *message, void *arg)
     bool polls = ask->action == CL2NN_BALANCE_POLL;
     nn_turn_begin(&turn, call, arg, polls ? NULL : "balance", slice_of(NULL, 0));
     struct nn_balance *balance = &turn.nn->blocks.balance;
-    int rc = check_super(&turn);
+    int rc = nn_turn_check_super(&turn);
     if (rc == 0)
         rc = steer_balancer(&turn, ask);
     struct cl2nn_balancing answer = {
@@ -202,7 +202,7 @@ static int change_safemode(struct nn_turn *turn, uint32_t action)
     struct nn_safemode *safemode = &turn->nn->blocks.safemode;
     if (action == CL2NN_SAFEMODE_GET)
         return 0;
-    int rc = check_super(turn);
+    int rc = nn_turn_check_super(turn);
     if (rc == 0 && action == CL2NN_SAFEMODE_ENTER)
         nn_safemode_enter(safemode, NULL);
     else if (rc == 0 && action == CL2NN_SAFEMODE_LEAVE)
@@ -259,7 +259,7 @@ void nn_on_SAVE_NAMESPACE(struct rpc_call *call, const void *ask, void *arg)
     struct nn_turn turn;
     (void)ask;
     nn_turn_begin(&turn, call, arg, "saveNamespace", slice_of(NULL, 0));
-    int rc = check_super(&turn);
+    int rc = nn_turn_check_super(&turn);
     if (rc == 0)
         rc = namenode_checkpoint(turn.nn, call, &turn.err);
     if (rc != 0)

@@ -56,6 +56,9 @@ bool nn_turn_look_below(struct nn_turn *turn, void *clients, const struct nn_loo
 /* The end: answer (struct of the method, NULL = void) when rc is 0, else turn->err. */
 void nn_turn_end(struct nn_turn *turn, int rc, const void *answer);
 
+/* ERR_ACCESS unless the caller is a superuser. */
+int nn_turn_check_super(struct nn_turn *turn);
+
 /* Will the answer be held, so that what it points to must not belong to the state? */
 bool nn_turn_is_held(const struct nn_turn *turn);
 /* The slice, copied into the call's arena if so; or in any case. Without memory it is empty, and

@@ -405,6 +405,22 @@ enum cl2nn_balance_state {
     F(U64, under_way)
 MSG_STRUCT(cl2nn_balancing, CL2NN_BALANCING_FIELDS)
 
+/* A page of the files that are being written, in order of id. */
+#define CL2NN_LIST_OPEN_FIELDS(F, S, L)      \
+    F(STR, path)  /* those at or below it */ \
+    F(U64, after) /* 0, then the last id of a page ... */
+MSG_STRUCT(cl2nn_list_open, CL2NN_LIST_OPEN_FIELDS)
+
+#define CL2NN_OPEN_FILE_FIELDS(F, S, L) \
+    F(STR, path)                        \
+    F(U64, client) /* 0: its writer is gone, and it is being closed */
+MSG_STRUCT(cl2nn_open_file, CL2NN_OPEN_FILE_FIELDS)
+
+#define CL2NN_OPEN_FILES_FIELDS(F, S, L) \
+    L(cl2nn_open_file, files)            \
+    F(U64, last) /* ... until this is 0 */
+MSG_STRUCT(cl2nn_open_files, CL2NN_OPEN_FILES_FIELDS)
+
 /* type, name, flags, ask, answer */
 #define CL2NN_METHODS(M, P)                                                      \
     M(P, 0x0101, CREATE, MSG_RECORDED, cl2nn_create, cl2nn_created)              \
@@ -440,7 +456,9 @@ MSG_STRUCT(cl2nn_balancing, CL2NN_BALANCING_FIELDS)
     M(P, 0x0143, SET_ACL, MSG_RECORDED, cl2nn_set_acl, msg_void)                 \
     M(P, 0x0144, GET_ACL, MSG_READS, cl2nn_path, cl2nn_acl)                      \
     M(P, 0x0150, REFRESH_NODES, MSG_READS, msg_void, msg_void)                   \
-    M(P, 0x0151, BALANCE, MSG_READS, cl2nn_balance, cl2nn_balancing)
+    M(P, 0x0151, BALANCE, MSG_READS, cl2nn_balance, cl2nn_balancing)             \
+    M(P, 0x0158, RECOVER_LEASE, MSG_READS, cl2nn_path, cl2nn_yes)                \
+    M(P, 0x0159, LIST_OPEN, MSG_READS, cl2nn_list_open, cl2nn_open_files)
 
 MSG_METHODS(CL2NN, CL2NN_METHODS)
 

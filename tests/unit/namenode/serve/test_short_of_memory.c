@@ -483,6 +483,19 @@ static int q_refresh_nodes(struct msg_origin o, unsigned n)
     (void)o, (void)n;
     return ASK(REFRESH_NODES, NULL, NULL);
 }
+static int q_recover_lease(struct msg_origin o, unsigned n)
+{
+    struct cl2nn_path ask = {path_of("file", n)};
+    struct cl2nn_yes answer = {0};
+    (void)o;
+    return ASK(RECOVER_LEASE, &ask, &answer);
+}
+static int q_list_open(struct msg_origin o, unsigned n)
+{
+    struct cl2nn_list_open ask = {.path = path_of("file", n)};
+    (void)o;
+    return ASK(LIST_OPEN, &ask, NULL);
+}
 
 #define CL(NAME) &CL2NN_methods[CL2NN_AT_##NAME]
 #define DN(NAME) &DN2NN_methods[DN2NN_AT_##NAME]
@@ -528,6 +541,8 @@ static const struct question {
     {CL(GET_ACL), have_attributes, q_get_acl},
     {CL(REFRESH_NODES), NULL, q_refresh_nodes},
     {CL(BALANCE), NULL, q_balance},
+    {CL(RECOVER_LEASE), have_open_file, q_recover_lease},
+    {CL(LIST_OPEN), have_open_file, q_list_open},
 };
 
 /* ---- and those of datanodes ---- */

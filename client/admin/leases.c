@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/admin/leases.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "client/talk/namenode.h"
+#include "libcommon/base/path.h"
+#include "libcommon/base/str.h"
+
+#define AGAIN_MS    200U /* until a recovery that was begun is looked at again */
+#define ASKS        100U /* without -retries: 20 s, by which a recovery that can succeed has */
+#define EXIT_FAILED 1
+
+static int ask_recover(struct session *session, struct slice path, bool *ret_closed,
+                       struct err *err)
+{
+    struct arena arena = ARENA_INIT;
+    struct cl2nn_yes answer = {0};
+    const struct cl2nn_path ask = {path};
+    int rc = cl_ask(session->fs, CL2NN_AT_RECOVER_LEASE, &ask, &arena, &answer, err);
+    *ret_closed = answer.yes;
+    arena_release(&arena);
+    return rc;
+}
+
+/* [-path] PATH [-retries N], as `hdfs debug recoverLease` takes them, in any order. */
+static bool take_words(int argc, char **argv, const char **ret_path, uint64_t *ret_asks)
+{
+    for (int i = 1; i < argc; i++) {
+        bool is_last = i + 1 == argc;
+        if (strcmp(argv[i], "-retries") == 0) {
+            if (is_last || str_to_u64(argv[++i], ret_asks) != 0 || ++*ret_asks == 0)
+                return false;
+        } else if (strcmp(argv[i], "-path") == 0 && !is_last && !*ret_path) {
+            *ret_path = argv[++i];
+        } else if (argv[i][0] != '-' && !*ret_path) {
+            *ret_path = argv[i];
+        } else {
+            return false;
+        }
+    }
+    return *ret_path != NULL;
+}
+
+int leases_recover(struct session *session, int argc, char **argv, int usage)
+{
+    static const char what[] = "recoverLease";
+    struct err err;
+    struct buf normal = BUF_INIT;
+    const char *path = NULL;
+    uint64_t asks = ASKS;
+    bool is_closed = false;
+    if (!take_words(argc, argv, &path, &asks))
+        return usage;
+    if (session_connect(session, what) != 0)
+        return EXIT_FAILED;
+    int rc = cl_path(session->fs, path, &normal, &err);
+    for (uint64_t n = 0; rc == 0 && !is_closed && n < asks; n++) {
+        if (n > 0)
+            usleep(AGAIN_MS * 1000);
+        rc = ask_recover(session, buf_slice(&normal), &is_closed, &err);
+    }
+    buf_release(&normal);
+    if (rc != 0)
+        return session_fail(what, EXIT_FAILED, err.msg);
+    if (is_closed)
+        printf("recoverLease SUCCEEDED on %s\n", path);
+    else
+        fprintf(stderr,
+                "recoverLease: %s is still being recovered: its datanodes have not agreed on "
+                "its length yet\n",
+                path);
+    return is_closed ? 0 : EXIT_FAILED;
+}
+
+static void print_file(const struct cl2nn_open_file *file)
+{
+    char client[32] = "(being recovered)";
+    if (file->client)
+        snprintf(client, sizeof(client), "client_%016" PRIx64, file->client);
+    printf("%-24s\t" SLICE_FMT "\n", client, SLICE_ARG(file->path));
+}
+
+int leases_list(struct session *session, int argc, char **argv, int usage)
+{
+    static const char what[] = "listOpenFiles";
+    struct err err;
+    struct buf normal = BUF_INIT;
+    const char *path = "/";
+    int rc = 0;
+    if (argc == 3 && strcmp(argv[1], "-path") == 0)
+        path = argv[2];
+    else if (argc == 2 && argv[1][0] != '-')
+        path = argv[1];
+    else if (argc != 1)
+        return usage;
+    if (session_connect(session, what) != 0)
+        return EXIT_FAILED;
+    rc = cl_path(session->fs, path, &normal, &err);
+    struct cl2nn_list_open ask = {.path = buf_slice(&normal)};
+    while (rc == 0) {
+        struct arena arena = ARENA_INIT;
+        struct cl2nn_open_files page = {0};
+        rc = cl_ask(session->fs, CL2NN_AT_LIST_OPEN, &ask, &arena, &page, &err);
+        if (rc == 0 && !ask.after)
+            printf("%-24s\t%s\n", "Client Name", "Open File Path");
+        for (size_t i = 0; rc == 0 && i < page.files.n; i++)
+            print_file(&page.files.v[i]);
+        ask.after = page.last;
+        arena_release(&arena);
+        if (!ask.after)
+            break;
+    }
+    buf_release(&normal);
+    return rc == 0 ? 0 : session_fail(what, EXIT_FAILED, err.msg);
+}
