@@ -127,7 +127,7 @@ def test_what_a_job_prints_is_bounded_and_its_end_kept(cluster):
     assert text.endswith(b"the end of much\n")
     paths = glob.glob(f"{cluster.dir}/work/*/logs/*_{int(last_job(cluster)):04d}/*.log")
     assert paths and max(os.path.getsize(p) for p in paths) <= 16 << 20
-    assert any(b"bytes were printed before this and are not kept (worker.log.limit)" in open(p, "rb").read(200) for p in paths)
+    assert any(b"bytes were printed before this and are not kept (worker.log.limit)" in open(p, "rb").read() for p in paths)
 
 
 def test_a_leak_is_killed_before_it_hurts_others(cluster):
