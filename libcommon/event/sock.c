@@ -251,7 +251,8 @@ int sock_writev_all(int fd, struct iovec *iov, size_t count, uint64_t deadline_m
         }
         for (size_t left = (size_t)n; left > 0;) {
             size_t step = left < iov->iov_len ? left : iov->iov_len;
-            iov->iov_base = (char *)iov->iov_base + step;
+            if (step)
+                iov->iov_base = (char *)iov->iov_base + step;
             iov->iov_len -= step;
             left -= step;
             if (iov->iov_len == 0)

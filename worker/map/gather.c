@@ -93,9 +93,15 @@ int gather_emit(struct gather *g, struct slice key, struct slice value)
     return buf_failed(&g->emitted) ? ERR_NOMEM : 0;
 }
 
+/* To NULL one must not even add 0. */
+static const uint8_t *end_of(struct slice s)
+{
+    return s.len ? s.data + s.len : s.data;
+}
+
 static int out_all(struct gather *g, struct slice key, struct slice values)
 {
-    const uint8_t *pos = values.data, *end = values.data + values.len;
+    const uint8_t *pos = values.data, *end = end_of(values);
     struct slice value;
     uint64_t hash = key_hash(key);
     while (values.len && take_settled(&pos, end, &value)) {
@@ -134,7 +140,7 @@ static int settle(struct gather *g, struct table_slot *slot)
     struct slice settled = blob_values(g, slot->extra);
     g->key = table_key(&g->table, slot, room);
     g->settled = settled.data;
-    g->settled_end = settled.data + settled.len;
+    g->settled_end = end_of(settled);
     g->next = first_of(slot);
     bool is_alone = settled.len == 0 && first_of(slot) == last_of(slot);
     slot->value = 0;

@@ -218,7 +218,7 @@ void piece_cursor_open(struct piece_cursor *c, const struct run_piece *piece,
                                .err = conf->err};
     if (piece->fd < 0) {
         c->pos = piece->data;
-        c->end = piece->data + piece->len;
+        c->end = piece->len ? piece->data + piece->len : piece->data;
         c->read = piece->len;
     } else {
         c->pos = c->end = c->buf;

@@ -47,7 +47,8 @@ static void check(struct pile *pile)
     struct sort_entry *fast = mem_calloc(n + 1, sizeof(*fast)), *plain = mem_calloc(n + 1, 16);
     struct sort_entry *room = mem_calloc(n + 1, sizeof(*room));
     size_t *starts = mem_calloc(pile->partitions + 1, sizeof(*starts));
-    struct sort_space space = {pile->bytes.data, pile->bytes.data + pile->bytes.len};
+    const uint8_t *bytes = pile->bytes.data ? pile->bytes.data : (const uint8_t *)"";
+    struct sort_space space = {bytes, bytes + pile->bytes.len};
     const struct key_order order = {QN_TEXT, NULL};
     sort_scatter(first, n, fast, pile->partitions, starts);
     assert_int_equal(starts[pile->partitions], n);
