@@ -204,7 +204,8 @@ static struct pace pace_of(const struct explain_stage *stage, const char *node, 
 static void slow_node(struct findings *f, const struct explain_stage *stage)
 {
     const struct explain_task *slow = last_of(stage);
-    uint64_t *room = stage->count >= 2 * SLOW_TASKS ? mem_alloc(stage->count * sizeof(*room)) : NULL;
+    uint64_t *room =
+        stage->count >= 2 * SLOW_TASKS ? mem_alloc(stage->count * sizeof(*room)) : NULL;
     if (!room)
         return;
     struct pace p = pace_of(stage, slow->node, room);
