@@ -1,11 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/admin/session.h"
 
+#include "client/lib/uri.h"
+
 int session_fail(const char *what, int code, const char *message)
 {
     fflush(stdout);
     fprintf(stderr, "%s: %.*s\n", what, (int)strcspn(message, "\n"), message);
     return code;
+}
+
+/* A path that names a filesystem says which one is asked. */
+static void take_filesystem(struct session *session, const char *word)
+{
+    struct cl_uri uri;
+    cl_uri_parse(slice_str(word), &uri);
+    if (!session->args.fs && cl_uri_is_ours(uri.scheme) && uri.authority.len)
+        session->args.fs = word;
 }
 
 int session_begin(struct session *session, const char *program, int *argc, char **argv)
@@ -17,8 +28,10 @@ int session_begin(struct session *session, const char *program, int *argc, char 
         int rc = config_args_take(&session->args, *argc, argv, &i, &err);
         if (rc < 0)
             return session_fail(program, rc, err.msg);
-        if (rc == 0)
+        if (rc == 0) {
+            take_filesystem(session, argv[i]);
             argv[kept++] = argv[i];
+        }
     }
     *argc = kept;
     return 0;

@@ -207,12 +207,27 @@ int cl_need(const void *given, const char *what, struct err *err)
     return given ? 0 : err_set(err, ERR_INVAL, "no %s was given", what);
 }
 
+/* A path that names a filesystem must name this one: the same name elsewhere is another file. */
+static int check_authority(const struct qn_fs *fs, const char *path, const struct cl_uri *uri,
+                           struct err *err)
+{
+    char address[512];
+    if (!cl_uri_is_ours(uri->scheme) || uri->authority.len == 0)
+        return 0;
+    int rc = cl_uri_address(uri->authority, address, sizeof(address), err);
+    if (rc == 0 && strcmp(address, fs->address) != 0)
+        rc = err_set(err, ERR_INVAL, "Wrong FS: %s, expected: %s", path, fs->uri);
+    return rc;
+}
+
 int cl_path(struct qn_fs *fs, const char *path, struct buf *out, struct err *err)
 {
     struct cl_uri uri;
     if (cl_need(fs, "filesystem", err) != 0 || cl_need(path, "path", err) != 0)
         return ERR_INVAL;
     cl_uri_parse(slice_str(path), &uri);
+    if (check_authority(fs, path, &uri, err) != 0)
+        return ERR_INVAL;
     struct slice rest = cl_uri_is_ours(uri.scheme) ? uri.path : slice_str(path);
     if (rest.len == 0 && uri.scheme.len)
         rest = slice_str(".");

@@ -137,6 +137,9 @@ static void use_what_is_closed(struct qn_fs *fs)
         EXPECT(file && qn_close(file, &error) == 0);
     }
     EXPECT(qn_open(fs, "/misused/below", QN_READ, NULL, &error) == NULL);
+    struct qn_stat st; /* the same name on another cluster is another file */
+    EXPECT(qn_stat(fs, "quern://elsewhere:8020/misused", &st, &error) == QN_EINVAL);
+    EXPECT(strncmp(error.message, "Wrong FS: quern://elsewhere:8020/misused, expected: ", 52) == 0);
     EXPECT(qn_open(fs, "", QN_READ, NULL, &error) == NULL);
     EXPECT(qn_delete(fs, "/misused", false, &error) == 1);
 }
