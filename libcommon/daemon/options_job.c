@@ -5,9 +5,6 @@
 #define MEGABYTES (1 << 20)
 
 static const struct conf_option rows[] = {
-    {"job.bad.records", CONF_INT, "0",
-     "records that make a task crash which may be set aside instead of failing the job", .min = "0",
-     .flags = CONF_JOB},
     {"job.output.mode", CONF_CHOICE, "fail", "what happens when the output exists",
      .choices = "fail replace", .flags = CONF_JOB},
     {"jobtracker.dir", CONF_LIST, "/var/lib/quern/jobs",
@@ -51,11 +48,6 @@ static const struct conf_option rows[] = {
      .min = "1", .max = "100", .alias = "mapred.map.max.attempts", .flags = CONF_JOB},
     {"mapreduce.map.memory.mb", CONF_SIZE, "512", "memory of a map task, its buffers included",
      .min = "16m", .unit = MEGABYTES, .flags = CONF_JOB},
-    {"mapreduce.map.output.compress", CONF_CHOICE, "auto",
-     "compress what goes to reducers; auto = where the disk or net is slower than lz4",
-     .choices = "auto true false", .alias = "mapred.compress.map.output", .flags = CONF_JOB},
-    {"mapreduce.map.sort.spill.percent", CONF_NUMBER, "0.8",
-     "share of the sort buffer that begins a spill", .min = "0.1", .max = "1", .flags = CONF_JOB},
     {"mapreduce.map.speculative", CONF_BOOL, "true", "run slow map tasks a second time elsewhere",
      .alias = "mapred.map.tasks.speculative.execution", .flags = CONF_JOB},
     {"mapreduce.reduce.cpu.vcores", CONF_INT, "1", "cores a reduce task asks for", .min = "1",
