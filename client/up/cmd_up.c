@@ -386,7 +386,10 @@ static int bring_up(struct up *up, const struct wanted *wanted, struct err *err)
         if (running == 0)
             rc = find_base(&up->layout, err);
         rc = rc == 0 ? start_and_wait(up, err) : rc;
-    } while (rc != 0 && running == 0 && ++tries < RACE_TRIES && lost_a_port(&up->layout));
+    } while (rc != 0 && running == 0 && !told_to_stop && ++tries < RACE_TRIES &&
+             lost_a_port(&up->layout));
+    if (rc != 0 && told_to_stop) /* whatever else went wrong meanwhile */
+        return err_set(err, ERR_CANCELLED, "interrupted");
     if (rc == 0)
         print_ready(up, up_daemon_count(&up->layout) - up->started_count);
     return rc;

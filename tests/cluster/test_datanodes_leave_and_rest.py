@@ -67,6 +67,9 @@ def all_whole(cluster, want="/"):
 
 def test_a_node_leaves_under_load_and_may_be_thrown_away(cluster):
     cluster.fs("-put", "-", "/before", input=DATA)
+    cluster.fs("-mkdir", "/small")
+    for i in range(16):  # so that some lie on the node that leaves, wherever the others went
+        cluster.fs("-put", "-", f"/small/{i}", input=b"small")
     load = cluster.model(seconds=4)
     refresh(cluster, exclude="node2\n")
     cluster.fs("-put", "-", "/while", input=DATA)

@@ -115,7 +115,7 @@ def test_attributes_are_kept_shown_and_guarded(cluster):
     run = cluster.fs("-getfattr", "-n", "user.color", "/x/f", check=False)
     assert (run.returncode, run.stderr) == (1, b"getfattr: At least one of the attributes provided was not found.\n")
     assert cluster.fs("-setfattr", "-n", "plain", "/x/f", check=False).stderr.startswith(
-        b"setfattr: An XAttr name must be prefixed with user/trusted/security/system/raw")
+        b"-setfattr: An XAttr name must be prefixed with user/trusted/security/system/raw")
     run = cluster.fs("-getfattr", "/x/f", check=False)
     assert run.returncode == 255 and run.stderr.startswith(b"-getfattr: Must specify '-n name' or '-d' option.\n")
 

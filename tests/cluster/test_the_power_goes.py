@@ -44,6 +44,12 @@ def is_well(c, path="/"):
     return text.rstrip().endswith("is HEALTHY") and re.search(r"Under-replicated blocks:\s+0 ", text)
 
 
+def files_in(c, path):
+    """How many; none while the directory is not there yet or nobody answers."""
+    columns = c.run("fs", "-count", path, check=False).stdout.split()
+    return int(columns[1]) if columns else 0
+
+
 def test_power_goes_everywhere_at_once_and_nothing_closed_is_lost(tmp_path):
     """Twice, while a client that knows every byte writes; it goes on when the machines are back."""
     record = str(tmp_path / "record")
@@ -52,8 +58,7 @@ def test_power_goes_everywhere_at_once_and_nothing_closed_is_lost(tmp_path):
         before = c.run("fs", "-cat", "/before").stdout
         run = c.model("--errors-ok", "--record", record, "--max-bytes", "1000000", seed=11, seconds=8, writers=2)
         for n in range(2):
-            wait_for(lambda: int(c.run("fs", "-count", "/model", check=False).stdout.split()[1:2] and
-                                 c.run("fs", "-count", "/model").stdout.split()[1]) > 5 * (n + 1))
+            wait_for(lambda: files_in(c, "/model") > 5 * (n + 1))
             c.cut_power(NAMES)
             c.give_power(NAMES)
             wait_for(lambda: b"OFF" in c.run("admin", "-safemode", "get", check=False).stdout)

@@ -133,7 +133,8 @@ def test_case(cluster, steps, tmp_path):
 def test_who_is_interrupted_leaves_nothing_half_copied(cluster, sig):
     cluster.fs("-rm", "-r", "-f", "/t")
     cluster.fs("-mkdir", "/t")
-    put = subprocess.Popen([QUERN, "fs", "-put", "-", "/t/half"], env=cluster.env, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+    put = subprocess.Popen([QUERN, "fs", "-put", "-", "/t/half"], env=cluster.env, stdin=subprocess.PIPE, stderr=subprocess.PIPE,
+                           preexec_fn=lambda: signal.signal(sig, signal.SIG_DFL))  # nohup has it ignored
     put.stdin.write(b"x" * 3_000_000)
     put.stdin.flush()
     wait_for(lambda: b"half._COPYING_" in cluster.fs("-ls", "/t").stdout)
