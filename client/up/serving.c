@@ -15,6 +15,7 @@ struct probe {
     const struct up_layout *layout;
     struct identity self;
     struct chan *namenode, *jobtracker; /* NULL = not connected yet */
+    bool is_in_vain;                    /* what is missing will not come by waiting */
 };
 
 static int connect_to(struct probe *probe, struct up_daemon daemon, enum wire_role role,
@@ -29,6 +30,20 @@ static int connect_to(struct probe *probe, struct up_daemon daemon, enum wire_ro
     return chan_open(&conf, chan, err);
 }
 
+/* The namenode's own reason, without its advice. */
+static int ask_why(struct probe *probe, struct arena *arena, struct err *err)
+{
+    const struct cl2nn_safemode ask = {.action = CL2NN_SAFEMODE_GET};
+    struct cl2nn_safemode_state state;
+    int rc = chan_call(probe->namenode, &CL2NN_methods[CL2NN_AT_SAFEMODE], &ask, arena, &state,
+                       CALL_MS, err);
+    if (rc != 0 || !state.is_on)
+        return rc;
+    probe->is_in_vain = state.is_lasting;
+    return err_set(err, ERR_RETRY, "the namenode is in safe mode: " SLICE_FMT,
+                   SLICE_ARG(state.why));
+}
+
 static int ask_namenode(struct probe *probe, struct arena *arena, struct err *err)
 {
     struct cl2nn_report report;
@@ -40,12 +55,14 @@ static int ask_namenode(struct probe *probe, struct arena *arena, struct err *er
                        arena, &report, CALL_MS, err);
     if (rc != 0)
         return rc;
+    struct err asleep = {0};
+    rc = report.safemode ? ask_why(probe, arena, &asleep) : 0;
     for (size_t i = 0; i < report.nodes.n; i++)
         live += slice_is(report.nodes.v[i].state, "live");
-    if (live < probe->layout->datanodes)
+    if (live < probe->layout->datanodes && !probe->is_in_vain)
         return err_set(err, ERR_RETRY, "%u of %u datanodes have registered", live,
                        probe->layout->datanodes);
-    return report.safemode ? err_set(err, ERR_RETRY, "the namenode is in safe mode") : 0;
+    return rc == 0 ? 0 : err_set(err, rc, "%s", asleep.msg);
 }
 
 static int ask_jobtracker(struct probe *probe, struct arena *arena, struct err *err)
@@ -88,6 +105,10 @@ int up_wait_serving(const struct up_layout *layout, uint64_t deadline_ms,
         int died = check(arg, err);
         if (died != 0) {
             rc = died;
+            break;
+        }
+        if (probe.is_in_vain) {
+            rc = err_set(err, ERR_RETRY, "does not serve: %s", missing.msg);
             break;
         }
         if (clock_mono_ms() >= deadline_ms) {

@@ -224,6 +224,7 @@ void nn_on_SAFEMODE(struct rpc_call *call, const void *message, void *arg)
     int rc = change_safemode(&turn, ask->action);
     struct nn_safemode_figures figures = nn_blocks_figures(&turn.nn->blocks);
     answer.is_on = nn_safemode_is_on(safemode);
+    answer.is_lasting = answer.is_on && !nn_safemode_is_starting(safemode);
     nn_safemode_why(safemode, &figures, namenode_now(turn.nn), &why);
     answer.why = nn_turn_copy(&turn, buf_slice(&why));
     buf_release(&why);

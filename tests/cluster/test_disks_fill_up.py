@@ -4,10 +4,11 @@ worker's. Nothing acknowledged is lost, what cannot be done is said, and once th
 import os
 import random
 import subprocess
+import time
 
 import pytest
 
-from cluster import BUILD, count_words, output_of, wait_for
+from cluster import BUILD, QUERN, count_words, output_of, wait_for
 from nodes import Nodes, need_nodes
 
 pytestmark = need_nodes()
@@ -138,3 +139,14 @@ def test_a_worker_whose_local_directory_is_full_does_not_fail_the_job():
         assert c.pid("worker1")
         c.on("node1", "rm", c.dir + "/ballast")
         assert c.run("run", "-reduces", "2", "wordcount", "/in", "/out2", check=False).returncode == 0
+
+
+def test_a_cluster_on_a_disk_with_too_little_room_is_not_waited_for(tmp_path):
+    """The namenode keeps room for its journal: on a smaller disk it stays in safe mode, and `quern up` says why, at once."""
+    script = f"mount -t tmpfs -o size=120m none {tmp_path} && exec {QUERN} up --detach --dir {tmp_path} --datanodes 1 --workers 1"
+    began = time.monotonic()
+    run = subprocess.run(["unshare", "-m", "sh", "-c", script], capture_output=True, text=True, timeout=90)
+    assert run.returncode == 1
+    assert run.stderr == ("quern up: does not serve: the namenode is in safe mode: Resources are low on NN: there is little room left for "
+                          "the journal. Please add or free up space. Use \"quern admin -safemode leave\" to turn safe mode off.\n")
+    assert time.monotonic() - began < 30

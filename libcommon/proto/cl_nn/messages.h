@@ -326,7 +326,8 @@ MSG_STRUCT(cl2nn_safemode, CL2NN_SAFEMODE_FIELDS)
 
 #define CL2NN_SAFEMODE_STATE_FIELDS(F, S, L) \
     F(BOOL, is_on)                           \
-    F(STR, why) /* what it waits for */
+    F(STR, why) /* what it waits for */      \
+    F(BOOL, is_lasting) /* on until somebody acts: no report of blocks will end it */
 MSG_STRUCT(cl2nn_safemode_state, CL2NN_SAFEMODE_STATE_FIELDS)
 
 /* A reader met bytes that fail their checksum. */
