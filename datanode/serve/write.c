@@ -523,7 +523,7 @@ static int prepare_new(struct dn_write *w, struct err *err)
     struct dn_storage_new what = {.id = w->id,
                                   .gs = w->gs,
                                   .max_len = w->ask->block_size,
-                                  .state = is_copy(w) ? DN_REPLICA_TEMPORARY : DN_REPLICA_RBW};
+                                  .event = is_copy(w) ? DN_EVENT_COPY : DN_EVENT_CREATE};
     int rc = dn_storage_add(w->serve->conf.storage, &what, &replica, err);
     if (rc != 0)
         return rc;

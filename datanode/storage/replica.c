@@ -1,22 +1,63 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "datanode/storage/replica.h"
 
+#include <inttypes.h>
+
 #include "libcommon/base/slice.h"
 
-static const struct sm_state states[] = {
-    [DN_REPLICA_FINALIZED] = {"FINALIZED", SM_TO(DN_REPLICA_RUR) | SM_TO(DN_REPLICA_RBW), 0},
-    [DN_REPLICA_RBW] = {"RBW",
-                        SM_TO(DN_REPLICA_FINALIZED) | SM_TO(DN_REPLICA_RUR) | SM_TO(DN_REPLICA_RBW),
-                        SM_INITIAL},
-    [DN_REPLICA_RWR] = {"RWR", SM_TO(DN_REPLICA_RUR), SM_INITIAL},
-    [DN_REPLICA_RUR] = {"RUR", SM_TO(DN_REPLICA_RUR) | SM_TO(DN_REPLICA_FINALIZED), 0},
-    [DN_REPLICA_TEMPORARY] = {"TEMPORARY", SM_TO(DN_REPLICA_FINALIZED), SM_INITIAL},
+/* ---- the table ---- */
+
+/* One cell: where the event leads, or why it cannot be. */
+struct cell {
+    int8_t to; /* enum dn_replica_state; AS_BEFORE; refused: -1 */
+    int refusal;
 };
-const struct sm_table dn_replica_sm = {"replica", states, ARRAY_LEN(states)};
+#define AS_BEFORE 100 /* what this event makes of the state it was in before the recovery */
+
+/* clang-format off */
+#define TO(state)  {DN_REPLICA_##state, 0}
+#define NO(code)   {-1, ERR_##code}
+#define AS_IT_WAS  {AS_BEFORE, 0}
+static const struct cell cells[DN_REPLICA_STATES][DN_EVENTS] = {
+    /*              CREATE     COPY           CONVERT    FINALIZE       RESUME     PROMISE    SETTLE         RESTART        REMOVE */
+    [DN_REPLICA_FINALIZED] =
+                   {NO(EXIST), NO(EXIST),     NO(INVAL), NO(INVAL),     TO(RBW),   TO(RUR),   NO(STALE),     TO(FINALIZED), TO(GONE)},
+    [DN_REPLICA_RBW] =
+                   {NO(EXIST), NO(EXIST),     NO(INVAL), TO(FINALIZED), TO(RBW),   TO(RUR),   NO(STALE),     TO(RWR),       TO(GONE)},
+    [DN_REPLICA_RWR] =
+                   {NO(EXIST), NO(EXIST),     NO(INVAL), NO(INVAL),     NO(INVAL), TO(RUR),   NO(STALE),     TO(RWR),       TO(GONE)},
+    [DN_REPLICA_RUR] =
+                   {NO(EXIST), NO(EXIST),     NO(INVAL), NO(INVAL),     NO(BUSY),  TO(RUR),   TO(FINALIZED), AS_IT_WAS,     TO(GONE)},
+    [DN_REPLICA_TEMPORARY] =
+                   {NO(EXIST), NO(EXIST),     TO(RBW),   TO(FINALIZED), NO(INVAL), NO(INVAL), NO(STALE),     TO(GONE),      TO(GONE)},
+    [DN_REPLICA_GONE] =
+                   {TO(RBW),   TO(TEMPORARY), NO(NOENT), NO(NOENT),     NO(NOENT), NO(NOENT), NO(NOENT),     TO(GONE),      NO(NOENT)},
+};
+/* clang-format on */
 
 const char *dn_replica_state_name(enum dn_replica_state state)
 {
-    return sm_name(&dn_replica_sm, state);
+    static const char *const names[] = {"FINALIZED", "RBW", "RWR", "RUR", "TEMPORARY", "GONE"};
+    return state < DN_REPLICA_STATES ? names[state] : "?";
+}
+
+const char *dn_replica_event_name(enum dn_replica_event event)
+{
+    static const char *const names[] = {"CREATE",  "COPY",   "CONVERT", "FINALIZE", "RESUME",
+                                        "PROMISE", "SETTLE", "RESTART", "REMOVE"};
+    return event < DN_EVENTS ? names[event] : "?";
+}
+
+int dn_replica_next(enum dn_replica_state state, enum dn_replica_state before,
+                    enum dn_replica_event event, enum dn_replica_state *ret)
+{
+    const struct cell *cell = &cells[state][event];
+    if (cell->to == AS_BEFORE)
+        cell = &cells[before][event];
+    if (cell->refusal != 0)
+        return cell->refusal;
+    *ret = (enum dn_replica_state)cell->to;
+    return 0;
 }
 
 /* ---- the map ---- */
@@ -93,31 +134,51 @@ void dn_replicas_each(const struct dn_replicas *map,
     }
 }
 
-/* ---- moves ---- */
+/* ---- events ---- */
 
-static void move(struct dn_replica *replica, enum dn_replica_state to)
+static int ask_table(const struct dn_replica *r, enum dn_replica_event event)
 {
-    unsigned state = replica->state;
-    sm_move(&dn_replica_sm, &state, to);
-    replica->state = (uint8_t)state;
+    enum dn_replica_state to;
+    return dn_replica_next(r->state, r->before, event, &to);
+}
+
+/* State, stamp and length in one: the event was found possible before. */
+static void happen(struct dn_replica *r, enum dn_replica_event event, uint64_t gs, uint64_t len)
+{
+    enum dn_replica_state to;
+    int rc = dn_replica_next(r->state, r->before, event, &to);
+    if (rc != 0 || gs < r->gs)
+        BUG("blk_%" PRIu64 ": %s of %s, stamp %" PRIu64 " after %" PRIu64, r->id,
+            dn_replica_event_name(event), dn_replica_state_name(r->state), gs, r->gs);
+    r->state = (uint8_t)to;
+    r->gs = gs;
+    r->len = len;
+}
+
+static int end_writing(struct dn_replica *replica, enum dn_replica_event event, uint64_t len)
+{
+    int rc = ask_table(replica, event);
+    if (rc == 0)
+        happen(replica, event, replica->gs, len);
+    return rc;
 }
 
 int dn_replica_finalize(struct dn_replica *replica, uint64_t len)
 {
-    if (replica->state != DN_REPLICA_RBW && replica->state != DN_REPLICA_TEMPORARY)
-        return ERR_INVAL;
-    move(replica, DN_REPLICA_FINALIZED);
-    replica->len = len;
-    return 0;
+    return end_writing(replica, DN_EVENT_FINALIZE, len);
+}
+
+int dn_replica_convert(struct dn_replica *replica, uint64_t len)
+{
+    return end_writing(replica, DN_EVENT_CONVERT, len);
 }
 
 int dn_replica_can_resume(const struct dn_replica *replica, uint64_t gs, uint64_t new_gs,
                           uint64_t len)
 {
-    if (replica->state == DN_REPLICA_RUR)
-        return ERR_BUSY;
-    if (replica->state != DN_REPLICA_RBW && replica->state != DN_REPLICA_FINALIZED)
-        return ERR_INVAL;
+    int rc = ask_table(replica, DN_EVENT_RESUME);
+    if (rc != 0)
+        return rc;
     if (replica->gs < gs || replica->gs >= new_gs)
         return ERR_STALE;
     return replica->len < len ? ERR_EOF : 0;
@@ -126,21 +187,17 @@ int dn_replica_can_resume(const struct dn_replica *replica, uint64_t gs, uint64_
 int dn_replica_resume(struct dn_replica *replica, uint64_t gs, uint64_t new_gs, uint64_t len)
 {
     int rc = dn_replica_can_resume(replica, gs, new_gs, len);
-    if (rc != 0)
-        return rc;
-    move(replica, DN_REPLICA_RBW);
-    replica->gs = new_gs;
-    replica->len = len;
-    return 0;
+    if (rc == 0)
+        happen(replica, DN_EVENT_RESUME, new_gs, len);
+    return rc;
 }
 
 int dn_replica_can_promise(const struct dn_replica *replica, uint64_t new_gs)
 {
-    if (!sm_can(&dn_replica_sm, replica->state, DN_REPLICA_RUR))
-        return ERR_INVAL;
-    if (new_gs <= replica->gs || new_gs <= replica->promised)
-        return ERR_STALE;
-    return 0;
+    int rc = ask_table(replica, DN_EVENT_PROMISE);
+    if (rc != 0)
+        return rc;
+    return new_gs <= replica->gs || new_gs <= replica->promised ? ERR_STALE : 0;
 }
 
 int dn_replica_promise(struct dn_replica *replica, uint64_t new_gs, uint64_t verified_len)
@@ -150,15 +207,17 @@ int dn_replica_promise(struct dn_replica *replica, uint64_t new_gs, uint64_t ver
         return rc;
     if (replica->state != DN_REPLICA_RUR)
         replica->before = replica->state;
-    move(replica, DN_REPLICA_RUR);
+    happen(replica, DN_EVENT_PROMISE, replica->gs, verified_len);
     replica->promised = new_gs;
-    replica->len = verified_len;
     return 0;
 }
 
 int dn_replica_can_settle(const struct dn_replica *replica, uint64_t new_gs, uint64_t new_len)
 {
-    if (replica->state != DN_REPLICA_RUR || replica->promised != new_gs)
+    int rc = ask_table(replica, DN_EVENT_SETTLE);
+    if (rc != 0)
+        return rc;
+    if (replica->promised != new_gs)
         return ERR_STALE;
     if (new_len > replica->len)
         return ERR_EOF;
@@ -172,9 +231,7 @@ int dn_replica_settle(struct dn_replica *replica, uint64_t new_gs, uint64_t new_
     int rc = dn_replica_can_settle(replica, new_gs, new_len);
     if (rc != 0)
         return rc;
-    move(replica, DN_REPLICA_FINALIZED);
-    replica->gs = new_gs;
-    replica->len = new_len;
+    happen(replica, DN_EVENT_SETTLE, new_gs, new_len);
     replica->promised = 0;
     return 0;
 }

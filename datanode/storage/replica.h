@@ -1,17 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * replica: which blocks this node holds, and in which state.
  *
- *               create                    finalize
- *   (nothing) ---------> RBW ------------------------------> FINALIZED <--+
- *        |                | ^ <--+ resume (new stamp)         |  |  ^     |
- *        | restart        | |    |                            |  |  |     |
- *        +------> RWR     | +----+-- resume (its close failed)+  |  |     |
- *        |         |      |                                      |  |     |
- *        |         +------+----------- promise ------------------+  |     |
- *        |                v                                         |     |
- *        |               RUR ------------------- settle ------------+     |
- *        |                                                                |
- *        +-- copy -> TEMPORARY ------------- finalize --------------------+
+ * Which event takes a replica from which state to which is one table in replica.c, drawn in
+ * ../DESIGN.md; nothing else changes a state.
  *
  *   FINALIZED  whole and on disk; its bytes never change
  *   RBW        being written; readers see the acknowledged bytes
@@ -27,9 +18,9 @@
 #ifndef QUERN_DN_STORAGE_REPLICA_H
 #define QUERN_DN_STORAGE_REPLICA_H
 
+#include "libcommon/base/err.h"
 #include "libcommon/base/lhash.h"
 #include "libcommon/base/slab.h"
-#include "libcommon/base/sm.h"
 
 enum dn_replica_state {
     DN_REPLICA_FINALIZED,
@@ -37,9 +28,30 @@ enum dn_replica_state {
     DN_REPLICA_RWR,
     DN_REPLICA_RUR,
     DN_REPLICA_TEMPORARY,
+    DN_REPLICA_GONE, /* not here: before it comes, after it went; never in the map */
+    DN_REPLICA_STATES,
 };
-extern const struct sm_table dn_replica_sm;
 const char *dn_replica_state_name(enum dn_replica_state state);
+
+enum dn_replica_event {
+    DN_EVENT_CREATE,   /* a writer's pipeline is set up */
+    DN_EVENT_COPY,     /* a copy begins to arrive */
+    DN_EVENT_CONVERT,  /* the copy of a block that is being written is whole: it joins its pipeline
+                        */
+    DN_EVENT_FINALIZE, /* the last packet, durable */
+    DN_EVENT_RESUME,   /* the pipeline goes on under a new stamp */
+    DN_EVENT_PROMISE,  /* block recovery, first half */
+    DN_EVENT_SETTLE,   /* ... second half */
+    DN_EVENT_RESTART,  /* the process ended, and the next one finds the files */
+    DN_EVENT_REMOVE,
+    DN_EVENTS,
+};
+const char *dn_replica_event_name(enum dn_replica_event event);
+/* The table: 0 and the state that comes of it, or why that cannot be. `before` matters for RUR
+ * only.
+ */
+int dn_replica_next(enum dn_replica_state state, enum dn_replica_state before,
+                    enum dn_replica_event event, enum dn_replica_state *ret);
 
 struct dn_writing;
 struct dn_replica {
@@ -84,6 +96,8 @@ void dn_replicas_each(const struct dn_replicas *map,
 
 /* RBW or TEMPORARY -> FINALIZED under the stamp it has. ERR_INVAL from any other state. */
 int dn_replica_finalize(struct dn_replica *replica, uint64_t len);
+/* TEMPORARY -> RBW, of which `len` bytes are here. ERR_INVAL from any other state. */
+int dn_replica_convert(struct dn_replica *replica, uint64_t len);
 
 /* May a pipeline that lost a member go on here, under new_gs, from `len` acknowledged bytes?
  * ERR_STALE: our stamp is older than the pipeline's (gs) or not older than new_gs; ERR_EOF: we hold

@@ -157,6 +157,13 @@ static int keep(struct scan *s, const struct dn_replica *replica)
     return 0;
 }
 
+/* What a replica is after the process that had it in this state ended. */
+static uint8_t restarted(enum dn_replica_state state)
+{
+    BUG_ON(dn_replica_next(state, state, DN_EVENT_RESTART, &state) != 0);
+    return (uint8_t)state;
+}
+
 static int keep_finalized(struct scan *s, const struct seen *data, const struct seen *sums)
 {
     uint64_t data_bytes = 0, sums_bytes = 0;
@@ -169,7 +176,7 @@ static int keep_finalized(struct scan *s, const struct seen *data, const struct 
                                  .gs = sums->gs,
                                  .len = data_bytes,
                                  .volume = s->volume->index,
-                                 .state = DN_REPLICA_FINALIZED};
+                                 .state = restarted(DN_REPLICA_FINALIZED)};
     replica.is_bad =
         sums_bytes != DN_SUM_OFF + chunksum_count(data_bytes, DN_SUM_CHUNK) * DN_SUM_BYTES;
     return keep(s, &replica);
@@ -179,8 +186,10 @@ static int keep_finalized(struct scan *s, const struct seen *data, const struct 
  * no byte that anybody could vouch for. */
 static int keep_written(struct scan *s, const struct seen *data, const struct seen *sums)
 {
-    struct dn_replica replica = {
-        .id = data->id, .gs = sums->gs, .volume = s->volume->index, .state = DN_REPLICA_RWR};
+    struct dn_replica replica = {.id = data->id,
+                                 .gs = sums->gs,
+                                 .volume = s->volume->index,
+                                 .state = restarted(DN_REPLICA_RBW)};
     struct dn_blockfile *file = NULL;
     struct err err = {0};
     char *dir = dn_volume_dir(s->volume, DN_DIR_RBW, data->id);

@@ -139,10 +139,12 @@ static void unpromise(struct dn_storage *s, struct dn_replica *replica)
 int dn_storage_add(struct dn_storage *s, const struct dn_storage_new *what, struct dn_replica **ret,
                    struct err *err)
 {
-    struct dn_replica *known = dn_storage_find(s, what->id);
-    if (known)
-        return err_set(err, ERR_EXIST, "blk_%" PRIu64 " is here already, %s with stamp %" PRIu64,
-                       what->id, dn_replica_state_name(known->state), known->gs);
+    const struct dn_replica *known = dn_storage_find(s, what->id);
+    enum dn_replica_state state = known ? known->state : DN_REPLICA_GONE;
+    int rc = dn_replica_next(state, state, what->event, &state);
+    if (rc != 0)
+        return err_set(err, rc, "blk_%" PRIu64 " is here already, %s with stamp %" PRIu64, what->id,
+                       dn_replica_state_name(state), known ? known->gs : 0);
     struct dn_volume *v = dn_volumes_choose(s->volumes, footprint(what->max_len));
     if (!v)
         return err_set(err, ERR_NOSPC, "no data directory has room for %" PRIu64 " more bytes",
@@ -150,7 +152,7 @@ int dn_storage_add(struct dn_storage *s, const struct dn_storage_new *what, stru
     struct dn_replica fresh = {.id = what->id,
                                .gs = what->gs,
                                .volume = v->index,
-                               .state = (uint8_t)what->state,
+                               .state = (uint8_t)state,
                                .writing = dn_writing_new()};
     struct dn_replica *r = fresh.writing ? dn_replicas_add(&s->replicas, &fresh) : NULL;
     if (!r) {
@@ -202,6 +204,18 @@ void dn_storage_finalized(struct dn_storage *s, struct dn_replica *replica, uint
     unpromise(s, replica);
     stop_sharing(replica);
     tell(s, DN_CHANGE_RECEIVED, replica);
+}
+
+void dn_storage_converted(struct dn_storage *s, struct dn_replica *replica, uint64_t len)
+{
+    uint64_t old_len = replica->len;
+    int rc = dn_replica_convert(replica, len);
+    if (rc != 0)
+        BUG("blk_%" PRIu64 ": %s cannot join a pipeline", replica->id,
+            dn_replica_state_name(replica->state));
+    recount(s, replica, old_len);
+    unpromise(s, replica);
+    tell(s, DN_CHANGE_RECEIVING, replica);
 }
 
 void dn_storage_discard(struct dn_storage *s, struct dn_replica *replica)

@@ -62,11 +62,11 @@ static inline struct dn_volume *dn_storage_volume(const struct dn_storage *s,
 enum dn_dir dn_storage_dir_of(const struct dn_replica *replica);
 struct dn_replica *dn_storage_find(const struct dn_storage *s, uint64_t id);
 
-/* A new RBW or TEMPORARY replica on a volume with room for max_len bytes. The caller has the
+/* A new replica, RBW or TEMPORARY, on a volume with room for max_len bytes. The caller has the
  * block's claim. ERR_EXIST, ERR_NOSPC, ERR_NOMEM, with a line for the asker. */
 struct dn_storage_new {
     uint64_t id, gs, max_len;
-    enum dn_replica_state state;
+    enum dn_replica_event event; /* CREATE or COPY */
 };
 int dn_storage_add(struct dn_storage *s, const struct dn_storage_new *what, struct dn_replica **ret,
                    struct err *err);
@@ -74,6 +74,8 @@ void dn_storage_began(struct dn_storage *s, const struct dn_replica *replica);
 /* The writer is gone; `len` bytes are in the files. */
 void dn_storage_left(struct dn_storage *s, struct dn_replica *replica, uint64_t len);
 void dn_storage_finalized(struct dn_storage *s, struct dn_replica *replica, uint64_t len);
+/* A copy of a block that is being written has come whole: it is RBW from here on. */
+void dn_storage_converted(struct dn_storage *s, struct dn_replica *replica, uint64_t len);
 void dn_storage_discard(struct dn_storage *s, struct dn_replica *replica);
 
 /* RBW again under a new stamp (dn_replica_resume), with new shared files. */

@@ -62,6 +62,96 @@ static void no_memory_is_an_answer_not_a_crash(void **state)
     dn_replicas_release(&map);
 }
 
+/* What each event makes of each state, said again: a state, or a refusal. */
+static const char *const expected[DN_REPLICA_STATES][DN_EVENTS] = {
+    [DN_REPLICA_FINALIZED] = {"-EXIST", "-EXIST", "-INVAL", "-INVAL", "RBW", "RUR", "-STALE",
+                              "FINALIZED", "GONE"},
+    [DN_REPLICA_RBW] = {"-EXIST", "-EXIST", "-INVAL", "FINALIZED", "RBW", "RUR", "-STALE", "RWR",
+                        "GONE"},
+    [DN_REPLICA_RWR] = {"-EXIST", "-EXIST", "-INVAL", "-INVAL", "-INVAL", "RUR", "-STALE", "RWR",
+                        "GONE"},
+    [DN_REPLICA_RUR] = {"-EXIST", "-EXIST", "-INVAL", "-INVAL", "-BUSY", "RUR", "FINALIZED", "RWR",
+                        "GONE"},
+    [DN_REPLICA_TEMPORARY] = {"-EXIST", "-EXIST", "RBW", "FINALIZED", "-INVAL", "-INVAL", "-STALE",
+                              "GONE", "GONE"},
+    [DN_REPLICA_GONE] = {"RBW", "TEMPORARY", "-NOENT", "-NOENT", "-NOENT", "-NOENT", "-NOENT",
+                         "GONE", "-NOENT"},
+};
+
+static void every_state_meets_every_event(void **state)
+{
+    (void)state;
+    for (unsigned s = 0; s < DN_REPLICA_STATES; s++) {
+        for (unsigned e = 0; e < DN_EVENTS; e++) {
+            enum dn_replica_state to = DN_REPLICA_STATES;
+            int rc = dn_replica_next(s, DN_REPLICA_RBW, e, &to);
+            char got[64];
+            if (rc == 0)
+                snprintf(got, sizeof(got), "%s %s %s", dn_replica_state_name(s),
+                         dn_replica_event_name(e), dn_replica_state_name(to));
+            else
+                snprintf(got, sizeof(got), "%s %s -%s", dn_replica_state_name(s),
+                         dn_replica_event_name(e), err_name(rc));
+            char want[64];
+            snprintf(want, sizeof(want), "%s %s %s", dn_replica_state_name(s),
+                     dn_replica_event_name(e), expected[s][e]);
+            assert_string_equal(got, want);
+        }
+    }
+}
+
+static void what_a_restart_makes_of_a_recovery_depends_on_what_it_was(void **state)
+{
+    (void)state;
+    static const enum dn_replica_state before[] = {DN_REPLICA_FINALIZED, DN_REPLICA_RBW,
+                                                   DN_REPLICA_RWR};
+    static const enum dn_replica_state after[] = {DN_REPLICA_FINALIZED, DN_REPLICA_RWR,
+                                                  DN_REPLICA_RWR};
+    for (unsigned i = 0; i < 3; i++) {
+        enum dn_replica_state to = DN_REPLICA_STATES;
+        assert_int_equal(dn_replica_next(DN_REPLICA_RUR, before[i], DN_EVENT_RESTART, &to), 0);
+        assert_int_equal(to, after[i]);
+    }
+}
+
+/* Every call on every state with every stamp around its own: what is refused leaves all as it was,
+ * what is done never takes a stamp back. */
+static void no_call_takes_a_stamp_back_or_does_half(void **state)
+{
+    (void)state;
+    for (unsigned s = 0; s < DN_REPLICA_GONE; s++) {
+        for (uint64_t gs = 3; gs <= 7; gs++) {
+            for (unsigned call = 0; call < 5; call++) {
+                struct dn_replica r = some(s, 5, 1000), was;
+                r.before = DN_REPLICA_RBW;
+                r.promised = s == DN_REPLICA_RUR ? 6 : 0;
+                was = r;
+                int rc = call == 0   ? dn_replica_finalize(&r, 900)
+                         : call == 1 ? dn_replica_convert(&r, 900)
+                         : call == 2 ? dn_replica_resume(&r, 5, gs, 900)
+                         : call == 3 ? dn_replica_promise(&r, gs, 900)
+                                     : dn_replica_settle(&r, gs, 900);
+                if (rc != 0)
+                    assert_memory_equal(&r, &was, sizeof(r));
+                assert_true(r.gs >= 5 && r.promised >= (r.state == DN_REPLICA_RUR ? 6 : 0));
+                if (rc == 0)
+                    assert_int_equal(r.len, 900);
+            }
+        }
+    }
+}
+
+static void a_copy_of_a_block_being_written_joins_once(void **state)
+{
+    (void)state;
+    struct dn_replica tmp = some(DN_REPLICA_TEMPORARY, 5, 0);
+    assert_int_equal(dn_replica_convert(&tmp, 700), 0);
+    expect(&tmp, DN_REPLICA_RBW, 5, 700);
+    assert_int_equal(dn_replica_convert(&tmp, 800), ERR_INVAL);
+    assert_int_equal(dn_replica_resume(&tmp, 5, 6, 700), 0);
+    expect(&tmp, DN_REPLICA_RBW, 6, 700);
+}
+
 static void only_what_is_being_written_can_be_finalized(void **state)
 {
     (void)state;
@@ -158,6 +248,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_replica_is_found_by_its_id_until_it_is_removed),
         cmocka_unit_test(no_memory_is_an_answer_not_a_crash),
+        cmocka_unit_test(every_state_meets_every_event),
+        cmocka_unit_test(what_a_restart_makes_of_a_recovery_depends_on_what_it_was),
+        cmocka_unit_test(no_call_takes_a_stamp_back_or_does_half),
+        cmocka_unit_test(a_copy_of_a_block_being_written_joins_once),
         cmocka_unit_test(only_what_is_being_written_can_be_finalized),
         cmocka_unit_test(a_pipeline_goes_on_only_with_a_newer_stamp_and_enough_bytes),
         cmocka_unit_test(a_block_whose_close_failed_can_be_written_on),
