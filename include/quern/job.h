@@ -22,6 +22,7 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #ifdef __cplusplus
@@ -266,6 +267,25 @@ static inline double qn_to_f64(struct qn_slice s)
     return v;
 }
 
+/* Memory of a job's own that grows and is used again for each record: zeroed at first, free(data)
+ * in cleanup. */
+struct qn_room {
+    unsigned char *data;
+    size_t size;
+};
+/* Room for `need` bytes; what stands in it stays. 0, or the task has failed. */
+static inline int qn_grow(struct qn_task *task, struct qn_room *room, size_t need)
+{
+    if (need <= room->size)
+        return 0;
+    unsigned char *more = (unsigned char *)realloc(room->data, need + need / 2);
+    if (!more)
+        return qn_fail(task, "out of memory: %zu bytes for one record", need);
+    room->data = more;
+    room->size = need + need / 2;
+    return 0;
+}
+
 /* The bytes of `w` that are white space (space, \t \n \v \f \r) have their top bit set, all others
  * are 0. Eight at a time without a branch: where words end is what a processor guesses worst. */
 static inline uint64_t qn_white(uint64_t w)
@@ -296,6 +316,26 @@ static inline int qn_next_word(struct qn_slice *rest, struct qn_slice *word)
     *word = qn_bytes(start, (size_t)(p - start));
     *rest = qn_bytes(p, (size_t)(end - p));
     return word->len != 0;
+}
+/* Take the first field off *rest: bytes up to `separator`, which goes with it. 0 = none is left;
+ * a text of n separators has n + 1 fields. Begin with line->data set, though it may be empty. */
+static inline int qn_next_field(struct qn_slice *rest, char separator, struct qn_slice *field)
+{
+    const char *p = (const char *)rest->data;
+    if (!p)
+        return 0;
+    const char *cut = rest->len ? (const char *)memchr(p, separator, rest->len) : NULL;
+    *field = qn_bytes(p, cut ? (size_t)(cut - p) : rest->len);
+    *rest = cut ? qn_bytes(cut + 1, rest->len - field->len - 1) : qn_bytes(NULL, 0);
+    return 1;
+}
+/* The n-th field of a line, counted from 1. 0 = it has not that many. */
+static inline int qn_field(struct qn_slice line, char separator, uint64_t n, struct qn_slice *field)
+{
+    while (n > 0 && qn_next_field(&line, separator, field))
+        if (--n == 0)
+            return 1;
+    return 0;
 }
 /* Take the first line off *rest, without its '\n'; a '\r' before that is the line's own. 0 = none
  * is left. */

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * dedupe: of the lines with the same key the newest stays: the one whose field `dedupe.order`,
+ * compared as bytes (2026-11-21T10:00 is newer than 2026-11-20), is largest; of equal ones the last
+ * in order of input. Fields are separated by tabs. A line that has no such field is older than all.
+ */
+#include <stdlib.h>
+
+#include <quern/key.h>
+
+struct state {
+    uint64_t key, order;
+    struct qn_room room;
+};
+
+static int setup(struct qn_task *task)
+{
+    struct state *s = calloc(1, sizeof(*s));
+    if (!s)
+        return qn_fail(task, "out of memory");
+    *qn_state(task) = s;
+    s->key = strtoul(qn_option(task, "dedupe.key"), NULL, 10);
+    s->order = strtoul(qn_option(task, "dedupe.order"), NULL, 10);
+    if (s->key == 0 || s->order == 0)
+        return qn_fail(task, "dedupe.key and dedupe.order are numbers of fields, from 1 up");
+    return 0;
+}
+
+static struct qn_slice field_of(struct qn_slice line, uint64_t n)
+{
+    struct qn_slice field;
+    return qn_field(line, '\t', n, &field) ? field : qn_nothing();
+}
+
+static int map(struct qn_task *task, struct qn_slice line, struct qn_slice where)
+{
+    struct state *s = *qn_state(task);
+    size_t need = 4 * line.len + 4; /* both fields, were they all zero bytes and the whole line */
+    (void)where;
+    if (qn_grow(task, &s->room, need) != 0)
+        return -1;
+    struct qn_key key = qn_key_in(s->room.data, s->room.size);
+    qn_key_put_text(&key, field_of(line, s->key), QN_ASC);
+    qn_key_put_text(&key, field_of(line, s->order), QN_DESC);
+    return qn_emit(task, qn_key_bytes(&key), line);
+}
+
+static int reduce(struct qn_task *task, struct qn_slice key, struct qn_values *lines)
+{
+    struct state *s = *qn_state(task);
+    struct qn_slice line, best = qn_nothing();
+    (void)key;
+    for (int first = 1; qn_next(lines, &line); first = 0) {
+        struct qn_slice a = field_of(line, s->order), b = field_of(best, s->order);
+        if (!first && (a.len != b.len || memcmp(a.data, b.data, a.len) != 0))
+            break; /* older ones from here on */
+        if (qn_grow(task, &s->room, line.len + 1) != 0)
+            return -1;
+        if (line.len)
+            memcpy(s->room.data, line.data, line.len);
+        best = qn_bytes(s->room.data, line.len);
+    }
+    return qn_emit(task, best, qn_nothing());
+}
+
+static int cleanup(struct qn_task *task)
+{
+    struct state *s = *qn_state(task);
+    if (s)
+        free(s->room.data);
+    free(s);
+    return 0;
+}
+
+static const struct qn_option_row options[] = {
+    {"dedupe.key", "1", "which field is the key, counted from 1"},
+    {"dedupe.order", "2", "which field tells the newest"},
+    {NULL, NULL, NULL},
+};
+
+const struct qn_job qn_job = {
+    .head = QN_JOB_HEAD,
+    .name = "dedupe",
+    .about = "keeps the newest line of each key",
+    .setup = setup,
+    .map = map,
+    .reduce = reduce,
+    .cleanup = cleanup,
+    .key = QN_BYTES,
+    .value = QN_TEXT,
+    .out_key = QN_TEXT,
+    .out_value = QN_NONE,
+    .partition = qn_key_partition_by_text,
+    .group = qn_key_group_by_text,
+    .options = options,
+};

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * histogram: how many numbers fall between which bounds: "lower bound TAB count", a line for each
+ * bin that is not empty. Bin k has the numbers from k * width up to, not with, (k + 1) * width.
+ * Numbers stand in one field of each line (separated by tabs); what is none is counted and left
+ * out. */
+#include <stdlib.h>
+
+#include <quern/job.h>
+
+#define FARTHEST 9e15 /* bins are whole numbers that a double tells apart */
+
+struct state {
+    double width;
+    uint64_t field;
+    struct qn_counter *left_out;
+};
+
+static int setup(struct qn_task *task)
+{
+    struct state *s = calloc(1, sizeof(*s));
+    if (!s)
+        return qn_fail(task, "out of memory");
+    *qn_state(task) = s;
+    s->width = strtod(qn_option(task, "histogram.width"), NULL);
+    s->field = strtoul(qn_option(task, "histogram.field"), NULL, 10);
+    if (!(s->width > 0) || s->width > FARTHEST)
+        return qn_fail(task, "histogram.width \"%s\" is no number above 0",
+                       qn_option(task, "histogram.width"));
+    s->left_out = qn_counter(task, "histogram", "lines without a number");
+    return 0;
+}
+
+static int bin_of(struct state *s, struct qn_slice text, double *ret)
+{
+    char room[64], *end;
+    if (text.len == 0 || text.len >= sizeof(room))
+        return 0;
+    memcpy(room, text.data, text.len);
+    room[text.len] = 0;
+    double v = strtod(room, &end);
+    *ret = __builtin_floor(v / s->width);
+    return end == room + text.len && __builtin_fabs(*ret) <= FARTHEST; /* no NaN, no infinity */
+}
+
+static int map(struct qn_task *task, struct qn_slice line, struct qn_slice where)
+{
+    struct state *s = *qn_state(task);
+    struct qn_slice text;
+    const uint64_t one = 1;
+    double bin;
+    (void)where;
+    if (!qn_field(line, '\t', s->field, &text) || !bin_of(s, text, &bin)) {
+        s->left_out->value++;
+        return 0;
+    }
+    double lower = bin * s->width;
+    return qn_emit(task, qn_from_f64(&lower), qn_from_u64(&one));
+}
+
+static int reduce(struct qn_task *task, struct qn_slice lower, struct qn_values *counts)
+{
+    uint64_t sum = 0;
+    struct qn_slice count;
+    while (qn_next(counts, &count))
+        sum += qn_to_u64(count);
+    return qn_emit(task, lower, qn_from_u64(&sum));
+}
+
+static int cleanup(struct qn_task *task)
+{
+    free(*qn_state(task));
+    return 0;
+}
+
+static const struct qn_option_row options[] = {
+    {"histogram.width", "1", "the width of a bin"},
+    {"histogram.field", "1", "which field has the number, counted from 1"},
+    {NULL, NULL, NULL},
+};
+
+const struct qn_job qn_job = {
+    .head = QN_JOB_HEAD,
+    .name = "histogram",
+    .about = "how many numbers fall into which bin",
+    .setup = setup,
+    .map = map,
+    .combine_op = QN_SUM,
+    .reduce = reduce,
+    .cleanup = cleanup,
+    .key = QN_F64,
+    .value = QN_U64,
+    .options = options,
+    .default_reducers = 1,
+};

@@ -1,0 +1,199 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Each bundled job against a few lines of Python, over tidy tables, odd ones and none: with splits of several sizes, one reducer
+and several, in one thread, in processes and on a cluster. The other four are in test_answers_equal_coreutils.py."""
+import collections
+import glob
+import math
+import os
+import random
+import subprocess
+
+import pytest
+
+from cluster import BUILD, Cluster
+
+TASK = os.path.join(BUILD, "quern-task")
+
+
+def table(seed, rows, keys):
+    rnd = random.Random(seed)
+    return b"".join(b"%s\t%s\t%06d\n" % (rnd.choice(keys), rnd.choice([b"%d" % rnd.randrange(-99, 99), b"%.3f" % rnd.gauss(0, 50),
+                                                                      b"-0", b"1e3", b"x", b""]), n) for n in range(rows))
+
+
+KEYS = [b"a", b"b", b"ab", b"", b"a\0", b"\0", b"\0\xff", b"\xff", b"k" * 300, "\u00e4\u20ac".encode(), b"a b"]
+TABLES = {
+    "tidy": b"".join(b"key%d\t%d\t%d\n" % (n % 97, n * 7919 % 1009, n) for n in range(4000)),
+    "odd": table(1, 3000, KEYS),
+    "one key": b"k\t1\n" * 3000,
+    "one row": b"only\t-5",
+    "no tabs": b"just\nsome\n\nlines\nsome\n",
+    "nothing": b"",
+}
+
+
+def lines(text):
+    cut = text.split(b"\n")
+    return cut[:-1] if cut[-1] == b"" else cut
+
+
+def joined(rows):
+    return b"".join(row + b"\n" for row in rows)
+
+
+def number(text):
+    try:
+        v = float(text) if text and len(text) < 64 and text.strip() == text and b"_" not in text else math.nan
+    except ValueError:
+        v = math.nan
+    return None if math.isnan(v) else v
+
+
+def field(line, n):
+    fields = line.split(b"\t")
+    return fields[n - 1] if n <= len(fields) else None
+
+
+def secondarysort(files):
+    rows = []
+    for line in (l for text in files.values() for l in lines(text)):
+        second = field(line, 2) or b""
+        if second.lstrip(b"-").isdigit() and len(second) - len(second.lstrip(b"-")) < 2:
+            rows.append((field(line, 1), int(second)))
+    return joined(b"%s\t%d" % row for row in sorted(rows))
+
+
+def topn(files):
+    rows = [(-number(field(l, 2)), l) for text in files.values() for l in lines(text) if number(field(l, 2)) is not None]
+    return joined(l for _, l in sorted(rows)[:25])
+
+
+def dedupe(files):
+    best = {}
+    for line in (l for path in sorted(files) for l in lines(files[path])):
+        order = field(line, 3) or b""
+        if field(line, 1) not in best or order >= best[field(line, 1)][0]:
+            best[field(line, 1)] = (order, line)
+    return joined(best[key][1] for key in sorted(best))
+
+
+def invertedindex(files):
+    counts = collections.Counter((word, path) for path, text in files.items() for word in text.split())
+    return joined(b"%s\t%s\t%d" % (word, path.encode(), counts[word, path]) for word, path in sorted(counts))
+
+
+def histogram(files):
+    numbers = [number(field(l, 2)) for text in files.values() for l in lines(text)]
+    counts = collections.Counter(math.floor(v / 12.5) * 12.5 for v in numbers if v is not None)
+    return joined(b"%s\t%d" % ((b"%d" if low == int(low) else b"%.1f") % low, counts[low]) for low in sorted(counts))
+
+
+def join(files):
+    sides = [collections.defaultdict(list), collections.defaultdict(list)]
+    for path in sorted(files):
+        for line in lines(files[path]):
+            sides[not os.path.basename(path).startswith("l")][field(line, 1)].append(line)
+    rows = []
+    for key in sorted(set(sides[0]) | set(sides[1])):
+        for right in sides[1][key] or [b""]:
+            rows += [b"%s\t%s\t%s" % (key, left, right) for left in sides[0][key] or [b""]]
+    return joined(rows)
+
+
+JOBS = {
+    "secondarysort": ([], secondarysort),
+    "topn": (["-D", "topn.n=25", "-D", "topn.field=2"], topn),
+    "dedupe": (["-D", "dedupe.order=3"], dedupe),
+    "invertedindex": ([], invertedindex),
+    "histogram": (["-D", "histogram.width=12.5", "-D", "histogram.field=2"], histogram),
+    "join": (["-D", "join.left={dir}/l", "-D", "join.type=full"], join),
+}
+
+
+def inputs_of(text):
+    """Left and right file, for a join's sake: the second half may lack a key of the first."""
+    rows = lines(text)
+    return {"left": joined(rows[:len(rows) // 2])[:400], "right": joined(rows[len(rows) // 2:])}
+
+
+def local(*args):
+    done = subprocess.run([TASK, "-local", *map(str, args)], capture_output=True, timeout=120)
+    assert done.returncode == 0, (done.returncode, done.stdout, done.stderr)
+
+
+def parts(out):
+    return [open(p, "rb").read() for p in sorted(glob.glob(f"{out}/part-*"))]
+
+
+def plugin(job):
+    return os.path.join(BUILD, "jobs", job + ".so")
+
+
+@pytest.mark.parametrize("job", JOBS)
+def test_without_a_cluster_however_it_is_cut(job, tmp_path):
+    options, want = JOBS[job]
+    for n, text in enumerate(TABLES.values()):
+        home = tmp_path / str(n)
+        home.mkdir()
+        files = inputs_of(text)
+        for name, content in files.items():
+            (home / name).write_bytes(content)
+        said = [o.format(dir=home) for o in options]
+        expected = want({f"{home}/{name}": content for name, content in files.items()})
+        for extra in (["-D", "local.inprocess=true", "-reduces", "1"],
+                      ["-D", f"mapreduce.input.fileinputformat.split.maxsize={len(text) // 5 + 1}", "-reduces", "1"],
+                      ["-D", "mapreduce.input.fileinputformat.split.maxsize=900", "-D", "local.inprocess=true", "-reduces", "3"]):
+            out = home / f"out{len(os.listdir(home))}"
+            local(*extra, *said, plugin(job), home / "left", home / "right", out)
+            got = parts(out)
+            if "3" in extra:
+                assert sorted(lines(b"".join(got))) == sorted(lines(expected)), (n, extra)
+            else:
+                assert got == [expected], (n, extra)
+
+
+def test_a_sample_is_the_same_every_time_and_as_large_as_asked(tmp_path):
+    (tmp_path / "in").write_bytes(b"".join(b"%d\n" % n for n in range(20000)))
+    taken = []
+    for p, size, seed in ((0.1, 5000, 1), (0.1, 50000, 1), (0.1, 50000, 2), (0, 50000, 1), (1, 50000, 1)):
+        out = tmp_path / str(len(os.listdir(tmp_path)))
+        local("-D", "local.inprocess=true", "-D", f"sample.probability={p}", "-D", f"sample.seed={seed}",
+              "-D", f"mapreduce.input.fileinputformat.split.maxsize={size}", plugin("sample"), tmp_path / "in", out)
+        taken.append(lines(b"".join(parts(out))))
+    assert taken[0] == taken[1] != taken[2]
+    assert 1700 < len(taken[1]) < 2300 and 1700 < len(taken[2]) < 2300
+    assert taken[3] == [] and len(taken[4]) == 20000
+
+
+@pytest.mark.parametrize("distinct", (0, 1, 100, 10000, 200000))
+def test_about_how_many_distinct_lines(distinct, tmp_path):
+    (tmp_path / "in").write_bytes(b"".join(b"line %d\n" % (n % distinct) for n in range(distinct * 2)))
+    local("-D", "mapreduce.input.fileinputformat.split.maxsize=400000", plugin("approxdistinct"), tmp_path / "in", tmp_path / "out")
+    got = int(b"".join(parts(tmp_path / "out")))
+    assert abs(got - distinct) <= distinct * 0.03, (got, distinct)
+
+
+def test_what_options_do_not_mean_is_told(tmp_path):
+    (tmp_path / "in").write_bytes(b"a\t1\n")
+    for job, option, said in (("topn", "topn.n=0", "whole numbers from 1"), ("sample", "sample.probability=2", "no number from 0 to 1"),
+                              ("histogram", "histogram.width=-1", "no number above 0"), ("join", "join.type=cross", "inner, left, right or full"),
+                              ("dedupe", "dedupe.key=0", "from 1 up")):
+        more = ["-D", "join.left=/x"] if job == "join" else []
+        done = subprocess.run([TASK, "-local", "-D", option, *more, plugin(job), tmp_path / "in", tmp_path / "out"],
+                              capture_output=True, text=True, timeout=60)
+        assert done.returncode == 1 and said in done.stderr, (job, done.stderr)
+
+
+def test_on_a_cluster_the_same():
+    with Cluster(datanodes=2, workers=2) as c:
+        c.fs("-mkdir", "-p", "/in")
+        files = inputs_of(TABLES["odd"])
+        for name, text in files.items():
+            c.fs("-put", "-", f"/in/{name}", input=text)
+        runs = {}
+        for job, (options, want) in JOBS.items():
+            runs[job] = c.start("run", *[o.format(dir="/in") for o in options], "-reduces", "2", job, "/in", f"/out/{job}")
+        for job, run in runs.items():
+            assert run.communicate(timeout=60) and run.returncode == 0, job
+            want = JOBS[job][1]({f"/in/{name}": text for name, text in files.items()})
+            assert sorted(lines(c.fs("-cat", f"/out/{job}/part-*").stdout)) == sorted(lines(want)), job
