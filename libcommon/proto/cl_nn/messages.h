@@ -324,9 +324,9 @@ enum cl2nn_safemode_action {
 #define CL2NN_SAFEMODE_FIELDS(F, S, L) F(U32, action)
 MSG_STRUCT(cl2nn_safemode, CL2NN_SAFEMODE_FIELDS)
 
-#define CL2NN_SAFEMODE_STATE_FIELDS(F, S, L) \
-    F(BOOL, is_on)                           \
-    F(STR, why) /* what it waits for */      \
+#define CL2NN_SAFEMODE_STATE_FIELDS(F, S, L)    \
+    F(BOOL, is_on)                              \
+    F(STR, why)         /* what it waits for */ \
     F(BOOL, is_lasting) /* on until somebody acts: no report of blocks will end it */
 MSG_STRUCT(cl2nn_safemode_state, CL2NN_SAFEMODE_STATE_FIELDS)
 
