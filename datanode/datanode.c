@@ -102,6 +102,13 @@ static int open_patrol(struct datanode *dn, const struct conf *conf, struct err 
     return dn->patrol ? 0 : err_set(err, ERR_NOMEM, "out of memory");
 }
 
+static int reconfig(void *arg, uint32_t action, struct arena *arena, struct msg_reconfigured *ret,
+                    struct err *err)
+{
+    struct datanode *dn = arg;
+    return daemon_reconfig(dn->daemon, action, arena, ret, err);
+}
+
 static int open_serve(struct datanode *dn, const struct conf *conf, struct err *err)
 {
     char address[ADDRESS_TEXT_MAX];
@@ -121,6 +128,9 @@ static int open_serve(struct datanode *dn, const struct conf *conf, struct err *
         .piece_bytes = PIECE_BYTES,
         .direct_min = (uint32_t)conf_size(conf, "dfs.datanode.direct.min"),
         .timeout_ms = conf_ms(conf, "dfs.client.socket-timeout"),
+        .supergroup = conf_str(conf, "dfs.permissions.superusergroup"),
+        .reconfig = reconfig,
+        .arg = dn,
     };
     return dn_serve_open(&serve, &dn->serve, err);
 }

@@ -6,6 +6,7 @@
 
 #include "client/admin/leases.h"
 #include "client/admin/quota.h"
+#include "client/admin/reconfig.h"
 #include "client/admin/report.h"
 #include "client/admin/session.h"
 #include "client/command.h"
@@ -212,6 +213,13 @@ static int run_list_open(struct session *session, int argc, char **argv)
     return leases_list(session, argc, argv, EXIT_USAGE);
 }
 
+/* --- configuration ---------------------------------------------------------------------------- */
+
+static int run_reconfig(struct session *session, int argc, char **argv)
+{
+    return reconfig_run(session, argc, argv, EXIT_USAGE);
+}
+
 /* --- the table -------------------------------------------------------------------------------- */
 
 static const struct command commands[] = {
@@ -252,6 +260,12 @@ static const struct command commands[] = {
     {"listOpenFiles", "[[-path] <path>]",
      "Every file that is being written (at or below the path), and who has its lease.",
      run_list_open},
+    {"reconfig", "<namenode|datanode> <host:ipc_port|livenodes> <start|status|properties>",
+     "Starts or gets the status of a reconfiguration operation: the daemon reads its "
+     "configuration\n"
+     "again, as by SIGHUP; or gets a list of reconfigurable properties. A datanode's address is\n"
+     "that of its data port, as -report shows it. `livenodes`: all live datanodes.",
+     run_reconfig},
     {"printTopology", "", "Racks, and the datanodes in them.", run_topology},
     {"help", "[cmd]", "What a command does, or what commands there are.", run_help},
 };

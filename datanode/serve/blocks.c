@@ -29,6 +29,7 @@ static dn_serve_handler *const handlers[DATA_METHOD_COUNT] = {
     [DATA_AT_RECOVER_INIT] = dn_serve_recover_init,
     [DATA_AT_RECOVER_COMMIT] = dn_serve_recover_commit,
     [DATA_AT_CHECKSUM] = dn_serve_checksum,
+    [DATA_AT_RECONFIG] = dn_serve_reconfig,
 };
 
 static void on_request(struct dn_session *session, const struct msg_method *method, const void *ask,
@@ -39,7 +40,7 @@ static void on_request(struct dn_session *session, const struct msg_method *meth
         dn_session_fail(session, ERR_CLOSED, "%s: the datanode is stopping", serve->conf.node);
         return;
     }
-    if (!serve->is_registered) {
+    if (!serve->is_registered && method != &DATA_methods[DATA_AT_RECONFIG]) {
         dn_session_fail(session, ERR_RETRY, "%s: not registered with a namenode yet",
                         serve->conf.node);
         return;

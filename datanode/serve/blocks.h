@@ -6,6 +6,7 @@
  *      serve/read     READ, LOCAL_READ                 a mover's thread
  *      serve/recover  RECOVER_INIT, RECOVER_COMMIT     the block's claim, a disk thread
  *      serve/ask      REPLICA, CHECKSUM                the loop; a disk thread
+ *      serve/operator RECONFIG                         the loop; superusers only
  *
  * Requests are refused with ERR_RETRY until the node is registered: before that it does not know
  * whose blocks it holds. Loop thread only. */
@@ -31,6 +32,11 @@ struct dn_serve_conf {
     size_t piece_bytes;  /* per packet to readers */
     uint32_t direct_min; /* see blockfile.h */
     uint64_t timeout_ms; /* a peer silent for so long is given up */
+    /* For operators: who is one besides the user of this process, and what they ask for. */
+    const char *supergroup;
+    int (*reconfig)(void *arg, uint32_t action, struct arena *arena, struct msg_reconfigured *ret,
+                    struct err *err);
+    void *arg;
 };
 
 struct dn_serve {
@@ -57,6 +63,7 @@ void dn_serve_close(struct dn_serve *serve);
 /* The rows of the dispatch table: each takes over the request (session.h says how it may end). */
 typedef void dn_serve_handler(struct dn_serve *serve, struct dn_session *session, const void *ask);
 dn_serve_handler dn_serve_write, dn_serve_local_write, dn_serve_read, dn_serve_local_read,
-    dn_serve_recover_init, dn_serve_recover_commit, dn_serve_replica, dn_serve_checksum;
+    dn_serve_recover_init, dn_serve_recover_commit, dn_serve_replica, dn_serve_checksum,
+    dn_serve_reconfig;
 
 #endif

@@ -93,6 +93,15 @@ static void refuse_stream(struct dn_session *s, const struct err *why)
     conn_close(s->conn);
 }
 
+static void keep_user(struct dn_session *s, struct slice said)
+{
+    uid_t uid;
+    if (conn_peer_uid(s->conn, &uid) == 0)
+        identity_user_of(uid, s->user, sizeof(s->user));
+    else
+        snprintf(s->user, sizeof(s->user), SLICE_FMT, SLICE_ARG(said));
+}
+
 /* False when the stream ended here. */
 static bool take_hello(struct dn_session *s, const struct frame *frame)
 {
@@ -101,6 +110,8 @@ static bool take_hello(struct dn_session *s, const struct frame *frame)
     struct err err = {0};
     struct hello_want want = {s->conf->self, 0, s->peer};
     int rc = hello_check(frame, &want, &arena, &hello, &err);
+    if (rc == 0)
+        keep_user(s, hello.user);
     arena_release(&arena);
     if (rc == 0) {
         (void)hello_put(conn_out(s->conn), s->conf->self, FRAME_ANSWER); /* the conn tells */

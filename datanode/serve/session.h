@@ -48,6 +48,7 @@ struct dn_session {
     struct buf pending; /* bytes that came and are not understood yet */
     struct buf unsent;  /* of what the loop had to send when the socket was detached */
     char peer[DN_SESSION_TEXT_MAX];
+    char user[HELLO_TEXT_MAX + 1];   /* who asks; on the unix socket the kernel's word */
     const struct msg_method *method; /* of the request being served */
     uint64_t call;
     uint16_t type;

@@ -315,6 +315,13 @@ void conf_reload(struct conf *conf, struct conf *fresh,
     }
 }
 
+void conf_exchange(struct conf *conf, struct conf *other, const char *key)
+{
+    struct entry *a = find(conf, key), *b = find(other, key);
+    BUG_ON(!a || !b);
+    swap_values(a, b);
+}
+
 bool conf_knows(const struct conf *conf, const char *key)
 {
     return find(conf, key) != NULL;

@@ -105,10 +105,13 @@ int conf_set_from_env(struct conf *conf, struct err *err);
 /* Take over from `fresh` (same tables, newly read) what may change while running: values of
  * CONF_RELOAD keys that differ, with their sources; strings read before of those are gone.
  * `changed` is called for every differing key, applied or not (then it waits for a restart). Cannot
- * fail. */
+ * fail. `fresh` holds the old values then. */
 void conf_reload(struct conf *conf, struct conf *fresh,
                  void (*changed)(const struct conf_option *option, bool is_applied, void *arg),
                  void *arg);
+/* Exchange the values of one key between two configurations of the same tables: takes a reload of
+ * it back. */
+void conf_exchange(struct conf *conf, struct conf *other, const char *key);
 
 /* Keys set and ignored so far, separated by ", "; "" when none. */
 const char *conf_ignored(struct conf *conf);

@@ -145,13 +145,9 @@ static void apply_log_level(const struct daemon *d)
         log_set_level(level);
 }
 
-static void on_key_changed(const struct conf_option *option, bool is_applied, void *arg)
+static void on_key_waits(const char *key)
 {
-    const struct daemon *d = arg;
-    if (is_applied)
-        log_info("daemon", "%s is now %s", option->key, conf_str(d->conf, option->key));
-    else
-        log_warn("daemon", "%s has changed: that waits for a restart", option->key);
+    log_warn("daemon", "%s has changed: that waits for a restart", key);
 }
 
 static int open_conf(const struct daemon *d, struct conf **ret, struct err *err)
@@ -170,24 +166,66 @@ static int open_conf(const struct daemon *d, struct conf **ret, struct err *err)
     return 0;
 }
 
-void daemon_reload(struct daemon *d)
+int daemon_reload(struct daemon *d, struct err *err)
+{
+    struct err failed = {0};
+    struct conf *fresh = NULL;
+    if (reconfig_is_running(&d->reconfig))
+        return err_set(err, ERR_BUSY, "Another reconfiguration task is running");
+    ready_notify("RELOADING=1");
+    if (log_reopen(&failed) != 0)
+        log_error("daemon", "%s", failed.msg);
+    int rc = open_conf(d, &fresh, err);
+    if (rc == 0) {
+        reconfig_begin(&d->reconfig, d->conf, fresh, d->desc->role, on_key_waits);
+        apply_log_level(d);
+        if (d->desc->reload && d->state && d->desc->reload(d->state, &failed) != 0)
+            log_error("daemon", "reload: %s", failed.msg);
+        daemon_reload_done(d);
+    }
+    ready_notify("READY=1");
+    return rc;
+}
+
+void daemon_reload_refuse(struct daemon *d, const char *key, const char *why)
+{
+    reconfig_refuse(&d->reconfig, d->conf, key, why);
+}
+
+void daemon_reload_hold(struct daemon *d)
+{
+    d->reconfig.holds++;
+}
+
+void daemon_reload_done(struct daemon *d)
+{
+    if (--d->reconfig.holds > 0)
+        return;
+    reconfig_end(&d->reconfig);
+    log_info("daemon", "reloaded");
+}
+
+int daemon_reconfig(struct daemon *d, uint32_t action, struct arena *arena,
+                    struct msg_reconfigured *ret, struct err *err)
+{
+    *ret = (struct msg_reconfigured){0};
+    int rc = 0;
+    if (action == MSG_RECONFIG_START)
+        return daemon_reload(d, err);
+    if (action == MSG_RECONFIG_STATUS)
+        rc = reconfig_answer(&d->reconfig, arena, ret);
+    else if (action == MSG_RECONFIG_PROPERTIES)
+        rc = reconfig_keys(d->conf, d->desc->role, arena, &ret->keys);
+    else
+        return err_set(err, ERR_INVAL, "reconfiguration action %u is not known", action);
+    return rc == 0 ? 0 : err_set(err, rc, "out of memory");
+}
+
+static void reload_by_signal(struct daemon *d)
 {
     struct err err = {0};
-    struct conf *fresh = NULL;
-    ready_notify("RELOADING=1");
-    if (log_reopen(&err) != 0)
-        log_error("daemon", "%s", err.msg);
-    if (open_conf(d, &fresh, &err) == 0) {
-        conf_reload(d->conf, fresh, on_key_changed, d);
-        apply_log_level(d);
-        if (d->desc->reload && d->state && d->desc->reload(d->state, &err) != 0)
-            log_error("daemon", "reload: %s", err.msg);
-    } else {
+    if (daemon_reload(d, &err) != 0)
         log_error("daemon", "configuration stays as it was: %s", err.msg);
-    }
-    conf_free(fresh);
-    log_info("daemon", "reloaded");
-    ready_notify("READY=1");
 }
 
 /* The status in lines the log takes whole. */
@@ -207,7 +245,7 @@ static void on_signal(int signo, void *arg)
     struct daemon *d = arg;
     switch (signo) {
     case SIGHUP:
-        daemon_reload(d);
+        reload_by_signal(d);
         break;
     case SIGUSR1:
         dump_state(d);
@@ -461,6 +499,7 @@ int daemon_main(const struct daemon_desc *desc, int argc, char **argv)
         rc = run(&d);
     }
     pidfile_close(&d.pidfile);
+    reconfig_release(&d.reconfig);
     conf_free(d.conf);
     daemon_args_release(&d.args);
     return rc;

@@ -26,6 +26,7 @@
 #include "libcommon/base/conf.h"
 #include "libcommon/daemon/admin.h"
 #include "libcommon/daemon/status.h"
+#include "libcommon/proto/types/messages.h"
 
 struct daemon;
 struct loop;
@@ -66,7 +67,8 @@ struct daemon_desc {
     /* Free everything. The loop has made a few turns since daemon_stopped, so that what was closed
      * has been told, and makes a few more afterwards. */
     void (*release)(void *state);
-    /* SIGHUP: daemon_conf(d) holds the new values of keys marked CONF_RELOAD. May be NULL. */
+    /* SIGHUP: daemon_conf(d) holds the new values of keys marked CONF_RELOAD. What takes longer is
+     * held (daemon_reload_hold). May be NULL. */
     int (*reload)(void *state, struct err *err);
     /* Fill the status; called for /status.json, info and USR1. May be NULL. */
     void (*status)(void *state, struct status *st);
@@ -96,6 +98,15 @@ void daemon_stopped(struct daemon *d);
  * the code is not 0). Calls stop like a signal would. */
 void daemon_exit(struct daemon *d, int code, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
+/* The configuration is read again (SIGHUP, an operator): while `reload` runs, and until as many
+ * daemon_reload_done as daemon_reload_hold have been called, a key that cannot be followed may be
+ * refused: it has its old value again. */
+void daemon_reload_refuse(struct daemon *d, const char *key, const char *why);
+void daemon_reload_hold(struct daemon *d);
+void daemon_reload_done(struct daemon *d);
+/* The same for who asks over the wire: begin, how it went, which keys. */
+int daemon_reconfig(struct daemon *d, uint32_t action, struct arena *arena,
+                    struct msg_reconfigured *ret, struct err *err);
 /* Shown on the pages and in info: "starting", "serving", "safe mode", "stopping"; a literal. */
 void daemon_set_state(struct daemon *d, const char *state);
 

@@ -95,9 +95,8 @@ static int run_log(void *state, int argc, char **argv, struct buf *out, struct e
 
 static int run_reload(void *state, int argc, char **argv, struct buf *out, struct err *err)
 {
-    (void)argc, (void)argv, (void)out, (void)err;
-    daemon_reload(state);
-    return 0;
+    (void)argc, (void)argv, (void)out;
+    return daemon_reload(state, err);
 }
 
 static int run_sleep(void *state, int argc, char **argv, struct buf *out, struct err *err)

@@ -9,6 +9,7 @@
 #include "libcommon/daemon/pages.h"
 #include "libcommon/daemon/pidfile.h"
 #include "libcommon/daemon/ready.h"
+#include "libcommon/daemon/reconfig.h"
 #include "libcommon/event/loop.h"
 
 struct daemon {
@@ -28,6 +29,7 @@ struct daemon {
 
     const char *phase;
     uint64_t started_mono_ms, started_wall_ms;
+    struct reconfig reconfig;
     bool is_stopping;
     bool is_stopped; /* nothing is pending: what is left can be freed */
     int exit_code;
@@ -41,7 +43,8 @@ void daemon_print_metrics(void *daemon, struct buf *out);
 /* The commands every daemon's admin console has; their state is the struct daemon. */
 extern const struct admin_command daemon_commands[];
 extern const size_t daemon_command_count;
-/* Read the configuration again and reopen the log. */
-void daemon_reload(struct daemon *d);
+/* Read the configuration again and reopen the log. ERR_BUSY: the last time is not over yet;
+ * ERR_CONFIG and the like: nothing changed. */
+int daemon_reload(struct daemon *d, struct err *err);
 
 #endif

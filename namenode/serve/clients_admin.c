@@ -255,6 +255,28 @@ void nn_on_SERVER_INFO(struct rpc_call *call, const void *ask, void *arg)
     nn_turn_end(&turn, 0, &info);
 }
 
+void nn_on_RECONFIG(struct rpc_call *call, const void *message, void *arg)
+{
+    static const char *const commands[] = {"startNamenodeReconfiguration",
+                                           "getNamenodeReconfigurationStatus",
+                                           "listNamenodeReconfigurableProperties"};
+    const struct msg_reconfig *ask = message;
+    struct msg_reconfigured answer = {0};
+    struct nn_turn turn;
+    nn_turn_begin(&turn, call, arg, commands[ask->action % ARRAY_LEN(commands)], slice_of(NULL, 0));
+    int rc = nn_turn_check_super(&turn);
+    if (rc == 0)
+        rc =
+            daemon_reconfig(turn.nn->daemon, ask->action, rpc_call_arena(call), &answer, &turn.err);
+    for (size_t i = 0; rc == 0 && i < answer.changes.n; i++) { /* a new task would free them */
+        struct msg_key_change *c = &answer.changes.v[i];
+        c->from = nn_turn_copy(&turn, c->from);
+        c->to = nn_turn_copy(&turn, c->to);
+        c->why = nn_turn_copy(&turn, c->why);
+    }
+    nn_turn_end(&turn, rc, &answer);
+}
+
 void nn_on_SAVE_NAMESPACE(struct rpc_call *call, const void *ask, void *arg)
 {
     struct nn_turn turn;

@@ -459,7 +459,8 @@ MSG_STRUCT(cl2nn_open_files, CL2NN_OPEN_FILES_FIELDS)
     M(P, 0x0150, REFRESH_NODES, MSG_READS, msg_void, msg_void)                   \
     M(P, 0x0151, BALANCE, MSG_READS, cl2nn_balance, cl2nn_balancing)             \
     M(P, 0x0158, RECOVER_LEASE, MSG_READS, cl2nn_path, cl2nn_yes)                \
-    M(P, 0x0159, LIST_OPEN, MSG_READS, cl2nn_list_open, cl2nn_open_files)
+    M(P, 0x0159, LIST_OPEN, MSG_READS, cl2nn_list_open, cl2nn_open_files)        \
+    M(P, 0x0160, RECONFIG, 0, msg_reconfig, msg_reconfigured)
 
 MSG_METHODS(CL2NN, CL2NN_METHODS)
 

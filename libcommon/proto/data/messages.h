@@ -105,7 +105,8 @@ MSG_STRUCT(data_checksum, DATA_CHECKSUM_FIELDS)
     M(P, 0x0305, REPLICA, MSG_READS, msg_block, data_replica)                \
     M(P, 0x0306, RECOVER_INIT, 0, data_recover_init, data_replica)           \
     M(P, 0x0307, RECOVER_COMMIT, 0, data_recover_commit, msg_void)           \
-    M(P, 0x0308, CHECKSUM, MSG_READS, msg_block, data_checksum)
+    M(P, 0x0308, CHECKSUM, MSG_READS, msg_block, data_checksum)              \
+    M(P, 0x0320, RECONFIG, 0, msg_reconfig, msg_reconfigured)
 
 MSG_METHODS(DATA, DATA_METHODS)
 

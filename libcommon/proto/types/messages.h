@@ -70,6 +70,30 @@ MSG_STRUCT(msg_counter, MSG_COUNTER_FIELDS)
     F(U64, seq)    /* 1, 2, 3...; 0 = not recorded */
 MSG_STRUCT(msg_origin, MSG_ORIGIN_FIELDS)
 
+/* Reading the configuration again, as an operator asks it of any daemon. */
+enum msg_reconfig_action {
+    MSG_RECONFIG_START,
+    MSG_RECONFIG_STATUS,
+    MSG_RECONFIG_PROPERTIES,
+};
+#define MSG_RECONFIG_FIELDS(F, S, L) F(U32, action)
+MSG_STRUCT(msg_reconfig, MSG_RECONFIG_FIELDS)
+
+#define MSG_KEY_CHANGE_FIELDS(F, S, L) \
+    F(STR, key)                        \
+    F(STR, from)                       \
+    F(STR, to)                         \
+    F(BOOL, is_refused)                \
+    F(STR, why)
+MSG_STRUCT(msg_key_change, MSG_KEY_CHANGE_FIELDS)
+
+#define MSG_RECONFIGURED_FIELDS(F, S, L)                              \
+    F(U64, started_ms)  /* wall time of the last one; 0 = none yet */ \
+    F(U64, finished_ms) /* 0 = it still runs */                       \
+    L(msg_key_change, changes)                                        \
+    F(STRS, keys) /* PROPERTIES: which ones take effect this way */
+MSG_STRUCT(msg_reconfigured, MSG_RECONFIGURED_FIELDS)
+
 /* Method numbers are u16 and unique over all conversations: the high byte is the conversation. */
 enum msg_conversation {
     MSG_CL_NN = 0x01,
