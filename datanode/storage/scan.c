@@ -253,6 +253,21 @@ static int join(struct scan *s, struct group *g)
     return rc == 0 ? keep_written(s, data, sums) : rc;
 }
 
+/* Data without checksums. An empty file is a write that ended before it had any. */
+static int keep_orphan(struct scan *s, const struct seen *f)
+{
+    struct disk_stat st;
+    char *path = NULL;
+    int rc = path_of(s, f, f->dir, &path);
+    if (rc == 0)
+        rc = disk_stat(s->volume->disk, path, &st);
+    mem_free(path);
+    if (rc == 0 && st.size_bytes == 0)
+        return drop(s, f);
+    s->result->orphans++;
+    return rc == ERR_NOMEM ? rc : 0;
+}
+
 static int judge(struct scan *s, struct seen *files, size_t count)
 {
     struct group g = {0};
@@ -275,10 +290,11 @@ static int judge(struct scan *s, struct seen *files, size_t count)
     bool has_sums = g.sums[DN_DIR_FINALIZED] || g.sums[DN_DIR_RBW];
     if (has_data && has_sums)
         return join(s, &g);
-    if (has_data) {
-        s->result->orphans++;
-        return 0;
-    }
+    for (int dir = DN_DIR_FINALIZED; has_data && dir <= DN_DIR_RBW && rc == 0; dir++)
+        if (g.data[dir])
+            rc = keep_orphan(s, g.data[dir]);
+    if (has_data)
+        return rc;
     rc = drop_place(s, &g, DN_DIR_FINALIZED);
     return rc ? rc : drop_place(s, &g, DN_DIR_RBW);
 }

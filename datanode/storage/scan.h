@@ -10,6 +10,7 @@
  *   in both, complete                       the greater stamp counts, else the finalized one; the
  *                                           other is removed
  *   checksums without data                  a removal cut short: removed
+ *   an empty data file without checksums    a write that had just begun: removed
  *   data without checksums                  kept and told about: nobody can say what it is worth
  *   anything in tmp                         removed
  *

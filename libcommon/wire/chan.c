@@ -350,6 +350,24 @@ static int wait_for_answer(struct chan *chan, struct wait *wait, struct err *err
     return 0;
 }
 
+/* ERR_CLOSED, and why, when the answer is that the other side stops: then nothing was done, as far
+ * as it knows, and who comes next at that address may be asked the same. */
+static int check_stopping(struct wait *wait, struct err *err)
+{
+    struct frame frame = whole_frame(&wait->frame);
+    struct frame_error error;
+    struct arena arena = ARENA_INIT;
+    int rc = 0;
+    if ((frame.flags & FRAME_ERROR) &&
+        msg_decode(&frame_error_desc, frame.body, &arena, &error, NULL) == 0 &&
+        error.code == ERR_CLOSED)
+        rc = err_set(err, ERR_CLOSED, SLICE_FMT, SLICE_ARG(error.text));
+    arena_release(&arena);
+    if (rc != 0)
+        buf_release(&wait->frame);
+    return rc;
+}
+
 static int attempt(struct chan *chan, struct wait *wait, struct err *err)
 {
     int rc = get_connection(chan, wait->deadline_ms, err);
@@ -357,6 +375,8 @@ static int attempt(struct chan *chan, struct wait *wait, struct err *err)
         rc = send_question(chan, wait, err);
     if (rc == 0)
         rc = wait_for_answer(chan, wait, err);
+    if (rc == 0 && !(wait->method->flags & MSG_ONEWAY))
+        rc = check_stopping(wait, err);
     return rc;
 }
 

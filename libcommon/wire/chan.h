@@ -5,7 +5,8 @@
  *
  * A call whose connection breaks is asked again over a new one, with back-off, until its time is
  * over: when its method is MSG_READS or MSG_RECORDED, or when it had not been sent yet; never
- * otherwise, for it may have been done. What the other side answers is final, errors too. */
+ * otherwise, for it may have been done. An answer of ERR_CLOSED (the other side stops) counts as a
+ * broken connection; every other answer is final, errors too. */
 #ifndef QUERN_WIRE_CHAN_H
 #define QUERN_WIRE_CHAN_H
 

@@ -159,6 +159,21 @@ static void a_block_without_checksums_is_kept_but_not_offered(void **state)
     sim_disk_free(sim);
 }
 
+static void a_write_cut_short_before_its_first_byte_leaves_nothing(void **state)
+{
+    (void)state;
+    struct sim_disk *sim = new_sim();
+    struct dn_volume *v = new_volume(sim);
+    dn_blockfile_close(written(v, 3, 7, 0));
+    assert_int_equal(disk_unlink(v->disk, "/d1/current/rbw/blk_3_7.meta"), 0);
+    struct dn_scan_result r = scanned(v);
+    assert_int_equal(r.count + r.orphans, 0);
+    assert_int_equal(r.repaired, 1);
+    assert_int_equal(fsutil_is_empty_dir(v->disk, "/d1/current/rbw"), 1);
+    dn_volume_close(v);
+    sim_disk_free(sim);
+}
+
 static void of_two_stamps_the_greater_counts_and_of_equals_the_finalized(void **state)
 {
     (void)state;
@@ -291,6 +306,7 @@ int main(void)
         cmocka_unit_test(copies_on_their_way_are_dropped),
         cmocka_unit_test(lengths_that_cannot_belong_together_are_marked),
         cmocka_unit_test(a_block_without_checksums_is_kept_but_not_offered),
+        cmocka_unit_test(a_write_cut_short_before_its_first_byte_leaves_nothing),
         cmocka_unit_test(of_two_stamps_the_greater_counts_and_of_equals_the_finalized),
         cmocka_unit_test(a_finalize_cut_short_anywhere_loses_nothing_synced),
         cmocka_unit_test(a_restamp_cut_short_anywhere_keeps_what_was_agreed),

@@ -28,6 +28,7 @@ struct server {
     atomic_int ups;     /* connections that said hello */
     atomic_int arrived; /* questions of the methods that may be dropped */
     atomic_int drops;   /* so many of them are dropped with their connection */
+    atomic_int stops;   /* so many of them are answered by one that is stopping */
     struct list laters; /* questions answered after a while */
     struct conn_parts parts;
     bool is_running;
@@ -47,6 +48,11 @@ static void on_say(struct rpc_call *call, const void *ask, void *arg)
     if (atomic_load(&server->drops) > 0) {
         atomic_fetch_sub(&server->drops, 1);
         rpc_peer_close(rpc_call_peer(call));
+    }
+    if (atomic_load(&server->stops) > 0) {
+        atomic_fetch_sub(&server->stops, 1);
+        rpc_fail(call, ERR_CLOSED, "the server is stopping");
+        return;
     }
     rpc_answer(call, ask);
 }
@@ -337,6 +343,21 @@ static void recorded_changes_are_asked_again_too(void **state)
     assert_int_equal(atomic_load(&w->server.arrived), 2);
 }
 
+static void one_that_stops_is_asked_again_as_if_it_were_dead(void **state)
+{
+    struct world *w = *state;
+    atomic_store(&w->server.stops, 2);
+    assert_int_equal(call(w, ECHO_METHOD(SAY), "again", 1, WAIT_MS), 0);
+    assert_int_equal(atomic_load(&w->server.arrived), 3);
+    atomic_store(&w->server.stops, 1);
+    assert_int_equal(call(w, ECHO_METHOD(RECORDED), "again", 1, WAIT_MS), 0);
+    atomic_store(&w->server.stops, 1);
+    assert_int_equal(call(w, ECHO_METHOD(ONCE), "once", 1, WAIT_MS), ERR_CLOSED);
+    atomic_store(&w->server.stops, 1000);
+    assert_int_equal(call(w, ECHO_METHOD(SAY), "in vain", 1, 100), ERR_CLOSED);
+    assert_string_equal(w->err.msg, "the server is stopping");
+}
+
 static void other_changes_are_never_asked_twice(void **state)
 {
     struct world *w = *state;
@@ -534,6 +555,7 @@ int main(void)
         CASE(something_else_on_the_port_is_recognised),
         CASE(reads_are_asked_again_when_the_connection_breaks),
         CASE(recorded_changes_are_asked_again_too),
+        CASE(one_that_stops_is_asked_again_as_if_it_were_dead),
         CASE(other_changes_are_never_asked_twice),
         CASE(a_server_that_restarted_meanwhile_is_not_noticed_by_any_call),
         CASE(a_call_waits_for_a_server_that_is_coming_back),
