@@ -71,6 +71,8 @@ static int read_formatted(struct dn_volume *v, struct err *err)
         int rc = dir ? disk_stat(v->disk, dir, &st) : ERR_NOMEM;
         if (rc == 0 && !st.is_dir)
             rc = ERR_NOTDIR;
+        if (rc == ERR_NOENT && i == DN_DIR_TMP)
+            rc = 0; /* a start that ended while it emptied it: the scan makes it again */
         if (rc != 0)
             err_set(err, rc, "%s: cannot be used: %s", dir ? dir : v->current, err_text(rc));
         mem_free(dir);

@@ -50,7 +50,7 @@ class Faults:
             os.kill(pid, signal.SIGCONT)
 
     def kill_task(self, _, place):
-        tasks = sorted(p for p, words in processes_of(self.world.dir).items() if "quern-task" in words.split()[0])
+        tasks = sorted(p for p, words in processes_of(self.world.dir).items() if "quern-task" in words.split()[0] and "-probe" not in words)
         self.kill_one(tasks, place)
 
     def kill_client(self, _, place):

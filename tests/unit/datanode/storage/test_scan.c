@@ -298,6 +298,29 @@ static void a_removal_cut_short_leaves_nothing_strange(void **state)
     }
 }
 
+static void a_start_cut_short_anywhere_is_begun_again(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 0; seed < 25; seed++) {
+        struct sim_disk *sim = new_sim();
+        struct dn_volume *v = new_volume(sim);
+        finalized(v, 1, 7, 5000);
+        dn_blockfile_close(written(v, 2, 7, 0));
+        assert_int_equal(disk_unlink(v->disk, "/d1/current/rbw/blk_2_7.meta"), 0);
+        fsutil_write_all(v->disk, "/d1/current/tmp/blk_9", slice_str("half"), NULL);
+        dn_volume_close(v);
+        v = reopened(sim);
+        struct watch watch = {.sim = sim, .seed = seed * 100, .low = 5000, .high = 5000};
+        sim_disk_on_op(sim, look_after_crash, &watch);
+        struct dn_scan_result r = scanned(v);
+        sim_disk_on_op(sim, NULL, NULL);
+        assert_true(watch.tried >= 4);
+        mem_free(r.replicas);
+        dn_volume_close(v);
+        sim_disk_free(sim);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -310,6 +333,7 @@ int main(void)
         cmocka_unit_test(of_two_stamps_the_greater_counts_and_of_equals_the_finalized),
         cmocka_unit_test(a_finalize_cut_short_anywhere_loses_nothing_synced),
         cmocka_unit_test(a_restamp_cut_short_anywhere_keeps_what_was_agreed),
+        cmocka_unit_test(a_start_cut_short_anywhere_is_begun_again),
         cmocka_unit_test(a_removal_cut_short_leaves_nothing_strange),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
