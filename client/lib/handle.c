@@ -74,6 +74,15 @@ static int find_self(struct qn_fs *fs, const struct conf *conf, const char *user
     return fs->home ? 0 : no_memory(err);
 }
 
+static enum cl_replace_policy replace_policy(const struct conf *conf)
+{
+    const char *name = conf_str(conf, "dfs.client.block.write.replace-datanode-on-failure.policy");
+    if (!conf_bool(conf, "dfs.client.block.write.replace-datanode-on-failure.enable") ||
+        strcmp(name, "NEVER") == 0)
+        return CL_REPLACE_NEVER;
+    return strcmp(name, "ALWAYS") == 0 ? CL_REPLACE_ALWAYS : CL_REPLACE_DEFAULT;
+}
+
 static int read_conf(struct qn_fs *fs, const struct conf *conf, struct err *err)
 {
     const char *umask = conf_str(conf, "fs.permissions.umask-mode");
@@ -85,6 +94,9 @@ static int read_conf(struct qn_fs *fs, const struct conf *conf, struct err *err)
     if (conf_is_set(conf, "dfs.replication"))
         fs->replication = (uint32_t)conf_int(conf, "dfs.replication");
     fs->block_retries = (unsigned)conf_int(conf, "dfs.client.block.write.retries");
+    fs->replace = replace_policy(conf);
+    fs->replace_or_fail =
+        !conf_bool(conf, "dfs.client.block.write.replace-datanode-on-failure.best-effort");
     fs->timeout_ms = (uint32_t)conf_ms(conf, "dfs.client.socket-timeout");
     fs->call_ms = fs->timeout_ms * 2 > CALL_MIN ? fs->timeout_ms * 2 : CALL_MIN;
     fs->short_circuit = conf_bool(conf, "dfs.client.read.shortcircuit");

@@ -9,6 +9,7 @@
 
 #include <quern/fs.h>
 
+#include "client/lib/pipeline.h"
 #include "client/lib/renew.h"
 #include "client/lib/ring.h"
 #include "client/talk/datanode.h"
@@ -32,8 +33,10 @@ struct qn_fs {
     uint64_t block_size;  /* 0 = the namenode's choice */
     uint32_t replication; /* 0 = the namenode's choice */
     unsigned block_retries;
-    uint32_t timeout_ms; /* one silent peer */
-    uint32_t call_ms;    /* one question to the namenode, through its restart */
+    enum cl_replace_policy replace; /* of datanodes that fail while a block is written */
+    bool replace_or_fail;           /* no further datanode to be had = the write fails */
+    uint32_t timeout_ms;            /* one silent peer */
+    uint32_t call_ms;               /* one question to the namenode, through its restart */
     bool short_circuit;
 
     _Atomic uint64_t last_seq;

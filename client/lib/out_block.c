@@ -62,17 +62,23 @@ static bool wait_for_busy(struct busy *busy)
 
 /* --- a new block ------------------------------------------------------------------------------ */
 
+int cl_out_intern(struct cl_out *out, const struct msg_node *node, uint32_t *ret)
+{
+    const struct msg_node *known = cl_nodes_intern(&out->nodes, node);
+    if (!known)
+        return ERR_NOMEM;
+    for (uint32_t n = 0; n < out->nodes.n; n++)
+        if (out->nodes.v[n] == known)
+            *ret = n;
+    return 0;
+}
+
 static int set_nodes(struct cl_out *out, const struct msg_node_list *list)
 {
     uint32_t numbers[CL_PIPELINE_NODES], count = 0;
-    for (size_t i = 0; i < list->n && count < CL_PIPELINE_NODES; i++) {
-        const struct msg_node *node = cl_nodes_intern(&out->nodes, &list->v[i]);
-        if (!node)
+    for (size_t i = 0; i < list->n && count < CL_PIPELINE_NODES; i++)
+        if (cl_out_intern(out, &list->v[i], &numbers[count++]) != 0)
             return ERR_NOMEM;
-        for (uint32_t n = 0; n < out->nodes.n; n++)
-            if (out->nodes.v[n] == node)
-                numbers[count++] = n;
-    }
     cl_pipeline_set_nodes(&out->pipe, numbers, count);
     return count ? 0 : ERR_NONODE;
 }
@@ -147,7 +153,7 @@ int cl_block_allocate(struct cl_out *out, struct err *err)
                            out->path, reasons(out));
     }
     out->has_block = true;
-    out->told_length = false;
+    out->told_length = out->was_flushed = false;
     return 0;
 }
 
@@ -230,10 +236,15 @@ int cl_block_recover(struct cl_out *out, struct cl_break *broken, struct err *er
         uint32_t dropped = out->pipe.nodes[broken->bad];
         cl_chain_hang_up(out, false);
         int rc = cl_pipeline_break(&out->pipe, broken->bad, broken->code, &dropped);
-        if (cl_out_exclude(out, dropped, broken->why.msg) != 0)
+        if (dropped != CL_NOBODY && cl_out_exclude(out, dropped, broken->why.msg) != 0)
             return err_set(err, ERR_NOMEM, "%s", err_text(ERR_NOMEM));
         if (rc != 0)
             return begin_anew(out, err);
+        rc = cl_block_reinforce(out, broken, err);
+        if (rc == ERR_RETRY)
+            continue;
+        if (rc != 0)
+            return rc;
         rc = reconnect(out, &new_gs, broken, err);
         if (rc != 0)
             return rc;

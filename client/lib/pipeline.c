@@ -14,7 +14,8 @@ void cl_pipeline_init(struct cl_pipeline *p, uint64_t ring_bytes, uint64_t packe
     *p = (struct cl_pipeline){.ring_bytes = ring_bytes,
                               .packet_bytes = packet_bytes,
                               .block_bytes = block_bytes,
-                              .suspect = CL_NOBODY};
+                              .suspect = CL_NOBODY,
+                              .guilty = CL_NOBODY};
 }
 
 void cl_pipeline_set_nodes(struct cl_pipeline *p, const uint32_t *nodes, uint32_t count)
@@ -106,7 +107,10 @@ int cl_pipeline_ack(struct cl_pipeline *p, const struct cl_ack *ack, uint32_t *r
     if (flight->end > p->acked) {
         p->acked = flight->end;
         p->recoveries = 0;
+        if (p->was_moved && p->nodes[p->count - 1] == p->suspect)
+            p->guilty = p->suspect;
         p->suspect = CL_NOBODY;
+        p->was_moved = false;
     }
     if (flight->flags & (CL_PACKET_SYNC | CL_PACKET_LAST))
         p->synced = flight->end;
@@ -118,6 +122,30 @@ int cl_pipeline_ack(struct cl_pipeline *p, const struct cl_ack *ack, uint32_t *r
 
 /* --- breaking --------------------------------------------------------------------------------- */
 
+static void take_out(struct cl_pipeline *p, uint32_t place)
+{
+    p->count--;
+    memmove(&p->nodes[place], &p->nodes[place + 1], (p->count - place) * sizeof(*p->nodes));
+}
+
+/* The one at `bad` found damaged what the one before it had sent. True: that one was moved, and
+ * nobody needs to go; else *bad is who does. */
+static bool settle_damage(struct cl_pipeline *p, uint32_t *bad)
+{
+    uint32_t sender = p->nodes[*bad - 1];
+    if (p->suspect == sender) {
+        (*bad)--;
+        return false;
+    }
+    p->suspect = sender;
+    if (p->was_moved)
+        return false;
+    p->was_moved = true;
+    take_out(p, *bad - 1);
+    p->nodes[p->count++] = sender;
+    return true;
+}
+
 int cl_pipeline_break(struct cl_pipeline *p, uint32_t bad, int code, uint32_t *ret_dropped)
 {
     BUG_ON(bad >= p->count);
@@ -125,16 +153,43 @@ int cl_pipeline_break(struct cl_pipeline *p, uint32_t bad, int code, uint32_t *r
         return ERR_LIMIT;
     if (p->count == 1)
         return ERR_NONODE;
-    if (code == ERR_CHECKSUM && bad > 0) {
-        uint32_t sender = p->nodes[bad - 1];
-        if (p->suspect == sender)
-            bad--;
-        p->suspect = sender;
-    }
+    *ret_dropped = CL_NOBODY;
+    if (code == ERR_CHECKSUM && bad == 0)
+        p->suspect = CL_NOBODY; /* what came from us was damaged, too: it was the receiver */
+    else if (code == ERR_CHECKSUM && settle_damage(p, &bad))
+        return 0;
     *ret_dropped = p->nodes[bad];
-    p->count--;
-    memmove(&p->nodes[bad], &p->nodes[bad + 1], (p->count - bad) * sizeof(*p->nodes));
+    take_out(p, bad);
     return 0;
+}
+
+bool cl_pipeline_wants_node(const struct cl_pipeline *p, const struct cl_replace_rule *rule)
+{
+    if (p->count == 0 || p->count >= rule->replication || p->count >= CL_PIPELINE_NODES)
+        return false;
+    switch (rule->policy) {
+    case CL_REPLACE_NEVER:
+        return false;
+    case CL_REPLACE_DEFAULT:
+        return rule->replication >= 3 && (p->count <= rule->replication / 2 || rule->is_counted_on);
+    case CL_REPLACE_ALWAYS:
+        return true;
+    }
+    return false;
+}
+
+uint32_t cl_pipeline_source(const struct cl_pipeline *p)
+{
+    for (uint32_t i = 0; i < p->count; i++)
+        if (p->nodes[i] != p->suspect)
+            return i;
+    return 0;
+}
+
+void cl_pipeline_join(struct cl_pipeline *p, uint32_t node)
+{
+    BUG_ON(p->count >= CL_PIPELINE_NODES);
+    p->nodes[p->count++] = node;
 }
 
 void cl_pipeline_resume(struct cl_pipeline *p)
@@ -152,6 +207,7 @@ bool cl_pipeline_restart(struct cl_pipeline *p)
     p->acked = p->synced = 0;
     p->recoveries = 0;
     p->suspect = CL_NOBODY;
+    p->was_moved = false;
     cl_pipeline_resume(p);
     return true;
 }

@@ -59,8 +59,23 @@ struct cl_pipeline {
     bool last_sent, is_finished;
     unsigned recoveries; /* since bytes were last acknowledged */
     uint32_t suspect;    /* who sent what its neighbour found damaged; CL_NOBODY */
+    bool was_moved;      /* the suspect to the end: since bytes were last acknowledged */
+    uint32_t guilty;     /* a suspect after whose move all went well; CL_NOBODY */
 };
 #define CL_NOBODY UINT32_MAX
+
+/* When a pipeline that has become too short gets a further node: Hadoop's policies. */
+enum cl_replace_policy {
+    CL_REPLACE_NEVER,
+    CL_REPLACE_DEFAULT, /* of three replicas and more: half of them are lost, or readers may count
+                           on what is written already (flushed, appended to) */
+    CL_REPLACE_ALWAYS,
+};
+struct cl_replace_rule {
+    enum cl_replace_policy policy;
+    uint32_t replication;
+    bool is_counted_on; /* the block was flushed or is appended to */
+};
 
 /* ring_bytes and packet_bytes are multiples of 512, packet_bytes at most half of the ring. */
 void cl_pipeline_init(struct cl_pipeline *p, uint64_t ring_bytes, uint64_t packet_bytes,
@@ -89,11 +104,20 @@ struct cl_ack {
 };
 int cl_pipeline_ack(struct cl_pipeline *p, const struct cl_ack *ack, uint32_t *ret_bad);
 
-/* The chain broke at `bad` (place) with `code`. Says who is dropped: usually `bad`; but he who for
- * the second time sent what his neighbour found damaged is dropped instead of the neighbour.
+/* The chain broke at `bad` (place) with `code`. Says who is dropped: usually `bad`. Not so when it
+ * found damaged what its neighbour had sent: either may be at fault, so nobody is dropped
+ * (CL_NOBODY), but the sender moves to the end, where it sends nothing; the one who complained gets
+ * its bytes from somebody else now. Complains it still, it goes; does all go well, it was the
+ * sender (`guilty`), and he who for the second time sent what was damaged is dropped himself.
  * ERR_NONODE when nobody is left, ERR_LIMIT after too many times in vain (nothing is dropped then).
  * Then the stream stands still until cl_pipeline_resume. */
 int cl_pipeline_break(struct cl_pipeline *p, uint32_t bad, int code, uint32_t *ret_dropped);
+/* Should a further node join now? */
+bool cl_pipeline_wants_node(const struct cl_pipeline *p, const struct cl_replace_rule *rule);
+/* Whose bytes it is to get (place): not those of somebody who is suspected, if there is another. */
+uint32_t cl_pipeline_source(const struct cl_pipeline *p);
+/* It has what was acknowledged: it is the last of the chain. */
+void cl_pipeline_join(struct cl_pipeline *p, uint32_t node);
 /* The survivors are at `acked` and listen: everything behind it is to be sent again. */
 void cl_pipeline_resume(struct cl_pipeline *p);
 /* Nobody is left: may all of it be written again elsewhere? True when every byte of the block is

@@ -66,6 +66,9 @@ static int finish_block(struct cl_out *out, struct err *err)
     if (rc != 0)
         return rc;
     cl_chain_hang_up(out, true);
+    if (out->pipe.guilty != CL_NOBODY &&
+        cl_out_exclude(out, out->pipe.guilty, "what it sends on is damaged") != 0)
+        return err_set(err, ERR_NOMEM, "%s", err_text(ERR_NOMEM));
     out->previous = out->block;
     out->previous.len = out->pipe.filled;
     out->base += out->pipe.filled;
@@ -161,7 +164,9 @@ int cl_out_flush(struct cl_out *out, bool to_disk, struct err *err)
     mutex_lock(&out->lock);
     int rc = check_failed(out, err);
     if (rc == 0 && out->pipe.filled) {
+        out->was_flushed = out->has_block;
         rc = drive(out, to_disk ? GOAL_SYNCED : GOAL_ACKED, err);
+        out->was_flushed = true;
         if (rc == 0 && (to_disk || !out->told_length))
             rc = cl_block_tell_length(out, err);
         rc = settle(out, rc, err);
@@ -209,6 +214,7 @@ static int create(struct cl_out *out, const struct cl_out_options *options, stru
         rc = err_set(err, ERR_PROTO, "%s: the namenode gave no block size", out->path);
     out->file_id = answer.file_id;
     out->block_bytes = answer.block_size;
+    out->replication = answer.replication;
     arena_release(&arena);
     return rc;
 }

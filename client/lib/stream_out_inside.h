@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Private to stream_out.c (the calls), out_chain.c (the connection to the chain of datanodes, and
- * its recovery) and out_block.c (what the namenode is asked for a block). The stream's lock is held
- * in all of them. */
+ * its recovery), out_block.c (what the namenode is asked for a block) and out_join.c (a further
+ * node for a chain that lost one). The stream's lock is held in all of them. */
 #ifndef QUERN_CLIENT_STREAM_OUT_INSIDE_H
 #define QUERN_CLIENT_STREAM_OUT_INSIDE_H
 
@@ -20,9 +20,11 @@ struct cl_out {
     struct mutex lock;
     struct err failed; /* code 0 while all is well */
 
-    uint64_t base;             /* where the present block begins in the file */
-    bool has_block;            /* it is allocated, its chain stands */
-    bool told_length;          /* the namenode knows that it has bytes to read */
+    uint64_t base;    /* where the present block begins in the file */
+    bool has_block;   /* it is allocated, its chain stands */
+    bool told_length; /* the namenode knows that it has bytes to read */
+    bool was_flushed; /* readers may count on what the block has already */
+    uint32_t replication;
     struct msg_block block;    /* id and stamp */
     struct msg_block previous; /* the last finished one; id 0 = none */
     struct cl_pipeline pipe;   /* its nodes are numbers in `nodes` */
@@ -67,7 +69,15 @@ int cl_block_recover(struct cl_out *out, struct cl_break *broken, struct err *er
 /* The length readers may count on. */
 int cl_block_tell_length(struct cl_out *out, struct err *err);
 
+/* The number of this node in `nodes`. 0 or ERR_NOMEM. */
+int cl_out_intern(struct cl_out *out, const struct msg_node *node, uint32_t *ret);
 /* Remember that this node failed us, and why. */
 int cl_out_exclude(struct cl_out *out, uint32_t node, const char *why);
+
+/* --- out_join.c --- */
+/* After nodes were dropped: further ones, as the policy says, with what was acknowledged. 0: go on
+ * with those there are now. ERR_RETRY: one of the chain failed in it (*ret: it is to be dropped).
+ * Else the write fails. */
+int cl_block_reinforce(struct cl_out *out, struct cl_break *ret, struct err *err);
 
 #endif

@@ -29,6 +29,7 @@ static dn_serve_handler *const handlers[DATA_METHOD_COUNT] = {
     [DATA_AT_RECOVER_INIT] = dn_serve_recover_init,
     [DATA_AT_RECOVER_COMMIT] = dn_serve_recover_commit,
     [DATA_AT_CHECKSUM] = dn_serve_checksum,
+    [DATA_AT_TRANSFER] = dn_serve_transfer,
     [DATA_AT_RECONFIG] = dn_serve_reconfig,
 };
 
@@ -125,6 +126,7 @@ int dn_serve_open(const struct dn_serve_conf *conf, struct dn_serve **ret, struc
     s->conf = *conf;
     list_init(&s->sessions);
     list_init(&s->writes);
+    list_init(&s->transfers);
     s->session_conf = (struct dn_session_conf){.loop = conf->loop,
                                                .self = conf->self,
                                                .hello_ms = HELLO_MS,
@@ -177,6 +179,7 @@ void dn_serve_close(struct dn_serve *serve)
     listen_close(serve->tcp);
     listen_close(serve->local);
     dn_write_cancel_all(serve);
+    dn_transfer_cancel_all(serve);
     list_each_safe (&serve->sessions, it)
         dn_session_close(list_entry(it, struct dn_session, link));
     dn_movers_free(serve->movers);

@@ -5,6 +5,7 @@
  *      serve/write    WRITE, LOCAL_WRITE               a mover's thread, the block's claim
  *      serve/read     READ, LOCAL_READ                 a mover's thread
  *      serve/recover  RECOVER_INIT, RECOVER_COMMIT     the block's claim, a disk thread
+ *      serve/transfer TRANSFER                         the block's claim, a mover's thread
  *      serve/ask      REPLICA, CHECKSUM                the loop; a disk thread
  *      serve/operator RECONFIG                         the loop; superusers only
  *
@@ -45,7 +46,7 @@ struct dn_serve {
     struct dn_movers *movers;
     struct dn_buffers *rings, *pieces;
     struct listener *tcp, *local;
-    struct list sessions, writes; /* of dn_session; of dn_write */
+    struct list sessions, writes, transfers;
     size_t session_count;
     struct loop_timer trim;
     bool is_registered, is_closing;
@@ -60,10 +61,13 @@ const char *dn_serve_socket(const struct dn_serve *serve); /* path of the unix s
  * fine. */
 void dn_serve_close(struct dn_serve *serve);
 
+/* Transfers under way are to end soon. */
+void dn_transfer_cancel_all(struct dn_serve *serve);
+
 /* The rows of the dispatch table: each takes over the request (session.h says how it may end). */
 typedef void dn_serve_handler(struct dn_serve *serve, struct dn_session *session, const void *ask);
 dn_serve_handler dn_serve_write, dn_serve_local_write, dn_serve_read, dn_serve_local_read,
     dn_serve_recover_init, dn_serve_recover_commit, dn_serve_replica, dn_serve_checksum,
-    dn_serve_reconfig;
+    dn_serve_reconfig, dn_serve_transfer;
 
 #endif

@@ -71,9 +71,15 @@ static bool is_recover(const struct dn_write *w)
     return w->ask->stage == DATA_WRITE_RECOVER;
 }
 
+static bool joins(const struct dn_write *w)
+{
+    return w->ask->stage == DATA_WRITE_JOIN;
+}
+
+/* Temporary until it is whole. */
 static bool is_copy(const struct dn_write *w)
 {
-    return w->ask->stage == DATA_WRITE_COPY;
+    return w->ask->stage == DATA_WRITE_COPY || joins(w);
 }
 
 /* The answer that says who is at fault. */
@@ -211,8 +217,8 @@ static int finalize(void *arg)
 {
     struct dn_write *w = arg;
     struct err err = {0};
-    char *dir = NULL;
-    int rc = dn_volume_make_final_dir(w->volume, w->id, &dir, &err);
+    char *dir = joins(w) ? dn_volume_dir(w->volume, DN_DIR_RBW, w->id) : NULL;
+    int rc = dir ? 0 : dn_volume_make_final_dir(w->volume, w->id, &dir, &err);
     if (rc == 0)
         rc = dn_settle_finalize(w->file, dir, &err);
     mem_free(dir);
@@ -436,7 +442,9 @@ static void settle_map(struct dn_write *w)
     struct dn_replica *replica = dn_storage_find(storage, w->id);
     if (!replica)
         return;
-    if (w->is_finalized) {
+    if (w->is_finalized && joins(w)) {
+        dn_storage_converted(storage, replica, w->len);
+    } else if (w->is_finalized) {
         dn_storage_finalized(storage, replica, w->len);
         metric_add(&blocks_written, 1);
     } else if (w->has_begun && !is_copy(w)) {
@@ -588,7 +596,7 @@ size_t dn_write_count(const struct dn_serve *serve)
 static const char *nonsense(const struct dn_session *session, const struct data_write *ask,
                             bool is_local)
 {
-    if (ask->block.id == 0 || ask->stage > DATA_WRITE_COPY)
+    if (ask->block.id == 0 || ask->stage > DATA_WRITE_JOIN)
         return "no such block or stage";
     if (ask->block_size == 0 || ask->block_size > BLOCK_BYTES_MAX ||
         ask->block.len > ask->block_size)
@@ -600,7 +608,7 @@ static const char *nonsense(const struct dn_session *session, const struct data_
     if (is_local && !session->is_unix)
         return "memory can be passed over the unix socket only";
     if (is_local && (ask->ring_bytes < RING_BYTES_MIN || ask->ring_bytes > RING_BYTES_MAX ||
-                     ask->ring_bytes % PAGE != 0 || ask->stage == DATA_WRITE_COPY))
+                     ask->ring_bytes % PAGE != 0 || ask->stage >= DATA_WRITE_COPY))
         return "no such ring";
     return NULL;
 }

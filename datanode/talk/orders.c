@@ -28,7 +28,7 @@ struct job {
     struct dn_primary primary;
     /* the thread's */
     struct dn_primary_result result;
-    bool is_ours;
+    struct dn_copy_fault fault;
     int code;
     struct err err;
 };
@@ -159,7 +159,7 @@ static void start(struct job *job, struct rpc_call *call)
 static void run_copy(struct dn_move *move)
 {
     struct job *job = CONTAINER_OF(move, struct job, move);
-    job->code = dn_copy_run(&job->copy, &job->is_ours, &job->err);
+    job->code = dn_copy_run(&job->copy, &job->fault, &job->err);
 }
 
 static bool is_damage(int code)
@@ -179,7 +179,7 @@ static void copy_done(struct dn_move *move)
     if (job->code != 0)
         log_warn("dn.orders", "blk_%" PRIu64 "_%" PRIu64 " could not be copied: %s", was->id,
                  was->gs, job->err.msg);
-    if (job->is_ours && is_damage(job->code) && now && now->gs == was->gs &&
+    if (job->fault.is_ours && is_damage(job->code) && now && now->gs == was->gs &&
         now->state == was->state)
         dn_storage_bad(o->conf.storage, was->id, was->gs);
     else if (job->code == ERR_CHECKSUM) /* it left here good, we think: was it so on the disk? */
@@ -219,6 +219,7 @@ static void on_copy(struct rpc_call *call, const void *msg, void *arg)
     }
     job->copy.self = o->conf.self;
     job->copy.replica = *replica;
+    job->copy.stage = DATA_WRITE_COPY;
     job->copy.volume = dn_storage_volume(o->conf.storage, replica);
     job->copy.pieces = o->conf.serve->pieces;
     job->copy.piece_bytes = o->conf.serve->conf.piece_bytes;

@@ -21,6 +21,17 @@ static const struct conf_option rows[] = {
      .alias = "dfs.block.size", .flags = CONF_JOB},
     {"dfs.bytes-per-checksum", CONF_SIZE, "512", "bytes under one checksum; only 512 is written",
      .min = "512", .max = "512", .alias = "io.bytes.per.checksum"},
+    {"dfs.client.block.write.replace-datanode-on-failure.best-effort", CONF_BOOL, "true",
+     "go on with the datanodes that are left when there is no other to replace a failed one; "
+     "closing still waits for two replicas",
+     .flags = CONF_JOB},
+    {"dfs.client.block.write.replace-datanode-on-failure.enable", CONF_BOOL, "true",
+     "replace a datanode that fails while a block is written, as the policy says",
+     .flags = CONF_JOB},
+    {"dfs.client.block.write.replace-datanode-on-failure.policy", CONF_CHOICE, "DEFAULT",
+     "when: DEFAULT = of three replicas and more, when half are lost or the block was flushed or "
+     "is appended to",
+     .choices = "NEVER DEFAULT ALWAYS", .flags = CONF_JOB},
     {"dfs.client.block.write.retries", CONF_INT, "3",
      "how often a writer asks for other datanodes before it fails", .min = "0", .flags = CONF_JOB},
     {"dfs.client.read.shortcircuit", CONF_BOOL, "true",

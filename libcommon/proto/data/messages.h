@@ -25,6 +25,8 @@ enum data_write_stage {
     DATA_WRITE_RECOVER, /* the pipeline lost a member: truncate to block.len, move to new_gs, go on
                          */
     DATA_WRITE_COPY, /* re-replication: temporary until whole, then finalized; block.len is final */
+    DATA_WRITE_JOIN, /* a copy of a block that is being written: temporary until whole, then rbw
+                        under block.gs, durable; block.len is how much of it there is */
 };
 
 #define DATA_WRITE_FIELDS(F, S, L)                                                                \
@@ -92,6 +94,15 @@ MSG_STRUCT(data_recover_init, DATA_RECOVER_INIT_FIELDS)
     F(U64, new_len)
 MSG_STRUCT(data_recover_commit, DATA_RECOVER_COMMIT_FIELDS)
 
+/* A further node for a pipeline that lost one: stop whoever writes the block here, verify it, and
+ * send it (at least block.len bytes) to the targets, where it becomes rbw under block.gs. The
+ * answer says who is at fault, as in data_writing: this node, when its own bytes are wrong. */
+#define DATA_TRANSFER_FIELDS(F, S, L) \
+    S(msg_block, block)               \
+    F(U64, block_size)                \
+    L(msg_node, targets)
+MSG_STRUCT(data_transfer, DATA_TRANSFER_FIELDS)
+
 #define DATA_CHECKSUM_FIELDS(F, S, L)                                                 \
     F(BYTES, md5) /* of the block's checksums as Hadoop's MD5-of-CRC32C wants them */ \
     F(U64, len)
@@ -106,6 +117,7 @@ MSG_STRUCT(data_checksum, DATA_CHECKSUM_FIELDS)
     M(P, 0x0306, RECOVER_INIT, 0, data_recover_init, data_replica)           \
     M(P, 0x0307, RECOVER_COMMIT, 0, data_recover_commit, msg_void)           \
     M(P, 0x0308, CHECKSUM, MSG_READS, msg_block, data_checksum)              \
+    M(P, 0x0309, TRANSFER, 0, data_transfer, data_writing)                   \
     M(P, 0x0320, RECONFIG, 0, msg_reconfig, msg_reconfigured)
 
 MSG_METHODS(DATA, DATA_METHODS)

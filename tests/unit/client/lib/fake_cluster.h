@@ -28,6 +28,7 @@
 #include "libcommon/wire/frame.h"
 
 #define FAKE_NODES   3
+#define FAKE_ALL     5 /* with those that only replace others */
 #define FAKE_BLOCKS  64
 #define FAKE_THREADS 4096
 #define FAKE_WAIT    (clock_mono_ms() + 20000)
@@ -49,23 +50,25 @@ struct fake_node {
     int fail_code;
     int close_packet; /* the connection is cut at the n-th packet from now on */
     bool corrupts;    /* flips a bit in what it reads */
-    unsigned reads, local_reads, writes, ring_writes;
+    bool loses;       /* what it has of a block is wrong when it is to go elsewhere */
+    unsigned reads, local_reads, writes, ring_writes, transfers;
 };
 struct fake_block {
     uint64_t id, gs, len;
     bool is_abandoned;
-    char nodes[FAKE_NODES][16];
+    char nodes[FAKE_ALL][16];
     uint32_t node_count;
 };
 static struct {
     struct mutex lock;
-    struct fake_node nodes[FAKE_NODES];
+    struct fake_node nodes[FAKE_ALL];
     struct fake_block blocks[FAKE_BLOCKS];
     uint32_t block_count;
     uint32_t replication;
     uint64_t block_size, next_gs, file_len;
     bool exists, is_complete, same_host;
-    unsigned renews, bad_reports, stamps, flushes, deletes;
+    unsigned renews, bad_reports, stamps, flushes, deletes, extras;
+    unsigned spares; /* further nodes, to replace others */
     char last_bad[16];
     int nn_listener;
     char nn_address[SOCK_TEXT_MAX];
@@ -131,7 +134,7 @@ static void fake_fail(struct fake_conn *c, int code, const char *text)
 
 static struct msg_node fake_msg_node(const char *name)
 {
-    for (size_t i = 0; i < FAKE_NODES; i++) {
+    for (size_t i = 0; i < FAKE_ALL; i++) {
         struct fake_node *n = &fake.nodes[i];
         if (strcmp(n->name, name) == 0)
             return (struct msg_node){.name = slice_str(n->name),
@@ -147,19 +150,36 @@ static struct msg_node fake_msg_node(const char *name)
 static struct msg_located_block fake_locate(struct fake_conn *c, const struct fake_block *b,
                                             uint64_t offset)
 {
-    struct msg_node *nodes = arena_calloc(&c->arena, FAKE_NODES, sizeof(*nodes));
+    struct msg_node *nodes = arena_calloc(&c->arena, FAKE_ALL, sizeof(*nodes));
     for (uint32_t i = 0; i < b->node_count; i++)
         nodes[i] = fake_msg_node(b->nodes[i]);
     return (struct msg_located_block){
         .block = {b->id, b->gs, b->len}, .offset = offset, .nodes = {nodes, b->node_count}};
 }
 
-static bool fake_is_excluded(const struct cl2nn_add_block *ask, const char *name)
+static bool fake_is_among(const struct msg_strs *names, const char *name)
 {
-    for (size_t i = 0; i < ask->exclude.n; i++)
-        if (slice_is(ask->exclude.v[i], name))
+    for (size_t i = 0; i < names->n; i++)
+        if (slice_is(names->v[i], name))
             return true;
     return false;
+}
+
+static bool fake_extra_node(struct fake_conn *c)
+{
+    FAKE_DECODE(c, cl2nn_extra_node, ask);
+    struct msg_node node = {0};
+    fake.extras++;
+    for (size_t i = 0; i < FAKE_NODES + fake.spares && node.name.len == 0; i++)
+        if (!fake_is_among(&ask.have, fake.nodes[i].name) &&
+            !fake_is_among(&ask.exclude, fake.nodes[i].name))
+            node = fake_msg_node(fake.nodes[i].name);
+    const struct cl2nn_nodes answer = {{&node, 1}};
+    if (node.name.len)
+        fake_answer(c, &cl2nn_nodes_desc, &answer);
+    else
+        fake_fail(c, ERR_NONODE, "no further datanode");
+    return true;
 }
 
 static struct fake_block *fake_block_of(uint64_t id)
@@ -184,7 +204,7 @@ static bool fake_add_block(struct fake_conn *c)
     struct fake_block *b = &fake.blocks[fake.block_count];
     *b = (struct fake_block){.id = 1000 + fake.block_count, .gs = fake.next_gs++};
     for (size_t i = 0; i < FAKE_NODES && b->node_count < fake.replication; i++)
-        if (!fake_is_excluded(&ask, fake.nodes[i].name))
+        if (!fake_is_among(&ask.exclude, fake.nodes[i].name))
             snprintf(b->nodes[b->node_count++], 16, "%s", fake.nodes[i].name);
     if (b->node_count == 0) {
         fake_fail(c, ERR_NONODE, "File could only be written to 0 of the 1 minReplication nodes.");
@@ -258,6 +278,8 @@ static bool fake_namenode(struct fake_conn *c)
         fake_answer(c, &cl2nn_stamped_desc, &answer);
         return true;
     }
+    case CL2NN_EXTRA_NODE:
+        return fake_extra_node(c);
     case CL2NN_UPDATE_PIPELINE:
         return fake_update_pipeline(c);
     case CL2NN_FLUSHED: {
@@ -310,7 +332,7 @@ static bool fake_namenode(struct fake_conn *c)
 
 static struct fake_node *fake_find(struct slice name)
 {
-    for (size_t i = 0; i < FAKE_NODES; i++)
+    for (size_t i = 0; i < FAKE_ALL; i++)
         if (slice_is(name, fake.nodes[i].name))
             return &fake.nodes[i];
     return NULL;
@@ -331,7 +353,7 @@ static struct fake_replica *fake_replica_of(struct fake_node *node, uint64_t id,
 }
 
 struct fake_chain {
-    struct fake_node *nodes[FAKE_NODES];
+    struct fake_node *nodes[FAKE_ALL];
     uint32_t count;
     uint64_t id;
     const uint8_t *ring;
@@ -478,6 +500,33 @@ static bool fake_write(struct fake_conn *c, bool in_ring)
     return goes_on;
 }
 
+/* What it has of a block that is being written, to one that joins its chain. */
+static bool fake_transfer(struct fake_conn *c)
+{
+    FAKE_DECODE(c, data_transfer, ask);
+    struct fake_node *to = fake_find(ask.targets.v[0].name), *bad = NULL;
+    struct fake_replica *r = fake_replica_of(c->node, ask.block.id, false);
+    struct data_writing answer = {.node = slice_str(c->node->name)};
+    c->node->transfers++;
+    if (!r || r->data.len < ask.block.len || c->node->loses)
+        bad = c->node;
+    else if (to->refuses || to->is_down)
+        bad = to;
+    if (bad) {
+        answer.bad_node = slice_str(bad->name);
+        answer.code = bad == to ? ERR_NOSPC : ERR_CHECKSUM;
+        answer.why = slice_str("it cannot");
+    } else {
+        struct fake_replica *copy = fake_replica_of(to, ask.block.id, true);
+        buf_clear(&copy->data);
+        buf_append(&copy->data, r->data.data, r->data.len);
+        copy->gs = ask.block.gs;
+        copy->acked = r->data.len;
+    }
+    fake_answer(c, &data_writing_desc, &answer);
+    return true;
+}
+
 static void fake_send_packet(struct fake_conn *c, struct packet_header *h, const uint8_t *data)
 {
     uint8_t raw[PACKET_HEADER_BYTES];
@@ -486,7 +535,8 @@ static void fake_send_packet(struct fake_conn *c, struct packet_header *h, const
     h->sums = (uint16_t)chunksum_count(h->data_len, 512);
     chunksum_compute(slice_of(data, h->data_len), 512, sums);
     packet_header_encode(h, raw);
-    memcpy(copy, data, h->data_len);
+    if (h->data_len)
+        memcpy(copy, data, h->data_len);
     if (c->node->corrupts && h->data_len)
         copy[h->data_len / 2] ^= 1;
     struct iovec iov[] = {{raw, sizeof(raw)}, {sums, h->sums * 4U}, {copy, h->data_len}};
@@ -560,6 +610,8 @@ static bool fake_datanode(struct fake_conn *c)
         return fake_write(c, false);
     case DATA_LOCAL_WRITE:
         return fake_write(c, true);
+    case DATA_TRANSFER:
+        return fake_transfer(c);
     case DATA_READ:
         return fake_read(c);
     case DATA_LOCAL_READ:
@@ -661,14 +713,14 @@ static int fake_open_door(const char *address, struct fake_node *node, char boun
 static void fake_reset(void)
 {
     mutex_lock(&fake.lock);
-    for (size_t i = 0; i < FAKE_NODES; i++) {
+    for (size_t i = 0; i < FAKE_ALL; i++) {
         struct fake_node *n = &fake.nodes[i];
         for (size_t b = 0; b < FAKE_BLOCKS; b++)
             buf_release(&n->replicas[b].data);
         memset(n->replicas, 0, sizeof(n->replicas));
-        n->is_down = n->refuses = n->corrupts = false;
+        n->is_down = n->refuses = n->corrupts = n->loses = false;
         n->fail_packet = n->close_packet = 0;
-        n->reads = n->local_reads = n->writes = n->ring_writes = 0;
+        n->reads = n->local_reads = n->writes = n->ring_writes = n->transfers = 0;
     }
     fake.generation++;
     memset(fake.blocks, 0, sizeof(fake.blocks));
@@ -678,6 +730,7 @@ static void fake_reset(void)
     fake.next_gs = 1000;
     fake.exists = fake.is_complete = fake.same_host = false;
     fake.renews = fake.bad_reports = fake.stamps = fake.flushes = fake.deletes = 0;
+    fake.extras = fake.spares = 0;
     fake.last_bad[0] = '\0';
     mutex_unlock(&fake.lock);
 }
@@ -688,7 +741,7 @@ static void fake_start(void)
     mutex_init(&fake.lock);
     identity_init(&fake.self, WIRE_NAMENODE, "fake");
     fake.nn_listener = fake_open_door("127.0.0.1:0", NULL, fake.nn_address);
-    for (size_t i = 0; i < FAKE_NODES; i++) {
+    for (size_t i = 0; i < FAKE_ALL; i++) {
         struct fake_node *n = &fake.nodes[i];
         char bound[SOCK_TEXT_MAX];
         snprintf(n->name, sizeof(n->name), "n%zu", i);
@@ -708,7 +761,7 @@ static void fake_stop(void)
     for (unsigned i = 0; i < fake.thread_count; i++)
         thread_join(&fake.threads[i]);
     close(fake.nn_listener);
-    for (size_t i = 0; i < FAKE_NODES; i++) {
+    for (size_t i = 0; i < FAKE_ALL; i++) {
         close(fake.nodes[i].listeners[0]);
         close(fake.nodes[i].listeners[1]);
         unlink(fake.nodes[i].sock);
@@ -716,7 +769,7 @@ static void fake_stop(void)
 }
 
 /* A handle on it, as node `node` (NULL = elsewhere). */
-static struct qn_fs *fake_connect(const char *node)
+static struct qn_fs *fake_connect_with(const char *node, const char *key, const char *value)
 {
     char uri[SOCK_TEXT_MAX + 16];
     struct qn_error error;
@@ -725,12 +778,18 @@ static struct qn_fs *fake_connect(const char *node)
                                                   : fake.same_host ? "n0"
                                                                    : "elsewhere"},
                                     {"dfs.client.socket-timeout", "5s"},
+                                    {key, value},
                                     {NULL, NULL}};
     const struct qn_fs_options options = {.user = "tester", .options = set};
     struct qn_fs *fs = qn_fs_open(uri, &options, &error);
     if (!fs)
         fail_msg("%s", error.message);
     return fs;
+}
+
+static struct qn_fs *fake_connect(const char *node)
+{
+    return fake_connect_with(node, NULL, NULL);
 }
 
 #endif

@@ -207,17 +207,119 @@ static void recoveries_without_progress_come_to_an_end(void **state)
     }
 }
 
+static void expect_nodes(const struct cl_pipeline *p, uint32_t count, const uint32_t *nodes)
+{
+    assert_int_equal(p->count, count);
+    assert_memory_equal(p->nodes, nodes, count * sizeof(*nodes));
+}
+
+static uint32_t damaged_at(struct cl_pipeline *p, uint32_t bad)
+{
+    uint32_t dropped = 0;
+    assert_int_equal(cl_pipeline_break(p, bad, ERR_CHECKSUM, &dropped), 0);
+    cl_pipeline_resume(p);
+    return dropped;
+}
+
+static void go_on(struct cl_pipeline *p)
+{
+    struct cl_packet packet;
+    cl_pipeline_fill(p, 1);
+    assert_true(cl_pipeline_next(p, CL_PACKET_FLUSH, &packet));
+    ack_next(p);
+}
+
+/* Either end of the hop may be at fault: the sender goes where he sends nothing. */
+static void a_faulty_sender_is_found_by_moving_him_to_the_end(void **state)
+{
+    (void)state;
+    struct cl_pipeline p = begin(3);
+    assert_int_equal(damaged_at(&p, 1), CL_NOBODY);
+    expect_nodes(&p, 3, (const uint32_t[]){11, 12, 10});
+    go_on(&p);
+    assert_int_equal(p.guilty, 10);
+    p = begin(4);
+    assert_int_equal(damaged_at(&p, 3), CL_NOBODY); /* from anywhere */
+    expect_nodes(&p, 4, (const uint32_t[]){10, 11, 13, 12});
+}
+
+/* With two there is nobody to ask but the writer himself: he sends to each of them in turn. */
+static void of_two_nodes_the_faulty_one_is_found_too(void **state)
+{
+    (void)state;
+    struct cl_pipeline p = begin(2);
+    assert_int_equal(damaged_at(&p, 1), CL_NOBODY);
+    expect_nodes(&p, 2, (const uint32_t[]){11, 10});
+    go_on(&p); /* the sender it was */
+    assert_int_equal(p.guilty, 10);
+    assert_int_equal(p.count, 2);
+    p = begin(2);
+    assert_int_equal(damaged_at(&p, 1), CL_NOBODY);
+    assert_int_equal(damaged_at(&p, 0), 11); /* ours are damaged, too: the receiver it was */
+    expect_nodes(&p, 1, (const uint32_t[]){10});
+    go_on(&p);
+    assert_int_equal(p.guilty, CL_NOBODY);
+}
+
+static void a_faulty_receiver_is_found_by_who_sends_to_it_then(void **state)
+{
+    (void)state;
+    struct cl_pipeline p = begin(4);
+    assert_int_equal(damaged_at(&p, 2), CL_NOBODY); /* 12 complains of 11 */
+    expect_nodes(&p, 4, (const uint32_t[]){10, 12, 13, 11});
+    assert_int_equal(damaged_at(&p, 1), 12); /* and of 10 */
+    expect_nodes(&p, 3, (const uint32_t[]){10, 13, 11});
+    go_on(&p);
+    assert_int_equal(p.guilty, CL_NOBODY);
+}
+
 static void he_who_sends_damaged_bytes_twice_is_dropped_himself(void **state)
 {
     (void)state;
     struct cl_pipeline p = begin(4);
-    uint32_t dropped = 0;
-    assert_int_equal(cl_pipeline_break(&p, 1, ERR_CHECKSUM, &dropped), 0);
-    assert_int_equal(dropped, 11); /* the one that complained: 10 may be innocent */
-    cl_pipeline_resume(&p);
-    assert_int_equal(cl_pipeline_break(&p, 1, ERR_CHECKSUM, &dropped), 0);
-    assert_int_equal(dropped, 10); /* twice is no chance */
-    assert_int_equal(p.nodes[0], 12);
+    assert_int_equal(damaged_at(&p, 1), CL_NOBODY);
+    expect_nodes(&p, 4, (const uint32_t[]){11, 12, 13, 10});
+    assert_int_equal(damaged_at(&p, 2), 13); /* complains of 12 */
+    expect_nodes(&p, 3, (const uint32_t[]){11, 12, 10});
+    assert_int_equal(damaged_at(&p, 2), 12); /* complained of again */
+    expect_nodes(&p, 2, (const uint32_t[]){11, 10});
+}
+
+/* Rows: policy, replicas wanted, nodes left, counted on; is one wanted? */
+static void a_further_node_is_wanted_as_the_policy_says(void **state)
+{
+    (void)state;
+    static const struct {
+        struct cl_replace_rule rule;
+        uint32_t left;
+        bool is_wanted;
+    } rows[] = {
+        {{CL_REPLACE_DEFAULT, 3, false}, 3, false}, {{CL_REPLACE_DEFAULT, 3, true}, 3, false},
+        {{CL_REPLACE_DEFAULT, 3, false}, 2, false}, {{CL_REPLACE_DEFAULT, 3, true}, 2, true},
+        {{CL_REPLACE_DEFAULT, 3, false}, 1, true},  {{CL_REPLACE_DEFAULT, 4, false}, 2, true},
+        {{CL_REPLACE_DEFAULT, 4, false}, 3, false}, {{CL_REPLACE_DEFAULT, 2, true}, 1, false},
+        {{CL_REPLACE_DEFAULT, 1, true}, 1, false},  {{CL_REPLACE_ALWAYS, 2, false}, 1, true},
+        {{CL_REPLACE_ALWAYS, 2, false}, 2, false},  {{CL_REPLACE_ALWAYS, 3, false}, 2, true},
+        {{CL_REPLACE_NEVER, 3, true}, 1, false},    {{CL_REPLACE_ALWAYS, 3, true}, 0, false},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct cl_pipeline p = begin(rows[i].left);
+        assert_int_equal(cl_pipeline_wants_node(&p, &rows[i].rule), rows[i].is_wanted);
+    }
+}
+
+static void a_newcomer_is_last_and_gets_its_bytes_from_nobody_suspected(void **state)
+{
+    (void)state;
+    struct cl_pipeline p = begin(3);
+    assert_int_equal(cl_pipeline_source(&p), 0);
+    p.suspect = 10;
+    assert_int_equal(cl_pipeline_source(&p), 1);
+    cl_pipeline_join(&p, 77);
+    expect_nodes(&p, 4, (const uint32_t[]){10, 11, 12, 77});
+    p = begin(1);
+    p.suspect = 10;
+    assert_int_equal(cl_pipeline_source(&p), 0); /* there is no other */
 }
 
 static void an_idle_chain_gets_one_beat_at_a_time(void **state)
@@ -305,6 +407,11 @@ int main(void)
         cmocka_unit_test(a_bad_node_is_dropped_and_the_rest_is_sent_again),
         cmocka_unit_test(the_last_node_is_not_dropped),
         cmocka_unit_test(recoveries_without_progress_come_to_an_end),
+        cmocka_unit_test(a_faulty_sender_is_found_by_moving_him_to_the_end),
+        cmocka_unit_test(of_two_nodes_the_faulty_one_is_found_too),
+        cmocka_unit_test(a_faulty_receiver_is_found_by_who_sends_to_it_then),
+        cmocka_unit_test(a_further_node_is_wanted_as_the_policy_says),
+        cmocka_unit_test(a_newcomer_is_last_and_gets_its_bytes_from_nobody_suspected),
         cmocka_unit_test(he_who_sends_damaged_bytes_twice_is_dropped_himself),
         cmocka_unit_test(an_idle_chain_gets_one_beat_at_a_time),
         cmocka_unit_test(a_block_that_is_all_in_the_ring_can_begin_anew),

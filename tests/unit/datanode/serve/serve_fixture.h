@@ -440,7 +440,7 @@ static inline int choose_ring(void **state)
 /* Copies between nodes go over TCP always. */
 static inline bool is_local(const struct chain *chain)
 {
-    return chain->is_local || (through_ring && chain->stage != DATA_WRITE_COPY);
+    return chain->is_local || (through_ring && chain->stage < DATA_WRITE_COPY);
 }
 
 static inline int ask_chain(struct peer *p, const struct chain *chain, struct data_writing *answer,
