@@ -46,6 +46,7 @@ $(eval $(call test_program,tests/cluster/model_client,tests/cluster/model_client
 $(eval $(call test_program,tests/cluster/library_use,tests/cluster/library_use.c,client libcommon))
 $(eval $(call test_program,tests/cluster/names_crash,tests/cluster/names_crash.c,libcommon))
 $(eval $(call test_program,tests/cluster/blocks_crash,tests/cluster/blocks_crash.c tests/cluster/crew.c,client libcommon))
+$(eval $(call test_program,tests/cluster/told_writer,tests/cluster/told_writer.c,client libcommon))
 
 # Preloaded into a daemon whose clock is to jump.
 $(B)/tests/cluster/clock_jump.so: tests/cluster/clock_jump.c Makefile

@@ -146,3 +146,37 @@ def count_words(texts):
 def output_of(cluster, path):
     """A job's output: lines of all parts, sorted."""
     return b"".join(sorted(cluster.fs("-cat", path + "/part-*").stdout.splitlines(keepends=True)))
+
+
+class ToldWriter:
+    """A file that is written call by call, as it is told (told_writer.c)."""
+
+    def __init__(self, cluster, path, env=None):
+        self.run = cluster.popen([os.path.join(BUILD, "tests", "cluster", "told_writer"), path], env=env,
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        self.length = 0
+        self.hear()
+
+    def hear(self):
+        answer = self.run.stdout.readline()
+        assert answer.startswith("ok "), answer or "the writer is gone"
+        self.length = int(answer.split()[1])
+
+    def tell(self, *calls):
+        for call in calls:
+            self.say(call)
+            self.hear()
+
+    def say(self, call):
+        self.run.stdin.write(call + "\n")
+        self.run.stdin.flush()
+
+    def close(self):
+        self.tell("close")
+        self.run.stdin.close()
+        assert self.run.wait(30) == 0
+
+    @staticmethod
+    def bytes(length):
+        """What the first `length` bytes of its file are."""
+        return bytes((i * 31 + i // 256) % 251 for i in range(length))

@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A file is written call by call. When datanodes of its pipeline fail, others take their places: what was
+flushed is always in as many memories as there are replicas, what was synced on as many disks."""
+import glob
+import os
+import signal
+
+import pytest
+
+from cluster import Cluster, ToldWriter, wait_for
+
+NODES = [f"datanode{n}" for n in range(1, 6)]
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    c = Cluster(datanodes=5, workers=1, replication=3)
+    with open(os.path.join(c.dir, "site.conf"), "w") as f:
+        f.write("dfs.client.socket-timeout = 2s\ndfs.namenode.redundancy.settle = 0s\ndfs.heartbeat.interval = 1s\n")
+    with c:
+        c.names = iter(range(10**6))
+        yield c
+
+
+@pytest.fixture(autouse=True)
+def all_well_again(cluster):
+    yield
+    for node in NODES:
+        if cluster.pid(node):
+            cluster.kill(node, signal.SIGCONT)
+    cluster.up()
+
+
+def files(cluster, where, number="*"):
+    return glob.glob(os.path.join(cluster.dir, "data", number, "current", where, "blk_*"))
+
+
+def replicas(cluster, length):
+    """Of the block that is being written: the living datanodes that hold the file's first `length` bytes."""
+    want, found = ToldWriter.bytes(length), []
+    for node in NODES:
+        for path in files(cluster, "rbw", node[len("datanode"):]):
+            if not path.endswith(".meta") and cluster.pid(node) and open(path, "rb").read(length) == want:
+                found.append(node)
+    return sorted(set(found))
+
+
+def test_a_block_that_was_flushed_keeps_its_three_replicas(cluster):
+    writer = ToldWriter(cluster, "/flushed")
+    writer.tell("write 100001", "hflush")
+    first = replicas(cluster, 100001)
+    assert len(first) == 3
+    cluster.kill(first[0])
+    writer.tell("write 200", "hflush")
+    second = replicas(cluster, 100201)
+    assert len(second) == 3 and first[0] not in second, second
+    cluster.kill([n for n in first if n in second][0])
+    writer.tell("write 300000", "hsync")
+    third = replicas(cluster, 400201)
+    assert len(third) == 3, third
+    assert cluster.fs("-cat", "/flushed").stdout == ToldWriter.bytes(400201)
+    writer.tell("write 5")
+    writer.close()
+    assert cluster.fs("-cat", "/flushed").stdout == ToldWriter.bytes(400206)
+    assert b"Live_repl=3" in cluster.run("fsck", "/flushed", "-files", "-blocks", "-locations").stdout
+
+
+def test_one_that_hangs_is_replaced_too(cluster):
+    writer = ToldWriter(cluster, "/hung")
+    writer.tell("write 5000", "hflush")
+    first = replicas(cluster, 5000)
+    cluster.kill(first[1], signal.SIGSTOP)
+    writer.tell("write 5000", "hflush")
+    now = [n for n in replicas(cluster, 10000) if n != first[1]]
+    assert len(now) == 3, now
+    writer.close()
+    assert cluster.fs("-cat", "/hung").stdout == ToldWriter.bytes(10000)
+
+
+def test_a_newcomer_that_dies_while_it_gets_its_bytes_is_not_the_last(cluster):
+    writer = ToldWriter(cluster, "/newcomer")
+    writer.tell("write 70000", "hflush")
+    first = replicas(cluster, 70000)
+    for node in NODES:
+        if node not in first:
+            cluster.run("console", node, "faults", "dn.write.packet=1:kill")
+            break
+    cluster.kill(first[2])
+    writer.tell("write 10", "hflush")
+    assert len(replicas(cluster, 70010)) == 3 or not cluster.pid(node)
+    writer.close()
+    assert cluster.fs("-cat", "/newcomer").stdout == ToldWriter.bytes(70010)
+
+
+def test_when_there_is_nobody_else_the_writer_goes_on(cluster):
+    writer = ToldWriter(cluster, "/nobody")
+    writer.tell("write 70000", "hflush")
+    first = replicas(cluster, 70000)
+    for node in NODES:
+        if node not in first:
+            cluster.kill(node)
+    cluster.kill(first[0])
+    writer.tell("write 10", "hflush")
+    assert replicas(cluster, 70010) == first[1:]
+    writer.close()
+    assert cluster.fs("-cat", "/nobody").stdout == ToldWriter.bytes(70010)
+
+
+def test_in_the_end_nothing_is_left_over(cluster):
+    def is_clean():
+        """fsck is content, and no replica is left in rbw or tmp"""
+        healthy = cluster.run("fsck", "/", check=False).stdout.decode().rstrip().endswith("is HEALTHY")
+        return healthy and not files(cluster, "rbw") + files(cluster, "tmp")
+    wait_for(is_clean, timeout=60)
