@@ -82,6 +82,8 @@ int fs_acl_parse(char *text, bool has_perm, struct qn_acl_entry ret[FS_ACL_SPEC_
     for (*ret_count = 0; (word = strsep(&rest, ",")); ++*ret_count) {
         char whole[256];
         snprintf(whole, sizeof(whole), "%s", word);
+        for (size_t n = strlen(word); !has_perm && n > 1 && word[n - 1] == ':';)
+            word[--n] = 0; /* "mask::" names what "mask" does */
         if (*ret_count == FS_ACL_SPEC_MAX)
             return err_set(err, ERR_INVAL, "Too many entries in <aclSpec>");
         int rc = parse_entry(word, whole, has_perm, &ret[*ret_count], err);

@@ -121,7 +121,7 @@ static int tail_begin(struct fs_run *run)
 {
     uint64_t ms;
     const char *pause = fs_value(run, "s");
-    if (pause && *pause && str_to_u64(pause, &ms) != 0)
+    if (fs_has(run, "f") && pause && *pause && str_to_u64(pause, &ms) != 0)
         return fs_bad_usage(run, "For input string: \"%s\"", pause);
     return 0;
 }

@@ -55,7 +55,7 @@ struct owner {
 
 static bool is_name_char(char c)
 {
-    return isalnum((unsigned char)c) || (c && strchr("-_./@", c));
+    return isalnum((unsigned char)c) || (c && strchr("-+_./@", c));
 }
 
 /* Cut the blanks around it; what is left, in place. */

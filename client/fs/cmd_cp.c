@@ -37,7 +37,7 @@ static const struct fs_option cp_options[] = {
     {"p", NULL, NULL},
     {"f", NULL, "Overwrite the destination if it already exists."},
     {"d", NULL, "Skip creation of temporary file(<dst>._COPYING_)."},
-    {"t", "<thread count>", "Number of threads to be used, default is 16."},
+    {"t", "<thread count>", "Number of threads to be used, default is 16"},
     {"q", "<thread pool queue size>", "Thread pool queue size to be used, default is 1024."},
     {NULL, NULL, NULL},
 };
@@ -70,7 +70,7 @@ static int mv_process(struct fs_run *run, struct fs_item *src, struct fs_item *t
 {
     struct qn_error err;
     int rc = 0;
-    if (src->volume != target->volume)
+    if (!fs_volume_is_same(src->volume, target->volume))
         rc = fs_fail_path(run, src->text, "Does not match target filesystem");
     else if (target->exists)
         rc = fs_fail_path(run, target->text, err_text(ERR_EXIST));

@@ -5,8 +5,7 @@
 
 #include "client/fs/commands.h"
 #include "client/fs/trash.h"
-
-#define SAFELY_MAX 100 /* files and directories that -safely removes without asking */
+#include "libcommon/base/conf.h"
 
 static int rm_begin(struct fs_run *run)
 {
@@ -14,26 +13,46 @@ static int rm_begin(struct fs_run *run)
     return 0;
 }
 
-/* -safely: more than a hundred things below go only after a yes. */
-static bool may_go(struct fs_run *run, const struct fs_item *item)
+/* Asks until it is a yes or a no; the end of stdin is a no. */
+static bool confirm(uint64_t files)
 {
-    if (!fs_has(run, "safely") || !item->stat.is_dir)
-        return true;
+    char line[256];
+    fflush(stdout);
+    for (;;) {
+        fprintf(stderr, "Proceed deleting %" PRIu64 " files? (Y or N) ", files);
+        if (!fgets(line, sizeof(line), stdin))
+            return false;
+        line[strcspn(line, "\r\n")] = '\0';
+        if (strcasecmp(line, "y") == 0 || strcasecmp(line, "yes") == 0)
+            return true;
+        if (strcasecmp(line, "n") == 0 || strcasecmp(line, "no") == 0)
+            return false;
+        fprintf(stderr, "Invalid input: %s\n", line);
+    }
+}
+
+/* -safely: more than so many files below go only after a yes. 1 = it may go, 0 = it was not to. */
+static int ask_first(struct fs_run *run, const struct fs_item *item)
+{
+    if (!fs_has(run, "safely"))
+        return 1;
     struct qn_error err;
     struct qn_summary sum;
-    if (item->volume->ops->summary(item->volume, item->path, &sum, &err) != 0) {
+    const struct conf *conf = fs_conf(run, &err);
+    if (!conf || item->volume->ops->summary(item->volume, item->path, &sum, &err) != 0) {
         fs_fail_error(run, item->text, &err);
-        return false;
+        return -1;
     }
-    if (sum.files + sum.dirs <= SAFELY_MAX)
-        return true;
-    fflush(stdout);
-    fprintf(stderr, "Proceed deleting %" PRIu64 " files? (Y or N) ", sum.files);
-    char line[16] = "";
-    if (fgets(line, sizeof(line), stdin) && strncasecmp(line, "y", 1) == 0)
-        return true;
+    uint64_t limit = (uint64_t)conf_int(conf, "hadoop.shell.safely.delete.limit.num.files");
+    if (limit == 0 || sum.files <= limit || confirm(sum.files))
+        return 1;
     fprintf(stderr, "Delete aborted at user request.\n\n");
-    return false;
+    return 0;
+}
+
+static bool is_root(const struct fs_item *item)
+{
+    return strcmp(item->path, "/") == 0;
 }
 
 static int rm_path(struct fs_run *run, struct fs_item *item)
@@ -41,13 +60,14 @@ static int rm_path(struct fs_run *run, struct fs_item *item)
     bool recursive = fs_has(run, "r") || fs_has(run, "R");
     if (item->stat.is_dir && !recursive)
         return fs_fail_path(run, item->text, err_text(ERR_ISDIR));
-    if (!may_go(run, item))
-        return FS_STOP;
     int rc = fs_has(run, "skipTrash") ? 0 : fs_trash_take(run, item);
     if (rc != 0)
         return rc < 0 ? FS_STOP : 0;
+    rc = ask_first(run, item);
+    if (rc <= 0)
+        return rc < 0 ? FS_STOP : 0;
     struct qn_error err;
-    rc = item->volume->ops->remove(item->volume, item->path, recursive, &err);
+    rc = is_root(item) ? 0 : item->volume->ops->remove(item->volume, item->path, recursive, &err);
     if (rc < 0)
         return fs_fail_error(run, item->text, &err);
     if (rc == 0)
@@ -60,8 +80,9 @@ static int rmdir_path(struct fs_run *run, struct fs_item *item)
 {
     if (!item->stat.is_dir)
         return fs_fail_path(run, item->text, err_text(ERR_NOTDIR));
-    struct qn_error err;
-    int rc = item->volume->ops->remove(item->volume, item->path, false, &err);
+    struct qn_error err = {.code = ERR_NOTEMPTY};
+    int rc = is_root(item) ? ERR_NOTEMPTY
+                           : item->volume->ops->remove(item->volume, item->path, false, &err);
     if (rc == ERR_NOTEMPTY && fs_has(run, "-ignore-fail-on-non-empty"))
         return 0;
     return rc < 0 ? fs_fail_error(run, item->text, &err) : 0;
@@ -128,7 +149,7 @@ const struct fs_command fs_expunge = {
     .name = "expunge",
     .usage = "[-immediate] [-fs <path>]",
     .help = "Delete files from the trash that are older than the retention threshold",
-    .syntax = {expunge_options, 0, 0, false},
+    .syntax = {expunge_options, 0, FS_NO_LIMIT, false},
     .flags = FS_RAW,
     .begin = expunge_begin,
 };

@@ -68,13 +68,6 @@ static int set_times(struct fs_run *run, struct fs_item *item)
     return 0;
 }
 
-static int touch_path(struct fs_run *run, struct fs_item *item)
-{
-    if (item->stat.is_dir)
-        return fs_fail_path(run, item->text, err_text(ERR_ISDIR));
-    return set_times(run, item);
-}
-
 static void touch_missing(struct fs_run *run, struct fs_item *item)
 {
     if (fs_has(run, "c") || fs_check_parent(run, item) != 0)
@@ -101,6 +94,6 @@ const struct fs_command fs_touch = {
             "-c Do not create any files\n",
     .syntax = {options, 1, FS_NO_LIMIT, false},
     .begin = touch_begin,
-    .path = touch_path,
+    .path = set_times,
     .missing = touch_missing,
 };

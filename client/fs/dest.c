@@ -54,11 +54,15 @@ static bool takes(const struct fs_run *run, const char *option)
     return false;
 }
 
-static int positive(struct fs_run *run, const char *option, uint64_t *ret)
+/* Any number is taken, as by Hadoop; one thread, one place at least. */
+static int number(struct fs_run *run, const char *option, uint64_t *ret)
 {
     const char *text = takes(run, option) ? fs_value(run, option) : NULL;
-    if (text && (str_to_u64(text, ret) != 0 || *ret == 0))
-        return fs_bad_usage(run, "-%s needs a positive number, not \"%s\"", option, text);
+    if (!text)
+        return 0;
+    if (str_to_u64(text + (*text == '-'), ret) != 0 || *ret > INT32_MAX)
+        return fs_bad_usage(run, "For input string: \"%s\"", text);
+    *ret = *text == '-' || *ret == 0 ? 1 : *ret;
     return 0;
 }
 
@@ -66,7 +70,7 @@ int fs_dest_begin_copy(struct fs_run *run)
 {
     struct fs_dest *dest = run->state;
     uint64_t threads = THREADS_DEFAULT, queue = QUEUE_DEFAULT;
-    if (positive(run, "t", &threads) != 0 || positive(run, "q", &queue) != 0)
+    if (number(run, "t", &threads) != 0 || number(run, "q", &queue) != 0)
         return FS_USAGE;
     dest->process = fs_copy_process;
     dest->direct = fs_has(run, "d");
@@ -144,16 +148,18 @@ int fs_dest_target(struct fs_run *run, const struct fs_item *src, bool ask, stru
 void fs_dest_argument(struct fs_run *run, struct fs_item *item)
 {
     struct fs_dest *dest = run->state;
-    if (item->stat.is_dir && item->volume == dest->dst.volume) {
+    if (item->stat.is_dir && fs_volume_is_same(item->volume, dest->dst.volume)) {
         struct fs_item target = {0};
         if (fs_dest_target(run, item, false, &target) != 0)
             return;
         bool same = strcmp(item->path, target.path) == 0;
         bool below = !same && path_is_under(slice_str(target.path), slice_str(item->path));
+        char *uri = same ? fs_item_uri(&target) : NULL;
         if (same)
-            fs_fail(run, "`%s' to `%s': are identical", item->text, target.text);
+            fs_fail(run, "`%s' to `%s': are identical", item->text, uri ? uri : target.text);
         else if (below)
             fs_fail(run, "`%s' to `%s': is a subdirectory of itself", item->text, target.text);
+        mem_free(uri);
         fs_item_release(&target);
         if (same || below)
             return;

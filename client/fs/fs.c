@@ -96,6 +96,8 @@ int fs_fail_path(struct fs_run *run, const char *text, const char *why)
 int fs_fail_error(struct fs_run *run, const char *text, const struct qn_error *err)
 {
     switch (err->code) {
+    case ERR_USAGE: /* what cannot be a path stops the command */
+        return fs_bad_usage(run, "%s", err->message);
     case ERR_NOENT:
     case ERR_EXIST:
     case ERR_ISDIR:
@@ -202,12 +204,38 @@ struct fs_volume *fs_volume_local(struct fs_shell *shell, struct qn_error *err)
     return shell->local;
 }
 
+/* Hadoop takes any key, and old scripts set keys of other filesystems and of a JVM. Only under our
+ * own name a key is refused that looks like one of ours misspelt. */
+static int check_foreign(const struct conf *conf, const struct config_foreign *foreign,
+                         struct err *err)
+{
+    for (size_t i = 0; i < foreign->count && !fs_is_hadoop(); i++) {
+        const char *define = foreign->defines[i];
+        char *key = slice_dup(slice_of(define, strcspn(define, "=")));
+        const char *near = key ? conf_nearest(conf, key) : NULL;
+        int rc = !key   ? err_set(err, ERR_NOMEM, "out of memory")
+                 : near ? err_set(err, ERR_CONFIG, "-D: unknown key \"%s\" (did you mean %s?)", key,
+                                  near)
+                        : 0;
+        mem_free(key);
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
 static int open_conf(struct fs_shell *shell, struct qn_error *err)
 {
     if (shell->conf)
         return 0;
     struct err why;
-    int rc = config_open(&shell->args, &shell->conf, NULL, &why);
+    struct config_foreign foreign = {0};
+    int rc = config_open(&shell->args, &shell->conf, &foreign, &why);
+    if (rc == 0 && (rc = check_foreign(shell->conf, &foreign, &why)) != 0) {
+        conf_free(shell->conf);
+        shell->conf = NULL;
+    }
+    mem_free(foreign.defines);
     if (rc != 0 && err) {
         err->code = rc;
         snprintf(err->message, sizeof(err->message), "%s", why.msg);
@@ -265,6 +293,8 @@ static struct fs_volume *connect_volume(struct fs_shell *shell, struct slice aut
 struct fs_volume *fs_volume_for(struct fs_shell *shell, const char *text, struct qn_error *err)
 {
     struct cl_uri uri;
+    if (fs_item_check_text(text, err) != 0)
+        return NULL;
     cl_uri_parse(slice_str(text), &uri);
     if (slice_is(uri.scheme, "file"))
         return fs_volume_local(shell, err);
@@ -284,6 +314,11 @@ struct fs_volume *fs_volume_for(struct fs_shell *shell, const char *text, struct
     return NULL;
 }
 
+const struct conf *fs_conf(struct fs_run *run, struct qn_error *err)
+{
+    return open_conf(run->shell, err) == 0 ? run->shell->conf : NULL;
+}
+
 int fs_expand(struct fs_run *run, const char *text, struct fs_items *ret, struct qn_error *err)
 {
     struct fs_volume *volume = fs_volume_for(run->shell, text, err);
@@ -295,9 +330,11 @@ int fs_expand(struct fs_run *run, const char *text, struct fs_items *ret, struct
 static int plain_item(struct fs_run *run, const char *text, struct fs_items *ret,
                       struct qn_error *err)
 {
-    struct fs_volume *volume = run->command->flags & FS_LOCAL
-                                   ? fs_volume_local(run->shell, err)
-                                   : fs_volume_for(run->shell, text, err);
+    bool is_local = run->command->flags & FS_LOCAL;
+    struct fs_volume *volume =
+        is_local ? fs_volume_local(run->shell, err) : fs_volume_for(run->shell, text, err);
+    if (is_local && volume && !*text)
+        volume = fs_item_check_text(text, err) == 0 ? volume : NULL;
     if (!volume)
         return err->code;
     struct fs_item *item = fs_items_add(ret);
@@ -320,7 +357,7 @@ static int plain_item(struct fs_run *run, const char *text, struct fs_items *ret
 /* Operands to items. What a bad one has to say is said now, before any is worked on. */
 static void expand_operands(struct fs_run *run, struct fs_items *items)
 {
-    for (uint32_t i = 0; i < run->parsed.count && !interrupted; i++) {
+    for (uint32_t i = 0; i < run->parsed.count && !interrupted && !run->usage_error[0]; i++) {
         const char *text = run->parsed.operands[i];
         struct qn_error err;
         size_t before = items->n;
@@ -337,7 +374,9 @@ static void run_items(struct fs_run *run)
 {
     struct fs_items items = {0};
     expand_operands(run, &items);
-    if (run->command->arguments)
+    if (run->usage_error[0])
+        fs_items_release(&items); /* nothing is done when one cannot be a path */
+    else if (run->command->arguments)
         run->command->arguments(run, &items);
     else
         for (size_t i = 0; i < items.n && !interrupted; i++)

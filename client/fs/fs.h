@@ -103,6 +103,9 @@ bool fs_is_interrupted(void);
 /* The volume for what was typed; NULL with err. */
 struct fs_volume *fs_volume_for(struct fs_shell *shell, const char *text, struct qn_error *err);
 struct fs_volume *fs_volume_local(struct fs_shell *shell, struct qn_error *err);
+/* The configuration with what stands before the command; NULL with err. */
+struct conf;
+const struct conf *fs_conf(struct fs_run *run, struct qn_error *err);
 /* One word to items, as operands are. */
 int fs_expand(struct fs_run *run, const char *text, struct fs_items *ret, struct qn_error *err);
 
@@ -119,6 +122,7 @@ void fs_print_help(FILE *out, const struct fs_command *command);
 void fs_print_general(FILE *out, bool with_help);
 const struct fs_command *fs_command_find(const char *name); /* without the dash */
 const struct fs_command *fs_command_at(size_t i);           /* NULL behind the last */
-const char *fs_program(void);                               /* "quern fs" */
+bool fs_is_hadoop(void);                                    /* called by a name of Hadoop's? */
+const char *fs_program(void);                               /* "quern fs", "hadoop fs" */
 
 #endif

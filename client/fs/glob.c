@@ -103,6 +103,15 @@ static size_t find_open_brace(struct slice p)
     return SIZE_MAX;
 }
 
+/* Is the brace a whole name, and none with a slash in it? Then its empty alternative is a name
+ * that nothing has. */
+static bool is_whole_name(struct slice p, size_t open, size_t close)
+{
+    return (open == 0 || p.data[open - 1] == '/') &&
+           (close + 1 == p.len || p.data[close + 1] == '/') &&
+           !memchr(p.data + open, '/', close - open);
+}
+
 /* Replace the first brace by each of its alternatives, and go on with what results. */
 static int expand_into(struct slice p, struct fs_words *ret)
 {
@@ -112,9 +121,14 @@ static int expand_into(struct slice p, struct fs_words *ret)
     size_t close = find_in_brace(p, open, open + 1, false);
     if (close == SIZE_MAX)
         return ERR_INVAL;
+    bool whole = is_whole_name(p, open, close);
     int rc = 0;
     for (size_t at = open + 1; rc == 0 && at <= close;) {
         size_t end = find_in_brace(p, open, at, true);
+        if (whole && end == at) {
+            at = end + 1;
+            continue;
+        }
         struct buf word = BUF_INIT;
         buf_append(&word, p.data, open);
         buf_append(&word, p.data + at, end - at);
@@ -268,21 +282,63 @@ static int walk(struct search *s, const char *dir, struct slice rest)
     return rc;
 }
 
+/* What that parser says about a set that Hadoop's own look at the pattern takes for closed. */
+static int check_set(struct qn_error *err, struct slice set)
+{
+    size_t at = set.len > 1 && (set.data[1] == '!' || set.data[1] == '^') ? 2 : 1;
+    for (size_t i = at; i < set.len && (i == at || set.data[i] != ']'); i++) {
+        if (set.data[i] == '\\') {
+            i++;
+        } else if (i + 2 < set.len && set.data[i + 1] == '-' && set.data[i + 2] != ']') {
+            if (set.data[i] > set.data[i + 2])
+                return fail(err, ERR_INVAL,
+                            "Illegal file pattern: error parsing regexp: invalid character class "
+                            "range: `%.3s`",
+                            (const char *)set.data + i);
+            i += 2;
+        }
+    }
+    return 0;
+}
+
+static int check_name(struct qn_error *err, struct slice name)
+{
+    const uint8_t *open = memchr(name.data, '[', name.len);
+    if (path_glob_check(name) != 0) {
+        size_t at = open ? (size_t)(open - name.data) : name.len;
+        struct slice set = slice_of(name.data + at, name.len - at);
+        if (set.len > 1 && memchr(set.data, ']', set.len))
+            return fail(err, ERR_INVAL,
+                        "Illegal file pattern: error parsing regexp: missing closing ]: `" SLICE_FMT
+                        "`",
+                        SLICE_ARG(set));
+        return bad_pattern(err, "Unclosed character class", name);
+    }
+    for (size_t i = 0; i < name.len; i++) {
+        if (name.data[i] == '\\') {
+            i++;
+            continue;
+        }
+        int rc = name.data[i] == '[' ? check_set(err, slice_of(name.data + i, name.len - i)) : 0;
+        if (rc != 0)
+            return rc;
+    }
+    return 0;
+}
+
 /* One word without braces: check it, make it absolute, walk. */
 static int search_word(struct search *s, const char *word)
 {
     struct cl_uri uri;
     cl_uri_parse(slice_str(word), &uri);
-    struct slice rest = uri.path, name;
-    while (path_next(&rest, &name))
-        if (path_glob_check(name) != 0)
-            return bad_pattern(s->err,
-                               name.data[name.len - 1] == '\\' ? "Missing escaped character"
-                                                               : "Unclosed character class",
-                               name);
+    struct slice typed = uri.path.len ? uri.path : slice_str("."), rest = uri.path, name;
+    int rc = fs_item_check_root(s->volume, typed, s->err);
+    while (rc == 0 && path_next(&rest, &name))
+        rc = check_name(s->err, name);
+    if (rc != 0)
+        return rc;
     struct buf path = BUF_INIT;
-    int rc =
-        path_normalise(slice_str(s->volume->home), uri.path.len ? uri.path : slice_str("."), &path);
+    rc = path_normalise(slice_str(s->volume->home), typed, &path);
     if (rc == 0)
         rc = walk(s, "/", buf_slice(&path));
     else
@@ -349,9 +405,26 @@ static int single(struct fs_volume *volume, const char *text, struct fs_items *r
     return 0;
 }
 
+static bool ends_in_escape(const char *text)
+{
+    size_t n = 0, len = strlen(text);
+    while (n < len && text[len - 1 - n] == '\\')
+        n++;
+    return n % 2 == 1;
+}
+
 int fs_glob(struct fs_volume *volume, const char *text, struct fs_items *ret, struct qn_error *err)
 {
     struct fs_items found = {0};
+    if (ends_in_escape(text)) {
+        struct cl_uri uri;
+        cl_uri_parse(slice_str(text), &uri);
+        return fail(
+            err, ERR_INVAL,
+            "Illegal file pattern: An escaped character does not present for glob " SLICE_FMT
+            " at %zu",
+            SLICE_ARG(uri.path), uri.path.len);
+    }
     int rc = fs_glob_is_pattern(text) ? search_pattern(volume, text, &found, err)
                                       : single(volume, text, &found, err);
     sort_unique(&found);

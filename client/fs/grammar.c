@@ -58,6 +58,8 @@ int fs_parse(const struct fs_syntax *syntax, int argc, char **argv, struct fs_pa
         }
         take_out(&argc, argv, at);
         const struct fs_option *option = &syntax->options[i];
+        if (option->greedy && at >= argc)
+            return err_set(err, ERR_USAGE, "option -%s requires 1 argument.", option->name);
         parsed.value[i] = option->arg ? take_value(syntax, option->greedy, &argc, argv, at) : "";
     }
     parsed.count = (uint32_t)argc;

@@ -65,11 +65,16 @@ const struct fs_command *fs_command_find(const char *name)
     return NULL;
 }
 
+bool fs_is_hadoop(void)
+{
+    const char *name = program_invocation_short_name;
+    return strcmp(name, "hadoop") == 0 || strcmp(name, "hdfs") == 0;
+}
+
 /* A `hadoop` or `hdfs` that is a link to us is told about itself. */
 const char *fs_program(void)
 {
-    const char *name = program_invocation_short_name;
-    return strcmp(name, "hadoop") == 0 || strcmp(name, "hdfs") == 0 ? "hadoop fs" : "quern fs";
+    return fs_is_hadoop() ? "hadoop fs" : "quern fs";
 }
 
 /* A deprecated name tells only what to type instead. */

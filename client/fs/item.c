@@ -35,6 +35,64 @@ static int bad_path(const char *text, int code, struct qn_error *err)
     return code;
 }
 
+static int no_path(struct qn_error *err, const char *why, const char *text)
+{
+    if (err) {
+        err->code = ERR_USAGE;
+        snprintf(err->message, sizeof(err->message), "%s%s", why, text);
+    }
+    return ERR_USAGE;
+}
+
+int fs_item_check_text(const char *text, struct qn_error *err)
+{
+    if (!*text)
+        return no_path(err, "Can not create a Path from an empty string", "");
+    size_t scheme = strcspn(text, ":/");
+    if (text[scheme] != ':')
+        return 0;
+    if (scheme == 0)
+        return no_path(err, "java.net.URISyntaxException: Expected scheme name at index 0: ", text);
+    if (text[scheme + 1] != '/')
+        return no_path(err, "java.net.URISyntaxException: Relative path in absolute URI: ", text);
+    return 0;
+}
+
+/* HDFS knows no directory above its root, and says so; local paths stay there, as everywhere. */
+int fs_item_check_root(const struct fs_volume *volume, struct slice typed, struct qn_error *err)
+{
+    struct slice parts[2] = {
+        typed.len && typed.data[0] == '/' ? slice_of("", 0) : slice_str(volume->home), typed};
+    size_t depth = 0, above = 0;
+    struct buf rest = BUF_INIT; /* what is left below the root, should it be climbed above */
+    for (size_t i = 0; volume->qn && i < 2; i++) {
+        struct slice name;
+        while (path_next(&parts[i], &name)) {
+            if (slice_is(name, "."))
+                continue;
+            if (!slice_is(name, "..")) {
+                depth++;
+                if (above)
+                    buf_printf(&rest, "/" SLICE_FMT, SLICE_ARG(name));
+            } else if (depth) {
+                depth--;
+            } else {
+                above++;
+                buf_append_str(&rest, "/..");
+            }
+        }
+    }
+    int rc = 0;
+    if (above) {
+        err->code = rc = ERR_USAGE;
+        snprintf(err->message, sizeof(err->message),
+                 "Pathname %s from %s%s is not a valid DFS filename.", buf_cstr(&rest), volume->uri,
+                 buf_cstr(&rest));
+    }
+    buf_release(&rest);
+    return rc;
+}
+
 int fs_item_init(struct fs_item *item, struct fs_volume *volume, const char *text,
                  struct qn_error *err)
 {
@@ -43,7 +101,10 @@ int fs_item_init(struct fs_item *item, struct fs_volume *volume, const char *tex
     cl_uri_parse(slice_str(text), &uri);
     struct buf path = BUF_INIT;
     struct slice typed = uri.path.len ? uri.path : slice_str(".");
-    int rc = path_normalise(slice_str(volume->home), typed, &path);
+    int rc = fs_item_check_root(volume, typed, err);
+    if (rc != 0)
+        return rc;
+    rc = path_normalise(slice_str(volume->home), typed, &path);
     if (rc == 0) {
         item->path = slice_dup(buf_slice(&path));
         item->text = str_dup(text);
@@ -222,8 +283,8 @@ char *fs_item_show(const char *typed, const char *path, const char *home, bool i
     struct cl_uri uri;
     cl_uri_parse(slice_str(typed), &uri);
     if (uri.scheme.len) {
-        size_t prefix = (size_t)(uri.path.data - (const uint8_t *)typed);
-        return str_printf("%.*s%s", (int)prefix, typed, path);
+        return str_printf(SLICE_FMT "://" SLICE_FMT "%s", SLICE_ARG(uri.scheme),
+                          SLICE_ARG(uri.authority), path);
     }
     return uri.path.len && uri.path.data[0] == '/' ? str_dup(path)
                                                    : show_relative(path, home, is_dir);

@@ -17,8 +17,13 @@ struct fs_item {
 
 void fs_item_release(struct fs_item *item);
 
+/* Can the text be a path at all? Else ERR_USAGE, in the words of Hadoop's Path. An empty one is the
+ * important case: `rm -r "$UNSET"` must not mean the home directory. */
+int fs_item_check_text(const char *text, struct qn_error *err);
+/* ERR_USAGE when the path part of a text climbs above the root of a cluster. */
+int fs_item_check_root(const struct fs_volume *volume, struct slice typed, struct qn_error *err);
 /* An item for typed text, without asking what is there. `text` is stored as it is. ERR_INVAL for a
- * path that cannot be one. */
+ * path that cannot be one; ERR_USAGE when it climbs above the root of a cluster. */
 int fs_item_init(struct fs_item *item, struct fs_volume *volume, const char *text,
                  struct qn_error *err);
 /* Ask (again). 0 also when nothing is there (exists = false). */

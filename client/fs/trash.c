@@ -76,10 +76,13 @@ int fs_trash_take(struct fs_run *run, struct fs_item *item)
     } else if (path_is_under(slice_str(item->path), slice_str(trash))) {
         rc = 0; /* it lies there already: now it goes */
     } else if (path_is_under(slice_str(trash), slice_str(item->path))) {
-        char line[512];
-        snprintf(line, sizeof(line), "Cannot move \"%s\" to the trash, as it contains the trash",
-                 item->text);
-        rc = consider(run, line);
+        char *uri = fs_item_uri(item);
+        fs_fail(run,
+                "Cannot move \"%s\" to the trash, as it contains the trash. Consider using "
+                "-skipTrash option",
+                uri ? uri : item->text);
+        mem_free(uri);
+        rc = ERR_FAILED;
     } else {
         rc = move(run, item, target);
     }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/fs/volume.h"
 
+#include "client/lib/uri.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/base/str.h"
 
@@ -23,4 +24,20 @@ void fs_volume_free(struct fs_volume *v)
     mem_free(v->home);
     mem_free(v->user);
     mem_free(v);
+}
+
+static bool address_of(const struct fs_volume *v, char out[300])
+{
+    struct cl_uri uri;
+    struct err ignored;
+    cl_uri_parse(slice_str(v->uri), &uri);
+    return cl_uri_address(uri.authority, out, 300, &ignored) == 0;
+}
+
+bool fs_volume_is_same(const struct fs_volume *a, const struct fs_volume *b)
+{
+    char left[300], right[300];
+    if (a == b || !a->qn || !b->qn)
+        return a == b;
+    return address_of(a, left) && address_of(b, right) && strcmp(left, right) == 0;
 }

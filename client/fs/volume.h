@@ -87,6 +87,8 @@ struct conf;
 struct fs_volume *fs_volume_quern_new(const struct conf *conf, const char *uri,
                                       struct qn_error *err);
 void fs_volume_free(struct fs_volume *v);
+/* One filesystem, however it was asked for? */
+bool fs_volume_is_same(const struct fs_volume *a, const struct fs_volume *b);
 
 /* Parts of fs_volume for the two constructors: all strings are copied. ERR_NOMEM. */
 int fs_volume_init(struct fs_volume *v, const struct fs_volume_ops *ops, const char *uri,

@@ -25,92 +25,84 @@ static bool parse_octal(const char *p, struct cl_mode *ret)
         v = v * 8 + (uint32_t)(p[digits++] - '0');
     if ((digits != 3 && digits != 4) || v > 01777 || *skip_space(p + digits))
         return false;
-    ret->is_octal = true;
-    ret->has_sticky = digits == 4;
-    ret->octal = v;
+    ret->user = (struct cl_mode_change){'=', false, v >> 6 & 7};
+    ret->group = (struct cl_mode_change){'=', false, v >> 3 & 7};
+    ret->others = (struct cl_mode_change){'=', false, v & 7};
+    ret->sticky = (struct cl_mode_change){'=', false, v >> 9};
     return true;
 }
 
+/* Whom a clause speaks about, as a mask of bits. */
 static const char *parse_who(const char *p, uint32_t *ret_who)
 {
     uint32_t who = 0;
-    for (;; p++) {
-        if (*p == 'u')
-            who |= 0700;
-        else if (*p == 'g')
-            who |= 0070;
-        else if (*p == 'o')
-            who |= 0007;
-        else if (*p == 'a')
-            who |= 0777;
-        else
-            break;
-    }
+    for (; *p && strchr("ugoa", *p); p++)
+        who |= *p == 'u' ? 0700 : *p == 'g' ? 0070 : *p == 'o' ? 0007 : 0;
     *ret_who = who ? who : 0777;
     return p;
 }
 
 /* One clause; NULL when it is none. */
-static const char *parse_clause(const char *p, struct cl_mode_clause *ret)
+static const char *parse_clause(const char *p, struct cl_mode *ret)
 {
-    *ret = (struct cl_mode_clause){0};
-    p = parse_who(skip_space(p), &ret->who);
+    struct cl_mode_change change = {0}, sticky = {0};
+    uint32_t who;
+    p = parse_who(skip_space(p), &who);
     while (*p == '+' || *p == '-' || *p == '=')
-        ret->op = *p++;
+        change.op = sticky.op = *p++;
     const char *perms = p;
     for (; *p && strchr("rwxXt", *p); p++) {
-        if (*p == 'r')
-            ret->bits |= 0444 & ret->who;
-        else if (*p == 'w')
-            ret->bits |= 0222 & ret->who;
-        else if (*p == 'x')
-            ret->bits |= 0111 & ret->who;
-        else if (*p == 'X')
-            ret->cap_x = true;
-        else if (ret->who & 0007)
-            ret->bits |= CL_MODE_STICKY;
+        change.bits |= *p == 'r' ? 4 : *p == 'w' ? 2 : *p == 'x' ? 1 : 0;
+        change.cap_x |= *p == 'X';
+        sticky.bits |= *p == 't';
     }
-    return ret->op && p > perms ? p : NULL;
+    if (!change.op || p == perms)
+        return NULL;
+    if (who & 0700)
+        ret->user = change;
+    if (who & 0070)
+        ret->group = change;
+    if (who & 0007) {
+        ret->others = change;
+        ret->sticky = sticky;
+    }
+    return p;
 }
 
 int cl_mode_parse(const char *text, struct cl_mode *ret)
 {
-    *ret = (struct cl_mode){0};
+    static const struct cl_mode nothing = {{'+'}, {'+'}, {'+'}, {'+'}};
+    *ret = nothing;
     if (parse_octal(text, ret))
         return 0;
     for (const char *p = text;;) {
-        if (ret->count == CL_MODE_CLAUSES_MAX)
-            return ERR_INVAL;
-        p = parse_clause(p, &ret->clauses[ret->count]);
+        p = parse_clause(p, ret);
         if (!p)
             return ERR_INVAL;
-        ret->count++;
-        p = skip_space(p);
+        bool comma = false;
+        for (; *p == ',' || isspace((unsigned char)*p); p++)
+            comma |= *p == ',';
         if (*p == '\0')
             return 0;
-        if (*p++ != ',')
+        if (!comma)
             return ERR_INVAL;
     }
 }
 
+static uint32_t apply(const struct cl_mode_change *c, uint32_t existing, bool may_execute)
+{
+    uint32_t bits = c->bits | c->cap_x;
+    uint32_t now = c->op == '+' ? existing | bits : c->op == '-' ? existing & ~bits : bits;
+    return c->cap_x && !may_execute && !(existing & 1) ? now & ~1U : now;
+}
+
 uint32_t cl_mode_apply(const struct cl_mode *mode, uint32_t existing, bool is_dir)
 {
-    if (mode->is_octal)
-        return mode->has_sticky ? mode->octal : mode->octal | (existing & CL_MODE_STICKY);
-    uint32_t now = existing & 01777;
-    for (uint32_t i = 0; i < mode->count; i++) {
-        const struct cl_mode_clause *c = &mode->clauses[i];
-        uint32_t bits = c->bits;
-        if (c->cap_x && (c->op == '-' || is_dir || (now & 0111)))
-            bits |= 0111 & c->who;
-        if (c->op == '+')
-            now |= bits;
-        else if (c->op == '-')
-            now &= ~bits;
-        else /* says everything about those it names; the sticky bit goes with the others */
-            now = (now & ~c->who & ~(c->who & 0007 ? CL_MODE_STICKY : 0U)) | bits;
-    }
-    return now;
+    bool may_execute = is_dir || existing & 0111;
+    return apply(&mode->sticky, existing >> 9 & 1, false) << 9 |
+           apply(&mode->user, existing >> 6 & 7, may_execute) << 6 |
+           apply(&mode->group, existing >> 3 & 7, may_execute) << 3 |
+           apply(&mode->others, existing & 7, may_execute);
 }
 
 int cl_mode_parse_umask(const char *text, uint32_t *ret_umask)

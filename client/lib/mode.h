@@ -1,30 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0
  * mode: permission bits as people write them: "755", "1777", "u=rwx,go-w", "+t", "a+X".
  *
- * Octal has three digits, or four of which the first is 0 or 1 (the sticky bit); three digits leave
- * the sticky bit as it is. Symbolic clauses are applied one after another; without u, g, o or a all
- * three are meant and no umask is applied. Pure. */
+ * As Hadoop reads them: octal has three digits, or four of which the first is 0 or 1 (the sticky
+ * bit, which three digits clear). Of several symbolic clauses about the same class (user, group or
+ * others, which the sticky bit goes with) the last counts, and alone: "a=rwx,o-w" only takes w from
+ * the others. Without u, g, o or a all three are meant and no umask is applied. Pure. */
 #ifndef QUERN_CLIENT_MODE_H
 #define QUERN_CLIENT_MODE_H
 
 #include "libcommon/base/err.h"
 
-#define CL_MODE_CLAUSES_MAX 16
-#define CL_MODE_STICKY      01000U
+#define CL_MODE_STICKY 01000U
 
-struct cl_mode_clause {
+/* What is done to one class: three bits of permission, or the sticky bit (as 1). */
+struct cl_mode_change {
     char op;       /* '+', '-' or '=' */
-    uint32_t who;  /* mask of bits it speaks about: 0700, 0070, 0007 together */
-    uint32_t bits; /* 0777 pattern and sticky */
     bool cap_x;    /* X: execute for directories and where somebody has it already */
+    uint32_t bits; /* 0..7 */
 };
 
 struct cl_mode {
-    bool is_octal;
-    bool has_sticky; /* octal with four digits */
-    uint32_t octal;
-    uint32_t count;
-    struct cl_mode_clause clauses[CL_MODE_CLAUSES_MAX];
+    struct cl_mode_change user, group, others, sticky;
 };
 
 int cl_mode_parse(const char *text, struct cl_mode *ret); /* 0 or ERR_INVAL */

@@ -24,7 +24,7 @@ static void octal_has_three_digits_or_four(void **state)
     assert_int_equal(apply("0644", 01777, false), 0644);
     assert_int_equal(apply("1777", 0, true), 01777);
     assert_int_equal(apply("+644", 0, false), 0644);
-    assert_int_equal(apply("700", 01777, true), 01700); /* three digits leave the sticky bit */
+    assert_int_equal(apply("700", 01777, true), 0700); /* three digits clear the sticky bit */
     assert_int_equal(cl_mode_parse("999", &mode), ERR_INVAL);
     assert_int_equal(cl_mode_parse("75", &mode), ERR_INVAL);
     assert_int_equal(cl_mode_parse("2755", &mode), ERR_INVAL);
@@ -32,15 +32,17 @@ static void octal_has_three_digits_or_four(void **state)
     assert_int_equal(cl_mode_parse("", &mode), ERR_INVAL);
 }
 
-static void clauses_are_applied_in_order(void **state)
+static void the_last_clause_about_a_class_counts(void **state)
 {
     (void)state;
     assert_int_equal(apply("u+x", 0644, false), 0744);
     assert_int_equal(apply("go-rwx", 0777, false), 0700);
     assert_int_equal(apply("a=r", 0777, false), 0444);
     assert_int_equal(apply("+rw", 0, false), 0666);
-    assert_int_equal(apply("u+r,u+w", 0, false), 0600);
     assert_int_equal(apply("u=rwx,g=rx,o=r", 0, false), 0754);
+    assert_int_equal(apply("a=rwx,o-w", 0446, false), 0774);
+    assert_int_equal(apply("u+r,u+w", 0, false), 0200);
+    assert_int_equal(apply("u+r,", 0, false), 0400);
 }
 
 static void the_sticky_bit_goes_with_the_others(void **state)
@@ -51,6 +53,7 @@ static void the_sticky_bit_goes_with_the_others(void **state)
     assert_int_equal(apply("u+t", 0755, true), 0755);
     assert_int_equal(apply("o=rx", 01777, true), 0775);
     assert_int_equal(apply("u=rwx", 01777, true), 01777);
+    assert_int_equal(apply("=t", 0755, true), 01000);
 }
 
 static void capital_x_is_for_directories_and_what_runs_already(void **state)
@@ -65,7 +68,7 @@ static void nonsense_is_refused(void **state)
 {
     (void)state;
     struct cl_mode mode;
-    const char *const bad[] = {"u", "u+", "+", "u+s", "u+r,", "u+r;g+r", "x"};
+    const char *const bad[] = {"u", "u+", "+", "u+s", ",u+r", "u+r;g+r", "u+r+w", "x"};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
         assert_int_equal(cl_mode_parse(bad[i], &mode), ERR_INVAL);
 }
@@ -129,7 +132,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(octal_has_three_digits_or_four),
-        cmocka_unit_test(clauses_are_applied_in_order),
+        cmocka_unit_test(the_last_clause_about_a_class_counts),
         cmocka_unit_test(the_sticky_bit_goes_with_the_others),
         cmocka_unit_test(capital_x_is_for_directories_and_what_runs_already),
         cmocka_unit_test(nonsense_is_refused),
