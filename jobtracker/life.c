@@ -65,26 +65,35 @@ static void retirement_done(struct work *work)
     mem_free(r);
 }
 
+static int keep_digest(struct retirement *r, struct slice digest)
+{
+    uint8_t *copy = arena_alloc(&r->arena, digest.len);
+    if (!copy)
+        return ERR_NOMEM;
+    if (digest.len)
+        memcpy(copy, digest.data, digest.len);
+    r->kept[r->kept_count++] = slice_of(copy, digest.len);
+    return 0;
+}
+
 static int note_kept(struct retirement *r)
 {
-    size_t jobs = 0;
+    size_t most = 0;
     list_each (&r->jt->core.active, it)
-        jobs++;
-    r->kept = arena_alloc(&r->arena, (2 * jobs + 1) * sizeof(*r->kept));
+        most += 2 + record_of(list_entry(it, struct jt_job, active))->spec.job.sides.n;
+    r->kept = arena_alloc(&r->arena, (most + 1) * sizeof(*r->kept));
     if (!r->kept)
         return ERR_NOMEM;
     list_each (&r->jt->core.active, it) {
         const struct cl2jt_submit *job =
             &record_of(list_entry(it, struct jt_job, active))->spec.job;
-        const struct slice digests[] = {job->plugin_digest, job->splits_digest};
-        for (size_t i = 0; i < ARRAY_LEN(digests); i++) {
-            uint8_t *copy = arena_alloc(&r->arena, digests[i].len);
-            if (!copy)
-                return ERR_NOMEM;
-            if (digests[i].len)
-                memcpy(copy, digests[i].data, digests[i].len);
-            r->kept[r->kept_count++] = slice_of(copy, digests[i].len);
-        }
+        int rc = keep_digest(r, job->plugin_digest);
+        if (rc == 0)
+            rc = keep_digest(r, job->splits_digest);
+        for (size_t i = 0; rc == 0 && i < job->sides.n; i++)
+            rc = keep_digest(r, job->sides.v[i].digest);
+        if (rc != 0)
+            return rc;
     }
     return 0;
 }

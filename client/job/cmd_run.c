@@ -13,6 +13,7 @@
 #include "client/job/plugin.h"
 #include "client/job/run_args.h"
 #include "client/job/settings.h"
+#include "client/job/stream_args.h"
 #include "client/talk/jobtracker.h"
 #include "libcommon/base/ids.h"
 #include "libcommon/base/rand.h"
@@ -31,6 +32,7 @@ struct run {
     struct job_plugin plugin;
     struct arena arena;
     struct msg_pair_list settings;
+    struct task_side_list sides;
     struct fs_volume *volume;
     struct job_inputs inputs;
     struct cl2jt_splits splits;
@@ -215,7 +217,10 @@ static int submit(struct run *run, struct err *err)
         rc = bring_plugin(run, plugin, err);
     if (rc == 0)
         rc = bring_splits(run, &ask, splits, err);
+    if (rc == 0)
+        rc = job_sides_bring(run->chan, &run->arena, &run->sides, err);
     ask.plugin_digest = slice_str(plugin);
+    ask.sides = run->sides;
     if (rc == 0)
         rc = jobtracker_ask(run->chan, SUBMIT, &ask, &run->arena, &run->id, err);
     return rc;
@@ -275,14 +280,18 @@ static int run_it(struct run *run, struct err *err)
         return JOB_EXIT_DONE;
     }
     rc = run_args_check(&run->args, err);
+    if (rc == 0)
+        rc = job_sides_look(&run->args.sides,
+                            conf_size(run->conf, "mapreduce.job.cache.limit.max-resources-mb"),
+                            &run->arena, &run->sides, err);
     if (rc != 0)
         return JOB_EXIT_USAGE;
     if (run->args.config.jt && strcmp(run->args.config.jt, "local") == 0)
-        return job_run_local(&run->args, run->conf, &run->plugin, &run->settings, err);
+        return job_run_local(&run->args, run->conf, &run->plugin, &run->settings, &run->sides, err);
     return run_on_cluster(run, err);
 }
 
-int cmd_run(int argc, char **argv)
+static int run_words(int argc, char **argv)
 {
     struct run run = {.args = RUN_ARGS_INIT};
     struct err err = {0};
@@ -298,5 +307,20 @@ int cmd_run(int argc, char **argv)
     if (err.code != 0)
         fprintf(stderr, "quern run: %s\n", err.msg);
     run_release(&run);
+    return exit_code;
+}
+
+int cmd_run(int argc, char **argv)
+{
+    struct stream_args stream;
+    struct err err = {0};
+    if (!stream_args_is(argc, argv))
+        return run_words(argc, argv);
+    int exit_code = JOB_EXIT_USAGE;
+    if (stream_args_translate(argc, argv, &stream, &err) == 0)
+        exit_code = run_words(stream.argc, stream.argv);
+    else
+        fprintf(stderr, "quern run: %s\n", err.msg);
+    stream_args_release(&stream);
     return exit_code;
 }

@@ -45,7 +45,8 @@ static void add_path(struct words *words, const char *word)
 
 /* quern-task -local -reduces N -mode M -D key=value ... PLUGIN IN... OUT */
 static void describe(struct words *words, const struct run_args *args, const struct conf *conf,
-                     const struct job_plugin *plugin, const struct msg_pair_list *settings)
+                     const struct job_plugin *plugin, const struct msg_pair_list *settings,
+                     const struct task_side_list *sides)
 {
     char number[32];
     int64_t reduces = args->reduces >= 0 ? args->reduces : conf_int(conf, "mapreduce.job.reduces");
@@ -61,6 +62,11 @@ static void describe(struct words *words, const struct run_args *args, const str
     }
     if (args->name)
         add_option(words, "-name", args->name);
+    for (size_t i = 0; i < sides->n; i++) {
+        add(words, str_dup("-file"));
+        add(words, str_printf(SLICE_FMT "#" SLICE_FMT, SLICE_ARG(sides->v[i].path),
+                              SLICE_ARG(sides->v[i].name)));
+    }
     add(words, str_dup(plugin->path));
     for (size_t i = 0; i < args->input_count; i++)
         add_path(words, args->inputs[i]);
@@ -69,7 +75,7 @@ static void describe(struct words *words, const struct run_args *args, const str
 
 int job_run_local(const struct run_args *args, const struct conf *conf,
                   const struct job_plugin *plugin, const struct msg_pair_list *settings,
-                  struct err *err)
+                  const struct task_side_list *sides, struct err *err)
 {
     struct words words = {0};
     struct buf program = BUF_INIT;
@@ -80,7 +86,7 @@ int job_run_local(const struct run_args *args, const struct conf *conf,
         rc = job_place_check_local(args->inputs[i], err);
     if (rc != 0)
         return JOB_EXIT_USAGE;
-    describe(&words, args, conf, plugin, settings);
+    describe(&words, args, conf, plugin, settings, sides);
     rc = words.failed ? err_set(err, ERR_NOMEM, "out of memory")
                       : program_find("quern-task", &program, err);
     if (rc == 0) {

@@ -11,6 +11,6 @@
 /* Replaces this process; returns only an exit code when that fails (err is filled). */
 int job_run_local(const struct run_args *args, const struct conf *conf,
                   const struct job_plugin *plugin, const struct msg_pair_list *settings,
-                  struct err *err);
+                  const struct task_side_list *sides, struct err *err);
 
 #endif

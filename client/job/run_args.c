@@ -4,8 +4,8 @@
 #include "libcommon/base/str.h"
 #include "libcommon/proto/cl_nn/messages.h"
 
-static const char *const options[] = {"reduces", "mode", "name", "detach", "list",
-                                      "help",    "conf", "D",    "fs",     "jt"};
+static const char *const options[] = {"reduces", "mode", "name", "detach", "list", "help",
+                                      "conf",    "D",    "fs",   "jt",     "file", "files"};
 
 static int bad(struct err *err, const char *word)
 {
@@ -46,11 +46,25 @@ static int take_name(struct run_args *args, const char *value, struct err *err)
     return 0;
 }
 
+static int take_file(struct run_args *args, const char *value, struct err *err)
+{
+    return side_words_add(&args->sides, value, false, err);
+}
+
+static int take_files(struct run_args *args, const char *value, struct err *err)
+{
+    return side_words_add(&args->sides, value, true, err);
+}
+
 /* -reduces 2, -reduces=2 */
 static const struct valued {
     const char *name;
     int (*take)(struct run_args *args, const char *value, struct err *err);
-} valued[] = {{"reduces", take_reduces}, {"mode", take_mode}, {"name", take_name}};
+} valued[] = {{"reduces", take_reduces},
+              {"mode", take_mode},
+              {"name", take_name},
+              {"file", take_file},
+              {"files", take_files}};
 
 static const struct valued *find_valued(const char *word, size_t len)
 {
@@ -128,28 +142,36 @@ int run_args_check(const struct run_args *args, struct err *err)
 
 void run_args_help(FILE *out)
 {
-    fprintf(out,
-            "usage: quern run [OPTION...] PLUGIN INPUT... OUTPUT\n\n"
-            "Run a job over files and directories. PLUGIN is a bundled job's name or a path\n"
-            "to your own (./my.so). OUTPUT must not exist.\n\n"
-            "  -D key=value        a setting of the engine or of the job, any number of times\n"
-            "  -reduces N|auto     reduce tasks; 0 = none: what map emits is the output\n"
-            "  -mode fail|replace  what happens when OUTPUT exists\n"
-            "  -name TEXT          shown in lists; default: the plugin's name\n"
-            "  -detach             print the job's id and leave it running\n"
-            "  -jt local           no cluster: local files, all cores of this machine\n"
-            "  -conf FILE, -fs URI another configuration, another filesystem\n"
-            "  -list               the bundled jobs\n"
-            "  PLUGIN -help        what this job does and which settings it knows\n\n"
-            "Ctrl-C ends the watching, not the job: `quern job -wait ID`, `quern job -kill ID`.\n"
-            "Exit codes: 0 done, 1 the job failed, 2 usage, 3 killed, 75 no cluster there, 130\n"
-            "interrupted.\n\n"
-            "  quern run wordcount /in /out\n"
-            "  quern run -D grep.pattern='err(or)?' grep /logs /found\n"
-            "  quern run -jt local wordcount README.md /tmp/out\n");
+    fprintf(
+        out,
+        "usage: quern run [OPTION...] PLUGIN INPUT... OUTPUT\n\n"
+        "Run a job over files and directories. PLUGIN is a bundled job's name or a path\n"
+        "to your own (./my.so). OUTPUT must not exist.\n\n"
+        "  -D key=value        a setting of the engine or of the job, any number of times\n"
+        "  -reduces N|auto     reduce tasks; 0 = none: what map emits is the output\n"
+        "  -mode fail|replace  what happens when OUTPUT exists\n"
+        "  -name TEXT          shown in lists; default: the plugin's name\n"
+        "  -file PATH[#NAME]   a file the tasks need beside them, any number of times\n"
+        "  -detach             print the job's id and leave it running\n"
+        "  -jt local           no cluster: local files, all cores of this machine\n"
+        "  -conf FILE, -fs URI another configuration, another filesystem\n"
+        "  -stream             any programs as PLUGIN, through stdin and stdout: -mapper CMD\n"
+        "                      [-reducer CMD] [-combiner CMD] [-cmdenv NAME=VALUE]...; also in\n"
+        "                      the words of Hadoop's streaming (-input, -numReduceTasks ...)\n"
+        "  -list               the bundled jobs\n"
+        "  PLUGIN -help        what this job does and which settings it knows\n\n"
+        "Ctrl-C ends the watching, not the job: `quern job -wait ID`, `quern job -kill ID`.\n"
+        "Exit codes: 0 done, 1 the job failed, 2 usage, 3 killed, 75 no cluster there, 130\n"
+        "interrupted.\n\n"
+        "  quern run wordcount /in /out\n"
+        "  quern run -D grep.pattern='err(or)?' grep /logs /found\n"
+        "  quern run -jt local wordcount README.md /tmp/out\n"
+        "  quern run -stream -mapper 'tr \" \" \"\\n\"' -reducer 'uniq -c' /in /counted\n"
+        "  quern run -stream -file count.py -mapper 'count.py map' -reducer 'count.py' /in /out\n");
 }
 
 void run_args_release(struct run_args *args)
 {
     config_args_release(&args->config);
+    side_words_release(&args->sides);
 }

@@ -5,6 +5,7 @@
 
 #include <stdio.h>
 
+#include "client/job/sides.h"
 #include "libcommon/daemon/config.h"
 
 struct run_args {
@@ -13,8 +14,9 @@ struct run_args {
     char **inputs; /* in argv */
     size_t input_count;
     const char *output;
-    int64_t reduces; /* -1 = not said */
-    uint32_t mode;   /* enum cl2nn_publish_mode */
+    int64_t reduces;         /* -1 = not said */
+    uint32_t mode;           /* enum cl2nn_publish_mode */
+    struct side_words sides; /* -file, -files */
     bool detach, want_list, want_help;
 };
 #define RUN_ARGS_INIT \

@@ -74,6 +74,8 @@ struct qn_host {
     int (*fail)(struct qn_task *task, const char *text);
     const struct qn_input *(*input)(struct qn_task *task);
     int (*format)(char *out, size_t cap, const char *fmt, __builtin_va_list ap);
+    int (*side_file)(struct qn_task *task, const char *name, struct qn_slice *ret);
+    const char *(*setting)(struct qn_task *task, uint32_t index, const char **ret_name);
 };
 
 /* The visible head of what the host passes around; the rest is its own. */
@@ -169,6 +171,29 @@ static inline void **qn_state(struct qn_task *task)
 static inline const char *qn_option(struct qn_task *task, const char *name)
 {
     return task->host->option(task, name);
+}
+/* What the task knows of itself and its job, one by one from index 0: all that was set with -D, and
+ * mapreduce.job.id, .job.name, .task.id, .task.attempt.id, .task.partition, .task.ismap,
+ * .job.reduces, user.name. NULL = there are no more. */
+static inline const char *qn_setting_at(struct qn_task *task, uint32_t index, const char **name)
+{
+    return task->host->setting(task, index, name);
+}
+/* One of them by its name; NULL = it is not set. */
+static inline const char *qn_setting(struct qn_task *task, const char *name)
+{
+    const char *here, *value;
+    for (uint32_t i = 0; (value = qn_setting_at(task, i, &here)) != NULL; i++)
+        if (strcmp(here, name) == 0)
+            return value;
+    return NULL;
+}
+/* The bytes of a file that came with the job (`quern run -file PATH[#NAME]`), mapped read-only
+ * until the attempt ends; a link called NAME is in the directory the task works in, too. 0, or -1:
+ * there is none, and the task has failed. */
+static inline int qn_side_file(struct qn_task *task, const char *name, struct qn_slice *bytes)
+{
+    return task->host->side_file(task, name, bytes);
 }
 static inline const struct qn_input *qn_input(struct qn_task *task)
 {

@@ -138,6 +138,18 @@ static bool is_underway(const struct jobtracker *jt, const struct msg_origin *or
     return false;
 }
 
+static int check_side(struct jobtracker *jt, const struct task_side *side, struct err *err)
+{
+    bool whole;
+    uint64_t size = blobs_have(&jt->blobs, side->digest, &whole);
+    if (side->name.len == 0 || side->name.len > 255 || memchr(side->name.data, '/', side->name.len))
+        return err_set(err, ERR_INVAL, "a side file needs a name without a slash");
+    if (side->size > 0 && (!whole || size != side->size)) /* of nothing there is nothing to bring */
+        return err_set(err, ERR_NOENT, "the side file " SLICE_FMT " was not brought",
+                       SLICE_ARG(side->name));
+    return 0;
+}
+
 static int check_submit(struct jobtracker *jt, const struct cl2jt_submit *ask, struct err *err)
 {
     bool whole;
@@ -151,7 +163,12 @@ static int check_submit(struct jobtracker *jt, const struct cl2jt_submit *ask, s
         return err_set(err, ERR_INVAL, "at most 100000 reducers");
     if (ask->priority > CL2JT_VERY_HIGH)
         return err_set(err, ERR_INVAL, "no such priority");
-    return 0;
+    if (ask->sides.n > SIDES_MAX)
+        return err_set(err, ERR_INVAL, "at most %u side files", SIDES_MAX);
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < ask->sides.n; i++)
+        rc = check_side(jt, &ask->sides.v[i], err);
+    return rc;
 }
 
 static void on_submit(struct rpc_call *call, const void *msg, void *arg)

@@ -104,6 +104,7 @@ static void tell_job(struct jobtracker *jt, const struct jt_effect *effect)
         .temporary = slice_str(temporary),
         .replication = spec->replication,
         .timeout_ms = task_timeout(jt, spec),
+        .sides = spec->sides,
     };
     ask(jt, effect->worker, JT2WK_AT_JOB, &msg, NULL);
     mem_free(temporary);

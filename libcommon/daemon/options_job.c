@@ -25,6 +25,8 @@ static const struct conf_option rows[] = {
      "no split is larger; 0 = the block size", .alias = "mapred.max.split.size", .flags = CONF_JOB},
     {"mapreduce.input.fileinputformat.split.minsize", CONF_SIZE, "0", "no split is smaller",
      .alias = "mapred.min.split.size", .flags = CONF_JOB},
+    {"mapreduce.job.cache.limit.max-resources-mb", CONF_SIZE, "256",
+     "side files a job may bring, together (-file); 0 = any", .unit = MEGABYTES, .flags = CONF_JOB},
     {"mapreduce.job.counters.max", CONF_INT, "1000", "counters a job may have", .min = "1",
      .flags = CONF_JOB},
     {"mapreduce.job.name", CONF_STRING, NULL, "shown in lists; default: the plugin's name",

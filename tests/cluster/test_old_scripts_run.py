@@ -69,3 +69,23 @@ def test_what_is_not_here_says_so(cluster, tmp_path):
 def test_a_job_that_fails_fails_the_script(cluster):
     done = shell(cluster, "hadoop jar x-examples.jar wordcount /not/there /never")
     assert done.returncode != 0 and "/not/there" in done.stderr
+
+
+STREAMED = r"""
+set -eu
+hadoop fs -put - /streamed < "$1"
+hadoop jar /opt/hadoop-streaming-3.4.2.jar -D mapreduce.job.name=words -files "$2" -input /streamed -output /s1 -mapper "tr ' ' '\n'" -reducer count.sh
+mapred streaming -files "$2" -numReduceTasks 2 -input /streamed -output /s2 -mapper "tr ' ' '\n'" -reducer count.sh 2>console
+grep -q 'completed successfully$' console
+[ "$(hadoop fs -cat '/s1/part-*')" = "$(printf 'a\t2\nb\t1\nc\t1')" ]
+[ "$(hadoop fs -cat '/s2/part-*' | sort)" = "$(printf 'a\t2\nb\t1\nc\t1')" ]
+[ "$(hadoop fs -ls '/s1/part-*' '/s2/part-*' | wc -l)" = 3 ]
+"""
+
+
+def test_streaming_by_jar_and_by_mapred(cluster, tmp_path):
+    (tmp_path / "in").write_text("b a\na c\n")
+    (tmp_path / "count.sh").write_text("#!/bin/sh\nuniq -c | awk '{ print $2 \"\\t\" $1 }'\n")
+    (tmp_path / "count.sh").chmod(0o755)
+    done = shell(cluster, STREAMED, tmp_path / "in", tmp_path / "count.sh", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-2000:]

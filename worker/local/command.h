@@ -14,6 +14,8 @@ struct command {
     const char *plugin, *name, *output; /* borrowed from argv */
     const char **inputs;
     size_t input_count;
+    const char **sides; /* -file PATH#NAME, each borrowed from argv */
+    size_t side_count;
     bool replaces;   /* -mode replace */
     int64_t reduces; /* -1 = not said */
     bool is_verbose;

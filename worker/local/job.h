@@ -28,6 +28,7 @@ struct job {
     const char *stage;         /* directory in which the output is made */
     struct task_probe probe;
     struct msg_pair_list conf;
+    struct task_side_list sides;
     const struct split_file *files;
     struct splits splits;
     uint32_t partitions; /* 0 = no reduce stage */

@@ -149,6 +149,29 @@ static int prepare_plugin(struct local *l, struct err *err)
     return rc == 0 ? command_job_conf(&l->command, &job->probe, &job->arena, &job->conf, err) : rc;
 }
 
+/* PATH#NAME, or PATH under its own last name. */
+static int prepare_sides(struct local *l, struct err *err)
+{
+    struct job *job = &l->job;
+    size_t count = l->command.side_count;
+    struct task_side *sides = arena_calloc(&job->arena, count + 1, sizeof(*sides));
+    for (size_t i = 0; sides && i < count; i++) {
+        const char *word = l->command.sides[i], *hash = strrchr(word, '#');
+        struct slice typed = slice_of(word, hash ? (size_t)(hash - word) : strlen(word));
+        const char *path = in_arena(&job->arena, typed);
+        const char *whole = path ? inputs_absolute(&job->arena, path, err) : NULL;
+        if (!whole)
+            return path ? err->code : no_memory(err);
+        if (access(whole, R_OK) != 0)
+            return err_errno(err, errno, "-file %s", path);
+        const char *slash = strrchr(path, '/');
+        const char *name = hash ? hash + 1 : slash ? slash + 1 : path;
+        sides[i] = (struct task_side){.name = slice_str(name), .path = slice_str(whole)};
+    }
+    job->sides = (struct task_side_list){sides, count};
+    return sides ? 0 : no_memory(err);
+}
+
 static int prepare_output(struct local *l, struct err *err)
 {
     const char *out = inputs_absolute(&l->job.arena, l->command.output, err);
@@ -164,6 +187,8 @@ static int prepare(struct local *l, struct err *err)
     struct job *job = &l->job;
     const struct conf *conf = l->command.conf;
     int rc = prepare_plugin(l, err);
+    if (rc == 0)
+        rc = prepare_sides(l, err);
     if (rc == 0)
         rc = inputs_list(&l->inputs, &job->arena, l->command.inputs, l->command.input_count,
                          conf_bool(conf, "mapreduce.input.fileinputformat.input.dir.recursive"),
@@ -288,7 +313,7 @@ static int run_inprocess(struct local *l, struct err *err)
     static struct progress_page page;
     struct execution_process process = {.files_for = files_for};
     struct job_task *task;
-    int rc = 0;
+    int rc = chdir(l->scratch) == 0 ? 0 : err_errno(err, errno, "cannot work in %s", l->scratch);
     while (rc == 0 && !interrupted && (task = job_next(&l->job)) != NULL) {
         struct arena arena = ARENA_INIT;
         struct execution execution;

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include "libcommon/base/ids.h"
 #include "libcommon/base/log.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/base/str.h"
@@ -65,6 +66,75 @@ static const struct qn_input *host_input(struct qn_task *task)
     return &c->input;
 }
 
+static int host_side_file(struct qn_task *task, const char *name, struct qn_slice *ret)
+{
+    struct context *c = context_of(task);
+    struct slice bytes = {0};
+    struct err why = {0};
+    int rc = sides_bytes(&c->sides, name, &bytes, &why);
+    *ret = key_to_qn(bytes);
+    if (rc == 0)
+        return 0;
+    context_fail(c, rc == ERR_NOENT ? TASK_FAILED_USER : TASK_FAILED_NODE, &why);
+    return -1;
+}
+
+static const char *in_arena(struct arena *arena, struct slice s)
+{
+    char *copy = arena_alloc(arena, s.len + 1);
+    if (!copy)
+        return NULL;
+    if (s.len)
+        memcpy(copy, s.data, s.len);
+    copy[s.len] = 0;
+    return copy;
+}
+
+#define OWN_SETTINGS 8U
+
+static void add_setting(struct context *c, const char *name, struct slice value)
+{
+    const char *text = in_arena(&c->arena, value);
+    if (text && name)
+        c->settings[c->setting_count++] = (struct context_option){name, text};
+}
+
+static void add_own_settings(struct context *c)
+{
+    const struct task_attempt *id = &c->run->id;
+    struct attempt_id attempt = {{id->cluster_ms, id->job}, id->stage, id->task, id->attempt};
+    char text[ID_TEXT_MAX];
+    add_setting(c, "mapreduce.job.name", c->run->job_name);
+    add_setting(c, "user.name", c->run->user);
+    add_setting(c, "mapreduce.task.ismap", slice_str(c->task.is_reduce ? "false" : "true"));
+    job_id_text(attempt.job, text, sizeof(text));
+    add_setting(c, "mapreduce.job.id", slice_str(text));
+    attempt_id_text(&attempt, c->task.is_reduce ? 'r' : 'm', text, sizeof(text));
+    add_setting(c, "mapreduce.task.attempt.id", slice_str(text));
+    task_id_text(&attempt, c->task.is_reduce ? 'r' : 'm', text, sizeof(text));
+    add_setting(c, "mapreduce.task.id", slice_str(text));
+    snprintf(text, sizeof(text), "%u", id->task);
+    add_setting(c, "mapreduce.task.partition", slice_str(text));
+    snprintf(text, sizeof(text), "%u", c->run->partitions);
+    add_setting(c, "mapreduce.job.reduces", slice_str(text));
+}
+
+static const char *host_setting(struct qn_task *task, uint32_t index, const char **ret_name)
+{
+    struct context *c = context_of(task);
+    const struct msg_pair_list *conf = &c->run->conf;
+    if (!c->settings) {
+        c->settings = arena_calloc(&c->arena, conf->n + OWN_SETTINGS, sizeof(*c->settings));
+        if (!c->settings)
+            return NULL;
+        add_own_settings(c);
+        for (size_t i = 0; i < conf->n; i++)
+            add_setting(c, in_arena(&c->arena, conf->v[i].key), conf->v[i].value);
+    }
+    *ret_name = index < c->setting_count ? c->settings[index].name : "";
+    return index < c->setting_count ? c->settings[index].value : NULL;
+}
+
 __attribute__((format(printf, 3, 0))) static int host_format(char *out, size_t cap, const char *fmt,
                                                              __builtin_va_list ap)
 {
@@ -86,17 +156,6 @@ static int host_no_next(struct qn_values *values, struct qn_slice *ret_value)
 }
 
 /* --- opening --------------------------------------------------------------------------------- */
-
-static const char *in_arena(struct arena *arena, struct slice s)
-{
-    char *copy = arena_alloc(arena, s.len + 1);
-    if (!copy)
-        return NULL;
-    if (s.len)
-        memcpy(copy, s.data, s.len);
-    copy[s.len] = 0;
-    return copy;
-}
 
 static const struct msg_pair *find_pair(const struct task_run *run, const char *key)
 {
@@ -151,7 +210,9 @@ int context_open(struct context *c, const struct context_conf *conf, struct err 
                                .log = host_log,
                                .fail = host_fail,
                                .input = host_input,
-                               .format = host_format};
+                               .format = host_format,
+                               .side_file = host_side_file,
+                               .setting = host_setting};
     c->task = (struct qn_task){.host = &c->host,
                                .task_index = run->id.task,
                                .attempt = run->id.attempt,
@@ -161,6 +222,8 @@ int context_open(struct context *c, const struct context_conf *conf, struct err 
     uint64_t max = context_conf_size(c, "mapreduce.job.counters.max", COUNTERS_MAX);
     counters_init(&c->counters, (size_t)max);
     int rc = fill_options(c, err);
+    if (rc == 0)
+        rc = sides_open(&c->sides, run, err);
     if (rc != 0)
         context_close(c);
     return rc;
@@ -169,6 +232,7 @@ int context_open(struct context *c, const struct context_conf *conf, struct err 
 void context_close(struct context *c)
 {
     counters_release(&c->counters);
+    sides_close(&c->sides);
     arena_release(&c->arena);
 }
 

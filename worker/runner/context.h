@@ -16,6 +16,7 @@
 #include "worker/run/scratch.h"
 #include "worker/runner/counters.h"
 #include "worker/runner/plugin.h"
+#include "worker/runner/sides.h"
 
 struct context_option {
     const char *name;
@@ -32,9 +33,12 @@ struct context {
     void *owner;        /* whoever put emit and next into host */
     struct progress_page *page;
     struct counters counters;
+    struct sides sides;
     struct arena arena; /* dies with the attempt */
     struct context_option *options;
     size_t option_count;
+    struct context_option *settings; /* filled when first asked for */
+    size_t setting_count;
     struct qn_input input;
     struct slice record; /* in hand, for the report of a crash */
     uint32_t failure;    /* enum task_failure of `failed` */

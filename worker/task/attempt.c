@@ -162,7 +162,7 @@ static int describe(struct wk_attempt *attempt, struct arena *arena, struct task
         .id = attempt->task.id,
         .kind = attempt->task.kind,
         .job_name = spec->name,
-        .plugin = slice_str(attempt->job->plugin_path),
+        .plugin = slice_str(attempt->job->bring.paths[0]),
         .user = spec->user,
         .conf = spec->conf,
         .partitions = spec->partitions,
@@ -180,8 +180,9 @@ static int describe(struct wk_attempt *attempt, struct arena *arena, struct task
         .manifest = attempt->task.manifest,
         .node = slice_str(daemon_node_name(attempt->worker->daemon)),
     };
-    int rc =
-        attempt->task.kind == TASK_REDUCE ? jobs_sources(attempt->job, arena, &run->sources) : 0;
+    int rc = jobs_sides(attempt->job, arena, &run->sides);
+    if (rc == 0 && attempt->task.kind == TASK_REDUCE)
+        rc = jobs_sources(attempt->job, arena, &run->sources);
     return rc == 0 ? 0 : err_set(err, rc, "the places of the map outputs: %s", err_text(rc));
 }
 
@@ -404,18 +405,18 @@ int attempt_begin(struct wk_job *job, const struct jt2wk_task *task, struct err 
     attempt->log_fd = attempt->page_fd = attempt->memory_fd = -1;
     list_init(&attempt->link);
     int rc = init(attempt, task, err);
-    if (rc == 0 && job->plugin == WK_PLUGIN_HERE)
+    if (rc == 0 && job->bring.state == BRING_HERE)
         rc = run(attempt, err);
     if (rc != 0) {
         gone(attempt);
         return rc;
     }
     list_push_back(&job->worker->attempts, &attempt->link);
-    jobs_want_plugin(job); /* it may have failed to come for an earlier attempt */
+    bring_want(job); /* it may have failed for an earlier attempt */
     return 0;
 }
 
-void attempts_plugin_ready(struct wk_job *job, const char *why)
+void attempts_ready(struct wk_job *job, const char *why)
 {
     list_each_safe (&job->worker->attempts, it) {
         struct wk_attempt *attempt = list_entry(it, struct wk_attempt, link);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * attempt: one try at one task on this node.
  *
- *   waiting (for the plugin) -> running -> reporting (told the jobtracker, no answer yet) -> gone
+ *   waiting (for the job's files) -> running -> reporting (told the jobtracker, no answer yet) ->
+ * gone
  *         \____________________/__ killed: gone at once, its process group SIGKILLed
  *
  * What ends it is told once; while the jobtracker cannot be reached it stays in `reporting` and is
@@ -48,8 +49,8 @@ int attempt_begin(struct wk_job *job, const struct jt2wk_task *task, struct err 
 struct wk_attempt *attempt_find(const struct worker *worker, const struct task_attempt *id);
 void attempt_kill(struct wk_attempt *attempt);
 void attempts_end_job(struct wk_job *job);
-/* why NULL: the plugin is here, waiting attempts may run. Else they fail. */
-void attempts_plugin_ready(struct wk_job *job, const char *why);
+/* why NULL: the job's files are here, waiting attempts may run. Else they fail. */
+void attempts_ready(struct wk_job *job, const char *why);
 /* Now and then: progress into `ret` (arena), and the end of those that stand still or outgrow their
  * memory. */
 int attempts_progress(struct worker *worker, struct arena *arena, struct wk2jt_progress_list *ret);

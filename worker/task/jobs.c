@@ -1,16 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/task/jobs.h"
 
-#include <sys/stat.h>
-
 #include "libcommon/base/ids.h"
-#include "libcommon/base/log.h"
-#include "libcommon/base/str.h"
 #include "libcommon/codec/digest.h"
 #include "worker/task/attempt.h"
 #include "worker/task/sandbox.h"
-
-#define PIECE_BYTES (1U << 20)
 
 struct wk_job *jobs_find(const struct worker *worker, uint64_t cluster_ms, uint64_t number)
 {
@@ -27,153 +21,16 @@ void jobs_dir_name(const struct wk_job *job, char *out, size_t cap)
     job_id_text((struct job_id){job->spec.cluster_ms, job->spec.job}, out, cap);
 }
 
-/* --- the plugin ------------------------------------------------------------------------------ */
-
-static void plugin_failed(struct wk_job *job, const char *why)
-{
-    buf_release(&job->blob);
-    job->plugin = WK_PLUGIN_ABSENT;
-    attempts_plugin_ready(job, why);
-}
+/* --- jobs ------------------------------------------------------------------------------------ */
 
 static void free_job(struct wk_job *job)
 {
-    list_remove(&job->link);
+    bring_release(job);
     buf_release(&job->bytes);
-    buf_release(&job->blob);
     buf_release(&job->sources);
     arena_release(&job->arena);
-    mem_free(job->plugin_path);
     mem_free(job);
 }
-
-/* On a thread: is it what it is called? Then it gets its name. */
-static void verify_run(struct work *work)
-{
-    struct wk_job *job = CONTAINER_OF(work, struct wk_job, verify);
-    uint8_t sum[DIGEST_SHA256_SIZE];
-    char text[DIGEST_TEXT_MAX];
-    job->verify_rc = digest_of(DIGEST_SHA256, buf_slice(&job->blob), sum);
-    digest_text(sum, sizeof(sum), text);
-    if (job->verify_rc == 0 && !slice_is(job->spec.plugin_digest, text))
-        job->verify_rc = err_set(&job->verify_err, ERR_CHECKSUM,
-                                 "the plugin came damaged: its SHA-256 is %s", text);
-    else if (job->verify_rc == 0)
-        job->verify_rc = fsutil_replace(job->worker->disk, job->plugin_path, buf_slice(&job->blob),
-                                        &job->verify_err);
-    if (job->verify_rc == 0)
-        chmod(job->plugin_path, 0755); /* tasks may run as another user */
-}
-
-/* Where it is kept, or will be: in the first good directory from `from` on. 0, ERR_NOMEM, or
- * ERR_NOENT when there is none. */
-static int place_plugin(struct wk_job *job, size_t from)
-{
-    size_t dir = sandbox_good_dir(job->worker, from);
-    if (dir == WORKER_DIRS_MAX)
-        return ERR_NOENT;
-    char *path = str_printf("%s/plugins/" SLICE_FMT ".so", job->worker->dirs[dir].path,
-                            SLICE_ARG(job->spec.plugin_digest));
-    if (!path)
-        return ERR_NOMEM;
-    mem_free(job->plugin_path);
-    job->plugin_path = path;
-    job->plugin_dir = dir;
-    return 0;
-}
-
-static bool is_disk_trouble(int rc)
-{
-    return rc == ERR_NOSPC || rc == ERR_IO || rc == ERR_ACCESS || rc == ERR_QUOTA ||
-           rc == ERR_NOENT;
-}
-
-static void verify_done(struct work *work)
-{
-    struct wk_job *job = CONTAINER_OF(work, struct wk_job, verify);
-    if (job->is_over) {
-        free_job(job);
-        return;
-    }
-    if (is_disk_trouble(job->verify_rc) && place_plugin(job, job->plugin_dir + 1) == 0) {
-        log_warn("wk.jobs", "%s; trying the next directory", job->verify_err.msg);
-        job->verify_err = (struct err){0};
-        workq_submit(job->worker->workq, &job->verify, verify_run, verify_done);
-        return;
-    }
-    if (job->verify_rc != 0) {
-        plugin_failed(job, job->verify_err.msg);
-        return;
-    }
-    buf_release(&job->blob);
-    job->plugin = WK_PLUGIN_HERE;
-    attempts_plugin_ready(job, NULL);
-}
-
-static void ask_piece(struct wk_job *job);
-
-static void piece_done(void *arg, int code, const void *answer, const struct err *err)
-{
-    struct wk_job *job = arg;
-    const struct wk2jt_blob_piece *piece = answer;
-    if (code == ERR_CLOSED || code == ERR_UNREACHABLE)
-        return; /* jobs_link_up goes on */
-    if (code != 0)
-        return plugin_failed(job, err->msg);
-    buf_append_slice(&job->blob, piece->bytes);
-    if (buf_failed(&job->blob))
-        return plugin_failed(job, "out of memory");
-    if (job->blob.len < piece->total && piece->bytes.len > 0)
-        ask_piece(job);
-    else
-        workq_submit(job->worker->workq, &job->verify, verify_run, verify_done);
-}
-
-static void ask_piece(struct wk_job *job)
-{
-    struct wk2jt_blob ask = {job->spec.plugin_digest, job->blob.len, PIECE_BYTES};
-    job->plugin = WK_PLUGIN_COMING;
-    job->blob_wait.done = piece_done;
-    job->blob_wait.arg = job;
-    rpc_link_ask(job->worker->jobtracker, &WK2JT_methods[WK2JT_AT_BLOB], &ask, &job->blob_wait);
-}
-
-static void fetch_plugin(struct wk_job *job)
-{
-    struct disk_stat st;
-    for (size_t from = 0; place_plugin(job, from) == 0; from = job->plugin_dir + 1)
-        if (disk_stat(job->worker->disk, job->plugin_path, &st) == 0) {
-            job->plugin = WK_PLUGIN_HERE; /* whole, or it would not have the name */
-            return;
-        }
-    int rc = place_plugin(job, 0);
-    if (rc == 0)
-        ask_piece(job);
-    else
-        plugin_failed(job,
-                      rc == ERR_NOENT ? "no usable directory in worker.local.dir" : err_text(rc));
-}
-
-void jobs_want_plugin(struct wk_job *job)
-{
-    if (job->plugin != WK_PLUGIN_ABSENT)
-        return;
-    fetch_plugin(job);
-    if (job->plugin == WK_PLUGIN_HERE)
-        attempts_plugin_ready(job, NULL);
-}
-
-void jobs_link_up(struct worker *worker)
-{
-    list_each (&worker->jobs, it) {
-        struct wk_job *job = list_entry(it, struct wk_job, link);
-        if (job->plugin == WK_PLUGIN_COMING && !rpc_is_waiting(&job->blob_wait) &&
-            job->verify.state == 0)
-            ask_piece(job);
-    }
-}
-
-/* --- jobs ------------------------------------------------------------------------------------ */
 
 static int keep(struct wk_job *job, const struct jt2wk_job *spec, struct err *err)
 {
@@ -191,12 +48,26 @@ static bool is_name(struct slice digest)
     return digest.len == 2 * DIGEST_SHA256_SIZE;
 }
 
+static int check(const struct jt2wk_job *spec, struct err *err)
+{
+    if (!is_name(spec->plugin_digest))
+        return err_set(err, ERR_INVAL, "a plugin is named by its SHA-256");
+    for (size_t i = 0; i < spec->sides.n; i++) {
+        const struct task_side *side = &spec->sides.v[i];
+        if (!is_name(side->digest) || side->name.len == 0 ||
+            memchr(side->name.data, '/', side->name.len))
+            return err_set(err, ERR_INVAL,
+                           "a side file has no name, or is not named by its SHA-256");
+    }
+    return 0;
+}
+
 int jobs_add(struct worker *worker, const struct jt2wk_job *spec, struct err *err)
 {
     if (jobs_find(worker, spec->cluster_ms, spec->job))
         return 0;
-    if (!is_name(spec->plugin_digest))
-        return err_set(err, ERR_INVAL, "a plugin is named by its SHA-256");
+    if (check(spec, err) != 0)
+        return err->code;
     struct wk_job *job = mem_calloc(1, sizeof(*job));
     if (!job)
         return err_set(err, ERR_NOMEM, "out of memory");
@@ -208,17 +79,43 @@ int jobs_add(struct worker *worker, const struct jt2wk_job *spec, struct err *er
         return rc;
     }
     list_push_back(&worker->jobs, &job->link);
-    fetch_plugin(job);
+    bring_want(job);
     return 0;
 }
 
 void jobs_remove(struct wk_job *job)
 {
-    rpc_cancel(&job->blob_wait);
-    if (job->verify.state != 0 && !workq_cancel(job->worker->workq, &job->verify))
-        job->is_over = true; /* verify_done frees it */
-    else
+    job->is_over = true;
+    if (bring_stop(job))
         free_job(job);
+}
+
+void jobs_over(struct wk_job *job)
+{
+    char name[ID_TEXT_MAX];
+    jobs_dir_name(job, name, sizeof(name));
+    sandbox_remove_job(job->worker, name); /* a piece may have come behind the removal */
+    free_job(job);
+}
+
+void jobs_link_up(struct worker *worker)
+{
+    list_each_safe (&worker->jobs, it)
+        bring_link_up(list_entry(it, struct wk_job, link));
+}
+
+int jobs_sides(const struct wk_job *job, struct arena *arena, struct task_side_list *ret)
+{
+    size_t n = job->spec.sides.n;
+    struct task_side *sides = arena_calloc(arena, n + 1, sizeof(*sides));
+    if (!sides)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < n; i++) {
+        sides[i] = job->spec.sides.v[i];
+        sides[i].path = slice_str(job->bring.paths[i + 1]);
+    }
+    *ret = (struct task_side_list){sides, n};
+    return 0;
 }
 
 /* --- where outputs lie ----------------------------------------------------------------------- */

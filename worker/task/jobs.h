@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * jobs: what this worker knows of a job it has tasks of: its description, its plugin (fetched once
- * per node, by digest), and where its map outputs lie. */
+ * jobs: what this worker knows of a job it has tasks of: its description, the files it needs here
+ * (bring), and where its map outputs lie. */
 #ifndef QUERN_WORKER_TASK_JOBS_H
 #define QUERN_WORKER_TASK_JOBS_H
 
-#include "worker/worker.h"
-
-enum wk_plugin_state { WK_PLUGIN_ABSENT, WK_PLUGIN_COMING, WK_PLUGIN_HERE };
+#include "worker/task/bring.h"
 
 struct wk_job {
     struct list link;
@@ -14,30 +12,25 @@ struct wk_job {
     struct buf bytes; /* the encoded jt2wk_job; `spec` borrows from it */
     struct arena arena;
     struct jt2wk_job spec;
-    enum wk_plugin_state plugin;
-    char *plugin_path; /* dir/plugins/<digest>.so */
-    size_t plugin_dir; /* which of the worker's directories that is */
-    struct rpc_wait blob_wait;
-    struct work verify; /* the digest is taken on a thread */
-    struct buf blob;    /* while it comes */
-    int verify_rc;
-    struct err verify_err;
+    struct bring bring; /* its plugin and side files */
     struct buf sources; /* encoded task_source records, each after a u32 length */
     size_t source_count;
     bool is_complete; /* every map is placed: streams may end */
-    bool is_over;     /* told to end while the plugin was being verified */
+    bool is_over;     /* told to end while a piece of a file was being written */
 };
 
 struct wk_job *jobs_find(const struct worker *worker, uint64_t cluster_ms, uint64_t number);
-/* Keeps a copy; begins to fetch the plugin. Known already: refreshed, 0. */
+/* Keeps a copy; begins to bring its files. Known already: 0. */
 int jobs_add(struct worker *worker, const struct jt2wk_job *spec, struct err *err);
-/* An attempt waits for the plugin: fetch it, if that failed before. */
-void jobs_want_plugin(struct wk_job *job);
 int jobs_add_sources(struct wk_job *job, const struct jt2wk_outputs *outputs);
 /* All sources so far, decoded into `arena`. */
 int jobs_sources(const struct wk_job *job, struct arena *arena, struct task_source_list *ret);
 /* Free it; its attempts must be gone. */
 void jobs_remove(struct wk_job *job);
+/* It was removed while a piece was being written, which now is. */
+void jobs_over(struct wk_job *job);
+/* The side files and where they are, all of them being here. */
+int jobs_sides(const struct wk_job *job, struct arena *arena, struct task_side_list *ret);
 /* The link to the jobtracker is up: what was being fetched is asked for again. */
 void jobs_link_up(struct worker *worker);
 /* job_<ms>_<n>, the name of its directories. */

@@ -2,6 +2,7 @@
  * sandbox: where attempts live on disk, and as whom.
  *
  *   DIR/plugins/<sha256>.so
+ *   DIR/jobs/<job>/<sha256>        a side file; removed with the job
  *   DIR/jobs/<job>/<attempt>/      one in each good directory; removed when the attempt is gone
  *   DIR/logs/<job>/<attempt>.log   kept for worker.log.retain */
 #ifndef QUERN_WORKER_TASK_SANDBOX_H

@@ -51,7 +51,8 @@ enum cl2jt_priority { CL2JT_VERY_LOW, CL2JT_LOW, CL2JT_NORMAL, CL2JT_HIGH, CL2JT
     F(U64, map_memory)      /* bytes per task; 0 = default */                       \
     F(U64, reduce_memory)                                                           \
     F(U32, replication) /* of the output; 0 = default */                            \
-    F(STR, plugin_about)
+    F(STR, plugin_about)                                                            \
+    L(task_side, sides) /* brought as blobs, like the plugin */
 MSG_STRUCT(cl2jt_submit, CL2JT_SUBMIT_FIELDS)
 
 #define CL2JT_JOB_FIELDS(F, S, L)                      \

@@ -46,6 +46,16 @@ MSG_STRUCT(task_segment, TASK_SEGMENT_FIELDS)
     F(STR, run) /* local driver: path of the run itself; nobody is asked for it */
 MSG_STRUCT(task_source, TASK_SOURCE_FIELDS)
 
+/* A file that goes with a job, the same for all its tasks. They find a link to it, named `name`, in
+ * the directory they work in. */
+#define TASK_SIDE_FIELDS(F, S, L)       \
+    F(STR, name)   /* no slash in it */ \
+    F(STR, digest) /* SHA-256 in hex */ \
+    F(U64, size)                        \
+    F(STR, path) /* where it is here; only in task_run */
+MSG_STRUCT(task_side, TASK_SIDE_FIELDS)
+#define SIDES_MAX 1000U
+
 enum task_kind {
     TASK_MAP,     /* input segments -> one partitioned, sorted run */
     TASK_MAP_OUT, /* input segments -> an output file (no reduce stage) */
@@ -74,7 +84,8 @@ enum task_kind {
     F(U32, replication)                                                                       \
     F(STR, conf_file) /* quern.conf the runner's client library reads; "" = none */           \
     F(STRS, manifest) /* commit: finished lines of _MANIFEST */                               \
-    F(STR, node)      /* node.name of the worker, for locality of reads and writes */
+    F(STR, node)      /* node.name of the worker, for locality of reads and writes */         \
+    L(task_side, sides)
 MSG_STRUCT(task_run, TASK_RUN_FIELDS)
 
 /* More places to fetch from; a map seen again with a newer attempt replaces the old one. */

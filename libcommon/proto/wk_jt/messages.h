@@ -95,7 +95,8 @@ MSG_STRUCT(wk2jt_blob_piece, WK2JT_BLOB_PIECE_FIELDS)
     F(STR, fs_uri)                               \
     F(STR, temporary) /* OUT/_temporary/<job> */ \
     F(U32, replication)                          \
-    F(U64, timeout_ms)
+    F(U64, timeout_ms)                           \
+    L(task_side, sides)
 MSG_STRUCT(jt2wk_job, JT2WK_JOB_FIELDS)
 
 #define JT2WK_TASK_FIELDS(F, S, L) \

@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/job/sides.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+#include "client/talk/jobtracker.h"
+#include "libcommon/base/str.h"
+#include "libcommon/store/fsutil.h"
+
+static int no_memory(struct err *err)
+{
+    return err_set(err, ERR_NOMEM, "out of memory");
+}
+
+static int add_word(struct side_words *words, struct slice word, struct err *err)
+{
+    char *copy = slice_dup(word);
+    if (!copy || mem_grow(&words->v, &words->cap, words->n, sizeof(char *)) != 0) {
+        mem_free(copy);
+        return no_memory(err);
+    }
+    words->v[words->n++] = copy;
+    return 0;
+}
+
+int side_words_add(struct side_words *words, const char *list, bool has_commas, struct err *err)
+{
+    int rc = 0;
+    while (rc == 0 && *list) {
+        size_t len = has_commas ? strcspn(list, ",") : strlen(list);
+        if (len)
+            rc = add_word(words, slice_of(list, len), err);
+        list += len + (list[len] == ',');
+    }
+    return rc;
+}
+
+void side_words_release(struct side_words *words)
+{
+    for (size_t i = 0; i < words->n; i++)
+        mem_free(words->v[i]);
+    mem_free(words->v);
+    *words = (struct side_words){0};
+}
+
+/* --- looking --------------------------------------------------------------------------------- */
+
+static struct slice in_arena(struct arena *arena, const char *text)
+{
+    size_t len = strlen(text);
+    char *copy = arena_alloc(arena, len + 1);
+    if (copy)
+        memcpy(copy, text, len + 1);
+    return slice_of(copy, copy ? len : 0);
+}
+
+static int look(const char *word, struct arena *arena, struct task_side *ret, struct err *err)
+{
+    char *path = str_dup(strncmp(word, "file://", 7) == 0 ? word + 7 : word);
+    if (!path)
+        return no_memory(err);
+    char *hash = strrchr(path, '#'), *slash, *whole;
+    struct disk_stat st;
+    int rc = 0;
+    if (hash)
+        *hash++ = 0;
+    slash = strrchr(path, '/');
+    const char *name = hash && *hash ? hash : slash ? slash + 1 : path;
+    whole = realpath(path, NULL);
+    if (!whole)
+        rc = err_errno(err, errno, "-file %s", path);
+    else if ((rc = disk_stat(disk_real(), whole, &st)) != 0)
+        err_set(err, rc, "-file %s: %s", path, err_text(rc));
+    else if (st.is_dir)
+        rc = err_set(err, ERR_ISDIR, "-file %s: Is a directory (give its files, or an archive)",
+                     path);
+    else if (!*name || strchr(name, '/'))
+        rc = err_set(err, ERR_USAGE, "-file %s: the name behind # has no slash", word);
+    else
+        *ret = (struct task_side){
+            .name = in_arena(arena, name), .size = st.size_bytes, .path = in_arena(arena, whole)};
+    if (rc == 0 && (!ret->name.data || !ret->path.data))
+        rc = no_memory(err);
+    free(whole);
+    mem_free(path);
+    return rc;
+}
+
+static int check_name(const struct task_side_list *sides, const struct task_side *one,
+                      struct err *err)
+{
+    for (size_t i = 0; i < sides->n; i++)
+        if (slice_eq(sides->v[i].name, one->name))
+            return err_set(err, ERR_USAGE,
+                           "two side files are called " SLICE_FMT " (-file PATH#NAME gives another "
+                           "name)",
+                           SLICE_ARG(one->name));
+    return 0;
+}
+
+int job_sides_look(const struct side_words *words, uint64_t max_bytes, struct arena *arena,
+                   struct task_side_list *ret, struct err *err)
+{
+    uint64_t bytes = 0;
+    int rc = 0;
+    *ret = (struct task_side_list){arena_calloc(arena, words->n + 1, sizeof(*ret->v)), 0};
+    if (!ret->v)
+        return no_memory(err);
+    if (words->n > SIDES_MAX)
+        return err_set(err, ERR_USAGE, "at most %u side files", SIDES_MAX);
+    for (size_t i = 0; rc == 0 && i < words->n; i++) {
+        rc = look(words->v[i], arena, &ret->v[i], err);
+        if (rc == 0)
+            rc = check_name(ret, &ret->v[i], err);
+        ret->n += rc == 0;
+        bytes += ret->v[i].size;
+    }
+    if (rc == 0 && max_bytes && bytes > max_bytes) {
+        char has[32], may[32];
+        rc = err_set(err, ERR_TOOBIG,
+                     "the side files have %s; mapreduce.job.cache.limit.max-resources-mb allows %s "
+                     "(what is large belongs into the filesystem)",
+                     str_human(bytes, has, sizeof(has)), str_human(max_bytes, may, sizeof(may)));
+    }
+    return rc;
+}
+
+/* --- bringing -------------------------------------------------------------------------------- */
+
+static int bring(struct chan *chan, struct arena *arena, struct task_side *side, struct err *err)
+{
+    struct buf bytes = BUF_INIT;
+    char digest[72], *path = slice_dup(side->path);
+    int rc =
+        path ? fsutil_read_all(disk_real(), path, (size_t)side->size, &bytes, err) : no_memory(err);
+    if (rc == 0)
+        rc = jobtracker_bring(chan, buf_slice(&bytes), digest, err);
+    if (rc == 0) {
+        side->size = bytes.len;
+        side->digest = in_arena(arena, digest);
+        rc = side->digest.data ? 0 : no_memory(err);
+    }
+    buf_release(&bytes);
+    mem_free(path);
+    return rc;
+}
+
+int job_sides_bring(struct chan *chan, struct arena *arena, struct task_side_list *sides,
+                    struct err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < sides->n; i++)
+        rc = bring(chan, arena, &sides->v[i], err);
+    return rc;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * sides: the files that go with a job: `-file PATH[#NAME]`, and Hadoop's `-files PATH[#NAME],...`.
+ * Tasks find each under NAME, or the last part of PATH, in the directory they work in. */
+#ifndef QUERN_CLIENT_JOB_SIDES_H
+#define QUERN_CLIENT_JOB_SIDES_H
+
+#include "libcommon/base/mem.h"
+#include "libcommon/proto/task/messages.h"
+#include "libcommon/wire/chan.h"
+
+/* What was typed; owned words. */
+struct side_words {
+    char **v;
+    size_t n, cap;
+};
+int side_words_add(struct side_words *words, const char *list, bool has_commas, struct err *err);
+void side_words_release(struct side_words *words);
+
+/* Names, absolute paths and sizes, in `arena`. Told here: what is not there, a directory, two of
+ * one name, more than `max_bytes` in all. */
+int job_sides_look(const struct side_words *words, uint64_t max_bytes, struct arena *arena,
+                   struct task_side_list *ret, struct err *err);
+/* Bring them to the jobtracker; fills in their digests. */
+int job_sides_bring(struct chan *chan, struct arena *arena, struct task_side_list *sides,
+                    struct err *err);
+
+#endif

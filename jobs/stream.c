@@ -1,0 +1,557 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * stream: any program as mapper or reducer. Lines go to its stdin, lines come from its stdout; what
+ * `quern run -stream` and Hadoop's streaming scripts expect (conventions and names are Hadoop's).
+ *
+ *   map      lines of the input, as they are     -> lines "key TAB value"
+ *   combine  the same lines, sorted, some of them -> lines "key TAB value", before they travel
+ *   reduce   lines "key TAB value", in order of key -> lines of the output
+ *
+ * A line without a separator is all key. No command: what comes in goes out. Each runs under `sh
+ * -c` in the task's directory, where side files are, which is in PATH too. Settings are in its
+ * environment (dots and dashes as underscores: mapreduce_job_id). Its stderr is the attempt's log;
+ * lines "reporter:counter:GROUP,NAME,N" and "reporter:status:TEXT" are taken out of it. It fails
+ * the task by an exit code that is not 0. One thread: input is written while there is room for it
+ * in the pipe, output taken whenever there is some, so neither waits for the other for ever. */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <quern/job.h>
+
+#define PIPE_BYTES    (1 << 20)
+#define READ_BYTES    65536
+#define COMBINE_BYTES ((size_t)32 << 20)
+
+/* How a line is cut into key and value: behind the n-th separator. */
+struct cut {
+    char separator;
+    uint64_t fields;
+};
+
+struct child;
+typedef int (*line_fn)(struct qn_task *task, struct child *child, struct qn_slice line);
+
+/* A command and its three pipes. */
+struct child {
+    const char *role, *command;
+    line_fn on_line;
+    pid_t pid; /* 0 = not started */
+    int in, out, err;
+    struct qn_room pending, said; /* lines begun on stdout, on stderr */
+    size_t pending_len, said_len;
+};
+
+struct state {
+    struct child main, combiner;
+    struct cut map_out, reduce_out;
+    char reduce_in;
+    struct qn_room lines; /* waiting for the combiner, or a line in the making */
+    size_t lines_len;
+    int has_environment, has_failed;
+};
+
+/* --- settings -------------------------------------------------------------------------------- */
+
+static char separator(struct qn_task *task, const char *name)
+{
+    const char *text = qn_option(task, name);
+    return strcmp(text, "\\t") == 0 || !*text ? '\t' : *text;
+}
+
+static struct cut cut_of(struct qn_task *task, const char *separator_name, const char *fields_name)
+{
+    uint64_t fields = strtoul(qn_option(task, fields_name), NULL, 10);
+    struct cut cut = {separator(task, separator_name), fields ? fields : 1};
+    return cut;
+}
+
+static int setup(struct qn_task *task)
+{
+    struct state *s = calloc(1, sizeof(*s));
+    if (!s)
+        return qn_fail(task, "out of memory");
+    *qn_state(task) = s;
+    s->main.role = task->is_reduce ? "reducer" : "mapper";
+    s->main.command =
+        qn_option(task, task->is_reduce ? "stream.reduce.command" : "stream.map.command");
+    s->combiner.role = "combiner";
+    s->combiner.command = qn_option(task, "stream.combine.command");
+    s->map_out =
+        cut_of(task, "stream.map.output.field.separator", "stream.num.map.output.key.fields");
+    s->reduce_out =
+        cut_of(task, "stream.reduce.output.field.separator", "stream.num.reduce.output.key.fields");
+    s->reduce_in = separator(task, "stream.reduce.input.field.separator");
+    return 0;
+}
+
+/* --- starting a command ---------------------------------------------------------------------- */
+
+/* What an environment's name cannot have is '_'. */
+static int put_variable(const char *name, size_t len, const char *value)
+{
+    char *plain = strndup(name, len);
+    if (!plain)
+        return -1;
+    for (char *p = plain; *p; p++)
+        if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9')))
+            *p = '_';
+    int rc = *plain ? setenv(plain, value, 1) : 0;
+    free(plain);
+    return rc;
+}
+
+/* -cmdenv: NAME=VALUE, one a line; or, from Hadoop's own key, with blanks between. */
+static int put_given(const char *list)
+{
+    const char *ends = strchr(list, '\n') ? "\n" : " ";
+    int rc = 0;
+    while (rc == 0 && *list) {
+        size_t len = strcspn(list, ends);
+        const char *eq = (const char *)memchr(list, '=', len);
+        char *value = eq ? strndup(eq + 1, len - (size_t)(eq + 1 - list)) : NULL;
+        if (eq)
+            rc = value ? put_variable(list, (size_t)(eq - list), value) : -1;
+        free(value);
+        list += len + (list[len] != 0);
+    }
+    return rc;
+}
+
+static int put_path(void)
+{
+    const char *old = getenv("PATH");
+    char *here = getcwd(NULL, 0), *path = NULL;
+    int rc = here && asprintf(&path, "%s:%s", here, old ? old : "/usr/bin:/bin") > 0
+                 ? setenv("PATH", path, 1)
+                 : -1;
+    free(here);
+    free(path);
+    return rc;
+}
+
+static int put_number(const char *name, uint64_t number)
+{
+    char text[32];
+    snprintf(text, sizeof(text), "%llu", (unsigned long long)number);
+    return put_variable(name, strlen(name), text);
+}
+
+/* Once an attempt. The task's own process has no other use for its environment. */
+static int fill_environment(struct qn_task *task)
+{
+    struct state *s = *qn_state(task);
+    const struct qn_input *input = qn_input(task);
+    const char *name, *value;
+    if (s->has_environment)
+        return 0;
+    s->has_environment = 1;
+    int rc = put_path();
+    for (uint32_t i = 0; rc == 0 && (value = qn_setting_at(task, i, &name)) != NULL; i++)
+        rc = put_variable(name, strlen(name), value);
+    if (rc == 0 && !task->is_reduce) {
+        rc = setenv("mapreduce_map_input_file", input->path, 1);
+        rc = rc ? rc : put_number("mapreduce.map.input.start", input->split_offset);
+        rc = rc ? rc : put_number("mapreduce.map.input.length", input->split_length);
+    }
+    return rc == 0 ? put_given(qn_option(task, "stream.addenvironment")) : rc;
+}
+
+static int spawn(struct child *c, int in, int out, int err)
+{
+    posix_spawn_file_actions_t files;
+    posix_spawnattr_t attr;
+    sigset_t all;
+    char *const words[] = {(char *)"sh", (char *)"-c", (char *)(uintptr_t)c->command, NULL};
+    sigfillset(&all);
+    posix_spawn_file_actions_init(&files);
+    posix_spawn_file_actions_adddup2(&files, in, 0);
+    posix_spawn_file_actions_adddup2(&files, out, 1);
+    posix_spawn_file_actions_adddup2(&files, err, 2);
+    posix_spawnattr_init(
+        &attr); /* signals as a shell expects them, whatever this process ignores */
+    posix_spawnattr_setsigdefault(&attr, &all);
+    posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGDEF);
+    int rc = posix_spawn(&c->pid, "/bin/sh", &files, &attr, words, environ);
+    posix_spawn_file_actions_destroy(&files);
+    posix_spawnattr_destroy(&attr);
+    return rc;
+}
+
+static int start(struct qn_task *task, struct child *c)
+{
+    int in[2] = {-1, -1}, out[2] = {-1, -1}, err[2] = {-1, -1};
+    int rc = fill_environment(task) != 0 || pipe2(in, O_CLOEXEC) != 0 ||
+                     pipe2(out, O_CLOEXEC) != 0 || pipe2(err, O_CLOEXEC) != 0
+                 ? errno
+                 : spawn(c, in[0], out[1], err[1]);
+    signal(SIGPIPE, SIG_IGN); /* a command may stop reading before its input ends */
+    close(in[0]);
+    close(out[1]);
+    close(err[1]);
+    c->in = in[1];
+    c->out = out[0];
+    c->err = err[0];
+    if (rc != 0) {
+        c->pid = 0;
+        return qn_fail(task, "cannot start the %s \"%s\": %s", c->role, c->command, strerror(rc));
+    }
+    (void)fcntl(c->in, F_SETPIPE_SZ, PIPE_BYTES); /* fewer switches, if the system permits it */
+    (void)fcntl(c->out, F_SETPIPE_SZ, PIPE_BYTES);
+    (void)fcntl(c->in, F_SETFL, O_NONBLOCK);
+    (void)fcntl(c->out, F_SETFL, O_NONBLOCK);
+    (void)fcntl(c->err, F_SETFL, O_NONBLOCK);
+    return 0;
+}
+
+/* --- what it says ---------------------------------------------------------------------------- */
+
+/* GROUP,NAME,N: the name may have commas of its own. */
+static void take_counter(struct qn_task *task, char *text)
+{
+    char *name = strchr(text, ','), *number = strrchr(text, ','), *end;
+    if (!name || name == number)
+        return;
+    *name++ = 0;
+    *number++ = 0;
+    long long n = strtoll(number, &end, 10);
+    struct qn_counter *counter = end != number ? qn_counter(task, text, name) : NULL;
+    if (counter)
+        counter->value += (uint64_t)n;
+}
+
+static int on_stderr(struct qn_task *task, struct child *c, struct qn_slice line)
+{
+    static const char counter[] = "reporter:counter:", status[] = "reporter:status:";
+    char *text = strndup((const char *)line.data, line.len);
+    (void)c;
+    if (!text)
+        return qn_fail(task, "out of memory");
+    if (strncmp(text, counter, sizeof(counter) - 1) == 0)
+        take_counter(task, text + sizeof(counter) - 1);
+    else if (strncmp(text, status, sizeof(status) - 1) == 0)
+        qn_status(task, "%s", text + sizeof(status) - 1);
+    else
+        fprintf(stderr, "%s\n", text);
+    free(text);
+    return 0;
+}
+
+/* The whole lines at the front of what has come; the rest stays. `is_end`: the rest is a line. */
+static int take_lines(struct qn_task *task, struct child *c, struct qn_room *room, size_t *len,
+                      line_fn on_line, int is_end)
+{
+    struct qn_slice rest = qn_bytes(room->data, *len), line;
+    while (rest.len && (is_end || memchr(rest.data, '\n', rest.len)))
+        if (qn_next_line(&rest, &line) && on_line(task, c, line) != 0)
+            return -1;
+    if (rest.len)
+        memmove(room->data, rest.data, rest.len);
+    *len = rest.len;
+    return 0;
+}
+
+/* 1 = there may be more, 0 = its end came, -1 = failed. */
+static int read_some(struct qn_task *task, struct child *c, int is_stderr)
+{
+    struct qn_room *room = is_stderr ? &c->said : &c->pending;
+    size_t *len = is_stderr ? &c->said_len : &c->pending_len;
+    int *fd = is_stderr ? &c->err : &c->out;
+    if (qn_grow(task, room, *len + READ_BYTES) != 0)
+        return -1;
+    ssize_t n = read(*fd, room->data + *len, room->size - *len);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return 1;
+    if (n < 0)
+        return qn_fail(task, "cannot read from the %s: %s", c->role, strerror(errno));
+    *len += (size_t)n;
+    if (take_lines(task, c, room, len, is_stderr ? on_stderr : c->on_line, n == 0) != 0)
+        return -1;
+    if (n == 0) {
+        close(*fd);
+        *fd = -1;
+    }
+    return n > 0;
+}
+
+/* --- talking to it --------------------------------------------------------------------------- */
+
+/* Nobody reads on: what else there is to say is not said, its exit code decides. */
+static void hang_up(struct child *c)
+{
+    close(c->in);
+    c->in = -1;
+}
+
+/* Wait until something can be done, and do it: *input moves on, output is handed to on_line. */
+static int turn(struct qn_task *task, struct child *c, struct qn_slice *input)
+{
+    struct pollfd fds[3] = {
+        {input->len ? c->in : -1, POLLOUT, 0}, {c->out, POLLIN, 0}, {c->err, POLLIN, 0}};
+    if (poll(fds, 3, -1) < 0)
+        return errno == EINTR ? 0 : qn_fail(task, "poll: %s", strerror(errno));
+    if ((fds[1].revents && read_some(task, c, 0) < 0) ||
+        (fds[2].revents && read_some(task, c, 1) < 0))
+        return -1;
+    if (!fds[0].revents)
+        return 0;
+    ssize_t n = write(c->in, input->data, input->len);
+    if (n > 0)
+        *input = qn_bytes((const char *)input->data + n, input->len - (size_t)n);
+    else if (errno == EPIPE)
+        hang_up(c);
+    else if (errno != EAGAIN && errno != EINTR)
+        return qn_fail(task, "cannot write to the %s: %s", c->role, strerror(errno));
+    return 0;
+}
+
+static int feed(struct qn_task *task, struct child *c, struct qn_slice input)
+{
+    if (c->pid == 0 && start(task, c) != 0)
+        return -1;
+    while (input.len && c->in >= 0)
+        if (turn(task, c, &input) != 0)
+            return -1;
+    return 0;
+}
+
+static int reap(struct qn_task *task, struct child *c)
+{
+    int status = 0;
+    while (waitpid(c->pid, &status, 0) < 0 && errno == EINTR)
+        continue;
+    c->pid = 0;
+    if (WIFSIGNALED(status))
+        return qn_fail(task, "the %s \"%s\" was killed by signal %d (SIG%s)", c->role, c->command,
+                       WTERMSIG(status), sigabbrev_np(WTERMSIG(status)));
+    if (WEXITSTATUS(status) == 0 ||
+        strcmp(qn_option(task, "stream.non.zero.exit.is.failure"), "false") == 0)
+        return 0;
+    return qn_fail(task, "subprocess failed with code %d: the %s \"%s\" (its stderr is in the log)",
+                   WEXITSTATUS(status), c->role, c->command);
+}
+
+/* Its input ends; what it still says is taken; how did it end? */
+static int finish(struct qn_task *task, struct child *c)
+{
+    struct qn_slice nothing = qn_nothing();
+    if (c->pid == 0 && start(task, c) != 0) /* no input at all: it may have something to say */
+        return -1;
+    if (c->in >= 0)
+        hang_up(c);
+    while (c->out >= 0 || c->err >= 0)
+        if (turn(task, c, &nothing) != 0)
+            return -1;
+    return reap(task, c);
+}
+
+static void end_child(struct child *c)
+{
+    if (c->pid > 0) {
+        kill(c->pid, SIGKILL);
+        while (waitpid(c->pid, NULL, 0) < 0 && errno == EINTR)
+            continue;
+        close(c->in);
+        close(c->out);
+        close(c->err);
+    }
+    free(c->pending.data);
+    free(c->said.data);
+}
+
+/* --- lines between them ---------------------------------------------------------------------- */
+
+static int emit_cut(struct qn_task *task, const struct cut *cut, struct qn_slice line)
+{
+    const char *p = (const char *)line.data, *end = p + line.len, *at = p;
+    for (uint64_t n = 0; n < cut->fields && at; n++) {
+        const char *from = n ? at + 1 : p;
+        at = (const char *)memchr(from, cut->separator, (size_t)(end - from));
+    }
+    if (!at)
+        return qn_emit(task, line, qn_nothing());
+    return qn_emit(task, qn_bytes(p, (size_t)(at - p)), qn_bytes(at + 1, (size_t)(end - at - 1)));
+}
+
+static int emit_mapped(struct qn_task *task, struct child *c, struct qn_slice line)
+{
+    const struct state *s = *qn_state(task);
+    (void)c;
+    return emit_cut(task, &s->map_out, line);
+}
+
+static int emit_reduced(struct qn_task *task, struct child *c, struct qn_slice line)
+{
+    const struct state *s = *qn_state(task);
+    (void)c;
+    return emit_cut(task, &s->reduce_out, line);
+}
+
+static int append(struct qn_task *task, struct state *s, struct qn_slice bytes)
+{
+    if (qn_grow(task, &s->lines, s->lines_len + bytes.len + 1) != 0)
+        return -1;
+    if (bytes.len)
+        memcpy(s->lines.data + s->lines_len, bytes.data, bytes.len);
+    s->lines_len += bytes.len;
+    return 0;
+}
+
+static int append_line(struct qn_task *task, struct state *s, struct qn_slice line)
+{
+    return append(task, s, line) != 0 ? -1 : append(task, s, qn_bytes("\n", 1));
+}
+
+/* --- the combiner ---------------------------------------------------------------------------- */
+
+static int line_order(const void *a, const void *b)
+{
+    const struct qn_slice *x = a, *y = b;
+    int c = memcmp(x->data, y->data, x->len < y->len ? x->len : y->len);
+    return c ? c : (x->len > y->len) - (x->len < y->len);
+}
+
+static struct qn_slice *sorted_lines(const struct state *s, size_t *count)
+{
+    struct qn_slice rest = qn_bytes(s->lines.data, s->lines_len), line;
+    size_t n = 0;
+    while (qn_next_line(&rest, &line))
+        n++;
+    struct qn_slice *lines = malloc((n + 1) * sizeof(*lines));
+    rest = qn_bytes(s->lines.data, s->lines_len);
+    for (size_t i = 0; lines && i < n; i++)
+        (void)qn_next_line(&rest, &lines[i]);
+    if (lines)
+        qsort(lines, n, sizeof(*lines), line_order);
+    *count = n;
+    return lines;
+}
+
+/* All lines that wait go through the combiner, which starts and ends for them. */
+static int combine_waiting(struct qn_task *task, struct state *s)
+{
+    size_t count;
+    if (s->lines_len == 0)
+        return 0;
+    struct qn_slice *lines = sorted_lines(s, &count);
+    int rc = lines ? 0 : qn_fail(task, "no memory to sort lines for the combiner");
+    for (size_t i = 0; rc == 0 && i < count; i++) /* its newline stands behind each */
+        rc = feed(task, &s->combiner, qn_bytes(lines[i].data, lines[i].len + 1));
+    free(lines);
+    s->lines_len = 0;
+    return rc == 0 ? finish(task, &s->combiner) : rc;
+}
+
+static int keep_mapped(struct qn_task *task, struct child *c, struct qn_slice line)
+{
+    struct state *s = *qn_state(task);
+    (void)c;
+    if (append_line(task, s, line) != 0)
+        return -1;
+    return s->lines_len < COMBINE_BYTES ? 0 : combine_waiting(task, s);
+}
+
+/* --- the job --------------------------------------------------------------------------------- */
+
+static int take_input(struct qn_task *task, struct state *s, struct qn_slice lines)
+{
+    struct qn_slice line;
+    if (lines.len && *s->main.command) {
+        int is_whole = ((const char *)lines.data)[lines.len - 1] == '\n';
+        int rc = feed(task, &s->main, lines);
+        return rc != 0 || is_whole ? rc : feed(task, &s->main, qn_bytes("\n", 1));
+    }
+    while (qn_next_line(&lines, &line))
+        if (s->main.on_line(task, &s->main, line) != 0)
+            return -1;
+    return 0;
+}
+
+static int map_lines(struct qn_task *task, struct qn_slice lines, struct qn_slice where)
+{
+    struct state *s = *qn_state(task);
+    int has_combiner = *s->combiner.command && task->partitions > 0;
+    (void)where;
+    s->combiner.on_line = emit_mapped;
+    s->main.on_line = has_combiner ? keep_mapped : emit_mapped;
+    s->has_failed |= take_input(task, s, lines) != 0;
+    return s->has_failed ? -1 : 0;
+}
+
+/* "key TAB value" */
+static int take_value(struct qn_task *task, struct state *s, struct qn_slice key,
+                      struct qn_slice value)
+{
+    s->lines_len = 0;
+    if (append(task, s, key) != 0 || append(task, s, qn_bytes(&s->reduce_in, 1)) != 0 ||
+        append_line(task, s, value) != 0)
+        return -1;
+    return feed(task, &s->main, qn_bytes(s->lines.data, s->lines_len));
+}
+
+static int reduce(struct qn_task *task, struct qn_slice key, struct qn_values *values)
+{
+    struct state *s = *qn_state(task);
+    struct qn_slice value;
+    s->main.on_line = emit_reduced;
+    while (!s->has_failed && qn_next(values, &value))
+        s->has_failed = *s->main.command ? take_value(task, s, key, value) != 0
+                                         : qn_emit(task, key, value) != 0;
+    return s->has_failed ? -1 : 0;
+}
+
+static int finish_all(struct qn_task *task, struct state *s)
+{
+    if (!s->main.on_line) {
+        s->main.on_line = task->is_reduce ? emit_reduced : emit_mapped;
+        s->combiner.on_line = emit_mapped;
+    }
+    int rc = *s->main.command ? finish(task, &s->main) : 0;
+    return rc == 0 && !task->is_reduce && *s->combiner.command ? combine_waiting(task, s) : rc;
+}
+
+static int cleanup(struct qn_task *task)
+{
+    struct state *s = *qn_state(task);
+    if (!s)
+        return 0;
+    int rc = s->has_failed ? -1 : finish_all(task, s);
+    end_child(&s->main);
+    end_child(&s->combiner);
+    free(s->lines.data);
+    free(s);
+    return rc;
+}
+
+static const struct qn_option_row options[] = {
+    {"stream.map.command", "", "the mapper; none: lines as they are"},
+    {"stream.reduce.command", "", "the reducer; none: sorted lines as they are"},
+    {"stream.combine.command", "", "run over sorted lines of a mapper before they travel"},
+    {"stream.map.output.field.separator", "\\t", "what ends a field of a mapper's line"},
+    {"stream.num.map.output.key.fields", "1", "so many fields of it are the key"},
+    {"stream.reduce.input.field.separator", "\\t", "between key and value, for a reducer"},
+    {"stream.reduce.output.field.separator", "\\t", "what ends a field of a reducer's line"},
+    {"stream.num.reduce.output.key.fields", "1", "so many fields of it are the key"},
+    {"stream.non.zero.exit.is.failure", "true", "false: the exit code does not matter"},
+    {"stream.addenvironment", "", "NAME=VALUE for the commands' environment (-cmdenv)"},
+    {NULL, NULL, NULL},
+};
+
+const struct qn_job qn_job = {
+    .head = QN_JOB_HEAD,
+    .name = "stream",
+    .about = "any program as mapper or reducer, through stdin and stdout",
+    .setup = setup,
+    .map_lines = map_lines,
+    .reduce = reduce,
+    .cleanup = cleanup,
+    .key = QN_TEXT,
+    .value = QN_TEXT,
+    .options = options,
+};

@@ -1,0 +1,76 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Side files: given once with -file, beside every task under their name, mapped or opened; on a cluster, in processes, in one
+thread. And what cannot be brought is told before anything runs."""
+import glob
+import os
+import subprocess
+
+import pytest
+
+from cluster import BUILD, Cluster, wait_for
+
+PLUGIN = os.path.join(BUILD, "tests/jobs/beside.so")
+TEXT = b"a b c a\nb a\n" * 100
+WANT = b"a\t300\nc\t100\n"
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with Cluster(datanodes=1, workers=2) as c:
+        c.fs("-put", "-", "/in", input=TEXT)
+        yield c
+
+
+def lists(tmp_path):
+    (tmp_path / "words.txt").write_bytes(b"a\nc\n")
+    (tmp_path / "long").write_bytes(b"a\n" + b"filler %d\n" * 400_000 + b"c\n")
+    (tmp_path / "empty").write_bytes(b"")
+    return tmp_path
+
+
+@pytest.mark.parametrize("more", ([], ["-D", "local.inprocess=true"]))
+def test_without_a_cluster(cluster, more, tmp_path):
+    lists(tmp_path)
+    (tmp_path / "in").write_bytes(TEXT)
+    cluster.run("run", "-jt", "local", *more, "-reduces", "1", "-file", tmp_path / "words.txt", PLUGIN,
+                tmp_path / "in", tmp_path / "out")
+    assert b"".join(open(p, "rb").read() for p in glob.glob(f"{tmp_path}/out/part-*")) == WANT
+
+
+def test_on_a_cluster_by_their_own_name_and_another(cluster, tmp_path):
+    lists(tmp_path)
+    files = {"one": ["-file", tmp_path / "words.txt"], "named": [f"-file={tmp_path}/long#words.txt"],
+             "many": ["-files", f"{tmp_path}/empty,file://{tmp_path}/long#words.txt"]}
+    runs = {out: cluster.start("run", "-reduces", "1", *words, PLUGIN, "/in", f"/{out}") for out, words in files.items()}
+    for out, run in runs.items():
+        said = run.communicate(timeout=60)
+        assert run.returncode == 0, said
+        assert cluster.fs("-cat", f"/{out}/part-*").stdout == WANT
+    wait_for(lambda: not [p for p in glob.glob(f"{cluster.dir}/**/jobs/job_*/**", recursive=True) if len(os.path.basename(p)) == 64])
+
+
+def test_a_job_that_asks_for_what_was_not_given_says_so(cluster, tmp_path):
+    lists(tmp_path)
+    run = cluster.run("run", "-file", tmp_path / "empty", PLUGIN, "/in", "/none", check=False)
+    assert run.returncode == 1 and b'no side file "words.txt" came with the job' in run.stderr and b"there is empty" in run.stderr
+
+
+def test_what_cannot_be_brought_is_told_at_once(cluster, tmp_path):
+    lists(tmp_path)
+    for words, said in (([f"-file={tmp_path}/nothere"], "No such file"), (["-file", tmp_path], "Is a directory"),
+                        (["-file", f"{tmp_path}/empty#a/b"], "no slash"),
+                        ([f"-files={tmp_path}/empty,{tmp_path}/words.txt#empty"], "two side files are called empty"),
+                        (["-D", "mapreduce.job.cache.limit.max-resources-mb=1", "-file", tmp_path / "long"], "allows 1 M")):
+        run = cluster.run("run", *words, PLUGIN, "/in", "/never", check=False)
+        assert run.returncode == 2 and said in run.stderr.decode(), (words, run.stderr)
+        assert len(run.stderr.splitlines()) == 1
+
+
+def test_they_outlive_the_jobtracker(cluster, tmp_path):
+    lists(tmp_path)
+    slow = ["-D", "mapreduce.input.fileinputformat.split.maxsize=100", "-reduces", "1"]
+    job = cluster.run("run", "-detach", *slow, "-file", f"{tmp_path}/long#words.txt", PLUGIN, "/in", "/outlived").stdout.decode().strip()
+    cluster.kill("jobtracker")
+    cluster.up()
+    assert cluster.run("job", "-wait", job, timeout=60).returncode == 0
+    assert cluster.fs("-cat", "/outlived/part-*").stdout == WANT
