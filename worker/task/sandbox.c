@@ -12,7 +12,8 @@
 #include "libcommon/base/str.h"
 #include "worker/task/strays.h"
 
-#define LOG_TAIL_BYTES 65536 /* of a log that grew too long; worker.log.limit is no less */
+#define LOG_TAIL_BYTES  65536 /* of a log that grew too long; worker.log.limit is no less */
+#define LOG_BLOCK_BYTES 4096  /* a whole number of the filesystem's blocks */
 
 /* --- directories ----------------------------------------------------------------------------- */
 
@@ -310,25 +311,48 @@ int sandbox_open_log(struct worker *worker, const char *job, const char *attempt
     return rc;
 }
 
-/* Its end stays. What is written meanwhile comes behind: all its writers append. */
+/* The front is taken out in one step where the filesystem can, so what is written meanwhile stays
+ * behind what was written before; the note replaces the line that was cut. `cut`: whole blocks. */
+static bool collapse(int fd, off_t cut, const char *note, size_t len)
+{
+    char again[64];
+    if (fallocate(fd, FALLOC_FL_COLLAPSE_RANGE, 0, cut) != 0)
+        return false;
+    snprintf(again, sizeof(again), "/proc/self/fd/%d", fd);
+    int front = open(again, O_WRONLY | O_CLOEXEC); /* fd itself would append */
+    if (front < 0 || pwrite(front, note, len, 0) != (ssize_t)len)
+        log_warn("wk.sandbox", "cannot note that a log was cut: %s", strerror(errno));
+    if (front >= 0)
+        close(front);
+    return true;
+}
+
+/* Elsewhere: cut to nothing, and written again. A line written just between comes first. */
+static void cut_and_rewrite(int fd, off_t cut, const char *note, size_t len)
+{
+    char tail[LOG_TAIL_BYTES + LOG_BLOCK_BYTES];
+    ssize_t n = pread(fd, tail, sizeof(tail), cut);
+    if (ftruncate(fd, 0) != 0)
+        return;
+    if (write(fd, note, len) != (ssize_t)len || (n > 0 && write(fd, tail, (size_t)n) != n))
+        log_warn("wk.sandbox", "cannot keep the end of a log: %s", strerror(errno));
+}
+
+/* Its end stays. All its writers append. */
 void sandbox_trim_log(struct worker *worker, int fd)
 {
     struct stat st;
     uint64_t limit = conf_size(daemon_conf(worker->daemon), "worker.log.limit");
     if (fd < 0 || fstat(fd, &st) != 0 || (uint64_t)st.st_size <= limit)
         return;
-    char tail[LOG_TAIL_BYTES], note[128];
-    ssize_t n = pread(fd, tail, sizeof(tail), st.st_size - (off_t)sizeof(tail));
-    if (ftruncate(fd, 0) != 0)
-        return;
+    char note[128];
+    off_t cut = (st.st_size - LOG_TAIL_BYTES) / LOG_BLOCK_BYTES * LOG_BLOCK_BYTES;
     int len = snprintf(note, sizeof(note),
-                       "... %llu bytes were printed before this and are not kept "
+                       "... %lld bytes were printed before this and are not kept "
                        "(worker.log.limit)\n",
-                       (unsigned long long)((uint64_t)st.st_size - (n > 0 ? (uint64_t)n : 0)));
-    ssize_t said = write(fd, note, (size_t)len);
-    ssize_t kept = n > 0 && said == len ? write(fd, tail, (size_t)n) : 0;
-    if (kept < 0)
-        log_warn("wk.sandbox", "the end of a log that was too long is lost");
+                       (long long)cut);
+    if (!collapse(fd, cut, note, (size_t)len))
+        cut_and_rewrite(fd, cut, note, (size_t)len);
 }
 
 /* It lies in one of the directories. */
