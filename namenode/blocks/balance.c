@@ -354,7 +354,7 @@ static int order_move(struct nn_balance *bal, uint32_t block, const struct nn_bl
     struct nn_order *order =
         rc == 0 ? nn_orders_push(orders, NN_ORDER_COPY, from->node, 1, 0) : NULL;
     if (!order) {
-        nn_replicate_settled(bal->replicate, block, to->node);
+        (void)nn_replicate_settled(bal->replicate, block, to->node);
         end_move(bal, m, false);
         return ERR_NOMEM;
     }

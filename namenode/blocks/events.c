@@ -215,7 +215,7 @@ static int said(struct nn_blocks *b, uint32_t node, uint32_t storage, const stru
     int rc = nn_settle_said(b, block, storage, said);
     if (rc == 0 && said->state == NN_REPLICA_FINALIZED) {
         nn_nodes_arrived(&b->nodes, node);
-        nn_replicate_settled(&b->replicate, block, node);
+        (void)nn_replicate_settled(&b->replicate, block, node);
         nn_balance_settled(&b->balance, block, node, 0);
     }
     return rc == 0 ? nn_settle_ready(b, block) : rc;
@@ -389,7 +389,8 @@ int nn_blocks_copied(struct nn_blocks *b, uint32_t node, struct block_id id, uin
     b->now_ms = now_ms;
     if (block == NN_BLOCK_NONE || code == 0)
         return 0; /* the target's own word counts */
-    nn_replicate_settled(&b->replicate, block, target);
+    if (nn_replicate_settled(&b->replicate, block, target))
+        nn_nodes_arrived(&b->nodes, target); /* it needs the room no more */
     nn_balance_settled(&b->balance, block, target, code);
     if (code == ERR_CHECKSUM)
         (void)nn_blocks_mark_bad(b, id, node); /* not there any more: as good */

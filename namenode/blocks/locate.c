@@ -16,13 +16,29 @@ int nn_blocks_place(struct nn_blocks *b, const struct nn_place_ask *ask, struct 
     return 0;
 }
 
+/* Room was promised to those that are dropped from a pipeline; they need it no more. */
+static void take_promises_back(struct nn_blocks *b, const struct nn_writing *w,
+                               const uint32_t *nodes, size_t count)
+{
+    for (size_t i = 0; i < w->pipeline_count; i++) {
+        bool stays = false;
+        for (size_t k = 0; k < count && !stays; k++)
+            stays = nodes[k] == w->pipeline[i];
+        if (!stays)
+            nn_nodes_arrived(&b->nodes, w->pipeline[i]);
+    }
+}
+
 int nn_blocks_set_pipeline(struct nn_blocks *b, uint32_t block, const uint32_t *nodes, size_t count)
 {
     struct nn_writing *w = NULL;
     if (nn_blockmap_get(b->map, block).state == NN_BLOCK_COMPLETE)
         return 0;
     w = nn_writings_open(&b->writings, block);
-    return w ? nn_writing_set_pipeline(w, nodes, count) : ERR_NOMEM;
+    if (!w)
+        return ERR_NOMEM;
+    take_promises_back(b, w, nodes, count);
+    return nn_writing_set_pipeline(w, nodes, count);
 }
 
 struct places {

@@ -229,6 +229,7 @@ static void bury(struct nn_nodes *nodes, struct nn_node *node)
 {
     set_state(nodes, node, NN_NODE_DEAD);
     set_connected(nodes, node, false);
+    node->scheduled = node->scheduled_last = 0; /* what was promised to it goes elsewhere */
     for (size_t i = 0; i < node->storage_count; i++) {
         struct nn_storage *storage = nn_nodes_storage(nodes, node->storages[i]);
         storage->is_reported = false;

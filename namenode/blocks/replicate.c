@@ -382,7 +382,7 @@ fail:
     return ERR_NOMEM;
 }
 
-void nn_replicate_settled(struct nn_replicate *rep, uint32_t block, uint32_t node)
+bool nn_replicate_settled(struct nn_replicate *rep, uint32_t block, uint32_t node)
 {
     struct nn_pending *p = find_pending(rep, block);
     for (size_t i = 0; p && i < p->target_count; i++) {
@@ -392,8 +392,9 @@ void nn_replicate_settled(struct nn_replicate *rep, uint32_t block, uint32_t nod
         p->targets[i] = p->targets[--p->target_count];
         if (p->target_count == 0)
             pending_end(rep, p);
-        return;
+        return true;
     }
+    return false;
 }
 
 /* Its time-out comes now: the next step ends it and checks the block. */
@@ -580,6 +581,8 @@ static int end_late(struct nn_replicate *rep, uint64_t after, uint64_t now_ms)
     while ((n = heap_min(&rep->deadlines)) != NULL && n->key <= now_ms) {
         struct nn_pending *p = CONTAINER_OF(n, struct nn_pending, by_deadline);
         uint32_t block = p->block;
+        for (size_t i = 0; i < p->target_count; i++)
+            nn_nodes_arrived(rep->nodes, p->targets[i]); /* it needs the room no more */
         pending_end(rep, p);
         int rc = nn_replicate_check(rep, block, after);
         if (rc < 0)

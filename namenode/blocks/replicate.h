@@ -100,8 +100,9 @@ void nn_replicate_start(struct nn_replicate *rep);
 /* A storage has reported: look at the postponed ones again, in slices. */
 void nn_replicate_reported(struct nn_replicate *rep);
 
-/* A copy is no longer under way to this target: it arrived or failed. */
-void nn_replicate_settled(struct nn_replicate *rep, uint32_t block, uint32_t node);
+/* A copy is no longer under way to this target: it arrived or failed. Was there one? Then the node
+ * was promised it (nn_nodes_scheduled). */
+bool nn_replicate_settled(struct nn_replicate *rep, uint32_t block, uint32_t node);
 /* The node died, was started anew or is out of reach: no copy to or from it is under way. Those
  * blocks, and those that writers wait for, are checked with the next step. */
 void nn_replicate_node_lost(struct nn_replicate *rep, uint32_t node);

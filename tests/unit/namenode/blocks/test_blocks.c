@@ -305,6 +305,23 @@ static void a_block_given_up_takes_the_promise_of_room_back(void **state)
     world_release(&w);
 }
 
+static void a_node_dropped_from_a_pipeline_gives_the_promise_of_room_back(void **state)
+{
+    (void)state;
+    struct world w;
+    struct nn_placed placed;
+    struct err err = {0};
+    const struct nn_place_ask ask = {.count = 2, .block_size = TEST_LEN};
+    world_start(&w, 1, 2);
+    uint32_t block = add_block(&w, FIRST_ID, 2);
+    assert_int_equal(nn_blocks_place(&w.b, &ask, slice_str("/f"), &placed, &err), 0);
+    assert_int_equal(nn_blocks_set_pipeline(&w.b, block, placed.nodes, 2), 0);
+    assert_int_equal(nn_blocks_set_pipeline(&w.b, block, placed.nodes, 1), 0);
+    assert_int_equal(nn_nodes_get(&w.b.nodes, placed.nodes[0])->scheduled, 1);
+    assert_int_equal(nn_nodes_get(&w.b.nodes, placed.nodes[1])->scheduled, 0);
+    world_release(&w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -323,6 +340,7 @@ int main(void)
         cmocka_unit_test(removing_blocks_gives_everything_back),
         cmocka_unit_test(running_out_of_memory_is_survived),
         cmocka_unit_test(a_node_given_up_must_register_before_its_word_counts_again),
+        cmocka_unit_test(a_node_dropped_from_a_pipeline_gives_the_promise_of_room_back),
         cmocka_unit_test(a_block_given_up_takes_the_promise_of_room_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -148,6 +148,19 @@ static void a_disk_that_fails_owes_its_replicas_and_counts_for_no_space(void **s
     nn_nodes_release(&l.nodes);
 }
 
+static void a_dead_node_is_promised_nothing(void **state)
+{
+    (void)state;
+    struct lonely l;
+    uint32_t died = 0;
+    start(&l);
+    assert_int_equal(register_as(&l.nodes, "a", "ua", 1, &l.a, &l.err), 0);
+    nn_nodes_scheduled(&l.nodes, l.a);
+    nn_nodes_bury(&l.nodes, l.a, count_dead, &died);
+    assert_int_equal(nn_nodes_get(&l.nodes, l.a)->scheduled, 0);
+    nn_nodes_release(&l.nodes);
+}
+
 static void promised_blocks_are_forgotten_after_two_periods(void **state)
 {
     (void)state;
@@ -196,6 +209,7 @@ int main(void)
         cmocka_unit_test(directories_that_come_back_under_a_new_name_are_the_same_node),
         cmocka_unit_test(the_late_end_of_an_old_connection_does_not_touch_the_new_one),
         cmocka_unit_test(a_disk_that_fails_owes_its_replicas_and_counts_for_no_space),
+        cmocka_unit_test(a_dead_node_is_promised_nothing),
         cmocka_unit_test(promised_blocks_are_forgotten_after_two_periods),
         cmocka_unit_test(without_memory_registration_fails_whole_and_can_be_repeated),
     };

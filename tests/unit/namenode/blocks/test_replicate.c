@@ -243,6 +243,16 @@ static void no_node_sends_more_copies_at_a_time_than_its_limit(void **state)
     world_release(&w);
 }
 
+/* Blocks that nodes 1 to n are to keep room for. */
+static uint32_t promises(const struct world *w, uint32_t nodes)
+{
+    uint32_t n = 0;
+    for (uint32_t node = 1; node <= nodes; node++)
+        n += nn_nodes_get(&w->b.nodes, node)->scheduled +
+             nn_nodes_get(&w->b.nodes, node)->scheduled_last;
+    return n;
+}
+
 static void a_copy_that_never_arrives_is_ordered_again(void **state)
 {
     (void)state;
@@ -258,6 +268,7 @@ static void a_copy_that_never_arrives_is_ordered_again(void **state)
     pass(&w, 110000, alive(1, 3));
     order = next_order(&w, NN_ORDER_COPY);
     assert_non_null(order);
+    assert_int_equal(promises(&w, 3), 1);
     nn_order_free(order);
     world_release(&w);
 }
@@ -274,6 +285,7 @@ static void a_copy_that_fails_is_tried_again_soon_and_a_bad_source_is_not_used_t
     assert_int_equal(
         nn_blocks_copied(&w.b, source, order->block, order->targets[0], ERR_CHECKSUM, w.now_ms), 0);
     nn_order_free(order);
+    assert_int_equal(promises(&w, 4), 0);
     assert_int_equal(health(&w, block).bad, 1);
     assert_int_equal(health(&w, block).good, 1);
     pass(&w, 4000, alive(1, 4));
