@@ -3,6 +3,7 @@
 
 #include "client/fs/glob.h"
 #include "libcommon/base/path.h"
+#include "libcommon/codec/unpack.h"
 
 #define RECURSIVE "mapreduce.input.fileinputformat.input.dir.recursive"
 
@@ -199,6 +200,43 @@ static void sort(struct split_file *files, struct split_file *room, size_t from,
     merge(files, room, from, mid, end);
 }
 
+/* --- compressed files ------------------------------------------------------------------------ */
+
+static struct split_conf split_conf(const struct conf *conf)
+{
+    return (struct split_conf){
+        conf_size(conf, "mapreduce.input.fileinputformat.split.minsize"),
+        conf_size(conf, "mapreduce.input.fileinputformat.split.maxsize"),
+    };
+}
+
+static int look_inside(struct walk *w, struct split_file *file)
+{
+    const struct fs_volume_ops *ops = w->volume->ops;
+    struct qn_error error = {0};
+    const char *path = (const char *)file->path.data;
+    uint8_t head[8];
+    void *in = ops->open(w->volume, path, &error);
+    ssize_t n = in ? ops->read(in, head, sizeof(head), &error) : -1;
+    if (in)
+        ops->close_read(in);
+    if (n < 0)
+        return from_qn(w->err, &error, path);
+    file->is_whole = unpack_detect(slice_of(head, (size_t)n)) != UNPACK_PLAIN;
+    return 0;
+}
+
+/* Only of files that would be cut it must be known before: tasks unpack by what they find. */
+static int find_compressed(struct walk *w, const struct conf *conf)
+{
+    const struct split_conf how = split_conf(conf);
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < w->inputs->count; i++)
+        if (splits_would_cut(&w->inputs->files[i], &how))
+            rc = look_inside(w, &w->inputs->files[i]);
+    return rc;
+}
+
 int job_inputs_open(struct job_inputs *inputs, struct fs_volume *volume, const struct conf *conf,
                     char **words, size_t count, bool with_places, struct err *err)
 {
@@ -213,6 +251,8 @@ int job_inputs_open(struct job_inputs *inputs, struct fs_volume *volume, const s
     if (rc == 0)
         sort(inputs->files, room, 0, inputs->count);
     mem_free(room);
+    if (rc == 0 && with_places)
+        rc = find_compressed(&w, conf);
     for (size_t i = 0; rc == 0 && with_places && i < inputs->count; i++)
         if (inputs->files[i].len)
             rc = find_places(&w, &inputs->files[i]);
@@ -251,10 +291,7 @@ static int to_message(struct job_inputs *inputs, const struct split *split, stru
 
 int job_inputs_split(struct job_inputs *inputs, const struct conf *conf, struct cl2jt_splits *ret)
 {
-    struct split_conf how = {
-        conf_size(conf, "mapreduce.input.fileinputformat.split.minsize"),
-        conf_size(conf, "mapreduce.input.fileinputformat.split.maxsize"),
-    };
+    const struct split_conf how = split_conf(conf);
     struct splits splits;
     int rc = splits_compute(inputs->files, inputs->count, &how, &inputs->arena, &splits);
     struct cl2jt_split *items =

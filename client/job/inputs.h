@@ -18,7 +18,8 @@ struct job_inputs {
     uint64_t bytes;
 };
 
-/* Expand `words` on `volume`; with `with_places` also ask where the blocks are. Errors are one line
+/* Expand `words` on `volume`; with `with_places` also ask where the blocks are, and
+ * which of the long ones are compressed. Errors are one line
  * without the program's name: "/in: No such file or directory". */
 int job_inputs_open(struct job_inputs *inputs, struct fs_volume *volume, const struct conf *conf,
                     char **words, size_t count, bool with_places, struct err *err);

@@ -161,12 +161,22 @@ static void pack(struct cutter *c, struct split_segment segment, uint64_t target
     c->pack_bytes += segment.length;
 }
 
+/* as Hadoop: a last piece may be up to a tenth longer, so that no crumbs are left */
+static bool is_long(uint64_t left, uint64_t size)
+{
+    return left > size + size / 10;
+}
+
+bool splits_would_cut(const struct split_file *file, const struct split_conf *conf)
+{
+    return is_long(file->len, split_size(conf, file->block_size));
+}
+
 static void cut_file(struct cutter *c, uint32_t index)
 {
     const struct split_file *file = &c->files[index];
     uint64_t size = split_size(c->conf, file->block_size), at = 0;
-    /* as Hadoop: a last piece may be up to a tenth longer, so that no crumbs are left */
-    while (c->rc == 0 && file->len - at > size + size / 10) {
+    while (c->rc == 0 && !file->is_whole && is_long(file->len - at, size)) {
         struct split_segment segment = {index, at, size};
         emit(c, &segment, 1, size);
         at += size;

@@ -5,7 +5,7 @@
  *
  * A file longer than 1.1 splits is cut at multiples of the split size; what is left of it, and
  * files smaller than a split, are packed together in order of path until a split is full. Empty
- * files make no task. */
+ * files make no task; a compressed file is one. */
 #ifndef QUERN_CLIENT_SPLITS_H
 #define QUERN_CLIENT_SPLITS_H
 
@@ -26,6 +26,7 @@ struct split_file {
     uint64_t len, block_size;
     const struct split_block *blocks; /* in order of offset; may be none (local files) */
     size_t block_count;
+    bool is_whole; /* never cut: compressed, so that it can be read from its beginning only */
 };
 
 struct split_conf {
@@ -51,6 +52,8 @@ struct splits {
     uint64_t bytes;
 };
 
+/* Would this file be cut, if it may be? Then somebody should look whether it is compressed. */
+bool splits_would_cut(const struct split_file *file, const struct split_conf *conf);
 /* `files` in order of path. Everything lives in the arena; nodes borrow the files' names. 0 or
  * ERR_NOMEM. */
 int splits_compute(const struct split_file *files, size_t file_count, const struct split_conf *conf,

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a job reads when files are named twice, by patterns, with hidden ones and directories among them; and that its counters say
 what wc says."""
+import gzip
 import os
 import re
+import shutil
+import subprocess
 
 import pytest
 
@@ -116,3 +119,32 @@ def test_counters_say_what_wc_says(cluster, dies):
         assert status["out_bytes"] == len(result) and status["out_files"] == 3 and status["bytes"] == 2 * len(text)
         sizes = [int(l.split()[4]) for l in cluster.fs("-ls", out).stdout.decode().splitlines() if "/part-" in l]
         assert sum(sizes) == len(result)
+
+
+def packed(text, how):
+    if how == "gzip":
+        return gzip.compress(text)
+    if not shutil.which(how):
+        pytest.skip(f"no {how}")
+    return subprocess.run([how, "-c"], input=text, capture_output=True, check=True).stdout
+
+
+@pytest.mark.parametrize("how", ("gzip", "zstd", "lz4"))
+def test_compressed_files_are_read_as_their_text_whatever_their_names(cluster, how, tmp_path):
+    text = b"".join(b"%d some words\n" % (n * 7919 % 100003) for n in range(60000)) + b"last"
+    whole = packed(text, how)
+    split = ["-D", "mapreduce.input.fileinputformat.split.maxsize=40000", "-reduces", "1"]
+    assert len(whole) > 50000
+    cluster.fs("-mkdir", f"/{how}")
+    cluster.fs("-put", "-", f"/{how}/large", input=whole)
+    cluster.fs("-put", "-", f"/{how}/plain.gz", input=b"not packed at all\n")
+    cluster.fs("-put", "-", f"/{how}/small", input=packed(b"a\nb", how))
+    want = b"".join(l + b"\n" for l in sorted(text.split(b"\n") + [b"not packed at all", b"a", b"b"]))
+    _, out = run(cluster, f"/{how}", options=split)
+    assert cluster.fs("-cat", out + "/part-*").stdout == want
+    (tmp_path / "in").write_bytes(whole)
+    cluster.run("run", "-jt", "local", *split, "sort", str(tmp_path / "in"), str(tmp_path / "out"))
+    assert (tmp_path / "out" / "part-r-00000").read_bytes() == b"".join(l + b"\n" for l in sorted(text.split(b"\n")))
+    cluster.fs("-put", "-", f"/{how}-cut", input=whole[:-9])
+    failed, _ = run(cluster, f"/{how}-cut", options=["-D", "mapreduce.map.maxattempts=1"], check=False)
+    assert failed.returncode == 1 and b"compressed data" in failed.stderr, failed.stderr

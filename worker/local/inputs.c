@@ -3,10 +3,12 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "libcommon/base/path.h"
+#include "libcommon/codec/unpack.h"
 
 static int no_memory(struct err *err)
 {
@@ -113,4 +115,24 @@ int inputs_list(struct inputs *inputs, struct arena *arena, const char *const *p
     if (inputs->count)
         qsort(inputs->files, inputs->count, sizeof(*inputs->files), by_path);
     return rc;
+}
+
+int inputs_find_compressed(struct inputs *inputs, const struct split_conf *how, struct err *err)
+{
+    for (size_t i = 0; i < inputs->count; i++) {
+        struct split_file *file = &inputs->files[i];
+        const char *path = (const char *)file->path.data;
+        uint8_t head[8];
+        if (!splits_would_cut(file, how))
+            continue;
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        ssize_t n = fd >= 0 ? pread(fd, head, sizeof(head), 0) : -1;
+        int code = errno;
+        if (fd >= 0)
+            close(fd);
+        if (n < 0)
+            return err_errno(err, code, "%s", path);
+        file->is_whole = unpack_detect(slice_of(head, (size_t)n)) != UNPACK_PLAIN;
+    }
+    return 0;
 }

@@ -18,6 +18,9 @@ struct inputs {
 int inputs_list(struct inputs *inputs, struct arena *arena, const char *const *paths, size_t count,
                 bool recursive, struct err *err);
 
+/* Files that would be cut, and are compressed, are left whole. */
+int inputs_find_compressed(struct inputs *inputs, const struct split_conf *how, struct err *err);
+
 /* The absolute, normal form of a path; in the arena. NULL with err. */
 const char *inputs_absolute(struct arena *arena, const char *path, struct err *err);
 

@@ -200,6 +200,9 @@ static int prepare(struct local *l, struct err *err)
     if (rc != 0)
         return rc;
     struct split_conf how = split_conf(l);
+    rc = inputs_find_compressed(&l->inputs, &how, err);
+    if (rc != 0)
+        return rc;
     job->scratch = l->scratch;
     job->files = l->inputs.files;
     job->partitions = choose_reducers(l);

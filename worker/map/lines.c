@@ -18,8 +18,17 @@ static const struct task_segment *segment_of(const struct lines *l)
     return &l->conf.segments[l->segment];
 }
 
+static void end_unpacking(struct lines *l)
+{
+    unpack_close(l->unpack);
+    mem_free(l->packed);
+    l->unpack = NULL;
+    l->packed = NULL;
+}
+
 static void end_segment(struct lines *l)
 {
+    end_unpacking(l);
     files_close(l->conf.files, l->in);
     l->in = NULL;
     l->segment++;
@@ -27,6 +36,7 @@ static void end_segment(struct lines *l)
 
 void lines_close(struct lines *lines)
 {
+    end_unpacking(lines);
     files_close(lines->conf.files, lines->in);
     mem_free(lines->path);
     lines->in = NULL;
@@ -36,6 +46,26 @@ void lines_close(struct lines *lines)
 const char *lines_path(const struct lines *lines)
 {
     return lines->path ? lines->path : "";
+}
+
+/* Is it compressed? Its first bytes tell. */
+static int look_inside(struct lines *l, struct err *err)
+{
+    uint8_t head[8];
+    uint64_t len = segment_of(l)->file_len;
+    int64_t n =
+        files_pread(l->conf.files, l->in, head, len < sizeof(head) ? len : sizeof(head), 0, err);
+    enum unpack_kind kind = n > 0 ? unpack_detect(slice_of(head, (size_t)n)) : UNPACK_PLAIN;
+    if (n < 0 || kind == UNPACK_PLAIN)
+        return n < 0 ? (int)n : 0;
+    l->packed = mem_alloc(LINES_READ);
+    if (!l->packed || unpack_open(kind, &l->unpack) != 0)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    l->packed_left = slice_of(l->packed, 0);
+    l->packed_at = 0;
+    l->is_unpacked = false;
+    l->stop = UINT64_MAX; /* until its end is found */
+    return 0;
 }
 
 static int begin_segment(struct lines *l, struct err *err)
@@ -52,7 +82,7 @@ static int begin_segment(struct lines *l, struct err *err)
     l->at = seg->offset - l->is_skipping;
     l->stop = seg->offset + seg->length;
     l->pos = l->fill = l->scanned = 0;
-    return 0;
+    return seg->offset == 0 ? look_inside(l, err) : 0;
 }
 
 static int too_long(const struct lines *l, struct err *err)
@@ -69,13 +99,15 @@ static int too_long(const struct lines *l, struct err *err)
 
 static bool is_at_end(const struct lines *l)
 {
-    return l->at + l->fill >= segment_of(l)->file_len;
+    return l->unpack ? l->is_unpacked : l->at + l->fill >= segment_of(l)->file_len;
 }
 
 /* How much to read next: not much beyond the segment, of which only the last line's end is wanted.
  */
 static size_t want(const struct lines *l)
 {
+    if (l->unpack)
+        return LINES_READ;
     uint64_t here = l->at + l->fill;
     uint64_t left = here < l->stop ? l->stop - here : 0;
     uint64_t file_left = segment_of(l)->file_len - here;
@@ -83,6 +115,59 @@ static size_t want(const struct lines *l)
     if (left == 0 && l->fill - l->pos > READ_BEYOND)
         n = LINES_READ; /* a long line */
     return (size_t)(n < file_left ? n : file_left);
+}
+
+static int read_file(struct lines *l, void *to, size_t n, uint64_t at, struct err *err)
+{
+    uint64_t start = clock_mono_us();
+    int64_t got = files_pread(l->conf.files, l->in, to, n, at, err);
+    l->read_us += clock_mono_us() - start;
+    if (got < 0)
+        return (int)got;
+    if ((size_t)got < n)
+        return err_set(err, ERR_IO, "%s: has become shorter than when the job began (%llu bytes)",
+                       l->path, (unsigned long long)segment_of(l)->file_len);
+    return 0;
+}
+
+static int damaged(const struct lines *l, const char *what, struct err *err)
+{
+    return err_set(err, ERR_CORRUPT, "%s: %s before offset %llu", l->path, what,
+                   (unsigned long long)l->packed_at);
+}
+
+static int read_packed(struct lines *l, struct err *err)
+{
+    uint64_t left = segment_of(l)->file_len - l->packed_at;
+    size_t n = left < LINES_READ ? (size_t)left : LINES_READ;
+    int rc = read_file(l, l->packed, n, l->packed_at, err);
+    l->packed_at += n;
+    l->packed_left = slice_of(l->packed, n);
+    return rc;
+}
+
+/* Up to `cap` bytes of text; fewer, or none, is no end. */
+static int unpack_more(struct lines *l, uint8_t *to, size_t cap, struct err *err)
+{
+    size_t len = 0, before = l->packed_left.len;
+    bool is_all_read = l->packed_at == segment_of(l)->file_len;
+    if (before == 0 && !is_all_read) {
+        int rc = read_packed(l, err);
+        if (rc != 0)
+            return rc;
+        before = l->packed_left.len;
+    }
+    if (unpack_step(l->unpack, &l->packed_left, to, cap, &len) != 0)
+        return damaged(l, "damaged compressed data", err);
+    l->bytes += before - l->packed_left.len;
+    l->fill += len;
+    if (before > 0 || len > 0 || !is_all_read)
+        return 0;
+    if (!unpack_is_complete(l->unpack))
+        return damaged(l, "compressed data ends too early,", err);
+    l->is_unpacked = true;
+    l->stop = l->at + l->fill;
+    return 0;
 }
 
 /* Read on, behind what is not given out yet. */
@@ -99,16 +184,11 @@ static int read_more(struct lines *l, struct err *err)
         l->fill = left;
         l->pos = 0;
     }
-    uint64_t start = clock_mono_us();
-    int64_t got = files_pread(l->conf.files, l->in, buf + l->fill, n, l->at + l->fill, err);
-    l->read_us += clock_mono_us() - start;
-    if (got < 0)
-        return (int)got;
-    if ((size_t)got < n)
-        return err_set(err, ERR_IO, "%s: has become shorter than when the job began (%llu bytes)",
-                       l->path, (unsigned long long)segment_of(l)->file_len);
-    l->fill += n;
-    return 0;
+    if (l->unpack)
+        return unpack_more(l, buf + l->fill, n, err);
+    int rc = read_file(l, buf + l->fill, n, l->at + l->fill, err);
+    l->fill += rc == 0 ? n : 0;
+    return rc;
 }
 
 /* Drop the line that began before the segment. True: its end was found. */
@@ -156,7 +236,7 @@ static int next_in_segment(struct lines *l, struct slice *ret_span, uint64_t *re
             if (end > l->pos) {
                 *ret_span = slice_of((uint8_t *)l->conf.buffer + l->pos, end - l->pos);
                 *ret_offset = l->at + l->pos;
-                l->bytes += end - l->pos;
+                l->bytes += l->unpack ? 0 : end - l->pos; /* counted as it is read */
                 l->pos = l->scanned = end;
                 if (is_last)
                     l->stop = l->at + l->pos;

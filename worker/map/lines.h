@@ -9,11 +9,15 @@
  *
  * Bytes are kept as they are: only '\n' ends a line, a '\r' before it is part of the line (as
  * sort(1) and awk see it; Hadoop drops it), and the last line of a file may lack its '\n'. Lines
- * are read through one buffer; one that does not fit is an error that tells where. */
+ * are read through one buffer; one that does not fit is an error that tells where.
+ *
+ * A file whose first bytes are those of gzip, zstd or lz4 is unpacked on the way, whatever its name
+ * is. It comes as one segment (splits_compute leaves it whole); offsets are those of its text. */
 #ifndef QUERN_WORKER_MAP_LINES_H
 #define QUERN_WORKER_MAP_LINES_H
 
 #include "libcommon/base/slice.h"
+#include "libcommon/codec/unpack.h"
 #include "libcommon/proto/task/messages.h"
 #include "worker/run/files.h"
 
@@ -38,8 +42,13 @@ struct lines {
     uint64_t at;      /* file offset of the buffer's first byte */
     uint64_t stop;    /* no line of this segment begins here or behind */
     bool is_skipping; /* the line in hand began in the segment before */
-    uint64_t bytes;   /* of the lines given out: over all splits of a file, its length */
+    uint64_t bytes;   /* of the file, given out as lines: over all splits of a file, its length */
     uint64_t read_us;
+    struct unpack *unpack; /* NULL: the file is text */
+    uint8_t *packed;       /* what of the file is still to be unpacked; owned */
+    struct slice packed_left;
+    uint64_t packed_at; /* file offset behind it */
+    bool is_unpacked;   /* all of it */
 };
 
 void lines_open(struct lines *lines, const struct lines_conf *conf);

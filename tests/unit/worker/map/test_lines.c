@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 #include <unistd.h>
+#include <zlib.h>
 
 #include "libcommon/base/mem.h"
 #include "libcommon/base/rand.h"
@@ -174,6 +175,78 @@ static int drop_path(void **state)
     return unlink(path);
 }
 
+/* The text as gzip, in two members, and so many bytes of that. */
+static struct slice write_gzip(struct slice text, struct buf *out)
+{
+    for (int half = 0; half < 2; half++) {
+        struct slice part = half ? slice_of(text.data + text.len / 2, text.len - text.len / 2)
+                                 : slice_of(text.data, text.len / 2);
+        z_stream z = {0};
+        assert_int_equal(deflateInit2(&z, 1, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY), Z_OK);
+        z.next_out = buf_reserve(out, part.len + 1000);
+        z.next_in = (Bytef *)(uintptr_t)part.data;
+        z.avail_in = (uInt)part.len;
+        z.avail_out = (uInt)part.len + 1000;
+        assert_int_equal(deflate(&z, Z_FINISH), Z_STREAM_END);
+        out->len += z.total_out;
+        deflateEnd(&z);
+    }
+    return buf_slice(out);
+}
+
+static void some_lines(struct rand *rand, size_t len, bool ends, struct buf *out)
+{
+    while (out->len < len)
+        buf_append_byte(out, rand_chance(rand, 3) ? '\n' : (uint8_t)('a' + rand_below(rand, 20)));
+    if (out->len)
+        out->data[out->len - 1] = ends ? '\n' : 'z';
+}
+
+static void a_compressed_file_is_read_as_its_text(void **state)
+{
+    (void)state;
+    struct rand rand;
+    rand_init(&rand, 11);
+    const size_t sizes[] = {0, 1, 2, 1000, 300000, 2000000};
+    for (size_t i = 0; i < 2 * ARRAY_LEN(sizes); i++) {
+        struct buf text = BUF_INIT, packed = BUF_INIT, all = BUF_INIT;
+        struct err err = {0};
+        some_lines(&rand, sizes[i / 2], i % 2, &text);
+        write_file(write_gzip(buf_slice(&text), &packed));
+        struct task_segment seg = segment(0, packed.len, packed.len);
+        assert_int_equal(read_all(&seg, 1, 1 << 20, buf_slice(&text), &all, &err), 0);
+        assert_true(slice_eq(buf_slice(&all), buf_slice(&text)));
+        buf_release(&text);
+        buf_release(&packed);
+        buf_release(&all);
+    }
+}
+
+static void compressed_bytes_that_are_damaged_or_cut_are_an_error(void **state)
+{
+    (void)state;
+    struct rand rand;
+    rand_init(&rand, 12);
+    struct buf text = BUF_INIT, packed = BUF_INIT, all = BUF_INIT;
+    struct err err = {0};
+    some_lines(&rand, 400000, true, &text);
+    struct slice whole = write_gzip(buf_slice(&text), &packed);
+    write_file(slice_of(whole.data, whole.len - 5));
+    struct task_segment seg = segment(0, whole.len - 5, whole.len - 5);
+    assert_int_equal(read_all(&seg, 1, 1 << 20, buf_slice(&text), &all, &err), ERR_CORRUPT);
+    assert_non_null(strstr(err.msg, "ends too early"));
+    assert_non_null(strstr(err.msg, path));
+    packed.data[packed.len - 3] ^= 1; /* the length gzip notes at its end */
+    write_file(whole);
+    seg = segment(0, whole.len, whole.len);
+    buf_clear(&all);
+    assert_int_equal(read_all(&seg, 1, 1 << 20, buf_slice(&text), &all, &err), ERR_CORRUPT);
+    assert_non_null(strstr(err.msg, "damaged"));
+    buf_release(&text);
+    buf_release(&packed);
+    buf_release(&all);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -181,6 +254,8 @@ int main(void)
         cmocka_unit_test(random_files_cut_at_random),
         cmocka_unit_test(a_split_of_many_files_gives_them_one_after_another),
         cmocka_unit_test(a_line_too_long_is_told_with_its_place),
+        cmocka_unit_test(a_compressed_file_is_read_as_its_text),
+        cmocka_unit_test(compressed_bytes_that_are_damaged_or_cut_are_an_error),
         cmocka_unit_test(a_file_that_shrank_or_vanished_is_an_error),
     };
     return cmocka_run_group_tests(tests, make_path, drop_path);
