@@ -8,6 +8,7 @@
 #include "libcommon/base/log.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/daemon/address.h"
+#include "namenode/truncation.h"
 
 #define TERM        1    /* of a namenode that is alone */
 #define REAP_SLICE  2000 /* inodes freed at a time: about a millisecond */
@@ -92,6 +93,8 @@ static void on_durable(void *arg, uint64_t durable)
     struct namenode *nn = arg;
     nn_blocks_set_durable(&nn->blocks, durable);
     nn_held_release_to(&nn->held, durable);
+    if (nn->has_truncation)
+        nn_truncation_look(nn, false);
 }
 
 /* ---- the block side's hooks ---- */
@@ -99,6 +102,7 @@ static void on_durable(void *arg, uint64_t durable)
 static void on_ready(void *ctx, uint32_t block)
 {
     nn_clients_on_ready(&((struct namenode *)ctx)->clients, block);
+    nn_truncation_ready(ctx, block);
 }
 
 static void on_recovered(void *ctx, const struct nn_recovered *result)

@@ -64,6 +64,7 @@ struct namenode {
     bool is_short;                 /* that is why safe mode is on */
     bool was_starting;             /* ... and it was on before, for the blocks */
     bool is_log_full;              /* the log's own word */
+    bool has_truncation;           /* journaled, and no datanode was told of it yet */
     bool is_stopping;
 };
 

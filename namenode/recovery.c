@@ -7,6 +7,7 @@
 #include "libcommon/base/log.h"
 #include "libcommon/base/mem.h"
 #include "namenode/namenode.h"
+#include "namenode/truncation.h"
 
 #define LOOK_MS 2000 /* for silent writers */
 #define BATCH \
@@ -57,6 +58,9 @@ void nn_recovery_begin(struct nn_recovery_driver *driver, uint32_t slot)
     const struct nn_inode *inode = nn_inode(&nn->state.tree.store, slot);
     struct op_recover op = {
         .at_ms = clock_wall_ms(), .file_id = inode->id, .gs = nn->state.next_gs};
+    const struct nn_prepared *prepared = nn_prepareds_find(&nn->state.prepared, inode->id);
+    if (prepared && prepared->kind == NN_PREPARED_TRUNCATE)
+        return; /* no writer: the datanodes are at it, see truncation.h */
     if (has_settled_end(nn, inode)) {
         struct msg_block last = {0};
         if (inode->last_block) {
@@ -85,12 +89,28 @@ static uint32_t file_in_recovery(const struct namenode *nn, uint32_t block)
     return lease && lease->holder->client == NN_LEASE_NAMENODE ? slot : 0;
 }
 
+/* What was in the file before its last writer came was on the disks of all his datanodes: if they
+ * cannot find all of it now, one that can is waited for. (The block side tries again.) */
+static bool loses_base(const struct namenode *nn, uint32_t slot, const struct nn_recovered *result)
+{
+    const struct nn_prepared *prepared =
+        nn_prepareds_find(&nn->state.prepared, nn_inode(&nn->state.tree.store, slot)->id);
+    if (!prepared || prepared->kind != NN_PREPARED_BASE || prepared->block != result->block ||
+        (!result->is_dropped && result->len >= prepared->len))
+        return false;
+    log_warn("nn.lease",
+             "blk_%" PRIu64 " held %" PRIu64 " bytes when it was opened for appending, and its "
+             "datanodes agree on %" PRIu64 " only: it is not settled so",
+             block_at(nn, result->block).id, prepared->len, result->is_dropped ? 0 : result->len);
+    return true;
+}
+
 void nn_recovery_settled(struct nn_recovery_driver *driver, const struct nn_recovered *result)
 {
     struct namenode *nn = driver->nn;
     uint32_t slot = file_in_recovery(nn, result->block);
     struct nn_block block = block_at(nn, result->block);
-    if (!slot)
+    if (!slot || loses_base(nn, slot, result))
         return;
     struct msg_block last = {block.id, result->gs, result->len};
     if (result->is_dropped)
@@ -143,6 +163,7 @@ static void look(void *arg)
         nn_leases_renew_all(&nn->state.leases, now); /* nobody could write meanwhile */
     if (driver->was_safe)
         return;
+    nn_truncation_look(nn, true);
     if (was_safe)
         begin_anew(driver);
     const struct nn_holder *holder;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * put, copyFromLocal, moveFromLocal, appendToFile; get, copyToLocal, moveToLocal. */
+ * put, copyFromLocal, moveFromLocal; get, copyToLocal, moveToLocal. */
 #include "client/fs/commands.h"
 #include "client/fs/dest.h"
 #include "libcommon/base/str.h"
@@ -176,25 +176,11 @@ static int not_there_yet(struct fs_run *run)
     return fs_fail(run, "Option '-%s' is not implemented yet.", run->command->name);
 }
 
-static const struct fs_option append_options[] = {
-    {"n", NULL, "Begin a new block for what is appended."},
-    {NULL, NULL, NULL},
-};
-
 const struct fs_command fs_move_to_local = {
     .name = "moveToLocal",
     .usage = "<src> <localdst>",
     .help = "Not implemented yet",
     .syntax = {NULL, 0, FS_NO_LIMIT, true},
-    .flags = FS_RAW,
-    .begin = not_there_yet,
-};
-const struct fs_command fs_append_to_file = {
-    .name = "appendToFile",
-    .usage = "[-n] <localsrc> ... <dst>",
-    .help = "Appends the contents of all the given local files to the given dst file. Not "
-            "implemented yet: put the parts under names of their own, and -getmerge them.",
-    .syntax = {append_options, 2, FS_NO_LIMIT, false},
     .flags = FS_RAW,
     .begin = not_there_yet,
 };

@@ -15,6 +15,7 @@ static const struct fs_command *const commands[] = {
     &fs_chgrp,
     &fs_chmod,
     &fs_chown,
+    &fs_concat,
     &fs_copy_from_local,
     &fs_copy_to_local,
     &fs_count,
@@ -49,6 +50,7 @@ static const struct fs_command *const commands[] = {
     &fs_text,
     &fs_touch,
     &fs_touchz,
+    &fs_truncate,
     &fs_usage,
 };
 

@@ -21,6 +21,8 @@ static int open_writer(struct qn_file *file, const char *path, int flags,
         .block_size = create->block_size ? create->block_size : fs->block_size,
         .overwrite = flags & QN_OVERWRITE,
         .create_parents = !(flags & QN_NO_PARENTS),
+        .append = flags & QN_APPEND,
+        .new_block = flags & QN_NEW_BLOCK,
     };
     return cl_out_open(fs, path, &options, &file->out, err);
 }
@@ -50,6 +52,9 @@ struct qn_file *qn_open(struct qn_fs *fs, const char *path, int flags,
         rc = cl_need(fs, "filesystem", &err);
     if (rc == 0 && !(flags & QN_READ) == !(flags & QN_WRITE))
         rc = err_set(&err, ERR_INVAL, "`%s': open it for reading or for writing", path);
+    if (rc == 0 && (flags & QN_APPEND) && (flags & QN_OVERWRITE || !(flags & QN_WRITE)))
+        rc = err_set(&err, ERR_INVAL, "`%s': what is appended to is written, and not replaced",
+                     path);
     if (rc == 0 && !(file = mem_calloc(1, sizeof(*file))))
         rc = err_set(&err, ERR_NOMEM, "%s", err_text(ERR_NOMEM));
     if (rc == 0) {

@@ -289,6 +289,49 @@ int qn_utimes(struct qn_fs *fs, const char *path, int64_t mtime_ms, int64_t atim
     return op_end(&op, error);
 }
 
+int qn_truncate(struct qn_fs *fs, const char *path, uint64_t length, struct qn_error *error)
+{
+    struct op op;
+    struct cl2nn_yes answer = {0};
+    op_begin(&op, fs, path);
+    const struct cl2nn_truncate ask = {
+        .origin = cl_origin(fs), .path = buf_slice(&op.path), .len = length};
+    op_ask(&op, CL2NN_AT_TRUNCATE, &ask, &answer);
+    int rc = op_end(&op, error);
+    return rc == 0 ? answer.yes : rc;
+}
+
+/* A source as a normal path, in the call's memory. */
+static void op_source(struct op *op, const char *source, struct slice *ret)
+{
+    buf_clear(&op->second);
+    if (op->rc == 0)
+        op->rc = cl_path(op->fs, source, &op->second, &op->err);
+    uint8_t *copy = op->rc == 0 ? arena_alloc(&op->arena, op->second.len + 1) : NULL;
+    if (op->rc == 0 && !copy)
+        op->rc = err_set(&op->err, ERR_NOMEM, "%s", err_text(ERR_NOMEM));
+    if (op->rc == 0)
+        *ret = slice_of(memcpy(copy, op->second.data, op->second.len), op->second.len);
+}
+
+int qn_concat(struct qn_fs *fs, const char *path, const char *const *sources, size_t count,
+              struct qn_error *error)
+{
+    struct op op;
+    op_begin(&op, fs, path);
+    if (op.rc == 0)
+        op.rc = cl_need(sources, "list of sources", &op.err);
+    struct slice *list = arena_calloc(&op.arena, count + 1, sizeof(*list));
+    if (op.rc == 0 && !list)
+        op.rc = err_set(&op.err, ERR_NOMEM, "%s", err_text(ERR_NOMEM));
+    for (size_t i = 0; op.rc == 0 && i < count; i++)
+        op_source(&op, sources[i], &list[i]);
+    const struct cl2nn_concat ask = {
+        .origin = cl_origin(fs), .path = buf_slice(&op.path), .sources = {list, count}};
+    op_ask(&op, CL2NN_AT_CONCAT, &ask, NULL);
+    return op_end(&op, error);
+}
+
 int qn_set_replication(struct qn_fs *fs, const char *path, uint32_t replication,
                        struct qn_error *error)
 {

@@ -73,14 +73,14 @@ int cl_out_intern(struct cl_out *out, const struct msg_node *node, uint32_t *ret
     return 0;
 }
 
-static int set_nodes(struct cl_out *out, const struct msg_node_list *list)
+int cl_out_set_nodes(struct cl_out *out, const struct msg_node_list *list, struct err *err)
 {
-    uint32_t numbers[CL_PIPELINE_NODES], count = 0;
+    uint32_t numbers[CL_PIPELINE_NODES] = {0}, count = 0;
     for (size_t i = 0; i < list->n && count < CL_PIPELINE_NODES; i++)
         if (cl_out_intern(out, &list->v[i], &numbers[count++]) != 0)
-            return ERR_NOMEM;
+            return err_set(err, ERR_NOMEM, "%s", err_text(ERR_NOMEM));
     cl_pipeline_set_nodes(&out->pipe, numbers, count);
-    return count ? 0 : ERR_NONODE;
+    return count ? 0 : err_set(err, ERR_NONODE, "%s: no datanode for a new block", out->path);
 }
 
 static int ask_block(struct cl_out *out, struct err *err)
@@ -95,9 +95,7 @@ static int ask_block(struct cl_out *out, struct err *err)
     int rc = cl_ask(out->fs, CL2NN_AT_ADD_BLOCK, &ask, &arena, &answer, err);
     if (rc == 0) {
         out->block = answer.block;
-        rc = set_nodes(out, &answer.nodes);
-        if (rc != 0)
-            err_set(err, rc, "%s: no datanode for a new block: %s", out->path, err_text(rc));
+        rc = cl_out_set_nodes(out, &answer.nodes, err);
     } else if (out->reasons.len) {
         char line[ERR_MSG_MAX];
         snprintf(line, sizeof(line), "%s", err->msg);
@@ -130,6 +128,8 @@ static bool try_busy_again(struct cl_out *out, struct busy *busy, size_t exclude
 int cl_block_allocate(struct cl_out *out, struct err *err)
 {
     struct cl_break broken;
+    if (out->is_prepared)
+        return cl_append_begin(out, err);
     struct busy busy = busy_from_now(out);
     size_t excluded = out->exclude.n;
     for (unsigned attempt = 0;; attempt++) {

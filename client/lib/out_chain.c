@@ -55,7 +55,7 @@ static void fill_targets(const struct cl_out *out, struct msg_node *targets,
 /* Is it worth passing the ring? Not for a small file that ends here. */
 static bool wants_ring(const struct cl_out *out)
 {
-    return out->pipe.filled > SMALL_BYTES;
+    return out->pipe.filled - out->pipe.filled_before > SMALL_BYTES;
 }
 
 static int dial(struct cl_out *out, bool local, struct cl_peer **ret, struct err *err)
@@ -126,6 +126,8 @@ int cl_chain_connect(struct cl_out *out, uint64_t new_gs, struct cl_break *ret)
         .block_size = out->block_bytes,
         .ring_bytes = CL_RING_BYTES,
     };
+    if (out->is_prepared)
+        write.base = out->previous;
     fault_hit(new_gs ? "client.write.recover" : "client.write.setup");
     fill_targets(out, targets, &write);
     out->ack_bytes = 0;

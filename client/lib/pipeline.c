@@ -18,6 +18,12 @@ void cl_pipeline_init(struct cl_pipeline *p, uint64_t ring_bytes, uint64_t packe
                               .guilty = CL_NOBODY};
 }
 
+void cl_pipeline_begin_at(struct cl_pipeline *p, uint64_t len)
+{
+    BUG_ON(len > p->block_bytes);
+    p->filled = p->sent = p->acked = p->synced = p->filled_before = len;
+}
+
 void cl_pipeline_set_nodes(struct cl_pipeline *p, const uint32_t *nodes, uint32_t count)
 {
     BUG_ON(count > CL_PIPELINE_NODES);
@@ -202,7 +208,7 @@ void cl_pipeline_resume(struct cl_pipeline *p)
 
 bool cl_pipeline_restart(struct cl_pipeline *p)
 {
-    if (p->filled > p->ring_bytes)
+    if (p->filled > p->ring_bytes || p->filled_before > 0)
         return false;
     p->acked = p->synced = 0;
     p->recoveries = 0;

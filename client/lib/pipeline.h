@@ -56,6 +56,7 @@ struct cl_pipeline {
     uint32_t head, in_flight;
     uint64_t next_seq;
     uint64_t filled, sent, acked, synced;
+    uint64_t filled_before; /* bytes of the block that its datanodes had before we came */
     bool last_sent, is_finished;
     unsigned recoveries; /* since bytes were last acknowledged */
     uint32_t suspect;    /* who sent what its neighbour found damaged; CL_NOBODY */
@@ -80,6 +81,9 @@ struct cl_replace_rule {
 /* ring_bytes and packet_bytes are multiples of 512, packet_bytes at most half of the ring. */
 void cl_pipeline_init(struct cl_pipeline *p, uint64_t ring_bytes, uint64_t packet_bytes,
                       uint64_t block_bytes);
+/* The block begins with `len` bytes that its datanodes have, on disk; those of the last partial
+ * chunk are in our ring too. Right after init. */
+void cl_pipeline_begin_at(struct cl_pipeline *p, uint64_t len);
 /* The chain, nearest first: when it is set up, and again after each recovery. */
 void cl_pipeline_set_nodes(struct cl_pipeline *p, const uint32_t *nodes, uint32_t count);
 
@@ -121,7 +125,7 @@ void cl_pipeline_join(struct cl_pipeline *p, uint32_t node);
 /* The survivors are at `acked` and listen: everything behind it is to be sent again. */
 void cl_pipeline_resume(struct cl_pipeline *p);
 /* Nobody is left: may all of it be written again elsewhere? True when every byte of the block is
- * still in the ring; then nothing counts as sent any more. */
+ * still in the ring (and none was there before us); then nothing counts as sent any more. */
 bool cl_pipeline_restart(struct cl_pipeline *p);
 
 #endif

@@ -159,11 +159,17 @@ int cl_out_write(struct cl_out *out, const void *data, size_t size, struct err *
     return rc;
 }
 
+/* Is there anything in the present block that we wrote? */
+static bool has_bytes(const struct cl_out *out)
+{
+    return out->pipe.filled > (out->is_prepared ? out->pipe.filled_before : 0);
+}
+
 int cl_out_flush(struct cl_out *out, bool to_disk, struct err *err)
 {
     mutex_lock(&out->lock);
     int rc = check_failed(out, err);
-    if (rc == 0 && out->pipe.filled) {
+    if (rc == 0 && has_bytes(out)) {
         out->was_flushed = out->has_block;
         rc = drive(out, to_disk ? GOAL_SYNCED : GOAL_ACKED, err);
         out->was_flushed = true;
@@ -215,6 +221,8 @@ static int create(struct cl_out *out, const struct cl_out_options *options, stru
     out->file_id = answer.file_id;
     out->block_bytes = answer.block_size;
     out->replication = answer.replication;
+    if (rc == 0)
+        cl_pipeline_init(&out->pipe, CL_RING_BYTES, OUT_PACKET_BYTES, out->block_bytes);
     arena_release(&arena);
     return rc;
 }
@@ -237,14 +245,16 @@ int cl_out_open(struct qn_fs *fs, const char *path, const struct cl_out_options 
     if (rc != 0)
         err_set(err, rc, "%s: no memory for writing: %s", path, err_text(rc));
     if (rc == 0)
-        rc = create(out, options, err);
+        rc = options->append ? cl_append_open(out, options->new_block, err)
+                             : create(out, options, err);
     if (rc == 0)
         rc = cl_renew_add(&fs->renew, out, err);
     if (rc != 0) {
+        if (out->is_append && out->file_id)
+            cl_append_give_up(out);
         cl_out_free(out);
         return rc;
     }
-    cl_pipeline_init(&out->pipe, CL_RING_BYTES, OUT_PACKET_BYTES, out->block_bytes);
     *ret = out;
     return 0;
 }
@@ -279,7 +289,7 @@ static int complete(struct cl_out *out, struct err *err)
 static int finish(struct cl_out *out, struct err *err)
 {
     int rc = check_failed(out, err);
-    if (rc == 0 && out->pipe.filled)
+    if (rc == 0 && has_bytes(out))
         rc = finish_block(out, err);
     if (rc == 0)
         rc = complete(out, err);
@@ -310,7 +320,10 @@ void cl_out_abort(struct cl_out *out)
 {
     mutex_lock(&out->lock);
     cl_chain_hang_up(out, false);
-    remove_own(out);
+    if (out->is_append)
+        cl_append_give_up(out);
+    else
+        remove_own(out);
     mutex_unlock(&out->lock);
     cl_out_free(out);
 }

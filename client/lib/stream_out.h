@@ -26,6 +26,8 @@ struct cl_out_options {
     uint32_t replication;
     uint64_t block_size;
     bool overwrite, create_parents;
+    bool append;    /* go on with a file that is there: of the others only new_block counts */
+    bool new_block; /* and leave its last block alone */
 };
 
 /* `path` is normal, copied. */
@@ -39,8 +41,9 @@ int cl_out_close(struct cl_out *out, struct err *err);
 /* Closes, and gives the file its final name `to` (normal), if its name still means what we wrote
  * and not another writer's file. On failure it is removed, if it is still ours. */
 int cl_out_close_as(struct cl_out *out, const char *to, bool overwrite, struct err *err);
-void cl_out_abort(struct cl_out *out); /* and removes the file, if it is still ours */
-void cl_out_free(struct cl_out *out);  /* and leaves the file to its lease */
+void cl_out_abort(
+    struct cl_out *out);              /* and removes the file, if it is still ours and we made it */
+void cl_out_free(struct cl_out *out); /* and leaves the file to its lease */
 
 /* For renewal: if nothing was sent since `before_ms`, say that we live. Never waits. */
 void cl_out_beat(struct cl_out *out, uint64_t before_ms);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Private to stream_out.c (the calls), out_chain.c (the connection to the chain of datanodes, and
- * its recovery), out_block.c (what the namenode is asked for a block) and out_join.c (a further
- * node for a chain that lost one). The stream's lock is held in all of them. */
+ * its recovery), out_block.c (what the namenode is asked for a block), out_join.c (a further node
+ * for a chain that lost one) and out_append.c (a file that was there before). The stream's lock is
+ * held in all of them. */
 #ifndef QUERN_CLIENT_STREAM_OUT_INSIDE_H
 #define QUERN_CLIENT_STREAM_OUT_INSIDE_H
 
@@ -24,6 +25,8 @@ struct cl_out {
     bool has_block;   /* it is allocated, its chain stands */
     bool told_length; /* the namenode knows that it has bytes to read */
     bool was_flushed; /* readers may count on what the block has already */
+    bool is_append;   /* the file was there before */
+    bool is_prepared; /* `block` will begin as a copy of `previous`: out_append.c */
     uint32_t replication;
     struct msg_block block;    /* id and stamp */
     struct msg_block previous; /* the last finished one; id 0 = none */
@@ -71,6 +74,19 @@ int cl_block_tell_length(struct cl_out *out, struct err *err);
 
 /* The number of this node in `nodes`. 0 or ERR_NOMEM. */
 int cl_out_intern(struct cl_out *out, const struct msg_node *node, uint32_t *ret);
+
+/* The nodes of the present block, for the chain. */
+int cl_out_set_nodes(struct cl_out *out, const struct msg_node_list *list, struct err *err);
+
+/* --- out_append.c --- */
+/* The file becomes ours, and ends where it did. After a failure: cl_append_give_up, if it has an
+ * id. */
+int cl_append_open(struct cl_out *out, bool new_block, struct err *err);
+/* There is something to write: the prepared block's chain stands, and it is the file's last. */
+int cl_append_begin(struct cl_out *out, struct err *err);
+/* We write no more; what the file had stays, and what was acknowledged may. */
+void cl_append_give_up(struct cl_out *out);
+
 /* Remember that this node failed us, and why. */
 int cl_out_exclude(struct cl_out *out, uint32_t node, const char *why);
 

@@ -42,7 +42,8 @@ struct msg_origin cl_origin(struct qn_fs *fs)
 static bool is_patient(unsigned at)
 {
     return at == CL2NN_AT_ADD_BLOCK || at == CL2NN_AT_ABANDON_BLOCK || at == CL2NN_AT_NEW_STAMP ||
-           at == CL2NN_AT_UPDATE_PIPELINE || at == CL2NN_AT_FLUSHED || at == CL2NN_AT_COMPLETE;
+           at == CL2NN_AT_UPDATE_PIPELINE || at == CL2NN_AT_FLUSHED || at == CL2NN_AT_COMPLETE ||
+           at == CL2NN_AT_APPEND_AGAIN || at == CL2NN_AT_SWITCH;
 }
 
 int cl_ask(struct qn_fs *fs, unsigned at, const void *ask, struct arena *arena, void *ret_answer,

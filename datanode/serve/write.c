@@ -49,7 +49,7 @@ struct dn_write {
     uint64_t id, gs; /* gs: the stamp to write under */
     struct dn_volume *volume;
     struct dn_writing *writing;
-    struct dn_replica before; /* RECOVER: the replica as it was */
+    struct dn_replica before; /* RECOVER: the replica as it was; with a base: that one */
     int fd, cancel_fd;
     /* the thread's */
     struct dn_blockfile *file; /* owned by `writing` once that has it */
@@ -58,8 +58,9 @@ struct dn_write {
     uint8_t *ring;
     size_t ring_bytes;
     bool has_begun, is_finalized;
-    int code;     /* of something done on the loop */
-    int end_code; /* why it broke off or was not begun; 0 = it did not */
+    bool is_source_bad; /* what was to be copied is damaged */
+    int code;           /* of something done on the loop */
+    int end_code;       /* why it broke off or was not begun; 0 = it did not */
     /* the thread's last word */
     enum outcome outcome;
     uint64_t len;
@@ -82,6 +83,11 @@ static bool is_copy(const struct dn_write *w)
     return w->ask->stage == DATA_WRITE_COPY || joins(w);
 }
 
+static bool has_base(const struct dn_write *w)
+{
+    return w->ask->base.id != 0;
+}
+
 /* The answer that says who is at fault. */
 static struct data_writing blame(const struct dn_write *w, const char *node, const struct err *err)
 {
@@ -93,6 +99,29 @@ static struct data_writing blame(const struct dn_write *w, const char *node, con
 
 /* ---- the files (thread) ---- */
 
+/* Files in `dir` that begin with `len` bytes of the finalized replica `before`, on disk. */
+static int copy_files(struct dn_write *w, const char *dir, uint64_t len, struct err *err)
+{
+    const struct dn_volume *from = dn_storage_volume(w->serve->conf.storage, &w->before);
+    char *final_dir = dn_volume_dir(from, DN_DIR_FINALIZED, w->before.id);
+    struct dn_settle_copy copy = {
+        .from_dir = final_dir,
+        .from_id = w->before.id,
+        .from_gs = w->before.gs,
+        .from_len = w->before.len,
+        .len = len,
+        .to = {.dir = dir,
+               .id = w->id,
+               .gs = w->gs,
+               .max_len = w->ask->block_size,
+               .direct_min = w->serve->conf.direct_min},
+    };
+    int rc = final_dir ? dn_settle_copy(w->volume->disk, &copy, &w->file, &w->is_source_bad, err)
+                       : err_set(err, ERR_NOMEM, "out of memory");
+    mem_free(final_dir);
+    return rc;
+}
+
 static int make_files(struct dn_write *w, struct err *err)
 {
     char *dir = dn_volume_dir(w->volume, is_copy(w) ? DN_DIR_TMP : DN_DIR_RBW, w->id);
@@ -101,8 +130,9 @@ static int make_files(struct dn_write *w, struct err *err)
                                     .gs = w->gs,
                                     .max_len = w->ask->block_size,
                                     .direct_min = w->serve->conf.direct_min};
-    int rc = dir ? dn_blockfile_create(w->volume->disk, &what, &w->file, err)
-                 : err_set(err, ERR_NOMEM, "out of memory");
+    int rc = !dir          ? err_set(err, ERR_NOMEM, "out of memory")
+             : has_base(w) ? copy_files(w, dir, w->before.len, err)
+                           : dn_blockfile_create(w->volume->disk, &what, &w->file, err);
     mem_free(dir);
     return rc;
 }
@@ -125,27 +155,6 @@ static int reopen_files(struct dn_write *w, const char *dir, struct err *err)
                      w->id, w->file->len, w->ask->block.len);
     if (rc == 0)
         rc = dn_settle_restamp(w->file, w->gs, w->ask->block.len, err);
-    return rc;
-}
-
-/* A replica that was finalized here before the chain broke elsewhere. */
-static int copy_files(struct dn_write *w, const char *dir, struct err *err)
-{
-    char *final_dir = dn_volume_dir(w->volume, DN_DIR_FINALIZED, w->id);
-    struct dn_settle_copy copy = {
-        .from_dir = final_dir,
-        .from_gs = w->before.gs,
-        .from_len = w->before.len,
-        .len = w->ask->block.len,
-        .to = {.dir = dir,
-               .id = w->id,
-               .gs = w->gs,
-               .max_len = w->ask->block_size,
-               .direct_min = w->serve->conf.direct_min},
-    };
-    int rc = final_dir ? dn_settle_copy(w->volume->disk, &copy, &w->file, err)
-                       : err_set(err, ERR_NOMEM, "out of memory");
-    mem_free(final_dir);
     return rc;
 }
 
@@ -172,7 +181,7 @@ static int recover_files(struct dn_write *w, struct err *err)
     bool was_final = w->before.state == DN_REPLICA_FINALIZED;
     char *dir = dn_volume_dir(w->volume, DN_DIR_RBW, w->id);
     int rc = !dir        ? err_set(err, ERR_NOMEM, "out of memory")
-             : was_final ? copy_files(w, dir, err)
+             : was_final ? copy_files(w, dir, w->ask->block.len, err)
                          : reopen_files(w, dir, err);
     mem_free(dir);
     if (rc != 0) {
@@ -472,6 +481,8 @@ static void write_done(struct dn_move *move)
     struct dn_write *w = CONTAINER_OF(move, struct dn_write, move);
     struct err err = {0};
     settle_map(w);
+    if (w->is_source_bad)
+        dn_storage_bad(w->serve->conf.storage, w->before.id, w->before.gs);
     dn_suspect_volume(w->serve->conf.storage, w->volume, w->end_code);
     dn_claims_drop(&w->serve->conf.storage->claims, &w->claim);
     if (move->was_refused) {
@@ -525,14 +536,37 @@ static int prepare_recover(struct dn_write *w, struct err *err)
     return w->writing ? 0 : err_set(err, ERR_NOMEM, "out of memory");
 }
 
+/* What the new block begins with must be here as the writer knows it: of two who append, one may
+ * have an old idea of the file. */
+static int check_base(struct dn_write *w, struct err *err)
+{
+    const struct msg_block *base = &w->ask->base;
+    const struct dn_replica *replica = dn_storage_find(w->serve->conf.storage, base->id);
+    if (!replica)
+        return err_set(err, ERR_NOENT, "blk_%" PRIu64 " is not here to begin with", base->id);
+    if (replica->state != DN_REPLICA_FINALIZED || replica->gs != base->gs ||
+        replica->len != base->len || replica->is_bad)
+        return err_set(err, replica->is_bad ? ERR_CHECKSUM : ERR_STALE,
+                       "blk_%" PRIu64 " (%s, stamp %" PRIu64 ", %" PRIu64
+                       " bytes%s) is not what was to be begun with: stamp %" PRIu64 ", %" PRIu64
+                       " bytes",
+                       base->id, dn_replica_state_name(replica->state), replica->gs, replica->len,
+                       replica->is_bad ? ", damaged" : "", base->gs, base->len);
+    w->before = *replica;
+    return 0;
+}
+
 static int prepare_new(struct dn_write *w, struct err *err)
 {
     struct dn_replica *replica = NULL;
     struct dn_storage_new what = {.id = w->id,
                                   .gs = w->gs,
                                   .max_len = w->ask->block_size,
-                                  .event = is_copy(w) ? DN_EVENT_COPY : DN_EVENT_CREATE};
-    int rc = dn_storage_add(w->serve->conf.storage, &what, &replica, err);
+                                  .event = is_copy(w) ? DN_EVENT_COPY : DN_EVENT_CREATE,
+                                  .beside = has_base(w) ? &w->before : NULL};
+    int rc = has_base(w) ? check_base(w, err) : 0;
+    if (rc == 0)
+        rc = dn_storage_add(w->serve->conf.storage, &what, &replica, err);
     if (rc != 0)
         return rc;
     w->volume = dn_storage_volume(w->serve->conf.storage, replica);
@@ -603,6 +637,9 @@ static const char *nonsense(const struct dn_session *session, const struct data_
         return "sizes that cannot be";
     if (ask->targets.n >= PIPELINE_MAX)
         return "the chain is too long";
+    if (ask->base.id != 0 && (ask->stage != DATA_WRITE_CREATE || ask->base.id == ask->block.id ||
+                              ask->base.len == 0 || ask->base.len > ask->block_size))
+        return "no such beginning";
     if (ask->stage == DATA_WRITE_RECOVER && ask->new_gs <= ask->block.gs)
         return "the new stamp is not newer";
     if (is_local && !session->is_unix)

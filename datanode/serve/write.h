@@ -5,7 +5,8 @@
  * detached thread   files ready -> the rest of the chain ready -> answer -> relay (packets, acks)
  *   loop     map says finalized (or: left as it is) -> last ack -> socket attached -> claim dropped
  *
- *   DATA_WRITE_CREATE   a new replica, rbw. Whatever breaks afterwards, it stays
+ *   DATA_WRITE_CREATE   a new replica, rbw. Whatever breaks afterwards, it stays. With a base it
+ *                       begins with a verified, fsynced copy of that finalized replica of ours
  *   DATA_WRITE_RECOVER  the replica goes on under a new stamp, cut to what was acknowledged, after
  *                       all its bytes were verified. One that was finalized already is copied
  * first: finalized bytes never change DATA_WRITE_COPY     a temporary replica: whole or nothing

@@ -329,32 +329,61 @@ static int load_tail_sum(struct dn_blockfile *f)
     return 0;
 }
 
+/* All of the copy must agree with the sums that came along. If it does not, who is wrong? */
+static int verify_copy(struct dn_blockfile *from, struct dn_blockfile *to,
+                       const struct dn_settle_copy *copy, bool *ret_is_source_bad, struct err *err)
+{
+    int rc = dn_settle_verify(to, copy->len, err);
+    if (rc != 0 || to->len == copy->len)
+        return rc;
+    rc = dn_settle_verify(from, copy->from_len, err);
+    if (rc != 0)
+        return rc;
+    *ret_is_source_bad = from->len != copy->from_len;
+    if (*ret_is_source_bad)
+        return err_set(
+            err, ERR_CHECKSUM, "%s: only %llu of %llu finalized bytes agree with their checksums",
+            from->paths.data, (unsigned long long)from->len, (unsigned long long)copy->from_len);
+    return err_set(err, ERR_IO, "%s: was not copied as it is", from->paths.data);
+}
+
+static int fill_copy(struct dn_blockfile *from, struct dn_blockfile *to,
+                     const struct dn_settle_copy *copy, bool *ret_is_source_bad, struct err *err)
+{
+    int rc = load_tail_sum(from);
+    if (rc == 0)
+        rc = copy_bytes(from, to, copy->len);
+    *ret_is_source_bad = rc == ERR_CHECKSUM || rc == ERR_CORRUPT || rc == ERR_EOF;
+    if (rc != 0)
+        return io_error(err, rc, from->paths.data, "copy");
+    rc = verify_copy(from, to, copy, ret_is_source_bad, err);
+    if (rc == 0) {
+        rc = dn_blockfile_sync(to);
+        if (rc != 0)
+            io_error(err, rc, to->paths.data, "fsync");
+    }
+    return rc;
+}
+
 int dn_settle_copy(struct disk *disk, const struct dn_settle_copy *copy, struct dn_blockfile **ret,
-                   struct err *err)
+                   bool *ret_is_source_bad, struct err *err)
 {
     struct dn_blockfile *from = NULL, *to = NULL;
-    struct dn_blockfile_new old = {.dir = copy->from_dir, .id = copy->to.id, .gs = copy->from_gs};
+    struct dn_blockfile_new old = {.dir = copy->from_dir, .id = copy->from_id, .gs = copy->from_gs};
     int rc = dn_blockfile_open(disk, &old, DISK_READ, &from, err);
+    *ret_is_source_bad = rc == ERR_NOENT || rc == ERR_CORRUPT || rc == ERR_STALE;
     if (rc != 0)
         return rc;
     from->len = copy->from_len;
     rc = dn_blockfile_create(disk, &copy->to, &to, err);
-    if (rc != 0)
-        goto out;
-    rc = load_tail_sum(from);
     if (rc == 0)
-        rc = copy_bytes(from, to, copy->len);
-    to->len = copy->len;
-    if (rc == 0)
-        rc = dn_blockfile_sync(to);
-    if (rc != 0) {
-        io_error(err, rc, to->paths.data, "copy");
+        rc = fill_copy(from, to, copy, ret_is_source_bad, err);
+    if (rc != 0 && to) {
         (void)dn_settle_remove(disk, copy->to.dir, copy->to.id, copy->to.gs);
         dn_blockfile_close(to);
-        goto out;
+    } else if (rc == 0) {
+        *ret = to;
     }
-    *ret = to;
-out:
     dn_blockfile_close(from);
     return rc;
 }

@@ -35,16 +35,18 @@ int dn_settle_restamp(struct dn_blockfile *file, uint64_t new_gs, uint64_t new_l
 /* Into its place. `final_dir` exists and is durable. After 0 the replica survives a power cut. */
 int dn_settle_finalize(struct dn_blockfile *file, const char *final_dir, struct err *err);
 
-/* The first `len` bytes of a finalized replica, under a new stamp, as files of their own in `to`
- * (sharing its blocks where the disk can); the finalized ones stay as they are. Opened for writing
- * with len set. Durable, but for the names. */
+/* The first `len` bytes of a finalized replica as files of their own in `to`, under another stamp
+ * or another id (sharing its blocks where the disk can); the finalized ones stay as they are. Every
+ * byte of the copy has been verified. Opened for writing with len set. Durable with its names, but
+ * for `to`'s directory having been made. ERR_CHECKSUM: the source is damaged (also told by
+ * *ret_is_source_bad, for whatever reason it cannot be read as it should). */
 struct dn_settle_copy {
     const char *from_dir;
-    uint64_t from_gs, from_len, len;
+    uint64_t from_id, from_gs, from_len, len;
     struct dn_blockfile_new to;
 };
 int dn_settle_copy(struct disk *disk, const struct dn_settle_copy *copy, struct dn_blockfile **ret,
-                   struct err *err);
+                   bool *ret_is_source_bad, struct err *err);
 
 /* Unlink both; 0 also when they are gone already. */
 int dn_settle_remove(struct disk *disk, const char *dir, uint64_t id, uint64_t gs);

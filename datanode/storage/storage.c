@@ -145,7 +145,9 @@ int dn_storage_add(struct dn_storage *s, const struct dn_storage_new *what, stru
     if (rc != 0)
         return err_set(err, rc, "blk_%" PRIu64 " is here already, %s with stamp %" PRIu64, what->id,
                        dn_replica_state_name(state), known ? known->gs : 0);
-    struct dn_volume *v = dn_volumes_choose(s->volumes, footprint(what->max_len));
+    struct dn_volume *v = what->beside ? dn_storage_volume(s, what->beside) : NULL;
+    if (!v || !dn_volumes_has_room(s->volumes, v, footprint(what->max_len)))
+        v = dn_volumes_choose(s->volumes, footprint(what->max_len));
     if (!v)
         return err_set(err, ERR_NOSPC, "no data directory has room for %" PRIu64 " more bytes",
                        what->max_len);

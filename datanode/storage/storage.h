@@ -66,7 +66,8 @@ struct dn_replica *dn_storage_find(const struct dn_storage *s, uint64_t id);
  * block's claim. ERR_EXIST, ERR_NOSPC, ERR_NOMEM, with a line for the asker. */
 struct dn_storage_new {
     uint64_t id, gs, max_len;
-    enum dn_replica_event event; /* CREATE or COPY */
+    enum dn_replica_event event;     /* CREATE or COPY */
+    const struct dn_replica *beside; /* on the same volume as this one, if it has room; or NULL */
 };
 int dn_storage_add(struct dn_storage *s, const struct dn_storage_new *what, struct dn_replica **ret,
                    struct err *err);

@@ -137,13 +137,17 @@ uint64_t dn_volumes_remaining(const struct dn_volumes *volumes, const struct dn_
     return free_bytes > volumes->reserved_bytes ? free_bytes - volumes->reserved_bytes : 0;
 }
 
+bool dn_volumes_has_room(const struct dn_volumes *volumes, struct dn_volume *volume, uint64_t bytes)
+{
+    return !atomic_load(&volume->has_failed) && dn_volume_is_formatted(volume) &&
+           dn_volumes_remaining(volumes, volume) >= volume->promised + bytes;
+}
+
 struct dn_volume *dn_volumes_choose(struct dn_volumes *volumes, uint64_t bytes)
 {
     for (size_t i = 0; i < volumes->count; i++) {
         struct dn_volume *v = volumes->v[(volumes->next + i) % volumes->count];
-        if (atomic_load(&v->has_failed) || !dn_volume_is_formatted(v))
-            continue;
-        if (dn_volumes_remaining(volumes, v) >= v->promised + bytes) {
+        if (dn_volumes_has_room(volumes, v, bytes)) {
             volumes->next = (v->index + 1U) % volumes->count;
             return v;
         }

@@ -43,6 +43,9 @@ int dn_volumes_keep_term(const struct dn_volumes *volumes, uint64_t term, struct
 /* A disk does not let us use one of the directories: may it be lost? */
 bool dn_volumes_can_lose(const struct dn_volumes *volumes, int code);
 
+/* Has it room for so many bytes, beside what is promised to others? */
+bool dn_volumes_has_room(const struct dn_volumes *volumes, struct dn_volume *volume,
+                         uint64_t bytes);
 /* Where a block of this size goes: round robin over the volumes that have room for it beside what
  * is promised to others. NULL when none has. */
 struct dn_volume *dn_volumes_choose(struct dn_volumes *volumes, uint64_t bytes);

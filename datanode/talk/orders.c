@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdatomic.h>
 
+#include "datanode/storage/clone.h"
 #include "datanode/talk/copy.h"
 #include "datanode/talk/primary.h"
 #include "libcommon/base/log.h"
@@ -286,7 +287,24 @@ static void on_recover(struct rpc_call *call, const void *msg, void *arg)
     start(job, call);
 }
 
-/* ---- DELETE, REPORT ---- */
+/* ---- CLONE, DELETE, REPORT ---- */
+
+static void on_clone(struct rpc_call *call, const void *msg, void *arg)
+{
+    struct dn_orders *o = arg;
+    const struct nn2dn_clone *order = msg;
+    struct err err = {0};
+    if (!is_to_be_obeyed(o, call, order->term))
+        return;
+    struct dn_clone_ask ask = {.from = {order->from.id, order->from.gs},
+                               .from_len = order->from.len,
+                               .to = {order->block.id, order->block.gs},
+                               .len = order->block.len};
+    if (dn_clone_begin(o->conf.storage, &ask, &err) != 0)
+        rpc_fail_err(call, &err);
+    else
+        rpc_answer(call, NULL);
+}
 
 static void on_delete(struct rpc_call *call, const void *msg, void *arg)
 {
@@ -316,10 +334,9 @@ static void on_report(struct rpc_call *call, const void *msg, void *arg)
 struct rpc_service dn_orders_service(struct dn_orders *orders)
 {
     static rpc_handler *const handlers[NN2DN_METHOD_COUNT] = {
-        [NN2DN_AT_COPY] = on_copy,
-        [NN2DN_AT_DELETE] = on_delete,
-        [NN2DN_AT_RECOVER] = on_recover,
-        [NN2DN_AT_REPORT] = on_report,
+        [NN2DN_AT_COPY] = on_copy,       [NN2DN_AT_DELETE] = on_delete,
+        [NN2DN_AT_RECOVER] = on_recover, [NN2DN_AT_REPORT] = on_report,
+        [NN2DN_AT_CLONE] = on_clone,
     };
     return (struct rpc_service){NN2DN_methods, handlers, NN2DN_METHOD_COUNT,
                                 HELLO_ROLE(WIRE_NAMENODE), orders};

@@ -90,6 +90,8 @@ enum qn_open_flag {
     QN_WRITE = 2,      /* a new file; fails with QN_EEXIST if there is one */
     QN_OVERWRITE = 4,  /* with QN_WRITE: replace it */
     QN_NO_PARENTS = 8, /* with QN_WRITE: the directory must exist */
+    QN_APPEND = 16,    /* with QN_WRITE: go on at the end of a file that is there */
+    QN_NEW_BLOCK = 32, /* with QN_APPEND: in a block of its own */
 };
 
 struct qn_create {
@@ -108,7 +110,7 @@ QN_PUBLIC ssize_t qn_pread(struct qn_file *file, void *buffer, size_t size, uint
                            struct qn_error *error);
 QN_PUBLIC int64_t qn_seek(struct qn_file *file, uint64_t offset, struct qn_error *error);
 QN_PUBLIC int64_t qn_tell(struct qn_file *file);
-/* Length of a file opened for reading, or bytes written so far. */
+/* Length of a file opened for reading, or of what it has with the bytes written so far. */
 QN_PUBLIC uint64_t qn_length(struct qn_file *file);
 
 /* All of it, or a failure: then nothing more can be written, and qn_close fails too. */
@@ -122,7 +124,8 @@ QN_PUBLIC int qn_hsync(struct qn_file *file, struct qn_error *error);
 /* Writing: returns 0 only when every block is fsynced on min(2, replication) datanodes and the file
  * is closed in the namespace. The handle is gone either way. NULL is fine. */
 QN_PUBLIC int qn_close(struct qn_file *file, struct qn_error *error);
-/* Forget a file being written: what was not closed is deleted. The handle is gone. */
+/* Forget a file being written: what was not closed is deleted. A file that was appended to keeps
+ * what it had, and perhaps some of what was written since. The handle is gone. */
 QN_PUBLIC void qn_abort(struct qn_file *file);
 
 /* --- the namespace --------------------------------------------------------------------------- */
@@ -167,6 +170,14 @@ QN_PUBLIC int qn_chown(struct qn_fs *fs, const char *path, const char *owner, co
 /* -1 = leave it. */
 QN_PUBLIC int qn_utimes(struct qn_fs *fs, const char *path, int64_t mtime_ms, int64_t atime_ms,
                         struct qn_error *error);
+/* Cut a file. 1 = it has that length now; 0 = it will have it soon, until then it is as it was and
+ * cannot be written (qn_stat says is_open). A length beyond its end is QN_EINVAL. */
+QN_PUBLIC int qn_truncate(struct qn_fs *fs, const char *path, uint64_t length,
+                          struct qn_error *error);
+/* The contents of `sources`, in this order, go to the end of `path` without being copied, and the
+ * sources go. All lie in one directory, and none is empty. */
+QN_PUBLIC int qn_concat(struct qn_fs *fs, const char *path, const char *const *sources,
+                        size_t count, struct qn_error *error);
 QN_PUBLIC int qn_set_replication(struct qn_fs *fs, const char *path, uint32_t replication,
                                  struct qn_error *error);
 

@@ -5,7 +5,7 @@
 
 const char *nn_order_kind_name(enum nn_order_kind kind)
 {
-    static const char *const names[] = {"COPY", "DELETE", "RECOVER", "REPORT"};
+    static const char *const names[] = {"COPY", "DELETE", "RECOVER", "REPORT", "CLONE"};
     return (size_t)kind < ARRAY_LEN(names) ? names[kind] : "?";
 }
 

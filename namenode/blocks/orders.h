@@ -13,6 +13,7 @@ enum nn_order_kind {
     NN_ORDER_DELETE,  /* node: delete these replicas, exactly these stamps */
     NN_ORDER_RECOVER, /* node: be primary, settle block among targets under new_gs */
     NN_ORDER_REPORT,  /* node: send a full report */
+    NN_ORDER_CLONE,   /* node: make blocks[0] out of the first `keep` bytes of block */
 };
 const char *nn_order_kind_name(enum nn_order_kind kind);
 
@@ -23,9 +24,10 @@ struct nn_order {
     struct block_id block;
     uint64_t len;
     uint64_t new_gs;
+    uint64_t keep;
     uint32_t *targets; /* node indices: COPY, RECOVER */
     size_t target_count;
-    struct block_id *blocks; /* DELETE */
+    struct block_id *blocks; /* DELETE, CLONE */
     size_t block_count;
 };
 

@@ -47,6 +47,8 @@ int nn_apply_reserve(struct nn_state *state, uint32_t slot)
         struct nn_block last = block_at(state, inode->last_block);
         bool grows =
             last.state == NN_BLOCK_UNDER_CONSTRUCTION || last.state == NN_BLOCK_UNDER_RECOVERY;
+        const struct nn_prepared *prepared = nn_prepareds_find(&state->prepared, inode->id);
+        grows = grows || (prepared && prepared->kind == NN_PREPARED_APPEND);
         room = grows && last.len < size ? size - last.len : 0;
     }
     return nn_tree_reserve(&state->tree, slot, room);
@@ -141,6 +143,7 @@ int nn_apply_ADD_BLOCK(struct nn_state *state, const void *record, uint64_t *ans
         return ERR_CORRUPT;
     struct nn_inode *inode = nn_inode(&state->tree.store, slot);
     uint32_t last = inode->last_block;
+    nn_apply_unprepare(state, op->file_id); /* the end it was prepared for is settled */
     if (op->previous.id) {
         if (!last || block_at(state, last).id != op->previous.id)
             return ERR_CORRUPT;
@@ -250,10 +253,11 @@ int nn_apply_CLOSE(struct nn_state *state, const void *record, uint64_t *answer)
     for (uint32_t b = inode->first_block; b; b = block_at(state, b).next)
         if (block_at(state, b).state != NN_BLOCK_COMPLETE)
             nn_blocks_complete(state->blocks, b);
+    nn_apply_unprepare(state, op->file_id);
     inode->is_open = 0;
     inode->mtime_ms = op->at_ms & NN_TIME_MASK;
     nn_leases_remove(&state->leases, op->file_id);
-    return 0;
+    return nn_apply_reserve(state, slot);
 }
 
 int nn_apply_RECOVER(struct nn_state *state, const void *record, uint64_t *answer)

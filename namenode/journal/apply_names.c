@@ -129,7 +129,7 @@ int nn_apply_SET_REPLICATION(struct nn_state *state, const void *record, uint64_
         nn_blocks_set_want(state->blocks, block, (uint16_t)op->replication);
         block = next;
     }
-    return 0;
+    return 0; /* a prepared block learns of it when it takes its place */
 }
 
 int nn_apply_SET_MODE(struct nn_state *state, const void *record, uint64_t *answer)

@@ -63,6 +63,11 @@ int nn_check_quota_move(const struct nn_view *view, const struct nn_walk *from,
 /* May the file have a further block, once its last one is settled at `previous_len`? */
 int nn_check_quota_block(const struct nn_view *view, uint32_t slot, uint64_t previous_len,
                          struct err *err);
+/* May the file's last block grow to a full one? */
+int nn_check_quota_append(const struct nn_view *view, uint32_t slot, struct err *err);
+/* May the target have the bytes of these sources, with as many replicas as its own? */
+int nn_check_quota_concat(const struct nn_view *view, uint32_t target, const uint32_t *sources,
+                          size_t count, struct err *err);
 int nn_check_quota_replication(const struct nn_view *view, uint32_t slot, uint32_t replication,
                                struct err *err);
 
@@ -105,9 +110,37 @@ int nn_check_flushed(const struct nn_view *view, const struct cl2nn_flushed *ask
 /* Whether enough replicas are there is not looked at. */
 int nn_check_complete(const struct nn_view *view, const struct cl2nn_complete *ask,
                       struct op_close *ret, struct err *err);
+/* Somebody has that file open: why it cannot be opened now, in Hadoop's words. Codes and
+ * *ret_takeover as nn_check_create. */
+struct nn_opening {
+    const char *verb; /* "APPEND_FILE" */
+    struct slice path;
+    uint64_t client;
+    uint32_t slot;
+};
+int nn_check_held(const struct nn_view *view, const struct nn_opening *what, uint32_t *ret_takeover,
+                  struct err *err);
 /* The file of a writer who asks about it: its slot, or ERR_NOENT or ERR_LEASE. */
 int nn_check_writer(const struct nn_view *view, uint64_t file_id, uint64_t client,
                     uint32_t *ret_slot, struct err *err);
+
+/* ---- files that were closed: check_append.c ---- */
+
+/* Codes and *ret_takeover as nn_check_create. Whether a replica is left to begin with is not looked
+ * at. */
+int nn_check_append(const struct nn_view *view, const struct cl2nn_append *ask,
+                    struct op_append *ret, uint32_t *ret_takeover, struct err *err);
+int nn_check_append_again(const struct nn_view *view, const struct cl2nn_again *ask,
+                          struct op_prepare *ret, struct err *err);
+int nn_check_switch(const struct nn_view *view, const struct cl2nn_switch *ask,
+                    struct op_switch *ret, struct err *err);
+/* NN_CHECK_NOTHING: with *ret_is_done it has that length, else it is being cut to it. */
+int nn_check_truncate(const struct nn_view *view, const struct cl2nn_truncate *ask,
+                      struct op_truncate *ret, bool *ret_is_done, uint32_t *ret_takeover,
+                      struct err *err);
+/* The list of *ret lives in `arena`. */
+int nn_check_concat(const struct nn_view *view, const struct cl2nn_concat *ask, struct arena *arena,
+                    struct op_concat *ret, struct err *err);
 
 /* ---- a job's output: check_publish.c ---- */
 

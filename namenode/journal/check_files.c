@@ -35,29 +35,33 @@ static int check_shape(const struct nn_limits *limits, const struct cl2nn_create
     return 0;
 }
 
-/* The name is taken, by a file that somebody is writing. */
-static int held_by_other(const struct nn_view *view, const struct cl2nn_create *ask, uint32_t slot,
-                         uint32_t *ret_takeover, struct err *err)
+int nn_check_held(const struct nn_view *view, const struct nn_opening *what, uint32_t *ret_takeover,
+                  struct err *err)
 {
-    uint64_t id = nn_inode(&view->state->tree.store, slot)->id;
+    uint64_t id = nn_inode(&view->state->tree.store, what->slot)->id;
     const struct nn_lease *lease = nn_leases_find(&view->state->leases, id);
     uint64_t holder = lease ? lease->holder->client : NN_LEASE_NAMENODE;
     if (holder == NN_LEASE_NAMENODE)
         return err_set(err, ERR_RETRY,
-                       "Failed to CREATE_FILE " SLICE_FMT " for client_%016" PRIx64
+                       "Failed to %s " SLICE_FMT " for client_%016" PRIx64
                        " on %s because the file is under recovery",
-                       SLICE_ARG(ask->path), ask->origin.client, view->address);
+                       what->verb, SLICE_ARG(what->path), what->client, view->address);
+    if (holder == what->client)
+        return err_set(err, ERR_LEASE,
+                       "Failed to %s " SLICE_FMT " for client_%016" PRIx64
+                       " on %s because client_%016" PRIx64 " is already the current lease holder.",
+                       what->verb, SLICE_ARG(what->path), what->client, view->address, holder);
     if (nn_lease_is_over(lease, view->limits->lease_soft_ms, view->mono_ms)) {
-        *ret_takeover = slot;
+        *ret_takeover = what->slot;
         return err_set(err, ERR_RETRY,
-                       "Failed to CREATE_FILE " SLICE_FMT " for client_%016" PRIx64
+                       "Failed to %s " SLICE_FMT " for client_%016" PRIx64
                        " on %s because lease recovery is in progress. Try again later.",
-                       SLICE_ARG(ask->path), ask->origin.client, view->address);
+                       what->verb, SLICE_ARG(what->path), what->client, view->address);
     }
     return err_set(err, ERR_LEASE,
-                   "Failed to CREATE_FILE " SLICE_FMT " for client_%016" PRIx64
+                   "Failed to %s " SLICE_FMT " for client_%016" PRIx64
                    " on %s because this file lease is currently owned by client_%016" PRIx64,
-                   SLICE_ARG(ask->path), ask->origin.client, view->address, holder);
+                   what->verb, SLICE_ARG(what->path), what->client, view->address, holder);
 }
 
 static int create_over(const struct nn_view *view, const struct cl2nn_create *ask,
@@ -72,8 +76,9 @@ static int create_over(const struct nn_view *view, const struct cl2nn_create *as
         int rc = nn_access_path(&view->state->tree, walk, view->caller, NN_W, err);
         return rc != 0 ? rc : nn_access_parent(&view->state->tree, walk, view->caller, NN_W, err);
     }
+    const struct nn_opening what = {"CREATE_FILE", ask->path, ask->origin.client, slot};
     if (inode->is_open)
-        return held_by_other(view, ask, slot, ret_takeover, err);
+        return nn_check_held(view, &what, ret_takeover, err);
     return err_set(err, ERR_EXIST, SLICE_FMT " for client %s already exists", SLICE_ARG(ask->path),
                    view->address);
 }
@@ -245,6 +250,13 @@ int nn_check_abandon_block(const struct nn_view *view, const struct cl2nn_abando
     if (!nn_blockmap_find(view->state->blocks->map, ask->block.id))
         return NN_CHECK_NOTHING;
     rc = check_written(view, ask->file_id, ask->origin.client, &ask->block, &block, err);
+    const struct nn_prepared *prepared = nn_prepareds_find(&view->state->prepared, ask->file_id);
+    if (rc == 0 && prepared && prepared->kind == NN_PREPARED_BASE &&
+        prepared->block == nn_inode(&view->state->tree.store, slot)->last_block)
+        rc = err_set(err, ERR_INVAL,
+                     "blk_%" PRIu64 " begins with %" PRIu64
+                     " bytes that were in the file before: it cannot be given up",
+                     block.id, prepared->len);
     if (rc == 0)
         *ret = (struct op_abandon_block){ask->origin, view->wall_ms, ask->file_id, ask->block.id};
     return rc;

@@ -100,6 +100,31 @@ int nn_check_quota_block(const struct nn_view *view, uint32_t slot, uint64_t pre
     return nn_quota_check(tree, inode->parent, 0, by, err);
 }
 
+int nn_check_quota_append(const struct nn_view *view, uint32_t slot, struct err *err)
+{
+    const struct nn_tree *tree = &view->state->tree;
+    const struct nn_inode *inode = nn_inode(&tree->store, slot);
+    uint64_t size = nn_inode_block_size(inode);
+    uint64_t len = nn_blockmap_get(view->state->blocks->map, inode->last_block).len;
+    if (len >= size)
+        return 0;
+    struct nn_growth by = {.space = (int64_t)((size - len) * inode->replication)};
+    return nn_quota_check(tree, inode->parent, 0, by, err);
+}
+
+int nn_check_quota_concat(const struct nn_view *view, uint32_t target, const uint32_t *sources,
+                          size_t count, struct err *err)
+{
+    const struct nn_tree *tree = &view->state->tree;
+    const struct nn_inode *inode = nn_inode(&tree->store, target);
+    struct nn_growth by = {.names = -(int64_t)count};
+    for (size_t i = 0; i < count; i++) {
+        const struct nn_inode *source = nn_inode(&tree->store, sources[i]);
+        by.space += (int64_t)source->len * ((int64_t)inode->replication - source->replication);
+    }
+    return nn_quota_check(tree, inode->parent, 0, by, err);
+}
+
 int nn_check_quota_replication(const struct nn_view *view, uint32_t slot, uint32_t replication,
                                struct err *err)
 {

@@ -23,6 +23,11 @@
     D(op_set_owner, OP_SET_OWNER_FIELDS)             \
     D(op_winner, OP_WINNER_FIELDS)                   \
     D(op_publish, OP_PUBLISH_FIELDS)                 \
+    D(op_append, OP_APPEND_FIELDS)                   \
+    D(op_truncate, OP_TRUNCATE_FIELDS)               \
+    D(op_concat, OP_CONCAT_FIELDS)                   \
+    D(op_switch, OP_SWITCH_FIELDS)                   \
+    D(op_prepare, OP_PREPARE_FIELDS)                 \
     D(op_set_quota, OP_SET_QUOTA_FIELDS)             \
     D(op_set_xattr, OP_SET_XATTR_FIELDS)             \
     D(op_remove_xattr, OP_REMOVE_XATTR_FIELDS)       \

@@ -110,6 +110,51 @@ MSG_STRUCT(op_close, OP_CLOSE_FIELDS)
     F(U64, gs)
 MSG_STRUCT(op_recover, OP_RECOVER_FIELDS)
 
+/* ---- a file that was closed ---- */
+
+/* It is origin.client's to write. With a block id, that block is prepared: it will hold a copy of
+ * the last one, and belongs to no file until op_switch. Answer: file id, block id. */
+#define OP_APPEND_FIELDS(F, S, L) \
+    OP_HEAD(F, S, L)              \
+    F(U64, file_id)               \
+    F(U64, block_id)              \
+    F(U64, gs)
+MSG_STRUCT(op_append, OP_APPEND_FIELDS)
+
+/* The file ends at `len`. Without a block id that is where a block ends, and it is done. With one,
+ * that block is prepared: it will hold the beginning of the block that is cut, and the namenode
+ * holds the file until op_switch. Answer: 1 when it is done. */
+#define OP_TRUNCATE_FIELDS(F, S, L) \
+    OP_HEAD(F, S, L)                \
+    F(U64, file_id)                 \
+    F(U64, len)                     \
+    F(U64, block_id)                \
+    F(U64, gs)
+MSG_STRUCT(op_truncate, OP_TRUNCATE_FIELDS)
+
+/* The blocks of the sources, in this order, become the target's last ones, and the sources go. */
+#define OP_CONCAT_FIELDS(F, S, L) \
+    OP_HEAD(F, S, L)              \
+    F(U64, file_id)               \
+    F(U64S, sources)
+MSG_STRUCT(op_concat, OP_CONCAT_FIELDS)
+
+/* The prepared block takes its place: in an append that of the last block, to be written on; in a
+ * truncation that of the block that is cut and of all behind it, and the file is closed. */
+#define OP_SWITCH_FIELDS(F, S, L) \
+    OP_HEAD(F, S, L)              \
+    F(U64, file_id)               \
+    F(U64, block_id)
+MSG_STRUCT(op_switch, OP_SWITCH_FIELDS)
+
+/* Another block is prepared instead of the one there was. Answer: block id. */
+#define OP_PREPARE_FIELDS(F, S, L) \
+    OP_HEAD(F, S, L)               \
+    F(U64, file_id)                \
+    F(U64, block_id)               \
+    F(U64, gs)
+MSG_STRUCT(op_prepare, OP_PREPARE_FIELDS)
+
 /* What is at `to` (a file or an empty directory) is deleted first. */
 #define OP_RENAME_FIELDS(F, S, L) \
     OP_HEAD(F, S, L)              \
@@ -230,6 +275,11 @@ MSG_STRUCT(op_set_acl, OP_SET_ACL_FIELDS)
     O(15, SET_MODE, op_set_mode)               \
     O(16, SET_OWNER, op_set_owner)             \
     O(17, PUBLISH, op_publish)                 \
+    O(18, APPEND, op_append)                   \
+    O(19, TRUNCATE, op_truncate)               \
+    O(20, CONCAT, op_concat)                   \
+    O(21, SWITCH, op_switch)                   \
+    O(22, PREPARE, op_prepare)                 \
     O(32, SET_QUOTA, op_set_quota)             \
     O(33, SET_XATTR, op_set_xattr)             \
     O(34, REMOVE_XATTR, op_remove_xattr)       \

@@ -240,6 +240,51 @@ static int load_extra(struct nn_loader *l)
     return rc == 0 ? load_acl(l, slot) : rc;
 }
 
+/* An image does not tell COMMITTED from COMPLETE; before a file can be opened again, all of its
+ * blocks are the latter. */
+static int load_before(struct nn_loader *l, uint32_t slot, const struct nn_prepared *what,
+                       const struct msg_block *id)
+{
+    const struct nn_inode *inode = nn_inode(&l->state->tree.store, slot);
+    struct nn_blockmap *map = l->state->blocks->map;
+    bool is_append = what->kind == NN_PREPARED_APPEND;
+    if (!inode->last_block || id->id == 0 || id->id >= l->state->next_block_id ||
+        id->gs >= l->state->next_gs)
+        return ERR_CORRUPT;
+    if (is_append ? what->len != nn_blockmap_get(map, inode->last_block).len
+                  : what->len >= inode->len)
+        return ERR_CORRUPT;
+    for (uint32_t b = inode->first_block; b; b = nn_blockmap_get(map, b).next)
+        nn_blocks_complete(l->state->blocks, b);
+    return nn_apply_prepare(l->state, slot, what, id);
+}
+
+static int load_base(struct nn_loader *l, uint32_t slot, struct nn_prepared *what)
+{
+    what->file = nn_inode(&l->state->tree.store, slot)->id;
+    what->block = nn_inode(&l->state->tree.store, slot)->last_block;
+    if (!what->block || what->len > nn_blockmap_get(l->state->blocks->map, what->block).len)
+        return ERR_CORRUPT;
+    return nn_prepareds_add(&l->state->prepared, what);
+}
+
+static int load_prepared(struct nn_loader *l)
+{
+    uint64_t file = nn_rows_varint(&l->rows), kind = nn_rows_varint(&l->rows);
+    struct nn_prepared what = {.kind = (enum nn_prepared_kind)kind};
+    what.len = nn_rows_varint(&l->rows);
+    uint32_t slot = nn_inodes_by_id(&l->state->tree.store, file);
+    if (l->rows.is_bad || !slot || kind > NN_PREPARED_BASE ||
+        !nn_inode(&l->state->tree.store, slot)->is_open ||
+        nn_prepareds_find(&l->state->prepared, file))
+        return ERR_CORRUPT;
+    if (kind == NN_PREPARED_BASE)
+        return load_base(l, slot, &what);
+    struct msg_block id = {.id = nn_rows_varint(&l->rows)};
+    id.gs = nn_rows_varint(&l->rows);
+    return l->rows.is_bad ? ERR_CORRUPT : load_before(l, slot, &what, &id);
+}
+
 static int load_row(struct nn_loader *l)
 {
     switch (l->section) {
@@ -253,6 +298,8 @@ static int load_row(struct nn_loader *l)
         return load_job(l);
     case NN_SECTION_EXTRAS:
         return load_extra(l);
+    case NN_SECTION_PREPARED:
+        return load_prepared(l);
     default:
         return ERR_VERSION;
     }

@@ -168,11 +168,23 @@ static void print_extra(struct nn_printer *p, struct buf *out)
     buf_append_str(out, "}\n");
 }
 
+static void print_prepared(struct nn_printer *p, struct buf *out)
+{
+    uint64_t file = nn_rows_varint(&p->rows), kind = nn_rows_varint(&p->rows);
+    buf_printf(out, "{\"prepared_for\":%" PRIu64 ",\"kind\":\"%s\",\"len\":%" PRIu64, file,
+               nn_prepared_kind_name(kind), nn_rows_varint(&p->rows));
+    if (kind != NN_PREPARED_BASE) {
+        uint64_t id = nn_rows_varint(&p->rows);
+        buf_printf(out, ",\"id\":%" PRIu64 ",\"gs\":%" PRIu64, id, nn_rows_varint(&p->rows));
+    }
+    buf_append_str(out, "}\n");
+}
+
 int nn_printer_take(struct nn_printer *p, uint16_t section, struct slice chunk, struct buf *out,
                     struct err *err)
 {
     static void (*const print[])(struct nn_printer *, struct buf *) = {
-        NULL, print_counters, print_inode, print_answer, print_job, print_extra};
+        NULL, print_counters, print_inode, print_answer, print_job, print_extra, print_prepared};
     if (section >= ARRAY_LEN(print) || !print[section])
         return err_set(err, ERR_VERSION, "section %u is not known: written by a newer quern?",
                        section);

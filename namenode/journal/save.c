@@ -21,7 +21,8 @@ struct saver {
 
 const char *nn_section_name(uint16_t section)
 {
-    static const char *const names[] = {"?", "counters", "inodes", "answers", "jobs", "extras"};
+    static const char *const names[] = {"?",    "counters", "inodes",  "answers",
+                                        "jobs", "extras",   "prepared"};
     return section < ARRAY_LEN(names) ? names[section] : "?";
 }
 
@@ -252,16 +253,52 @@ static int save_extras(struct saver *s)
     return rc;
 }
 
+static int by_file(const void *a, const void *b)
+{
+    const struct nn_prepared *const *x = a, *const *y = b;
+    return (*x)->file < (*y)->file ? -1 : (*x)->file > (*y)->file;
+}
+
+static int save_one_prepared(struct saver *s, const struct nn_prepared *prepared)
+{
+    buf_append_varint(&s->chunk, prepared->file);
+    buf_append_varint(&s->chunk, prepared->kind);
+    buf_append_varint(&s->chunk, prepared->len);
+    if (prepared->kind != NN_PREPARED_BASE) {
+        struct nn_block block = block_at(s, prepared->block);
+        buf_append_varint(&s->chunk, block.id);
+        buf_append_varint(&s->chunk, block.gs);
+    }
+    return row_done(s);
+}
+
+static int save_prepared(struct saver *s)
+{
+    const struct hmap *files = &s->state->prepared.files;
+    const struct nn_prepared **all = mem_calloc(files->count + 1, sizeof(void *));
+    size_t count = 0;
+    int rc = all ? 0 : ERR_NOMEM;
+    for (struct hmap_node *at = hmap_first(files); all && at; at = hmap_next(files, at)) {
+        const struct nn_prepared *prepared = CONTAINER_OF(at, struct nn_prepared, by_file);
+        if (nn_tree_find_id(&s->state->tree, prepared->file))
+            all[count++] = prepared;
+    }
+    if (all)
+        qsort(all, count, sizeof(*all), by_file);
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        rc = save_one_prepared(s, all[i]);
+    mem_free(all);
+    return rc;
+}
+
 int nn_state_save(const struct nn_state *state, nn_chunk_fn *put, void *arg)
 {
     static const struct {
         uint16_t section;
         int (*save)(struct saver *s);
-    } parts[] = {{NN_SECTION_COUNTERS, save_counters},
-                 {NN_SECTION_INODES, save_inodes},
-                 {NN_SECTION_ANSWERS, save_answers},
-                 {NN_SECTION_JOBS, save_jobs},
-                 {NN_SECTION_EXTRAS, save_extras}};
+    } parts[] = {{NN_SECTION_COUNTERS, save_counters}, {NN_SECTION_INODES, save_inodes},
+                 {NN_SECTION_ANSWERS, save_answers},   {NN_SECTION_JOBS, save_jobs},
+                 {NN_SECTION_EXTRAS, save_extras},     {NN_SECTION_PREPARED, save_prepared}};
     struct saver s = {.state = state, .put = put, .arg = arg};
     s.words = mem_calloc(state->tree.store.people.count, sizeof(uint32_t));
     int rc = s.words ? 0 : ERR_NOMEM;

@@ -23,6 +23,8 @@
  *               v quota of names + 1  v quota of space + 1   (0: none)
  *               v extended attributes; each: v space  s name  s value
  *               v access list entries; each: v type (4: default)  v permission  s name
+ *   6 prepared  in order of ids, of the files being appended to or truncated (prepared.h): v id
+ *               v kind  v length  but of kind BASE: v id of the prepared block  v its stamp
  *
  * A reader refuses what does not parse, does not fit together, or leaves bytes over; it ignores
  * nothing. A later version may add sections; a section it does not know is ERR_VERSION. */
@@ -37,6 +39,7 @@ enum nn_section {
     NN_SECTION_ANSWERS = 3,
     NN_SECTION_JOBS = 4,
     NN_SECTION_EXTRAS = 5,
+    NN_SECTION_PREPARED = 6,
 };
 const char *nn_section_name(uint16_t section); /* "inodes", or "?" */
 

@@ -2,6 +2,7 @@
 #include "namenode/journal/state.h"
 
 #include "namenode/blocks/blocks.h"
+#include "namenode/journal/apply.h"
 
 int nn_state_init(struct nn_state *state, struct nn_blocks *blocks, struct slice superuser,
                   struct slice supergroup)
@@ -11,6 +12,7 @@ int nn_state_init(struct nn_state *state, struct nn_blocks *blocks, struct slice
     nn_leases_init(&state->leases);
     nn_answers_init(&state->answers);
     nn_jobs_init(&state->jobs);
+    nn_prepareds_init(&state->prepared);
     return nn_tree_init(&state->tree, superuser, supergroup, 0755);
 }
 
@@ -20,6 +22,7 @@ void nn_state_release(struct nn_state *state)
     nn_leases_release(&state->leases);
     nn_answers_release(&state->answers);
     nn_jobs_release(&state->jobs);
+    nn_prepareds_release(&state->prepared);
 }
 
 struct reaping {
@@ -27,13 +30,15 @@ struct reaping {
     uint32_t blocks; /* freed so far */
 };
 
-/* A file of a deleted tree goes: so do its lease and its blocks. */
+/* A file of a deleted tree goes: so do its lease and its blocks, also one prepared for it. */
 static void file_gone(void *arg, uint32_t slot)
 {
     struct reaping *r = arg;
     const struct nn_inode *inode = nn_inode(&r->state->tree.store, slot);
-    if (inode->is_open)
+    if (inode->is_open) {
         nn_leases_remove(&r->state->leases, inode->id);
+        nn_apply_unprepare(r->state, inode->id);
+    }
     uint32_t block = inode->first_block;
     while (block) {
         uint32_t next = nn_blockmap_get(r->state->blocks->map, block).next;

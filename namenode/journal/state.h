@@ -11,6 +11,7 @@
 #include "namenode/namespace/answers.h"
 #include "namenode/namespace/jobs.h"
 #include "namenode/namespace/lease.h"
+#include "namenode/namespace/prepared.h"
 #include "namenode/namespace/tree.h"
 
 struct nn_blocks; /* namenode/blocks: the block map and all that keeps replicas */
@@ -23,6 +24,7 @@ struct nn_state {
     struct nn_leases leases;
     struct nn_answers answers;
     struct nn_jobs jobs;
+    struct nn_prepareds prepared;
     struct nn_blocks *blocks; /* borrowed */
     uint64_t next_block_id;
     uint64_t next_gs;

@@ -188,3 +188,15 @@ int nn_turn_nodes(struct nn_turn *turn, const uint32_t *nodes, size_t count,
     }
     return 0;
 }
+
+size_t nn_turn_numbers(const struct nn_turn *turn, const struct msg_strs *names, uint32_t *ret,
+                       size_t cap)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < names->n && count < cap; i++) {
+        const struct nn_node *node = nn_nodes_find(&turn->nn->blocks.nodes, names->v[i]);
+        if (node)
+            ret[count++] = node->index;
+    }
+    return count;
+}

@@ -152,19 +152,6 @@ void nn_on_NEW_STAMP(struct rpc_call *call, const void *message, void *arg)
     nn_turn_end(&turn, nn_turn_commit(&turn, rc, NN_OP_STAMP, &op, NULL), &stamped);
 }
 
-/* Node numbers of names; names nobody is registered under are left out. */
-static size_t numbers_of(const struct nn_nodes *nodes, const struct msg_strs *names, uint32_t *ret,
-                         size_t cap)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < names->n && count < cap; i++) {
-        const struct nn_node *node = nn_nodes_find(nodes, names->v[i]);
-        if (node)
-            ret[count++] = node->index;
-    }
-    return count;
-}
-
 void nn_on_UPDATE_PIPELINE(struct rpc_call *call, const void *message, void *arg)
 {
     const struct cl2nn_update_pipeline *ask = message;
@@ -178,7 +165,7 @@ void nn_on_UPDATE_PIPELINE(struct rpc_call *call, const void *message, void *arg
     rc = nn_turn_commit(&turn, rc, NN_OP_PIPELINE, &op, NULL);
     if (rc == 0) {
         uint32_t nodes[NN_PLACE_MAX];
-        size_t count = numbers_of(&turn.nn->blocks.nodes, &ask->nodes, nodes, NN_PLACE_MAX);
+        size_t count = nn_turn_numbers(&turn, &ask->nodes, nodes, NN_PLACE_MAX);
         rc = nn_blocks_set_pipeline(
             &turn.nn->blocks, nn_blockmap_find(turn.nn->blocks.map, op.block_id), nodes, count);
     }
@@ -198,12 +185,12 @@ void nn_on_EXTRA_NODE(struct rpc_call *call, const void *message, void *arg)
                  ? 0
                  : err_set(&turn.err, ERR_NOENT, "the file is not being written any more");
     if (rc == 0) {
-        struct nn_place_ask where = {
-            .count = 1,
-            .have = have,
-            .have_count = numbers_of(&turn.nn->blocks.nodes, &ask->have, have, NN_PLACE_MAX),
-            .exclude = ask->exclude.v,
-            .exclude_count = ask->exclude.n};
+        struct nn_place_ask where = {.count = 1,
+                                     .have = have,
+                                     .have_count =
+                                         nn_turn_numbers(&turn, &ask->have, have, NN_PLACE_MAX),
+                                     .exclude = ask->exclude.v,
+                                     .exclude_count = ask->exclude.n};
         rc = place(&turn, slot, &where, &nodes);
     }
     if (rc == 0)

@@ -96,6 +96,7 @@ static int ask(struct nn_pusher *p, struct rpc_peer *peer, struct sent *s, struc
     struct nn2dn_delete delete = {.term = p->term};
     struct nn2dn_recover recover = {.term = p->term, .block = block, .new_gs = o->new_gs};
     struct nn2dn_report report = {.term = p->term};
+    struct nn2dn_clone clone = {.term = p->term, .from = block};
     const void *msg = &report;
     size_t method = NN2DN_AT_REPORT;
     int rc = 0;
@@ -114,6 +115,11 @@ static int ask(struct nn_pusher *p, struct rpc_peer *peer, struct sent *s, struc
         rc = fill_nodes(p, o, arena, &recover.nodes);
         msg = &recover;
         method = NN2DN_AT_RECOVER;
+        break;
+    case NN_ORDER_CLONE:
+        clone.block = (struct msg_block){o->blocks[0].id, o->blocks[0].gs, o->keep};
+        msg = &clone;
+        method = NN2DN_AT_CLONE;
         break;
     case NN_ORDER_REPORT:
         break;

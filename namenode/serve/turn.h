@@ -69,6 +69,10 @@ struct slice nn_turn_copy(struct nn_turn *turn, struct slice s);
 int nn_turn_nodes(struct nn_turn *turn, const uint32_t *nodes, size_t count,
                   struct msg_node_list *ret);
 
+/* Node numbers of names; names nobody is registered under are left out. */
+size_t nn_turn_numbers(const struct nn_turn *turn, const struct msg_strs *names, uint32_t *ret,
+                       size_t cap);
+
 #define NN_HANDLER(NAME)                                  void nn_on_##NAME(struct rpc_call *call, const void *ask, void *arg);
 #define NN_HANDLER_ROW(P, type, NAME, flags, ask, answer) NN_HANDLER(NAME)
 CL2NN_METHODS(NN_HANDLER_ROW, CL2NN)

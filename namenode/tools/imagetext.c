@@ -189,13 +189,25 @@ static void print_extra(struct nn_imagetext *t, struct buf *out)
     buf_append_byte(out, '\n');
 }
 
+static void print_prepared(struct nn_imagetext *t, struct buf *out)
+{
+    uint64_t file = nn_rows_varint(&t->rows), kind = nn_rows_varint(&t->rows);
+    buf_printf(out, "prepared  for inode %" PRIu64 "  %s  %" PRIu64 " bytes", file,
+               nn_prepared_kind_name(kind), nn_rows_varint(&t->rows));
+    if (kind != NN_PREPARED_BASE) {
+        uint64_t id = nn_rows_varint(&t->rows);
+        buf_printf(out, "  blk_%" PRIu64 "_%" PRIu64, id, nn_rows_varint(&t->rows));
+    }
+    buf_append_byte(out, '\n');
+}
+
 int nn_imagetext_take(struct nn_imagetext *text, uint16_t section, struct slice chunk,
                       struct buf *out, struct err *err)
 {
     static void (*const print[])(struct nn_imagetext *, struct buf *) = {
         [NN_SECTION_COUNTERS] = print_counters, [NN_SECTION_INODES] = print_inode,
         [NN_SECTION_ANSWERS] = print_answer,    [NN_SECTION_JOBS] = print_job,
-        [NN_SECTION_EXTRAS] = print_extra,
+        [NN_SECTION_EXTRAS] = print_extra,      [NN_SECTION_PREPARED] = print_prepared,
     };
     if (section >= ARRAY_LEN(print) || !print[section])
         return err_set(err, ERR_VERSION, "section %u is not known: written by a newer quern?",

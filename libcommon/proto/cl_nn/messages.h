@@ -91,6 +91,61 @@ MSG_STRUCT(cl2nn_flushed, CL2NN_FLUSHED_FIELDS)
     S(msg_block, last) /* id 0 = the file is empty */
 MSG_STRUCT(cl2nn_complete, CL2NN_COMPLETE_FIELDS)
 
+/* --- going on with a file that is closed ------------------------------------------------------ */
+
+/* It becomes this client's to write. What is finalized never changes: if the last block has room,
+ * `next` is a block that begins with a copy of it, and takes its place with SWITCH. Until then
+ * readers see the file as it was. */
+#define CL2NN_APPEND_FIELDS(F, S, L)                                   \
+    S(msg_origin, origin)                                              \
+    F(STR, path)                                                       \
+    F(BOOL, new_block) /* leave the last block alone, be it partial */ \
+    F(STR, writer_node)
+MSG_STRUCT(cl2nn_append, CL2NN_APPEND_FIELDS)
+
+#define CL2NN_APPENDED_FIELDS(F, S, L)                       \
+    F(U64, file_id)                                          \
+    F(U32, replication)                                      \
+    F(U64, block_size)                                       \
+    F(U64, file_len)                                         \
+    S(msg_block, last)         /* id 0: the file has none */ \
+    S(msg_located_block, next) /* id 0: ADD_BLOCK comes next */
+MSG_STRUCT(cl2nn_appended, CL2NN_APPENDED_FIELDS)
+
+/* No chain could be set up for `next`: another one, without those nodes. `block` is forgotten. */
+#define CL2NN_AGAIN_FIELDS(F, S, L) \
+    S(msg_origin, origin)           \
+    F(U64, file_id)                 \
+    S(msg_block, block)             \
+    F(STRS, exclude)                \
+    F(STR, writer_node)
+MSG_STRUCT(cl2nn_again, CL2NN_AGAIN_FIELDS)
+
+/* The chain of `block` stands, and each of its nodes has all of `last` in it, on disk: the last
+ * block of the file is this one from now on. */
+#define CL2NN_SWITCH_FIELDS(F, S, L) \
+    S(msg_origin, origin)            \
+    F(U64, file_id)                  \
+    S(msg_block, last)               \
+    S(msg_block, block)              \
+    F(STRS, nodes)
+MSG_STRUCT(cl2nn_switch, CL2NN_SWITCH_FIELDS)
+
+/* yes: it is done. Else the datanodes are making the shortened block, and until it takes the place
+ * of the old one the file is as it was, and nobody can write it. */
+#define CL2NN_TRUNCATE_FIELDS(F, S, L) \
+    S(msg_origin, origin)              \
+    F(STR, path)                       \
+    F(U64, len)
+MSG_STRUCT(cl2nn_truncate, CL2NN_TRUNCATE_FIELDS)
+
+/* The blocks of the sources go to the end of `path`, and the sources go. All in one directory. */
+#define CL2NN_CONCAT_FIELDS(F, S, L) \
+    S(msg_origin, origin)            \
+    F(STR, path)                     \
+    F(STRS, sources)
+MSG_STRUCT(cl2nn_concat, CL2NN_CONCAT_FIELDS)
+
 /* All files this client is writing stay his. */
 #define CL2NN_RENEW_FIELDS(F, S, L) F(U64, client)
 MSG_STRUCT(cl2nn_renew, CL2NN_RENEW_FIELDS)
@@ -460,7 +515,12 @@ MSG_STRUCT(cl2nn_open_files, CL2NN_OPEN_FILES_FIELDS)
     M(P, 0x0151, BALANCE, MSG_READS, cl2nn_balance, cl2nn_balancing)             \
     M(P, 0x0158, RECOVER_LEASE, MSG_READS, cl2nn_path, cl2nn_yes)                \
     M(P, 0x0159, LIST_OPEN, MSG_READS, cl2nn_list_open, cl2nn_open_files)        \
-    M(P, 0x0160, RECONFIG, 0, msg_reconfig, msg_reconfigured)
+    M(P, 0x0160, RECONFIG, 0, msg_reconfig, msg_reconfigured)                    \
+    M(P, 0x0170, APPEND, MSG_RECORDED, cl2nn_append, cl2nn_appended)             \
+    M(P, 0x0171, APPEND_AGAIN, MSG_RECORDED, cl2nn_again, msg_located_block)     \
+    M(P, 0x0172, SWITCH, MSG_RECORDED, cl2nn_switch, msg_void)                   \
+    M(P, 0x0173, TRUNCATE, MSG_RECORDED, cl2nn_truncate, cl2nn_yes)              \
+    M(P, 0x0174, CONCAT, MSG_RECORDED, cl2nn_concat, msg_void)
 
 MSG_METHODS(CL2NN, CL2NN_METHODS)
 

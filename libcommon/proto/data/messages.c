@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "libcommon/proto/data/messages.h"
 
-MSG_DEFINE(data_write, DATA_WRITE_FIELDS)
+MSG_DEFINE_SINCE(data_write, DATA_WRITE_FIELDS, base)
 MSG_DEFINE(data_writing, DATA_WRITING_FIELDS)
 MSG_DEFINE(data_read, DATA_READ_FIELDS)
 MSG_DEFINE(data_reading, DATA_READING_FIELDS)

@@ -37,7 +37,9 @@ enum data_write_stage {
     F(U64, client)                                                                                \
     F(U64, block_size) /* at most this many bytes will come */                                    \
     F(U64, ring_bytes) /* LOCAL_WRITE only: size of the memfd ring, 64 KiB..64 MiB in whole pages \
-                        */
+                        */                                                                        \
+    S(msg_block, base) /* CREATE: begin with a copy of this finalized block, all of whose len     \
+                          bytes everybody in the chain must have; id 0: with nothing */
 MSG_STRUCT(data_write, DATA_WRITE_FIELDS)
 
 /* The chain stands, or says who is at fault: then no packets follow and the next request may.

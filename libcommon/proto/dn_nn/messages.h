@@ -127,6 +127,13 @@ MSG_STRUCT(nn2dn_recover, NN2DN_RECOVER_FIELDS)
 #define NN2DN_REPORT_FIELDS(F, S, L) F(U64, term)
 MSG_STRUCT(nn2dn_report, NN2DN_REPORT_FIELDS)
 
+/* Make `block` (finalized, block.len bytes) out of the beginning of a finalized replica here. */
+#define NN2DN_CLONE_FIELDS(F, S, L) \
+    F(U64, term)                    \
+    S(msg_block, from)              \
+    S(msg_block, block)
+MSG_STRUCT(nn2dn_clone, NN2DN_CLONE_FIELDS)
+
 #define DN2NN_METHODS(M, P)                                              \
     M(P, 0x0201, REGISTER, MSG_READS, dn2nn_register, dn2nn_registered)  \
     M(P, 0x0202, HEARTBEAT, MSG_READS, dn2nn_heartbeat, dn2nn_heard)     \
@@ -138,7 +145,8 @@ MSG_STRUCT(nn2dn_report, NN2DN_REPORT_FIELDS)
     M(P, 0x0281, COPY, MSG_READS, nn2dn_copy, msg_void)       \
     M(P, 0x0282, DELETE, MSG_READS, nn2dn_delete, msg_void)   \
     M(P, 0x0283, RECOVER, MSG_READS, nn2dn_recover, msg_void) \
-    M(P, 0x0284, REPORT, MSG_READS, nn2dn_report, msg_void)
+    M(P, 0x0284, REPORT, MSG_READS, nn2dn_report, msg_void)   \
+    M(P, 0x0285, CLONE, MSG_READS, nn2dn_clone, msg_void)
 
 MSG_METHODS(DN2NN, DN2NN_METHODS)
 MSG_METHODS(NN2DN, NN2DN_METHODS)

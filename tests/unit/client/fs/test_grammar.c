@@ -124,7 +124,8 @@ static void the_table_is_in_order_and_every_row_is_whole(void **state)
     for (size_t i = 0; (c = fs_command_at(i)); last = c, i++) {
         assert_true(!last || strcmp(last->name, c->name) < 0);
         assert_true(c->help && *c->help && c->usage);
-        assert_true((c->flags & FS_RAW) ? c->begin != NULL : c->path != NULL);
+        assert_true((c->flags & FS_RAW) ? c->begin != NULL
+                                        : c->path != NULL || c->arguments != NULL);
         assert_ptr_equal(fs_command_find(c->name), c);
         size_t n = 0;
         while (c->syntax.options && c->syntax.options[n].name)

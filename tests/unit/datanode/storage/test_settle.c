@@ -177,12 +177,15 @@ static void a_copy_leaves_the_finalized_replica_alone(void **state)
     struct disk *disk = sim_disk(sim);
     struct dn_blockfile *f = created(disk, 5000), *copy = NULL;
     assert_int_equal(dn_settle_finalize(f, "/final", NULL), 0);
+    bool is_source_bad = true;
     struct dn_settle_copy order = {.from_dir = "/final",
+                                   .from_id = ID,
                                    .from_gs = GS,
                                    .from_len = 5000,
                                    .len = 3333,
                                    .to = named("/rbw", GS + 1)};
-    assert_int_equal(dn_settle_copy(disk, &order, &copy, NULL), 0);
+    assert_int_equal(dn_settle_copy(disk, &order, &copy, &is_source_bad, NULL), 0);
+    assert_false(is_source_bad);
     expect_content(copy, 3333);
     assert_int_equal(grow(copy, 6000), 0);
     expect_content(copy, 6000);

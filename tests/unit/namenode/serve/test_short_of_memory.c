@@ -220,6 +220,27 @@ static void have_file(unsigned n)
     must(complete(origin()));
 }
 
+static struct cl2nn_appended appended;
+
+static void have_append(unsigned n)
+{
+    have_file(n);
+    struct cl2nn_append ask = {.origin = origin(), .path = path_of("file", n)};
+    must(ASK(APPEND, &ask, &appended));
+}
+
+static void have_parts(unsigned n)
+{
+    static const char *const names[] = {"a", "b"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        have_file(n);
+        struct cl2nn_rename ask = {
+            .origin = origin(), .from = path_of("file", n), .to = path_of(names[i], n)};
+        must(ASK(RENAME, &ask, NULL));
+    }
+    have_file(n);
+}
+
 static void have_attributes(unsigned n)
 {
     have_file(n);
@@ -497,6 +518,41 @@ static int q_list_open(struct msg_origin o, unsigned n)
     return ASK(LIST_OPEN, &ask, NULL);
 }
 
+static int q_append(struct msg_origin o, unsigned n)
+{
+    struct cl2nn_append ask = {.origin = o, .path = path_of("file", n)};
+    return ASK(APPEND, &ask, &appended);
+}
+static int q_again(struct msg_origin o, unsigned n)
+{
+    struct cl2nn_again ask = {.origin = o, .file_id = file.file_id, .block = appended.next.block};
+    (void)n;
+    return ASK(APPEND_AGAIN, &ask, NULL);
+}
+static int q_switch(struct msg_origin o, unsigned n)
+{
+    struct slice node = slice_str("dn1");
+    struct cl2nn_switch ask = {o, file.file_id, appended.last, appended.next.block, {&node, 1}};
+    (void)n;
+    return ASK(SWITCH, &ask, NULL);
+}
+static int q_truncate(struct msg_origin o, unsigned n)
+{
+    struct cl2nn_truncate ask = {o, path_of("file", n), 0};
+    return ASK(TRUNCATE, &ask, NULL);
+}
+static int q_cut(struct msg_origin o, unsigned n)
+{
+    struct cl2nn_truncate ask = {o, path_of("file", n), 300};
+    return ASK(TRUNCATE, &ask, NULL);
+}
+static int q_concat(struct msg_origin o, unsigned n)
+{
+    struct slice sources[] = {path_of("b", n), path_of("a", n)};
+    struct cl2nn_concat ask = {o, path_of("file", n), {sources, 2}};
+    return ASK(CONCAT, &ask, NULL);
+}
+
 #define CL(NAME) &CL2NN_methods[CL2NN_AT_##NAME]
 #define DN(NAME) &DN2NN_methods[DN2NN_AT_##NAME]
 static const struct question {
@@ -543,6 +599,12 @@ static const struct question {
     {CL(BALANCE), NULL, q_balance},
     {CL(RECOVER_LEASE), have_open_file, q_recover_lease},
     {CL(LIST_OPEN), have_open_file, q_list_open},
+    {CL(APPEND), have_file, q_append},
+    {CL(APPEND_AGAIN), have_append, q_again},
+    {CL(SWITCH), have_append, q_switch},
+    {CL(TRUNCATE), have_file, q_truncate},
+    {CL(TRUNCATE), have_file, q_cut},
+    {CL(CONCAT), have_parts, q_concat},
 };
 
 /* ---- and those of datanodes ---- */
@@ -591,6 +653,17 @@ static int q_full_report(struct msg_origin o, unsigned n)
     int rc = TELL(FULL_REPORT, &ask, NULL);
     return rc == 0 ? complete(o) : rc;
 }
+static void have_cut(unsigned n)
+{
+    have_file(n);
+    must(q_cut(origin(), n));
+}
+static int q_changes_of_a_cut(struct msg_origin o, unsigned n)
+{
+    struct msg_block made = {s.nn->state.next_block_id - 1, s.nn->state.next_gs - 1, 300};
+    (void)o, (void)n;
+    return change(DN2NN_RECEIVED, made);
+}
 static int q_copied(struct msg_origin o, unsigned n)
 {
     struct dn2nn_copied ask = {block.block, slice_str("dn1"), ERR_IO, slice_str("no luck")};
@@ -610,6 +683,7 @@ static const struct question reports[] = {
     {DN(HEARTBEAT), NULL, q_heartbeat},
     {DN(CHANGES), have_block, q_changes},
     {DN(CHANGES), NULL, q_changes_unknown},
+    {DN(CHANGES), have_cut, q_changes_of_a_cut},
     {DN(FULL_REPORT), have_block, q_full_report},
     {DN(COPIED), have_file, q_copied},
     {DN(RECOVERED), have_block, q_recovered},
