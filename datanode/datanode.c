@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 
+#include "datanode/storage/hotswap.h"
 #include "libcommon/base/log.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/base/str.h"
@@ -27,14 +28,12 @@ static void on_volume_failed(void *arg, const struct dn_volume *volume)
 {
     struct datanode *dn = arg;
     const struct dn_volumes *all = dn->storage->volumes;
-    int64_t failed = 0;
-    for (size_t i = 0; i < all->count; i++)
-        failed += atomic_load(&all->v[i]->has_failed);
-    if (failed > dn->failed_tolerated || (size_t)failed == all->count)
+    if (dn_volumes_are_too_few(all))
         daemon_exit(dn->daemon, 1,
-                    "%s has failed: %" PRId64 " of %zu data directories are lost, %" PRId64
+                    "%s has failed: %zu of %zu data directories are lost, %" PRId64
                     " may be (dfs.datanode.failed.volumes.tolerated)",
-                    volume->path, failed, all->count, dn->failed_tolerated);
+                    volume->path, dn_volumes_failed(all), dn_volumes_configured(all),
+                    all->failed_tolerated);
 }
 
 static void on_suspect(void *arg, uint64_t id)
@@ -69,16 +68,30 @@ static void on_patience_over(void *arg)
 
 /* ---- start ---- */
 
+static struct dn_choosing_conf read_choosing(const struct conf *conf)
+{
+    static const char prefix[] = "dfs.datanode.available-space-volume-choosing-policy."
+                                 "balanced-space-";
+    char threshold[128], fraction[128];
+    snprintf(threshold, sizeof(threshold), "%sthreshold", prefix);
+    snprintf(fraction, sizeof(fraction), "%spreference-fraction", prefix);
+    bool by_space = conf_choice(conf, "dfs.datanode.fsdataset.volume.choosing.policy") % 2 == 1;
+    return (struct dn_choosing_conf){.policy =
+                                         by_space ? DN_CHOOSE_BY_SPACE : DN_CHOOSE_ROUND_ROBIN,
+                                     .balanced_bytes = conf_size(conf, threshold),
+                                     .preference = conf_number(conf, fraction)};
+}
+
 static int open_storage(struct datanode *dn, const struct conf *conf, struct err *err)
 {
     struct conf_list dirs = conf_list(conf, "dfs.datanode.data.dir");
-    dn->failed_tolerated = conf_int(conf, "dfs.datanode.failed.volumes.tolerated");
     struct dn_storage_conf storage = {
         .disk = disk_real(),
         .volumes = {.paths = (const char *const *)dirs.items,
                     .count = dirs.count,
                     .reserved_bytes = conf_size(conf, "dfs.datanode.du.reserved"),
-                    .failed_tolerated = (size_t)dn->failed_tolerated},
+                    .failed_tolerated = conf_int(conf, "dfs.datanode.failed.volumes.tolerated"),
+                    .choosing = read_choosing(conf)},
         .disk_work = dn->disk_work,
         .on_change = on_change,
         .on_volume_failed = on_volume_failed,
@@ -215,13 +228,41 @@ int datanode_start(struct daemon *d, void **ret_state, struct err *err)
     return DAEMON_LATER;
 }
 
+/* ---- reload ---- */
+
+#define DATA_DIR "dfs.datanode.data.dir"
+
+static void on_swapped(void *arg, const struct err *err, bool has_changed)
+{
+    struct datanode *dn = arg;
+    if (err)
+        daemon_reload_refuse(dn->daemon, DATA_DIR, err->msg);
+    if (has_changed && dn->namenode) {
+        if (dn_patrol_volumes_changed(dn->patrol) != 0)
+            log_warn("dn", "out of memory: new directories are not verified");
+        dn_namenode_volumes_changed(dn->namenode);
+    }
+    daemon_reload_done(dn->daemon);
+}
+
 int datanode_reload(void *state, struct err *err)
 {
-    (void)err;
     struct datanode *dn = state;
     const struct conf *conf = daemon_conf(dn->daemon);
+    struct conf_list dirs = conf_list(conf, DATA_DIR);
+    struct dn_volumes *volumes = dn->storage->volumes;
+    const struct dn_hotswap_conf swap = {.entries = (const char *const *)dirs.items,
+                                         .count = dirs.count,
+                                         .done = on_swapped,
+                                         .arg = dn};
     dn_namenode_set_copy_rate(dn->namenode,
                               conf_size(conf, "dfs.datanode.balance.bandwidthPerSec"));
+    volumes->reserved_bytes = conf_size(conf, "dfs.datanode.du.reserved");
+    volumes->failed_tolerated = conf_int(conf, "dfs.datanode.failed.volumes.tolerated");
+    daemon_reload_hold(dn->daemon);
+    int rc = dn_hotswap_start(dn->storage, &swap, err);
+    if (rc != 0)
+        on_swapped(dn, err, false);
     return 0;
 }
 

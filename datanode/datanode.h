@@ -16,7 +16,6 @@ struct datanode {
     struct dn_patrol *patrol;
     struct dn_serve *serve;
     struct dn_namenode *namenode;
-    int64_t failed_tolerated;   /* data directories that may fail */
     struct loop_timer patience; /* with a namenode that does not come */
     char *host;                 /* as others reach us */
 };

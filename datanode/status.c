@@ -7,15 +7,18 @@ static void volumes_table(const struct datanode *dn, struct status *st)
 {
     const struct dn_volumes *volumes = dn->storage->volumes;
     status_table(st, "volumes", "Data directories",
-                 "directory|state|capacity:bytes|blocks:bytes|promised:bytes|remaining:bytes|"
+                 "directory|type|state|capacity:bytes|blocks:bytes|promised:bytes|remaining:bytes|"
                  "verified:bytes");
     for (size_t i = 0; i < volumes->count; i++) {
         const struct dn_volume *v = volumes->v[i];
+        if (v->is_removed)
+            continue;
         const char *what = atomic_load(&v->has_failed)  ? "failed"
                            : !dn_volume_is_formatted(v) ? "fresh"
                                                         : "good";
         status_row(st);
         status_cell(st, v->path);
+        status_cell(st, dn_media_name(v->media));
         status_cell(st, what);
         status_cell_u64(st, v->space.total_bytes);
         status_cell_u64(st, v->used);
@@ -32,6 +35,8 @@ void datanode_status(void *state, struct status *st)
     const struct dn_volumes *volumes = storage->volumes;
     uint64_t used = 0, remaining = 0;
     for (size_t i = 0; i < volumes->count; i++) {
+        if (volumes->v[i]->is_removed)
+            continue;
         used += volumes->v[i]->used;
         remaining += dn_volumes_remaining(volumes, volumes->v[i]);
     }

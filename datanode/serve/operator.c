@@ -45,10 +45,9 @@ void dn_serve_reconfig(struct dn_serve *serve, struct dn_session *session, const
     struct err err = {0};
     if (!dn_operator_is(serve, session))
         return;
-    int rc = serve->conf.reconfig
-                 ? serve->conf.reconfig(serve->conf.arg, wish->action, &session->arena, &answer,
-                                        &err)
-                 : err_set(&err, ERR_UNSUPPORTED, "nothing can be changed here");
+    int rc = serve->conf.reconfig ? serve->conf.reconfig(serve->conf.arg, wish->action,
+                                                         &session->arena, &answer, &err)
+                                  : err_set(&err, ERR_UNSUPPORTED, "nothing can be changed here");
     if (rc != 0)
         dn_session_fail(session, rc, "%s", err.msg);
     else

@@ -31,6 +31,7 @@ struct beat {
     struct loop_timer timer;
     struct work work;
     bool is_running; /* the work is */
+    bool has_begun;
     struct dn_replica replica;
     bool has_block;
     uint64_t off; /* verified up to here */
@@ -49,7 +50,7 @@ struct dn_patrol {
     struct dn_patrol_conf conf;
     bool has_started, is_stopping;
     size_t count;
-    struct beat beats[];
+    struct beat *beats[DN_VOLUMES_MAX];
 };
 
 /* ---- the file ---- */
@@ -262,41 +263,73 @@ static void go_on(struct beat *b)
 
 /* ---- life ---- */
 
+static int add_beat(struct dn_patrol *p, struct dn_volume *volume)
+{
+    struct beat *b = mem_calloc(1, sizeof(*b));
+    uint8_t *buffer = mem_alloc(STEP_BYTES + STEP_SUMS);
+    if (!b || !buffer) {
+        mem_free(b);
+        mem_free(buffer);
+        return ERR_NOMEM;
+    }
+    b->patrol = p;
+    b->volume = volume;
+    b->buffer = buffer;
+    b->rounds.state = load(volume);
+    p->beats[p->count++] = b;
+    return 0;
+}
+
 struct dn_patrol *dn_patrol_new(const struct dn_patrol_conf *conf)
 {
-    size_t count = conf->storage->volumes->count;
-    struct dn_patrol *p = mem_calloc(1, sizeof(*p) + count * sizeof(p->beats[0]));
+    struct dn_patrol *p = mem_calloc(1, sizeof(*p));
     if (!p)
         return NULL;
     p->conf = *conf;
-    for (; p->count < count; p->count++) {
-        struct beat *b = &p->beats[p->count];
-        b->patrol = p;
-        b->volume = conf->storage->volumes->v[p->count];
-        b->rounds.state = load(b->volume);
-        b->buffer = mem_alloc(STEP_BYTES + STEP_SUMS);
-        if (!b->buffer) {
-            dn_patrol_free(p);
-            return NULL;
-        }
-    }
-    return p;
+    if (dn_patrol_volumes_changed(p) == 0)
+        return p;
+    dn_patrol_free(p);
+    return NULL;
+}
+
+static void begin(struct beat *b)
+{
+    uint64_t now = clock_wall_ms();
+    struct dn_rounds_state state = b->rounds.state;
+    dn_rounds_init(&b->rounds, &b->patrol->conf.rounds, &state, now);
+    b->saved_ms = now;
+    b->saved_resting = state.is_resting;
+    b->has_begun = true;
+    go_on(b);
+}
+
+/* One that had been gone is awake again; one that never was gone is not disturbed. */
+static void wake(struct beat *b)
+{
+    if (!b->has_begun)
+        begin(b);
+    else if (!loop_timer_is_running(&b->timer))
+        go_on(b);
 }
 
 void dn_patrol_start(struct dn_patrol *patrol)
 {
-    uint64_t now = clock_wall_ms();
     if (patrol->has_started || patrol->conf.rounds.limit_bytes == 0)
         return;
     patrol->has_started = true;
-    for (size_t i = 0; i < patrol->count; i++) {
-        struct beat *b = &patrol->beats[i];
-        struct dn_rounds_state state = b->rounds.state;
-        dn_rounds_init(&b->rounds, &patrol->conf.rounds, &state, now);
-        b->saved_ms = now;
-        b->saved_resting = state.is_resting;
-        go_on(b);
-    }
+    for (size_t i = 0; i < patrol->count; i++)
+        begin(patrol->beats[i]);
+}
+
+int dn_patrol_volumes_changed(struct dn_patrol *patrol)
+{
+    const struct dn_volumes *volumes = patrol->conf.storage->volumes;
+    int rc = 0;
+    while (rc == 0 && patrol->count < volumes->count)
+        rc = add_beat(patrol, volumes->v[patrol->count]);
+    for (size_t i = 0; i < patrol->count && patrol->has_started && !patrol->is_stopping; i++)
+        wake(patrol->beats[i]);
+    return rc;
 }
 
 void dn_patrol_stop(struct dn_patrol *patrol)
@@ -305,9 +338,9 @@ void dn_patrol_stop(struct dn_patrol *patrol)
         return;
     patrol->is_stopping = true;
     for (size_t i = 0; i < patrol->count; i++) {
-        loop_timer_stop(&patrol->beats[i].timer);
-        if (!patrol->beats[i].is_running)
-            leave_block(&patrol->beats[i]);
+        loop_timer_stop(&patrol->beats[i]->timer);
+        if (!patrol->beats[i]->is_running)
+            leave_block(patrol->beats[i]);
     }
 }
 
@@ -315,22 +348,25 @@ void dn_patrol_free(struct dn_patrol *patrol)
 {
     if (!patrol)
         return;
-    for (size_t i = 0; i < patrol->count; i++)
-        mem_free(patrol->beats[i].buffer);
+    for (size_t i = 0; i < patrol->count; i++) {
+        mem_free(patrol->beats[i]->buffer);
+        mem_free(patrol->beats[i]);
+    }
     mem_free(patrol);
 }
 
 void dn_patrol_suspect(struct dn_patrol *patrol, uint64_t id)
 {
     const struct dn_replica *replica = dn_storage_find(patrol->conf.storage, id);
-    if (!replica || !patrol->has_started)
+    if (!replica || !patrol->has_started || replica->volume >= patrol->count)
         return;
-    struct beat *b = &patrol->beats[replica->volume];
+    struct beat *b = patrol->beats[replica->volume];
     dn_rounds_suspect(&b->rounds, id);
     go_on(b);
 }
 
 struct dn_rounds_state dn_patrol_state(const struct dn_patrol *patrol, size_t volume)
 {
-    return patrol->beats[volume].rounds.state;
+    return volume < patrol->count ? patrol->beats[volume]->rounds.state
+                                  : (struct dn_rounds_state){0};
 }

@@ -35,6 +35,9 @@ void dn_patrol_stop(struct dn_patrol *patrol);
 /* Behind dn_patrol_stop, and when the disk queue has ended. NULL is fine. */
 void dn_patrol_free(struct dn_patrol *patrol);
 
+/* Directories came, or came back: they have rounds too. 0 or ERR_NOMEM (they have none then). */
+int dn_patrol_volumes_changed(struct dn_patrol *patrol);
+
 /* A block of which something is odd: it is verified next. */
 void dn_patrol_suspect(struct dn_patrol *patrol, uint64_t id);
 /* How far it is with a volume. */

@@ -23,8 +23,14 @@ static void tell(struct dn_storage *s, enum dn_change change, const struct dn_re
 
 /* ---- open ---- */
 
-/* Two volumes with one block: the greater stamp counts, the other's files stay where they are. */
-static int take_in(struct dn_storage *s, const struct dn_replica *found)
+/* The greater stamp counts; what somebody writes, or has in hand, is not replaced. */
+static bool is_better(const struct dn_storage *s, const struct dn_replica *found,
+                      const struct dn_replica *known)
+{
+    return found->gs > known->gs && !known->writing && !dn_claims_is_taken(&s->claims, found->id);
+}
+
+int dn_storage_take_in(struct dn_storage *s, const struct dn_replica *found)
 {
     struct dn_replica *known = dn_replicas_find(&s->replicas, found->id);
     if (!known)
@@ -33,7 +39,7 @@ static int take_in(struct dn_storage *s, const struct dn_replica *found)
              "blk_%" PRIu64 " is on %s (stamp %" PRIu64 ") and on %s (stamp %" PRIu64 ")",
              found->id, s->volumes->v[known->volume]->path, known->gs,
              s->volumes->v[found->volume]->path, found->gs);
-    if (found->gs > known->gs) {
+    if (is_better(s, found, known)) {
         uint32_t link = known->link;
         *known = *found;
         known->link = link;
@@ -50,7 +56,7 @@ static int scan_all(struct dn_storage *s, struct err *err)
             continue;
         int rc = dn_scan_volume(v, &found, err);
         for (size_t r = 0; rc == 0 && r < found.count; r++)
-            rc = take_in(s, &found.replicas[r]);
+            rc = dn_storage_take_in(s, &found.replicas[r]);
         if (rc == ERR_NOMEM)
             err_set(err, rc, "%s: out of memory", v->path);
         if (rc == 0)
@@ -193,6 +199,13 @@ static void stop_sharing(struct dn_replica *replica)
 {
     dn_writing_unref(replica->writing);
     replica->writing = NULL;
+}
+
+void dn_storage_forget(struct dn_storage *s, struct dn_replica *replica)
+{
+    unpromise(s, replica);
+    stop_sharing(replica);
+    dn_replicas_remove(&s->replicas, replica);
 }
 
 void dn_storage_finalized(struct dn_storage *s, struct dn_replica *replica, uint64_t len)

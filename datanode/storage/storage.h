@@ -93,6 +93,12 @@ int dn_storage_promise(struct dn_storage *s, struct dn_replica *replica, uint64_
 int dn_storage_settle(struct dn_storage *s, struct dn_replica *replica, uint64_t new_gs,
                       uint64_t new_len);
 
+/* Found on a disk. Of two volumes with one block the greater stamp counts; the other's files stay
+ * where they are. 0 or ERR_NOMEM. */
+int dn_storage_take_in(struct dn_storage *s, const struct dn_replica *found);
+/* Out of the map, files untouched, nobody told: its directory goes. Nobody has it in hand. */
+void dn_storage_forget(struct dn_storage *s, struct dn_replica *replica);
+
 /* Wrong bytes were found. Told once per replica; harmless for one that is gone or has another
  * stamp. */
 void dn_storage_bad(struct dn_storage *s, uint64_t id, uint64_t gs);

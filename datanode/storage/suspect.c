@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "datanode/storage/suspect.h"
 
+#include "datanode/storage/depart.h"
 #include "libcommon/base/log.h"
 #include "libcommon/base/mem.h"
 
@@ -70,6 +71,8 @@ static void trial_done(struct work *work)
                   t->volume->path, err_text(t->code));
         if (conf->on_volume_failed)
             conf->on_volume_failed(conf->arg, t->volume);
+        if (dn_depart(t->storage, t->volume, NULL, NULL) != 0) /* then a copy of one is refused */
+            log_warn("dn.storage", "%s: out of memory", t->volume->path);
     }
     mem_free(t);
 }

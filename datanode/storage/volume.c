@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "datanode/storage/volume.h"
 
+#include <strings.h>
+
 #include "libcommon/base/mem.h"
 #include "libcommon/base/str.h"
 
@@ -8,6 +10,52 @@
 
 static const char *const dir_names[] = {
     [DN_DIR_FINALIZED] = "finalized", [DN_DIR_RBW] = "rbw", [DN_DIR_TMP] = "tmp"};
+
+/* ---- entries of the configuration ---- */
+
+static const char *const media_names[] = {[DN_MEDIA_DISK] = "DISK",
+                                          [DN_MEDIA_SSD] = "SSD",
+                                          [DN_MEDIA_ARCHIVE] = "ARCHIVE",
+                                          [DN_MEDIA_RAM_DISK] = "RAM_DISK",
+                                          [DN_MEDIA_NVDIMM] = "NVDIMM"};
+
+const char *dn_media_name(enum dn_media media)
+{
+    return media_names[media];
+}
+
+static int parse_media(const char *entry, size_t len, enum dn_media *ret, struct err *err)
+{
+    for (size_t i = 0; i < ARRAY_LEN(media_names); i++) {
+        if (strlen(media_names[i]) == len && strncasecmp(media_names[i], entry + 1, len) == 0) {
+            *ret = (enum dn_media)i;
+            return 0;
+        }
+    }
+    return err_set(err, ERR_CONFIG,
+                   "dfs.datanode.data.dir: %s: no such storage type (DISK, SSD, ARCHIVE, RAM_DISK, "
+                   "NVDIMM)",
+                   entry);
+}
+
+int dn_volume_entry_parse(const char *entry, enum dn_media *ret_media, const char **ret_path,
+                          struct err *err)
+{
+    enum dn_media media = DN_MEDIA_DISK;
+    const char *path = entry, *end = entry[0] == '[' ? strchr(entry, ']') : NULL;
+    int rc = end ? parse_media(entry, (size_t)(end - entry) - 1, &media, err) : 0;
+    if (rc != 0)
+        return rc;
+    if (end)
+        path = end + 1;
+    if (strncmp(path, "file:", 5) == 0)
+        path += strncmp(path + 5, "//", 2) == 0 ? 7 : 5;
+    if (path[0] == '\0')
+        return err_set(err, ERR_CONFIG, "dfs.datanode.data.dir: \"%s\" names no directory", entry);
+    *ret_media = media;
+    *ret_path = path;
+    return 0;
+}
 
 /* ---- open ---- */
 
@@ -82,13 +130,17 @@ static int read_formatted(struct dn_volume *v, struct err *err)
     return dn_identity_read(v->disk, v->current, &v->identity, err);
 }
 
-static struct dn_volume *volume_new(struct disk *disk, const char *path, uint16_t index)
+static struct dn_volume *volume_new(struct disk *disk, const char *entry, uint16_t index)
 {
+    enum dn_media media = DN_MEDIA_DISK;
+    const char *path = entry;
+    (void)dn_volume_entry_parse(entry, &media, &path, NULL); /* whoever opens has asked */
     struct dn_volume *v = mem_calloc(1, sizeof(*v));
     if (!v)
         return NULL;
     v->disk = disk;
     v->index = index;
+    v->media = media;
     v->lock = FSUTIL_LOCK_INIT;
     v->path = str_dup(path);
     v->current = fsutil_join(path, "current");
@@ -115,6 +167,7 @@ int dn_volume_open(struct disk *disk, const char *path, uint16_t index, struct d
     struct dn_volume *v = volume_new(disk, path, index);
     if (!v)
         return err_set(err, ERR_NOMEM, "%s: out of memory", path);
+    path = v->path;
     int rc = fsutil_mkdirs(disk, path, err);
     if (rc == 0)
         rc = fsutil_lock(disk, path, &v->lock, err);
@@ -133,6 +186,24 @@ int dn_volume_open(struct disk *disk, const char *path, uint16_t index, struct d
     }
     *ret = v;
     return 0;
+}
+
+void dn_volume_take_over(struct dn_volume *volume, struct dn_volume *again)
+{
+    fsutil_unlock(&volume->lock);
+    volume->lock = again->lock;
+    again->lock = FSUTIL_LOCK_INIT;
+    volume->media = again->media;
+    volume->version = again->version;
+    volume->identity = again->identity;
+    volume->space = again->space;
+    volume->used = again->used;
+    volume->promised = 0;
+    for (size_t i = 0; i < DN_VOLUME_SUBDIRS; i++)
+        atomic_store(&volume->made[i], 0);
+    volume->is_suspect = volume->is_removed = false;
+    atomic_store(&volume->has_failed, false);
+    dn_volume_close(again);
 }
 
 void dn_volume_close(struct dn_volume *volume)

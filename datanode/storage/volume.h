@@ -23,11 +23,20 @@
 #define DN_VOLUME_LAYOUT  1U
 #define DN_VOLUME_SUBDIRS 32U
 
+/* What an entry of dfs.datanode.data.dir says in front of the path: "[SSD]/d1", "[DISK]file:///d2".
+ * It is shown; where blocks go does not depend on it. */
+enum dn_media { DN_MEDIA_DISK, DN_MEDIA_SSD, DN_MEDIA_ARCHIVE, DN_MEDIA_RAM_DISK, DN_MEDIA_NVDIMM };
+const char *dn_media_name(enum dn_media media);
+/* *ret_path points into the entry. ERR_CONFIG with a line. */
+int dn_volume_entry_parse(const char *entry, enum dn_media *ret_media, const char **ret_path,
+                          struct err *err);
+
 enum dn_dir { DN_DIR_FINALIZED, DN_DIR_RBW, DN_DIR_TMP };
 
 struct dn_volume {
     struct disk *disk; /* borrowed */
     char *path, *current;
+    enum dn_media media;
     struct fsutil_lock lock;
     struct version version; /* cluster_id "" until it is formatted */
     struct dn_identity identity;
@@ -39,16 +48,22 @@ struct dn_volume {
     uint64_t used;           /* bytes of replicas and their checksums */
     uint64_t promised;       /* bytes that blocks being written may still take */
     bool is_suspect;         /* gave an error, and is being tried (suspect.h) */
+    bool
+        is_removed; /* by the operator: it counts as failed, and nobody is told of it (hotswap.h) */
 };
 
-/* Locks and reads it; makes the directory when it is not there. A fresh one (empty, or left behind
- * by a format that was cut short) has version.cluster_id "". */
+/* `path` is an entry of dfs.datanode.data.dir. Locks and reads it; makes the directory when it is
+ * not there. A fresh one (empty, or left behind by a format that was cut short) has
+ * version.cluster_id "". */
 int dn_volume_open(struct disk *disk, const char *path, uint16_t index, struct dn_volume **ret,
                    struct err *err);
 /* One that could not be opened, as a place holder: it has failed, and nothing of it is touched. */
 int dn_volume_open_failed(struct disk *disk, const char *path, uint16_t index,
                           struct dn_volume **ret);
 void dn_volume_close(struct dn_volume *volume); /* NULL is fine */
+/* It was gone, and this is the same directory opened again (taken): go on with it. Others may still
+ * hold the struct, so it stays where it is. */
+void dn_volume_take_over(struct dn_volume *volume, struct dn_volume *again);
 
 static inline bool dn_volume_is_formatted(const struct dn_volume *volume)
 {

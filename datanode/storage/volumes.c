@@ -43,25 +43,45 @@ static int agree(struct dn_volumes *all, struct err *err)
     return 0;
 }
 
-static size_t count_failed(const struct dn_volumes *volumes)
+size_t dn_volumes_failed(const struct dn_volumes *volumes)
 {
     size_t n = 0;
     for (size_t i = 0; i < volumes->count; i++)
-        n += atomic_load(&volumes->v[i]->has_failed);
+        n += !volumes->v[i]->is_removed && atomic_load(&volumes->v[i]->has_failed);
     return n;
+}
+
+size_t dn_volumes_configured(const struct dn_volumes *volumes)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < volumes->count; i++)
+        n += !volumes->v[i]->is_removed;
+    return n;
+}
+
+bool dn_volumes_are_too_few(const struct dn_volumes *volumes)
+{
+    size_t failed = dn_volumes_failed(volumes);
+    return (volumes->failed_tolerated >= 0 && failed > (size_t)volumes->failed_tolerated) ||
+           failed == dn_volumes_configured(volumes);
 }
 
 bool dn_volumes_can_lose(const struct dn_volumes *volumes, int code)
 {
     bool is_the_disks =
         code == ERR_IO || code == ERR_ACCESS || code == ERR_NOTPERM || code == ERR_NOTDIR;
-    return is_the_disks && count_failed(volumes) < volumes->failed_tolerated;
+    return is_the_disks && (volumes->failed_tolerated < 0 ||
+                            dn_volumes_failed(volumes) < (size_t)volumes->failed_tolerated);
 }
 
 static int open_next(struct dn_volumes *all, struct disk *disk, const char *path, struct err *err)
 {
     struct dn_volume **place = &all->v[all->count];
     uint16_t index = (uint16_t)all->count;
+    enum dn_media media;
+    const char *dir = NULL;
+    if (dn_volume_entry_parse(path, &media, &dir, err) != 0)
+        return ERR_CONFIG;
     int rc = dn_volume_open(disk, path, index, place, err);
     if (rc != 0 && dn_volumes_can_lose(all, rc)) {
         log_error("dn.storage", "%s: it counts as failed, and is not used", err->msg);
@@ -84,10 +104,13 @@ int dn_volumes_open(struct disk *disk, const struct dn_volumes_conf *conf, struc
         return err_set(err, ERR_NOMEM, "data directories: out of memory");
     all->reserved_bytes = conf->reserved_bytes;
     all->failed_tolerated = conf->failed_tolerated;
+    uint64_t seed = 0;
+    rand_secret(&seed, sizeof(seed));
+    dn_chooser_init(&all->chooser, &conf->choosing, seed);
     int rc = 0;
     while (rc == 0 && all->count < conf->count)
         rc = open_next(all, disk, conf->paths[all->count], err);
-    if (rc == 0 && count_failed(all) == all->count)
+    if (rc == 0 && dn_volumes_failed(all) == all->count)
         rc = err_set(err, ERR_IO, "none of the %zu data directories can be used", all->count);
     if (rc == 0)
         rc = agree(all, err);
@@ -99,7 +122,7 @@ int dn_volumes_open(struct disk *disk, const struct dn_volumes_conf *conf, struc
     return 0;
 }
 
-int dn_volumes_join(struct dn_volumes *volumes, const char *cluster_id, const char *other,
+int dn_volumes_join(const struct dn_volumes *volumes, const char *cluster_id, const char *other,
                     uint64_t now_wall_ms, struct err *err)
 {
     for (size_t i = 0; i < volumes->count; i++) {
@@ -145,12 +168,16 @@ bool dn_volumes_has_room(const struct dn_volumes *volumes, struct dn_volume *vol
 
 struct dn_volume *dn_volumes_choose(struct dn_volumes *volumes, uint64_t bytes)
 {
+    struct dn_candidate candidates[DN_VOLUMES_MAX];
+    size_t count = 0;
     for (size_t i = 0; i < volumes->count; i++) {
-        struct dn_volume *v = volumes->v[(volumes->next + i) % volumes->count];
-        if (dn_volumes_has_room(volumes, v, bytes)) {
-            volumes->next = (v->index + 1U) % volumes->count;
-            return v;
-        }
+        const struct dn_volume *v = volumes->v[i];
+        uint64_t room = dn_volumes_remaining(volumes, v);
+        if (atomic_load(&v->has_failed) || !dn_volume_is_formatted(v))
+            continue;
+        candidates[count++] =
+            (struct dn_candidate){v->index, room > v->promised ? room - v->promised : 0};
     }
-    return NULL;
+    const struct dn_candidate *chosen = dn_choose(&volumes->chooser, candidates, count, bytes);
+    return chosen ? volumes->v[chosen->volume] : NULL;
 }

@@ -24,7 +24,7 @@ static const struct sm_table namenode_sm = {"namenode link", states, ARRAY_LEN(s
 /* Thread work on the way up: formatting and the term. */
 struct joining {
     struct work work;
-    struct dn_volumes *volumes;
+    struct dn_volumes volumes; /* as they were when it began: they may come and go */
     char cluster_id[VERSION_ID_MAX];
     char who[HELLO_TEXT_MAX + 1];
     uint64_t term; /* to make durable; 0 = only join */
@@ -50,6 +50,7 @@ struct dn_namenode {
     struct dn_report report;
     struct dn_orders *orders;
     bool was_registered, is_closing;
+    bool was_changed; /* directories came or went while we were joining */
     char trouble[ERR_MSG_MAX];
 };
 
@@ -205,9 +206,9 @@ static void register_now(struct dn_namenode *nn)
 static void run_join(struct work *work)
 {
     struct joining *j = CONTAINER_OF(work, struct joining, work);
-    j->code = dn_volumes_join(j->volumes, j->cluster_id, j->who, clock_wall_ms(), &j->err);
+    j->code = dn_volumes_join(&j->volumes, j->cluster_id, j->who, clock_wall_ms(), &j->err);
     if (j->code == 0 && j->term > 0)
-        j->code = dn_volumes_keep_term(j->volumes, j->term, &j->err);
+        j->code = dn_volumes_keep_term(&j->volumes, j->term, &j->err);
 }
 
 static void join_done(struct work *work)
@@ -216,10 +217,11 @@ static void join_done(struct work *work)
     nn->join.is_running = false;
     if (nn->is_closing)
         return;
+    struct dn_volumes *volumes = nn->conf.storage->volumes;
     if (nn->join.code == 0)
-        memcpy(nn->join.volumes->cluster_id, nn->join.cluster_id, sizeof(nn->join.cluster_id));
+        memcpy(volumes->cluster_id, nn->join.cluster_id, sizeof(nn->join.cluster_id));
     if (nn->join.code == 0 && nn->join.term > 0)
-        nn->join.volumes->identity.term = nn->join.term;
+        volumes->identity.term = nn->join.term;
     if (nn->join.code == ERR_FOREIGN) {
         nn->conf.on_fatal(nn->conf.arg, &nn->join.err);
     } else if (nn->join.code != 0) {
@@ -229,6 +231,9 @@ static void join_done(struct work *work)
         move(nn, DOWN);
     } else if (strcmp(rpc_peer_cluster(nn->peer), nn->join.cluster_id) != 0) {
         begin_join(nn, 0); /* another connection by now */
+    } else if (nn->was_changed) {
+        nn->was_changed = false; /* the new directories have not joined yet */
+        begin_join(nn, nn->join.term);
     } else if (nn->is_known && nn->join.term > 0) {
         go_up(nn);
     } else {
@@ -241,8 +246,9 @@ static void begin_join(struct dn_namenode *nn, uint64_t term)
     const char *cluster = rpc_peer_cluster(nn->peer);
     if (nn->state != JOINING)
         move(nn, JOINING);
+    rpc_cancel(&nn->registering);
     dn_report_set_peer(&nn->report, NULL);
-    nn->join.volumes = nn->conf.storage->volumes;
+    nn->join.volumes = *nn->conf.storage->volumes;
     nn->join.term = term;
     nn->join.is_running = true;
     snprintf(nn->join.who, sizeof(nn->join.who), "namenode %s", nn->conf.address);
@@ -369,6 +375,13 @@ void dn_namenode_change(struct dn_namenode *nn, enum dn_change change,
                         const struct dn_replica *replica)
 {
     dn_report_note(&nn->report, change, replica);
+}
+
+void dn_namenode_volumes_changed(struct dn_namenode *nn)
+{
+    nn->was_changed = nn->join.is_running;
+    if (!nn->join.is_running && nn->peer)
+        begin_join(nn, 0);
 }
 
 void dn_namenode_set_copy_rate(struct dn_namenode *nn, uint64_t bytes_per_s)

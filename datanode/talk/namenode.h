@@ -50,6 +50,8 @@ void dn_namenode_close(struct dn_namenode *nn);
 /* The storage's news (dn_storage_conf.on_change). */
 void dn_namenode_change(struct dn_namenode *nn, enum dn_change change,
                         const struct dn_replica *replica);
+/* Data directories came or went: they are told by registering again, and all replicas. */
+void dn_namenode_volumes_changed(struct dn_namenode *nn);
 void dn_namenode_set_copy_rate(struct dn_namenode *nn, uint64_t bytes_per_s);
 bool dn_namenode_is_up(const struct dn_namenode *nn);
 /* Why it is not up: one line; "" when it is, or nothing has been tried yet. */

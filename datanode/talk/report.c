@@ -250,7 +250,8 @@ size_t dn_report_storages(const struct dn_report *r, struct dn2nn_storage *ret)
     for (size_t i = 0; i < volumes->count; i++) {
         const struct dn_volume *v = volumes->v[i];
         uint64_t remaining = dn_volumes_remaining(volumes, v);
-        if (!dn_volume_is_formatted(v)) /* it could not be opened: nobody knows its name */
+        if (v->is_removed ||
+            !dn_volume_is_formatted(v)) /* it could not be opened: nobody knows its name */
             continue;
         ret[count++] = (struct dn2nn_storage){
             .id = slice_str(v->version.storage_id),
@@ -269,6 +270,8 @@ uint64_t dn_report_non_dfs(const struct dn_report *r)
     uint64_t sum = 0;
     for (size_t i = 0; i < r->storage->volumes->count; i++) {
         const struct dn_volume *v = r->storage->volumes->v[i];
+        if (v->is_removed)
+            continue;
         uint64_t ours = v->used + v->space.free_bytes;
         sum += v->space.total_bytes > ours ? v->space.total_bytes - ours : 0;
     }
@@ -279,6 +282,8 @@ uint64_t dn_report_non_dfs(const struct dn_report *r)
 struct look {
     struct dn_report *report;
     struct work work;
+    size_t count;
+    struct dn_volume *volumes[DN_VOLUMES_MAX]; /* NULL: not looked at */
     struct disk_space space[DN_VOLUMES_MAX];
     int code[DN_VOLUMES_MAX];
 };
@@ -286,18 +291,18 @@ struct look {
 static void run_look(struct work *work)
 {
     struct look *l = CONTAINER_OF(work, struct look, work);
-    const struct dn_volumes *volumes = l->report->storage->volumes;
-    for (size_t i = 0; i < volumes->count; i++)
-        l->code[i] = disk_space(volumes->v[i]->disk, volumes->v[i]->path, &l->space[i]);
+    for (size_t i = 0; i < l->count; i++)
+        l->code[i] = l->volumes[i]
+                         ? disk_space(l->volumes[i]->disk, l->volumes[i]->path, &l->space[i])
+                         : ERR_NOENT;
 }
 
 static void look_done(struct work *work)
 {
     struct look *l = CONTAINER_OF(work, struct look, work);
-    const struct dn_volumes *volumes = l->report->storage->volumes;
-    for (size_t i = 0; i < volumes->count; i++)
+    for (size_t i = 0; i < l->count; i++)
         if (l->code[i] == 0)
-            volumes->v[i]->space = l->space[i];
+            l->volumes[i]->space = l->space[i];
     l->report->is_looking = false;
     mem_free(l);
 }
@@ -307,7 +312,11 @@ void dn_report_look_at_disks(struct dn_report *r)
     struct look *l = r->is_looking ? NULL : mem_calloc(1, sizeof(*l));
     if (!l)
         return;
+    const struct dn_volumes *volumes = r->storage->volumes;
     l->report = r;
+    l->count = volumes->count;
+    for (size_t i = 0; i < l->count; i++)
+        l->volumes[i] = volumes->v[i]->is_removed ? NULL : volumes->v[i];
     r->is_looking = true;
     workq_submit(r->disk_work, &l->work, run_look, look_done);
 }

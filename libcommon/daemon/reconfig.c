@@ -152,8 +152,7 @@ int reconfig_answer(const struct reconfig *r, struct arena *arena, struct msg_re
                                        .is_refused = c->refusal != NULL,
                                        .why = slice_str(c->refusal ? c->refusal : "")};
     }
-    *ret = (struct msg_reconfigured){.started_ms = r->started_ms,
-                                     .finished_ms = r->finished_ms,
-                                     .changes = {v, r->count}};
+    *ret = (struct msg_reconfigured){
+        .started_ms = r->started_ms, .finished_ms = r->finished_ms, .changes = {v, r->count}};
     return 0;
 }

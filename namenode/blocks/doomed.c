@@ -138,6 +138,23 @@ void nn_doomed_done(struct nn_doomed *doomed, uint32_t storage, uint64_t id)
         forget(doomed, d);
 }
 
+static void forget_of(struct nn_doomed *doomed, struct list *list, uint32_t storage)
+{
+    list_each_safe (list, it) {
+        struct doom *d = list_entry(it, struct doom, link);
+        if (d->storage == storage)
+            forget(doomed, d);
+    }
+}
+
+void nn_doomed_forget_storage(struct nn_doomed *doomed, uint32_t node, uint32_t storage)
+{
+    if (node >= doomed->node_count || !doomed->nodes[node])
+        return;
+    forget_of(doomed, &doomed->nodes[node]->waiting, storage);
+    forget_of(doomed, &doomed->nodes[node]->ordered, storage);
+}
+
 void nn_doomed_forget_node(struct nn_doomed *doomed, uint32_t node)
 {
     if (node >= doomed->node_count || !doomed->nodes[node])

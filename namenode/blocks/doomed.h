@@ -40,6 +40,8 @@ void nn_doomed_again(struct nn_doomed *doomed, uint32_t storage, struct block_id
 void nn_doomed_done(struct nn_doomed *doomed, uint32_t storage, uint64_t id);
 /* All of a node, which is dead: its next report starts from nothing. */
 void nn_doomed_forget_node(struct nn_doomed *doomed, uint32_t node);
+/* All of a storage that has failed or is gone: nobody will confirm them. */
+void nn_doomed_forget_storage(struct nn_doomed *doomed, uint32_t node, uint32_t storage);
 /* Put at most `batch` durable deletions per usable node into orders. 0 or ERR_NOMEM. */
 int nn_doomed_step(struct nn_doomed *doomed, const struct nn_nodes *nodes, uint64_t durable,
                    uint32_t batch, struct nn_orders *orders);

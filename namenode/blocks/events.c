@@ -86,6 +86,7 @@ static void finish_removal(struct nn_blocks *b, struct nn_storage *storage)
         continue;
     drop_open(b, storage->index);
     forget_report(b, storage->index);
+    nn_doomed_forget_storage(&b->doomed, storage->node, storage->index);
     nn_nodes_removed(&b->nodes, storage->index);
 }
 

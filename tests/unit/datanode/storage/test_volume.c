@@ -250,7 +250,7 @@ static void disks_of_two_clusters_or_nodes_do_not_go_together(void **state)
     sim_disk_free(sim);
 }
 
-static int open_some(struct disk *disk, size_t tolerated, struct dn_volumes **ret, struct err *err)
+static int open_some(struct disk *disk, int64_t tolerated, struct dn_volumes **ret, struct err *err)
 {
     const char *paths[] = {"/d1", "/broken", "/d3"};
     struct dn_volumes_conf conf = {.paths = paths, .count = 3, .failed_tolerated = tolerated};

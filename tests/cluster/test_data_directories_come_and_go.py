@@ -1,0 +1,225 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Several data directories per datanode: added, taken away and brought back while it serves, failing one by one, and
+nonsense in the configuration. `quern admin -reconfig` and SIGHUP, as an administrator uses them."""
+import glob
+import os
+import random
+import re
+import shutil
+import signal
+
+import pytest
+
+from cluster import Cluster, verdict, wait_for
+
+KB = 1 << 10
+
+
+class Disks(Cluster):
+    """Two datanodes with a directory each, to which others are added."""
+
+    def __init__(self):
+        super().__init__(datanodes=2, workers=1, replication=2)
+        with open(os.path.join(self.dir, "site.conf"), "w") as f:
+            f.write("dfs.heartbeat.interval = 300ms\ndfs.namenode.redundancy.settle = 100ms\n"
+                    "dfs.namenode.redundancy.interval.seconds = 200ms\n")
+
+    def path(self, node, name):
+        return os.path.join(self.dir, "data", f"{node}{name}")
+
+    def first(self, node):
+        return os.path.join(self.dir, "data", str(node))
+
+    def configure(self, node, *entries, more=""):
+        """What the datanode's configuration says of its directories from now on."""
+        path = os.path.join(self.dir, "conf", f"datanode{node}.conf")
+        lines = [l for l in open(path) if not re.match(r"dfs\.datanode\.(data\.dir|failed|fsdataset|available|du)", l)]
+        open(path, "w").write("".join(lines) + f"dfs.datanode.data.dir = {', '.join(entries)}\n{more}")
+
+    def address(self, node):
+        report = self.run("admin", "-report").stdout.decode()
+        return re.search(rf"Name: (\S+) \(node{node}\)", report).group(1)
+
+    def reconfig(self, node, what="start", check=True):
+        return self.run("admin", "-reconfig", "datanode", self.address(node), what, check=check)
+
+    def reload(self, node):
+        """Start it, and wait for its end: what status says then."""
+        at = self.address(node)
+        out = self.run("admin", "-reconfig", "datanode", at, "start").stdout.decode()
+        assert out == f"Started reconfiguration task on node [{at}].\n"
+        return wait_for(lambda: self.finished(at))
+
+    def finished(self, at):
+        out = self.run("admin", "-reconfig", "datanode", at, "status").stdout.decode()
+        assert out.startswith(f"Reconfiguring status for node [{at}]: started at ")
+        return out if " and finished at " in out else None
+
+    def blocks(self, dir):
+        return {os.path.basename(p) for p in glob.glob(dir + "/current/finalized/*/*/blk_*") if not p.endswith(".meta")}
+
+    def put(self, name, seed):
+        data = random.Random(seed).randbytes(100 * KB)
+        self.fs("-put", "-", name, input=data)
+        return data
+
+    def is_healthy(self):
+        """every block has its two replicas"""
+        out = self.run("fsck", "/", check=False).stdout.decode()
+        return "is HEALTHY" in out and re.search(r"Under-replicated blocks:\t0\b", out)
+
+    def log(self, node):
+        return open(os.path.join(self.dir, "log", f"datanode{node}.log"), errors="replace").read()
+
+
+@pytest.fixture(scope="module")
+def c():
+    with Disks() as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def kept(c):
+    """Files that must be there, whole, whatever a test does to the directories."""
+    files = {f"/kept{i}": c.put(f"/kept{i}", i) for i in range(6)}
+    yield files
+    for name, data in files.items():
+        assert c.fs("-cat", name).stdout == data
+        c.fs("-rm", "-skipTrash", name)
+
+
+def test_a_directory_is_added_taken_away_and_brought_back(c, kept):
+    a, b = c.first(1), c.path(1, "b")
+    c.configure(1, a, "[SSD]file://" + b)
+    out = c.reload(1)
+    assert out.endswith(f"SUCCESS: Changed property dfs.datanode.data.dir\n\tFrom: \"{a}\"\n\tTo: \"{a}, [SSD]file://{b}\"\n"), out
+    wait_for(lambda: os.path.exists(b + "/current/VERSION"))
+    wait_for(c.is_healthy)
+    more = {f"/more{i}": c.put(f"/more{i}", 100 + i) for i in range(6)}
+    assert len(c.blocks(b)) >= 2, "no block was put into the new directory"
+    kept.update(more)
+
+    # away: its blocks are told as gone, and replaced, on this node too; its files stay
+    gone = c.blocks(b)
+    c.configure(1, a)
+    assert "SUCCESS" in c.reload(1)
+    wait_for(lambda: gone <= c.blocks(a))
+    wait_for(c.is_healthy)
+    assert c.blocks(b) == gone
+    assert not os.path.exists(b + "/current/probe.tmp")
+
+    # back again, by SIGHUP: the second copies are no loss to anybody
+    c.configure(1, a, "[DISK]" + b)
+    os.kill(c.pid("datanode1"), signal.SIGHUP)
+    wait_for(lambda: f"{b} is used now: {len(gone)} replicas" in c.log(1))
+    wait_for(c.is_healthy)
+
+
+def test_the_only_copy_is_missing_without_its_directory_and_comes_back_with_it(c):
+    a, b = c.first(1), c.path(1, "only")
+    c.configure(1, a, b)
+    c.reload(1)
+    held = {}
+    while not c.blocks(b):
+        name = f"/only{len(held)}"
+        held[name] = random.Random(name).randbytes(10 * KB)
+        c.fs("-D", "dfs.replication=1", "-put", "-", name, input=held[name])
+    c.configure(1, a)
+    c.reload(1)
+    wait_for(lambda: "Missing blocks:\t\t1\n" in c.run("fsck", "/", check=False).stdout.decode())
+    c.configure(1, a, b)
+    c.reload(1)
+    wait_for(c.is_healthy)
+    for name, data in held.items():
+        assert c.fs("-cat", name).stdout == data
+        c.fs("-rm", "-skipTrash", name)
+    c.configure(1, a)
+    c.reload(1)
+
+
+@pytest.mark.parametrize("make,why", [
+    (lambda c: [c.first(1), c.first(1) + "/"], "lists {first}/ twice"),
+    (lambda c: [c.first(1), "[FAST]/x"], "[FAST]/x: no such storage type"),
+    (lambda c: [c.first(1), "data/x"], "data/x is no absolute path"),
+    (lambda c: [c.first(1), c.first(2)], "is in use: locked by process"),
+    (lambda c: [c.path(1, "pictures")], "holds files but no current/VERSION"),
+    (lambda c: [c.first(1), c.path(1, "stranger")], "belongs to datanode"),
+    (lambda c: [c.first(1), "/proc/x"], "/proc/x"),
+], ids=["twice", "type", "relative", "locked", "files", "anothers", "impossible"])
+def test_nonsense_is_refused_in_one_line_and_nothing_changes(c, make, why):
+    os.makedirs(c.path(1, "pictures/holiday"), exist_ok=True)
+    stranger = c.path(1, "stranger")
+    if not os.path.exists(stranger):
+        shutil.copytree(c.first(2) + "/current", stranger + "/current")
+    c.configure(1, c.first(1))
+    c.reload(1)
+    before = c.blocks(c.first(1))
+    entries = make(c)
+    c.configure(1, *entries)
+    out = c.reload(1)
+    found = re.search(r"FAILED: Change property dfs.datanode.data.dir\n\tFrom: \"(.*)\"\n\tTo: \"(.*)\"\n\tError: (.*)\.\n$", out)
+    assert found and found.group(1) == c.first(1) and found.group(2) == ", ".join(entries), out
+    assert why.format(first=c.first(1)) in found.group(3), out
+    assert c.blocks(c.first(1)) == before
+    data = c.put("/still", 9)
+    assert c.fs("-cat", "/still").stdout == data
+    c.fs("-rm", "-skipTrash", "/still")
+    c.configure(1, c.first(1))
+    assert "FAILED" not in c.reload(1)
+
+
+def test_an_unreadable_configuration_changes_nothing(c):
+    path = os.path.join(c.dir, "conf", "datanode1.conf")
+    text = open(path).read()
+    open(path, "w").write(text + "dfs.datanode.du.reserved = lots\n")
+    at = c.address(1)
+    run = c.run("admin", "-reconfig", "datanode", at, "start", check=False)
+    open(path, "w").write(text)
+    assert run.returncode == 1
+    assert run.stderr.decode().startswith(f"Node [{at}] reconfiguring: ") and "lots" in run.stderr.decode()
+    assert run.stderr.count(b"\n") == 1
+
+
+def test_a_failed_directory_is_dropped_and_its_blocks_are_replaced_on_the_same_node(c, kept):
+    """Both nodes have a replica of everything, so the lost ones can only come to the good directory of the same node."""
+    a, b = c.first(1), c.path(1, "fails")
+    c.configure(1, a, b, more="dfs.datanode.failed.volumes.tolerated = 1\n")
+    c.reload(1)
+    more = {f"/lost{i}": c.put(f"/lost{i}", 200 + i) for i in range(6)}
+    kept.update(more)
+    lost = c.blocks(b)
+    assert lost
+    shutil.rmtree(b)
+    wait_for(lambda: [c.fs("-cat", name).stdout for name in more] and f"{b} has failed" in c.log(1))
+    wait_for(lambda: lost <= c.blocks(a))
+    wait_for(c.is_healthy)
+    assert c.pid("datanode1")
+    assert b"Failed" not in c.run("fsck", "/").stdout
+
+    # a new disk in its place: an empty directory, taken by the next reload
+    os.mkdir(b)
+    os.kill(c.pid("datanode1"), signal.SIGHUP)
+    wait_for(lambda: os.path.exists(b + "/current/VERSION"))
+    wait_for(c.is_healthy)
+    kept.update({f"/new{i}": c.put(f"/new{i}", 300 + i) for i in range(4)})
+    assert c.blocks(b)
+    c.configure(1, a)
+    c.reload(1)
+    wait_for(c.is_healthy)
+
+
+def test_writers_into_a_directory_that_goes_end_well(c):
+    """It is taken away while a block is being written into it: the write goes on elsewhere, and nothing is lost."""
+    a, b = c.first(1), c.path(1, "away")
+    c.configure(1, a, b)
+    c.reload(1)
+    model = c.model(seed=5, seconds=4, writers=3)
+    for i in range(3):
+        c.configure(1, a)
+        c.reload(1)
+        c.configure(1, a, b)
+        c.reload(1)
+    verdict(model)
+    c.configure(1, a)
+    c.reload(1)
+    wait_for(c.is_healthy)
