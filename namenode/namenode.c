@@ -241,6 +241,7 @@ static void read_limits(struct nn_limits *limits, const struct conf *conf)
     limits->max_blocks = (uint32_t)conf_int(conf, "dfs.namenode.fs-limits.max-blocks-per-file");
     limits->lease_soft_ms = conf_ms(conf, "dfs.namenode.lease-soft-limit");
     limits->atime_precision_ms = conf_ms(conf, "dfs.namenode.accesstime.precision");
+    limits->umask_always = !conf_bool(conf, "dfs.namenode.posix.acl.inheritance.enabled");
 }
 
 static int start_state(struct namenode *nn, const char *user, struct err *err)

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
- * find: paths first, then -name, -iname, -print, -print0, joined by -a (or nothing). */
+ * find: paths first, then tests and -print, -print0, joined by -a (or nothing). */
 #include "client/fs/commands.h"
 #include "client/fs/find_expr.h"
+#include "libcommon/base/clock.h"
 #include "libcommon/base/path.h"
 
 struct find {
     struct fs_find_expr expr;
+    uint64_t now_ms;
 };
 
 static int find_begin(struct fs_run *run)
@@ -14,6 +16,7 @@ static int find_begin(struct fs_run *run)
     struct find *find = run->state;
     struct fs_parsed *parsed = &run->parsed;
     run->recursive = true;
+    find->now_ms = clock_wall_ms();
     uint32_t paths = 0;
     while (paths < parsed->count && parsed->operands[paths][0] != '-')
         paths++;
@@ -32,9 +35,10 @@ static int find_begin(struct fs_run *run)
 static int find_path(struct fs_run *run, struct fs_item *item)
 {
     struct find *find = run->state;
-    struct slice name = path_name(slice_str(item->path));
+    const struct fs_find_entry entry = {path_name(slice_str(item->path)), &item->stat,
+                                        find->now_ms};
     int ends[FS_FIND_STEPS_MAX];
-    size_t n = fs_find_apply(&find->expr, name, ends);
+    size_t n = fs_find_apply(&find->expr, &entry, ends);
     for (size_t i = 0; i < n; i++) {
         fputs(item->text, stdout);
         putchar(ends[i]);
@@ -67,6 +71,16 @@ const struct fs_command fs_find = {
             "    Evaluates as true if the basename of the file matches the\n"
             "    pattern using standard file system globbing.\n"
             "    If -iname is used then the match is case insensitive.\n\n"
+            "  -type f|d\n"
+            "  -size [+-]N[ckMGTP]\n"
+            "  -mtime [+-]DAYS\n"
+            "  -mmin [+-]MINUTES\n"
+            "  -user NAME\n"
+            "  -group NAME\n"
+            "    Evaluates as true for files or directories; for what is so large\n"
+            "    (in bytes, or in units of which a part counts as one), was changed\n"
+            "    so long ago, or belongs to that user or group. + means more than,\n"
+            "    - less than, a bare number exactly.\n\n"
             "  -print\n"
             "  -print0\n"
             "    Always evaluates to true. Causes the current pathname to be\n"

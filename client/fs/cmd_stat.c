@@ -5,6 +5,7 @@
 #include "client/fs/commands.h"
 #include "client/fs/format.h"
 #include "client/fs/stat_format.h"
+#include "client/lib/server.h"
 #include "libcommon/base/path.h"
 
 void fs_print_stat_json(const struct fs_item *item)
@@ -101,15 +102,11 @@ static int test_begin(struct fs_run *run)
     return 0;
 }
 
-/* Owner, group or others: the bits that count for the caller. The superuser question is the
- * namenode's; here its own files and everybody's are told apart. */
+/* The namenode knows who is a superuser, in which groups, and what the lists say. */
 static bool may(const struct fs_item *item, uint32_t bit)
 {
-    const struct qn_stat *stat = &item->stat;
-    const char *user = item->volume->user;
-    if (!user || strcmp(stat->owner, user) == 0)
-        return stat->mode & (bit << 6);
-    return stat->mode & (bit | bit << 3);
+    struct qn_error err;
+    return !item->volume->qn || cl_access(item->volume->qn, item->path, bit, &err) == 0;
 }
 
 static int test_path(struct fs_run *run, struct fs_item *item)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The public calls on names: each is one question to the namenode. */
 #include "client/lib/handle.h"
+#include "client/lib/server.h"
 #include "client/talk/namenode.h"
 #include "libcommon/base/str.h"
 
@@ -79,13 +80,14 @@ void qn_stat_release(struct qn_stat *stat)
     stat->owner = stat->group = stat->name = NULL;
 }
 
-int qn_stat(struct qn_fs *fs, const char *path, struct qn_stat *ret, struct qn_error *error)
+static int ask_stat(struct qn_fs *fs, const char *path, uint32_t want, struct qn_stat *ret,
+                    struct qn_error *error)
 {
     struct op op;
     struct msg_file file = {0};
     op_begin(&op, fs, path);
     op_need(&op, ret);
-    const struct cl2nn_path ask = {buf_slice(&op.path)};
+    const struct cl2nn_stat ask = {buf_slice(&op.path), want};
     op_ask(&op, CL2NN_AT_STAT, &ask, &file);
     if (op.rc == 0) {
         file.name = slice_str("");
@@ -94,6 +96,20 @@ int qn_stat(struct qn_fs *fs, const char *path, struct qn_stat *ret, struct qn_e
             err_set(&op.err, op.rc, "%s", err_text(op.rc));
     }
     return op_end(&op, error);
+}
+
+int qn_stat(struct qn_fs *fs, const char *path, struct qn_stat *ret, struct qn_error *error)
+{
+    return ask_stat(fs, path, 0, ret, error);
+}
+
+int cl_access(struct qn_fs *fs, const char *path, uint32_t want, struct qn_error *error)
+{
+    struct qn_stat stat;
+    int rc = ask_stat(fs, path, want, &stat, error);
+    if (rc == 0)
+        qn_stat_release(&stat);
+    return rc;
 }
 
 int qn_summary(struct qn_fs *fs, const char *path, struct qn_summary *ret, struct qn_error *error)

@@ -7,5 +7,8 @@
 
 /* fs.trash.interval of the server, else ours; asked once per handle. */
 int cl_trash_interval(struct qn_fs *fs, uint64_t *ret_ms, struct qn_error *error);
+/* May the caller read (4), write (2), pass through (1) what is there? 0, ERR_ACCESS, or what
+ * qn_stat says. */
+int cl_access(struct qn_fs *fs, const char *path, uint32_t want, struct qn_error *error);
 
 #endif

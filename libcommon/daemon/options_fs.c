@@ -121,6 +121,8 @@ static const struct conf_option rows[] = {
      "replicas a block keeps outside of nodes in maintenance", .min = "0", .max = "512"},
     {"dfs.namenode.name.dir", CONF_LIST, "/var/lib/quern/name",
      "directories for the journal and images; every record goes to all", .alias = "dfs.name.dir"},
+    {"dfs.namenode.posix.acl.inheritance.enabled", CONF_BOOL, "true",
+     "what is made below a default access list gets no umask"},
     {"dfs.namenode.reconstruction.pending.timeout-sec", CONF_TIME, "300",
      "an ordered copy that has not arrived after so long is ordered again", .min = "1s",
      .unit = SECONDS, .alias = "dfs.namenode.replication.pending.timeout-sec"},

@@ -23,6 +23,7 @@ struct nn_limits {
     uint32_t max_blocks; /* of a file */
     uint64_t lease_soft_ms;
     uint64_t atime_precision_ms; /* 0 = access times are not kept */
+    bool umask_always;           /* also where a default list says who may */
 };
 void nn_limits_init(struct nn_limits *limits); /* Hadoop's defaults */
 
@@ -79,8 +80,11 @@ union nn_op_xattr {
 };
 int nn_check_set_xattr(const struct nn_view *view, const struct cl2nn_set_xattr *ask,
                        enum nn_op *ret_op, union nn_op_xattr *ret, struct err *err);
-/* May the caller see it? Superusers see all of them but the filesystem's own. */
-bool nn_xattr_is_for(const struct nn_caller *caller, uint32_t space);
+/* May the caller, who typed `path`, see and set it? Superusers all but the filesystem's own, raw
+ * ones below /.reserved/raw; everybody the one that closes a file to superusers. */
+bool nn_xattr_is_for(const struct nn_caller *caller, struct slice path, uint32_t space,
+                     struct slice name);
+bool nn_xattr_is_closing(uint32_t space, struct slice name);
 int nn_xattr_refuse(uint32_t space, struct slice name, struct err *err);
 
 /* ---- access control lists: check_acl.c ---- */

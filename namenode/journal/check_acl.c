@@ -6,7 +6,8 @@
 
 uint32_t nn_check_mode(const struct nn_view *view, uint32_t dir, uint32_t mode, uint32_t full_mode)
 {
-    bool takes_full = full_mode && nn_acl_has_default(&view->state->tree, dir);
+    bool takes_full =
+        full_mode && !view->limits->umask_always && nn_acl_has_default(&view->state->tree, dir);
     return (takes_full ? full_mode : mode) & NN_MODE_MASK;
 }
 

@@ -58,6 +58,13 @@ int nn_check_exists(const struct nn_walk *walk, struct slice path, struct err *e
 static int check_new_names(const struct nn_view *view, const struct nn_walk *walk, struct err *err)
 {
     for (uint32_t i = walk->found; i < walk->depth; i++) {
+        if (slice_is(walk->names[i], ".snapshot"))
+            return err_set(err, ERR_INVAL, "\".snapshot\" is a reserved name.");
+        if (i == 0 && slice_is(walk->names[i], ".reserved"))
+            return err_set(err, ERR_INVAL,
+                           "File name \".reserved\" is reserved and cannot be created. If this is "
+                           "during upgrade change the name of the existing file or directory to "
+                           "another name before upgrading to the new release.");
         struct slice path = slice_of(walk->names[0].data - 1, 1); /* only its beginning matters */
         if (walk->names[i].len > view->limits->max_name)
             return name_too_long(path, walk->names[i], view->limits->max_name, err);
@@ -134,9 +141,14 @@ static int rename_paths(const struct cl2nn_rename *ask, struct err *err)
         rc = nn_check_path(ask->to, "rename", err);
     if (rc != 0)
         return rc;
-    if (ask->from.len == 1)
+    if (nn_tree_is_raw(ask->from) != nn_tree_is_raw(ask->to))
+        return err_set(err, ERR_INVAL,
+                       "rename between " SLICE_FMT " and " SLICE_FMT
+                       ": one name is below /.reserved/raw, the other is not",
+                       SLICE_ARG(ask->from), SLICE_ARG(ask->to));
+    if (nn_tree_is_root(ask->from))
         return err_set(err, ERR_INVAL, "rename source cannot be the root");
-    if (ask->to.len == 1)
+    if (nn_tree_is_root(ask->to))
         return err_set(err, ERR_EXIST, "rename destination cannot be the root");
     if (slice_eq(ask->from, ask->to))
         return err_set(err, ERR_EXIST,
@@ -231,7 +243,7 @@ int nn_check_delete(const struct nn_view *view, const struct cl2nn_delete *ask,
     int rc = nn_check_path(ask->path, "delete", err);
     if (rc != 0)
         return rc;
-    if (ask->path.len == 1)
+    if (nn_tree_is_root(ask->path))
         return err_set(err, ERR_NOTPERM, "The root directory cannot be deleted");
     nn_tree_walk(tree, ask->path, &walk);
     rc = nn_access_parent(tree, &walk, view->caller, NN_W, err);

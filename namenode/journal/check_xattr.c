@@ -3,9 +3,33 @@
 #include "namenode/journal/check.h"
 #include "namenode/namespace/xattr.h"
 
-bool nn_xattr_is_for(const struct nn_caller *caller, uint32_t space)
+bool nn_xattr_is_closing(uint32_t space, struct slice name)
 {
-    return space == NN_XATTR_USER || (space == NN_XATTR_TRUSTED && caller->is_super);
+    return space == NN_XATTR_SECURITY && slice_is(name, NN_XATTR_UNREADABLE);
+}
+
+bool nn_xattr_is_for(const struct nn_caller *caller, struct slice path, uint32_t space,
+                     struct slice name)
+{
+    return space == NN_XATTR_USER || (space == NN_XATTR_TRUSTED && caller->is_super) ||
+           (space == NN_XATTR_RAW && caller->is_super && nn_tree_is_raw(path)) ||
+           nn_xattr_is_closing(space, name);
+}
+
+/* Once a file is closed to superusers it stays so, and there are no shades of it. */
+static int check_closing(const struct cl2nn_set_xattr *ask, bool is_dir, struct err *err)
+{
+    if (ask->flags & CL2NN_XATTR_REMOVE)
+        return err_set(err, ERR_ACCESS,
+                       "The xattr 'security." NN_XATTR_UNREADABLE "' can not be deleted.");
+    if (ask->value.len)
+        return err_set(err, ERR_ACCESS,
+                       "Attempt to set a value for 'security." NN_XATTR_UNREADABLE
+                       "'. Values are not allowed for this xattr.");
+    if (is_dir)
+        return err_set(err, ERR_INVAL,
+                       "Can only set 'security." NN_XATTR_UNREADABLE "' on a file.");
+    return 0;
 }
 
 int nn_xattr_refuse(uint32_t space, struct slice name, struct err *err)
@@ -61,7 +85,9 @@ static int check_name(const struct nn_view *view, const struct cl2nn_set_xattr *
                        "The XAttr is too big. The maximum combined size of the name and value is "
                        "%d, but the total size is %zu",
                        NN_XATTR_BYTES, size);
-    return nn_xattr_is_for(view->caller, space) ? 0 : nn_xattr_refuse(space, op->name, err);
+    return nn_xattr_is_for(view->caller, ask->path, space, op->name)
+               ? 0
+               : nn_xattr_refuse(space, op->name, err);
 }
 
 int nn_check_set_xattr(const struct nn_view *view, const struct cl2nn_set_xattr *ask,
@@ -80,6 +106,9 @@ int nn_check_set_xattr(const struct nn_view *view, const struct cl2nn_set_xattr 
         rc = nn_check_exists(&walk, ask->path, err);
     if (rc == 0)
         rc = check_write(view, &walk, err);
+    if (rc == 0 && nn_xattr_is_closing(op.space, op.name))
+        rc = check_closing(ask, nn_inode(&view->state->tree.store, nn_walk_last(&walk))->is_dir,
+                           err);
     if (rc == 0 && is_remove &&
         !nn_xattr_find(&view->state->tree, nn_walk_last(&walk), op.space, op.name))
         rc = err_set(err, ERR_FAILED, "No matching attributes found for remove operation");

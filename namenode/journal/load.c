@@ -108,6 +108,7 @@ static int load_root(struct nn_loader *l, const struct nn_row_inode *row)
     struct nn_inode *root = nn_inode(&l->state->tree.store, NN_ROOT);
     root->mode = row->mode & NN_MODE_MASK;
     root->mtime_ms = row->mtime_ms & NN_TIME_MASK;
+    root->atime_ms = row->atime_ms & NN_TIME_MASK;
     int rc = set_dir(l, 0, NN_ROOT);
     if (rc != 0)
         return rc;
@@ -151,9 +152,10 @@ static int load_inode(struct nn_loader *l)
     int rc = nn_tree_add(tree, l->dirs[row.depth - 1], row.name, &birth, &slot);
     if (rc == 0)
         rc = set_dir(l, row.depth, is_dir ? slot : 0);
+    if (rc == 0)
+        nn_tree_set_times(tree, slot, -1, (int64_t)row.atime_ms);
     if (rc != 0 || is_dir)
         return rc;
-    nn_tree_set_times(tree, slot, -1, (int64_t)row.atime_ms);
     if (row.flags & NN_ROW_OPEN) {
         nn_inode(&tree->store, slot)->is_open = 1;
         rc = nn_leases_add(&l->state->leases, row.id, row.client, l->state->mono_ms);

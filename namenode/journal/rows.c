@@ -98,9 +98,10 @@ void nn_rows_inode(struct nn_rows *rows, struct nn_row_inode *ret)
     ret->owner = word(rows);
     ret->group = word(rows);
     ret->mtime_ms = nn_rows_varint(rows);
+    if (!(ret->flags & NN_ROW_DIR) || ret->flags & NN_ROW_DIR_ATIME)
+        ret->atime_ms = nn_rows_varint(rows);
     if (ret->flags & NN_ROW_DIR)
         return;
-    ret->atime_ms = nn_rows_varint(rows);
     ret->replication = below(rows, UINT16_MAX + 1);
     ret->block_units = below(rows, 1U << 24);
     ret->blocks = below(rows, 1U << 24);

@@ -11,7 +11,8 @@ enum nn_row_flag {
     NN_ROW_OPEN = 2,
     NN_ROW_WRITING = 4,
     NN_ROW_RECOVERING = 8,
-    NN_ROW_FLAGS = 15,
+    NN_ROW_DIR_ATIME = 16,
+    NN_ROW_FLAGS = 31,
 };
 
 struct nn_row_inode {

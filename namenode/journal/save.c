@@ -74,7 +74,7 @@ static struct nn_block block_at(const struct saver *s, uint32_t block)
 static uint32_t flags_of(const struct saver *s, const struct nn_inode *inode)
 {
     if (inode->is_dir)
-        return NN_ROW_DIR;
+        return inode->atime_ms ? NN_ROW_DIR | NN_ROW_DIR_ATIME : NN_ROW_DIR;
     uint32_t flags = inode->is_open ? NN_ROW_OPEN : 0;
     if (!inode->is_open || !inode->last_block)
         return flags;
@@ -88,7 +88,6 @@ static uint32_t flags_of(const struct saver *s, const struct nn_inode *inode)
 
 static void put_file(struct saver *s, const struct nn_inode *inode)
 {
-    buf_append_varint(&s->chunk, inode->atime_ms);
     buf_append_varint(&s->chunk, inode->replication);
     buf_append_varint(&s->chunk, inode->block_units);
     buf_append_varint(&s->chunk, inode->block_count);
@@ -117,6 +116,8 @@ static int put_inode(struct saver *s, uint32_t slot, uint32_t depth)
     put_word(s, inode->owner);
     put_word(s, inode->group);
     buf_append_varint(&s->chunk, inode->mtime_ms);
+    if (!inode->is_dir || inode->atime_ms)
+        buf_append_varint(&s->chunk, inode->atime_ms);
     if (!inode->is_dir)
         put_file(s, inode);
     return row_done(s);

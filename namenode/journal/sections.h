@@ -11,7 +11,8 @@
  *   1 counters  v next inode id, v next block id, v next stamp           one row, first
  *   2 inodes    parents before their children, children in byte order of names
  *               v depth (0: the root, name "")   s name   v id   v mode
- *               v flags: 1 directory, 2 open, 4 last block being written, 8 last block in recovery
+ *               v flags: 1 directory, 2 open, 4 last block being written, 8 last block in recovery,
+ *                 16 a directory whose access time was set: it follows the mtime
  *               owner, group: v 0 and s for a word not met before, else v number of the word (1..)
  *               v mtime
  *               files only: v atime  v replication  v block size / 512  v blocks

@@ -33,9 +33,29 @@ void nn_tree_release(struct nn_tree *tree)
 
 /* ---- finding ---- */
 
+#define RAW "/.reserved/raw"
+
+bool nn_tree_is_raw(struct slice path)
+{
+    return slice_has_prefix(path, slice_str(RAW)) &&
+           (path.len == sizeof(RAW) - 1 || path.data[sizeof(RAW) - 1] == '/');
+}
+
+static struct slice without_raw(struct slice path)
+{
+    return nn_tree_is_raw(path)
+               ? slice_of(path.data + sizeof(RAW) - 1, path.len - (sizeof(RAW) - 1))
+               : path;
+}
+
+bool nn_tree_is_root(struct slice path)
+{
+    return without_raw(path).len <= 1;
+}
+
 void nn_tree_walk(const struct nn_tree *tree, struct slice path, struct nn_walk *ret_walk)
 {
-    struct slice rest = path, name;
+    struct slice rest = without_raw(path), name;
     ret_walk->depth = ret_walk->found = 0;
     ret_walk->slots[0] = NN_ROOT;
     while (path_next(&rest, &name) && ret_walk->depth < PATH_MAX_DEPTH) {
@@ -51,7 +71,7 @@ void nn_tree_walk(const struct nn_tree *tree, struct slice path, struct nn_walk 
 
 uint32_t nn_tree_find(const struct nn_tree *tree, struct slice path)
 {
-    struct slice rest = path, name;
+    struct slice rest = without_raw(path), name;
     uint32_t slot = NN_ROOT;
     while (slot && path_next(&rest, &name))
         slot = nn_inode(&tree->store, slot)->is_dir ? nn_inodes_child(&tree->store, slot, name) : 0;

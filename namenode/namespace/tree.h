@@ -46,6 +46,10 @@ static inline uint32_t nn_walk_last(const struct nn_walk *walk) /* deepest that 
     return walk->slots[walk->found];
 }
 
+/* "/.reserved/raw/a" is another name of "/a", under which superusers see its raw attributes. */
+bool nn_tree_is_raw(struct slice path);
+bool nn_tree_is_root(struct slice path); /* by either name */
+
 /* `path` is normal (base/path.h). Stops where a name is missing or a file is in the way. */
 void nn_tree_walk(const struct nn_tree *tree, struct slice path, struct nn_walk *ret_walk);
 uint32_t nn_tree_find(const struct nn_tree *tree, struct slice path); /* slot, 0 = none */

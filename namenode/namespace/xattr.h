@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0
  * xattr: what users and programs attach to files and directories: named values in five spaces.
- * "user." is for whoever may read and write the inode, "trusted." for superusers; "security.",
- * "system." and "raw." are the filesystem's own and cannot be set by a request. Kept in order of
- * (space, name), at most NN_XATTR_MAX of an inode and NN_XATTR_BYTES for a name with its value. */
+ * "user." is for whoever may read and write the inode, "trusted." for superusers, "raw." for
+ * superusers who name the inode below /.reserved/raw; "security." and "system." are the
+ * filesystem's own and cannot be set by a request, but for one that closes a file to superusers.
+ * Kept in order of (space, name), at most NN_XATTR_MAX of an inode and NN_XATTR_BYTES for a name
+ * with its value. */
 #ifndef QUERN_NAMENODE_NAMESPACE_XATTR_H
 #define QUERN_NAMENODE_NAMESPACE_XATTR_H
 
 #include "namenode/namespace/extra.h"
 #include "namenode/namespace/tree.h"
 
-#define NN_XATTR_MAX   32
-#define NN_XATTR_BYTES 16384
+#define NN_XATTR_UNREADABLE "hdfs.unreadable.by.superuser" /* of "security.": closes a file */
+
+#define NN_XATTR_MAX        32
+#define NN_XATTR_BYTES      16384
 
 enum nn_xattr_space {
     NN_XATTR_USER,

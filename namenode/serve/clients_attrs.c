@@ -35,13 +35,14 @@ static int fill_xattr(struct nn_turn *turn, const struct nn_xattr *x, struct cl2
     return 0;
 }
 
-static int all_xattrs(struct nn_turn *turn, uint32_t slot, struct cl2nn_xattrs *ret)
+static int all_xattrs(struct nn_turn *turn, struct slice path, uint32_t slot,
+                      struct cl2nn_xattrs *ret)
 {
     size_t count = 0;
     int rc = 0;
     const struct nn_xattr *all = nn_xattr_all(&turn->nn->state.tree, slot, &count);
     for (size_t i = 0; rc == 0 && i < count; i++)
-        if (nn_xattr_is_for(&turn->caller, all[i].space))
+        if (nn_xattr_is_for(&turn->caller, path, all[i].space, nn_xattr_name(&all[i])))
             rc = fill_xattr(turn, &all[i], &ret->xattrs.v[ret->xattrs.n++]);
     return rc;
 }
@@ -58,15 +59,15 @@ static int find(struct nn_turn *turn, struct slice path, const char *command, st
     return rc == 0 ? nn_check_exists(ret, path, &turn->err) : rc;
 }
 
-static int some_xattrs(struct nn_turn *turn, uint32_t slot, const struct msg_strs *names,
+static int some_xattrs(struct nn_turn *turn, uint32_t slot, const struct cl2nn_get_xattrs *ask,
                        struct cl2nn_xattrs *ret)
 {
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < names->n; i++) {
+    for (size_t i = 0; rc == 0 && i < ask->names.n; i++) {
         enum nn_xattr_space space = NN_XATTR_USER;
         struct slice name;
-        rc = nn_xattr_parse(names->v[i], &space, &name, &turn->err);
-        if (rc == 0 && !nn_xattr_is_for(&turn->caller, space))
+        rc = nn_xattr_parse(ask->names.v[i], &space, &name, &turn->err);
+        if (rc == 0 && !nn_xattr_is_for(&turn->caller, ask->path, space, name))
             rc = nn_xattr_refuse(space, name, &turn->err);
         if (rc != 0)
             break;
@@ -94,8 +95,8 @@ void nn_on_GET_XATTRS(struct rpc_call *call, const void *message, void *arg)
         rc = answer.xattrs.v ? 0 : err_set(&turn.err, ERR_NOMEM, "out of memory");
     }
     if (rc == 0)
-        rc = ask->names.n ? some_xattrs(&turn, nn_walk_last(&walk), &ask->names, &answer)
-                          : all_xattrs(&turn, nn_walk_last(&walk), &answer);
+        rc = ask->names.n ? some_xattrs(&turn, nn_walk_last(&walk), ask, &answer)
+                          : all_xattrs(&turn, ask->path, nn_walk_last(&walk), &answer);
     nn_turn_end(&turn, rc, &answer);
 }
 

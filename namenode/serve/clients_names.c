@@ -138,6 +138,7 @@ static void fill_file(struct nn_turn *turn, uint32_t slot, struct slice name, st
         .group = nn_intern_get(&store->people, inode->group),
         .has_acl = nn_acl_has_any(&turn->nn->state.tree, slot),
     };
+    ret->atime_ms = inode->atime_ms;
     if (inode->is_dir) {
         ret->children = nn_dir(store, slot)->children.count;
         return;
@@ -145,7 +146,6 @@ static void fill_file(struct nn_turn *turn, uint32_t slot, struct slice name, st
     ret->len = inode->len;
     ret->replication = (uint32_t)inode->replication;
     ret->block_size = nn_inode_block_size(inode);
-    ret->atime_ms = inode->atime_ms;
     ret->is_open = inode->is_open;
     ret->blocks = inode->block_count;
 }
@@ -164,12 +164,15 @@ static int walk_to(struct nn_turn *turn, struct slice path, struct nn_walk *walk
 
 void nn_on_STAT(struct rpc_call *call, const void *message, void *arg)
 {
-    const struct cl2nn_path *ask = message;
+    const struct cl2nn_stat *ask = message;
     struct nn_turn turn;
     struct nn_walk walk;
     struct msg_file file = {0};
-    nn_turn_begin(&turn, call, arg, "getfileinfo", ask->path);
+    nn_turn_begin(&turn, call, arg, ask->want ? "checkAccess" : "getfileinfo", ask->path);
     int rc = walk_to(&turn, ask->path, &walk);
+    if (rc == 0 && ask->want)
+        rc = nn_access_path(&turn.nn->state.tree, &walk, &turn.caller,
+                            (enum nn_access)(ask->want & NN_RWX), &turn.err);
     if (rc == 0)
         fill_file(&turn, nn_walk_last(&walk), ask->path, &file);
     nn_turn_end(&turn, rc, &file);

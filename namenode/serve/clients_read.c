@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * clients_read: where a file's blocks are, and replicas found to be bad. */
+#include "namenode/namespace/xattr.h"
 #include "namenode/serve/turn.h"
 
 #define BLOCKS_MAX 1000 /* in one answer */
@@ -76,6 +77,12 @@ static int open_for_reading(struct nn_turn *turn, struct slice path, uint32_t *r
     *ret_slot = nn_walk_last(&walk);
     if (nn_inode(&tree->store, *ret_slot)->is_dir)
         return err_set(&turn->err, ERR_ISDIR, "Path is not a file: " SLICE_FMT, SLICE_ARG(path));
+    if (turn->caller.is_super &&
+        nn_xattr_find(tree, *ret_slot, NN_XATTR_SECURITY, slice_str(NN_XATTR_UNREADABLE)))
+        return err_set(&turn->err, ERR_ACCESS,
+                       "Access is denied for " SLICE_FMT
+                       " since the superuser is not allowed to perform this operation.",
+                       SLICE_ARG(turn->caller.user));
     return nn_access_path(tree, &walk, &turn->caller, NN_R, &turn->err);
 }
 

@@ -206,7 +206,7 @@ static void ask_stat(struct client *c, uint64_t i)
 {
     char path[64];
     path_of(path, sizeof(path), i * 7919 % c->bench->n, "f");
-    struct cl2nn_path ask = {slice_str(path)};
+    struct cl2nn_stat ask = {slice_str(path), 0};
     send_ask(c, &ask);
 }
 

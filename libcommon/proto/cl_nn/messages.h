@@ -181,6 +181,11 @@ MSG_STRUCT(cl2nn_yes, CL2NN_YES_FIELDS)
 #define CL2NN_PATH_FIELDS(F, S, L) F(STR, path)
 MSG_STRUCT(cl2nn_path, CL2NN_PATH_FIELDS)
 
+#define CL2NN_STAT_FIELDS(F, S, L) \
+    F(STR, path)                   \
+    F(U32, want) /* also: may I? bits 4 read, 2 write, 1 execute; refused when not */
+MSG_STRUCT(cl2nn_stat, CL2NN_STAT_FIELDS)
+
 /* A page of a directory in byte order of names; a file lists itself with an empty name. */
 #define CL2NN_LIST_FIELDS(F, S, L)                \
     F(STR, path)                                  \
@@ -492,7 +497,7 @@ MSG_STRUCT(cl2nn_open_files, CL2NN_OPEN_FILES_FIELDS)
     M(P, 0x0111, RENAME, MSG_RECORDED, cl2nn_rename, msg_void)                   \
     M(P, 0x0112, DELETE, MSG_RECORDED, cl2nn_delete, cl2nn_yes)                  \
     M(P, 0x0113, LIST, MSG_READS, cl2nn_list, cl2nn_listing)                     \
-    M(P, 0x0114, STAT, MSG_READS, cl2nn_path, msg_file)                          \
+    M(P, 0x0114, STAT, MSG_READS, cl2nn_stat, msg_file)                          \
     M(P, 0x0115, LOCATE, MSG_READS, cl2nn_locate, cl2nn_located)                 \
     M(P, 0x0116, SET_TIMES, MSG_RECORDED, cl2nn_set_times, msg_void)             \
     M(P, 0x0117, SET_REPLICATION, MSG_RECORDED, cl2nn_set_replication, msg_void) \

@@ -125,22 +125,59 @@ static struct fs_find_expr parsed(const char *line)
     return expr;
 }
 
+static size_t applied(const struct fs_find_expr *expr, const char *name, int *ends)
+{
+    const struct qn_stat stat = {.is_dir = false};
+    const struct fs_find_entry entry = {slice_str(name), &stat, 0};
+    return fs_find_apply(expr, &entry, ends);
+}
+
+static bool finds(const char *line, const struct qn_stat *stat)
+{
+    int ends[FS_FIND_STEPS_MAX];
+    struct fs_find_expr expr = parsed(line);
+    const struct fs_find_entry entry = {slice_str("x"), stat, 10 * 86400000ULL};
+    size_t n = fs_find_apply(&expr, &entry, ends);
+    fs_find_release(&expr);
+    return n == 1;
+}
+
+static void find_asks_for_kind_size_age_and_owner(void **state)
+{
+    (void)state;
+    const struct qn_stat stat = {.owner = "bob",
+                                 .group = "team",
+                                 .length = 1025,
+                                 .mtime_ms = 7 * 86400000ULL - 60000}; /* three days and a minute */
+    static const char *const yes[] = {"-type f",     "-size 1025",      "-size 2k",  "-size +1k",
+                                      "-size -3k",   "-size 1M",        "-mtime 3",  "-mtime +2",
+                                      "-mtime -4",   "-mmin 4321",      "-user bob", "-group team",
+                                      "-size 1025c", "-size +1 -type f"};
+    static const char *const no[] = {"-type d",   "-size 1024", "-size 1k",  "-size -2k",
+                                     "-size +2k", "-size -1M",  "-mtime +3", "-mtime -3",
+                                     "-user eve", "-group x"};
+    for (size_t i = 0; i < ARRAY_LEN(yes); i++)
+        assert_true(finds(yes[i], &stat));
+    for (size_t i = 0; i < ARRAY_LEN(no); i++)
+        assert_false(finds(no[i], &stat));
+}
+
 static void find_prints_unless_told_how(void **state)
 {
     (void)state;
     int ends[FS_FIND_STEPS_MAX];
     struct fs_find_expr expr = parsed("");
-    assert_int_equal(fs_find_apply(&expr, slice_str("x"), ends), 1);
+    assert_int_equal(applied(&expr, "x", ends), 1);
     assert_int_equal(ends[0], '\n');
     fs_find_release(&expr);
     expr = parsed("-name *.{c,h} -a -print0");
-    assert_int_equal(fs_find_apply(&expr, slice_str("a.h"), ends), 1);
+    assert_int_equal(applied(&expr, "a.h", ends), 1);
     assert_int_equal(ends[0], 0);
-    assert_int_equal(fs_find_apply(&expr, slice_str("a.o"), ends), 0);
+    assert_int_equal(applied(&expr, "a.o", ends), 0);
     fs_find_release(&expr);
     expr = parsed("-print -iname ABC* -print");
-    assert_int_equal(fs_find_apply(&expr, slice_str("abcd"), ends), 2);
-    assert_int_equal(fs_find_apply(&expr, slice_str("x"), ends), 1);
+    assert_int_equal(applied(&expr, "abcd", ends), 2);
+    assert_int_equal(applied(&expr, "x", ends), 1);
     fs_find_release(&expr);
 }
 
@@ -149,9 +186,21 @@ static void find_refuses_what_it_does_not_know(void **state)
     (void)state;
     struct fs_find_expr expr;
     struct err err;
-    assert_int_equal(parse_words("-type f", &expr, &err), ERR_INVAL);
-    assert_string_equal(err.msg, "Unexpected argument: -type");
+    assert_int_equal(parse_words("-perm 644", &expr, &err), ERR_INVAL);
+    assert_string_equal(err.msg, "Unexpected argument: -perm");
     fs_find_release(&expr);
+    static const char *const bad[] = {"-type l",
+                                      "-size x",
+                                      "-size 1z",
+                                      "-size +",
+                                      "-mtime 1k",
+                                      "-size 1kk",
+                                      "-size 99999999999999999999",
+                                      "-user"};
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        assert_int_equal(parse_words(bad[i], &expr, &err), ERR_USAGE);
+        fs_find_release(&expr);
+    }
     assert_int_equal(parse_words("-name", &expr, &err), ERR_USAGE);
     fs_find_release(&expr);
     assert_int_equal(parse_words("-a -print", &expr, &err), ERR_USAGE);
@@ -177,6 +226,7 @@ int main(void)
         cmocka_unit_test(what_cannot_be_printed_is_a_question_mark),
         cmocka_unit_test(tables_align_and_do_not_pad_the_last_column),
         cmocka_unit_test(stat_letters_say_what_they_say_in_hadoop),
+        cmocka_unit_test(find_asks_for_kind_size_age_and_owner),
         cmocka_unit_test(find_prints_unless_told_how),
         cmocka_unit_test(find_refuses_what_it_does_not_know),
         cmocka_unit_test(progress_tells_rate_and_rest),

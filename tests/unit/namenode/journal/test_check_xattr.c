@@ -85,6 +85,30 @@ static void each_space_has_its_own_rule(void **state)
     assert_non_null(strstr(w.err.msg, "access=WRITE"));
 }
 
+static void raw_attributes_are_for_superusers_below_reserved_raw(void **state)
+{
+    (void)state;
+    assert_int_equal(set("/.reserved/raw/f", "raw.a", slice_str("1"), BOTH), 0);
+    assert_true(slice_is(get("/f", "a"), "(none)")); /* another space */
+    assert_int_equal(set("/f", "raw.a", slice_str("1"), BOTH), ERR_ACCESS);
+    assert_int_equal(set("/.reserved/rawf", "raw.a", slice_str("1"), BOTH), ERR_ACCESS);
+    w.caller = bob;
+    assert_int_equal(set("/.reserved/raw/f", "raw.b", slice_str("1"), BOTH), ERR_ACCESS);
+}
+
+static void what_closes_a_file_to_superusers_stays(void **state)
+{
+    (void)state;
+    static const char name[] = "security.hdfs.unreadable.by.superuser";
+    assert_int_equal(set("/f", name, slice_str("1"), BOTH), ERR_ACCESS);
+    assert_non_null(strstr(w.err.msg, "Values are not allowed for this xattr."));
+    assert_int_equal(set("/f", name, slice_of(NULL, 0), BOTH), 0);
+    assert_int_equal(set("/f", name, slice_of(NULL, 0), CL2NN_XATTR_REMOVE), ERR_ACCESS);
+    assert_non_null(strstr(w.err.msg, "can not be deleted"));
+    assert_int_equal(do_mkdir(&w, "/d", false), 0);
+    assert_int_equal(set("/d", name, slice_of(NULL, 0), BOTH), ERR_INVAL);
+}
+
 static void a_sticky_directory_has_only_its_owners_attributes(void **state)
 {
     (void)state;
@@ -149,6 +173,8 @@ int main(void)
         T(a_value_is_any_bytes_and_may_be_empty),
         T(creating_and_replacing_are_asked_for),
         T(each_space_has_its_own_rule),
+        T(raw_attributes_are_for_superusers_below_reserved_raw),
+        T(what_closes_a_file_to_superusers_stays),
         T(a_sticky_directory_has_only_its_owners_attributes),
         T(there_are_limits_on_number_and_size),
         T(they_are_in_the_image_and_go_with_the_inode),

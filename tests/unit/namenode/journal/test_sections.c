@@ -61,6 +61,23 @@ static void what_is_saved_loads_again_to_the_same_bytes(void **state)
     world_release(&other);
 }
 
+static void a_directory_keeps_the_access_time_that_was_set(void **state)
+{
+    (void)state;
+    struct world other;
+    struct world_image timed = {BUF_INIT};
+    nn_tree_set_times(&w.state.tree, slot_of(&w, "/a"), -1, 123456);
+    nn_tree_set_times(&w.state.tree, slot_of(&w, "/"), -1, 654321);
+    assert_int_equal(nn_state_save(&w.state, world_put_chunk, &timed), 0);
+    world_init(&other);
+    assert_int_equal(world_load(&other, &timed), 0);
+    assert_int_equal(nn_inode(&other.state.tree.store, slot_of(&other, "/a"))->atime_ms, 123456);
+    assert_int_equal(nn_inode(&other.state.tree.store, NN_ROOT)->atime_ms, 654321);
+    assert_int_equal(nn_inode(&other.state.tree.store, slot_of(&other, "/a/b"))->atime_ms, 0);
+    world_release(&other);
+    buf_release(&timed.bytes);
+}
+
 static void every_difference_changes_the_hash(void **state)
 {
     (void)state;
@@ -197,6 +214,7 @@ int main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         CASE(what_is_saved_loads_again_to_the_same_bytes),
+        CASE(a_directory_keeps_the_access_time_that_was_set),
         CASE(every_difference_changes_the_hash),
         CASE(a_cut_or_flipped_image_is_refused_or_harmless_but_never_fatal),
         CASE(sections_out_of_order_or_missing_are_refused),

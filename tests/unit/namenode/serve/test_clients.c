@@ -54,7 +54,7 @@ static void what_is_made_can_be_seen_renamed_and_removed(void **state)
 {
     (void)state;
     assert_int_equal(mkdir_at("/a/b"), 0);
-    struct cl2nn_path stat = {slice_str("/a/b")};
+    struct cl2nn_stat stat = {slice_str("/a/b"), 0};
     struct msg_file file;
     assert_int_equal(ask_nn(&s, STAT, &stat, &file), 0);
     assert_true(file.is_dir);
@@ -209,7 +209,7 @@ static void safe_mode_refuses_changes_in_hadoops_words(void **state)
     const char *text = strstr(served_err.msg, "Cannot create directory /x. Name node is in safe "
                                               "mode.\n");
     assert_non_null(text);
-    struct cl2nn_path stat = {slice_str("/")};
+    struct cl2nn_stat stat = {slice_str("/"), 0};
     struct msg_file file;
     assert_int_equal(ask_nn(&s, STAT, &stat, &file), 0);
     ask.action = CL2NN_SAFEMODE_LEAVE;
@@ -226,7 +226,7 @@ static void nothing_is_answered_before_it_is_durable_not_even_a_question(void **
     struct served_call change, question;
     struct cl2nn_mkdir ask = {
         .origin = origin(), .path = slice_str("/a"), .mode = 0755, .parents = true};
-    struct cl2nn_path stat = {slice_str("/a")};
+    struct cl2nn_stat stat = {slice_str("/a"), 0};
     the_journal.is_held = true;
     served_send(s.client, &CL2NN_methods[CL2NN_AT_MKDIR], &ask, 5000, &change);
     served_send(s.client, &CL2NN_methods[CL2NN_AT_STAT], &stat, 5000, &question);
@@ -324,7 +324,7 @@ static void a_full_journal_refuses_the_change_and_nothing_happens(void **state)
     the_journal.is_full = true;
     assert_int_equal(mkdir_at("/x"), ERR_NOSPC);
     the_journal.is_full = false;
-    struct cl2nn_path stat = {slice_str("/x")};
+    struct cl2nn_stat stat = {slice_str("/x"), 0};
     struct msg_file file;
     assert_int_equal(ask_nn(&s, STAT, &stat, &file), ERR_NOENT);
 }
@@ -667,7 +667,7 @@ static void a_lost_writers_block_is_settled_by_its_datanode(void **state)
                                   .gs = s.nn->state.next_gs - 1,
                                   .len = 321};
     nn_recovery_settled(&s.nn->recovery, &result);
-    struct cl2nn_path path = {slice_str("/f")};
+    struct cl2nn_stat path = {slice_str("/f"), 0};
     struct msg_file now;
     assert_int_equal(ask_nn(&s, STAT, &path, &now), 0);
     assert_false(now.is_open);

@@ -369,7 +369,7 @@ static int q_list(struct msg_origin o, unsigned n)
 }
 static int q_stat(struct msg_origin o, unsigned n)
 {
-    struct cl2nn_path ask = {path_of("file", n)};
+    struct cl2nn_stat ask = {path_of("file", n), 0};
     (void)o;
     return ASK(STAT, &ask, NULL);
 }
