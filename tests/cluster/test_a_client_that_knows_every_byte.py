@@ -84,7 +84,7 @@ def test_a_reader_never_sees_damaged_bytes(cluster):
     """Flip bits in two of three replicas on disk: reading gives the third, and the others are replaced."""
     data = os.urandom(3_000_000)
     cluster.fs("-put", "-", "/precious", input=data)
-    line = [w for w in cluster.run("fsck", "/precious", "-files", "-blocks").stdout.decode().split() if w.startswith("blk_")][0]
+    line = [w.split(":")[-1] for w in cluster.run("fsck", "/precious", "-files", "-blocks").stdout.decode().split() if ":blk_" in w][0]
     block = "_".join(line.split("_")[:2])
     paths = [os.path.join(base, name) for base, _, names in os.walk(os.path.join(cluster.dir, "data"))
              for name in names if name == block]

@@ -141,7 +141,7 @@ def test_a_rotten_journal_of_the_jobtracker_is_refused_in_one_line(cluster):
 def test_rotten_checksum_files_are_seen_and_replaced(cluster):
     data = os.urandom(2_000_000)
     cluster.fs("-put", "-", "/sums", input=data)
-    name = [w for w in cluster.run("fsck", "/sums", "-files", "-blocks").stdout.decode().split() if w.startswith("blk_")][0]
+    name = [w.split(":")[-1] for w in cluster.run("fsck", "/sums", "-files", "-blocks").stdout.decode().split() if ":blk_" in w][0]
     block = "_".join(name.split("_")[:2])
     metas = [os.path.join(base, n) for base, _, names in os.walk(cluster.dir + "/data") for n in names
              if n.startswith(block + "_") and n.endswith(".meta")]

@@ -30,7 +30,7 @@ def cluster():
 def files_of(cluster, path):
     """(data, checksums) of every replica of the file's one block"""
     text = cluster.run("fsck", path, "-files", "-blocks").stdout.decode()
-    block = "_".join([w for w in text.split() if w.startswith("blk_")][0].split("_")[:2])
+    block = "_".join([w.split(":")[-1] for w in text.split() if ":blk_" in w][0].split("_")[:2])
     found = {}
     for base, _, names in os.walk(cluster.dir + "/data"):
         if "/finalized/" in base:

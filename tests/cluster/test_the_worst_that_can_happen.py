@@ -23,7 +23,7 @@ def cluster():
 
 def replicas_of(c, path):
     words = c.run("fsck", path, "-files", "-blocks").stdout.decode().split()
-    block = "_".join([w for w in words if w.startswith("blk_")][0].split("_")[:2])
+    block = "_".join([w.split(":")[-1] for w in words if ":blk_" in w][0].split("_")[:2])
     return glob.glob(f"{c.dir}/data/*/current/finalized/*/*/{block}")
 
 

@@ -396,11 +396,15 @@ MSG_STRUCT(cl2nn_safemode_state, CL2NN_SAFEMODE_STATE_FIELDS)
     F(STRS, nodes)
 MSG_STRUCT(cl2nn_bad_block, CL2NN_BAD_BLOCK_FIELDS)
 
-/* A page of the check of everything below a path: problems and totals since the cursor. */
-#define CL2NN_FSCK_FIELDS(F, S, L)                                                  \
-    F(STR, path)                                                                    \
-    F(STR, cursor) /* "" first, then what the last answer said, until that is "" */ \
-    F(U32, flags)  /* enum cl2nn_fsck_flag */
+/* A page of the check of everything below a path: problems and totals since the cursor. Or, with
+ * `blocks` or CL2NN_FSCK_LIST_CORRUPT (both for superusers), all about these blocks, or a page of
+ * the list of blocks without a good replica; such an answer has no counters. */
+#define CL2NN_FSCK_FIELDS(F, S, L)                                                    \
+    F(STR, path)                                                                      \
+    F(STR, cursor)  /* "" first, then what the last answer said, until that is "" */  \
+    F(U32, flags)   /* enum cl2nn_fsck_flag */                                        \
+    F(STR, state)   /* as the cursor: where in its file and its lines the check is */ \
+    F(STRS, blocks) /* "blk_1073741825" */
 MSG_STRUCT(cl2nn_fsck, CL2NN_FSCK_FIELDS)
 
 enum cl2nn_fsck_flag {
@@ -410,13 +414,23 @@ enum cl2nn_fsck_flag {
     CL2NN_FSCK_OPEN = 8,
     CL2NN_FSCK_RACKS = 16,
     CL2NN_FSCK_MAINTENANCE = 32,
+    CL2NN_FSCK_DETAILS = 64,
+    CL2NN_FSCK_DOMAINS = 128,
+    CL2NN_FSCK_POLICIES = 256,      /* counters of group "policy": blocks by number of replicas */
+    CL2NN_FSCK_REPLICATE = 512,     /* have blocks that are on too few racks mended */
+    CL2NN_FSCK_NAME_CORRUPT = 1024, /* tell the paths of closed files that lack a block */
+    CL2NN_FSCK_LIST_CORRUPT = 2048,
 };
 
-/* Text lines to print and counters to add up; the client prints the summary. */
+/* Text lines to print and counters to add up; the client prints the summary. A check that may not
+ * go on has a `failure`, in Hadoop's words, behind the lines it came to. */
 #define CL2NN_FSCK_PAGE_FIELDS(F, S, L) \
     F(STR, text)                        \
     F(STR, cursor)                      \
-    L(msg_counter, counters)
+    L(msg_counter, counters)            \
+    F(STR, state)                       \
+    F(STR, failure)                     \
+    F(STRS, corrupt)
 MSG_STRUCT(cl2nn_fsck_page, CL2NN_FSCK_PAGE_FIELDS)
 
 #define CL2NN_SERVER_INFO_FIELDS(F, S, L)                   \

@@ -12,12 +12,31 @@ import shlex
 import subprocess
 import time
 
+# a step "! verb ..." does something to the cluster: shell.run("world", [verb, ...]) must succeed
 HERE = os.path.dirname(os.path.abspath(__file__))
 USER = getpass.getuser()
 FORMS = {"absolute": "", "relative": None, "hdfs:///": "hdfs://", "full": "{fs}"}
 USAGE = re.compile(r"Usage: hadoop fs \[generic options\]\n.*?command \[genericOptions\] \[commandOptions\]\n\n", re.S)
+GENERIC = re.compile(r"Generic options supported are:\n.*?command \[genericOptions\] \[commandOptions\]\n\n", re.S)
+NO_GROUPS = re.compile(r"""Erasure Coded Block Groups:
+ Total size:	0 B
+ Total files:	0
+ Total block groups \(validated\):	0
+ Minimally erasure-coded block groups:	0
+ Over-erasure-coded block groups:	0
+ Under-erasure-coded block groups:	0
+ Unsatisfactory placement block groups:	0
+ Average block group size:	0\.0
+ Missing block groups:		0
+ Corrupt block groups:		0
+ Missing internal blocks:	0
+ Blocks queued for replication:	0
+""")
 TOKENS = {
-    "{usage}": r"Usage: hadoop fs .*", "{date}": r"\d{4}-\d\d-\d\d \d\d:\d\d", "{utc}": r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d",
+    "{usage}": r"Usage: hadoop fs .*", "{generic}": r"Generic options supported are:", "{nogroups}": r"Erasure Coded Block Groups: none", "{date}": r"\d{4}-\d\d-\d\d \d\d:\d\d", "{utc}": r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d",
+    "{via}": r"Connecting to namenode via \S+", "{when}": r"\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \w+ \d{4}", "{took}": r"\d+ milliseconds",
+    "{from}": r"from /\S+", "{pool}": r"BP-[-.\w]+", "{blk}": r"blk_\d+_\d+", "{id}": r"blk_\d+", "{node}": r"[\w.]+:\d+",
+    "{storage}": r"DatanodeInfoWithStorage\[[\w.]+:\d+,[-\w]+,DISK\]", "{rackhost}": r"/default-rack/[\w.]+:\d+", "{onhost}": r"[\w.]+/default-rack ",
     "{ms}": r"\d{13}", "{n}": r" *\d+", "{any}": r".*"}
 MARK = re.compile(r"(q?)(>\||>~|>|2>~|2>|\?) ?(.*)")
 
@@ -66,7 +85,7 @@ def load(path):
             cases.append(Case(len(cases), line[4:]))
         elif not cases:
             head.append(line)
-        elif line[:2] in ("$ ", "% "):
+        elif line[:2] in ("$ ", "% ", "! "):
             cases[-1].steps.append(Step(line))
         elif line[:2] in ("q-", "q+"):
             (cases[-1].steps[-1].less if line[1] == "-" else cases[-1].steps[-1].more).append(line[3:])
@@ -81,8 +100,9 @@ def load(path):
     return head, cases
 
 
-def files():
-    return sorted(glob.glob(os.path.join(HERE, "*.txt")))
+def files(nodes=1):
+    """Those that want so many datanodes."""
+    return sorted(glob.glob(os.path.join(HERE, "*.txt" if nodes == 1 else f"nodes{nodes}/*.txt")))
 
 
 class Play:
@@ -93,17 +113,28 @@ class Play:
         self.absolute = f"/user/{USER}/{name}" if form == "relative" else f"/{name}"
         self.dir = name if form == "relative" else FORMS[form].replace("{fs}", shell.fs) + self.absolute
 
+    def block_of(self, path):
+        """The name of a file's first block."""
+        _, out, _ = self.shell.run("fsck", [path, "-files", "-blocks"], USER, b"", self.cwd)
+        return re.search(r"blk_\d+", out)[0]
+
     def fill(self, text):
+        if "{id:" in text:
+            text = re.sub(r"\{id:(.*?)\}", lambda m: self.block_of(self.fill(m[1])), text)
         text = text.replace("@", self.dir + "/").replace("{d}", self.dir).replace("{abs}", self.absolute)
         return text.replace("{fs}", self.shell.fs).replace("{user}", USER).replace("{cwd}", self.cwd).replace("{at}", "@")
 
     def blank(self, text):
         """The other way round: what depends on this run is replaced by its token."""
         now = time.time()
-        text = USAGE.sub("{usage}\n", text).replace("@", "{at}")
+        text = GENERIC.sub("{generic}\n", NO_GROUPS.sub("{nogroups}\n", USAGE.sub("{usage}\n", text))).replace("@", "{at}")
         for what, token in ((self.shell.fs, "{fs}"), (self.cwd, "{cwd}"), (self.absolute, "{abs}"), (self.dir + "/", "@"), (self.dir, "{d}")):
             text = re.sub(re.escape(what) + r"(?![a-z0-9])" if what[-1] != "/" else re.escape(what), lambda _, t=token: t, text)
         text = re.sub(rf"\b{USER}\b(?! partitions)", "{user}", text)
+        for token in ("{via}", "{when}", "{took}", "{pool}", "{storage}", "{rackhost}", "{blk}", "{id}"):
+            text = re.sub(TOKENS[token], token, text)
+        text = re.sub(r"(FSCK started by .*) from /\S+", r"\1 {from}", text)
+        text = re.sub(r"(datanode/rack: )\S+/default-rack ", r"\1{onhost}", text)
         text = re.sub(TOKENS["{ms}"], lambda m: "{ms}" if abs(int(m[0]) / 1000 - now) < 86400 else m[0], text)
         for token in ("{utc}", "{date}"):
             shape = "%Y-%m-%d %H:%M:%S"[:17 if token == "{utc}" else 14]
@@ -122,12 +153,17 @@ class Play:
         if step.kind == "%":
             subprocess.run(["bash", "-c", text], cwd=self.cwd, check=True)
             return None
+        if step.kind == "!":
+            code, out, err = self.shell.run("world", shlex.split(text), USER, b"", self.cwd)
+            assert code == 0, f"! {text}: {out}{err}"
+            return None
         user, tool, stdin, into = USER, "fs", b"", None
         found = re.match(r"\((\w+)\) ", text)
         if found:
             user, text = found[1], text[found.end():]
-        if text.startswith("dfsadmin "):
-            tool, text = "dfsadmin", text[9:]
+        found = re.match(r"(dfsadmin|fsck)(?: |$)", text)
+        if found:
+            tool, text = found[1], text[found.end():]
         if " <<< " in text:
             text, here = text.split(" <<< ", 1)
             stdin = here.encode() + b"\n"
@@ -149,7 +185,8 @@ class Play:
         return regex
 
     def differs(self, what, said, lines):
-        said = USAGE.sub(lambda m: m[0].split("\n")[0] + "\n", said)
+        said = NO_GROUPS.sub("Erasure Coded Block Groups: none\n", USAGE.sub(lambda m: m[0].split("\n")[0] + "\n", said))
+        said = GENERIC.sub("Generic options supported are:\n", said)
         is_open = bool(said) and not said.endswith("\n")
         got = said.split("\n") if is_open else said.split("\n")[:-1]
         for i in range(max(len(got), len(lines))):
@@ -162,7 +199,8 @@ class Play:
     def compare(self, step, expected, code, out, err, less=(), more=()):
         """None, or what is not as it should be; `less` of the lines are not expected, `more` are."""
         wanted = [line for line in expected.out if line[1] not in less]
-        lines = [line for line in out.split("\n") if line not in more]
+        own = [re.compile(self.regex(line)) for line in more]
+        lines = [line for line in out.split("\n") if not any(one.fullmatch(line) for one in own)]
         if len(wanted) != len(expected.out) - len(less) or len(lines) != out.count("\n") + 1 - len(more):
             return f"$ {step.text}\nnot exactly these lines differ: {less} {more}, in:\n{out}"
         out = "\n".join(lines)

@@ -23,12 +23,12 @@ SETTINGS = ["dfs.namenode.acls.enabled=true", "dfs.namenode.fs-limits.min-block-
 
 
 class Hadoop:
-    def __init__(self, jars, dir):
+    def __init__(self, jars, dir, nodes):
         self.here = os.path.join(dir, "here")  # a JVM cannot change its directory: it is emptied before each case
-        os.mkdir(self.here)
-        subprocess.run(["javac", "-cp", jars + "/*", "-d", dir, os.path.join(cases.HERE, "Oracle.java")], check=True)
+        os.makedirs(self.here)
+        subprocess.run(["javac", "-cp", jars + "/*", "-d", dir] + [os.path.join(cases.HERE, n) for n in ("Oracle.java", "World.java")], check=True)
         open(os.path.join(dir, "log4j.properties"), "w").write("log4j.rootLogger=OFF\n")
-        self.java = subprocess.Popen(["java", "-cp", f"{dir}:{jars}/*", "Oracle", "hdfs.minidfs.basedir=" + dir + "/data"] + SETTINGS, cwd=self.here, stdin=subprocess.PIPE,
+        self.java = subprocess.Popen(["java", "-cp", f"{dir}:{jars}/*", "Oracle", str(nodes), "hdfs.minidfs.basedir=" + dir + "/data"] + SETTINGS, cwd=self.here, stdin=subprocess.PIPE,
                                      stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         self.fs = self.line().split()[1]
 
@@ -88,7 +88,7 @@ def play_all_forms(hadoop, stem, case):
     lines = ["=== " + case.title]
     for i, step in enumerate(case.steps):
         lines.append(f"{step.kind} {step.text}")
-        if step.kind == "%":
+        if step.kind != "$":
             continue
         recorded = lines_of(play, step, *said[i])
         lines += recorded + ours_of(step)
@@ -107,9 +107,16 @@ def main():
     options.add_argument("--jars", required=True)
     options.add_argument("files", nargs="*")
     args = options.parse_args()
+    for nodes in (1, 3):
+        files = [path for path in cases.files(nodes) if not args.files or os.path.realpath(path) in map(os.path.realpath, args.files)]
+        if files:
+            record(os.path.abspath(args.jars), nodes, files)
+
+
+def record(jars, nodes, files):
     with tempfile.TemporaryDirectory() as top:
-        hadoop = Hadoop(os.path.abspath(args.jars), top)
-        for path in args.files or cases.files():
+        hadoop = Hadoop(jars, top, nodes)
+        for path in files:
             head, listed = cases.load(path)
             stem = re.sub(r"\W", "", os.path.basename(path)[:-4])
             text = "\n".join(head).rstrip("\n") + "\n"

@@ -206,7 +206,7 @@ static void a_healthy_summary(void **state)
                                " Missing blocks:\t\t0\n"
                                " Corrupt blocks:\t\t0\n"
                                " Missing replicas:\t\t1 (11.111111 %)\n"
-                               " Blocks queued for replication:\t1\n"
+                               " Blocks queued for replication:\t0\n"
                                "\n"
                                "Erasure Coded Block Groups:\n";
     assert_memory_equal(text_of(&out), want, sizeof(want) - 1);
@@ -220,6 +220,7 @@ static void a_corrupt_summary_has_its_box(void **state)
                             .size = 200,
                             .blocks = 2,
                             .minimal = 1,
+                            .below = 1,
                             .missing_blocks = 1,
                             .missing_size = 100,
                             .corrupt_blocks = 1,
@@ -251,12 +252,66 @@ static void replicas_on_nodes_that_leave_or_rest_have_lines_of_their_own(void **
                                           " DecommissioningReplicas:\t3\n"
                                           " Blocks queued for replication:\t0\n"));
     buf_clear(&out);
-    r = (struct fsck_report){
-        .blocks = 1, .minimal = 1, .entering = 2, .resting = 1, .shows_maintenance = true};
+    r = (struct fsck_report){.blocks = 1, .minimal = 1, .entering = 2, .resting = 1};
     fsck_report_print(&r, &out);
     assert_non_null(strstr(text_of(&out), " EnteringMaintenanceReplicas:\t2\n"
                                           " InMaintenanceReplicas:\t1\n"
                                           " Blocks queued for replication:\t0\n"));
+    buf_release(&out);
+}
+
+static void blocks_are_summed_by_number_of_replicas(void **state)
+{
+    (void)state;
+    struct fsck_report r = {.policies.is_wanted = true};
+    struct msg_counter page[] = {{slice_str("policy"), slice_str("3"), 2},
+                                 {slice_str("policy"), slice_str("0"), 1},
+                                 {slice_str("policy"), slice_str("2"), 1}};
+    const struct msg_counter_list list = {page, ARRAY_LEN(page)};
+    fsck_report_add(&r, &list);
+    struct buf out = BUF_INIT;
+    fsck_report_print(&r, &out);
+    assert_non_null(strstr(text_of(&out),
+                           "\nBlocks satisfying the specified storage policy:\n"
+                           "Storage Policy                  # of blocks       % of blocks\n"
+                           "DISK:3(HOT)                        2              50.0000%\n"
+                           "DISK:2(HOT)                        1              25.0000%\n"
+                           "\nBlocks NOT satisfying the specified storage policy:\n"));
+    buf_release(&out);
+}
+
+static void the_exit_code_is_that_of_the_last_line(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *line;
+        int code;
+    } rows[] = {
+        {"The filesystem under path '/' is HEALTHY", 0},
+        {"The filesystem under path '/' is CORRUPT", 1},
+        {"Block blk_1 does not exist", 0},
+        {"Block replica on datanode/rack: h/default-rack is DECOMMISSIONED", 2},
+        {"Block replica on datanode/rack: h/default-rack is DECOMMISSIONING", 3},
+        {"Block replica on datanode/rack: h/default-rack is IN MAINTENANCE", 4},
+        {"Block replica on datanode/rack: h/default-rack is ENTERING MAINTENANCE", 5},
+        {"Block replica on datanode/rack: h/default-rack is STALE", 6},
+        {"Incorrect blockId format: x", 0},
+        {"Block replica on datanode/rack: h/r is CORRUPT\t ReasonCode: SIZE_MISMATCH", 255},
+        {"Fsck on path '/' FAILED", 255},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        assert_int_equal(fsck_exit_code(slice_str(rows[i].line)), rows[i].code);
+}
+
+static void a_script_gets_one_object(void **state)
+{
+    (void)state;
+    struct fsck_report r = {.files = 2, .missing_blocks = 1, .nodes = 3};
+    struct buf out = BUF_INIT;
+    fsck_report_json(&r, "/a\"b", slice_of("/x\0/y", 6), &out);
+    assert_non_null(strstr(text_of(&out), "{\"path\":\"/a\\\"b\",\"status\":\"CORRUPT\","));
+    assert_non_null(strstr(text_of(&out), "\"files\":2,"));
+    assert_non_null(strstr(text_of(&out), "\"corrupt\":[\"/x\",\"/y\"]}\n"));
     buf_release(&out);
 }
 
@@ -272,6 +327,9 @@ int main(void)
         cmocka_unit_test(a_healthy_summary),
         cmocka_unit_test(a_corrupt_summary_has_its_box),
         cmocka_unit_test(replicas_on_nodes_that_leave_or_rest_have_lines_of_their_own),
+        cmocka_unit_test(blocks_are_summed_by_number_of_replicas),
+        cmocka_unit_test(the_exit_code_is_that_of_the_last_line),
+        cmocka_unit_test(a_script_gets_one_object),
     };
     return cmocka_run_group_tests(tests, set_up, NULL);
 }

@@ -579,16 +579,16 @@ static void fsck_finds_what_is_missing_page_by_page(void **state)
     assert_int_equal(counter(&page, "missing_blocks"), 0);
     char want[256];
     snprintf(want, sizeof(want),
-             "/ <dir>\n/d <dir>\n/d/f 1000 bytes, replicated: replication=1, 1 block(s):  OK\n"
-             "0. blk_%llu_%llu len=1000 Live_repl=1\n",
-             (unsigned long long)done.id, (unsigned long long)done.gs);
+             "\n/ <dir>\n/d <dir>\n/d/f 1000 bytes, replicated: replication=1, 1 block(s):  OK\n"
+             "0. BP-%s:blk_%llu_%llu len=1000 Live_repl=1\n\n",
+             s.nn->identity.cluster, (unsigned long long)done.id, (unsigned long long)done.gs);
     assert_true(slice_is(page.text, want));
     report_block(done, DN2NN_DELETED);
     ask.flags = 0;
     assert_int_equal(ask_nn(&s, FSCK, &ask, &page), 0);
     assert_int_equal(counter(&page, "missing_blocks"), 1);
     assert_int_equal(counter(&page, "corrupt_files"), 1);
-    assert_true(slice_is(page.text, "\n/d/f: MISSING 1 blocks of total size 1000 B.\n"));
+    assert_true(slice_is(page.text, "\n\n/d/f: MISSING 1 blocks of total size 1000 B."));
 }
 
 static void fsck_goes_on_behind_its_cursor_whatever_changed(void **state)

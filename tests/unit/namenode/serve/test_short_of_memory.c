@@ -438,7 +438,9 @@ static int q_bad_block(struct msg_origin o, unsigned n)
 }
 static int q_fsck(struct msg_origin o, unsigned n)
 {
-    struct cl2nn_fsck ask = {.path = path_of("file", n), .flags = CL2NN_FSCK_BLOCKS};
+    struct cl2nn_fsck ask = {.path = path_of("file", n),
+                             .flags = CL2NN_FSCK_BLOCKS | CL2NN_FSCK_FILES | CL2NN_FSCK_POLICIES |
+                                      CL2NN_FSCK_NAME_CORRUPT};
     (void)o;
     return ASK(FSCK, &ask, NULL);
 }
