@@ -2,10 +2,12 @@
 #include "datanode/serve/relay.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 
+#include "datanode/serve/drain.h"
 #include "datanode/storage/pipeline.h"
 #include "libcommon/base/buf.h"
 #include "libcommon/base/clock.h"
@@ -16,8 +18,10 @@
 #include "libcommon/codec/crc32c.h"
 #include "libcommon/event/sock.h"
 
-#define WRITE_RUN_BYTES (2U << 20) /* longest run given to the disk at once */
-#define WRITE_NOW_BYTES (1U << 20) /* so much is written without looking for more first */
+#define WRITE_RUN_BYTES (2U << 20)   /* longest run given to the disk at once */
+#define WRITE_NOW_BYTES (1U << 20)   /* so much is written without looking for more first */
+#define DRAIN_FROM      (1U << 20)   /* a stream that has brought so much gets a drain ... */
+#define DRAIN_RUN_BYTES (128U << 10) /* ... for runs that are worth a change of threads */
 #define PAGE            4096U
 #define ACKS_MAX        64U
 #define FAREWELL_MS     2000U
@@ -40,6 +44,9 @@ struct dn_relay {
     struct slot slots[DN_PIPELINE_SLOTS]; /* by seq */
     uint8_t *sums; /* ring of sums: of the chunk at x at x / 512 % sum_count */
     size_t sum_count;
+    /* to the disk */
+    struct dn_drain *drain; /* NULL as long as there is little to write */
+    uint64_t draining_to;   /* end of the run it is at */
     /* coming in */
     uint8_t header[PACKET_HEADER_BYTES]; /* the next packet's, also while a body is received */
     size_t header_have;
@@ -119,13 +126,23 @@ static bool can_take_packet(const struct dn_relay *r)
            (!has_failed || r->p.count == 0);
 }
 
+static bool is_draining(const struct dn_relay *r)
+{
+    return r->drain && !dn_drain_is_idle(r->drain);
+}
+
 /* Is there room in the ring for the packet whose header is here? Bytes in flight are kept until
- * they are acknowledged: the neighbour may complain about them. */
+ * they are acknowledged: the neighbour may complain about them; and bytes that are being written
+ * until they are, even when their packets have been acknowledged as failed. */
 static bool has_room(struct dn_relay *r)
 {
-    if (r->p.count == 0 || r->packet.data_len == 0)
+    if (r->packet.data_len == 0)
         return true;
-    uint64_t low = slot_of(r, r->p.flights[r->p.head].seq)->offset;
+    uint64_t low = r->packet.offset;
+    if (r->p.count > 0)
+        low = slot_of(r, r->p.flights[r->p.head].seq)->offset;
+    if (is_draining(r) && r->p.written < low)
+        low = r->p.written - r->p.written % DN_SUM_CHUNK;
     return r->packet.offset + r->packet.data_len - low <= r->conf->ring_bytes;
 }
 
@@ -460,8 +477,14 @@ static uint64_t unwritten(const struct dn_relay *r)
     return r->p.received - r->p.written;
 }
 
-/* One run of bytes into the block file. A run that is not the last one known ends at a page. */
-static void write_run(struct dn_relay *r, bool is_all)
+struct run {
+    uint64_t from, to;
+    struct slice data;
+    const uint8_t *sums;
+};
+
+/* The next bytes for the block file. A run that is not the last one known ends at a page. */
+static struct run next_run(struct dn_relay *r, bool is_all)
 {
     uint64_t from = r->p.written - r->p.written % DN_SUM_CHUNK, to = r->p.received;
     size_t at = (size_t)(from % r->conf->ring_bytes);
@@ -471,22 +494,83 @@ static void write_run(struct dn_relay *r, bool is_all)
         to = from + WRITE_RUN_BYTES;
     if (!is_all && to - from > PAGE)
         to -= to % PAGE;
-    int rc = fault_errno(fault_hit("dn.write.disk")) ? ERR_IO : 0;
-    if (rc == 0)
-        rc = dn_blockfile_write(r->conf->file, from, slice_of(r->conf->ring + at, to - from),
-                                sum_at(r, from));
+    return (struct run){from, to, slice_of(r->conf->ring + at, to - from), sum_at(r, from)};
+}
+
+static void run_written(struct dn_relay *r, uint64_t to, int rc)
+{
     if (rc != 0)
         dn_pipeline_local_failed(&r->p, rc);
     else
         dn_pipeline_written(&r->p, to);
 }
 
+/* The drain's run is in the file? False: not yet, or there is none. */
+static bool take_drained(struct dn_relay *r)
+{
+    int rc;
+    if (!r->drain || !dn_drain_take(r->drain, &rc))
+        return false;
+    run_written(r, r->draining_to, rc);
+    return true;
+}
+
+/* The last chunk of a run that ends inside it will be received again, longer: its bytes and its sum
+ * may not be looked at by another thread meanwhile. */
+static bool can_drain(struct dn_relay *r, const struct run *run)
+{
+    if (run->to - run->from < DRAIN_RUN_BYTES || run->to % DN_SUM_CHUNK != 0 ||
+        r->p.received - r->p.conf.start_len < DRAIN_FROM)
+        return false;
+    if (!r->drain)
+        r->drain = dn_drain_start(r->conf->file);
+    return r->drain;
+}
+
+static void write_run(struct dn_relay *r, bool is_all)
+{
+    struct run run = next_run(r, is_all);
+    if (fault_errno(fault_hit("dn.write.disk"))) {
+        run_written(r, run.to, ERR_IO);
+    } else if (can_drain(r, &run)) {
+        r->draining_to = run.to;
+        dn_drain_write(r->drain, run.from, run.data, run.sums);
+    } else {
+        run_written(r, run.to, dn_blockfile_write(r->conf->file, run.from, run.data, run.sums));
+    }
+}
+
+/* A sync that is due goes first. */
 static bool write_some(struct dn_relay *r, bool is_all)
 {
-    if (r->p.local_code != 0 || unwritten(r) == 0)
+    if (is_draining(r) || r->p.local_code != 0 || unwritten(r) == 0 ||
+        dn_pipeline_need(&r->p) == DN_NEED_SYNC)
         return false;
     write_run(r, is_all);
     return true;
+}
+
+/* The disk is free, and there is enough for it. */
+static bool has_run(struct dn_relay *r)
+{
+    (void)take_drained(r);
+    return !is_draining(r) && unwritten(r) >= WRITE_NOW_BYTES;
+}
+
+static void settle(struct dn_relay *r)
+{
+    if (is_draining(r)) {
+        dn_drain_wait(r->drain);
+        (void)take_drained(r);
+    }
+}
+
+/* The file is all the relay's again, and no thread is kept for it. */
+static void end_drain(struct dn_relay *r)
+{
+    settle(r);
+    dn_drain_stop(r->drain);
+    r->drain = NULL;
 }
 
 /* The blocking duties. Finalizing waits until downstream has everything, so that all of the chain
@@ -494,7 +578,9 @@ static bool write_some(struct dn_relay *r, bool is_all)
 static bool do_duties(struct dn_relay *r)
 {
     int rc = 0;
-    switch (dn_pipeline_need(&r->p)) {
+    enum dn_pipeline_need need = dn_pipeline_need(&r->p);
+    BUG_ON(need != DN_NEED_NOTHING && is_draining(r)); /* the file is not ours then */
+    switch (need) {
     case DN_NEED_NOTHING:
         return false;
     case DN_NEED_SYNC:
@@ -624,11 +710,17 @@ static int wait_for_something(struct dn_relay *r, const struct dn_move *move)
     uint64_t now = clock_mono_ms(), deadline = deadline_ms(r);
     uint64_t wait_ms = deadline > now ? deadline - now : 0, patience = dn_move_patience_ms(move);
     struct interest list[DN_PARK_FDS];
-    struct pollfd fds[DN_PARK_FDS];
+    struct pollfd fds[DN_PARK_FDS + 1];
     list_interests(r, list);
     for (size_t i = 0; i < DN_PARK_FDS; i++)
         fds[i] = (struct pollfd){.fd = list[i].fd, .events = list[i].events};
-    int n = poll(fds, DN_PARK_FDS, (int)(wait_ms < patience ? wait_ms : patience));
+    fds[DN_PARK_FDS] = (struct pollfd){.fd = -1, .events = POLLIN};
+    if (is_draining(r)) {
+        fds[DN_PARK_FDS].fd = dn_drain_fd(r->drain);
+        patience = UINT64_MAX; /* not to be parked */
+    }
+    uint64_t most_ms = wait_ms < patience ? wait_ms : patience;
+    int n = poll(fds, DN_PARK_FDS + 1, most_ms < INT_MAX ? (int)most_ms : INT_MAX);
     if (n > 0 && fds[0].revents)
         return ERR_CANCELLED;
     if (n > 0 && (fds[1].revents & (POLLERR | POLLHUP)) && !wants_input(r))
@@ -666,9 +758,10 @@ void dn_relay_set_ring(struct dn_relay *relay, uint8_t *ring)
 /* Everything that can be done without waiting. True when anything was. */
 static bool turn(struct dn_relay *r, uint8_t last_ack[PACKET_ACK_BYTES], int *ret_in)
 {
-    bool any = false;
+    bool any = take_drained(r);
     int in = 1;
-    while (in > 0 && unwritten(r) < WRITE_NOW_BYTES)
+    uint64_t enough = r->p.received + WRITE_NOW_BYTES;
+    while (in > 0 && r->p.received < enough && !has_run(r))
         any |= (in = come_in(r)) > 0;
     *ret_in = in < 0 ? in : 0;
     any |= go_down(r);
@@ -701,8 +794,11 @@ static int run(struct dn_relay *r, const struct dn_move *move, uint8_t last_ack[
 /* Upstream is gone or a neighbour failed: what has arrived whole is worth keeping. */
 static void write_the_rest(struct dn_relay *r)
 {
-    while (write_some(r, true))
-        ;
+    settle(r);
+    while (r->p.local_code == 0 && unwritten(r) > 0) {
+        write_run(r, true);
+        settle(r);
+    }
 }
 
 struct dn_relay *dn_relay_new(const struct dn_relay_conf *conf)
@@ -733,6 +829,7 @@ void dn_relay_free(struct dn_relay *relay)
 {
     if (!relay)
         return;
+    end_drain(relay);
     mem_free(relay->sums);
     mem_free(relay);
 }
@@ -746,5 +843,6 @@ int dn_relay_run(struct dn_relay *relay, const struct dn_move *move,
         if (rc != ERR_CANCELLED && dn_pipeline_is_over(&relay->p))
             say_farewell(relay);
     }
+    end_drain(relay);
     return rc;
 }
