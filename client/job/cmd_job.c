@@ -4,6 +4,7 @@
 
 #include "client/command.h"
 #include "client/job/job.h"
+#include "client/job/kit.h"
 #include "client/talk/jobtracker.h"
 #include "libcommon/base/ids.h"
 #include "libcommon/base/str.h"
@@ -258,6 +259,7 @@ static void print_help(FILE *out)
     fprintf(out, "\nID is a job's number (17) or its whole id (job_1700000000000_0017). --json "
                  "prints -list,\n-status and -history for programs. -conf FILE and -D key=value "
                  "as everywhere.\n");
+    kit_help(out);
 }
 
 static const struct row *find_row(const char *word)
@@ -349,6 +351,11 @@ int cmd_job(int argc, char **argv)
 {
     struct ask ask = {0};
     struct config_args config = CONFIG_ARGS_INIT;
+    const char *kit = argc > 1 ? kit_name(argv[1]) : NULL;
+    if (kit) {
+        argv[1] = (char *)(uintptr_t)kit;
+        return kit_main(argc - 1, argv + 1);
+    }
     int code = take_options(&ask, &config, argc, argv);
     const char *word = ask.word_count ? ask.words[0] : "";
     if (code == 0 && !*word) {

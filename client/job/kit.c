@@ -1,0 +1,382 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/job/kit.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "client/job/job.h"
+#include "client/job/kit_new.h"
+#include "client/job/plugin.h"
+#include "client/up/program.h"
+#include "libcommon/base/str.h"
+#include "libcommon/store/fsutil.h"
+
+#define OUTPUT_MAX ((size_t)1 << 30)
+
+struct kit {
+    const char *command, *plugin_word, *expect;
+    const char **inputs;
+    size_t input_count;
+    const char **passed; /* -D, -file and their values: for the job */
+    size_t passed_count;
+    struct job_plugin plugin;
+    struct buf task; /* path of quern-task */
+    char dir[64];    /* for outputs, removed at the end */
+    unsigned runs;
+};
+
+static const struct command {
+    const char *name, *args, *help;
+} commands[] = {
+    {"new", "NAME", "a directory with a plugin to begin with, its Makefile and test"},
+    {"test", "PLUGIN -in FILE... -expect FILE", "run it without a cluster; is that the output?"},
+    {"check", "PLUGIN [-in FILE...]", "load it, and try what a cluster may do to it"},
+};
+
+const char *kit_name(const char *word)
+{
+    const char *name = word + (word[0] == '-') + (word[0] == '-' && word[1] == '-');
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+        if (strcmp(name, commands[i].name) == 0)
+            return commands[i].name;
+    return NULL;
+}
+
+void kit_help(FILE *out)
+{
+    fprintf(out, "\nFor authors, without a cluster:\n\n");
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+        fprintf(out, "  %s %s\n%20s%s\n", commands[i].name, commands[i].args, "", commands[i].help);
+}
+
+/* --- the command line ------------------------------------------------------------------------ */
+
+static int take_option(struct kit *kit, int argc, char **argv, int *i, struct err *err)
+{
+    const char *name = argv[*i] + 1 + (argv[*i][1] == '-');
+    bool is_glued = name[0] == 'D' && name[1];
+    if (!is_glued && *i + 1 == argc)
+        return err_set(err, ERR_USAGE, "%s needs a value", argv[*i]);
+    if (strcmp(name, "in") == 0) {
+        while (*i + 1 < argc && argv[*i + 1][0] != '-')
+            kit->inputs[kit->input_count++] = argv[++*i];
+    } else if (strcmp(name, "expect") == 0) {
+        kit->expect = argv[++*i];
+    } else if (is_glued) {
+        kit->passed[kit->passed_count++] = argv[*i];
+    } else if (strcmp(name, "D") == 0 || strcmp(name, "file") == 0) {
+        kit->passed[kit->passed_count++] = argv[*i];
+        kit->passed[kit->passed_count++] = argv[++*i];
+    } else {
+        return err_set(err, ERR_USAGE, "no option %s (`quern job -help`)", argv[*i]);
+    }
+    return 0;
+}
+
+static int parse(struct kit *kit, int argc, char **argv, struct err *err)
+{
+    int rc = 0;
+    kit->command = argv[0];
+    for (int i = 1; rc == 0 && i < argc; i++) {
+        if (argv[i][0] == '-' && argv[i][1])
+            rc = take_option(kit, argc, argv, &i, err);
+        else if (kit->plugin_word)
+            rc = err_set(err, ERR_USAGE, "one name, not \"%s\" too", argv[i]);
+        else
+            kit->plugin_word = argv[i];
+    }
+    bool is_test = strcmp(kit->command, "test") == 0;
+    if (rc == 0 && !kit->plugin_word)
+        rc = err_set(err, ERR_USAGE, "%s which?", kit->command);
+    if (rc == 0 && is_test && (kit->input_count == 0 || !kit->expect))
+        rc = err_set(err, ERR_USAGE, "test needs -in FILE... and -expect FILE");
+    return rc;
+}
+
+/* --- running --------------------------------------------------------------------------------- */
+
+/* quern-task -local MORE... PASSED... PLUGIN INPUTS... OUT; what it prints on stdout is dropped. */
+static int run_child(struct kit *kit, const char *const *more, const char *out, struct err *err)
+{
+    size_t n = 0, most = 16 + kit->passed_count + kit->input_count;
+    const char **words = mem_calloc(most, sizeof(*words));
+    int status = 0;
+    if (!words)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    words[n++] = "quern-task";
+    words[n++] = "-local";
+    while (*more)
+        words[n++] = *more++;
+    for (size_t i = 0; i < kit->passed_count; i++)
+        words[n++] = kit->passed[i];
+    words[n++] = kit->plugin.path;
+    for (size_t i = 0; i < kit->input_count; i++)
+        words[n++] = kit->inputs[i];
+    words[n++] = out;
+    (void)fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) {
+        int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
+        if (null >= 0)
+            dup2(null, STDOUT_FILENO);
+        execv(buf_cstr(&kit->task), (char *const *)(uintptr_t)words);
+        _exit(127);
+    }
+    while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        continue;
+    mem_free(words);
+    if (pid < 0)
+        return err_errno(err, errno, "cannot start quern-task");
+    return status == 0 ? 0 : err_set(err, ERR_FAILED, "the job failed");
+}
+
+static int is_part(const struct dirent *entry)
+{
+    return strncmp(entry->d_name, "part-", 5) == 0;
+}
+
+/* All parts, one behind the other. */
+static int read_parts(const char *dir, struct buf *out, struct err *err)
+{
+    struct dirent **names = NULL;
+    int count = scandir(dir, &names, is_part, alphasort), rc = 0;
+    if (count < 0)
+        return err_errno(err, errno, "%s", dir);
+    for (int i = 0; i < count; i++) {
+        char *path = fsutil_join(dir, names[i]->d_name);
+        if (rc == 0)
+            rc = path ? fsutil_read_all(disk_real(), path, OUTPUT_MAX, out, err)
+                      : err_set(err, ERR_NOMEM, "out of memory");
+        mem_free(path);
+        free(names[i]);
+    }
+    free(names);
+    return rc;
+}
+
+static int run(struct kit *kit, const char *const *more, struct buf *out, struct err *err)
+{
+    char dir[96];
+    snprintf(dir, sizeof(dir), "%s/%u", kit->dir, kit->runs++);
+    int rc = run_child(kit, more, dir, err);
+    return rc == 0 ? read_parts(dir, out, err) : rc;
+}
+
+/* --- comparing ------------------------------------------------------------------------------- */
+
+static struct slice take_line(struct slice *rest)
+{
+    const uint8_t *nl = rest->len ? memchr(rest->data, '\n', rest->len) : NULL;
+    size_t n = nl ? (size_t)(nl - rest->data) : rest->len;
+    struct slice line = slice_of(rest->data, n);
+    *rest = slice_of(rest->data + n + (nl != NULL), rest->len - n - (nl != NULL));
+    return line;
+}
+
+static void show_side(const char *whose, bool is_there, struct slice line)
+{
+    if (!is_there)
+        printf("  %-9s (nothing more)\n", whose);
+    else
+        printf("  %-9s %.*s%s\n", whose, (int)(line.len < 200 ? line.len : 200),
+               (const char *)line.data, line.len > 200 ? "..." : "");
+}
+
+/* The first line that differs. */
+static void show_difference(const char *a_name, struct slice a, const char *b_name, struct slice b)
+{
+    for (unsigned long number = 1;; number++) {
+        bool has_a = a.len > 0, has_b = b.len > 0;
+        struct slice x = take_line(&a), y = take_line(&b);
+        if (has_a && has_b && slice_eq(x, y))
+            continue;
+        printf("  line %lu\n", number);
+        show_side(a_name, has_a, x);
+        show_side(b_name, has_b, y);
+        return;
+    }
+}
+
+static int line_order(const void *a, const void *b)
+{
+    return slice_cmp(*(const struct slice *)a, *(const struct slice *)b);
+}
+
+/* The same lines in order of their bytes: reducers share them out in an order of their own. */
+static int sort_lines(struct buf *text)
+{
+    size_t count = 0, n = 0;
+    for (struct slice rest = buf_slice(text); rest.len; count++)
+        (void)take_line(&rest);
+    struct slice *lines = mem_calloc(count + 1, sizeof(*lines));
+    struct buf sorted = BUF_INIT;
+    if (!lines)
+        return ERR_NOMEM;
+    for (struct slice rest = buf_slice(text); rest.len;)
+        lines[n++] = take_line(&rest);
+    qsort(lines, n, sizeof(*lines), line_order);
+    for (size_t i = 0; i < n; i++) {
+        buf_append_slice(&sorted, lines[i]);
+        buf_append_byte(&sorted, '\n');
+    }
+    mem_free(lines);
+    buf_release(text);
+    *text = sorted;
+    return buf_failed(text) ? ERR_NOMEM : 0;
+}
+
+/* --- test ------------------------------------------------------------------------------------ */
+
+static int test(struct kit *kit, struct err *err)
+{
+    static const char *const one[] = {"-reduces", "1", NULL};
+    struct buf got = BUF_INIT, wanted = BUF_INIT;
+    int rc = fsutil_read_all(disk_real(), kit->expect, OUTPUT_MAX, &wanted, err);
+    if (rc == 0)
+        rc = run(kit, one, &got, err);
+    if (rc == 0 && slice_eq(buf_slice(&got), buf_slice(&wanted))) {
+        printf("ok    " SLICE_FMT ": the output is %s\n", SLICE_ARG(kit->plugin.probe.name),
+               kit->expect);
+    } else if (rc == 0) {
+        printf("FAIL  " SLICE_FMT ": the output differs from %s\n",
+               SLICE_ARG(kit->plugin.probe.name), kit->expect);
+        show_difference("expected", buf_slice(&wanted), "got", buf_slice(&got));
+        rc = ERR_FAILED;
+    }
+    buf_release(&got);
+    buf_release(&wanted);
+    return rc;
+}
+
+/* --- check ----------------------------------------------------------------------------------- */
+
+/* What a cluster may do to a job, and must not change its output. */
+static const struct trial {
+    const char *what, *advice;
+    const char *more[9];
+    bool is_sorted; /* compare lines, whatever their order */
+} trials[] = {
+    {"run a second time",
+     "it hangs on the time, on chance, on addresses in memory, or on memory nobody set",
+     {"-reduces", "1"},
+     false},
+    {"cut into small splits",
+     "combine must be associative and commutative, and map must not remember other records",
+     {"-reduces", "1", "-D", "mapreduce.input.fileinputformat.split.maxsize=64"},
+     false},
+    {"all in one process, one attempt after another",
+     "what is static outlives an attempt: keep state in qn_state, set up in setup",
+     {"-reduces", "1", "-D", "local.inprocess=true", "-D",
+      "mapreduce.input.fileinputformat.split.maxsize=256"},
+     false},
+    {"three reducers",
+     "reduce must not remember other keys, and partition must send equal keys to one reducer",
+     {"-reduces", "3"},
+     true},
+};
+
+static void describe(const struct task_probe *p)
+{
+    printf("ok    loads: " SLICE_FMT ", keys " SLICE_FMT ", values " SLICE_FMT "%s" SLICE_FMT
+           "%s\n",
+           SLICE_ARG(p->name), SLICE_ARG(p->key), SLICE_ARG(p->value),
+           p->combine.len ? ", combined by " : "", SLICE_ARG(p->combine),
+           p->has_reduce ? "" : ", no reduce");
+    if (p->about.len == 0)
+        printf("note  no .about: `quern run -list` and -help have nothing to say\n");
+}
+
+static int try(struct kit *kit, const struct trial *trial, struct buf *first, struct err *err)
+{
+    struct buf got = BUF_INIT, sorted = BUF_INIT;
+    struct slice wanted = buf_slice(first);
+    int rc = run(kit, trial->more, &got, err);
+    if (rc == 0 && trial->is_sorted) {
+        buf_append_slice(&sorted, wanted);
+        rc = sort_lines(&got) != 0 || sort_lines(&sorted) != 0
+                 ? err_set(err, ERR_NOMEM, "out of memory")
+                 : 0;
+        wanted = buf_slice(&sorted);
+    }
+    bool is_same = rc == 0 && slice_eq(buf_slice(&got), wanted);
+    if (is_same)
+        printf("ok    %s: the same output\n", trial->what);
+    else
+        printf("FAIL  %s: %s. %s.\n", trial->what,
+               rc == 0 ? "another output" : "the job failed there, not before", trial->advice);
+    if (rc == 0 && !is_same)
+        show_difference("before", wanted, "now", buf_slice(&got));
+    buf_release(&got);
+    buf_release(&sorted);
+    return is_same ? 0 : ERR_FAILED;
+}
+
+static int check(struct kit *kit, struct err *err)
+{
+    static const char *const one[] = {"-reduces", "1", NULL};
+    struct buf first = BUF_INIT;
+    int failures = 0;
+    describe(&kit->plugin.probe);
+    if (kit->input_count == 0) {
+        printf("note  with -in FILE it is run, too: twice, cut in several ways\n");
+        return 0;
+    }
+    int rc = run(kit, one, &first, err);
+    if (rc == 0)
+        printf("ok    runs: %zu bytes of output\n", first.len);
+    for (size_t i = 0; rc == 0 && i < ARRAY_LEN(trials); i++)
+        if (trials[i].is_sorted && !kit->plugin.probe.has_reduce)
+            continue;
+        else if (try(kit, &trials[i], &first, err) != 0)
+            failures++;
+    buf_release(&first);
+    if (rc == 0 && failures)
+        *err = (struct err){0}; /* told above */
+    return rc == 0 && failures ? ERR_FAILED : rc;
+}
+
+/* --- all three ------------------------------------------------------------------------------- */
+
+static int with_plugin(struct kit *kit, struct err *err)
+{
+    const char *tmp = getenv("TMPDIR");
+    int rc = job_plugin_open(&kit->plugin, kit->plugin_word, err);
+    if (rc == 0)
+        rc = program_find("quern-task", &kit->task, err);
+    if (rc != 0)
+        return rc;
+    int n = snprintf(kit->dir, sizeof(kit->dir), "%s/quern-kit-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+    if (n >= (int)sizeof(kit->dir) || !mkdtemp(kit->dir)) {
+        err_errno(err, n >= (int)sizeof(kit->dir) ? ENAMETOOLONG : errno, "%s", kit->dir);
+        kit->dir[0] = 0;
+        return err->code;
+    }
+    rc = strcmp(kit->command, "test") == 0 ? test(kit, err) : check(kit, err);
+    (void)fsutil_remove_tree(disk_real(), kit->dir, NULL);
+    return rc;
+}
+
+int kit_main(int argc, char **argv)
+{
+    struct kit kit = {.inputs = mem_calloc((size_t)argc + 1, sizeof(char *)),
+                      .passed = mem_calloc((size_t)argc + 1, sizeof(char *))};
+    struct err err = {0};
+    int rc = kit.inputs && kit.passed ? parse(&kit, argc, argv, &err)
+                                      : err_set(&err, ERR_NOMEM, "out of memory");
+    if (rc == 0)
+        rc = strcmp(kit.command, "new") == 0 ? kit_new(kit.plugin_word, &err)
+                                             : with_plugin(&kit, &err);
+    if (err.code != 0)
+        fprintf(stderr, "quern job: %s\n", err.msg);
+    if (kit.plugin.path)
+        job_plugin_close(&kit.plugin);
+    buf_release(&kit.task);
+    mem_free(kit.inputs);
+    mem_free(kit.passed);
+    return rc == 0 ? 0 : rc == ERR_USAGE ? JOB_EXIT_USAGE : JOB_EXIT_FAILED;
+}

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The author's kit: a new plugin that builds and passes as it is, a test that shows the first line that differs, and a check that
+finds jobs a cluster would spoil. No cluster runs here."""
+import os
+import subprocess
+
+from cluster import BUILD, QUERN, ROOT
+
+ENV = dict(os.environ, PATH=f"{BUILD}:{os.environ['PATH']}")
+
+
+def quern(*args, cwd=None):
+    return subprocess.run([QUERN, *map(str, args)], capture_output=True, text=True, cwd=cwd, timeout=120, env=ENV)
+
+
+def build(tmp_path, name, text):
+    (tmp_path / f"{name}.c").write_text(text)
+    subprocess.run(["cc", "-O1", "-shared", "-fPIC", f"-I{ROOT}/include", f"{name}.c", "-o", f"{name}.so"], cwd=tmp_path, check=True, timeout=60)
+    return f"./{name}.so"
+
+
+def job(map_body, reduce_body, more="", top=""):
+    return f"""#include <quern/job.h>
+{top}
+static int map(struct qn_task *task, struct qn_slice line, struct qn_slice where)
+{{ (void)where; {map_body} }}
+static int reduce(struct qn_task *task, struct qn_slice key, struct qn_values *values)
+{{ struct qn_slice value; uint64_t sum = 0; {reduce_body} }}
+{more if more.startswith('static') else ''}
+const struct qn_job qn_job = {{ .head = QN_JOB_HEAD, .name = "tried", .map = map,
+    {'.combine = combine,' if more.startswith('static') else more} .reduce = reduce, .key = QN_TEXT, .value = QN_U64 }};
+"""
+
+
+COUNT_MAP = "uint64_t one = 1; return qn_emit(task, line, qn_from_u64(&one));"
+SUM = "while (qn_next(values, &value)) sum += qn_to_u64(value); return qn_emit(task, key, qn_from_u64(&sum));"
+
+
+def test_a_new_plugin_builds_and_passes_as_it_is(tmp_path):
+    made = quern("job", "new", "lengths", cwd=tmp_path)
+    assert made.returncode == 0 and "make test" in made.stdout, made.stderr
+    done = subprocess.run(["make", "test"], cwd=tmp_path / "lengths", capture_output=True, text=True, env=ENV, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "ok    lengths: the output is test/expected.txt" in done.stdout and "FAIL" not in done.stdout
+    again = quern("job", "new", "lengths", cwd=tmp_path)
+    assert again.returncode == 1 and again.stderr == "quern job: lengths exists already: choose another name, or remove it\n"
+    for bad in ("../x", "", "-", "a b"):
+        assert quern("job", "new", bad, cwd=tmp_path).returncode == 2
+
+
+def test_a_test_shows_the_first_line_that_differs(tmp_path):
+    plugin = build(tmp_path, "count", job(COUNT_MAP, SUM))
+    (tmp_path / "in").write_text("a\nb\na\n")
+    (tmp_path / "want").write_text("a\t2\nb\t7\n")
+    done = quern("job", "test", plugin, "-in", "in", "-expect", "want", cwd=tmp_path)
+    assert done.returncode == 1 and done.stdout.splitlines() == ["FAIL  tried: the output differs from want", "  line 2", "  expected  b\t7", "  got       b\t1"]
+    (tmp_path / "want").write_text("a\t2\nb\t1\n")
+    assert quern("job", "test", plugin, "-in", "in", "-expect", "want", cwd=tmp_path).returncode == 0
+
+
+def test_a_check_finds_what_a_cluster_would_spoil(tmp_path):
+    (tmp_path / "in").write_text("".join(f"line {n % 17}\n" for n in range(500)))
+    average = """static int combine(struct qn_task *task, struct qn_slice key, struct qn_values *values)
+{ struct qn_slice v; uint64_t sum = 0, n = 0; while (qn_next(values, &v)) { sum += qn_to_u64(v); n++; } sum = sum * 3 / n + n; return qn_emit(task, key, qn_from_u64(&sum)); }"""
+    remembers = "static uint64_t n; n++; return qn_emit(task, line, qn_from_u64(&n));"
+    chance = "uint64_t t = (uint64_t)clock() + (uint64_t)getpid() + (uint64_t)time(0); return qn_emit(task, line, qn_from_u64(&t));"
+    for name, text, said in (
+            ("good", job(COUNT_MAP, SUM, ".combine_op = QN_SUM,"), None),
+            ("average", job(COUNT_MAP, SUM, average), "FAIL  cut into small splits"),
+            ("remembers", job(remembers, SUM), "FAIL  cut into small splits"),
+            ("chance", job(chance, SUM, top="#include <time.h>\n#include <unistd.h>"), "FAIL  run a second time")):
+        done = quern("job", "check", build(tmp_path, name, text), "-in", "in", cwd=tmp_path)
+        assert "ok    loads: tried, keys QN_TEXT, values QN_U64" in done.stdout, done.stderr
+        assert (done.returncode, "FAIL" in done.stdout) == ((1, True) if said else (0, False)), (name, done.stdout, done.stderr)
+        assert said is None or said in done.stdout, done.stdout
+
+
+def test_wrong_words_are_told_in_a_line(tmp_path):
+    for words, code, said in ((["check"], 2, "check which?"), (["test", "wordcount"], 2, "needs -in FILE"), (["check", "./no.so"], 1, "No such file"),
+                              (["check", "wordcount", "-ni", "x"], 2, "no option -ni"), (["check", "a", "b"], 2, 'not "b" too')):
+        done = quern("job", *words, cwd=tmp_path)
+        assert done.returncode == code and said in done.stderr and len(done.stderr.splitlines()) == 1, (words, done.stderr)
+    assert "author" in quern("job", "-help").stdout
