@@ -58,7 +58,7 @@ static bool has_replica(const struct namenode *nn, uint32_t block, uint32_t node
 
 /* Short of memory, or lost on the way: the next look orders it again. */
 static void order(struct namenode *nn, uint32_t node, const struct nn_block *from,
-                  const struct nn_block *to)
+                  const struct nn_block *to, bool is_first)
 {
     struct nn_order *o = nn_orders_push(&nn->blocks.orders, NN_ORDER_CLONE, node, 0, 1);
     if (!o)
@@ -67,6 +67,8 @@ static void order(struct namenode *nn, uint32_t node, const struct nn_block *fro
     o->len = from->len;
     o->blocks[0] = (struct block_id){to->id, to->gs};
     o->keep = to->len;
+    if (is_first)
+        nn_nodes_scheduled(&nn->blocks.nodes, node);
 }
 
 static void order_copies(struct namenode *nn, uint32_t slot, const struct nn_prepared *prepared)
@@ -81,7 +83,7 @@ static void order_copies(struct namenode *nn, uint32_t slot, const struct nn_pre
     for (size_t i = 0; i < count && !is_corrupt; i++)
         if (nn_nodes_get(&nn->blocks.nodes, nodes[i])->is_connected &&
             !has_replica(nn, prepared->block, nodes[i]))
-            order(nn, nodes[i], &from, &to);
+            order(nn, nodes[i], &from, &to, prepared->after > 0);
 }
 
 /* ---- looking ---- */

@@ -49,6 +49,13 @@ static int pick_holders(struct nn_turn *turn, uint32_t slot, struct slice writer
                    count, (unsigned long long)last.id, (unsigned long long)last.gs, exclude->n);
 }
 
+/* Each of them needs room for the block. */
+static void promise_room(struct nn_turn *turn, const struct nn_placed *nodes)
+{
+    for (size_t i = 0; i < nodes->count; i++)
+        nn_nodes_scheduled(&turn->nn->blocks.nodes, nodes->nodes[i]);
+}
+
 /* The prepared block as its writer is told, and where it is to be made. */
 static int tell_prepared(struct nn_turn *turn, uint32_t slot, const struct nn_placed *nodes,
                          struct msg_located_block *ret)
@@ -118,6 +125,8 @@ void nn_on_APPEND(struct rpc_call *call, const void *message, void *arg)
         rc = pick_holders(&turn, slot, ask->writer_node, &none, &nodes);
     rc = nn_turn_commit(&turn, rc, NN_OP_APPEND, &op, NULL);
     if (rc == 0)
+        promise_room(&turn, &nodes);
+    if (rc == 0)
         rc = tell_appended(&turn, slot, &nodes, &appended);
     nn_turn_end(&turn, rc, &appended);
 }
@@ -156,6 +165,8 @@ void nn_on_APPEND_AGAIN(struct rpc_call *call, const void *message, void *arg)
     if (rc == 0)
         rc = pick_holders(&turn, slot, ask->writer_node, &ask->exclude, &nodes);
     rc = nn_turn_commit(&turn, rc, NN_OP_PREPARE, &op, NULL);
+    if (rc == 0)
+        promise_room(&turn, &nodes);
     if (rc == 0)
         rc = tell_prepared(&turn, slot, &nodes, &block);
     nn_turn_end(&turn, rc, &block);
