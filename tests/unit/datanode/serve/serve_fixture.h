@@ -412,6 +412,7 @@ struct chain {
     uint32_t stage;
     bool is_local;
     size_t ring_bytes;
+    struct msg_block base; /* begin with a copy of it */
 };
 
 static bool through_ring; /* every client's, not just those that ask for it */
@@ -458,7 +459,8 @@ static inline int ask_chain(struct peer *p, const struct chain *chain, struct da
                              .new_gs = chain->new_gs,
                              .targets = {targets, (size_t)chain->count - 1},
                              .block_size = BLOCK_BYTES,
-                             .ring_bytes = is_local(chain) ? p->ring_bytes : 0};
+                             .ring_bytes = is_local(chain) ? p->ring_bytes : 0,
+                             .base = chain->base};
     return peer_ask(p, is_local(chain) ? DATA_AT_LOCAL_WRITE : DATA_AT_WRITE, &ask, answer, err);
 }
 

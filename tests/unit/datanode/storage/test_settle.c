@@ -195,6 +195,116 @@ static void a_copy_leaves_the_finalized_replica_alone(void **state)
     sim_disk_free(sim);
 }
 
+static struct dn_settle_copy copy_of(uint64_t len)
+{
+    return (struct dn_settle_copy){.from_dir = "/final",
+                                   .from_id = ID,
+                                   .from_gs = GS,
+                                   .from_len = 5000,
+                                   .len = len,
+                                   .to = named("/rbw", GS + 1)};
+}
+
+/* What was durable must stay so: an append goes on in the copy, and the old block is deleted. */
+static void a_copy_survives_every_power_cut_once_it_is_made(void **state)
+{
+    (void)state;
+    static const uint64_t lens[] = {1, 511, 512, 513, 4999, 5000};
+    for (uint64_t seed = 0; seed < 60; seed++) {
+        struct sim_disk *sim = new_sim();
+        struct dn_blockfile *f = created(sim_disk(sim), 5000), *copy = NULL;
+        bool is_source_bad = false;
+        uint64_t len = lens[seed % ARRAY_LEN(lens)];
+        struct dn_settle_copy order = copy_of(len);
+        assert_int_equal(dn_settle_finalize(f, "/final", NULL), 0);
+        dn_blockfile_close(f);
+        assert_int_equal(dn_settle_copy(sim_disk(sim), &order, &copy, &is_source_bad, NULL), 0);
+        if (seed % 3 == 0) /* written on, and not synced: the copied bytes do not suffer */
+            assert_int_equal(grow(copy, 9000), 0);
+        dn_blockfile_close(copy);
+        sim_disk_crash(sim, seed % 2 ? SIM_CRASH_RANDOM : SIM_CRASH_NOTHING, seed);
+        assert_in_range(verified(sim_disk(sim), "/rbw", GS + 1), len, 9000);
+        copy = opened(sim_disk(sim), "/rbw", GS + 1);
+        expect_content(copy, len / 512 * 512);
+        dn_blockfile_close(copy);
+        sim_disk_free(sim);
+    }
+}
+
+static void leaving_out_any_sync_of_a_copy_loses_bytes(void **state)
+{
+    (void)state;
+    static const char *const points[] = {"disk.fsync=1:drop", "disk.fsync=2:drop",
+                                         "disk.fsyncdir=1:drop"};
+    for (size_t i = 0; i < ARRAY_LEN(points); i++) {
+        unsigned lost = 0;
+        for (uint64_t seed = 0; seed < 40; seed++) {
+            struct sim_disk *sim = new_sim();
+            struct dn_blockfile *f = created(sim_disk(sim), 5000), *copy = NULL;
+            bool is_source_bad = false;
+            struct dn_settle_copy order = copy_of(4000);
+            assert_int_equal(dn_settle_finalize(f, "/final", NULL), 0);
+            dn_blockfile_close(f);
+            assert_int_equal(fault_arm(points[i], NULL), 0);
+            assert_int_equal(dn_settle_copy(sim_disk(sim), &order, &copy, &is_source_bad, NULL), 0);
+            assert_int_equal(fault_arm(NULL, NULL), 0);
+            dn_blockfile_close(copy);
+            copy = NULL;
+            sim_disk_crash(sim, SIM_CRASH_RANDOM, seed);
+            int rc = dn_blockfile_open(sim_disk(sim), &order.to, DISK_READ, &copy, NULL);
+            if (rc == 0)
+                rc = dn_settle_verify(copy, MAX_LEN, NULL);
+            lost += rc != 0 || copy->len < 4000;
+            dn_blockfile_close(copy);
+            sim_disk_free(sim);
+        }
+        assert_true(lost > 0);
+    }
+}
+
+/* A copy that was not looked at would carry wrong bytes on under a new name. */
+static void damaged_bytes_are_not_copied(void **state)
+{
+    (void)state;
+    static const uint64_t places[] = {0, 2000, 3999, 4608, 4999};
+    for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+        struct sim_disk *sim = new_sim();
+        struct dn_blockfile *f = created(sim_disk(sim), 5000), *copy = NULL;
+        bool is_source_bad = false;
+        struct dn_settle_copy order = copy_of(5000);
+        struct err err = {0};
+        assert_int_equal(dn_settle_finalize(f, "/final", NULL), 0);
+        dn_blockfile_close(f);
+        flip(sim, "/final/blk_42", 8 * places[i]);
+        assert_int_equal(dn_settle_copy(sim_disk(sim), &order, &copy, &is_source_bad, &err),
+                         ERR_CHECKSUM);
+        assert_true(is_source_bad);
+        assert_null(copy);
+        assert_int_equal(fsutil_is_empty_dir(sim_disk(sim), "/rbw"), 1);
+        sim_disk_free(sim);
+    }
+}
+
+static void a_copy_that_fails_leaves_nothing_and_blames_nobody(void **state)
+{
+    (void)state;
+    for (uint64_t n = 1; n <= 6; n++) {
+        struct sim_disk *sim = new_sim();
+        struct dn_blockfile *f = created(sim_disk(sim), 5000), *copy = NULL;
+        bool is_source_bad = false;
+        struct dn_settle_copy order = copy_of(5000);
+        assert_int_equal(dn_settle_finalize(f, "/final", NULL), 0);
+        dn_blockfile_close(f);
+        sim_disk_fail(sim, "/rbw", n, ERR_NOSPC, false);
+        int rc = dn_settle_copy(sim_disk(sim), &order, &copy, &is_source_bad, NULL);
+        assert_int_equal(rc, ERR_NOSPC);
+        assert_false(is_source_bad);
+        assert_int_equal(fsutil_is_empty_dir(sim_disk(sim), "/rbw"), 1);
+        assert_int_equal(verified(sim_disk(sim), "/final", GS), 5000);
+        sim_disk_free(sim);
+    }
+}
+
 static void removing_what_is_gone_is_no_error(void **state)
 {
     (void)state;
@@ -218,6 +328,10 @@ int main(void)
         cmocka_unit_test(a_failing_step_of_finalizing_leaves_a_block_being_written),
         cmocka_unit_test(a_restamp_can_be_interrupted_anywhere),
         cmocka_unit_test(a_copy_leaves_the_finalized_replica_alone),
+        cmocka_unit_test(a_copy_survives_every_power_cut_once_it_is_made),
+        cmocka_unit_test(leaving_out_any_sync_of_a_copy_loses_bytes),
+        cmocka_unit_test(damaged_bytes_are_not_copied),
+        cmocka_unit_test(a_copy_that_fails_leaves_nothing_and_blames_nobody),
         cmocka_unit_test(removing_what_is_gone_is_no_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
