@@ -22,7 +22,7 @@ struct recovery {
     struct work work;
     struct dn_serve *serve;
     struct dn_session *session;
-    bool is_commit;
+    bool is_commit, is_restamped;
     uint64_t id, new_gs, new_len;
     struct dn_replica replica; /* as it was when granted */
     struct dn_volume *volume;
@@ -39,6 +39,8 @@ static int open_replica(struct recovery *r, struct dn_blockfile **ret)
     int rc = dir ? dn_blockfile_open(r->volume->disk, &what, DISK_READ | DISK_WRITE, ret, &r->err)
                  : err_set(&r->err, ERR_NOMEM, "out of memory");
     mem_free(dir);
+    if (rc == ERR_NOENT) /* that would mean "no such replica", and a vote for nothing */
+        rc = ERR_IO;
     return rc;
 }
 
@@ -63,6 +65,7 @@ static int commit(struct recovery *r, struct dn_blockfile *file)
                        "only %" PRIu64 " of %" PRIu64 " bytes agree with their checksums",
                        file->len, r->new_len);
     int rc = dn_settle_restamp(file, r->new_gs, r->new_len, &r->err);
+    r->is_restamped = file->gs == r->new_gs;
     if (rc == 0)
         rc = dn_volume_make_final_dir(r->volume, r->id, &dir, &r->err);
     if (rc == 0)
@@ -129,6 +132,8 @@ static void recovery_done(struct work *work)
     struct dn_replica *replica = dn_storage_find(storage, r->id);
     if (r->err.code == ERR_CHECKSUM && replica && dn_replica_is_whole(replica))
         dn_storage_bad(storage, r->id, replica->gs);
+    if (r->err.code != 0 && replica && r->is_restamped)
+        dn_storage_restamped(storage, replica, r->new_gs, r->new_len);
     if (r->err.code != 0 || !replica) {
         fail(r, r->err.code ? r->err.code : ERR_NOENT, r->err.code ? r->err.msg : "it is gone");
         return;

@@ -184,7 +184,8 @@ static int recover_files(struct dn_write *w, struct err *err)
              : was_final ? copy_files(w, dir, w->ask->block.len, err)
                          : reopen_files(w, dir, err);
     mem_free(dir);
-    if (rc != 0) {
+    bool is_restamped = w->file && w->file->gs == w->gs && !was_final;
+    if (rc != 0 && !is_restamped) {
         dn_blockfile_close(w->file);
         w->file = NULL;
         return rc;
@@ -194,6 +195,8 @@ static int recover_files(struct dn_write *w, struct err *err)
     if (w->code != 0)
         return err_set(err, w->code, "blk_%" PRIu64 ": %s", w->id, err_text(w->code));
     w->has_begun = true;
+    if (rc != 0) /* nobody writes on, but the map must say what its files say */
+        return rc;
     if (was_final) { /* nobody finds it any more; a crash here is put right at start */
         char *final_dir = dn_volume_dir(w->volume, DN_DIR_FINALIZED, w->id);
         if (final_dir)

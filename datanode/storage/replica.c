@@ -212,6 +212,11 @@ int dn_replica_promise(struct dn_replica *replica, uint64_t new_gs, uint64_t ver
     return 0;
 }
 
+void dn_replica_restamped(struct dn_replica *replica, uint64_t new_gs, uint64_t new_len)
+{
+    happen(replica, DN_EVENT_PROMISE, new_gs, new_len);
+}
+
 int dn_replica_can_settle(const struct dn_replica *replica, uint64_t new_gs, uint64_t new_len)
 {
     int rc = ask_table(replica, DN_EVENT_SETTLE);

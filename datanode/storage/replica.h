@@ -114,6 +114,10 @@ int dn_replica_resume(struct dn_replica *replica, uint64_t gs, uint64_t new_gs, 
 int dn_replica_can_promise(const struct dn_replica *replica, uint64_t new_gs);
 int dn_replica_promise(struct dn_replica *replica, uint64_t new_gs, uint64_t verified_len);
 
+/* A commit has put the new stamp on the disk, and then failed: still RUR, but as the files say, so
+ * that the next recovery finds them. */
+void dn_replica_restamped(struct dn_replica *replica, uint64_t new_gs, uint64_t new_len);
+
 /* Second half: is this the commit of the recovery it is promised to? ERR_STALE for any other,
  * ERR_EOF when it holds fewer bytes, ERR_INVAL when a finalized replica would change its length. */
 int dn_replica_can_settle(const struct dn_replica *replica, uint64_t new_gs, uint64_t new_len);

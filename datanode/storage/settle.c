@@ -189,26 +189,9 @@ static int write_new_sums(struct dn_blockfile *f, const char *path, uint64_t new
     return rc;
 }
 
-static int cut_data(struct dn_blockfile *f, uint64_t len, struct err *err)
+/* Go on with the checksum file at `path`, open as `fd`; the old one goes. */
+static void switch_sums(struct dn_blockfile *f, char **path, int fd, uint64_t new_gs)
 {
-    int rc = disk_truncate(f->disk, f->data_fd, len);
-    if (rc == 0)
-        rc = disk_fdatasync(f->disk, f->data_fd);
-    if (rc != 0)
-        return io_error(err, rc, f->paths.data, "cut");
-    f->len = len;
-    f->reserved = 0;
-    f->writing_out = len;
-    return 0;
-}
-
-/* Go on with the checksum file at `path`; the old one goes. */
-static int switch_sums(struct dn_blockfile *f, char **path, uint64_t new_gs, struct err *err)
-{
-    int fd = -1;
-    int rc = disk_open(f->disk, *path, DISK_READ | DISK_WRITE, &fd);
-    if (rc != 0)
-        return io_error(err, rc, *path, "open");
     disk_close(f->disk, f->sums_fd);
     (void)disk_unlink(f->disk, f->paths.sums); /* a left-over is removed by the next scan */
     mem_free(f->paths.sums);
@@ -218,7 +201,29 @@ static int switch_sums(struct dn_blockfile *f, char **path, uint64_t new_gs, str
     f->gs = new_gs;
     f->mark_number = 0;
     f->has_durable_names = true;
-    return 0;
+}
+
+/* New checksums are durable beside the old ones. Once the data are cut the old ones no longer hold
+ * for their last chunk, so the new ones take over then, whatever becomes of the fsync. */
+static int cut_data(struct dn_blockfile *f, struct dn_block_paths *paths, uint64_t new_gs,
+                    uint64_t len, struct err *err)
+{
+    int fd = -1;
+    int rc = disk_open(f->disk, paths->sums, DISK_READ | DISK_WRITE, &fd);
+    if (rc != 0)
+        return io_error(err, rc, paths->sums, "open");
+    rc = disk_truncate(f->disk, f->data_fd, len);
+    if (rc != 0) {
+        disk_close(f->disk, fd);
+        return io_error(err, rc, f->paths.data, "cut");
+    }
+    rc = disk_fdatasync(f->disk, f->data_fd);
+    f->len = len;
+    f->reserved = 0;
+    f->writing_out = len;
+    fault_hit("dn.restamp.cut");
+    switch_sums(f, &paths->sums, fd, new_gs);
+    return rc == 0 ? 0 : io_error(err, rc, f->paths.data, "cut");
 }
 
 int dn_settle_restamp(struct dn_blockfile *file, uint64_t new_gs, uint64_t new_len, struct err *err)
@@ -233,10 +238,9 @@ int dn_settle_restamp(struct dn_blockfile *file, uint64_t new_gs, uint64_t new_l
     rc = write_new_sums(file, paths.sums, new_gs, new_len, err);
     fault_hit("dn.restamp.sums");
     if (rc == 0)
-        rc = cut_data(file, new_len, err);
-    fault_hit("dn.restamp.cut");
-    if (rc == 0)
-        rc = switch_sums(file, &paths.sums, new_gs, err);
+        rc = cut_data(file, &paths, new_gs, new_len, err);
+    if (rc != 0 && paths.sums) /* it goes on under the old ones */
+        (void)disk_unlink(file->disk, paths.sums);
     dn_block_paths_release(&paths);
     return rc;
 }
@@ -272,6 +276,13 @@ static int rename_both(struct dn_blockfile *f, const struct dn_block_paths *to, 
     return io_error(err, rc, to->data, "rename into place");
 }
 
+/* Not finalized after all: who goes on with the block looks for it where it was. */
+static void rename_back(struct dn_blockfile *f, const struct dn_block_paths *from)
+{
+    (void)disk_rename(f->disk, from->data, f->paths.data);
+    (void)disk_rename(f->disk, from->sums, f->paths.sums);
+}
+
 int dn_settle_finalize(struct dn_blockfile *file, const char *final_dir, struct err *err)
 {
     struct dn_block_paths to = {0};
@@ -282,16 +293,20 @@ int dn_settle_finalize(struct dn_blockfile *file, const char *final_dir, struct 
     fault_hit("dn.finalize.synced");
     if (rc == 0)
         rc = rename_both(file, &to, err);
+    if (rc == 0) {
+        fault_hit("dn.finalize.renamed");
+        rc = disk_fsync_dir(file->disk, final_dir);
+        if (rc != 0) {
+            rename_back(file, &to);
+            io_error(err, rc, final_dir, "fsync");
+        }
+    }
     if (rc != 0) {
         dn_block_paths_release(&to);
         return rc;
     }
     dn_block_paths_release(&file->paths);
     file->paths = to;
-    fault_hit("dn.finalize.renamed");
-    rc = disk_fsync_dir(file->disk, final_dir);
-    if (rc != 0)
-        return io_error(err, rc, final_dir, "fsync");
     fault_hit("dn.finalize.done");
     return 0;
 }

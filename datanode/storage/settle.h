@@ -27,8 +27,9 @@
 int dn_settle_verify(struct dn_blockfile *file, uint64_t max_len, struct err *err);
 
 /* Cut to new_len (<= file->len, of which all is verified or was written by us) and take the stamp
- * new_gs. Durable when it returns 0. A partial last chunk gets a sum of its own, after its old sum
- * was found to agree with its bytes: wrong bytes never get a right sum. */
+ * new_gs. Durable when it returns 0; after an error file->gs tells under which stamp it goes on. A
+ * partial last chunk gets a sum of its own, after its old sum was found to agree with its bytes:
+ * wrong bytes never get a right sum. */
 int dn_settle_restamp(struct dn_blockfile *file, uint64_t new_gs, uint64_t new_len,
                       struct err *err);
 

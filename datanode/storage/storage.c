@@ -270,6 +270,15 @@ int dn_storage_promise(struct dn_storage *s, struct dn_replica *replica, uint64_
     return rc;
 }
 
+void dn_storage_restamped(struct dn_storage *s, struct dn_replica *replica, uint64_t new_gs,
+                          uint64_t new_len)
+{
+    uint64_t old_len = replica->len;
+    dn_replica_restamped(replica, new_gs, new_len);
+    recount(s, replica, old_len);
+    stop_sharing(replica);
+}
+
 int dn_storage_settle(struct dn_storage *s, struct dn_replica *replica, uint64_t new_gs,
                       uint64_t new_len)
 {

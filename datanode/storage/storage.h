@@ -89,6 +89,9 @@ int dn_storage_resume(struct dn_storage *s, struct dn_replica *replica,
 /* RUR, promised to new_gs (dn_replica_promise). */
 int dn_storage_promise(struct dn_storage *s, struct dn_replica *replica, uint64_t new_gs,
                        uint64_t verified_len);
+/* RUR with new stamp and length (dn_replica_restamped). */
+void dn_storage_restamped(struct dn_storage *s, struct dn_replica *replica, uint64_t new_gs,
+                          uint64_t new_len);
 /* FINALIZED with new stamp and length (dn_replica_settle). */
 int dn_storage_settle(struct dn_storage *s, struct dn_replica *replica, uint64_t new_gs,
                       uint64_t new_len);

@@ -165,8 +165,7 @@ static void run_copy(struct dn_move *move)
 
 static bool is_damage(int code)
 {
-    return code == ERR_CHECKSUM || code == ERR_CORRUPT || code == ERR_STALE || code == ERR_IO ||
-           code == ERR_NOENT;
+    return code == ERR_CHECKSUM || code == ERR_CORRUPT || code == ERR_STALE || code == ERR_NOENT;
 }
 
 static void copy_done(struct dn_move *move)
@@ -183,7 +182,8 @@ static void copy_done(struct dn_move *move)
     if (job->fault.is_ours && is_damage(job->code) && now && now->gs == was->gs &&
         now->state == was->state)
         dn_storage_bad(o->conf.storage, was->id, was->gs);
-    else if (job->code == ERR_CHECKSUM) /* it left here good, we think: was it so on the disk? */
+    else if (job->code == ERR_CHECKSUM || (job->fault.is_ours && job->code == ERR_IO))
+        /* it left here good, we think, or could not be had: how is it on the disk? */
         dn_storage_suspect(o->conf.storage, was->id);
     for (size_t i = 0; i < job->copy.targets.n; i++) {
         struct dn2nn_copied msg = {.block = {.id = was->id, .gs = was->gs, .len = was->len},

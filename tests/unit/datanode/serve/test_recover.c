@@ -105,6 +105,42 @@ static void an_overtaken_recovery_changes_nothing(void **state)
     cluster_close(c);
 }
 
+/* Whatever step of a commit fails, the replica is found, and all of it, by the recovery that is tried
+ * next: a vote for nothing would lose what was flushed. */
+static void a_commit_that_failed_is_made_up_for_by_the_next_recovery(void **state)
+{
+    (void)state;
+    static const char *const points[] = {"disk.write",    "disk.fsync",    "disk.rename",
+                                         "disk.truncate", "disk.fsyncdir", "disk.open"};
+    struct cluster *c = cluster_open(1, NULL);
+    uint64_t id = 100;
+    unsigned failures = 0;
+    for (size_t i = 0; i < ARRAY_LEN(points); i++) {
+        int rc = 1;
+        for (unsigned n = 1; rc != 0; n++, id++) {
+            char fault[40];
+            struct data_replica vote = {0};
+            snprintf(fault, sizeof(fault), "%s=%u:eio", points[i], n);
+            break_off(c, id, 6000);
+            assert_int_equal(init(c, id, 9, NULL), 0);
+            assert_int_equal(fault_arm(fault, NULL), 0);
+            rc = commit(c, id, 9, 5000);
+            assert_int_equal(fault_arm("", NULL), 0);
+            if (rc == 0)
+                continue;
+            failures++;
+            assert_int_equal(init(c, id, 10, &vote), 0);
+            assert_in_range(vote.block.len, 5000, 6000);
+            assert_int_equal(commit(c, id, 10, 5000), 0);
+            expect_state(&c->node[0], id, DN_REPLICA_FINALIZED, 10, 5000);
+            expect_bytes(&c->node[0], id, 0, 5000);
+            assert_true(n < 20);
+        }
+    }
+    assert_true(failures > 6);
+    cluster_close(c);
+}
+
 static void a_promise_does_not_outlive_a_restart(void **state)
 {
     (void)state;
@@ -194,6 +230,7 @@ int main(void)
         cmocka_unit_test(a_writer_is_stopped_and_what_it_left_is_finalized),
         cmocka_unit_test(nobody_writes_on_under_a_promise),
         cmocka_unit_test(an_overtaken_recovery_changes_nothing),
+        cmocka_unit_test(a_commit_that_failed_is_made_up_for_by_the_next_recovery),
         cmocka_unit_test(a_promise_does_not_outlive_a_restart),
         cmocka_unit_test(a_replica_votes_only_for_bytes_it_can_prove),
         cmocka_unit_test(damage_between_the_two_halves_is_seen_at_the_second),

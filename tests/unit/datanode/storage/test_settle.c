@@ -115,7 +115,7 @@ static void leaving_out_any_sync_of_finalizing_loses_blocks(void **state)
 static void a_failing_step_of_finalizing_leaves_a_block_being_written(void **state)
 {
     (void)state;
-    for (uint64_t n = 1; n <= 4; n++) {
+    for (uint64_t n = 1; n <= 5; n++) {
         struct sim_disk *sim = new_sim();
         struct dn_blockfile *f = created(sim_disk(sim), 5000);
         sim_disk_fail(sim, "/", n, ERR_IO, false);
@@ -167,6 +167,27 @@ static void a_restamp_can_be_interrupted_anywhere(void **state)
         sim_disk_crash(sim, SIM_CRASH_RANDOM, seed);
         assert_int_equal(verified(sim_disk(sim), "/rbw", GS + 1), 1200);
         sim_disk_free(sim);
+    }
+}
+
+static void a_failing_step_of_a_restamp_leaves_the_old_stamp_or_the_new_one(void **state)
+{
+    (void)state;
+    bool has_succeeded = false;
+    for (uint64_t n = 1; !has_succeeded; n++) {
+        struct sim_disk *sim = new_sim();
+        struct disk_stat st;
+        struct dn_blockfile *f = created(sim_disk(sim), 1300);
+        sim_disk_fail(sim, "/", n, ERR_NOSPC, false);
+        has_succeeded = dn_settle_restamp(f, GS + 1, 1200, NULL) == 0;
+        sim_disk_fail(sim, "/", 0, 0, false);
+        uint64_t gs = f->gs;
+        dn_blockfile_close(f);
+        assert_in_range(verified(sim_disk(sim), "/rbw", gs), 1024, 1300);
+        if (gs == GS) /* nothing of the new one is left */
+            assert_int_equal(disk_stat(sim_disk(sim), "/rbw/blk_42_8.meta", &st), ERR_NOENT);
+        sim_disk_free(sim);
+        assert_true(n < 30);
     }
 }
 
@@ -327,6 +348,7 @@ int main(void)
         cmocka_unit_test(leaving_out_any_sync_of_finalizing_loses_blocks),
         cmocka_unit_test(a_failing_step_of_finalizing_leaves_a_block_being_written),
         cmocka_unit_test(a_restamp_can_be_interrupted_anywhere),
+        cmocka_unit_test(a_failing_step_of_a_restamp_leaves_the_old_stamp_or_the_new_one),
         cmocka_unit_test(a_copy_leaves_the_finalized_replica_alone),
         cmocka_unit_test(a_copy_survives_every_power_cut_once_it_is_made),
         cmocka_unit_test(leaving_out_any_sync_of_a_copy_loses_bytes),
