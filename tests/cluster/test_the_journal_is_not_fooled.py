@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """A namenode alone with a torn, a rotten, a locked, a full, a failing name directory: what was told is
 kept, damage is never taken for a crash, and each refusal is one line. And the tools that read it."""
+import csv
+import io
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
 import tempfile
+from xml.etree import ElementTree
 
 import pytest
 
-from cluster import BUILD, QUERN, wait_for
+from cluster import BUILD, QUERN, Cluster, wait_for
 
 NAMENODE = os.path.join(BUILD, "quern-namenode")
 
@@ -220,3 +224,55 @@ def test_journal_and_image_can_be_read_by_people_and_programs(nn):
     for name in ("quern-editdump", "quern-imagedump"):
         assert tool(name).returncode == 2
         assert tool(name, "--help").returncode == 0
+
+
+def test_image_and_journal_in_the_forms_hadoop_has(tmp_path):
+    """Every section of an image and every kind of record: as XML that parses, as fields, as counts."""
+    with Cluster(datanodes=1, workers=1) as c:
+        c.fs("-mkdir", "-p", "/dir/a & b<c>", "/quota")
+        c.fs("-put", "-", "/dir/two\nlines\tand \"tabs\"", input=b"x" * 3000)
+        c.fs("-put", "-", "/dir/\x07bell \\ é", input=b"words")
+        c.run("admin", "-setQuota", "10", "/quota")
+        c.fs("-setfattr", "-n", "user.a", "-v", "b", "/quota")
+        c.fs("-setfacl", "-m", "user:bob:r--", "/quota")
+        c.fs("-setrep", "2", "/dir/\x07bell \\ é")
+        c.fs("-rm", "-skipTrash", "/dir/\x07bell \\ é")
+        names = next(base for base, _, files in os.walk(c.dir) if any(n.startswith("image.") for n in files))
+        text = lambda *args: c.run(*args).stdout.decode()
+        edits = ElementTree.fromstring(text("oev", "-p", "XML", "-i", names))
+        kinds = [r.findtext("OPCODE") for r in edits.iter("RECORD")]
+        assert {"OP_MKDIR", "OP_CREATE", "OP_ADD_BLOCK", "OP_CLOSE", "OP_SET_QUOTA", "OP_SET_XATTR", "OP_SET_ACL", "OP_DELETE",
+                "OP_SET_REPLICATION"} <= set(kinds), kinds
+        assert [int(r.findtext("DATA/TXID")) for r in edits.iter("RECORD")] == list(range(1, len(kinds) + 1))
+        assert "/dir/a & b<c>" in [r.findtext("DATA/PATH") for r in edits.iter("RECORD")]
+        stats = dict(re.findall(r"^ +OP_(\w+) +\( *\d+\): (\d+)$", text("oev", "-p", "stats", "-i", names), re.M))
+        assert {kind: str(kinds.count("OP_" + kind)) for kind in stats} == stats and sum(map(int, stats.values())) == len(kinds)
+        c.run("admin", "-saveNamespace")
+        out = str(tmp_path / "image.xml")
+        assert text("oiv", "-p", "XML", "-i", names, "-o", out) == ""
+        image = ElementTree.parse(out).getroot()
+        inodes = {i.findtext("name"): i for i in image.iter("inode")}
+        assert inodes["a & b<c>"].findtext("type") == "DIRECTORY" and inodes["quota"].findtext("nsquota") == "10"
+        assert [i.findtext("nsquota") for i in image.iter("inode")][0] == str(2 ** 63 - 1)
+        file = inodes["two\\000a;lines\\0009;and \"tabs\""]
+        assert file.findtext("blocks/block/numBytes") == "3000" and file.findtext("parent") == inodes["dir"].findtext("id")
+        assert {s.tag for s in image} >= {"version", "NameSection", "INodeSection", "AttributeSection"}
+        assert image.findtext("AttributeSection/entry/xattrs/user.a") == "b"
+        rows = list(csv.reader(io.StringIO(text("oiv", "-p", "Delimited", "-delimiter", ",", "-i", names))))
+        assert rows[0] == ("Path,Replication,ModificationTime,AccessTime,PreferredBlockSize,BlocksCount,FileSize,NSQUOTA,DSQUOTA,Permission,"
+                           "UserName,GroupName").split(",")
+        assert all(len(row) == 12 for row in rows)
+        assert [row[6] for row in rows if row[0] == "/dir/two\nlines\tand \"tabs\""] == ["3000"]
+        assert [row[7:10] for row in rows if row[0] == "/quota"] == [["10", "-1", "drwxr-xr-x+"]]
+        spread = text("oiv", "-p", "FileDistribution", "-step", "1000", "-maxSize", "10000", "-i", names)
+        assert spread.startswith("Size\tNumFiles\n") and "\n3000\t1\n" in spread and "maxFileSize = 3000\n" in spread, spread
+        for bad in (["oiv", "-p", "Web", "-i", names], ["oiv", "-p", "FileDistribution", "-step", "0", "-i", names],
+                    ["oev", "-p", "binary", "-i", names], ["oiv", "-p", "XML", "-i", c.dir], ["oev", "-i", "/nowhere"]):
+            run = c.run(*bad, check=False)
+            assert run.returncode in (1, 2) and run.stderr.count(b"\n") == 1, run
+        newest = max(n for n in os.listdir(names) if re.fullmatch(r"image\.\d+", n))
+        with open(os.path.join(names, newest), "rb") as f:
+            whole = f.read()
+        (tmp_path / newest).write_bytes(whole[:-7])
+        run = c.run("oiv", "-p", "Delimited", "-i", str(tmp_path / newest), check=False)
+        assert run.returncode == 1 and run.stdout == b"" and run.stderr.count(b"\n") == 1, run
