@@ -7,6 +7,7 @@
 #include "namenode/journal/recover.h"
 
 #define STATE_MS 250
+#define NAME_DIR "dfs.namenode.name.dir"
 
 /* ---- start ---- */
 
@@ -39,9 +40,28 @@ int namenode_start(struct daemon *d, void **ret_state, struct err *err)
     return DAEMON_SERVING;
 }
 
+static void on_dirs_set(void *arg, const struct err *err)
+{
+    struct namenode *nn = arg;
+    if (err)
+        daemon_reload_refuse(nn->daemon, NAME_DIR, err->msg);
+    daemon_reload_done(nn->daemon);
+}
+
+static void set_dirs(struct namenode *nn)
+{
+    struct conf_list dirs = conf_list(nn->conf, NAME_DIR);
+    struct err err = {0};
+    daemon_reload_hold(nn->daemon);
+    if (nn_journal_set_dirs(nn->journal, (const char *const *)dirs.items, dirs.count, on_dirs_set,
+                            nn, &err) != 0)
+        on_dirs_set(nn, &err);
+}
+
 int namenode_reload(void *state, struct err *err)
 {
     struct namenode *nn = state;
+    set_dirs(nn);
     int rc = nn_audit_reopen(&nn->audit, err);
     if (rc == 0)
         rc = nn_racks_reload(nn->racks, err);

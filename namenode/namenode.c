@@ -280,6 +280,7 @@ static int start_journal(struct namenode *nn, struct err *err)
     int rc = nn_journal_open(&options, &nn->journal, err);
     if (rc != 0)
         return rc;
+    nn_journal_set_restore(nn->journal, conf_bool(nn->conf, "dfs.namenode.name.dir.restore"));
     nn->state.applied = nn_journal_last(nn->journal);
     nn_blocks_set_applied(&nn->blocks, nn->state.applied);
     on_durable(nn, nn_journal_durable(nn->journal));

@@ -171,6 +171,31 @@ static int run_save(struct session *session, int argc, char **argv)
                      "Save namespace successful");
 }
 
+static int run_restore(struct session *session, int argc, char **argv)
+{
+    static const char *const words[] = {"check", "true", "false"}; /* enum cl2nn_restore_action */
+    struct err err;
+    struct arena arena = ARENA_INIT;
+    struct cl2nn_restore_storage ask = {0};
+    struct cl2nn_yes answer = {0};
+    if (argc != 2)
+        return EXIT_USAGE;
+    while (ask.action < ARRAY_LEN(words) && strcmp(argv[1], words[ask.action]) != 0)
+        ask.action++;
+    if (ask.action == ARRAY_LEN(words)) {
+        fprintf(stderr, "restoreFailedStorage valid args are true|false|check\n");
+        return EXIT_FAILED;
+    }
+    if (session_connect(session, "restoreFailedStorage") != 0)
+        return EXIT_FAILED;
+    int rc = cl_ask(session->fs, CL2NN_AT_RESTORE_STORAGE, &ask, &arena, &answer, &err);
+    arena_release(&arena);
+    if (rc != 0)
+        return session_fail("restoreFailedStorage", EXIT_FAILED, err.msg);
+    printf("restoreFailedStorage is set to %s\n", answer.yes ? "true" : "false");
+    return 0;
+}
+
 static int run_refresh_nodes(struct session *session, int argc, char **argv)
 {
     (void)argv;
@@ -235,6 +260,11 @@ static const struct command commands[] = {
      "Write the namespace as an image now, so that the next start need not replay the journal.\n"
      "Needs safe mode and a superuser.",
      run_save},
+    {"restoreFailedStorage", "true|false|check",
+     "Shall the namenode try directories of dfs.namenode.name.dir that failed again, every "
+     "minute,\n"
+     "and fill those that are well? `check` only tells. (SIGHUP and -reconfig try them once.)",
+     run_restore},
     {"refreshNodes", "",
      "Read the files of dfs.hosts and dfs.hosts.exclude again: who may be a datanode, who is to "
      "be\n"

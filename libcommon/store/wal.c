@@ -355,6 +355,24 @@ static void drop_segments(struct wal_batch *batch, bool *ret_lost)
     memmove(wal->firsts, wal->firsts + n, wal->segments * sizeof(*wal->firsts));
 }
 
+/* As the operator wants it; one stays. */
+static bool give_up(struct wal *wal, unsigned leave, struct buf *notes)
+{
+    bool any = false;
+    size_t alive = 0;
+    for (size_t i = 0; i < wal->dir_count; i++)
+        alive += wal->dirs[i].alive;
+    for (size_t i = 0; i < wal->dir_count; i++) {
+        struct wal_dir *dir = &wal->dirs[i];
+        if (!(leave & 1U << i) || !dir->alive || alive == 1)
+            continue;
+        wal_lose_dir(wal, dir, "use it any more", ERR_CLOSED, notes);
+        alive--;
+        any = true;
+    }
+    return any;
+}
+
 void wal_write_batch(struct wal_batch *batch)
 {
     struct wal *wal = batch->wal;
@@ -372,6 +390,13 @@ void wal_write_batch(struct wal_batch *batch)
     if (rc == 0 && (!wal->disk_full || batch->want_room) && wal_prepare_next(wal, &batch->notes))
         lost = true;
     wal->mark.acknowledged = wal->disk_last;
+    if (rc == 0 && batch->leave && give_up(wal, batch->leave, &batch->notes))
+        lost = true;
+    if (rc == 0 && batch->join.is_wanted &&
+        wal_join_now(wal, batch->join.dir, batch->join.have, &batch->notes)) {
+        lost = true;
+        (void)wal_prepare_next(wal, &batch->notes); /* who has none is given up below */
+    }
     if (rc == 0 && batch->want_seal && !lost &&
         in_every_dir(wal, mark_dir, NULL, "write the watermark", &batch->notes))
         lost = true;
@@ -449,8 +474,12 @@ struct wal_batch *wal_take_batch(struct wal *wal, uint64_t now_ms)
     batch->want_roll = wal->want_roll;
     batch->drop_below = wal->drop_below;
     if (!wal->pending.len && !batch->want_seal && !batch->want_room && !batch->want_roll &&
-        !batch->drop_below)
+        !batch->drop_below && !wal->join.is_wanted && !wal->leave)
         return NULL;
+    batch->join = wal->join;
+    batch->leave = wal->leave;
+    wal->join.is_wanted = false;
+    wal->leave = 0;
     if (batch->want_seal)
         wal->unsealed_since_ms = now_ms;
     if (wal->full)

@@ -124,6 +124,26 @@ void wal_drop_below(struct wal *wal, uint64_t index);
  * takes every record. `i` < dir_count of the options. */
 const char *wal_dir(const struct wal *wal, size_t i, bool *ret_alive);
 
+/* ---- directories come and go while the log is in use (waljoin.c) ---- */
+
+/* Any thread, any time: copy and verify the segments of directory `from` that are complete to `to`,
+ * which holds no file of a log. *ret_have: all that begin below it are there now. Nothing of them
+ * may be dropped until the join. */
+int wal_copy_sealed(struct disk *disk, const char *from, const char *to, uint64_t *ret_have,
+                    struct err *err);
+/* A place for one more directory, or the one it has; not alive. Not while a batch is in flight.
+ * ERR_LIMIT, ERR_NOMEM. */
+int wal_add_dir(struct wal *wal, const char *path, size_t *ret_i);
+/* No batch is in flight, and none is due that drops segments, or takes in or gives up directories.
+ */
+bool wal_is_settled(const struct wal *wal);
+/* With the next batch directory `i`, which is not alive, gets what is missing and takes every
+ * record from there on; wal_dir tells whether it did. That batch copies the present segment. */
+void wal_join(struct wal *wal, size_t i, uint64_t have);
+bool wal_is_joining(const struct wal *wal); /* asked for, and no batch has tried yet */
+/* With the next batch directory `i` is given up, as if it had failed; never the last one. */
+void wal_leave(struct wal *wal, size_t i);
+
 /* ---- for tools: read only ---- */
 
 struct wal_inspection {

@@ -23,8 +23,16 @@ struct wal_dir {
     uint64_t id, mark_seq;
 };
 
+struct wal_join_wish {
+    bool is_wanted;
+    size_t dir;
+    uint64_t have;
+};
+
 struct wal_batch {
     struct wal *wal;
+    struct wal_join_wish join;
+    unsigned leave;   /* bits of directories */
     struct buf bytes; /* records as appended; sealed by the thread */
     uint64_t drop_below;
     bool want_roll, want_seal, want_room;
@@ -45,6 +53,8 @@ struct wal {
     struct wal_batch batch; /* the one there is */
     bool in_flight, failed, full, want_roll;
     uint64_t drop_below;
+    struct wal_join_wish join;
+    unsigned leave;
     uint64_t sure_room; /* bytes of records that surely have a place, when the batch began */
     uint64_t idle_since_ms, unsealed_since_ms, room_tried_ms;
     bool dir_alive[WAL_DIRS_MAX];
@@ -82,6 +92,9 @@ void wal_lose_dir(struct wal *wal, struct wal_dir *dir, const char *doing, int c
 /* Write the survivors' watermarks with a new epoch; those that fail are lost too. 0, or ERR_IO when
  * none is left. */
 int wal_write_off(struct wal *wal, struct buf *notes);
+
+/* In a batch (waljoin.c). True when the watermarks of all must be written: it joined, or failed. */
+bool wal_join_now(struct wal *wal, size_t i, uint64_t have, struct buf *notes);
 
 /* Bytes of records that can surely be written from now on. */
 uint64_t wal_sure_room(const struct wal *wal);

@@ -47,6 +47,7 @@ static void batch_done(struct work *work)
     tell_full(log);
     if (wal_durable(log->wal) != before)
         log->events.on_durable(log->events.arg, wal_durable(log->wal));
+    log->events.on_batch(log->events.arg);
     pump(log);
 }
 

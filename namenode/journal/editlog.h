@@ -16,6 +16,7 @@ struct nn_editlog_events {
     void (*on_durable)(void *arg, uint64_t durable);
     void (*on_failed)(void *arg, const struct err *err); /* once; then nothing is called any more */
     void (*on_full)(void *arg, bool is_full);            /* on each change; it begins as not full */
+    void (*on_batch)(void *arg);                         /* one has ended well */
     void *arg;
 };
 

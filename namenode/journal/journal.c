@@ -8,10 +8,12 @@
 #include "libcommon/base/mem.h"
 #include "libcommon/base/metric.h"
 #include "libcommon/base/rand.h"
+#include "libcommon/base/str.h"
 #include "namenode/blocks/blocks.h"
 #include "namenode/journal/checkpoint.h"
 #include "namenode/journal/editlog.h"
 #include "namenode/journal/recover.h"
+#include "namenode/journal/restore.h"
 #include "namenode/journal/sections.h"
 
 #define MODULE     "nn.journal"
@@ -25,10 +27,28 @@ METRIC_COUNTER(images_failed, "quern_nn_images_failed_total", "images that could
 _Static_assert(NN_JOURNAL_DIRS_MAX == NN_DIRS_MAX && NN_DIRS_MAX <= WAL_DIRS_MAX,
                "every name directory has its place in the log and in the images");
 
+/* Other directories than now. */
+struct nn_wish_dirs {
+    bool is_there, was_begun;
+    char *paths[NN_DIRS_MAX];
+    size_t count;
+    bool is_new[NN_DIRS_MAX]; /* by place: was not wanted before */
+    struct err err;
+    nn_journal_done_fn *done;
+    void *arg;
+};
+
 struct nn_journal {
     struct nn_journal_options options;
-    struct nn_namedir dirs[NN_DIRS_MAX];
+    struct nn_namedir dirs[NN_DIRS_MAX]; /* each has the same place in the log */
+    char *paths[NN_DIRS_MAX];
+    bool is_wanted[NN_DIRS_MAX], was_tried[NN_DIRS_MAX];
     size_t dir_count;
+    char cluster_id[VERSION_ID_MAX];
+    struct nn_restore restore;
+    bool wants_restore; /* dropped directories are tried again and again */
+    uint64_t restore_at_ms;
+    struct nn_wish_dirs wish;
     struct workq *workq;
     struct nn_editlog log;
     struct nn_checkpoint checkpoint;
@@ -237,6 +257,7 @@ int nn_journal_format(const struct nn_journal_format *format, struct err *err)
 
 static void continue_stop(void *arg);
 static void trigger(void *arg);
+static void go_on_restoring(struct nn_journal *journal);
 
 static void on_durable(void *arg, uint64_t durable)
 {
@@ -257,6 +278,13 @@ static void on_full(void *arg, bool is_full)
 {
     struct nn_journal *journal = arg;
     journal->options.on_full(journal->options.arg, is_full);
+}
+
+static void on_batch(void *arg)
+{
+    struct nn_journal *journal = arg;
+    nn_restore_on_batch(&journal->restore);
+    go_on_restoring(journal);
 }
 
 static void on_notice(void *arg, const char *line)
@@ -306,6 +334,8 @@ int nn_journal_checkpoint(struct nn_journal *journal, nn_journal_done_fn *done, 
 {
     if (journal->is_stopping)
         return err_set(err, ERR_CLOSED, "the namenode is stopping");
+    if (!nn_restore_is_idle(&journal->restore))
+        return err_set(err, ERR_BUSY, "a name directory is being filled: try again in a moment");
     if (wal_last(journal->log.wal) == journal->image_index) { /* nothing has changed */
         done(arg, NULL);
         return 0;
@@ -324,8 +354,11 @@ static void trigger(void *arg)
     struct err err = {0};
     uint64_t now_ms = loop_now_ms(journal->options.loop);
     uint64_t records = wal_last(journal->log.wal) - journal->image_index;
-    if (records == 0 || journal->is_stopping || now_ms < journal->retry_at_ms ||
-        !nn_checkpoint_is_idle(&journal->checkpoint))
+    if (journal->wants_restore && now_ms >= journal->restore_at_ms)
+        nn_journal_restore(journal);
+    go_on_restoring(journal);
+    if (records == 0 || !nn_restore_is_idle(&journal->restore) || journal->is_stopping ||
+        now_ms < journal->retry_at_ms || !nn_checkpoint_is_idle(&journal->checkpoint))
         return;
     if (records < journal->options.checkpoint_records &&
         now_ms - journal->image_at_ms < journal->options.checkpoint_ms)
@@ -336,13 +369,180 @@ static void trigger(void *arg)
     }
 }
 
+/* ---- directories come and go ---- */
+
+static bool is_alive(const struct nn_journal *journal, size_t place)
+{
+    bool alive = false;
+    wal_dir(journal->log.wal, place, &alive);
+    return alive;
+}
+
+static void release_wish(struct nn_wish_dirs *wish)
+{
+    for (size_t i = 0; i < wish->count; i++)
+        mem_free(wish->paths[i]);
+    *wish = (struct nn_wish_dirs){0};
+}
+
+static size_t find_place(const struct nn_journal *journal, const char *path)
+{
+    size_t i = 0;
+    while (i < journal->dir_count &&
+           !slice_eq(without_slashes(journal->paths[i]), without_slashes(path)))
+        i++;
+    return i;
+}
+
+static int add_place(struct nn_journal *journal, const char *path, struct err *err)
+{
+    size_t place = 0;
+    char *copy = str_dup(path);
+    int rc = copy ? wal_add_dir(journal->log.wal, path, &place) : ERR_NOMEM;
+    if (rc != 0) {
+        mem_free(copy);
+        return err_set(err, rc, "%s: %s", path,
+                       rc == ERR_LIMIT ? "too many name directories since the start: restart"
+                                       : err_text(rc));
+    }
+    BUG_ON(place != journal->dir_count);
+    journal->paths[place] = copy;
+    journal->dirs[place] =
+        (struct nn_namedir){.disk = journal->options.disk, .path = copy, .lock = FSUTIL_LOCK_INIT};
+    journal->dir_count++;
+    return 0;
+}
+
+/* Between batches: the new ones get a place, and are tried like those that were dropped. */
+static void begin_wish(struct nn_journal *journal)
+{
+    struct nn_wish_dirs *wish = &journal->wish;
+    wish->was_begun = true;
+    for (size_t i = 0; i < wish->count && wish->err.code == 0; i++) {
+        size_t place = find_place(journal, wish->paths[i]);
+        if (place == journal->dir_count && add_place(journal, wish->paths[i], &wish->err) != 0)
+            return;
+        wish->is_new[place] = !journal->is_wanted[place];
+        journal->is_wanted[place] = true;
+    }
+}
+
+/* Refused: those that came with it go again. Granted: those that are not in it go. */
+static void end_wish(struct nn_journal *journal)
+{
+    struct nn_wish_dirs wish = journal->wish;
+    bool is_listed[NN_DIRS_MAX] = {0};
+    for (size_t i = 0; i < wish.count; i++)
+        is_listed[find_place(journal, wish.paths[i]) % NN_DIRS_MAX] = true;
+    for (size_t i = 0; i < journal->dir_count; i++) {
+        bool goes = wish.err.code != 0 ? wish.is_new[i] : !is_listed[i];
+        if (!goes)
+            continue;
+        journal->is_wanted[i] = false;
+        if (is_alive(journal, i))
+            wal_leave(journal->log.wal, i);
+        else
+            nn_namedir_close(&journal->dirs[i]);
+    }
+    release_wish(&journal->wish);
+    if (wish.done)
+        wish.done(wish.arg, wish.err.code != 0 ? &wish.err : NULL);
+}
+
+static void unlock_departed(struct nn_journal *journal)
+{
+    for (size_t i = 0; i < journal->dir_count; i++)
+        if (!journal->is_wanted[i] && !is_alive(journal, i))
+            nn_namedir_close(&journal->dirs[i]);
+}
+
+/* The next one that was dropped or is new, when nothing else touches images and segments. */
+static void go_on_restoring(struct nn_journal *journal)
+{
+    if (journal->is_stopping || !nn_restore_is_idle(&journal->restore) ||
+        !nn_checkpoint_is_idle(&journal->checkpoint) || !wal_is_settled(journal->log.wal))
+        return;
+    if (journal->wish.is_there && !journal->wish.was_begun)
+        begin_wish(journal);
+    for (size_t i = 0; i < journal->dir_count; i++) {
+        if (!journal->is_wanted[i] || journal->was_tried[i] || is_alive(journal, i))
+            continue;
+        struct nn_dir_set from = living_dirs(journal, journal->log.wal);
+        journal->was_tried[i] = true;
+        nn_restore_start(&journal->restore, &journal->dirs[i], i, &from, journal->cluster_id);
+        return;
+    }
+    if (journal->wish.is_there)
+        end_wish(journal);
+    unlock_departed(journal);
+}
+
+static void on_restored(void *arg, struct nn_namedir *dir, const struct err *err)
+{
+    struct nn_journal *journal = arg;
+    size_t place = (size_t)(dir - journal->dirs);
+    if (err) {
+        nn_namedir_close(dir);
+        log_error(MODULE, "%s takes no part: %s", journal->paths[place], err->msg);
+    } else {
+        log_info(MODULE, "%s takes part in the journal", journal->paths[place]);
+    }
+    if (err && journal->wish.is_there && journal->wish.is_new[place] && journal->wish.err.code == 0)
+        journal->wish.err = *err;
+    go_on_restoring(journal);
+}
+
+void nn_journal_restore(struct nn_journal *journal)
+{
+    journal->restore_at_ms = loop_now_ms(journal->options.loop) + RETRY_MS;
+    memset(journal->was_tried, 0, sizeof(journal->was_tried));
+    go_on_restoring(journal);
+}
+
+void nn_journal_set_restore(struct nn_journal *journal, bool is_on)
+{
+    journal->wants_restore = is_on;
+    if (is_on)
+        nn_journal_restore(journal);
+}
+
+bool nn_journal_wants_restore(const struct nn_journal *journal)
+{
+    return journal->wants_restore;
+}
+
+int nn_journal_set_dirs(struct nn_journal *journal, const char *const *paths, size_t count,
+                        nn_journal_done_fn *done, void *arg, struct err *err)
+{
+    struct nn_wish_dirs wish = {.is_there = true, .done = done, .arg = arg};
+    int rc = check_list(paths, count, err);
+    if (rc == 0 && (journal->is_stopping || journal->wish.is_there))
+        rc = err_set(err, ERR_BUSY, "name directories are being changed already");
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        wish.paths[i] = str_dup(paths[i]);
+        wish.count++;
+        if (!wish.paths[i])
+            rc = err_set(err, ERR_NOMEM, "out of memory");
+        else if (paths[i][0] != '/')
+            rc =
+                err_set(err, ERR_CONFIG, "dfs.namenode.name.dir: %s is no absolute path", paths[i]);
+    }
+    if (rc != 0) {
+        release_wish(&wish);
+        return rc;
+    }
+    journal->wish = wish;
+    nn_journal_restore(journal);
+    return 0;
+}
+
 /* ---- open ---- */
 
 static int open_log(struct nn_journal *journal, struct wal **ret, struct err *err)
 {
     const struct nn_journal_options *o = &journal->options;
     struct wal_options options = {.disk = o->disk,
-                                  .dirs = o->dirs,
+                                  .dirs = (const char *const *)journal->paths,
                                   .dir_count = o->dir_count,
                                   .segment_bytes = o->segment_bytes,
                                   .notify = on_notice,
@@ -382,13 +582,14 @@ static int recover(struct nn_journal *journal, struct wal *wal, const char *clus
 static int start(struct nn_journal *journal, struct wal *wal, struct err *err)
 {
     struct loop *loop = journal->options.loop;
-    struct nn_editlog_events events = {on_durable, on_failed, on_full, journal};
+    struct nn_editlog_events events = {on_durable, on_failed, on_full, on_batch, journal};
     journal->workq = workq_new(loop, "nn-journal", 2, err);
     if (!journal->workq)
         return err ? err->code : ERR_NOMEM;
     if (loop_every(loop, &journal->trigger, TRIGGER_MS, trigger, journal) != 0)
         return err_set(err, ERR_NOMEM, "out of memory");
     nn_checkpoint_init(&journal->checkpoint, loop, journal->workq, on_checkpoint, journal);
+    nn_restore_init(&journal->restore, journal->workq, wal, on_restored, journal);
     nn_editlog_start(&journal->log, wal, loop, journal->workq, &events);
     journal->image_at_ms = loop_now_ms(loop);
     journal->is_open = true;
@@ -400,11 +601,20 @@ static int open_all(struct nn_journal *journal, struct err *err)
     const struct nn_journal_options *o = &journal->options;
     struct wal *wal = NULL;
     const char *cluster_id = NULL;
-    int rc = open_dirs(o->disk, o->dirs, o->dir_count, journal->dirs, err);
+    for (size_t i = 0; i < o->dir_count; i++) {
+        journal->is_wanted[i] = journal->was_tried[i] = true; /* one that fails waits to be asked for */
+        journal->paths[i] = str_dup(o->dirs[i]);
+        if (!journal->paths[i])
+            return err_set(err, ERR_NOMEM, "out of memory");
+    }
+    int rc =
+        open_dirs(o->disk, (const char *const *)journal->paths, o->dir_count, journal->dirs, err);
     if (rc != 0)
         return rc;
     journal->dir_count = o->dir_count;
     rc = check_dirs(journal->dirs, journal->dir_count, &cluster_id, err);
+    if (rc == 0)
+        snprintf(journal->cluster_id, sizeof(journal->cluster_id), "%s", cluster_id);
     if (rc == 0)
         rc = open_log(journal, &wal, err);
     if (rc == 0)
@@ -437,10 +647,7 @@ int nn_journal_open(const struct nn_journal_options *options, struct nn_journal 
 
 const char *nn_journal_cluster_id(const struct nn_journal *journal)
 {
-    for (size_t i = 0; i < journal->dir_count; i++)
-        if (journal->dirs[i].state == NN_DIR_FORMATTED)
-            return journal->dirs[i].version.cluster_id;
-    BUG("an open journal has no formatted directory");
+    return journal->cluster_id;
 }
 
 /* ---- use ---- */
@@ -465,9 +672,11 @@ uint64_t nn_journal_last(const struct nn_journal *journal)
 
 size_t nn_journal_dirs(const struct nn_journal *journal, struct nn_journal_dir *ret, size_t cap)
 {
-    size_t n = journal->dir_count < cap ? journal->dir_count : cap;
-    for (size_t i = 0; i < n; i++)
-        ret[i].path = wal_dir(journal->log.wal, i, &ret[i].is_alive);
+    size_t n = 0;
+    for (size_t i = 0; i < journal->dir_count && n < cap; i++) {
+        ret[n].path = wal_dir(journal->log.wal, i, &ret[n].is_alive);
+        n += journal->is_wanted[i];
+    }
     return n;
 }
 
@@ -526,5 +735,8 @@ void nn_journal_close(struct nn_journal *journal)
     if (journal->is_open)
         nn_editlog_close(&journal->log);
     close_dirs(journal->dirs, journal->dir_count);
+    release_wish(&journal->wish);
+    for (size_t i = 0; i < NN_DIRS_MAX; i++)
+        mem_free(journal->paths[i]);
     mem_free(journal);
 }

@@ -68,6 +68,18 @@ typedef void nn_journal_done_fn(void *arg, const struct err *err);
 int nn_journal_checkpoint(struct nn_journal *journal, nn_journal_done_fn *done, void *arg,
                           struct err *err);
 
+/* The operator wants these directories (dfs.namenode.name.dir read again). Those that were dropped,
+ * and new ones, are filled while serving and take part then; the others are given up, durably. done
+ * (may be NULL) is called when all were tried: an error means that a new one will not do, and all
+ * is as it was. A dropped one that still fails is told in the log. ERR_CONFIG, ERR_BUSY: nothing is
+ * done. */
+int nn_journal_set_dirs(struct nn_journal *journal, const char *const *paths, size_t count,
+                        nn_journal_done_fn *done, void *arg, struct err *err);
+/* Try the dropped directories once; or again and again (Hadoop's -restoreFailedStorage). */
+void nn_journal_restore(struct nn_journal *journal);
+void nn_journal_set_restore(struct nn_journal *journal, bool is_on);
+bool nn_journal_wants_restore(const struct nn_journal *journal);
+
 /* No append after this. Calls stopped(arg) when everything appended is durable and no child runs.
  */
 void nn_journal_stop(struct nn_journal *journal, loop_fn *stopped, void *arg);

@@ -255,6 +255,20 @@ void nn_on_SERVER_INFO(struct rpc_call *call, const void *ask, void *arg)
     nn_turn_end(&turn, 0, &info);
 }
 
+void nn_on_RESTORE_STORAGE(struct rpc_call *call, const void *message, void *arg)
+{
+    const struct cl2nn_restore_storage *ask = message;
+    struct nn_turn turn;
+    struct cl2nn_yes answer = {0};
+    nn_turn_begin(&turn, call, arg, "restoreFailedStorage", slice_of(NULL, 0));
+    struct nn_journal *journal = turn.nn->journal;
+    int rc = nn_turn_check_super(&turn);
+    if (rc == 0 && ask->action != CL2NN_RESTORE_CHECK)
+        nn_journal_set_restore(journal, ask->action == CL2NN_RESTORE_ON);
+    answer.yes = nn_journal_wants_restore(journal);
+    nn_turn_end(&turn, rc, &answer);
+}
+
 void nn_on_RECONFIG(struct rpc_call *call, const void *message, void *arg)
 {
     static const char *const commands[] = {"startNamenodeReconfiguration",

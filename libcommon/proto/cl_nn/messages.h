@@ -390,6 +390,11 @@ MSG_STRUCT(cl2nn_safemode, CL2NN_SAFEMODE_FIELDS)
     F(BOOL, is_lasting) /* on until somebody acts: no report of blocks will end it */
 MSG_STRUCT(cl2nn_safemode_state, CL2NN_SAFEMODE_STATE_FIELDS)
 
+/* Name directories that were dropped are tried again and again: shall they be, are they? */
+enum cl2nn_restore_action { CL2NN_RESTORE_CHECK, CL2NN_RESTORE_ON, CL2NN_RESTORE_OFF };
+#define CL2NN_RESTORE_STORAGE_FIELDS(F, S, L) F(U32, action)
+MSG_STRUCT(cl2nn_restore_storage, CL2NN_RESTORE_STORAGE_FIELDS)
+
 /* A reader met bytes that fail their checksum. */
 #define CL2NN_BAD_BLOCK_FIELDS(F, S, L) \
     S(msg_block, block)                 \
@@ -535,6 +540,7 @@ MSG_STRUCT(cl2nn_open_files, CL2NN_OPEN_FILES_FIELDS)
     M(P, 0x0158, RECOVER_LEASE, MSG_READS, cl2nn_path, cl2nn_yes)                \
     M(P, 0x0159, LIST_OPEN, MSG_READS, cl2nn_list_open, cl2nn_open_files)        \
     M(P, 0x0160, RECONFIG, 0, msg_reconfig, msg_reconfigured)                    \
+    M(P, 0x0161, RESTORE_STORAGE, MSG_READS, cl2nn_restore_storage, cl2nn_yes)   \
     M(P, 0x0170, APPEND, MSG_RECORDED, cl2nn_append, cl2nn_appended)             \
     M(P, 0x0171, APPEND_AGAIN, MSG_RECORDED, cl2nn_again, msg_located_block)     \
     M(P, 0x0172, SWITCH, MSG_RECORDED, cl2nn_switch, msg_void)                   \
