@@ -602,7 +602,8 @@ static int open_all(struct nn_journal *journal, struct err *err)
     struct wal *wal = NULL;
     const char *cluster_id = NULL;
     for (size_t i = 0; i < o->dir_count; i++) {
-        journal->is_wanted[i] = journal->was_tried[i] = true; /* one that fails waits to be asked for */
+        journal->is_wanted[i] = journal->was_tried[i] =
+            true; /* one that fails waits to be asked for */
         journal->paths[i] = str_dup(o->dirs[i]);
         if (!journal->paths[i])
             return err_set(err, ERR_NOMEM, "out of memory");

@@ -32,7 +32,8 @@ struct nn_restore {
     uint64_t have;
     unsigned state;
     struct err err;
-    void (*done)(void *arg, struct nn_namedir *dir, const struct err *err); /* NULL: it takes part */
+    void (*done)(void *arg, struct nn_namedir *dir,
+                 const struct err *err); /* NULL: it takes part */
     void *arg;
 };
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A directory of a log leaves and comes back while records are written, over a disk that forgets. */
+ * A directory of a log leaves and comes back while records are written, over a disk that forgets.
+ */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
