@@ -8,7 +8,8 @@
  *
  * Each writer has a directory and a model of it: which files must be there, how long they are, and
  * a seed from which every byte of each follows. It creates, writes in odd pieces, flushes, closes,
- * aborts, renames, deletes, lists, stats and reads at random places, and compares all it sees.
+ * aborts, appends, truncates, joins, renames, deletes, lists, stats and reads at random places, and
+ * compares all it sees.
  *
  * What the model demands
  *   - a file that was closed is there, whole, until it was deleted; a renamed one under its new
@@ -16,7 +17,8 @@
  *   - a file that is being written can be read up to its last hflush at least, and what can be read
  *     is right
  *   - a call that failed has done all of its work or none (a file whose writing failed may be
- * there, with any beginning of its bytes, from the last hflush on) What is at odds with it is a
+ * there, with any beginning of its bytes, from the last hflush on; one that was appended to has
+ *     what it had before in any case) What is at odds with it is a
  * violation: told at once, exit code 1. Failed calls are counted; they make the exit code 1 too,
  * unless --errors-ok.
  *
@@ -42,11 +44,12 @@
 struct file {
     char name[64];
     uint64_t seed, length;
+    uint64_t begin; /* the first byte is that of this offset */
 };
 
 struct counts {
     uint64_t creates, writes, flushes, closes, aborts, renames, deletes, reads, lists, errors;
-    uint64_t written, verified;
+    uint64_t written, verified, appends, truncates, concats;
 };
 
 struct writer {
@@ -246,7 +249,7 @@ static bool write_piece(struct writer *w, struct qn_file *f, const char *path, s
     size_t most = rand_chance(&w->rand, 3) ? PIECE_MAX : 3000;
     size_t n = (size_t)rand_below(&w->rand, most) + 1;
     n = n < left ? n : (size_t)left;
-    fill(w->piece, file->seed, file->length, n);
+    fill(w->piece, file->seed, file->begin + file->length, n);
     w->counts.writes++;
     if (qn_write(f, w->piece, n, &error) < 0) {
         failed(w, "write", path, &error);
@@ -266,7 +269,7 @@ static bool flush(struct writer *w, struct qn_file *f, const char *path, const s
         failed(w, "flush", path, &error);
         return false;
     }
-    if (rand_chance(&w->rand, 2))
+    if (file->begin == 0 && rand_chance(&w->rand, 2))
         check_file(w, path, file->seed, file->length, true);
     return true;
 }
@@ -334,6 +337,139 @@ static void create(struct writer *w)
         remove_for_good(w, path);
 }
 
+/* ---- at the end of a file that is there ---- */
+
+static void forget(struct writer *w, struct file *file)
+{
+    *file = w->files[--w->count];
+}
+
+/* Whatever became of it, what was there before, or flushed since, is right. */
+static void give_up(struct writer *w, const char *path, struct file *file, uint64_t sure)
+{
+    check_file(w, path, file->seed, sure, true);
+    remove_for_good(w, path);
+    forget(w, file);
+}
+
+static void append(struct writer *w, struct file *file)
+{
+    struct qn_error error;
+    char path[300];
+    uint64_t before = file->length;
+    path_of(w, file, path);
+    int flags = QN_WRITE | QN_APPEND | (rand_chance(&w->rand, 4) ? QN_NEW_BLOCK : 0);
+    struct qn_file *f = qn_open(w->fs, path, flags, NULL, &error);
+    w->counts.appends++;
+    if (!f) {
+        failed(w, "append", path, &error);
+        give_up(w, path, file, before);
+        return;
+    }
+    if (qn_length(f) != before)
+        violated(w, path, "is appended to at %" PRIu64 " and should be at %" PRIu64, qn_length(f),
+                 before);
+    if (rand_chance(&w->rand, 4))
+        check_file(w, path, file->seed, before, true); /* as it was */
+    uint64_t more = random_length(w);
+    bool good = write_all(w, f, path, file, before + (more < (1U << 20) ? more : 1U << 20));
+    if (good && rand_chance(&w->rand, 15)) {
+        w->counts.aborts++;
+        qn_abort(f);
+        give_up(w, path, file, before);
+        return;
+    }
+    int rc = qn_close(f, &error);
+    w->counts.closes++;
+    if (rc == 0 && !good)
+        violated(w, path, "close succeeded after a failed write");
+    if (rc != 0 && good)
+        failed(w, "close", path, &error);
+    if (rc != 0)
+        give_up(w, path, file, before);
+}
+
+/* The file's length, once nobody changes it any more; it must be there. */
+static uint64_t settled_length(struct writer *w, const char *path)
+{
+    uint64_t give_up_ms = clock_mono_ms() + RESOLVE_MS;
+    for (;;) {
+        struct qn_error error;
+        struct qn_stat stat;
+        int rc = qn_stat(w->fs, path, &stat, &error);
+        bool is_open = rc == 0 && stat.is_open;
+        if (rc == 0)
+            qn_stat_release(&stat);
+        if (rc == 0 && !is_open)
+            return stat.length;
+        if (rc == QN_ENOENT || clock_mono_ms() > give_up_ms) {
+            violated(w, path, rc ? "is lost by a truncation: %s" : "is never cut", error.message);
+            return 0;
+        }
+        usleep(5000);
+    }
+}
+
+static void truncate_one(struct writer *w, struct file *file)
+{
+    struct qn_error error;
+    char path[300];
+    path_of(w, file, path);
+    uint64_t to = rand_below(&w->rand, file->length + 1);
+    int rc = qn_truncate(w->fs, path, to, &error);
+    w->counts.truncates++;
+    if (rc < 0)
+        failed(w, "truncate", path, &error);
+    uint64_t now = settled_length(w, path);
+    if (now != to && (rc >= 0 || now != file->length))
+        violated(w, path, "has %" PRIu64 " bytes after it was cut from %" PRIu64 " to %" PRIu64,
+                 now, file->length, to);
+    file->length = now;
+    check_file(w, path, file->seed, now, false);
+}
+
+/* Bytes that go on where the file ends, in a file of their own. */
+static bool write_tail(struct writer *w, const char *path, struct file *tail)
+{
+    struct qn_error error;
+    const struct qn_create how = {.block_size = 1U << 20};
+    struct qn_file *f = qn_open(w->fs, path, QN_WRITE, &how, &error);
+    if (!f) {
+        failed(w, "create", path, &error);
+        return false;
+    }
+    bool good = write_all(w, f, path, tail, rand_below(&w->rand, 5000) + 1);
+    int rc = qn_close(f, &error);
+    if (rc != 0 && good)
+        failed(w, "close", path, &error);
+    return rc == 0;
+}
+
+static void concat(struct writer *w, struct file *file)
+{
+    struct qn_error error;
+    struct file tail = {.seed = file->seed, .begin = file->length};
+    char path[300], source[300];
+    new_name(w, &tail);
+    path_of(w, file, path);
+    path_of(w, &tail, source);
+    w->counts.concats++;
+    if (!write_tail(w, source, &tail)) {
+        remove_for_good(w, source);
+        return;
+    }
+    const char *sources[] = {source};
+    int rc = qn_concat(w->fs, path, sources, 1, &error);
+    if (rc != 0)
+        failed(w, "concat", path, &error);
+    bool is_left = rc != 0 && is_there(w, source, NULL) == 1;
+    if (is_left)
+        remove_for_good(w, source);
+    else
+        file->length += tail.length;
+    check_file(w, path, file->seed, file->length, false);
+}
+
 static void rename_one(struct writer *w, struct file *file)
 {
     struct qn_error error;
@@ -367,7 +503,7 @@ static void delete_one(struct writer *w, struct file *file)
         failed(w, "delete", path, &error);
         remove_for_good(w, path);
     }
-    *file = w->files[--w->count];
+    forget(w, file);
 }
 
 static bool is_known(const struct writer *w, const char *name)
@@ -408,9 +544,15 @@ static void step(struct writer *w)
     char path[300];
     if (!file || (dice < 35 && w->count < FILES_MAX)) {
         create(w);
-    } else if (dice < 75) {
+    } else if (dice < 62) {
         path_of(w, file, path);
         check_file(w, path, file->seed, file->length, false);
+    } else if (dice < 69) {
+        append(w, file);
+    } else if (dice < 72) {
+        truncate_one(w, file);
+    } else if (dice < 75) {
+        concat(w, file);
     } else if (dice < 84) {
         rename_one(w, file);
     } else if (dice < 95) {
@@ -489,6 +631,9 @@ static void add_counts(struct counts *sum, const struct counts *c)
     sum->reads += c->reads;
     sum->lists += c->lists;
     sum->errors += c->errors;
+    sum->appends += c->appends;
+    sum->truncates += c->truncates;
+    sum->concats += c->concats;
     sum->written += c->written;
     sum->verified += c->verified;
 }
@@ -508,10 +653,12 @@ static int report(const struct writer *writers)
     struct counts c = {0};
     for (uint64_t i = 0; i < options.writers; i++)
         add_counts(&c, &writers[i].counts);
-    printf(
-        "%" PRIu64 " creates, %" PRIu64 " writes, %" PRIu64 " flushes, %" PRIu64 " closes, %" PRIu64
-        " aborts, %" PRIu64 " renames, %" PRIu64 " deletes, %" PRIu64 " reads, %" PRIu64 " lists\n",
-        c.creates, c.writes, c.flushes, c.closes, c.aborts, c.renames, c.deletes, c.reads, c.lists);
+    printf("%" PRIu64 " creates, %" PRIu64 " writes, %" PRIu64 " flushes, %" PRIu64
+           " closes, %" PRIu64 " aborts, %" PRIu64 " renames, %" PRIu64 " deletes, %" PRIu64
+           " reads, %" PRIu64 " lists, %" PRIu64 " appends, %" PRIu64 " truncates, %" PRIu64
+           " concats\n",
+           c.creates, c.writes, c.flushes, c.closes, c.aborts, c.renames, c.deletes, c.reads,
+           c.lists, c.appends, c.truncates, c.concats);
     printf("%" PRIu64 " bytes written, %" PRIu64 " bytes verified, %" PRIu64 " calls failed, %s\n",
            c.written, c.verified, c.errors, options.is_violated ? "VIOLATED" : "nothing violated");
     return options.is_violated || (c.errors && !options.errors_ok);
