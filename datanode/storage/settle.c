@@ -263,24 +263,23 @@ static int sync_both(struct dn_blockfile *f, struct err *err)
     return rc == 0 ? 0 : io_error(err, rc, f->paths.sums, "fsync");
 }
 
-/* Checksums first: a block's data never stands in its place without them. */
-static int rename_both(struct dn_blockfile *f, const struct dn_block_paths *to, struct err *err)
-{
-    int rc = disk_rename(f->disk, f->paths.sums, to->sums);
-    if (rc != 0)
-        return io_error(err, rc, to->sums, "rename into place");
-    rc = disk_rename(f->disk, f->paths.data, to->data);
-    if (rc == 0)
-        return 0;
-    (void)disk_rename(f->disk, to->sums, f->paths.sums);
-    return io_error(err, rc, to->data, "rename into place");
-}
-
 /* Not finalized after all: who goes on with the block looks for it where it was. */
 static void rename_back(struct dn_blockfile *f, const struct dn_block_paths *from)
 {
     (void)disk_rename(f->disk, from->data, f->paths.data);
     (void)disk_rename(f->disk, from->sums, f->paths.sums);
+}
+
+/* Checksums first: a block's data never stands in its place without them. */
+static int rename_both(struct dn_blockfile *f, const struct dn_block_paths *to, struct err *err)
+{
+    int rc = disk_rename(f->disk, f->paths.sums, to->sums);
+    if (rc == 0)
+        rc = disk_rename(f->disk, f->paths.data, to->data);
+    if (rc == 0)
+        return 0;
+    rename_back(f, to);
+    return io_error(err, rc, to->data, "rename into place");
 }
 
 int dn_settle_finalize(struct dn_blockfile *file, const char *final_dir, struct err *err)

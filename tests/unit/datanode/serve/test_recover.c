@@ -105,13 +105,14 @@ static void an_overtaken_recovery_changes_nothing(void **state)
     cluster_close(c);
 }
 
-/* Whatever step of a commit fails, the replica is found, and all of it, by the recovery that is tried
- * next: a vote for nothing would lose what was flushed. */
+/* Whatever step of a commit fails, the replica is found, and all of it, by the recovery that is
+ * tried next: a vote for nothing would lose what was flushed. */
 static void a_commit_that_failed_is_made_up_for_by_the_next_recovery(void **state)
 {
     (void)state;
-    static const char *const points[] = {"disk.write",    "disk.fsync",    "disk.rename",
-                                         "disk.truncate", "disk.fsyncdir", "disk.open"};
+    static const char *const points[] = {"disk.write",       "disk.fsync",    "disk.rename",
+                                         "disk.rename.done", "disk.truncate", "disk.fsyncdir",
+                                         "disk.open"};
     struct cluster *c = cluster_open(1, NULL);
     uint64_t id = 100;
     unsigned failures = 0;
