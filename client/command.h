@@ -9,6 +9,7 @@
 #define EXIT_USAGE 2
 
 int cmd_fs(int argc, char **argv);
+int cmd_distcp(int argc, char **argv);
 int cmd_admin(int argc, char **argv);
 int cmd_fsck(int argc, char **argv);
 int cmd_balancer(int argc, char **argv);

@@ -26,6 +26,7 @@ static int cmd_help(int argc, char **argv);
 static const struct row rows[] = {
     {"fs", "-COMMAND ...", "files: -ls -put -get -cat -mkdir -rm ... (fs -help)", cmd_fs, NULL},
     {"dfs", "", NULL, cmd_fs, NULL},
+    {"distcp", "SRC... DST", "copy trees between clusters and local paths", cmd_distcp, NULL},
     {"admin", "-report ...", "what the cluster has and how it is", cmd_admin, NULL},
     {"dfsadmin", "", NULL, cmd_admin, NULL},
     {"fsck", "PATH", "is every block where it should be?", cmd_fsck, NULL},
@@ -96,7 +97,9 @@ static int check_output(const char *name, int code)
 static int run_row(const struct row *row, int argc, char **argv)
 {
     int code = row->run ? row->run(argc, argv) : run_program(row, argv);
-    return row->run == cmd_fs ? code : check_output(row->name, code); /* fs has its own words */
+    return row->run == cmd_fs || row->run == cmd_distcp
+               ? code
+               : check_output(row->name, code); /* fs has its own words */
 }
 
 static void print_help(FILE *to)

@@ -95,6 +95,17 @@ static int df_begin(struct fs_run *run)
     return fs_table_add(&usage->table, header) == 0 ? 0 : out_of_memory(run);
 }
 
+static void df_json(const struct fs_item *item, const struct qn_space *space)
+{
+    struct buf out = BUF_INIT;
+    buf_append_str(&out, "{\"filesystem\":");
+    fs_append_json(&out, item->volume->uri);
+    buf_printf(&out, ",\"capacity\":%" PRIu64 ",\"used\":%" PRIu64 ",\"remaining\":%" PRIu64 "}\n",
+               space->capacity, space->used, space->remaining);
+    fwrite(out.data, 1, out.len, stdout);
+    buf_release(&out);
+}
+
 static int df_path(struct fs_run *run, struct fs_item *item)
 {
     struct usage *usage = run->state;
@@ -102,6 +113,10 @@ static int df_path(struct fs_run *run, struct fs_item *item)
     struct qn_space space;
     if (item->volume->ops->space(item->volume, &space, &err) != 0)
         return fs_fail_error(run, item->text, &err);
+    if (fs_has(run, "-json")) {
+        df_json(item, &space);
+        return 0;
+    }
     char size[FS_SIZE_TEXT], used[FS_SIZE_TEXT], left[FS_SIZE_TEXT], percent[16];
     bool human = fs_has(run, "h");
     snprintf(percent, sizeof(percent), "%.0f%%",
@@ -127,6 +142,7 @@ static const struct fs_option du_options[] = {
 static const struct fs_option df_options[] = {
     {"h", NULL,
      "Formats the sizes of files in a human-readable fashion rather than a number of bytes."},
+    {"-json", NULL, NULL},
     {NULL, NULL, NULL},
 };
 
@@ -158,7 +174,8 @@ const struct fs_command fs_df = {
     .usage = "[-h] [<path> ...]",
     .help = "Shows the capacity, free and used space of the filesystem. If the filesystem has "
             "multiple partitions, and no path to a particular partition is specified, then the "
-            "status of the root partitions will be shown.\n",
+            "status of the root partitions will be shown.\n" FS_HELP_OPTIONS "\n"
+            "  --json  One JSON object per line instead of columns.\n",
     .syntax = {df_options, 0, FS_NO_LIMIT, false},
     .state_size = sizeof(struct usage),
     .begin = df_begin,

@@ -70,7 +70,7 @@ const struct fs_command fs_find = {
             "  -iname pattern\n"
             "    Evaluates as true if the basename of the file matches the\n"
             "    pattern using standard file system globbing.\n"
-            "    If -iname is used then the match is case insensitive.\n\n"
+            "    If -iname is used then the match is case insensitive.\n"
             "  -type f|d\n"
             "  -size [+-]N[ckMGTP]\n"
             "  -mtime [+-]DAYS\n"

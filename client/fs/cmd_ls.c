@@ -2,13 +2,23 @@
  * ls. Columns are what scripts cut out by number: never add one in the middle. Widths grow while
  * one command runs and never shrink. */
 #include <inttypes.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include "client/fs/commands.h"
 #include "client/fs/format.h"
 
 struct ls {
     size_t repl, len, owner, group; /* widths */
+    bool in_colour;
 };
+
+/* Only for a person's eyes: a script must never cut an escape sequence out of a column. */
+static bool wants_colour(void)
+{
+    const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+    return isatty(STDOUT_FILENO) == 1 && !(no && *no) && term && strcmp(term, "dumb") != 0;
+}
 
 static size_t wider(size_t width, size_t n)
 {
@@ -26,6 +36,7 @@ static int ls_begin(struct fs_run *run)
     struct ls *ls = run->state;
     ls->repl = 3;
     ls->len = 10;
+    ls->in_colour = wants_colour();
     run->recursive = fs_has(run, "R") && !fs_has(run, "d");
     run->whole_listing =
         !run->recursive || fs_has(run, "t") || fs_has(run, "S") || fs_has(run, "r");
@@ -75,7 +86,7 @@ static void ls_group(struct fs_run *run, const struct fs_item *dir, struct fs_it
     }
 }
 
-static void print_path(const struct fs_run *run, const char *text)
+static void print_text(const struct fs_run *run, const char *text)
 {
     if (!fs_has(run, "q")) {
         fputs(text, stdout);
@@ -85,6 +96,22 @@ static void print_path(const struct fs_run *run, const char *text)
     fs_append_printable(&out, text);
     fwrite(out.data, 1, out.len, stdout);
     buf_release(&out);
+}
+
+/* On a terminal: directories blue, on green where everybody may write, what can be run green. */
+static void print_path(const struct fs_run *run, const struct fs_item *item)
+{
+    const struct ls *ls = run->state;
+    const struct qn_stat *stat = &item->stat;
+    const char *colour = stat->is_dir        ? stat->mode & 0002 ? "30;42" : "01;34"
+                         : stat->mode & 0111 ? "01;32"
+                                             : NULL;
+    bool on = ls->in_colour && colour;
+    if (on)
+        printf("\033[%sm", colour);
+    print_text(run, item->text);
+    if (on)
+        fputs("\033[0m", stdout);
 }
 
 static void print_line(const struct fs_run *run, const struct fs_item *item)
@@ -100,7 +127,7 @@ static void print_line(const struct fs_run *run, const struct fs_item *item)
     if (fs_has(run, "e"))
         printf("%-10s ", stat->is_dir ? "" : "Replicated");
     printf("%*s %s ", (int)ls->len, size, fs_format_local_minute(shown_time(run, item), when));
-    print_path(run, item->text);
+    print_path(run, item);
     putchar('\n');
 }
 
@@ -109,7 +136,7 @@ static int ls_path(struct fs_run *run, struct fs_item *item)
     if (fs_has(run, "-json")) {
         fs_print_stat_json(item);
     } else if (fs_has(run, "C")) {
-        print_path(run, item->text);
+        print_path(run, item);
         putchar('\n');
     } else {
         print_line(run, item);

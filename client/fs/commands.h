@@ -12,6 +12,7 @@ extern const struct fs_command fs_append_to_file, fs_cat, fs_checksum, fs_chgrp,
     fs_move_from_local, fs_move_to_local, fs_mv, fs_put, fs_rm, fs_rmdir, fs_rmr, fs_setrep,
     fs_stat, fs_tail, fs_test, fs_text, fs_touch, fs_touchz, fs_truncate, fs_usage, fs_getfattr,
     fs_setfattr, fs_getfacl, fs_setfacl;
+extern const struct fs_command fs_distcp; /* in no table: `quern distcp` */
 
 /* {"path":...,"type":"file",...} and a newline, on stdout. */
 void fs_print_stat_json(const struct fs_item *item);

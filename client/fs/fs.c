@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "client/command.h"
+#include "client/fs/commands.h"
 #include "client/fs/glob.h"
 #include "client/lib/uri.h"
 #include "libcommon/base/mem.h"
@@ -411,6 +412,11 @@ static int usage_exit(const char *word, const char *message, const struct fs_com
 {
     fflush(stdout);
     fprintf(stderr, "%s: %s\n", word, message);
+    if (command == &fs_distcp) {
+        fprintf(stderr, "usage: distcp OPTIONS [source_path...] <target_path>\n  %s\n",
+                command->usage);
+        return EXIT_BAD_USAGE;
+    }
     if (word[0] != '-' && fs_command_find(word))
         fprintf(stderr, "Did you mean -%s?  This command begins with a dash.\n", word);
     fs_print_general(stderr, false);
@@ -432,15 +438,13 @@ static int parse_command(struct fs_run *run, int argc, char **argv, struct err *
     return rc;
 }
 
-static int dispatch(struct fs_shell *shell, int argc, char **argv)
+/* `word` is how the command was typed, with its dash if it has one. */
+static int run_one(struct fs_shell *shell, const struct fs_command *command, const char *word,
+                   int argc, char **argv)
 {
-    const char *word = argv[0];
-    const struct fs_command *command = word[0] == '-' ? fs_command_find(word + 1) : NULL;
-    if (!command)
-        return usage_exit(word, "Unknown command", NULL);
-    struct fs_run run = {.shell = shell, .command = command, .name = word + 1};
+    struct fs_run run = {.shell = shell, .command = command, .name = command->name};
     struct err err;
-    if (parse_command(&run, argc - 1, argv + 1, &err) != 0)
+    if (parse_command(&run, argc, argv, &err) != 0)
         return usage_exit(word, err.msg, command);
     if (command->state_size && !(run.state = mem_calloc(1, command->state_size))) {
         say(run.name, err_text(ERR_NOMEM));
@@ -451,6 +455,14 @@ static int dispatch(struct fs_shell *shell, int argc, char **argv)
     if (run.usage_error[0])
         return usage_exit(word, run.usage_error, command);
     return code;
+}
+
+static int dispatch(struct fs_shell *shell, int argc, char **argv)
+{
+    const char *word = argv[0];
+    const struct fs_command *command = word[0] == '-' ? fs_command_find(word + 1) : NULL;
+    return command ? run_one(shell, command, word, argc - 1, argv + 1)
+                   : usage_exit(word, "Unknown command", NULL);
 }
 
 /* Options of other programs of the family that come with a value and mean nothing here. */
@@ -499,12 +511,31 @@ int cmd_fs(int argc, char **argv)
     int at = take_generic(&shell.args, argc, argv, &err);
     if (at < 0)
         say(fs_program(), err.msg);
-    else if (at >= argc || strcmp(argv[at], "-") == 0)
+    else if (at >= argc || strcmp(argv[at], "-") == 0 || strcmp(argv[at], "--") == 0)
         fs_print_general(stderr, false);
     else if (strcmp(argv[at], "--help") == 0)
         code = (fs_print_general(stdout, false), 0);
     else
         code = dispatch(&shell, argc - at, argv + at);
+    release(&shell);
+    return code;
+}
+
+int cmd_distcp(int argc, char **argv)
+{
+    struct err err;
+    struct fs_shell shell = {.args = CONFIG_ARGS_INIT};
+    catch_interrupt();
+    int code = EXIT_BAD_USAGE;
+    int at = take_generic(&shell.args, argc, argv, &err);
+    bool wants_help =
+        at > 0 && at < argc && (strcmp(argv[at], "-help") == 0 || strcmp(argv[at], "--help") == 0);
+    if (at < 0)
+        say("distcp", err.msg);
+    else if (wants_help)
+        code = (fs_print_help(stdout, &fs_distcp), 0);
+    else
+        code = run_one(&shell, &fs_distcp, "distcp", argc - at, argv + at);
     release(&shell);
     return code;
 }

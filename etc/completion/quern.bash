@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-# Completion of quern for bash, and for zsh through its bashcompinit:
-#
-#   bash   . quern.bash            installed as share/bash-completion/completions/quern
-#   zsh    autoload -U +X bashcompinit && bashcompinit && . quern.bash
+# Completion of quern for bash (installed as share/bash-completion/completions/quern), and for zsh
+# through _quern beside it.
 #
 # What can be typed is asked of quern's own help, so this knows each command that quern knows.
 
@@ -27,7 +25,7 @@ _quern_offer() { # WORDS
 _quern_fs() {
     local command=""
     local word
-    for word in "${COMP_WORDS[@]:2:COMP_CWORD-2}"; do
+    for word in "${COMP_WORDS[@]:2:$((COMP_CWORD - 2))}"; do
         case $word in -D | -conf | -fs) ;; -*) command=${word#-}; break ;; esac
     done
     case $command/$cur in

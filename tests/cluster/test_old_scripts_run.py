@@ -2,6 +2,7 @@
 """Scripts written for Hadoop run with only their PATH changed: scripts/compat holds hadoop, hdfs, mapred
 and yarn. The script below is the kind that cron runs: it scrapes columns, exit codes and the console."""
 import os
+import re
 import subprocess
 
 import pytest
@@ -89,3 +90,81 @@ def test_streaming_by_jar_and_by_mapred(cluster, tmp_path):
     (tmp_path / "count.sh").chmod(0o755)
     done = shell(cluster, STREAMED, tmp_path / "in", tmp_path / "count.sh", cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-2000:]
+
+
+def uri(cluster, scheme="hdfs"):
+    return re.search(r"fs.defaultFS = quern(://\S+)", open(cluster.env["QUERN_CONF"]).read()).expand(scheme + r"\1")
+
+
+@pytest.fixture(scope="module")
+def other():
+    with Cluster(datanodes=1, workers=1) as c:
+        yield c
+
+
+DISTCP = r"""
+set -eu
+here=$1 there=$2
+mkdir -p tree/sub; echo one >tree/1; echo two >tree/sub/2; : >tree/empty
+hadoop distcp "file://$PWD/tree" $here/a
+hadoop fs -chmod 640 $here/a/1; hadoop fs -touch -t 20200102:030405 $here/a/1
+
+hadoop distcp $here/a $there/b                    # becomes b
+[ "$(hadoop fs -count $there/b | awk '{ print $1, $2, $3 }')" = "2 3 8" ]
+hadoop distcp $here/a $there/b                    # goes into b
+hadoop fs -test -e $there/b/a/sub/2
+hadoop fs -rm -r -skipTrash $there/b/a
+
+echo changed >1; hadoop fs -put -f 1 $here/a/1; echo more >3; hadoop fs -put 3 $here/a
+hadoop distcp $here/a/1 $here/a/3 $there/b        # what is there stays
+[ "$(hadoop fs -cat $there/b/1)" = one ] && [ "$(hadoop fs -cat $there/b/3)" = more ]
+
+echo three >x; hadoop fs -put x $there/b/sub/extra
+hadoop fs -put x $there/b/1.same; hadoop fs -rm -skipTrash $there/b/1.same
+hadoop distcp -update -delete -pugpt -m 5 -bandwidth 10 -i $here/a $there/b 2>counters
+grep -q 'Files Copied=1$' counters && grep -q 'Files Skipped=3$' counters && grep -q 'Files Deleted=1$' counters
+[ "$(hadoop fs -cat $there/b/1)" = changed ]
+if hadoop fs -test -e $there/b/sub/extra; then exit 7; fi
+
+echo CHANGED >1; hadoop fs -put -f 1 $there/b/1   # same length, other bytes: the checksum tells
+hadoop distcp -update -skipcrccheck $here/a $there/b
+[ "$(hadoop fs -cat $there/b/1)" = CHANGED ]
+hadoop distcp -update $here/a $there/b
+[ "$(hadoop fs -cat $there/b/1)" = changed ]
+hadoop distcp -overwrite $here/a $there/b 2>counters
+grep -q 'Files Copied=4$' counters
+
+hadoop distcp -update $there/b "file://$PWD/back"
+[ "$(cat back/1 back/sub/2)" = "changed
+two" ]
+"""
+
+
+def test_distcp_between_two_clusters_and_local_paths(cluster, other, tmp_path):
+    done = shell(cluster, DISTCP, uri(cluster), uri(other, "quern"), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+    kept = cluster.fs("-stat", "%a", "/a/1").stdout
+    assert kept == other.fs("-stat", "%a", "/b/1").stdout
+
+
+def test_distcp_refuses_what_would_lose_something(cluster, other, tmp_path):
+    here, there = uri(cluster), uri(other)
+    cluster.fs("-mkdir", "-p", "/lose/1", "/lose/2")
+    other.fs("-mkdir", "-p", "/keep")
+    other.fs("-touchz", "/keep/x")
+    for args, said in ((f"-delete {here}/lose {there}/keep", "Delete missing is applicable only with update or overwrite"),
+                       (f"-update -overwrite {here}/lose {there}/keep", "mutually exclusive"),
+                       (f"-update -delete {here}/lose/1 {here}/lose/2 {there}/keep", "-delete takes one source"),
+                       (f"-update -delete {here}/none {there}/keep", "No such file or directory"),
+                       (f"-nosuch {here}/lose {there}/keep", "Illegal option -nosuch")):
+        done = shell(cluster, "hadoop distcp " + args, cwd=tmp_path)
+        assert done.returncode != 0 and said in done.stderr, (args, done.stderr)
+    assert other.fs("-ls", "-C", "/keep").stdout.strip() == b"/keep/x"
+
+
+def test_the_small_questions_of_scripts(cluster):
+    done = shell(cluster, "hadoop fs -ls -l; hdfs groups; mapred queue -list; hadoop classpath; hadoop checknative")
+    assert "Usage: hadoop fs [generic options] -ls" in done.stderr
+    assert " : " in done.stdout and "Queue Name : default" in done.stdout and "zlib:    true" in done.stdout
+    done = shell(cluster, "hadoop fs -D fs.s3a.access.key=x -Ddfs.client.socket.timeout=1 -ls -d /")
+    assert done.returncode == 0, done.stderr
