@@ -131,9 +131,12 @@ static void check_counts(struct nn_world *w)
 static uint64_t space_of(const struct nn_world *w, const struct nn_inode *inode)
 {
     uint64_t bytes = 0, size = nn_inode_block_size(inode);
+    const struct nn_prepared *prepared = nn_prepareds_find(&w->nn.state.prepared, inode->id);
+    bool is_appended = prepared && prepared->kind == NN_PREPARED_APPEND;
     for (uint32_t at = inode->first_block; at;) {
         struct nn_block b = nn_blockmap_get(w->nn.blocks.map, at);
         bool grows = b.state == NN_BLOCK_UNDER_CONSTRUCTION || b.state == NN_BLOCK_UNDER_RECOVERY;
+        grows = grows || (is_appended && at == inode->last_block);
         bytes += grows && b.len < size ? size : b.len;
         at = b.next;
     }
@@ -349,7 +352,8 @@ static bool queues_are_empty(const struct nn_world *w, struct buf *why)
     bool is_empty = s.pending_deletion == 0 && s.pending_copies == 0 && s.under_replicated == 0 &&
                     s.missing == 0 && s.corrupt == 0 && s.postponed == 0 &&
                     b->writings.map.count == 0 && b->recoveries.by_block.count == 0 &&
-                    w->nn.state.leases.files.count == 0 && b->orders.count == 0;
+                    w->nn.state.leases.files.count == 0 && w->nn.state.prepared.files.count == 0 &&
+                    b->orders.count == 0;
     if (!is_empty)
         buf_printf(
             why,

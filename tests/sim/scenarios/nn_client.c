@@ -31,7 +31,7 @@ void cl_path(const struct cl_sim *cl, uint32_t entry, char out[PATH_CAP])
 
 static bool is_recorded(enum nn_msg_kind kind)
 {
-    return kind <= CL_REPLICATION && kind != CL_LOCATE;
+    return kind <= CL_CONCAT && kind != CL_LOCATE;
 }
 
 static void send_ask(struct cl_sim *cl, const struct nn_msg *ask)
@@ -119,7 +119,7 @@ static void on_nn_answer(struct cl_sim *cl, const struct nn_msg *answer)
 
 static void next_op(struct cl_sim *cl);
 
-static void rest(struct cl_sim *cl, uint64_t ms, void (*rested)(struct cl_sim *cl))
+void cl_rest(struct cl_sim *cl, uint64_t ms, void (*rested)(struct cl_sim *cl))
 {
     cl->step = CL_RESTING;
     cl->act_ms = sim_of(cl)->now_ms + ms;
@@ -132,7 +132,7 @@ void cl_op_done(struct cl_sim *cl)
     cl->entries[cl->other].is_busy = false;
     cl->is_writing = false;
     cl->ops_done++;
-    rest(cl, 1 + below(cl, PAUSE_MS), next_op);
+    cl_rest(cl, 1 + below(cl, PAUSE_MS), next_op);
 }
 
 static void be_reborn(void *arg)
@@ -326,7 +326,7 @@ static void seen(struct cl_sim *cl, const struct nn_msg *answer)
         return;
     }
     if (answer->code == 0 && answer->flag) {
-        rest(cl, 1000, look_again); /* its lease must run out */
+        cl_rest(cl, 1000, look_again); /* its lease must run out */
         return;
     }
     *e = (struct cl_entry){.state = answer->code == 0 ? CL_CLOSED : CL_ABSENT,
@@ -337,6 +337,11 @@ static void seen(struct cl_sim *cl, const struct nn_msg *answer)
         sim_fail(sim_of(cl), "/c%u/f%u was closed with %llu bytes, but %llu had been flushed",
                  cl->number, cl->entry, (unsigned long long)answer->new_len,
                  (unsigned long long)was.flushed);
+    if (answer->code == 0 && answer->file_id == was.file_id && answer->new_len < was.base &&
+        !cl->w->has_disk_faults)
+        sim_fail(sim_of(cl), "/c%u/f%u had %llu bytes before it was appended to, and has %llu",
+                 cl->number, cl->entry, (unsigned long long)was.base,
+                 (unsigned long long)answer->new_len);
     cl_op_done(cl);
 }
 
@@ -373,7 +378,7 @@ static void start_mkdir(struct cl_sim *cl)
 static void random_op(struct cl_sim *cl)
 {
     bool has_closed = pick_entry(cl, CL_CLOSED, &cl->entry);
-    switch (has_closed ? below(cl, 10) : 9) {
+    switch (has_closed ? below(cl, 14) : 13) {
     case 0:
         start_delete(cl);
         break;
@@ -389,6 +394,16 @@ static void random_op(struct cl_sim *cl)
         break;
     case 5:
         cl_write_start(cl, true);
+        break;
+    case 6:
+    case 7:
+        cl_append_start(cl);
+        break;
+    case 8:
+        cl_truncate_start(cl);
+        break;
+    case 9:
+        cl_concat_start(cl);
         break;
     default:
         if (pick_entry(cl, CL_ABSENT, &cl->entry))
@@ -407,7 +422,7 @@ static void next_op(struct cl_sim *cl)
     else if (cl->w->is_clearing && pick_entry(cl, CL_CLOSED, &cl->entry))
         start_delete(cl);
     else if (cl->w->is_healing)
-        rest(cl, PAUSE_MS, next_op);
+        cl_rest(cl, PAUSE_MS, next_op);
     else
         random_op(cl);
 }
@@ -461,7 +476,7 @@ static void begin(struct cl_sim *cl)
 {
     cl->id = ++cl->w->next_client;
     cl->seq = 0;
-    rest(cl, 1 + below(cl, 100), next_op);
+    cl_rest(cl, 1 + below(cl, 100), next_op);
     sim_after(sim_of(cl), &cl->host, TICK_MS, tick, cl);
     sim_after(sim_of(cl), &cl->host, RENEW_MS, renew, cl);
 }
@@ -492,6 +507,7 @@ void cl_sim_crash(struct cl_sim *cl)
         if (cl->is_writing && i == cl->entry) {
             cl->entries[i].flushed = cl->fresh.flushed;
             cl->entries[i].flush = cl->fresh.flush;
+            cl->entries[i].base = cl->fresh.base;
             cl->entries[i].file_id = cl->file_id;
         }
     }

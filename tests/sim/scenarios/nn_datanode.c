@@ -259,6 +259,17 @@ static void answer(struct dn_sim *dn, struct sim_host *to, enum nn_msg_kind kind
 
 /* ---- clients ---- */
 
+/* What was to be begun with is not here, or is found to be rotten now. */
+static int refuse_base(struct dn_sim *dn, uint64_t id)
+{
+    struct dn_rep *rep = dn_sim_find(dn, id);
+    if (!rep || !rep->is_rotten || !dn_rep_is_whole(rep))
+        return ERR_STALE;
+    rep->is_bad = true;
+    tell_change(dn, NN_CHANGE_BAD, rep);
+    return ERR_CHECKSUM;
+}
+
 static int open_replica(struct dn_sim *dn, const struct nn_msg *msg)
 {
     struct dn_rep *rep = dn_sim_find(dn, msg->block.id);
@@ -266,7 +277,11 @@ static int open_replica(struct dn_sim *dn, const struct nn_msg *msg)
         return ERR_IO;
     if (rep)
         return rep->r.gs == msg->block.gs && rep->r.state == DN_REPLICA_RBW ? 0 : ERR_EXIST;
-    rep = rep_add(dn, msg->block.id, msg->block.gs, DN_REPLICA_RBW, 0);
+    if (msg->previous.id &&
+        !dn_sim_has(dn, (struct block_id){msg->previous.id, msg->previous.gs}, msg->previous.len))
+        return refuse_base(dn, msg->previous.id);
+    rep = rep_add(dn, msg->block.id, msg->block.gs, DN_REPLICA_RBW, msg->previous.len);
+    rep->synced = msg->previous.len;
     tell_change(dn, NN_CHANGE_RECEIVING, rep);
     return 0;
 }
@@ -416,6 +431,33 @@ static void on_copy_done(struct dn_sim *dn, const struct nn_msg *msg)
         return;
     job->is_settling = true;
     tell_copied(dn, job, msg->code);
+}
+
+/* ---- clones ---- */
+
+static void cloned(void *arg)
+{
+    struct dn_job *job = arg;
+    struct dn_sim *dn = job->dn;
+    const struct dn_rep *from = dn_sim_find(dn, job->block.id);
+    struct block_id to = {job->call, job->new_gs};
+    bool is_right = from && from->r.state == DN_REPLICA_FINALIZED &&
+                    dn_sim_has(dn, job->block, from->r.len) && !dn_sim_find(dn, to.id);
+    if (is_right && !(dn->has_failed[0] && dn->has_failed[1]))
+        tell_change(dn, NN_CHANGE_RECEIVED,
+                    rep_add(dn, to.id, to.gs, DN_REPLICA_FINALIZED, job->len));
+    job_free(job);
+}
+
+/* Its number is the new block's: nobody answers it. */
+static void on_clone(struct dn_sim *dn, const struct nn_msg *msg)
+{
+    if (dn_sim_find(dn, msg->blocks[0].id))
+        return;
+    struct dn_job *job = job_new(dn, (struct block_id){msg->block.id, msg->block.gs}, msg->new_len);
+    job->call = msg->blocks[0].id;
+    job->new_gs = msg->blocks[0].gs;
+    sim_after(sim_of(dn), &dn->host, up_to(dn, SYNC_MS), cloned, job);
 }
 
 /* ---- deletions ---- */
@@ -578,6 +620,9 @@ static void from_namenode(struct dn_sim *dn, const struct nn_msg *msg)
         break;
     case NN_RECOVER:
         on_recover(dn, msg);
+        break;
+    case NN_CLONE:
+        on_clone(dn, msg);
         break;
     case NN_REPORT:
         report_all(dn);

@@ -3,6 +3,7 @@
  * log) that the daemon's loop keeps, and dies. */
 #include "libcommon/base/mem.h"
 #include "libcommon/store/fsutil.h"
+#include "namenode/journal/apply.h"
 #include "namenode/journal/sections.h"
 #include "tests/sim/scenarios/nn_world.h"
 
@@ -199,6 +200,9 @@ void nn_sim_begin_recovery(struct nn_sim *nn, uint32_t slot)
     uint64_t answer[2];
     const struct nn_inode *inode = nn_inode(&nn->state.tree.store, slot);
     struct nn_block block = {0};
+    const struct nn_prepared *prepared = nn_prepareds_find(&nn->state.prepared, inode->id);
+    if (prepared && prepared->kind == NN_PREPARED_TRUNCATE)
+        return; /* the datanodes are at it: see look_at_cuts */
     if (inode->last_block)
         block = nn_blockmap_get(nn->blocks.map, inode->last_block);
     if (!inode->last_block || nn_blocks_is_ready(&nn->blocks, inode->last_block)) {
@@ -223,6 +227,15 @@ static uint32_t file_in_recovery(const struct nn_sim *nn, uint32_t block)
     return lease && lease->holder->client == NN_LEASE_NAMENODE ? slot : 0;
 }
 
+/* With disks that fail it may be gone for good, and would never settle. */
+static bool loses_base(const struct nn_sim *nn, uint32_t slot, const struct nn_recovered *result)
+{
+    const struct nn_prepared *prepared =
+        nn_prepareds_find(&nn->state.prepared, nn_inode(&nn->state.tree.store, slot)->id);
+    return !nn->w->has_disk_faults && prepared && prepared->kind == NN_PREPARED_BASE &&
+           prepared->block == result->block && (result->is_dropped || result->len < prepared->len);
+}
+
 static void on_recovered(void *ctx, const struct nn_recovered *result)
 {
     struct nn_sim *nn = ctx;
@@ -234,7 +247,7 @@ static void on_recovered(void *ctx, const struct nn_recovered *result)
         sim_fail(nn->w->sim, "recovery would take blk_%llu from stamp %llu to %llu",
                  (unsigned long long)block.id, (unsigned long long)block.gs,
                  (unsigned long long)result->gs);
-    if (slot)
+    if (slot && !loses_base(nn, slot, result))
         close_file(nn, slot, last, result->is_dropped);
 }
 
@@ -271,6 +284,50 @@ static void look_for_silent_writers(struct nn_sim *nn)
         (void)nn_leases_renew(&nn->state.leases, client, now);
 }
 
+/* ---- files that are cut inside a block ---- */
+
+static void order_cuts(struct nn_sim *nn, uint32_t slot, const struct nn_prepared *prepared)
+{
+    uint32_t nodes[NODES_MAX];
+    bool is_corrupt = false;
+    struct nn_cut cut;
+    nn_apply_find_cut(&nn->state, slot, prepared->len, &cut);
+    struct nn_block from = nn_blockmap_get(nn->blocks.map, cut.block);
+    struct nn_block to = nn_blockmap_get(nn->blocks.map, prepared->block);
+    size_t n =
+        nn_blocks_locate(&nn->blocks, cut.block, slice_str(""), nodes, NODES_MAX, &is_corrupt);
+    for (size_t i = 0; i < n && !is_corrupt; i++) {
+        struct nn_order *o = nn_orders_push(&nn->blocks.orders, NN_ORDER_CLONE, nodes[i], 0, 1);
+        BUG_ON(!o);
+        o->block = (struct block_id){from.id, from.gs};
+        o->len = from.len;
+        o->blocks[0] = (struct block_id){to.id, to.gs};
+        o->keep = to.len;
+    }
+}
+
+/* One a tick: what is ready takes its place, what is not is ordered again. */
+static void look_at_cuts(struct nn_sim *nn)
+{
+    hmap_each (&nn->state.prepared.files, it) {
+        const struct nn_prepared *prepared = CONTAINER_OF(it, struct nn_prepared, by_file);
+        uint32_t slot = nn_tree_find_id(&nn->state.tree, prepared->file);
+        if (!slot || prepared->kind != NN_PREPARED_TRUNCATE ||
+            nn_safemode_is_on(&nn->blocks.safemode) || prepared->after > nn->blocks.durable)
+            continue;
+        if (!nn_blocks_is_ready(&nn->blocks, prepared->block)) {
+            order_cuts(nn, slot, prepared);
+            continue;
+        }
+        uint64_t answer[2];
+        struct op_switch op = {.at_ms = nn->w->sim->now_ms,
+                               .file_id = prepared->file,
+                               .block_id = nn_blockmap_get(nn->blocks.map, prepared->block).id};
+        (void)nn_sim_commit(nn, NN_OP_SWITCH, &op, answer); /* no room: later */
+        return;
+    }
+}
+
 /* ---- orders ---- */
 
 static uint32_t numbers(const struct nn_sim *nn, const struct nn_order *order, uint32_t *ret)
@@ -304,18 +361,22 @@ static void push_order(struct nn_sim *nn, const struct nn_order *order)
     static const enum nn_msg_kind kinds[] = {[NN_ORDER_COPY] = NN_COPY,
                                              [NN_ORDER_DELETE] = NN_DELETE,
                                              [NN_ORDER_RECOVER] = NN_RECOVER,
-                                             [NN_ORDER_REPORT] = NN_REPORT};
+                                             [NN_ORDER_REPORT] = NN_REPORT,
+                                             [NN_ORDER_CLONE] = NN_CLONE};
     struct sim_conn *conn = nn->conns[order->node];
     if (!conn)
         return;
     struct nn_msg *msg = nn_msg_new(kinds[order->kind]);
     msg->block = (struct msg_block){order->block.id, order->block.gs, order->len};
     msg->new_gs = order->new_gs;
+    msg->new_len = order->keep;
     msg->values[0] = nn->term;
     msg->node_count = numbers(nn, order, msg->nodes);
     BUG_ON(order->block_count > DELETE_MAX);
     for (size_t i = 0; i < order->block_count; i++) {
         msg->blocks[msg->block_count++] = order->blocks[i];
+        if (order->kind == NN_ORDER_CLONE)
+            continue;
         sim_trace(nn->w->sim, "blk_%llu_%llu is to go from dn%u",
                   (unsigned long long)order->blocks[i].id, (unsigned long long)order->blocks[i].gs,
                   nn->number_of[order->node]);
@@ -347,6 +408,7 @@ static void tick(void *arg)
     struct nn_sim *nn = arg;
     nn_state_reap(&nn->state, REAP_SLICE);
     look_for_silent_writers(nn);
+    look_at_cuts(nn);
     if (nn->w->sim->now_ms - nn->image_ms > IMAGE_EVERY)
         save_image(nn);
     end_turn(nn);

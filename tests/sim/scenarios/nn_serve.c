@@ -193,6 +193,82 @@ static int serve_replication(struct asked *a)
                 &op);
 }
 
+/* The prepared block, if there is one, and who can make it; the last one. */
+static void tell_append(struct asked *a, uint64_t file)
+{
+    struct nn_sim *nn = a->nn;
+    uint32_t slot = nn_tree_find_id(&nn->state.tree, file), nodes[NODES_MAX];
+    bool is_corrupt = false;
+    const struct nn_prepared *prepared = nn_prepareds_find(&nn->state.prepared, file);
+    if (!slot || !prepared || prepared->kind != NN_PREPARED_APPEND)
+        return;
+    const struct nn_inode *inode = nn_inode(&nn->state.tree.store, slot);
+    struct nn_block last = nn_blockmap_get(nn->blocks.map, inode->last_block);
+    struct nn_block next = nn_blockmap_get(nn->blocks.map, prepared->block);
+    size_t n = nn_blocks_locate(&nn->blocks, inode->last_block, slice_str(""), nodes,
+                                (size_t)inode->replication, &is_corrupt);
+    a->answer->previous = (struct msg_block){last.id, last.gs, last.len};
+    a->answer->block = (struct msg_block){next.id, next.gs, next.len};
+    for (size_t i = 0; i < n && !is_corrupt; i++)
+        a->answer->nodes[a->answer->node_count++] = nn->number_of[nodes[i]];
+    (void)nn_blocks_set_pipeline(&nn->blocks, prepared->block, nodes, is_corrupt ? 0 : n);
+}
+
+static int serve_append(struct asked *a)
+{
+    struct cl2nn_append ask = {.origin = origin_of(a->msg), .path = slice_str(a->msg->path)};
+    struct op_append op;
+    uint32_t takeover = 0;
+    int rc = nn_check_append(&a->view, &ask, &op, &takeover, &a->err);
+    if (takeover)
+        nn_sim_begin_recovery(a->nn, takeover);
+    rc = done(a, rc, NN_OP_APPEND, &op);
+    if (rc == 0)
+        tell_append(a, a->values[0]);
+    return rc;
+}
+
+static int serve_switch(struct asked *a)
+{
+    struct cl2nn_switch ask = {.origin = origin_of(a->msg),
+                               .file_id = a->msg->file_id,
+                               .last = a->msg->previous,
+                               .block = a->msg->block};
+    struct op_switch op;
+    uint32_t nodes[NODES_MAX];
+    size_t n = 0;
+    int rc = done(a, nn_check_switch(&a->view, &ask, &op, &a->err), NN_OP_SWITCH, &op);
+    for (uint32_t i = 0; i < a->msg->node_count; i++)
+        if (nn_sim_node(a->nn, a->msg->nodes[i]))
+            nodes[n++] = nn_sim_node(a->nn, a->msg->nodes[i]);
+    uint32_t block = nn_blockmap_find(a->nn->blocks.map, a->msg->block.id);
+    return rc == 0 && block ? nn_blocks_set_pipeline(&a->nn->blocks, block, nodes, n) : rc;
+}
+
+static int serve_truncate(struct asked *a)
+{
+    struct cl2nn_truncate ask = {origin_of(a->msg), slice_str(a->msg->path), a->msg->new_len};
+    struct op_truncate op;
+    uint32_t takeover = 0;
+    bool is_done = false;
+    int rc = nn_check_truncate(&a->view, &ask, &op, &is_done, &takeover, &a->err);
+    if (takeover)
+        nn_sim_begin_recovery(a->nn, takeover);
+    return done(a, rc, NN_OP_TRUNCATE, &op);
+}
+
+static int serve_concat(struct asked *a)
+{
+    struct slice source = slice_str(a->msg->to);
+    struct cl2nn_concat ask = {origin_of(a->msg), slice_str(a->msg->path), {&source, 1}};
+    struct op_concat op;
+    struct arena arena = ARENA_INIT;
+    int rc = nn_check_concat(&a->view, &ask, &arena, &op, &a->err);
+    rc = done(a, rc, NN_OP_CONCAT, &op);
+    arena_release(&arena);
+    return rc;
+}
+
 static int serve_stat(struct asked *a)
 {
     uint32_t slot = nn_tree_find(&a->nn->state.tree, slice_str(a->msg->path));
@@ -249,6 +325,10 @@ static serve_fn *const changes[] = {
     [CL_RENAME] = serve_rename,
     [CL_DELETE] = serve_delete,
     [CL_REPLICATION] = serve_replication,
+    [CL_APPEND] = serve_append,
+    [CL_SWITCH] = serve_switch,
+    [CL_TRUNCATE] = serve_truncate,
+    [CL_CONCAT] = serve_concat,
 };
 static serve_fn *const reads[] = {
     [CL_RENEW] = serve_renew,
@@ -266,6 +346,8 @@ static int change(struct asked *a)
         memcpy(a->values, first->values, sizeof(a->values));
         if (msg->kind == CL_ADD_BLOCK)
             add_block_again(a, a->values[0]);
+        if (msg->kind == CL_APPEND)
+            tell_append(a, a->values[0]);
         return 0;
     }
     if (nn_safemode_is_on(&a->nn->blocks.safemode))

@@ -51,6 +51,10 @@ enum nn_msg_kind {
     CL_RENAME,
     CL_DELETE,
     CL_REPLICATION,
+    CL_APPEND,
+    CL_SWITCH,
+    CL_TRUNCATE,
+    CL_CONCAT,
     CL_RENEW,
     CL_STAT,
     CL_LOCATE,
@@ -77,6 +81,7 @@ enum nn_msg_kind {
     NN_DELETE,
     NN_RECOVER,
     NN_REPORT,
+    NN_CLONE,
     /* datanode -> datanode, casts */
     DN_COPY_DATA,
     DN_COPY_DONE,
@@ -226,6 +231,7 @@ struct cl_entry {
     struct msg_block blocks[BLOCKS_MAX];
     uint32_t block_count;  /* 0 with len > 0: this life did not write it and does not know them */
     uint64_t file_id;      /* of an abandoned file */
+    uint64_t base;         /* of an abandoned file: what it had before it was appended to */
     uint64_t flushed;      /* of an abandoned file: so many bytes were flushed ... */
     struct cl_flush flush; /* ... by these */
     bool is_busy;          /* the operation under way is about it */
@@ -263,6 +269,7 @@ struct cl_sim {
     struct cl_entry fresh; /* the file being written */
     uint32_t want_blocks;
     struct msg_block block; /* being written; len = acknowledged */
+    struct msg_block base;  /* of an append: what it begins with */
     uint64_t want_len, sent_len, new_gs;
     struct cl_flush sent; /* to whom sent_len went */
     uint32_t pipeline[NODES_MAX], pipeline_count;
@@ -287,6 +294,13 @@ void cl_give_up(struct cl_sim *cl, const char *why);
 void cl_write_start(struct cl_sim *cl, bool overwrite);
 void cl_write_on_answer(struct cl_sim *cl, uint32_t number, const struct nn_msg *answer);
 void cl_write_timeout(struct cl_sim *cl); /* the datanodes had their time */
+void cl_write_on(struct cl_sim *cl);      /* with the block that is being written */
+void cl_write_next(struct cl_sim *cl);    /* with another one, or close */
+void cl_rest(struct cl_sim *cl, uint64_t ms, void (*rested)(struct cl_sim *cl));
+/* nn_append.c */
+void cl_append_start(struct cl_sim *cl);
+void cl_truncate_start(struct cl_sim *cl);
+void cl_concat_start(struct cl_sim *cl);
 
 /* ---- the whole ---- */
 

@@ -73,8 +73,6 @@ static void keep_good(struct cl_sim *cl)
 /* ---- a pipeline lost a member
  * -------------------------------------------------------------------- */
 
-static void write_more(struct cl_sim *cl);
-
 static void pipeline_updated(struct cl_sim *cl, const struct nn_msg *answer)
 {
     if (answer->code != 0) {
@@ -82,7 +80,7 @@ static void pipeline_updated(struct cl_sim *cl, const struct nn_msg *answer)
         return;
     }
     cl->block.gs = cl->new_gs;
-    write_more(cl);
+    cl_write_on(cl);
 }
 
 static void go_on_without(struct cl_sim *cl);
@@ -162,8 +160,6 @@ static void complete(struct cl_sim *cl)
 /* ---- blocks
  * --------------------------------------------------------------------------------------- */
 
-static void next_block(struct cl_sim *cl);
-
 static uint32_t enough(const struct cl_sim *cl)
 {
     return cl->fresh.replication < 2 ? 1 : 2;
@@ -178,7 +174,7 @@ static void all_finalized(struct cl_sim *cl)
     }
     cl->fresh.blocks[cl->fresh.block_count++] = cl->block;
     cl->fresh.len += cl->block.len;
-    next_block(cl);
+    cl_write_next(cl);
 }
 
 static void finalize(struct cl_sim *cl)
@@ -193,7 +189,7 @@ static void flush_noted(struct cl_sim *cl, const struct nn_msg *answer)
     if (answer->code != 0)
         cl_give_up(cl, "the flush was not noted");
     else
-        write_more(cl);
+        cl_write_on(cl);
 }
 
 static void note_flush(struct cl_sim *cl)
@@ -216,7 +212,7 @@ static void packet_acked(struct cl_sim *cl)
     if (below(cl, 4) == 0)
         note_flush(cl);
     else
-        write_more(cl);
+        cl_write_on(cl);
 }
 
 /* Before the part is sent: who loses something from now on may lose it. */
@@ -231,7 +227,7 @@ static void note_members(struct cl_sim *cl)
 }
 
 /* Another part of the block, or its end. */
-static void write_more(struct cl_sim *cl)
+void cl_write_on(struct cl_sim *cl)
 {
     uint64_t left = cl->want_len - cl->block.len;
     if (left == 0) {
@@ -251,7 +247,7 @@ static void abandoned(struct cl_sim *cl, const struct nn_msg *answer)
     if (answer->code != 0)
         cl_give_up(cl, "cannot abandon a block");
     else
-        next_block(cl);
+        cl_write_next(cl);
 }
 
 static void abandon(struct cl_sim *cl)
@@ -275,7 +271,7 @@ static void opened(struct cl_sim *cl)
     if (cl->failed)
         abandon(cl);
     else
-        write_more(cl);
+        cl_write_on(cl);
 }
 
 static void block_added(struct cl_sim *cl, const struct nn_msg *answer)
@@ -297,7 +293,7 @@ static void block_added(struct cl_sim *cl, const struct nn_msg *answer)
     cl_write_timeout(cl);
 }
 
-static void next_block(struct cl_sim *cl)
+void cl_write_next(struct cl_sim *cl)
 {
     struct nn_msg *msg = NULL;
     if (cl->fresh.block_count == cl->want_blocks) {
@@ -320,7 +316,7 @@ static void created(struct cl_sim *cl, const struct nn_msg *answer)
         return;
     }
     cl->file_id = answer->values[0];
-    next_block(cl);
+    cl_write_next(cl);
 }
 
 void cl_write_start(struct cl_sim *cl, bool overwrite)
