@@ -142,7 +142,9 @@ static int find_work(struct run *run, struct err *err)
         rc = output_path(run, err);
     if (rc == 0)
         rc = check_output(run, err);
-    if (rc == 0)
+    if (rc == 0 && run->plugin.probe.has_rows)
+        rc = job_inputs_rows(&run->inputs, &run->settings, &run->plugin.probe, run->conf, err);
+    else if (rc == 0)
         rc = job_inputs_open(&run->inputs, run->volume, run->conf, run->args.inputs,
                              run->args.input_count, true, err);
     if (rc == 0 && job_inputs_split(&run->inputs, run->conf, &run->splits) != 0)
@@ -279,7 +281,7 @@ static int run_it(struct run *run, struct err *err)
         job_plugin_help(&run->plugin);
         return JOB_EXIT_DONE;
     }
-    rc = run_args_check(&run->args, err);
+    rc = run_args_check(&run->args, run->plugin.probe.has_rows, err);
     if (rc == 0)
         rc = job_sides_look(&run->args.sides,
                             conf_size(run->conf, "mapreduce.job.cache.limit.max-resources-mb"),

@@ -261,6 +261,24 @@ int job_inputs_open(struct job_inputs *inputs, struct fs_volume *volume, const s
     return rc;
 }
 
+int job_inputs_rows(struct job_inputs *inputs, const struct msg_pair_list *settings,
+                    const struct task_probe *probe, const struct conf *conf, struct err *err)
+{
+    char key[128];
+    *inputs = (struct job_inputs){0};
+    task_probe_rows_key(probe, key, sizeof(key));
+    struct slice text = task_probe_setting(probe, settings, key);
+    if (mem_grow(&inputs->files, &inputs->cap, 0, sizeof(*inputs->files)) != 0)
+        return out_of_memory(err);
+    if (splits_rows(text, (uint64_t)conf_int(conf, "mapreduce.job.maps"), inputs->files) != 0)
+        return err_set(err, ERR_CONFIG,
+                       "%s = \"" SLICE_FMT "\" is no number of rows (1000, 10m, 2b)", key,
+                       SLICE_ARG(text));
+    inputs->count = 1;
+    inputs->bytes = inputs->files[0].len;
+    return 0;
+}
+
 void job_inputs_close(struct job_inputs *inputs)
 {
     mem_free(inputs->files);

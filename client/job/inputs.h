@@ -10,6 +10,7 @@
 #include "client/lib/splits.h"
 #include "libcommon/base/conf.h"
 #include "libcommon/proto/cl_jt/messages.h"
+#include "libcommon/proto/task/probe.h"
 
 struct job_inputs {
     struct arena arena;
@@ -23,6 +24,9 @@ struct job_inputs {
  * without the program's name: "/in: No such file or directory". */
 int job_inputs_open(struct job_inputs *inputs, struct fs_volume *volume, const struct conf *conf,
                     char **words, size_t count, bool with_places, struct err *err);
+/* The rows of a job that makes its own: what its option NAME.rows says. */
+int job_inputs_rows(struct job_inputs *inputs, const struct msg_pair_list *settings,
+                    const struct task_probe *probe, const struct conf *conf, struct err *err);
 void job_inputs_close(struct job_inputs *inputs);
 
 /* The job's splits as the jobtracker wants them; lives in the inputs' arena. */

@@ -123,6 +123,7 @@ int run_args_parse(struct run_args *args, int argc, char **argv, struct err *err
     args->inputs = argv + 2;
     args->input_count = words > 2 ? words - 2 : 0;
     args->output = words > 2 ? argv[words] : NULL;
+    args->words = words ? words - 1 : 0;
     if (!args->plugin && !args->want_list && !args->want_help)
         return err_set(err, ERR_USAGE,
                        "which job? quern run [OPTION...] PLUGIN INPUT... OUTPUT "
@@ -130,8 +131,16 @@ int run_args_parse(struct run_args *args, int argc, char **argv, struct err *err
     return 0;
 }
 
-int run_args_check(const struct run_args *args, struct err *err)
+int run_args_check(struct run_args *args, bool has_rows, struct err *err)
 {
+    if (has_rows && args->words == 1) {
+        args->output = args->inputs[0];
+        return 0;
+    }
+    if (has_rows)
+        return err_set(err, ERR_USAGE,
+                       "%s makes its own input, give the OUTPUT: quern run %s OUTPUT", args->plugin,
+                       args->plugin);
     if (args->input_count && args->output)
         return 0;
     return err_set(err, ERR_USAGE,

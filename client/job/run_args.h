@@ -14,6 +14,7 @@ struct run_args {
     char **inputs; /* in argv */
     size_t input_count;
     const char *output;
+    size_t words;            /* behind the plugin */
     int64_t reduces;         /* -1 = not said */
     uint32_t mode;           /* enum cl2nn_publish_mode */
     struct side_words sides; /* -file, -files */
@@ -27,8 +28,8 @@ struct run_args {
 /* Options may stand before and behind the plugin's name. ERR_USAGE. A bare --help leaves plugin
  * NULL. */
 int run_args_parse(struct run_args *args, int argc, char **argv, struct err *err);
-/* Are there an input and an output? */
-int run_args_check(const struct run_args *args, struct err *err);
+/* Are there an input and an output? A job that makes its own rows has an output only. */
+int run_args_check(struct run_args *args, bool has_rows, struct err *err);
 void run_args_help(FILE *out);
 void run_args_release(struct run_args *args);
 

@@ -3,6 +3,7 @@
 
 #define BYTES_PER_REDUCER (256ULL << 20)
 #define REDUCERS_MAX      1000
+#define ROWS_PER_TASK     1000000
 
 struct cutter {
     const struct split_file *files;
@@ -200,6 +201,29 @@ int splits_compute(const struct split_file *files, size_t file_count, const stru
     if (c.rc == 0)
         close_pack(&c);
     return c.rc;
+}
+
+int splits_rows(struct slice text, uint64_t tasks, struct split_file *ret)
+{
+    static const char units[] = "kmbt";
+    uint64_t rows = 0, unit = 1;
+    const char *at = NULL;
+    if (text.len > 1 && (at = strchr(units, text.data[text.len - 1] | 0x20)) != NULL && *at) {
+        for (const char *u = units; u <= at; u++)
+            unit *= 1000;
+        text.len--;
+    }
+    if (text.len == 0)
+        return ERR_INVAL;
+    for (size_t i = 0; i < text.len; i++)
+        if (text.data[i] < '0' || text.data[i] > '9' || __builtin_mul_overflow(rows, 10, &rows) ||
+            __builtin_add_overflow(rows, (uint64_t)(text.data[i] - '0'), &rows))
+            return ERR_INVAL;
+    if (__builtin_mul_overflow(rows, unit, &rows) || rows > UINT64_MAX / 2)
+        return ERR_INVAL;
+    uint64_t each = tasks ? (rows + tasks - 1) / tasks : ROWS_PER_TASK;
+    *ret = (struct split_file){.path = slice_str(""), .len = rows, .block_size = each ? each : 1};
+    return 0;
 }
 
 uint32_t splits_reducers(uint64_t bytes)

@@ -52,6 +52,10 @@ struct splits {
     uint64_t bytes;
 };
 
+/* N rows that a job makes itself, as a file without a name, of N bytes, whose blocks are what a
+ * task makes. `text` is 1000, 10k, 5m, 2b, 1t; `tasks` 0 = one per million. ERR_INVAL. */
+int splits_rows(struct slice text, uint64_t tasks, struct split_file *ret);
+
 /* Would this file be cut, if it may be? Then somebody should look whether it is compressed. */
 bool splits_would_cut(const struct split_file *file, const struct split_conf *conf);
 /* `files` in order of path. Everything lives in the arena; nodes borrow the files' names. 0 or

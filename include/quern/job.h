@@ -49,6 +49,14 @@ enum qn_type { QN_UNSET, QN_TEXT, QN_BYTES, QN_U64, QN_I64, QN_F64, QN_NONE };
  * are: reduce then sees partial counts as QN_U64. */
 enum qn_fold { QN_NO_FOLD, QN_SUM, QN_MIN, QN_MAX, QN_COUNT, QN_FIRST };
 
+/* How input becomes records. QN_LINES: lines of text. QN_RECORDS: .record_size bytes each, as they
+ * are. QN_ROWS: there are no files; map is called with an empty record for each row 0 .. N - 1 in
+ * `where`, N being the job's option called "<its name>.rows" (1000, 10m, 2b). */
+enum qn_input_format { QN_LINES, QN_RECORDS, QN_ROWS };
+/* How what is emitted becomes a file. QN_TEXT_LINES: key TAB value and a newline, numbers as people
+ * write them. QN_RAW: the bytes of key and value, and nothing else. */
+enum qn_output_format { QN_TEXT_LINES, QN_RAW };
+
 /* What part of which file the current record comes from. */
 struct qn_input {
     const char *path;
@@ -119,10 +127,10 @@ struct qn_job {
     const char *about QN_ZERO; /* one line for `quern run -list` */
 
     int (*setup)(struct qn_task *task) QN_ZERO;
-    /* One record: for text input, a line without its end; `where` is the line's offset (QN_U64). */
+    /* One record: for text input, a line without its end; `where` is its offset (QN_U64). */
     int (*map)(struct qn_task *task, struct qn_slice record, struct qn_slice where) QN_ZERO;
-    /* Instead of map, if present: a span of many whole lines, each with its '\n' (the last line of
-     * a file may lack it). `where` is the span's offset. */
+    /* Instead of map, if present: a span of many whole records; lines each with its '\n' (the last
+     * line of a file may lack it). `where` is the span's offset. Not for QN_ROWS. */
     int (*map_lines)(struct qn_task *task, struct qn_slice lines, struct qn_slice where) QN_ZERO;
 
     /* Folding before the shuffle: declared, or your own (associative and commutative; may run any
@@ -147,6 +155,10 @@ struct qn_job {
 
     const struct qn_option_row *options QN_ZERO; /* ends with a NULL name */
     uint32_t default_reducers QN_ZERO;           /* 0 = chosen from the input's size */
+
+    enum qn_input_format input QN_ZERO;
+    uint32_t record_size QN_ZERO; /* of QN_RECORDS */
+    enum qn_output_format output QN_ZERO;
 };
 
 /* Yours to define. Declared here so that C++ exports it too. */

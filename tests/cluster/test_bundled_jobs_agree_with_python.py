@@ -7,6 +7,7 @@ import math
 import os
 import random
 import subprocess
+import zlib
 
 import pytest
 
@@ -184,6 +185,39 @@ def test_what_options_do_not_mean_is_told(tmp_path):
         assert done.returncode == 1 and said in done.stderr, (job, done.stderr)
 
 
+def rows_of_the_benchmark(count):
+    """As sortbenchmark.org describes them: x' = a x + c modulo 2^128."""
+    x = 0
+    for n in range(count):
+        x = (x * 0x2360ed051fc65da44385df649fccf645 + 0x4a696d47726179524950202020202001) % (1 << 128)
+        yield (x.to_bytes(16, "big")[:10] + b"\0\x11" + b"%032X" % n + b"\x88\x99\xaa\xbb"
+               + b"".join(bytes([c]) * 4 for c in b"%012X" % (x % (1 << 48))) + b"\xcc\xdd\xee\xff")
+
+
+def test_rows_of_the_sort_benchmark_are_made_sorted_and_validated(tmp_path):
+    rows = list(rows_of_the_benchmark(3001))
+    total = sum(zlib.crc32(row) for row in rows)
+    split = ["-D", "mapreduce.input.fileinputformat.split.maxsize=70001"]
+    local("-D", "teragen.rows=3001", "-D", "mapreduce.job.maps=4", plugin("teragen"), tmp_path / "rows")
+    assert b"".join(parts(tmp_path / "rows")) == b"".join(rows) and len(parts(tmp_path / "rows")) == 4
+    local(*split, "-reduces", "3", plugin("terasort"), tmp_path / "rows", tmp_path / "sorted")
+    assert b"".join(parts(tmp_path / "sorted")) == b"".join(sorted(rows)) and len(parts(tmp_path / "sorted")) == 3
+    local(*split, plugin("teravalidate"), tmp_path / "sorted", tmp_path / "good")
+    assert parts(tmp_path / "good") == [b"rows\t3001\nchecksum\t%x\n" % total]
+    local("-D", "local.inprocess=true", plugin("teravalidate"), tmp_path / "rows", tmp_path / "bad")
+    said = lines(parts(tmp_path / "bad")[0])
+    assert said[-2:] == [b"rows\t3001", b"checksum\t%x" % total] and said[0].startswith(b"misorder\t") and b" rows behind a larger one" in said[0]
+    local("-D", "teragen.rows=0", plugin("teragen"), tmp_path / "none")
+    (tmp_path / "crooked").write_bytes(b"x" * 250)
+    for words, said in ((["-D", "teragen.rows=3x", plugin("teragen"), tmp_path / "no"], "no number of rows"),
+                        ([plugin("teragen"), tmp_path / "no"], "teragen.rows"),
+                        (["-D", "teragen.rows=3", plugin("teragen"), tmp_path / "rows", tmp_path / "no"], "makes its own input"),
+                        ([plugin("terasort"), tmp_path / "crooked", tmp_path / "no"], "no whole number of records of 100"),
+                        ([plugin("terasort"), tmp_path / "no"], "INPUT... OUTPUT are wanted")):
+        done = subprocess.run([TASK, "-local", *map(str, words)], capture_output=True, text=True, timeout=60)
+        assert done.returncode in (1, 2) and said in done.stderr, (words, done.stderr)
+
+
 def test_on_a_cluster_the_same():
     with Cluster(datanodes=2, workers=2) as c:
         c.fs("-mkdir", "-p", "/in")
@@ -197,3 +231,11 @@ def test_on_a_cluster_the_same():
             assert run.communicate(timeout=60) and run.returncode == 0, job
             want = JOBS[job][1]({f"/in/{name}": text for name, text in files.items()})
             assert sorted(lines(c.fs("-cat", f"/out/{job}/part-*").stdout)) == sorted(lines(want)), job
+        made = c.run("run", "-D", "teragen.rows=20k", "-D", "mapreduce.job.maps=3", "teragen", "/rows")
+        assert c.fs("-cat", "/rows/part-*").stdout == b"".join(rows_of_the_benchmark(20000)), made.stderr
+        c.run("run", "-reduces", "2", "terasort", "/rows", "/sorted")
+        assert c.fs("-cat", "/sorted/part-*").stdout == b"".join(sorted(rows_of_the_benchmark(20000)))
+        for words, said in ((["teragen", "/x"], b"teragen needs -D teragen.rows"), (["-D", "teragen.rows=1", "teragen", "/rows", "/x"], b"makes its own input"),
+                            (["-D", "teragen.rows=", "teragen", "/x"], b"no number of rows")):
+            run = c.run("run", *words, check=False)
+            assert run.returncode in (1, 2) and said in run.stderr and len(run.stderr.splitlines()) == 1, run.stderr

@@ -68,7 +68,7 @@ static int take_words(struct command *c, int argc, char **argv, struct err *err)
         if (rc == 2)
             words[count++] = argv[i];
     }
-    if (count < 3)
+    if (count < 2)
         return err_set(err, ERR_USAGE, "PLUGIN INPUT... OUTPUT are wanted");
     c->plugin = words[0];
     c->output = words[count - 1];

@@ -182,25 +182,58 @@ static int prepare_output(struct local *l, struct err *err)
     return rc;
 }
 
+static int find_rows(struct local *l, struct split_conf *ret_how, struct err *err)
+{
+    struct job *job = &l->job;
+    char key[128];
+    task_probe_rows_key(&job->probe, key, sizeof(key));
+    struct slice text = task_probe_setting(&job->probe, &job->conf, key);
+    struct split_file *rows = arena_calloc(&job->arena, 1, sizeof(*rows));
+    if (!rows)
+        return no_memory(err);
+    if (l->command.input_count > 0)
+        return err_set(err, ERR_USAGE, "%s makes its own input: PLUGIN OUTPUT are wanted",
+                       job->name);
+    uint64_t tasks = (uint64_t)conf_int(l->command.conf, "mapreduce.job.maps");
+    if (splits_rows(text, tasks, rows) != 0)
+        return err_set(err, ERR_CONFIG,
+                       "%s = \"" SLICE_FMT "\" is no number of rows (1000, 10m, 2b)", key,
+                       SLICE_ARG(text));
+    l->inputs.files = rows;
+    l->inputs.count = 1;
+    l->inputs.bytes = rows->len;
+    *ret_how = (struct split_conf){0};
+    return 0;
+}
+
+static int find_input(struct local *l, struct split_conf *ret_how, struct err *err)
+{
+    const struct conf *conf = l->command.conf;
+    if (l->job.probe.has_rows)
+        return find_rows(l, ret_how, err);
+    if (l->command.input_count == 0)
+        return err_set(err, ERR_USAGE, "PLUGIN INPUT... OUTPUT are wanted");
+    int rc =
+        inputs_list(&l->inputs, &l->job.arena, l->command.inputs, l->command.input_count,
+                    conf_bool(conf, "mapreduce.input.fileinputformat.input.dir.recursive"), err);
+    *ret_how = split_conf(l);
+    return rc == 0 ? inputs_find_compressed(&l->inputs, ret_how, err) : rc;
+}
+
 static int prepare(struct local *l, struct err *err)
 {
     struct job *job = &l->job;
+    struct split_conf how;
     const struct conf *conf = l->command.conf;
     int rc = prepare_plugin(l, err);
     if (rc == 0)
         rc = prepare_sides(l, err);
     if (rc == 0)
-        rc = inputs_list(&l->inputs, &job->arena, l->command.inputs, l->command.input_count,
-                         conf_bool(conf, "mapreduce.input.fileinputformat.input.dir.recursive"),
-                         err);
+        rc = find_input(l, &how, err);
     if (rc == 0)
         rc = prepare_output(l, err);
     if (rc == 0)
         rc = make_scratch(l, err);
-    if (rc != 0)
-        return rc;
-    struct split_conf how = split_conf(l);
-    rc = inputs_find_compressed(&l->inputs, &how, err);
     if (rc != 0)
         return rc;
     job->scratch = l->scratch;

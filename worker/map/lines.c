@@ -68,6 +68,21 @@ static int look_inside(struct lines *l, struct err *err)
     return 0;
 }
 
+/* From the first record that begins here to the first that does not. */
+static int begin_records(struct lines *l, struct err *err)
+{
+    const struct task_segment *seg = segment_of(l);
+    uint64_t size = l->conf.record_size, end = seg->offset + seg->length;
+    if (seg->file_len % size != 0)
+        return err_set(err, ERR_CORRUPT,
+                       "%s: has %llu bytes, which is no whole number of records of %llu", l->path,
+                       (unsigned long long)seg->file_len, (unsigned long long)size);
+    l->is_skipping = false;
+    l->at = (seg->offset + size - 1) / size * size;
+    l->stop = (end + size - 1) / size * size;
+    return 0;
+}
+
 static int begin_segment(struct lines *l, struct err *err)
 {
     const struct task_segment *seg = segment_of(l);
@@ -82,6 +97,8 @@ static int begin_segment(struct lines *l, struct err *err)
     l->at = seg->offset - l->is_skipping;
     l->stop = seg->offset + seg->length;
     l->pos = l->fill = l->scanned = 0;
+    if (l->conf.record_size)
+        return begin_records(l, err);
     return seg->offset == 0 ? look_inside(l, err) : 0;
 }
 
@@ -89,12 +106,12 @@ static int too_long(const struct lines *l, struct err *err)
 {
     char longest[32], memory[32];
     uint64_t max = l->conf.buffer_size - LINES_READ;
-    return err_set(err, ERR_TOOBIG,
-                   "%s: the line at offset %llu is longer than %s, a quarter of this task's memory "
-                   "(%s): give map tasks more (-D mapreduce.map.memory.mb=...)",
-                   l->path, (unsigned long long)(l->at + l->pos),
-                   str_human(max, longest, sizeof(longest)),
-                   str_human(l->conf.memory, memory, sizeof(memory)));
+    return err_set(
+        err, ERR_TOOBIG,
+        "%s: the line or record at offset %llu is longer than %s, a quarter of this task's memory "
+        "(%s): give map tasks more (-D mapreduce.map.memory.mb=...)",
+        l->path, (unsigned long long)(l->at + l->pos), str_human(max, longest, sizeof(longest)),
+        str_human(l->conf.memory, memory, sizeof(memory)));
 }
 
 static bool is_at_end(const struct lines *l)
@@ -112,7 +129,9 @@ static size_t want(const struct lines *l)
     uint64_t left = here < l->stop ? l->stop - here : 0;
     uint64_t file_left = segment_of(l)->file_len - here;
     uint64_t n = left < LINES_READ ? left + READ_BEYOND : LINES_READ;
-    if (left == 0 && l->fill - l->pos > READ_BEYOND)
+    if (l->conf.record_size && left < LINES_READ)
+        n = (size_t)left; /* its end is known */
+    else if (left == 0 && l->fill - l->pos > READ_BEYOND)
         n = LINES_READ; /* a long line */
     return (size_t)(n < file_left ? n : file_left);
 }
@@ -202,10 +221,20 @@ static bool skip(struct lines *l)
     return nl != NULL;
 }
 
+static size_t records_end(const struct lines *l, bool *ret_last)
+{
+    uint64_t left = l->stop - (l->at + l->pos);
+    size_t in_hand = l->fill - l->pos, size = l->conf.record_size;
+    *ret_last = in_hand >= left;
+    return l->pos + (*ret_last ? (size_t)left : in_hand / size * size);
+}
+
 /* Index behind the last whole line in hand that begins before `stop`; pos when there is none.
  * *ret_last: it is the segment's last. */
 static size_t span_end(struct lines *l, bool *ret_last)
 {
+    if (l->conf.record_size)
+        return records_end(l, ret_last);
     uint8_t *buf = l->conf.buffer, *nl = NULL;
     *ret_last = false;
     if (l->at + l->fill >= l->stop) {

@@ -11,6 +11,9 @@
  * sort(1) and awk see it; Hadoop drops it), and the last line of a file may lack its '\n'. Lines
  * are read through one buffer; one that does not fit is an error that tells where.
  *
+ * Records of a fixed size are lines without a '\n': one belongs to the segment its first byte lies
+ * in, and a file holds a whole number of them.
+ *
  * A file whose first bytes are those of gzip, zstd or lz4 is unpacked on the way, whatever its name
  * is. It comes as one segment (splits_compute leaves it whole); offsets are those of its text. */
 #ifndef QUERN_WORKER_MAP_LINES_H
@@ -27,9 +30,10 @@ struct lines_conf {
     struct files *files;
     const struct task_segment *segments; /* borrowed for life */
     size_t count;
-    void *buffer;       /* borrowed for life */
-    size_t buffer_size; /* the longest line and LINES_READ */
-    uint64_t memory;    /* of the task: for the message about a line too long */
+    void *buffer;         /* borrowed for life */
+    size_t buffer_size;   /* the longest line and LINES_READ */
+    uint64_t memory;      /* of the task: for the message about a line too long */
+    uint32_t record_size; /* 0 = lines; else records of so many bytes are given out instead */
 };
 
 struct lines {

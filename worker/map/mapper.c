@@ -249,7 +249,8 @@ static int open_lines(struct mapper *m, struct region *region)
                                                .count = m->c->run->input.n,
                                                .buffer = buffer,
                                                .buffer_size = size,
-                                               .memory = m->c->run->memory});
+                                               .memory = m->c->run->memory,
+                                               .record_size = m->plugin->job.record_size});
     return 0;
 }
 
@@ -339,6 +340,7 @@ static int open_output(struct mapper *m, const struct mapper_conf *conf)
     int rc = sink_open(&m->sink, c->files, path, c->run->replication, slice_of(buffer, SINK_BUFFER),
                        &why);
     mem_free(path);
+    m->sink.is_raw = m->plugin->job.output == QN_RAW;
     c->host.emit = emit_to_file;
     return rc == 0 ? 0 : context_fail_engine(c, &why);
 }
@@ -374,6 +376,21 @@ static int map_each(struct mapper *m, struct slice span, uint64_t offset)
     return 0;
 }
 
+static int map_records(struct mapper *m, struct slice span, uint64_t offset)
+{
+    struct context *c = m->c;
+    size_t size = m->plugin->job.record_size;
+    int rc = 0;
+    for (size_t at = 0; rc == 0 && at < span.len; at += size, offset += size) {
+        struct slice record = slice_of(span.data + at, size);
+        context_record(c, record, offset);
+        rc = m->plugin->job.map(&c->task, key_to_qn(record), qn_from_u64(&offset));
+        rc = context_check(c, rc, "map");
+        m->records++;
+    }
+    return rc;
+}
+
 static uint64_t count_lines(struct slice span)
 {
     uint64_t n = 0;
@@ -403,6 +420,42 @@ static int tell_input(struct mapper *m)
     return 0;
 }
 
+static uint64_t count_records(const struct mapper *m, struct slice span)
+{
+    uint32_t size = m->plugin->job.record_size;
+    return size ? span.len / size : count_lines(span);
+}
+
+static int map_span_of_records(struct mapper *m, struct slice span, uint64_t offset)
+{
+    if (m->plugin->job.map_lines) {
+        m->records += count_records(m, span);
+        return map_span(m, span, offset);
+    }
+    return m->plugin->job.record_size ? map_records(m, span, offset) : map_each(m, span, offset);
+}
+
+/* Rows instead of files: segments are ranges of their numbers. */
+static int map_rows(struct mapper *m)
+{
+    struct context *c = m->c;
+    const struct task_segment_list *input = &c->run->input;
+    int rc = 0;
+    for (size_t i = 0; i < input->n; i++) {
+        uint64_t end = input->v[i].offset + input->v[i].length;
+        for (uint64_t row = input->v[i].offset; rc == 0 && row < end; row++) {
+            context_record(c, slice_of("", 0), row);
+            rc = m->plugin->job.map(&c->task, qn_nothing(), qn_from_u64(&row));
+            rc = context_check(c, rc, "map");
+            if ((++m->records & 4095) == 0) {
+                atomic_store_explicit(&c->page->bytes_in, m->records, memory_order_relaxed);
+                context_tick(c);
+            }
+        }
+    }
+    return rc;
+}
+
 static int map_all(struct mapper *m)
 {
     struct context *c = m->c;
@@ -412,12 +465,8 @@ static int map_all(struct mapper *m)
     int rc;
     while ((rc = lines_next(&m->lines, &span, &offset, &why)) == 1) {
         rc = tell_input(m);
-        if (rc == 0 && m->plugin->job.map_lines) {
-            m->records += count_lines(span);
-            rc = map_span(m, span, offset);
-        } else if (rc == 0) {
-            rc = map_each(m, span, offset);
-        }
+        if (rc == 0)
+            rc = map_span_of_records(m, span, offset);
         if (rc != 0)
             return rc;
         atomic_store_explicit(&c->page->bytes_in, m->lines.bytes, memory_order_relaxed);
@@ -548,7 +597,7 @@ int mapper_run(struct context *c, const struct mapper_conf *conf, struct task_do
     if (rc == 0) {
         rc = context_setup(c);
         if (rc == 0)
-            rc = map_all(&m);
+            rc = m.plugin->job.input == QN_ROWS ? map_rows(&m) : map_all(&m);
         /* Also after a failure: an author may hold files open. Its own comes second then. */
         int cleanup = context_cleanup(c);
         rc = rc != 0 ? rc : cleanup;

@@ -271,6 +271,7 @@ static int open_all(struct reducer *r)
         r->has_pieces = true;
         rc = sink_open(&r->sink, c->files, path, c->run->replication, slice_of(buffer, SINK_BUFFER),
                        &why);
+        r->sink.is_raw = c->plugin->job.output == QN_RAW;
         if (rc != 0)
             rc = context_fail_engine(c, &why);
     }

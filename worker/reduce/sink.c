@@ -108,6 +108,10 @@ static int put_field(struct sink *sink, enum qn_type type, struct slice bytes)
 int sink_record(struct sink *sink, enum qn_type key_type, struct slice key, enum qn_type value_type,
                 struct slice value)
 {
+    if (sink->is_raw) {
+        sink->records++;
+        return sink_write(sink, key) != 0 ? sink->failed.code : sink_write(sink, value);
+    }
     int rc = put_field(sink, key_type, key);
     if (rc == 0 && key_type != QN_NONE && value_type != QN_NONE)
         rc = sink_write(sink, slice_str("\t"));

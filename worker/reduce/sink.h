@@ -4,7 +4,9 @@
  *
  *     key TAB value LF      QN_TEXT, QN_BYTES as they are; numbers in decimal, doubles with as many
  *                           digits as bring the same double back; QN_NONE leaves out its side and
- *                           the tab */
+ *                           the tab
+ *
+ * or, raw, key and value as they are. */
 #ifndef QUERN_WORKER_REDUCE_SINK_H
 #define QUERN_WORKER_REDUCE_SINK_H
 
@@ -23,6 +25,7 @@ struct sink {
     uint32_t crc;
     uint64_t write_us;
     struct err failed; /* code 0 while all is well; errors stick */
+    bool is_raw;       /* set after opening */
 };
 
 /* `buffer` is borrowed until finish or abandon. */

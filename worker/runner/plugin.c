@@ -112,6 +112,17 @@ static int check_types(const struct qn_job *job, const char *path, struct err *e
     return 0;
 }
 
+static int check_formats(const struct qn_job *job, const char *path, struct err *err)
+{
+    if ((unsigned)job->input > QN_ROWS || (unsigned)job->output > QN_RAW)
+        return bad(path, err, ".input or .output is none of the formats job.h knows");
+    if ((job->input == QN_RECORDS) != (job->record_size > 0))
+        return bad(path, err, ".input = QN_RECORDS and .record_size need each other");
+    if (job->input == QN_ROWS && !job->map)
+        return bad(path, err, ".input = QN_ROWS calls .map, which is absent");
+    return 0;
+}
+
 static void fill_types(struct plugin *p)
 {
     const struct qn_job *job = &p->job;
@@ -136,6 +147,8 @@ int plugin_take(struct plugin *plugin, const struct qn_job *table, const char *p
     if (!plugin->job.map && !plugin->job.map_lines)
         return bad(path, err, "its job has neither .map nor .map_lines");
     rc = check_types(&plugin->job, path, err);
+    if (rc == 0)
+        rc = check_formats(&plugin->job, path, err);
     if (rc != 0)
         return rc;
     fill_types(plugin);
@@ -250,6 +263,7 @@ int plugin_describe(const struct plugin *plugin, struct arena *arena, struct tas
                                .has_compare = job->compare != NULL,
                                .has_group = job->group != NULL,
                                .default_reducers = job->default_reducers,
-                               .options = {rows, count}};
+                               .options = {rows, count},
+                               .has_rows = job->input == QN_ROWS};
     return 0;
 }

@@ -5,7 +5,7 @@
 #ifndef QUERN_PROTO_TASK_PROBE_H
 #define QUERN_PROTO_TASK_PROBE_H
 
-#include "libcommon/wire/msg.h"
+#include "libcommon/proto/types/messages.h"
 
 #define TASK_PROBE_OPTION_FIELDS(F, S, L) \
     F(STR, name)                          \
@@ -28,7 +28,14 @@ MSG_STRUCT(task_probe_option, TASK_PROBE_OPTION_FIELDS)
     F(BOOL, has_compare)                             \
     F(BOOL, has_group)                               \
     F(U32, default_reducers)                         \
-    L(task_probe_option, options)
+    L(task_probe_option, options)                    \
+    F(BOOL, has_rows) /* no input files: QN_ROWS */
 MSG_STRUCT(task_probe, TASK_PROBE_FIELDS)
+
+/* A setting of the job: as it was said, else the plugin's default; empty when neither. */
+struct slice task_probe_setting(const struct task_probe *probe, const struct msg_pair_list *said,
+                                const char *key);
+/* "NAME.rows": where a job that makes its own rows is told how many. */
+void task_probe_rows_key(const struct task_probe *probe, char *out, size_t cap);
 
 #endif

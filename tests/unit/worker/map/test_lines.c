@@ -35,7 +35,8 @@ static int read_all(const struct task_segment *segments, size_t count, size_t li
     struct lines lines;
     size_t size = line_max + LINES_READ;
     void *room = mem_alloc(size);
-    lines_open(&lines, &(struct lines_conf){files_local(), segments, count, room, size, 1 << 20});
+    lines_open(&lines,
+               &(struct lines_conf){files_local(), segments, count, room, size, 1 << 20, 0});
     struct slice span = {0};
     uint64_t offset = 0;
     int rc;
@@ -247,6 +248,45 @@ static void compressed_bytes_that_are_damaged_or_cut_are_an_error(void **state)
     buf_release(&all);
 }
 
+static void records_of_a_fixed_size_are_whole_in_one_piece_however_a_file_is_cut(void **state)
+{
+    (void)state;
+    const uint32_t sizes[] = {1, 3, 100, LINES_READ + 7};
+    struct rand rand;
+    rand_init(&rand, 13);
+    for (size_t s = 0; s < ARRAY_LEN(sizes); s++) {
+        struct buf file = BUF_INIT, all = BUF_INIT;
+        uint64_t size = sizes[s], from = 0, len = size * (size > 1000 ? 3 : 7000);
+        while (file.len < len)
+            buf_append_byte(&file, rand_chance(&rand, 20) ? '\n' : (uint8_t)rand_u64(&rand));
+        write_file(buf_slice(&file));
+        void *room = mem_alloc(3 * LINES_READ);
+        while (from < len) {
+            uint64_t n = 1 + rand_below(&rand, (uint32_t)len);
+            struct task_segment seg = segment(from, n < len - from ? n : len - from, len);
+            struct lines lines;
+            struct slice span = {0};
+            uint64_t offset = 0;
+            struct err err = {0};
+            int rc;
+            lines_open(&lines, &(struct lines_conf){files_local(), &seg, 1, room, 3 * LINES_READ,
+                                                    1 << 20, (uint32_t)size});
+            while ((rc = lines_next(&lines, &span, &offset, &err)) == 1) {
+                assert_int_equal(span.len % size, 0);
+                assert_int_equal(offset, all.len);
+                buf_append_slice(&all, span);
+            }
+            assert_int_equal(rc, 0);
+            lines_close(&lines);
+            from += seg.length;
+        }
+        assert_true(slice_eq(buf_slice(&all), buf_slice(&file)));
+        mem_free(room);
+        buf_release(&file);
+        buf_release(&all);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -254,6 +294,7 @@ int main(void)
         cmocka_unit_test(random_files_cut_at_random),
         cmocka_unit_test(a_split_of_many_files_gives_them_one_after_another),
         cmocka_unit_test(a_line_too_long_is_told_with_its_place),
+        cmocka_unit_test(records_of_a_fixed_size_are_whole_in_one_piece_however_a_file_is_cut),
         cmocka_unit_test(a_compressed_file_is_read_as_its_text),
         cmocka_unit_test(compressed_bytes_that_are_damaged_or_cut_are_an_error),
         cmocka_unit_test(a_file_that_shrank_or_vanished_is_an_error),
