@@ -81,6 +81,10 @@ grep -q 'completed successfully$' console
 [ "$(hadoop fs -cat '/s1/part-*')" = "$(printf 'a\t2\nb\t1\nc\t1')" ]
 [ "$(hadoop fs -cat '/s2/part-*' | sort)" = "$(printf 'a\t2\nb\t1\nc\t1')" ]
 [ "$(hadoop fs -ls '/s1/part-*' '/s2/part-*' | wc -l)" = 3 ]
+hadoop jar hadoop-mapreduce-examples.jar teragen -D mapreduce.job.maps=2 1000 /rows
+hadoop jar hadoop-mapreduce-examples.jar terasort /rows /sorted
+hadoop jar hadoop-mapreduce-examples.jar teravalidate /sorted /valid
+[ "$(hadoop fs -cat '/valid/part-*' | head -1)" = "$(printf 'rows\t1000')" ]
 """
 
 
