@@ -77,7 +77,8 @@ static void on_journal_stopped(void *arg)
     nn_datanodes_free(nn->datanodes);
     nn->datanodes = NULL;
     rpc_server_close(nn->server);
-    nn->server = NULL;
+    rpc_server_close(nn->local_server);
+    nn->server = nn->local_server = NULL;
     daemon_stopped(nn->daemon);
 }
 

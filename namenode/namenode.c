@@ -344,6 +344,9 @@ static int start_server(struct namenode *nn, struct err *err)
     if (rc == 0)
         log_info("nn", "serving cluster %s on %s", nn->identity.cluster,
                  rpc_server_address(nn->server));
+    const char *path = conf_str(nn->conf, "dfs.namenode.socket.path");
+    if (rc == 0 && path && *path)
+        rc = rpc_server_open(nn->loop, path, &rpc, &nn->local_server, err);
     return rc;
 }
 
@@ -394,6 +397,7 @@ void namenode_release(void *state)
     nn_datanodes_free(nn->datanodes);
     nn->datanodes = NULL; /* on_peer_down comes while the server closes */
     rpc_server_close(nn->server);
+    rpc_server_close(nn->local_server);
     nn_racks_close(nn->racks);
     nn_admission_release(&nn->admission);
     nn_journal_close(nn->journal);

@@ -56,6 +56,7 @@ struct namenode {
     struct identity identity;
     struct rpc_service services[2];
     struct rpc_server *server;
+    struct rpc_server *local_server; /* on a unix socket, for this machine; NULL = not wanted */
     struct loop_hook turn_end;
     struct loop_timer reap_timer;  /* runs while there is something to reap */
     struct loop_timer space_timer; /* is there room for the journal? */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/lib/handle.h"
 
+#include <unistd.h>
+
 #include "client/lib/file.h"
 #include "client/lib/mode.h"
 #include "client/lib/uri.h"
@@ -74,6 +76,25 @@ static int find_self(struct qn_fs *fs, const struct conf *conf, const char *user
     return fs->home ? 0 : no_memory(err);
 }
 
+/* Over a socket the kernel says who calls: for somebody who calls himself otherwise it is of no
+ * use. And it belongs to the configured namenode, not to any that a URI may name. */
+static int find_socket(struct qn_fs *fs, const struct conf *conf, struct err *err)
+{
+    char kernel_user[HELLO_TEXT_MAX + 1], address[512];
+    const char *path = conf_str(conf, "dfs.namenode.socket.path");
+    struct cl_uri parts;
+    if (!path || !*path ||
+        strcmp(fs->user, identity_user_of(geteuid(), kernel_user, sizeof(kernel_user))) != 0)
+        return 0;
+    cl_uri_parse(slice_str(conf_str(conf, "fs.defaultFS")), &parts);
+    if (parts.authority.len == 0 ||
+        cl_uri_address(parts.authority, address, sizeof(address), NULL) != 0 ||
+        strcmp(address, fs->address) != 0)
+        return 0;
+    fs->socket = str_dup(path);
+    return fs->socket ? 0 : no_memory(err);
+}
+
 static enum cl_replace_policy replace_policy(const struct conf *conf)
 {
     const char *name = conf_str(conf, "dfs.client.block.write.replace-datanode-on-failure.policy");
@@ -111,6 +132,8 @@ static int open_handle(struct qn_fs *fs, const struct conf *conf, const char *ur
     int rc = find_address(fs, conf, uri, err);
     if (rc == 0)
         rc = find_self(fs, conf, user, err);
+    if (rc == 0)
+        rc = find_socket(fs, conf, err);
     if (rc == 0)
         rc = read_conf(fs, conf, err);
     if (rc != 0)
@@ -189,6 +212,7 @@ void qn_fs_close(struct qn_fs *fs)
     cl_rings_release(&fs->rings);
     mutex_release(&fs->lock);
     mem_free(fs->address);
+    mem_free(fs->socket);
     mem_free(fs->uri);
     mem_free(fs->user);
     mem_free(fs->home);

@@ -26,6 +26,7 @@ struct cl_dead {
 
 struct qn_fs {
     char *address, *uri, *user, *home;
+    char *socket;      /* where the namenode listens too if it is on this machine; may be NULL */
     char *node, *boot; /* whose strings `self` shows */
     struct identity self;
     uint64_t client_id;

@@ -13,11 +13,14 @@
 
 int cl_dial(struct qn_fs *fs, struct err *err)
 {
-    const struct chan_conf conf = {.address = fs->address,
-                                   .self = &fs->self,
-                                   .role = WIRE_NAMENODE,
-                                   .timeout_ms =
-                                       fs->timeout_ms < DIAL_MAX_MS ? fs->timeout_ms : DIAL_MAX_MS};
+    struct chan_conf conf = {.address = fs->socket,
+                             .self = &fs->self,
+                             .role = WIRE_NAMENODE,
+                             .timeout_ms =
+                                 fs->timeout_ms < DIAL_MAX_MS ? fs->timeout_ms : DIAL_MAX_MS};
+    if (fs->socket && chan_open(&conf, &fs->namenode, NULL) == 0)
+        return 0; /* half the kernel's work of TCP */
+    conf.address = fs->address;
     return chan_open(&conf, &fs->namenode, err);
 }
 

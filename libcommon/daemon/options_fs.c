@@ -159,6 +159,9 @@ static const struct conf_option rows[] = {
     {"dfs.namenode.safemode.threshold-pct", CONF_NUMBER, "0.999",
      "share of blocks that must have been reported before safe mode ends; over 1 = never",
      .min = "0", .max = "2", .alias = "dfs.safemode.threshold.pct"},
+    {"dfs.namenode.socket.path", CONF_STRING, NULL,
+     "unix socket that the namenode listens on too, for programs on its host; in a directory that "
+     "only its user may write to; unset = none"},
     {"dfs.namenode.stale.datanode.interval", CONF_TIME, "30000",
      "a datanode not heard of for so long is chosen last", .min = "10ms"},
     {"dfs.permissions.enabled", CONF_BOOL, "true", "check owner, group and mode",

@@ -6,8 +6,6 @@
 #include "libcommon/event/conn.h"
 
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <unistd.h>
 
 #include "libcommon/base/mem.h"
@@ -423,7 +421,6 @@ static void on_ready(int fd, unsigned ready, void *arg)
 
 static void learn_peer(struct conn *conn)
 {
-    int one = 1;
     pid_t pid;
     struct sock_addr addr = {.len = sizeof(addr.storage)};
     if (sock_peer_cred(conn->fd, &conn->uid, &pid) == 0) {
@@ -431,12 +428,11 @@ static void learn_peer(struct conn *conn)
         snprintf(conn->peer, sizeof(conn->peer), "unix:pid %d", (int)pid);
         return;
     }
-    (void)setsockopt(conn->fd, IPPROTO_TCP, TCP_NODELAY, &one,
-                     sizeof(one)); /* only slower without */
     sock_set_keepalive(conn->fd);
     if (getpeername(conn->fd, (struct sockaddr *)&addr.storage, &addr.len) == 0) {
         sock_addr_text(&addr, conn->peer, sizeof(conn->peer));
         conn->is_local = sock_addr_is_local(&addr);
+        sock_tune_tcp(conn->fd, &addr);
     } else {
         snprintf(conn->peer, sizeof(conn->peer), "unknown"); /* gone already */
     }

@@ -179,15 +179,24 @@ static int wait_to_repeat(int fd, short events, uint64_t deadline_ms)
 
 /* ---- connecting ---- */
 
+void sock_tune_tcp(int fd, const struct sock_addr *peer)
+{
+    static const char loopback_control[] = "reno";
+    int one = 1;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+    if (sock_addr_is_local(peer))
+        (void)setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, loopback_control,
+                         sizeof(loopback_control) - 1);
+}
+
 int sock_connect_start(const struct sock_addr *addr, int *ret_fd)
 {
     int family = addr->storage.ss_family;
     int fd = socket(family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
         return err_from_errno(errno);
-    int one = 1;
     if (family != AF_UNIX)
-        (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)); /* only slower without */
+        sock_tune_tcp(fd, addr);
     if (connect(fd, (const struct sockaddr *)&addr->storage, addr->len) == 0) {
         *ret_fd = fd;
         return 0;

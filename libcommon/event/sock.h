@@ -68,5 +68,9 @@ int sock_set_buffers(int fd, size_t send_bytes, size_t recv_bytes);
 int sock_peer_cred(int fd, uid_t *ret_uid, pid_t *ret_pid);
 /* A quiet peer whose machine is gone is noticed after about two minutes. */
 void sock_set_keepalive(int fd);
+/* Small frames leave at once. Between two processes of one machine nothing is ever lost, so the
+ * plainest congestion control is the cheapest; those that pace (BBR) would hold bytes back. Not
+ * getting either is only slower. */
+void sock_tune_tcp(int fd, const struct sock_addr *peer);
 
 #endif

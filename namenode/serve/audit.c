@@ -117,9 +117,11 @@ static void put_name(struct buf *out, const char *key, struct slice name)
     }
 }
 
-/* "10.0.0.5:41234" is shown without its port. */
+/* "10.0.0.5:41234" is shown without its port; who came through the socket is on this machine. */
 static struct slice host_of(const char *address)
 {
+    if (strncmp(address, "unix:", 5) == 0)
+        return slice_str("127.0.0.1");
     const char *colon = strrchr(address, ':');
     return slice_of(address, colon ? (size_t)(colon - address) : strlen(address));
 }

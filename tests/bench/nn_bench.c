@@ -1,23 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0
  * nn_bench: durable changes and questions a second, over RPC, as clients see them.
  *
- *   nn_bench [-clients 64] [-n 100000] [-dir DIR] [-address HOST:PORT]
+ *   nn_bench [-clients 64] [-connections 64] [-n 100000] [-dir DIR] [-over tcp|unix]
+ *            [-address HOST:PORT|/SOCKET]
  *
- * Each client is a connection with one request on its way at a time. Without -address a namenode is
+ * Each client has one request on its way at a time, over a connection of its own; with fewer
+ * -connections several share one, as the threads of a program do. Without -address a namenode is
  * started from the same build, with its journal in a fresh directory below DIR (default: here;
- * choose a real disk), and stopped at the end. Phases: mkdir, create, close, stat, list, rename,
- * delete; all answers to changes come after fsync. */
+ * choose a real disk), and stopped at the end; -over unix asks it through its socket for programs
+ * on the same machine. Phases: mkdir, create, close, stat, open, list, rename, delete; all answers
+ * to changes come after fsync.
+ *
+ * "CPU" is what the namenode's process took for one request, "asking" what this one did: bare
+ * descriptors and one epoll, because both share the machine's cores. */
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "libcommon/base/clock.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/base/str.h"
+#include "libcommon/event/sock.h"
 #include "libcommon/proto/cl_nn/messages.h"
-#include "libcommon/wire/rpc.h"
+#include "libcommon/wire/chan.h"
 
 #define PER_DIR     1000
 #define SAMPLES_MAX 2000000
@@ -28,6 +38,7 @@ struct server {
     pid_t pid;
     char dir[256];
     char address[64];
+    char socket[300];
 };
 
 static void die(const char *what, const char *why)
@@ -57,8 +68,9 @@ static void write_conf(const struct server *server, const char *path)
             "dfs.namenode.rpc-address = %s\n"
             "dfs.namenode.http-address = 127.0.0.1:0\n"
             "dfs.namenode.safemode.extension = 0\n"
+            "dfs.namenode.socket.path = %s\n"
             "dfs.namenode.resource.du.reserved = 0\n",
-            server->dir, server->address);
+            server->dir, server->address, server->socket);
     fclose(f);
 }
 
@@ -84,6 +96,7 @@ static void start_server(struct server *server, const char *below)
     if (!mkdtemp(server->dir) || pipe(fds) != 0)
         die(server->dir, strerror(errno));
     snprintf(server->address, sizeof(server->address), "127.0.0.1:%d", 20000 + getpid() % 20000);
+    snprintf(server->socket, sizeof(server->socket), "%s/s", server->dir);
     snprintf(conf, sizeof(conf), "%s/quern.conf", server->dir);
     snprintf(ready, sizeof(ready), "%d", fds[1]);
     write_conf(server, conf);
@@ -133,31 +146,40 @@ static uint64_t server_cpu_us(const struct server *server)
 /* ---- clients ---- */
 
 struct bench;
+struct line;
+/* Bare descriptors and one epoll: what answers is to be measured, not what asks. */
 struct client {
-    struct bench *bench;
-    struct rpc_link *link;
-    struct rpc_wait wait;
+    struct line *line;
     uint64_t id, seq;
     uint64_t number; /* of the request on its way */
     uint64_t asked_us;
 };
 
+/* A connection; several clients may share one, as threads of one program do. */
+struct line {
+    int fd;
+    struct buf in, out;
+};
+
 struct phase {
     const char *name;
     int at; /* CL2NN_AT_... */
-    void (*ask)(struct client *client, uint64_t i);
+    bool is_dirs;
+    void (*ask)(struct bench *b, struct client *client, uint64_t i);
 };
 
 struct bench {
-    struct loop *loop;
     struct client *clients;
-    size_t client_count, up;
+    struct line *lines;
+    size_t client_count, line_count;
+    int epoll;
     uint64_t n;
     uint64_t *file_ids;
     const struct server *server;
     const struct phase *phase;
     uint64_t next, total, done, failed;
     uint32_t *took_us;
+    struct arena arena;
     char why[200];
 };
 
@@ -171,102 +193,171 @@ static struct msg_origin origin(struct client *c)
     return (struct msg_origin){c->id, ++c->seq};
 }
 
-static void send_ask(struct client *c, const void *ask)
+static void send_ask(struct bench *b, struct client *c, const void *ask)
 {
-    rpc_link_ask(c->link, &CL2NN_methods[c->bench->phase->at], ask, &c->wait);
+    const struct msg_method *method = &CL2NN_methods[b->phase->at];
+    struct frame frame = {
+        .type = method->type, .call = (uint64_t)(c - b->clients), .deadline_ms = 60000};
+    if (frame_put(&c->line->out, &frame, method->ask, ask) != 0)
+        die(method->name, "out of memory");
 }
 
-static void ask_mkdir(struct client *c, uint64_t i)
+static void ask_mkdir(struct bench *b, struct client *c, uint64_t i)
 {
+    (void)b;
     char path[64];
     snprintf(path, sizeof(path), "/bench/d%05" PRIu64, i);
     struct cl2nn_mkdir ask = {origin(c), slice_str(path), 0755, true};
-    send_ask(c, &ask);
+    send_ask(b, c, &ask);
 }
 
 /* Every client writes files of his own (he closes what he opened). */
-static void ask_create(struct client *c, uint64_t i)
+static void ask_create(struct bench *b, struct client *c, uint64_t i)
 {
     char path[64];
     path_of(path, sizeof(path), i, "f");
     struct cl2nn_create ask = {
-        .origin = origin(c), .path = slice_str(path), .mode = 0644, .replication = 1};
-    ask.origin.client = 1 + i % 1024;
-    ask.origin.seq = 0;
-    send_ask(c, &ask);
+        .origin = {1 + i % 1024, 0}, .path = slice_str(path), .mode = 0644, .replication = 1};
+    send_ask(b, c, &ask);
 }
 
-static void ask_close(struct client *c, uint64_t i)
+static void ask_close(struct bench *b, struct client *c, uint64_t i)
 {
-    struct cl2nn_complete ask = {.origin = {1 + i % 1024, 0}, .file_id = c->bench->file_ids[i]};
-    send_ask(c, &ask);
+    struct cl2nn_complete ask = {.origin = {1 + i % 1024, 0}, .file_id = b->file_ids[i]};
+    send_ask(b, c, &ask);
 }
 
-static void ask_stat(struct client *c, uint64_t i)
+static void ask_stat(struct bench *b, struct client *c, uint64_t i)
 {
     char path[64];
-    path_of(path, sizeof(path), i * 7919 % c->bench->n, "f");
-    struct cl2nn_stat ask = {slice_str(path), 0};
-    send_ask(c, &ask);
+    path_of(path, sizeof(path), i * 7919 % b->n, "f");
+    struct cl2nn_path ask = {slice_str(path)};
+    send_ask(b, c, &ask);
 }
 
-static void ask_list(struct client *c, uint64_t i)
+static void ask_open(struct bench *b, struct client *c, uint64_t i)
+{
+    char path[64];
+    path_of(path, sizeof(path), i * 7919 % b->n, "f");
+    struct cl2nn_locate ask = {.path = slice_str(path), .length = UINT64_MAX};
+    send_ask(b, c, &ask);
+}
+
+static void ask_list(struct bench *b, struct client *c, uint64_t i)
 {
     char path[64];
     snprintf(path, sizeof(path), "/bench/d%05" PRIu64, i);
     struct cl2nn_list ask = {.path = slice_str(path)};
-    send_ask(c, &ask);
+    send_ask(b, c, &ask);
 }
 
-static void ask_rename(struct client *c, uint64_t i)
+static void ask_rename(struct bench *b, struct client *c, uint64_t i)
 {
     char from[64], to[64];
     path_of(from, sizeof(from), i, "f");
     path_of(to, sizeof(to), i, "g");
     struct cl2nn_rename ask = {origin(c), slice_str(from), slice_str(to), false};
-    send_ask(c, &ask);
+    send_ask(b, c, &ask);
 }
 
-static void ask_delete(struct client *c, uint64_t i)
+static void ask_delete(struct bench *b, struct client *c, uint64_t i)
 {
     char path[64];
     path_of(path, sizeof(path), i, "g");
     struct cl2nn_delete ask = {origin(c), slice_str(path), false};
-    send_ask(c, &ask);
+    send_ask(b, c, &ask);
 }
 
 static const struct phase phases[] = {
-    {"mkdir", CL2NN_AT_MKDIR, ask_mkdir},    {"create", CL2NN_AT_CREATE, ask_create},
-    {"close", CL2NN_AT_COMPLETE, ask_close}, {"stat", CL2NN_AT_STAT, ask_stat},
-    {"list", CL2NN_AT_LIST, ask_list},       {"rename", CL2NN_AT_RENAME, ask_rename},
-    {"delete", CL2NN_AT_DELETE, ask_delete},
+    {"mkdir", CL2NN_AT_MKDIR, true, ask_mkdir},     {"create", CL2NN_AT_CREATE, false, ask_create},
+    {"close", CL2NN_AT_COMPLETE, false, ask_close}, {"stat", CL2NN_AT_STAT, false, ask_stat},
+    {"open", CL2NN_AT_LOCATE, false, ask_open},     {"list", CL2NN_AT_LIST, true, ask_list},
+    {"rename", CL2NN_AT_RENAME, false, ask_rename}, {"delete", CL2NN_AT_DELETE, false, ask_delete},
 };
 
-static void ask_next(struct client *c)
+static void ask_next(struct bench *b, struct client *c, uint64_t now_us)
 {
-    struct bench *b = c->bench;
     if (b->next == b->total)
         return;
     c->number = b->next++;
-    c->asked_us = clock_mono_us();
-    b->phase->ask(c, c->number);
+    c->asked_us = now_us;
+    b->phase->ask(b, c, c->number);
 }
 
-static void on_done(void *arg, int code, const void *answer, const struct err *err)
+static void note_failure(struct bench *b, const struct frame *frame)
 {
-    struct client *c = arg;
-    struct bench *b = c->bench;
+    struct frame_error error = {0};
+    if (b->failed++ == 0 &&
+        msg_decode(&frame_error_desc, frame->body, &b->arena, &error, NULL) == 0)
+        snprintf(b->why, sizeof(b->why), "%.*s", (int)(error.text.len < 190 ? error.text.len : 190),
+                 (const char *)error.text.data);
+}
+
+static void on_answer(struct bench *b, const struct frame *frame, uint64_t now_us)
+{
+    struct client *c = &b->clients[frame->call % b->client_count];
+    struct cl2nn_created created;
     if (b->done < SAMPLES_MAX)
-        b->took_us[b->done] = (uint32_t)(clock_mono_us() - c->asked_us);
+        b->took_us[b->done] = (uint32_t)(now_us - c->asked_us);
     b->done++;
-    if (code != 0 && b->failed++ == 0)
-        snprintf(b->why, sizeof(b->why), "%.190s", err->msg);
-    if (code == 0 && b->phase->at == CL2NN_AT_CREATE)
-        b->file_ids[c->number] = ((const struct cl2nn_created *)answer)->file_id;
-    if (b->done == b->total)
-        loop_stop(b->loop);
-    else
-        ask_next(c);
+    arena_reset(&b->arena);
+    if (frame->flags & FRAME_ERROR)
+        note_failure(b, frame);
+    else if (b->phase->at == CL2NN_AT_CREATE &&
+             msg_decode(&cl2nn_created_desc, frame->body, &b->arena, &created, NULL) == 0)
+        b->file_ids[c->number] = created.file_id;
+    ask_next(b, c, now_us);
+}
+
+static void flush(struct line *line)
+{
+    if (line->out.len == 0)
+        return;
+    if (sock_send_all(line->fd, line->out.data, line->out.len, SOCK_FOREVER) != 0)
+        die("the namenode", "is gone");
+    buf_clear(&line->out);
+}
+
+static void take_answers(struct bench *b, struct line *line, uint64_t now_us)
+{
+    struct frame frame;
+    struct err err;
+    size_t used, at = 0;
+    uint8_t *to = buf_reserve(&line->in, 64U << 10);
+    ssize_t n = to ? recv(line->fd, to, line->in.cap - line->in.len, MSG_DONTWAIT) : -1;
+    if (n < 0 && errno == EAGAIN)
+        return;
+    if (n <= 0)
+        die("the namenode", "is gone");
+    line->in.len += (size_t)n;
+    while (frame_parse(slice_of(line->in.data + at, line->in.len - at), FRAME_MAX_BYTES, &frame,
+                       &used, &err) == 0) {
+        at += used;
+        on_answer(b, &frame, now_us);
+    }
+    buf_consume(&line->in, at);
+    flush(line);
+}
+
+static void run_turns(struct bench *b)
+{
+    struct epoll_event ready[256];
+    while (b->done < b->total) {
+        int n = epoll_wait(b->epoll, ready, ARRAY_LEN(ready), 60000);
+        if (n == 0 || (n < 0 && errno != EINTR))
+            die("the namenode", "does not answer");
+        uint64_t now_us = clock_mono_us();
+        for (int i = 0; i < n; i++)
+            take_answers(b, ready[i].data.ptr, now_us);
+    }
+}
+
+static uint64_t own_cpu_us(void)
+{
+    struct rusage use;
+    getrusage(RUSAGE_SELF, &use);
+    return (uint64_t)(use.ru_utime.tv_sec + use.ru_stime.tv_sec) * 1000000U +
+           (uint64_t)(use.ru_utime.tv_usec + use.ru_stime.tv_usec);
 }
 
 static int by_value(const void *a, const void *b)
@@ -277,22 +368,25 @@ static int by_value(const void *a, const void *b)
 
 static void run_phase(struct bench *b, const struct phase *phase)
 {
-    bool is_dirs = phase->at == CL2NN_AT_MKDIR || phase->at == CL2NN_AT_LIST;
     b->phase = phase;
     b->next = b->done = b->failed = 0;
-    b->total = is_dirs ? (b->n + PER_DIR - 1) / PER_DIR : b->n;
-    uint64_t start = clock_mono_us(), cpu = server_cpu_us(b->server);
+    b->total = phase->is_dirs ? (b->n + PER_DIR - 1) / PER_DIR : b->n;
+    uint64_t start = clock_mono_us(), cpu = server_cpu_us(b->server), own = own_cpu_us();
     for (size_t i = 0; i < b->client_count; i++)
-        ask_next(&b->clients[i]);
-    loop_run(b->loop);
+        ask_next(b, &b->clients[i], start);
+    for (size_t i = 0; i < b->line_count; i++)
+        flush(&b->lines[i]);
+    run_turns(b);
     uint64_t took = clock_mono_us() - start;
     cpu = server_cpu_us(b->server) - cpu;
+    own = own_cpu_us() - own;
     size_t samples = b->done < SAMPLES_MAX ? b->done : SAMPLES_MAX;
     qsort(b->took_us, samples, sizeof(*b->took_us), by_value);
-    printf("%-8s %9" PRIu64 " %10.0f /s   %6.1f us CPU   median %6.2f ms   p99 %6.2f ms",
+    printf("%-8s %9" PRIu64 " %10.0f /s   CPU %5.1f us, asking %4.1f us   median %7.3f ms   "
+           "p99 %7.3f ms",
            phase->name, b->total, (double)b->total * 1e6 / (double)took,
-           (double)cpu / (double)b->total, b->took_us[samples / 2] / 1000.0,
-           b->took_us[samples * 99 / 100] / 1000.0);
+           (double)cpu / (double)b->total, (double)own / (double)b->total,
+           b->took_us[samples / 2] / 1000.0, b->took_us[samples * 99 / 100] / 1000.0);
     if (b->failed)
         printf("   %" PRIu64 " FAILED: %s", b->failed, b->why);
     printf("\n");
@@ -301,67 +395,83 @@ static void run_phase(struct bench *b, const struct phase *phase)
 
 static void connect_all(struct bench *b, const char *address, const struct identity *self)
 {
-    struct rpc_conf conf = {.self = self};
+    struct chan_conf conf = {.address = address, .self = self, .role = WIRE_NAMENODE};
     struct err err;
-    for (size_t i = 0; i < b->client_count; i++) {
-        struct client *c = &b->clients[i];
-        *c = (struct client){.bench = b, .id = 1000000 + i};
-        c->wait.done = on_done;
-        c->wait.arg = c;
-        if (rpc_link_open(b->loop, address, &conf, &c->link, &err) != 0)
+    for (size_t i = 0; i < b->line_count; i++) {
+        struct line *line = &b->lines[i];
+        struct epoll_event event = {.events = EPOLLIN, .data.ptr = line};
+        struct chan *chan;
+        if (chan_open(&conf, &chan, &err) != 0)
             die(address, err.msg);
+        if (chan_steal_fd(chan, &line->fd) != 0 ||
+            epoll_ctl(b->epoll, EPOLL_CTL_ADD, line->fd, &event) != 0)
+            die(address, "cannot use the connection");
     }
-    uint64_t until = clock_mono_ms() + 10000;
-    for (size_t up = 0; up < b->client_count;) {
-        loop_turn(b->loop, 10);
-        for (up = 0; up < b->client_count && rpc_link_peer(b->clients[up].link);)
-            up++;
-        if (clock_mono_ms() > until)
-            die(address, "no connection within 10 s");
-    }
+    for (size_t i = 0; i < b->client_count; i++)
+        b->clients[i] = (struct client){.line = &b->lines[i % b->line_count], .id = 1000000 + i};
+}
+
+struct options {
+    const char *dir, *address;
+    uint64_t clients, connections, n;
+    bool is_unix;
+};
+
+static bool take_option(struct options *o, const char *name, const char *value)
+{
+    uint64_t v = 0;
+    bool is_number = str_to_u64(value, &v) == 0 && v > 0 && v <= 100000000;
+    if (strcmp(name, "-dir") == 0)
+        o->dir = value;
+    else if (strcmp(name, "-address") == 0)
+        o->address = value;
+    else if (strcmp(name, "-clients") == 0 && is_number)
+        o->clients = v;
+    else if (strcmp(name, "-connections") == 0 && is_number)
+        o->connections = v;
+    else if (strcmp(name, "-n") == 0 && is_number)
+        o->n = v;
+    else if (strcmp(name, "-over") == 0 &&
+             (strcmp(value, "unix") == 0 || strcmp(value, "tcp") == 0))
+        o->is_unix = value[0] == 'u';
+    else
+        return false;
+    return true;
 }
 
 int main(int argc, char **argv)
 {
+    struct options o = {.dir = ".", .clients = 64, .n = 100000};
     struct server server = {0};
-    struct bench b = {.client_count = 64, .n = 100000, .server = &server};
-    const char *dir = ".", *address = NULL;
     struct identity self;
-    struct err err;
-    for (int i = 1; i < argc; i += 2) {
-        uint64_t v = 0;
-        if (i + 1 < argc && strcmp(argv[i], "-dir") == 0)
-            dir = argv[i + 1];
-        else if (i + 1 < argc && strcmp(argv[i], "-address") == 0)
-            address = argv[i + 1];
-        else if (i + 1 < argc && str_to_u64(argv[i + 1], &v) == 0 && v > 0 && v <= 100000000 &&
-                 (strcmp(argv[i], "-clients") == 0 || strcmp(argv[i], "-n") == 0))
-            *(argv[i][1] == 'n' ? &b.n : (uint64_t *)&b.client_count) = v;
-        else {
-            fprintf(stderr, "usage: nn_bench [-clients 64] [-n 100000] [-dir DIR] "
-                            "[-address HOST:PORT]\n");
+    for (int i = 1; i < argc; i += 2)
+        if (i + 1 == argc || !take_option(&o, argv[i], argv[i + 1])) {
+            fprintf(stderr,
+                    "usage: nn_bench [-clients 64] [-connections 64] [-n 100000] [-dir DIR] "
+                    "[-over tcp|unix] [-address HOST:PORT|/SOCKET]\n");
             return 2;
         }
-    }
-    if (!address) {
-        start_server(&server, dir);
-        address = server.address;
+    if (!o.address) {
+        start_server(&server, o.dir);
+        o.address = o.is_unix ? server.socket : server.address;
     }
     identity_init(&self, WIRE_CLIENT, "bench");
-    b.loop = loop_new(&err);
+    struct bench b = {.client_count = o.clients,
+                      .line_count =
+                          o.connections && o.connections < o.clients ? o.connections : o.clients,
+                      .n = o.n,
+                      .server = &server,
+                      .epoll = epoll_create1(EPOLL_CLOEXEC),
+                      .arena = ARENA_INIT};
     b.clients = mem_calloc(b.client_count, sizeof(*b.clients));
+    b.lines = mem_calloc(b.line_count, sizeof(*b.lines));
     b.file_ids = mem_calloc(b.n, sizeof(*b.file_ids));
     b.took_us = mem_calloc(SAMPLES_MAX, sizeof(*b.took_us));
-    if (!b.loop || !b.clients || !b.file_ids || !b.took_us)
+    if (b.epoll < 0 || !b.clients || !b.lines || !b.file_ids || !b.took_us)
         die("start", "out of memory");
-    connect_all(&b, address, &self);
+    connect_all(&b, o.address, &self);
     for (size_t i = 0; i < ARRAY_LEN(phases); i++)
         run_phase(&b, &phases[i]);
-    for (size_t i = 0; i < b.client_count; i++)
-        rpc_link_close(b.clients[i].link);
-    for (int i = 0; i < 3; i++)
-        loop_turn(b.loop, 1);
-    loop_free(b.loop);
     stop_server(&server);
     return 0;
 }

@@ -7,6 +7,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -118,6 +120,26 @@ static void connecting_works_over_tcp_and_unix(void **state)
         close(listener);
     }
     unlink("/tmp/test_sock.connect");
+}
+
+static void loopback_is_not_paced_and_small_frames_leave_at_once(void **state)
+{
+    (void)state;
+    struct sock_addr near, far;
+    char control[16] = "", before[16] = "", after[16] = "";
+    int no_delay = 0, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(sock_resolve("10.0.0.5:80", true, &far, &err), 0);
+    assert_int_equal(sock_resolve("127.0.0.1:80", true, &near, &err), 0);
+    getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, before, &(socklen_t){sizeof(before)});
+    sock_tune_tcp(fd, &far);
+    getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, after, &(socklen_t){sizeof(after)});
+    assert_string_equal(after, before); /* the operator's choice */
+    getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &no_delay, &(socklen_t){sizeof(no_delay)});
+    assert_int_not_equal(no_delay, 0);
+    sock_tune_tcp(fd, &near);
+    getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, control, &(socklen_t){sizeof(control)});
+    assert_string_equal(control, "reno");
+    close(fd);
 }
 
 static void nobody_listening_is_refused_at_once(void **state)
@@ -338,6 +360,7 @@ int main(void)
         cmocka_unit_test(what_is_no_address_is_refused_with_words),
         cmocka_unit_test(loopback_and_unix_are_local_and_others_are_not),
         cmocka_unit_test(connecting_works_over_tcp_and_unix),
+        cmocka_unit_test(loopback_is_not_paced_and_small_frames_leave_at_once),
         cmocka_unit_test(nobody_listening_is_refused_at_once),
         cmocka_unit_test(megabytes_arrive_whole_over_small_buffers),
         cmocka_unit_test(pieces_are_sent_in_order_empty_ones_too),
