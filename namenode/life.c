@@ -2,9 +2,14 @@
  * life: the namenode as a daemon: what its descriptor (main.c) points to. */
 #include "namenode/life.h"
 
+#include <inttypes.h>
+#include <unistd.h>
+
+#include "libcommon/base/clock.h"
 #include "libcommon/base/log.h"
 #include "libcommon/base/mem.h"
 #include "namenode/journal/recover.h"
+#include "namenode/journal/salvage.h"
 
 #define STATE_MS 250
 #define NAME_DIR "dfs.namenode.name.dir"
@@ -117,14 +122,66 @@ int namenode_format(struct daemon *d, struct err *err)
 
 /* ---- recover ---- */
 
+/* True: go on. */
+static bool asks_and_is_told(bool is_forced)
+{
+    char line[64];
+    for (;;) {
+        printf("\nEnter 'c' to continue from what is kept, with all that was there set aside,\n"
+               "Enter 'q' to quit without changing anything. (c/q)\n");
+        fflush(stdout);
+        if (is_forced) {
+            printf("automatically choosing c\n");
+            return true;
+        }
+        if (!fgets(line, sizeof(line), stdin))
+            return false;
+        if (strcasecmp(line, "c\n") == 0 || strcasecmp(line, "q\n") == 0)
+            return line[0] == 'c' || line[0] == 'C';
+        printf("I'm sorry, I cannot understand your response.\n");
+    }
+}
+
+static int salvage(struct nn_salvage *s, bool is_forced, struct err *err)
+{
+    char who[64];
+    int rc = nn_salvage_plan(s, err);
+    const char *lines = buf_cstr(&s->report);
+    if (lines)
+        fputs(lines, stdout);
+    if (rc != 0 || s->is_whole)
+        return rc;
+    if (!asks_and_is_told(is_forced))
+        return err_set(err, ERR_CLOSED, "quit: nothing was changed");
+    snprintf(who, sizeof(who), "uid %u%s", (unsigned)getuid(), is_forced ? " with -force" : "");
+    uint64_t now_ms = clock_wall_ms();
+    rc = nn_salvage_do(s, who, now_ms, err);
+    if (rc == 0)
+        printf("done: the next start goes on from record %" PRIu64 "; what was there is in "
+               "recovered-%" PRIu64 " in each directory\n",
+               s->last, now_ms);
+    return rc;
+}
+
 int namenode_recover(struct daemon *d, struct err *err)
 {
     struct conf_list dirs = conf_list(daemon_conf(d), "dfs.namenode.name.dir");
     struct buf report = BUF_INIT;
-    nn_recover_report(disk_real(), (const char *const *)dirs.items, dirs.count, &report);
+    struct nn_salvage *s = mem_calloc(1, sizeof(*s));
+    if (!s)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    *s = (struct nn_salvage){
+        .disk = disk_real(), .paths = (const char *const *)dirs.items, .count = dirs.count};
+    nn_recover_report(s->disk, s->paths, s->count, &report);
     int rc = buf_cstr(&report) ? 0 : err_set(err, ERR_NOMEM, "out of memory");
-    if (rc == 0 && fputs((const char *)report.data, stdout) < 0)
+    if (rc == 0)
+        fputs((const char *)report.data, stdout);
+    if (rc == 0)
+        rc = salvage(s, daemon_flag(d, "force") != NULL, err);
+    if (fflush(stdout) != 0 && rc == 0)
         rc = err_set(err, ERR_IO, "cannot write to standard output");
+    nn_salvage_release(s);
+    mem_free(s);
     buf_release(&report);
     return rc;
 }

@@ -8,7 +8,9 @@
 
 /* -format */
 int namenode_format(struct daemon *d, struct err *err);
-/* -recover: a report on the name directories; changes nothing. */
+/* -recover: tells what is whole in the name directories and what is damaged; if a start would be
+ * refused, what would be lost by going on from what is whole, asks (or takes -force for yes), and
+ * does so (journal/salvage.h). */
 int namenode_recover(struct daemon *d, struct err *err);
 
 int namenode_start(struct daemon *d, void **ret_state, struct err *err);

@@ -4,9 +4,11 @@
 
 static const struct daemon_flag flags[] = {
     {"format", NULL, "make the name directories, empty, and exit", NULL, namenode_format},
-    {"recover", NULL, "tell what is whole and what is damaged in the name directories, and exit",
-     NULL, namenode_recover},
-    {"force", NULL, "with -format: also over an existing filesystem, which is lost", NULL, NULL},
+    {"recover", NULL,
+     "tell what is damaged in the name directories; go on from what is whole, if told so", NULL,
+     namenode_recover},
+    {"force", NULL, "with -format: also over an existing filesystem; with -recover: do not ask",
+     NULL, NULL},
     {"clusterid", "ID", "with -format: the cluster's name, instead of a random one", NULL, NULL},
     {"dir", "DIR", "where journal and images are kept", "dfs.namenode.name.dir", NULL},
     {"listen", "HOST:PORT", "where clients and datanodes find it", "dfs.namenode.rpc-address",

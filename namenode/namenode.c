@@ -285,6 +285,8 @@ static int start_journal(struct namenode *nn, struct err *err)
     nn_blocks_set_applied(&nn->blocks, nn->state.applied);
     on_durable(nn, nn_journal_durable(nn->journal));
     nn_leases_renew_all(&nn->state.leases, namenode_now(nn));
+    nn->blocks.spared_from = nn->state.spared_from;
+    nn->blocks.spared_to = nn->state.spared_to;
     nn_blocks_loaded(&nn->blocks, nn->state.next_block_id - 1, namenode_now(nn));
     nn->identity.cluster = nn_journal_cluster_id(nn->journal);
     return 0;

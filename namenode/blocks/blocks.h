@@ -61,10 +61,11 @@ struct nn_blocks {
     size_t report_count;
     struct nn_notice *notices; /* oldest first */
     size_t notice_count, notice_cap;
-    uint64_t applied, durable; /* journal indices */
-    uint64_t highest_id;       /* last block id given out */
-    uint64_t complete, safe;   /* complete blocks; of them with a good replica */
-    uint64_t suspects;         /* replicas seen whose block we never gave out */
+    uint64_t applied, durable;       /* journal indices */
+    uint64_t highest_id;             /* last block id given out */
+    uint64_t complete, safe;         /* complete blocks; of them with a good replica */
+    uint64_t suspects;               /* replicas seen whose block we never gave out */
+    uint64_t spared_from, spared_to; /* ids of lost blocks: their replicas are never deleted */
     uint64_t started_ms, now_ms, tick_ms, delete_ms;
     bool is_loaded; /* the namespace is: unknown blocks may be judged */
 };

@@ -189,7 +189,8 @@ static bool is_known_good(const struct nn_blocks *b, uint32_t block, uint32_t st
 static int said_unknown(struct nn_blocks *b, uint32_t node, uint32_t storage,
                         const struct nn_said *said)
 {
-    if (nn_report_judge(NULL, b->highest_id, said) == NN_VERDICT_SUSPECT) {
+    bool is_spared = said->id >= b->spared_from && said->id <= b->spared_to;
+    if (is_spared || nn_report_judge(NULL, b->highest_id, said) == NN_VERDICT_SUSPECT) {
         b->suspects++;
         return 0;
     }

@@ -46,6 +46,10 @@ static int load_counters(struct nn_loader *l)
     l->state->tree.next_id = nn_rows_varint(&l->rows);
     l->state->next_block_id = nn_rows_varint(&l->rows);
     l->state->next_gs = nn_rows_varint(&l->rows);
+    if (nn_rows_has_more(&l->rows)) {
+        l->state->spared_from = nn_rows_varint(&l->rows);
+        l->state->spared_to = nn_rows_varint(&l->rows);
+    }
     if (l->has_counters)
         return ERR_CORRUPT;
     l->has_counters = true;

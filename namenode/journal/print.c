@@ -88,9 +88,15 @@ static void print_inode(struct nn_printer *p, struct buf *out)
 static void print_counters(struct nn_printer *p, struct buf *out)
 {
     uint64_t inode = nn_rows_varint(&p->rows), block = nn_rows_varint(&p->rows);
-    buf_printf(
-        out, "{\"next_inode\":%" PRIu64 ",\"next_block\":%" PRIu64 ",\"next_stamp\":%" PRIu64 "}\n",
-        inode, block, nn_rows_varint(&p->rows));
+    buf_printf(out,
+               "{\"next_inode\":%" PRIu64 ",\"next_block\":%" PRIu64 ",\"next_stamp\":%" PRIu64,
+               inode, block, nn_rows_varint(&p->rows));
+    if (nn_rows_has_more(&p->rows)) {
+        uint64_t from = nn_rows_varint(&p->rows);
+        buf_printf(out, ",\"spared_from\":%" PRIu64 ",\"spared_to\":%" PRIu64, from,
+                   nn_rows_varint(&p->rows));
+    }
+    buf_append_str(out, "}\n");
 }
 
 static void print_answer(struct nn_printer *p, struct buf *out)

@@ -166,6 +166,10 @@ static int save_counters(struct saver *s)
     buf_append_varint(&s->chunk, s->state->tree.next_id);
     buf_append_varint(&s->chunk, s->state->next_block_id);
     buf_append_varint(&s->chunk, s->state->next_gs);
+    if (s->state->spared_to) {
+        buf_append_varint(&s->chunk, s->state->spared_from);
+        buf_append_varint(&s->chunk, s->state->spared_to);
+    }
     return row_done(s);
 }
 

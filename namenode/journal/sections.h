@@ -9,6 +9,7 @@
  * Rows (v = LEB128 varint, s = v length and bytes, u64 = 8 bytes little-endian):
  *
  *   1 counters  v next inode id, v next block id, v next stamp           one row, first
+ *               v first and v last block id that lost records gave out   only after a recovery
  *   2 inodes    parents before their children, children in byte order of names
  *               v depth (0: the root, name "")   s name   v id   v mode
  *               v flags: 1 directory, 2 open, 4 last block being written, 8 last block in recovery,

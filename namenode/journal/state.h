@@ -28,6 +28,9 @@ struct nn_state {
     struct nn_blocks *blocks; /* borrowed */
     uint64_t next_block_id;
     uint64_t next_gs;
+    /* Block ids that records gave out which were lost (salvage.h): nobody's, but their replicas are
+     * never deleted. 0, 0: none. */
+    uint64_t spared_from, spared_to;
     uint64_t applied; /* index of the last record applied; whoever applies sets it */
     uint64_t mono_ms; /* monotonic time for new leases; whoever applies sets it */
 };

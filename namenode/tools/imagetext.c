@@ -128,6 +128,11 @@ static void print_counters(struct nn_imagetext *t, struct buf *out)
     buf_printf(out,
                "# next inode %" PRIu64 ", block %" PRIu64 ", stamp %" PRIu64 " (times are UTC)\n",
                inode, block, nn_rows_varint(&t->rows));
+    if (nn_rows_has_more(&t->rows)) {
+        uint64_t from = nn_rows_varint(&t->rows);
+        buf_printf(out, "# blocks %" PRIu64 " to %" PRIu64 " are spared: their records were lost\n",
+                   from, nn_rows_varint(&t->rows));
+    }
 }
 
 static void print_answer(struct nn_imagetext *t, struct buf *out)

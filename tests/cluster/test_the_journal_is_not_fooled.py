@@ -144,8 +144,8 @@ def test_rot_is_refused_in_one_line_and_nothing_is_changed(nn):
     assert nn.process.returncode == 1
     assert "record 2 is damaged with good records after it: this is bit rot, not a crash. Nothing was changed. `quern namenode -recover` tells what can be saved" in nn.words
     assert open(segment(nn), "rb").read() == damaged
-    report = subprocess.run([NAMENODE, "-recover"] + nn.options(), capture_output=True, text=True)
-    assert report.returncode == 0
+    report = subprocess.run([NAMENODE, "-recover"] + nn.options(), capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    assert report.returncode == 1 and "nothing was changed" in report.stderr
     assert "DAMAGED" in report.stdout and "records 1 to 1 are whole" in report.stdout
     patch(segment(nn), at, b"/")
     assert nn.start(), nn.words
