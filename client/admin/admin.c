@@ -346,6 +346,10 @@ int cmd_admin(int argc, char **argv)
     if (command) {
         code = command->run(&session, argc - 1, argv + 1);
         code = code == EXIT_USAGE ? usage(command) : code;
+    } else if (argc > 1 && (strcmp(without_dashes(argv[1]), "allowSnapshot") == 0 ||
+                            strcmp(without_dashes(argv[1]), "disallowSnapshot") == 0)) {
+        code = session_fail(without_dashes(argv[1]), EXIT_FAILED,
+                            "there are no snapshots here: nothing was done");
     } else if (argc > 1) {
         session_fail(argv[1], 0, "Unknown command");
         print_all(stderr);
