@@ -117,14 +117,6 @@ static int cleanup(struct qn_task *task)
     return rc;
 }
 
-/* All registers in one. */
-static uint32_t partition(struct qn_slice key, uint32_t count)
-{
-    (void)key;
-    (void)count;
-    return 0;
-}
-
 static const struct qn_option_row options[] = {
     {"approxdistinct.of", "lines", "lines or words"},
     {NULL, NULL, NULL},
@@ -142,7 +134,7 @@ const struct qn_job qn_job = {
     .key = QN_U64,
     .value = QN_U64,
     .out_value = QN_NONE,
-    .partition = partition,
+    .partition = qn_one_partition,
     .options = options,
     .default_reducers = 1,
 };

@@ -125,14 +125,6 @@ static int cleanup(struct qn_task *task)
     return rc;
 }
 
-/* All in one: order is of the whole. */
-static uint32_t partition(struct qn_slice key, uint32_t count)
-{
-    (void)key;
-    (void)count;
-    return 0;
-}
-
 const struct qn_job qn_job = {
     .head = QN_JOB_HEAD,
     .name = "teravalidate",
@@ -145,7 +137,7 @@ const struct qn_job qn_job = {
     .value = QN_BYTES,
     .out_key = QN_TEXT,
     .out_value = QN_NONE,
-    .partition = partition,
+    .partition = qn_one_partition,
     .default_reducers = 1,
     .input = QN_RECORDS,
     .record_size = ROW,

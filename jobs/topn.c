@@ -155,14 +155,6 @@ static int cleanup(struct qn_task *task)
     return rc;
 }
 
-/* All in one: the best of all is not the best of each. */
-static uint32_t partition(struct qn_slice key, uint32_t count)
-{
-    (void)key;
-    (void)count;
-    return 0;
-}
-
 static const struct qn_option_row options[] = {
     {"topn.n", "10", "how many lines"},
     {"topn.field", "1", "which field has the number, counted from 1"},
@@ -181,7 +173,7 @@ const struct qn_job qn_job = {
     .value = QN_TEXT,
     .out_key = QN_TEXT,
     .out_value = QN_NONE,
-    .partition = partition,
+    .partition = qn_one_partition,
     .options = options,
     .default_reducers = 1,
 };
