@@ -79,7 +79,10 @@ int fs_acl_parse(char *text, bool has_perm, struct qn_acl_entry ret[FS_ACL_SPEC_
                  size_t *ret_count, struct err *err)
 {
     char *rest = text, *word;
-    for (*ret_count = 0; (word = strsep(&rest, ",")); ++*ret_count) {
+    *ret_count = 0;
+    while ((word = strsep(&rest, ","))) {
+        if (!*word)
+            continue; /* "a,,b" and "a," are taken */
         char whole[256];
         snprintf(whole, sizeof(whole), "%s", word);
         for (size_t n = strlen(word); !has_perm && n > 1 && word[n - 1] == ':';)
@@ -89,6 +92,7 @@ int fs_acl_parse(char *text, bool has_perm, struct qn_acl_entry ret[FS_ACL_SPEC_
         int rc = parse_entry(word, whole, has_perm, &ret[*ret_count], err);
         if (rc != 0)
             return rc;
+        ++*ret_count;
     }
     return 0;
 }

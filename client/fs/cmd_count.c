@@ -8,19 +8,20 @@
 
 static const char *const storage_types[] = {"SSD", "DISK", "ARCHIVE", "PROVIDED", "NVDIMM"};
 
-/* Is the type asked for by -t (nothing or "all" = each)? */
-static bool wants_type(const struct fs_run *run, const char *type)
+/* The i-th type that -t asks for, in the order and as often as typed (nothing or "all" = each);
+ * NULL behind the last. Their names were checked. */
+static const char *wanted_type(const struct fs_run *run, size_t i)
 {
     const char *list = fs_value(run, "t");
     if (!list || !*list || strcasecmp(list, "all") == 0)
-        return true;
-    size_t n = strlen(type);
-    for (const char *p = list; p; p = strchr(p, ',')) {
-        p += *p == ',';
-        if (strncasecmp(p, type, n) == 0 && (p[n] == ',' || !p[n]))
-            return true;
-    }
-    return false;
+        return i < ARRAY_LEN(storage_types) ? storage_types[i] : NULL;
+    for (; list && i > 0; i--)
+        list = (list = strchr(list, ',')) ? list + 1 : NULL;
+    size_t n = list ? strcspn(list, ",") : 0;
+    for (size_t t = 0; t < ARRAY_LEN(storage_types); t++)
+        if (n && strlen(storage_types[t]) == n && strncasecmp(list, storage_types[t], n) == 0)
+            return storage_types[t];
+    return n ? "RAM_DISK" : NULL;
 }
 
 static bool by_type(const struct fs_run *run)
@@ -31,12 +32,11 @@ static bool by_type(const struct fs_run *run)
 static void print_header(struct fs_run *run)
 {
     if (by_type(run)) {
-        for (size_t i = 0; i < ARRAY_LEN(storage_types); i++) {
-            if (!wants_type(run, storage_types[i]))
-                continue;
+        const char *type;
+        for (size_t i = 0; (type = wanted_type(run, i)); i++) {
             char quota[32], rem[32];
-            snprintf(quota, sizeof(quota), "%s_QUOTA", storage_types[i]);
-            snprintf(rem, sizeof(rem), "REM_%s_QUOTA", storage_types[i]);
+            snprintf(quota, sizeof(quota), "%s_QUOTA", type);
+            snprintf(rem, sizeof(rem), "REM_%s_QUOTA", type);
             printf("%14s %18s ", quota, rem);
         }
         puts("PATHNAME");
@@ -93,9 +93,8 @@ static void print_quota(int64_t quota, uint64_t used, bool human, int width)
 
 static void print_types(const struct fs_run *run)
 {
-    for (size_t i = 0; i < ARRAY_LEN(storage_types); i++)
-        if (wants_type(run, storage_types[i]))
-            printf("%14s %18s ", "none", "inf");
+    for (size_t i = 0; wanted_type(run, i); i++)
+        printf("%14s %18s ", "none", "inf");
 }
 
 static void print_json(const struct fs_item *item, const struct qn_summary *sum)

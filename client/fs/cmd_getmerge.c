@@ -7,6 +7,7 @@
  * unless it is named itself. */
 #include "client/fs/commands.h"
 #include "libcommon/base/mem.h"
+#include "libcommon/base/path.h"
 
 #define PIECE (256U << 10)
 
@@ -97,6 +98,12 @@ static void merge_arguments(struct fs_run *run, struct fs_items *items)
         return;
     const struct fs_new_file how = {.overwrite = true};
     const struct fs_volume_ops *ops = merge->dst.volume->ops;
+    char *dir = slice_dup(path_parent(slice_str(merge->dst.path)));
+    if (!dir || ops->mkdir(merge->dst.volume, dir, true, &err) != 0)
+        fs_fail(run, "%s", dir ? err.message : err_text(ERR_NOMEM));
+    mem_free(dir);
+    if (run->errors)
+        return;
     void *out = ops->create(merge->dst.volume, merge->dst.path, &how, &err);
     char *piece = mem_alloc(PIECE);
     if (!out)

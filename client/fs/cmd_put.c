@@ -116,6 +116,7 @@ static int get_begin(struct fs_run *run)
     if (rc != 0)
         return rc;
     keep(dest, fs_has(run, "p"));
+    dest->write_crc = fs_has(run, "crc");
     return fs_dest_local(run);
 }
 

@@ -92,7 +92,9 @@ static int check_name(struct fs_run *run, const char *name)
     static const char *const spaces[] = {"user.", "trusted.", "security.", "system.", "raw."};
     for (size_t i = 0; i < ARRAY_LEN(spaces); i++)
         if (!name || strncasecmp(name, spaces[i], strlen(spaces[i])) == 0)
-            return 0;
+            return name && !name[strlen(spaces[i])]
+                       ? fs_bad_usage(run, "XAttr name cannot be empty.")
+                       : 0;
     return fs_bad_usage(run, "An XAttr name must be prefixed with "
                              "user/trusted/security/system/raw, followed by a '.'");
 }
@@ -160,12 +162,13 @@ static int get_path(struct fs_run *run, struct fs_item *item)
 
 static const struct fs_option get_options[] = {
     {"R", NULL, "Recursively list the attributes for all files and directories."},
-    {"n", "name", "Dump the named extended attribute value."},
+    {"n", "name", "Dump the named extended attribute value.", true},
     {"d", NULL, "Dump all extended attribute values associated with pathname."},
     {"e", "<encoding>",
      "Encode values after retrieving them.Valid encodings are \"text\", \"hex\", and \"base64\". "
      "Values encoded as text strings are enclosed in double quotes (\"), and values encoded as "
-     "hexadecimal and base64 are prefixed with 0x and 0s, respectively."},
+     "hexadecimal and base64 are prefixed with 0x and 0s, respectively.",
+     true},
     {NULL, NULL, NULL},
 };
 
@@ -221,13 +224,14 @@ static void set_end(struct fs_run *run)
 }
 
 static const struct fs_option set_options[] = {
-    {"n", "name", "The extended attribute name."},
+    {"n", "name", "The extended attribute name.", true},
     {"v", "value",
      "The extended attribute value. There are three different encoding methods for the value. If "
      "the argument is enclosed in double quotes, then the value is the string inside the quotes. "
      "If the argument is prefixed with 0x or 0X, then it is taken as a hexadecimal number. If the "
-     "argument begins with 0s or 0S, then it is taken as a base64 encoding."},
-    {"x", "name", "Remove the extended attribute."},
+     "argument begins with 0s or 0S, then it is taken as a base64 encoding.",
+     true},
+    {"x", "name", "Remove the extended attribute.", true},
     {NULL, NULL, NULL},
 };
 

@@ -10,6 +10,7 @@
 
 #include "client/fs/dest.h"
 #include "client/fs/keep.h"
+#include "client/fs/local_crc.h"
 #include "libcommon/base/mem.h"
 
 #define PIECE (256U << 10)
@@ -171,6 +172,8 @@ static int copy_file(struct copy *copy)
         return copy->err.code;
     rc = copy_stream(copy, ops->read, source);
     ops->close_read(source);
+    if (rc == 0 && copy->dest->write_crc && !copy->target.volume->qn)
+        rc = fs_local_crc_write(copy->target.volume, copy->target.path, &copy->err);
     if (rc == 0)
         rc = keep_attributes(copy->dest, &copy->src, &copy->target, &copy->err);
     return rc;

@@ -15,6 +15,7 @@ struct fs_dest {
     bool direct;        /* -d: no ._COPYING_ */
     bool keep_times, keep_owner, keep_mode, keep_acl, keep_xattrs;
     bool removes_source; /* moveFromLocal */
+    bool write_crc;      /* get -crc */
     uint32_t replication;
     /* What is done with one source (not a directory, unless the walk does not enter them); the
      * target is taken. */
