@@ -276,6 +276,15 @@ static int do_acl(struct crash *c, uint64_t seq, const char *path)
     return ASK(c, SET_ACL, &ask, NULL);
 }
 
+static int do_append(struct crash *c, uint64_t seq, const char *path, int file)
+{
+    struct cl2nn_append ask = {.origin = {CLIENT, seq}, .path = slice_str(path)};
+    struct cl2nn_appended appended = {0};
+    int rc = ASK(c, APPEND, &ask, &appended);
+    c->files[file] = appended.file_id;
+    return rc;
+}
+
 static int do_quota(struct crash *c, uint64_t seq, const char *path)
 {
     struct cl2nn_set_quota ask = {{CLIENT, seq}, slice_str(path), 100, 1 << 20};
@@ -344,6 +353,12 @@ static int step(struct crash *c, uint64_t i)
         return do_quota(c, seq, "/b");
     case 23:
         return do_xattr(c, seq, "/b/h", CL2NN_XATTR_REPLACE);
+    case 24: /* refused while it is open: done once, and closed in between */
+        return do_append(c, seq, "/b/h", 4);
+    case 25:
+        return do_close(c, seq, 4);
+    case 26:
+        return do_append(c, seq, "/b/h", 4);
     default:
         return NN_STEPS_END;
     }

@@ -394,6 +394,26 @@ static void whatever_breaks_every_byte_arrives_once(void **state)
     }
 }
 
+/* What the datanodes have is not sent again, but for the chunk it ends in; and it is not ours to
+ * write elsewhere. */
+static void a_block_that_was_begun_before_goes_on_where_it_ends(void **state)
+{
+    (void)state;
+    struct cl_pipeline p = begin(3);
+    struct cl_packet packet;
+    cl_pipeline_begin_at(&p, 1300);
+    assert_int_equal(cl_pipeline_room(&p), RING - (1300 - 1024));
+    assert_false(cl_pipeline_next(&p, 0, &packet));
+    cl_pipeline_fill(&p, 100);
+    assert_true(cl_pipeline_next(&p, CL_PACKET_SYNC, &packet));
+    assert_int_equal(packet.offset, 1024);
+    assert_int_equal(packet.len, 376);
+    ack_next(&p);
+    assert_int_equal(p.acked, 1400);
+    assert_int_equal(p.synced, 1400);
+    assert_false(cl_pipeline_restart(&p));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -416,6 +436,7 @@ int main(void)
         cmocka_unit_test(an_idle_chain_gets_one_beat_at_a_time),
         cmocka_unit_test(a_block_that_is_all_in_the_ring_can_begin_anew),
         cmocka_unit_test(whatever_breaks_every_byte_arrives_once),
+        cmocka_unit_test(a_block_that_was_begun_before_goes_on_where_it_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

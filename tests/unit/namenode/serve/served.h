@@ -121,6 +121,30 @@ bool nn_journal_is_full(const struct nn_journal *journal)
 {
     return journal->is_full;
 }
+int nn_journal_set_dirs(struct nn_journal *journal, const char *const *paths, size_t count,
+                        nn_journal_done_fn *done, void *arg, struct err *err)
+{
+    (void)journal;
+    (void)paths;
+    (void)count;
+    (void)done;
+    (void)arg;
+    return err_set(err, ERR_UNSUPPORTED, "not here");
+}
+void nn_journal_restore(struct nn_journal *journal)
+{
+    (void)journal;
+}
+void nn_journal_set_restore(struct nn_journal *journal, bool is_on)
+{
+    (void)journal;
+    (void)is_on;
+}
+bool nn_journal_wants_restore(const struct nn_journal *journal)
+{
+    (void)journal;
+    return false;
+}
 int nn_journal_format(const struct nn_journal_format *format, struct err *err)
 {
     (void)format;
