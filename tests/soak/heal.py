@@ -50,10 +50,12 @@ class Healing:
         wrong += [line.strip() for line in text.splitlines()
                   if re.match(r" (Over|Under|Mis)-replicated blocks:|\s+Blocks queued", line) and "\t0" not in line]
         known = {}
+        report = self.world.run("admin", "-report", check=False).stdout.decode()
+        node_at = {address: int(node) for address, node in re.findall(r"Name: (\S+) \(node(\d+)\)", report)}
         for line in text.splitlines():
-            block = re.match(r"\d+\. (blk_\d+_\d+) ", line)
-            for node in re.findall(r",node(\d+),", line) if block else []:
-                known.setdefault(int(node), set()).add(block.group(1))
+            block = re.match(r"\d+\. \S*(blk_\d+_\d+) ", line)
+            for address in re.findall(r"DatanodeInfoWithStorage\[([^,]+),", line) if block else []:
+                known.setdefault(node_at.get(address), set()).add(block.group(1))
         for node in range(1, self.world.plan.datanodes + 1):
             there, here = self.blocks_on(node), known.get(node, set())
             if there != here:
