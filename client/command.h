@@ -13,6 +13,7 @@ int cmd_distcp(int argc, char **argv);
 int cmd_admin(int argc, char **argv);
 int cmd_fsck(int argc, char **argv);
 int cmd_balancer(int argc, char **argv);
+int cmd_diskbalancer(int argc, char **argv);
 int cmd_getconf(int argc, char **argv);
 int cmd_up(int argc, char **argv);
 int cmd_down(int argc, char **argv);

@@ -32,6 +32,8 @@ static const struct row rows[] = {
     {"fsck", "PATH", "is every block where it should be?", cmd_fsck, NULL},
     {"balancer", "[-threshold N]", "move blocks from full datanodes to empty ones", cmd_balancer,
      NULL},
+    {"diskbalancer", "-execute NODE", "even out the data directories of one datanode",
+     cmd_diskbalancer, NULL},
     {"getconf", "-confKey KEY ...", "what the configuration here says, for scripts", cmd_getconf,
      NULL},
     {"oiv", "-i IMAGE|DIR ...", "print an image of the namenode (XML, Delimited ...)", NULL,

@@ -49,6 +49,7 @@ static void on_registered(void *arg)
     loop_timer_stop(&dn->patience);
     dn_serve_registered(dn->serve);
     dn_patrol_start(dn->patrol);
+    dn_census_start(dn->census);
     daemon_set_state(dn->daemon, "serving");
     daemon_serving(dn->daemon);
 }
@@ -112,7 +113,10 @@ static int open_patrol(struct datanode *dn, const struct conf *conf, struct err 
         .rounds = {.period_ms = conf_ms(conf, "dfs.datanode.scan.period.hours"),
                    .limit_bytes = conf_size(conf, "dfs.block.scanner.volume.bytes.per.second")}};
     dn->patrol = dn_patrol_new(&patrol);
-    return dn->patrol ? 0 : err_set(err, ERR_NOMEM, "out of memory");
+    dn->census =
+        dn_census_new(dn->loop, dn->storage, conf_ms(conf, "dfs.datanode.directoryscan.interval"));
+    dn->level = dn_level_new(dn->loop, dn->storage);
+    return dn->patrol && dn->census && dn->level ? 0 : err_set(err, ERR_NOMEM, "out of memory");
 }
 
 static int reconfig(void *arg, uint32_t action, struct arena *arena, struct msg_reconfigured *ret,
@@ -143,6 +147,7 @@ static int open_serve(struct datanode *dn, const struct conf *conf, struct err *
         .timeout_ms = conf_ms(conf, "dfs.client.socket-timeout"),
         .supergroup = conf_str(conf, "dfs.permissions.superusergroup"),
         .reconfig = reconfig,
+        .level = dn->level,
         .arg = dn,
     };
     return dn_serve_open(&serve, &dn->serve, err);
@@ -275,8 +280,12 @@ void datanode_release(void *state)
     dn->namenode = NULL;
     dn_serve_close(dn->serve);
     dn_patrol_stop(dn->patrol);
+    dn_census_stop(dn->census);
+    dn_level_stop(dn->level);
     workq_free(dn->disk_work);
     dn_patrol_free(dn->patrol);
+    dn_census_free(dn->census);
+    dn_level_free(dn->level);
     dn_storage_close(dn->storage);
     mem_free(dn->host);
     mem_free(dn);

@@ -3,6 +3,8 @@
 #ifndef QUERN_DN_DATANODE_H
 #define QUERN_DN_DATANODE_H
 
+#include "datanode/storage/census.h"
+#include "datanode/storage/level.h"
 #include "datanode/storage/patrol.h"
 #include "datanode/talk/namenode.h"
 #include "libcommon/daemon/daemon.h"
@@ -14,6 +16,8 @@ struct datanode {
     struct workq *disk_work;
     struct dn_storage *storage;
     struct dn_patrol *patrol;
+    struct dn_census *census;
+    struct dn_level *level;
     struct dn_serve *serve;
     struct dn_namenode *namenode;
     struct loop_timer patience; /* with a namenode that does not come */

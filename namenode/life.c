@@ -10,6 +10,7 @@
 #include "libcommon/base/mem.h"
 #include "namenode/journal/recover.h"
 #include "namenode/journal/salvage.h"
+#include "namenode/talk/bootstrap.h"
 
 #define STATE_MS 250
 #define NAME_DIR "dfs.namenode.name.dir"
@@ -118,6 +119,20 @@ int namenode_format(struct daemon *d, struct err *err)
     for (size_t i = 0; rc == 0 && i < dirs.count; i++)
         log_info("nn", "Storage directory %s has been successfully formatted.", dirs.items[i]);
     return rc;
+}
+
+/* ---- bootstrap ---- */
+
+int namenode_bootstrap(struct daemon *d, struct err *err)
+{
+    struct conf_list dirs = conf_list(daemon_conf(d), NAME_DIR);
+    uint64_t last = 0;
+    const struct nn_bootstrap wish = {.disk = disk_real(),
+                                      .dirs = (const char *const *)dirs.items,
+                                      .dir_count = dirs.count,
+                                      .address = daemon_flag(d, "bootstrap"),
+                                      .force = daemon_flag(d, "force") != NULL};
+    return nn_bootstrap_run(&wish, &last, err);
 }
 
 /* ---- recover ---- */

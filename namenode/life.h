@@ -8,6 +8,8 @@
 
 /* -format */
 int namenode_format(struct daemon *d, struct err *err);
+/* -bootstrap HOST:PORT: the name directories become a copy (talk/bootstrap.h). */
+int namenode_bootstrap(struct daemon *d, struct err *err);
 /* -recover: tells what is whole in the name directories and what is damaged; if a start would be
  * refused, what would be lost by going on from what is whole, asks (or takes -force for yes), and
  * does so (journal/salvage.h). */

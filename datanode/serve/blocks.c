@@ -31,6 +31,7 @@ static dn_serve_handler *const handlers[DATA_METHOD_COUNT] = {
     [DATA_AT_CHECKSUM] = dn_serve_checksum,
     [DATA_AT_TRANSFER] = dn_serve_transfer,
     [DATA_AT_RECONFIG] = dn_serve_reconfig,
+    [DATA_AT_LEVEL] = dn_serve_level,
 };
 
 static void on_request(struct dn_session *session, const struct msg_method *method, const void *ask,

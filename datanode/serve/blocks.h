@@ -7,7 +7,7 @@
  *      serve/recover  RECOVER_INIT, RECOVER_COMMIT     the block's claim, a disk thread
  *      serve/transfer TRANSFER                         the block's claim, a mover's thread
  *      serve/ask      REPLICA, CHECKSUM                the loop; a disk thread
- *      serve/operator RECONFIG                         the loop; superusers only
+ *      serve/operator RECONFIG, LEVEL                  the loop; superusers only
  *
  * Requests are refused with ERR_RETRY until the node is registered: before that it does not know
  * whose blocks it holds. Loop thread only. */
@@ -16,6 +16,7 @@
 
 #include "datanode/serve/movers.h"
 #include "datanode/serve/session.h"
+#include "datanode/storage/level.h"
 #include "datanode/storage/storage.h"
 #include "libcommon/event/listen.h"
 #include "libcommon/proto/data/packet.h"
@@ -37,6 +38,7 @@ struct dn_serve_conf {
     const char *supergroup;
     int (*reconfig)(void *arg, uint32_t action, struct arena *arena, struct msg_reconfigured *ret,
                     struct err *err);
+    struct dn_level *level; /* NULL: none here */
     void *arg;
 };
 
@@ -68,6 +70,6 @@ void dn_transfer_cancel_all(struct dn_serve *serve);
 typedef void dn_serve_handler(struct dn_serve *serve, struct dn_session *session, const void *ask);
 dn_serve_handler dn_serve_write, dn_serve_local_write, dn_serve_read, dn_serve_local_read,
     dn_serve_recover_init, dn_serve_recover_commit, dn_serve_replica, dn_serve_checksum,
-    dn_serve_reconfig, dn_serve_transfer;
+    dn_serve_reconfig, dn_serve_transfer, dn_serve_level;
 
 #endif

@@ -53,3 +53,59 @@ void dn_serve_reconfig(struct dn_serve *serve, struct dn_session *session, const
     else
         dn_session_answer(session, &answer);
 }
+
+/* ---- LEVEL ---- */
+
+static int list_dirs(const struct dn_volumes *volumes, struct arena *arena,
+                     struct data_level_dir_list *ret)
+{
+    ret->v = arena_calloc(arena, volumes->count + 1, sizeof(*ret->v));
+    if (!ret->v)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < volumes->count; i++) {
+        const struct dn_volume *v = volumes->v[i];
+        if (v->is_removed)
+            continue;
+        ret->v[ret->n++] = (struct data_level_dir){.path = slice_str(v->path),
+                                                   .media = slice_str(dn_media_name(v->media)),
+                                                   .id = slice_str(v->version.storage_id),
+                                                   .has_failed = atomic_load(&v->has_failed),
+                                                   .used = v->used,
+                                                   .remaining = dn_volumes_remaining(volumes, v)};
+    }
+    return 0;
+}
+
+void dn_serve_level(struct dn_serve *serve, struct dn_session *session, const void *ask)
+{
+    const struct data_level *wish = ask;
+    struct dn_level *level = serve->conf.level;
+    struct err err = {0};
+    int rc = 0;
+    if (!dn_operator_is(serve, session))
+        return;
+    if (!level) {
+        dn_session_fail(session, ERR_UNSUPPORTED, "nothing is moved here");
+        return;
+    }
+    const struct dn_level_wish what = {wish->bytes_per_s, wish->threshold};
+    if (wish->action == DATA_LEVEL_EXECUTE)
+        rc = dn_level_start(level, &what, &err);
+    else if (wish->action == DATA_LEVEL_CANCEL)
+        dn_level_cancel(level);
+    struct dn_level_state state = dn_level_state(level, wish->threshold);
+    struct data_leveling answer = {.is_running = state.is_running,
+                                   .was_cancelled = state.was_cancelled,
+                                   .started_ms = state.started_ms,
+                                   .finished_ms = state.finished_ms,
+                                   .blocks = state.blocks,
+                                   .bytes = state.bytes,
+                                   .errors = state.errors,
+                                   .bytes_left = state.bytes_left};
+    if (rc == 0 && list_dirs(serve->conf.storage->volumes, &session->arena, &answer.dirs) != 0)
+        rc = err_set(&err, ERR_NOMEM, "out of memory");
+    if (rc != 0)
+        dn_session_fail(session, rc, "%s", err.msg);
+    else
+        dn_session_answer(session, &answer);
+}

@@ -298,11 +298,10 @@ static void read_done(struct dn_move *move)
 {
     struct dn_read *r = CONTAINER_OF(move, struct dn_read, move);
     struct dn_storage *storage = r->serve->conf.storage;
-    const struct dn_replica *now = dn_storage_find(storage, r->replica.id);
     /* One that was deleted or written on meanwhile is not damaged: its files have moved. */
     if (r->bad_code == ERR_IO) /* once is no proof: it is looked at again, soon */
         dn_storage_suspect(storage, r->replica.id);
-    else if (r->bad_code != 0 && now && now->gs == r->replica.gs && now->state == r->replica.state)
+    else if (r->bad_code != 0 && dn_storage_is_still(storage, &r->replica))
         dn_storage_bad(storage, r->replica.id, r->replica.gs);
     dn_suspect_volume(storage, r->volume, r->bad_code);
     if (move->was_refused) {

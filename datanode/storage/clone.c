@@ -82,7 +82,7 @@ static void clone_done(struct work *work)
         dn_storage_discard(c->storage, replica);
         dn_suspect_volume(c->storage, c->volume, c->err.code);
     }
-    if (c->is_source_bad)
+    if (c->is_source_bad && dn_storage_is_still(c->storage, &c->from))
         dn_storage_bad(c->storage, c->from.id, c->from.gs);
     end(c);
 }

@@ -157,8 +157,7 @@ static bool is_damage(int code)
 static void tell_damage(struct beat *b)
 {
     struct dn_storage *storage = b->patrol->conf.storage;
-    const struct dn_replica *now = dn_storage_find(storage, b->replica.id);
-    if (!is_damage(b->code) || !now || now->gs != b->replica.gs || now->state != b->replica.state)
+    if (!is_damage(b->code) || !dn_storage_is_still(storage, &b->replica))
         return;
     metric_add(&blocks_bad, 1);
     dn_storage_bad(storage, b->replica.id, b->replica.gs);

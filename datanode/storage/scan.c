@@ -350,3 +350,71 @@ int dn_scan_volume(struct dn_volume *volume, struct dn_scan_result *ret, struct 
         *ret = result;
     return rc;
 }
+
+/* ---- names and lengths ---- */
+
+static int look_at(struct scan *s, const struct seen *f, struct dn_scan_file *file)
+{
+    uint64_t bytes = 0;
+    if (f->kind == DN_NAME_UNFINISHED ||
+        (f->kind != DN_NAME_DATA && file->has_sums && file->gs > f->gs))
+        return 0;
+    int rc = stat_file(s, f, &bytes);
+    if (rc == ERR_NOENT) /* went meanwhile */
+        return 0;
+    if (rc == 0 && f->kind == DN_NAME_DATA) {
+        file->has_data = true;
+        file->data_bytes = bytes;
+    } else if (rc == 0) {
+        file->has_sums = true;
+        file->gs = f->gs;
+        file->sums_bytes = bytes;
+    }
+    return rc;
+}
+
+static int look_at_all(struct scan *s, struct dn_scan_file **ret, size_t *ret_count)
+{
+    struct dn_scan_file *files = mem_calloc(s->count + 1, sizeof(*files));
+    size_t n = 0;
+    int rc = files ? 0 : ERR_NOMEM;
+    for (size_t i = 0; rc == 0 && i < s->count; i++) {
+        if (n == 0 || files[n - 1].id != s->seen[i].id)
+            files[n++].id = s->seen[i].id;
+        rc = look_at(s, &s->seen[i], &files[n - 1]);
+    }
+    if (rc != 0) {
+        mem_free(files);
+        return rc;
+    }
+    *ret = files;
+    *ret_count = n;
+    return 0;
+}
+
+int dn_scan_files(struct dn_volume *volume, struct dn_scan_file **ret, size_t *ret_count,
+                  struct err *err)
+{
+    struct scan s = {.volume = volume};
+    int rc = list_finalized(&s, err);
+    if (rc == 0 && s.count > 0)
+        qsort(s.seen, s.count, sizeof(*s.seen), by_id);
+    if (rc == 0 && (rc = look_at_all(&s, ret, ret_count)) != 0)
+        err_set(err, rc, "%s: cannot be read: %s", volume->path, err_text(rc));
+    mem_free(s.seen);
+    return rc;
+}
+
+int dn_scan_file(struct dn_volume *volume, uint64_t id, struct dn_scan_file *ret, struct err *err)
+{
+    struct scan s = {.volume = volume};
+    char *dir = dn_volume_dir(volume, DN_DIR_FINALIZED, id);
+    int rc = dir ? list_one(&s, DN_DIR_FINALIZED, dir, err) : ERR_NOMEM;
+    *ret = (struct dn_scan_file){.id = id};
+    for (size_t i = 0; rc == 0 && i < s.count; i++)
+        if (s.seen[i].id == id)
+            rc = look_at(&s, &s.seen[i], ret);
+    mem_free(dir);
+    mem_free(s.seen);
+    return rc;
+}

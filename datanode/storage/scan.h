@@ -33,4 +33,15 @@ struct dn_scan_result {
  * together. On failure nothing needs releasing. */
 int dn_scan_volume(struct dn_volume *volume, struct dn_scan_result *ret, struct err *err);
 
+/* What lies in finalized, by names and lengths only; nothing is changed. Any thread. */
+struct dn_scan_file {
+    uint64_t id, gs; /* gs: of the newest checksum file */
+    uint64_t data_bytes, sums_bytes;
+    bool has_data, has_sums;
+};
+/* All of it, in order of id (mem_free it), or one block. On failure nothing needs releasing. */
+int dn_scan_files(struct dn_volume *volume, struct dn_scan_file **ret, size_t *ret_count,
+                  struct err *err);
+int dn_scan_file(struct dn_volume *volume, uint64_t id, struct dn_scan_file *ret, struct err *err);
+
 #endif

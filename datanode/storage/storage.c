@@ -5,6 +5,7 @@
 
 #include "datanode/storage/scan.h"
 #include "datanode/storage/settle.h"
+#include "datanode/storage/shift.h"
 #include "libcommon/base/log.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/codec/chunksum.h"
@@ -23,11 +24,15 @@ static void tell(struct dn_storage *s, enum dn_change change, const struct dn_re
 
 /* ---- open ---- */
 
-/* The greater stamp counts; what somebody writes, or has in hand, is not replaced. */
+/* The greater stamp counts, then the finalized one: of what was being written, names may have come
+ * back by a power cut. What somebody writes, or has in hand, is not replaced. */
 static bool is_better(const struct dn_storage *s, const struct dn_replica *found,
                       const struct dn_replica *known)
 {
-    return found->gs > known->gs && !known->writing && !dn_claims_is_taken(&s->claims, found->id);
+    bool is_newer =
+        found->gs > known->gs || (found->gs == known->gs && found->state == DN_REPLICA_FINALIZED &&
+                                  known->state != DN_REPLICA_FINALIZED);
+    return is_newer && !known->writing && !dn_claims_is_taken(&s->claims, found->id);
 }
 
 int dn_storage_take_in(struct dn_storage *s, const struct dn_replica *found)
@@ -87,6 +92,8 @@ int dn_storage_open(const struct dn_storage_conf *conf, struct dn_storage **ret,
         err_set(err, rc, "block storage: out of memory");
     if (rc == 0)
         rc = dn_volumes_open(conf->disk, &conf->volumes, &s->volumes, err);
+    if (rc == 0)
+        rc = dn_shift_recover(s->volumes, err);
     if (rc == 0)
         rc = scan_all(s, err);
     if (rc != 0) {
@@ -311,6 +318,45 @@ void dn_storage_suspect(struct dn_storage *s, uint64_t id)
 {
     if (s->conf.on_suspect)
         s->conf.on_suspect(s->conf.arg, id);
+}
+
+/* ---- found by the census ---- */
+
+void dn_storage_vanished(struct dn_storage *s, struct dn_replica *replica)
+{
+    struct dn_replica gone = *replica;
+    dn_storage_volume(s, replica)->used -= footprint(replica->len);
+    dn_storage_forget(s, replica);
+    gone.writing = NULL;
+    tell(s, DN_CHANGE_DELETED, &gone);
+}
+
+int dn_storage_appeared(struct dn_storage *s, const struct dn_replica *found)
+{
+    struct dn_replica *r = dn_replicas_add(&s->replicas, found);
+    if (!r)
+        return ERR_NOMEM;
+    dn_storage_volume(s, r)->used += footprint(r->len);
+    tell(s, DN_CHANGE_RECEIVED, r);
+    return 0;
+}
+
+/* ---- from one directory to another ---- */
+
+void dn_storage_shifted(struct dn_storage *s, struct dn_replica *replica, struct dn_volume *to)
+{
+    struct dn_replica before = *replica;
+    dn_storage_volume(s, replica)->used -= footprint(replica->len);
+    replica->volume = to->index;
+    to->used += footprint(replica->len);
+    tell(s, DN_CHANGE_DELETED, &before);
+    tell(s, DN_CHANGE_RECEIVED, replica);
+}
+
+bool dn_storage_is_still(const struct dn_storage *s, const struct dn_replica *was)
+{
+    const struct dn_replica *now = dn_storage_find(s, was->id);
+    return now && now->gs == was->gs && now->state == was->state && now->volume == was->volume;
 }
 
 /* ---- deletion ---- */

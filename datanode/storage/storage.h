@@ -102,6 +102,15 @@ int dn_storage_take_in(struct dn_storage *s, const struct dn_replica *found);
 /* Out of the map, files untouched, nobody told: its directory goes. Nobody has it in hand. */
 void dn_storage_forget(struct dn_storage *s, struct dn_replica *replica);
 
+/* The census: its files are gone; a finalized one that nobody knew is there (0 or ERR_NOMEM). */
+void dn_storage_vanished(struct dn_storage *s, struct dn_replica *replica);
+int dn_storage_appeared(struct dn_storage *s, const struct dn_replica *found);
+
+/* It is in another directory now, durably (shift.h): told as gone there and come here. */
+void dn_storage_shifted(struct dn_storage *s, struct dn_replica *replica, struct dn_volume *to);
+/* Is it still what it was, where it was? Else a failure to read its files proves nothing. */
+bool dn_storage_is_still(const struct dn_storage *s, const struct dn_replica *was);
+
 /* Wrong bytes were found. Told once per replica; harmless for one that is gone or has another
  * stamp. */
 void dn_storage_bad(struct dn_storage *s, uint64_t id, uint64_t gs);

@@ -173,14 +173,12 @@ static void copy_done(struct dn_move *move)
     struct job *job = CONTAINER_OF(move, struct job, move);
     struct dn_orders *o = job->orders;
     const struct dn_replica *was = &job->copy.replica;
-    const struct dn_replica *now = dn_storage_find(o->conf.storage, was->id);
     if (move->was_refused)
         job->code = err_set(&job->err, ERR_BUSY, "no thread was free to move bytes");
     if (job->code != 0)
         log_warn("dn.orders", "blk_%" PRIu64 "_%" PRIu64 " could not be copied: %s", was->id,
                  was->gs, job->err.msg);
-    if (job->fault.is_ours && is_damage(job->code) && now && now->gs == was->gs &&
-        now->state == was->state)
+    if (job->fault.is_ours && is_damage(job->code) && dn_storage_is_still(o->conf.storage, was))
         dn_storage_bad(o->conf.storage, was->id, was->gs);
     else if (job->code == ERR_CHECKSUM || (job->fault.is_ours && job->code == ERR_IO))
         /* it left here good, we think, or could not be had: how is it on the disk? */

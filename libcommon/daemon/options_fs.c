@@ -54,6 +54,8 @@ static const struct conf_option rows[] = {
      .flags = CONF_RELOAD},
     {"dfs.datanode.direct.min", CONF_SIZE, "256k",
      "runs of at least so many bytes are written past the page cache; 0 = never", .max = "64m"},
+    {"dfs.datanode.directoryscan.interval", CONF_TIME, "21600",
+     "a datanode's disks are compared with what it knows so often; 0 = never", .unit = SECONDS},
     {"dfs.datanode.du.reserved", CONF_SIZE, "0", "bytes left free on each of a datanode's disks",
      .flags = CONF_RELOAD},
     {"dfs.datanode.failed.volumes.tolerated", CONF_INT, "0",

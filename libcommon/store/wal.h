@@ -144,6 +144,11 @@ bool wal_is_joining(const struct wal *wal); /* asked for, and no batch has tried
 /* With the next batch directory `i` is given up, as if it had failed; never the last one. */
 void wal_leave(struct wal *wal, size_t i);
 
+/* Make segments that were copied from a log into `dir` a log of their own, whose only directory it
+ * is: everything is verified, up to record `least` at least. ERR_CORRUPT, ERR_EOF. Blocks. */
+int wal_adopt(struct disk *disk, const char *dir, uint64_t least, uint64_t *ret_last,
+              struct err *err);
+
 /* ---- for tools: read only ---- */
 
 struct wal_inspection {

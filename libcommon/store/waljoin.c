@@ -153,6 +153,65 @@ bool wal_join_now(struct wal *wal, size_t i, uint64_t have, struct buf *notes)
     return true;
 }
 
+/* ---- a copy ---- */
+
+/* Each file by itself, and one after the other without a gap. */
+static int verify_all(struct disk *disk, const char *dir, const struct walscan *scan,
+                      struct wal_report *ret, struct err *err)
+{
+    int rc = 0;
+    for (size_t s = 0; rc == 0 && s < scan->segments; s++) {
+        struct wal_report one = {0};
+        char name[WALFILE_NAME_MAX];
+        char *path = fsutil_join(dir, walfile_name(name, scan->firsts[s]));
+        rc = path ? wal_inspect(disk, path, &(struct wal_inspection){0}, &one, err)
+                  : err_set(err, ERR_NOMEM, "out of memory");
+        mem_free(path);
+        if (rc == 0 && s > 0 && (one.wal_id != ret->wal_id || scan->firsts[s] != ret->last + 1))
+            rc = err_set(err, ERR_CORRUPT, "%s/%s does not continue the segment before it", dir,
+                         name);
+        if (rc == 0 && s == 0)
+            ret->first = one.first;
+        ret->wal_id = one.wal_id;
+        if (one.last >= one.first || s == 0)
+            ret->last = one.last;
+    }
+    return rc;
+}
+
+int wal_adopt(struct disk *disk, const char *dir, uint64_t least, uint64_t *ret_last,
+              struct err *err)
+{
+    struct walscan scan;
+    struct wal_report report = {0};
+    int rc = walscan_list(&scan, disk, dir, err);
+    if (rc != 0)
+        return rc;
+    if (scan.segments == 0)
+        rc = err_set(err, ERR_NOENT, "%s holds no log", dir);
+    if (rc == 0)
+        rc = verify_all(disk, dir, &scan, &report, err);
+    if (rc == 0 && report.last < least)
+        rc = err_set(err, ERR_EOF, "%s ends at record %llu, not %llu: it was not copied whole", dir,
+                     (unsigned long long)report.last, (unsigned long long)least);
+    if (rc == 0) {
+        struct walmark mark = {.wal_id = report.wal_id,
+                               .seq = 1,
+                               .acknowledged = report.last,
+                               .first = scan.firsts[0],
+                               .epoch = 1,
+                               .self = hash_u64(report.wal_id ^ report.last) | 1,
+                               .member_count = 1};
+        mark.members[0].id = mark.self;
+        snprintf(mark.members[0].path, sizeof(mark.members[0].path), "%s", dir);
+        rc = walmark_create(disk, dir, &mark, err);
+    }
+    if (rc == 0)
+        *ret_last = report.last;
+    walscan_release(&scan);
+    return rc;
+}
+
 /* ---- the loop's half ---- */
 
 int wal_add_dir(struct wal *wal, const char *path, size_t *ret_i)

@@ -661,6 +661,20 @@ int nn_journal_append(struct nn_journal *journal, uint16_t type, struct slice pa
     return nn_editlog_append(&journal->log, type, payload, ret_index, err);
 }
 
+int nn_journal_pages(struct nn_journal *journal, struct nn_pages *pages)
+{
+    struct nn_dir_set set = living_dirs(journal, journal->log.wal);
+    size_t size = strlen(set.paths[0]) + 1;
+    pages->dir = arena_alloc(pages->arena, size);
+    if (!pages->dir)
+        return ERR_NOMEM;
+    memcpy(pages->dir, set.paths[0], size);
+    pages->disk = journal->options.disk;
+    pages->files.durable = wal_durable(journal->log.wal);
+    nn_pages_start(pages, journal->workq);
+    return 0;
+}
+
 uint64_t nn_journal_durable(const struct nn_journal *journal)
 {
     return wal_durable(journal->log.wal);

@@ -15,6 +15,7 @@
 
 #include "libcommon/event/loop.h"
 #include "libcommon/store/disk.h"
+#include "namenode/journal/pages.h"
 #include "namenode/journal/state.h"
 
 #define NN_JOURNAL_DIRS_MAX 8
@@ -79,6 +80,9 @@ int nn_journal_set_dirs(struct nn_journal *journal, const char *const *paths, si
 void nn_journal_restore(struct nn_journal *journal);
 void nn_journal_set_restore(struct nn_journal *journal, bool is_on);
 bool nn_journal_wants_restore(const struct nn_journal *journal);
+
+/* Image and log as files (pages.h): fills in from where, and starts. ERR_NOMEM. */
+int nn_journal_pages(struct nn_journal *journal, struct nn_pages *pages);
 
 /* No append after this. Calls stopped(arg) when everything appended is durable and no child runs.
  */

@@ -22,7 +22,7 @@ class Disks(Cluster):
         super().__init__(datanodes=2, workers=1, replication=2)
         with open(os.path.join(self.dir, "site.conf"), "w") as f:
             f.write("dfs.heartbeat.interval = 300ms\ndfs.namenode.redundancy.settle = 100ms\n"
-                    "dfs.namenode.redundancy.interval.seconds = 200ms\n")
+                    "dfs.namenode.redundancy.interval.seconds = 200ms\ndfs.datanode.directoryscan.interval = 500ms\n")
 
     def path(self, node, name):
         return os.path.join(self.dir, "data", f"{node}{name}")
@@ -221,5 +221,86 @@ def test_writers_into_a_directory_that_goes_end_well(c):
         c.reload(1)
     verdict(model)
     c.configure(1, a)
+    c.reload(1)
+    wait_for(c.is_healthy)
+
+
+def files_of(dir, block):
+    return sorted(glob.glob(f"{dir}/current/finalized/*/*/{block}*"))
+
+
+def test_files_that_vanish_appear_or_change_are_noticed_and_put_right(c, kept):
+    """Nobody reads them: the disks are compared with memory now and then."""
+    c.configure(1, c.first(1))
+    c.reload(1)
+    wait_for(c.is_healthy)
+    a = c.first(1)
+    whole = [b for b in sorted(c.blocks(a)) if os.path.getsize(files_of(a, b)[0]) == 100 * KB]
+    vanished, cut, sumless, moved = whole[:4]
+    os.unlink(files_of(a, vanished)[0])
+    os.truncate(files_of(a, cut)[0], 1000)
+    os.unlink(files_of(a, sumless)[1])
+    away = os.path.join(c.dir, "away")
+    os.mkdir(away)
+    homes = {f: os.path.dirname(f) for f in files_of(a, moved)}
+    for f in homes:
+        shutil.move(f, away)
+    for block, said in ((vanished, "is gone from"), (cut, "is damaged"), (sumless, "is damaged"), (moved, "is gone from")):
+        wait_for(lambda: re.search(block + r"_\d+ (on \S+ )?" + said, c.log(1)))
+    wait_for(lambda: {vanished, cut, sumless, moved} <= c.blocks(a) and len(files_of(a, sumless)) == 2)
+    wait_for(lambda: os.path.getsize(files_of(a, cut)[0]) == 100 * KB)
+    wait_for(c.is_healthy)
+    assert c.pid("datanode1")
+
+    # with the other node's copies out of reach, one that comes back by hand is found and read again
+    for f in files_of(a, moved):
+        os.unlink(f)
+    os.kill(c.pid("datanode2"), signal.SIGSTOP)
+    try:
+        wait_for(lambda: c.log(1).count(moved) >= 2 and not files_of(a, moved))
+        for f, home in homes.items():
+            shutil.move(os.path.join(away, os.path.basename(f)), home)
+        wait_for(lambda: re.search(moved + r"_\d+ has appeared on", c.log(1)))
+    finally:
+        os.kill(c.pid("datanode2"), signal.SIGCONT)
+    wait_for(c.is_healthy)
+    shutil.rmtree(away)
+
+
+def balance(c, *words, check=True):
+    return c.run("diskbalancer", *words, check=check).stdout.decode()
+
+
+def test_the_directories_of_a_node_are_evened_out_and_nobody_notices(c, kept):
+    """A new directory gets its half; readers go on, the namenode misses nothing, killed meanwhile nothing is lost."""
+    a, b = c.first(1), c.path(1, "even")
+    c.configure(1, a)
+    c.reload(1)
+    kept.update({f"/even{i}": c.put(f"/even{i}", 400 + i) for i in range(10)})
+    c.configure(1, a, b, more=f"dfs.datanode.du.reserved = {os.statvfs(a).f_bavail * os.statvfs(a).f_frsize - (64 << 20)}\n")
+    c.reload(1)
+    wait_for(c.is_healthy)
+    before = c.blocks(a)
+    wait_for(lambda: "Bytes to move: " in balance(c, "-plan", "node1", "-thresholdPercentage", "1"))
+    assert "NO_PLAN" in balance(c, "-query", "node1")
+    out = balance(c, "-execute", "node1", "-thresholdPercentage", "1")
+    assert "PLAN_UNDER_PROGRESS" in out or "PLAN_DONE" in out, out
+    again = c.run("diskbalancer", "-execute", "node1", check=False)
+    assert again.returncode in (0, 1)
+    for name, data in kept.items():
+        assert c.fs("-cat", name).stdout == data
+    wait_for(lambda: "PLAN_DONE" in balance(c, "-query", "node1"))
+    assert c.blocks(a) | c.blocks(b) == before and not c.blocks(a) & c.blocks(b)
+    sizes = [sum(os.path.getsize(files_of(dir, block)[0]) for block in c.blocks(dir)) for dir in (a, b)]
+    assert max(sizes) < 1.3 * min(sizes), sizes
+    assert not os.path.exists(b + "/current/shift")
+    wait_for(c.is_healthy)
+    assert "No plan generated. DiskBalancing not needed" in balance(c, "-plan", "node1")
+    assert c.run("diskbalancer", "-plan", "nobody", check=False).returncode == 1
+    assert c.run("diskbalancer", check=False).returncode == 255
+    assert f"volume-{b}]" in balance(c, "-report")
+
+    # what was moved is found where it is: the other directory alone
+    c.configure(1, b, more="dfs.datanode.du.reserved = 0\n")
     c.reload(1)
     wait_for(c.is_healthy)

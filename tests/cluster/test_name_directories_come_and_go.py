@@ -6,12 +6,13 @@ import re
 import shutil
 import signal
 import socket
+import subprocess
 import threading
 
 import pytest
 
 from cluster import wait_for
-from test_the_journal_is_not_fooled import Namenode, dir  # noqa: F401 (a fixture)
+from test_the_journal_is_not_fooled import NAMENODE, Namenode, dir  # noqa: F401 (a fixture)
 
 
 class Reloaded(Namenode):
@@ -55,9 +56,7 @@ class Reloaded(Namenode):
     def used(self):
         """What the directories hold: those with a log that can be read, and up to which record."""
         self.stop()
-        from subprocess import run
-        from cluster import BUILD
-        out = run([os.path.join(BUILD, "quern-namenode"), "-recover"] + self.options(), capture_output=True, text=True).stdout
+        out = subprocess.run([NAMENODE, "-recover"] + self.options(), capture_output=True, text=True).stdout
         return re.findall(r"records 1 to (\d+) are whole", out)
 
 
@@ -165,3 +164,61 @@ def test_killed_while_a_directory_comes_back_nothing_is_lost(two, point):
     assert set(told) <= set(two.listing())
     assert two.fs("-mkdir", "/after").returncode == 0
     assert len(set(two.used())) == 1 and len(two.used()) == 2, two.used()
+
+
+def bootstrap(n, source, *more):
+    return subprocess.run([NAMENODE, "-bootstrap", source.address, *more] + n.options(), capture_output=True, text=True, timeout=60)
+
+
+def test_a_fresh_namenode_begins_as_a_copy_of_a_running_one(two):
+    """While others write and images are made: the copy is whole, up to what was durable when it began."""
+    for i in range(3):
+        two.fs("-mkdir", f"/before{i}")
+    two.admin("-safemode", "enter")
+    two.admin("-saveNamespace")
+    two.admin("-safemode", "leave")
+    told, stop = [f"/before{i}" for i in range(3)], threading.Event()
+    writer = threading.Thread(target=keep_busy, args=(two, told, stop))
+    writer.start()
+    wait_for(lambda: len(told) > 6)
+    copy = Reloaded(two.dir + "/copy", ("x", "y")) if os.makedirs(two.dir + "/copy") is None else None
+    must = list(told)
+    run = bootstrap(copy, two)
+    stop.set()
+    writer.join()
+    assert run.returncode == 0, run.stderr
+    assert re.search(r"Storage directory \S+/copy/x has been filled from \S+: \d+ bytes, up to record \d+", run.stderr)
+    again = bootstrap(copy, two)
+    assert again.returncode == 1 and "is formatted already" in again.stderr and again.stderr.count("\n") == 1
+    assert copy.start(), copy.words
+    try:
+        assert set(must) <= set(copy.listing()) <= set(two.listing())
+        assert len(set(copy.used())) == 1 and len(copy.used()) == 2
+    finally:
+        copy.stop(signal.SIGKILL)
+    assert bootstrap(copy, two, "-force").returncode == 0
+    assert copy.start() and set(copy.listing()) == set(two.listing())
+    copy.stop(signal.SIGKILL)
+
+
+@pytest.mark.parametrize("fault", ["nn.bootstrap.page=1", "nn.bootstrap.page=2", "disk.*=5", "disk.*=9", "nn.bootstrap.adopted=1"])
+def test_a_copy_that_is_cut_short_is_none_and_is_begun_again(two, fault):
+    two.fs("-mkdir", "/one")
+    os.makedirs(two.dir + "/copy")
+    copy = Reloaded(two.dir + "/copy", ("x",))
+    env = dict(os.environ, QUERN_FAULT=fault + ":kill")
+    run = subprocess.run([NAMENODE, "-bootstrap", two.address] + copy.options(), env=env, capture_output=True, text=True, timeout=60)
+    assert run.returncode == -signal.SIGKILL, run
+    assert not copy.start()
+    assert bootstrap(copy, two).returncode == 0
+    assert copy.start(), copy.words
+    assert copy.listing() == ["/one"]
+    copy.stop(signal.SIGKILL)
+
+
+def test_only_a_superuser_gets_a_copy(two):
+    os.makedirs(two.dir + "/copy")
+    copy = Reloaded(two.dir + "/copy", ("x",))
+    run = subprocess.run([NAMENODE, "-bootstrap", two.address] + copy.options(), env=dict(os.environ, HADOOP_USER_NAME="mallory"),
+                         capture_output=True, text=True, timeout=60)
+    assert run.returncode == 1 and "mallory" in run.stderr and run.stderr.count("\n") == 1, run.stderr

@@ -395,6 +395,24 @@ enum cl2nn_restore_action { CL2NN_RESTORE_CHECK, CL2NN_RESTORE_ON, CL2NN_RESTORE
 #define CL2NN_RESTORE_STORAGE_FIELDS(F, S, L) F(U32, action)
 MSG_STRUCT(cl2nn_restore_storage, CL2NN_RESTORE_STORAGE_FIELDS)
 
+/* Image and log as files, for a namenode that begins as a copy: which there are, in the order to be
+ * copied in, and up to which record all is durable; then a page of one. */
+#define CL2NN_JOURNAL_FILES_FIELDS(F, S, L) \
+    F(STR, cluster_id)                      \
+    F(U64, durable)                         \
+    F(STRS, names)
+MSG_STRUCT(cl2nn_journal_files, CL2NN_JOURNAL_FILES_FIELDS)
+
+#define CL2NN_JOURNAL_PAGE_FIELDS(F, S, L) \
+    F(STR, name)                           \
+    F(U64, offset)
+MSG_STRUCT(cl2nn_journal_page, CL2NN_JOURNAL_PAGE_FIELDS)
+
+#define CL2NN_JOURNAL_BYTES_FIELDS(F, S, L)    \
+    F(U64, size) /* of the file, at present */ \
+    F(BYTES, bytes)
+MSG_STRUCT(cl2nn_journal_bytes, CL2NN_JOURNAL_BYTES_FIELDS)
+
 /* A reader met bytes that fail their checksum. */
 #define CL2NN_BAD_BLOCK_FIELDS(F, S, L) \
     S(msg_block, block)                 \
@@ -502,49 +520,51 @@ MSG_STRUCT(cl2nn_open_file, CL2NN_OPEN_FILE_FIELDS)
 MSG_STRUCT(cl2nn_open_files, CL2NN_OPEN_FILES_FIELDS)
 
 /* type, name, flags, ask, answer */
-#define CL2NN_METHODS(M, P)                                                      \
-    M(P, 0x0101, CREATE, MSG_RECORDED, cl2nn_create, cl2nn_created)              \
-    M(P, 0x0102, ADD_BLOCK, MSG_RECORDED, cl2nn_add_block, msg_located_block)    \
-    M(P, 0x0103, ABANDON_BLOCK, MSG_RECORDED, cl2nn_abandon_block, msg_void)     \
-    M(P, 0x0104, NEW_STAMP, MSG_RECORDED, cl2nn_new_stamp, cl2nn_stamped)        \
-    M(P, 0x0105, UPDATE_PIPELINE, MSG_RECORDED, cl2nn_update_pipeline, msg_void) \
-    M(P, 0x0106, EXTRA_NODE, MSG_READS, cl2nn_extra_node, cl2nn_nodes)           \
-    M(P, 0x0107, FLUSHED, MSG_RECORDED, cl2nn_flushed, msg_void)                 \
-    M(P, 0x0108, COMPLETE, MSG_RECORDED, cl2nn_complete, msg_void)               \
-    M(P, 0x0109, RENEW, MSG_READS, cl2nn_renew, msg_void)                        \
-    M(P, 0x0110, MKDIR, MSG_RECORDED, cl2nn_mkdir, msg_void)                     \
-    M(P, 0x0111, RENAME, MSG_RECORDED, cl2nn_rename, msg_void)                   \
-    M(P, 0x0112, DELETE, MSG_RECORDED, cl2nn_delete, cl2nn_yes)                  \
-    M(P, 0x0113, LIST, MSG_READS, cl2nn_list, cl2nn_listing)                     \
-    M(P, 0x0114, STAT, MSG_READS, cl2nn_stat, msg_file)                          \
-    M(P, 0x0115, LOCATE, MSG_READS, cl2nn_locate, cl2nn_located)                 \
-    M(P, 0x0116, SET_TIMES, MSG_RECORDED, cl2nn_set_times, msg_void)             \
-    M(P, 0x0117, SET_REPLICATION, MSG_RECORDED, cl2nn_set_replication, msg_void) \
-    M(P, 0x0118, SET_MODE, MSG_RECORDED, cl2nn_set_mode, msg_void)               \
-    M(P, 0x0119, SET_OWNER, MSG_RECORDED, cl2nn_set_owner, msg_void)             \
-    M(P, 0x011a, SUMMARY, MSG_READS, cl2nn_path, cl2nn_summary)                  \
-    M(P, 0x0120, PUBLISH, MSG_RECORDED, cl2nn_publish, msg_void)                 \
-    M(P, 0x0130, REPORT, MSG_READS, msg_void, cl2nn_report)                      \
-    M(P, 0x0131, SAFEMODE, MSG_READS, cl2nn_safemode, cl2nn_safemode_state)      \
-    M(P, 0x0132, BAD_BLOCK, MSG_READS, cl2nn_bad_block, msg_void)                \
-    M(P, 0x0133, FSCK, MSG_READS, cl2nn_fsck, cl2nn_fsck_page)                   \
-    M(P, 0x0134, SERVER_INFO, MSG_READS, msg_void, cl2nn_server_info)            \
-    M(P, 0x0135, SAVE_NAMESPACE, MSG_READS, msg_void, msg_void)                  \
-    M(P, 0x0140, SET_QUOTA, MSG_RECORDED, cl2nn_set_quota, msg_void)             \
-    M(P, 0x0141, SET_XATTR, MSG_RECORDED, cl2nn_set_xattr, msg_void)             \
-    M(P, 0x0142, GET_XATTRS, MSG_READS, cl2nn_get_xattrs, cl2nn_xattrs)          \
-    M(P, 0x0143, SET_ACL, MSG_RECORDED, cl2nn_set_acl, msg_void)                 \
-    M(P, 0x0144, GET_ACL, MSG_READS, cl2nn_path, cl2nn_acl)                      \
-    M(P, 0x0150, REFRESH_NODES, MSG_READS, msg_void, msg_void)                   \
-    M(P, 0x0151, BALANCE, MSG_READS, cl2nn_balance, cl2nn_balancing)             \
-    M(P, 0x0158, RECOVER_LEASE, MSG_READS, cl2nn_path, cl2nn_yes)                \
-    M(P, 0x0159, LIST_OPEN, MSG_READS, cl2nn_list_open, cl2nn_open_files)        \
-    M(P, 0x0160, RECONFIG, 0, msg_reconfig, msg_reconfigured)                    \
-    M(P, 0x0161, RESTORE_STORAGE, MSG_READS, cl2nn_restore_storage, cl2nn_yes)   \
-    M(P, 0x0170, APPEND, MSG_RECORDED, cl2nn_append, cl2nn_appended)             \
-    M(P, 0x0171, APPEND_AGAIN, MSG_RECORDED, cl2nn_again, msg_located_block)     \
-    M(P, 0x0172, SWITCH, MSG_RECORDED, cl2nn_switch, msg_void)                   \
-    M(P, 0x0173, TRUNCATE, MSG_RECORDED, cl2nn_truncate, cl2nn_yes)              \
+#define CL2NN_METHODS(M, P)                                                        \
+    M(P, 0x0101, CREATE, MSG_RECORDED, cl2nn_create, cl2nn_created)                \
+    M(P, 0x0102, ADD_BLOCK, MSG_RECORDED, cl2nn_add_block, msg_located_block)      \
+    M(P, 0x0103, ABANDON_BLOCK, MSG_RECORDED, cl2nn_abandon_block, msg_void)       \
+    M(P, 0x0104, NEW_STAMP, MSG_RECORDED, cl2nn_new_stamp, cl2nn_stamped)          \
+    M(P, 0x0105, UPDATE_PIPELINE, MSG_RECORDED, cl2nn_update_pipeline, msg_void)   \
+    M(P, 0x0106, EXTRA_NODE, MSG_READS, cl2nn_extra_node, cl2nn_nodes)             \
+    M(P, 0x0107, FLUSHED, MSG_RECORDED, cl2nn_flushed, msg_void)                   \
+    M(P, 0x0108, COMPLETE, MSG_RECORDED, cl2nn_complete, msg_void)                 \
+    M(P, 0x0109, RENEW, MSG_READS, cl2nn_renew, msg_void)                          \
+    M(P, 0x0110, MKDIR, MSG_RECORDED, cl2nn_mkdir, msg_void)                       \
+    M(P, 0x0111, RENAME, MSG_RECORDED, cl2nn_rename, msg_void)                     \
+    M(P, 0x0112, DELETE, MSG_RECORDED, cl2nn_delete, cl2nn_yes)                    \
+    M(P, 0x0113, LIST, MSG_READS, cl2nn_list, cl2nn_listing)                       \
+    M(P, 0x0114, STAT, MSG_READS, cl2nn_stat, msg_file)                            \
+    M(P, 0x0115, LOCATE, MSG_READS, cl2nn_locate, cl2nn_located)                   \
+    M(P, 0x0116, SET_TIMES, MSG_RECORDED, cl2nn_set_times, msg_void)               \
+    M(P, 0x0117, SET_REPLICATION, MSG_RECORDED, cl2nn_set_replication, msg_void)   \
+    M(P, 0x0118, SET_MODE, MSG_RECORDED, cl2nn_set_mode, msg_void)                 \
+    M(P, 0x0119, SET_OWNER, MSG_RECORDED, cl2nn_set_owner, msg_void)               \
+    M(P, 0x011a, SUMMARY, MSG_READS, cl2nn_path, cl2nn_summary)                    \
+    M(P, 0x0120, PUBLISH, MSG_RECORDED, cl2nn_publish, msg_void)                   \
+    M(P, 0x0130, REPORT, MSG_READS, msg_void, cl2nn_report)                        \
+    M(P, 0x0131, SAFEMODE, MSG_READS, cl2nn_safemode, cl2nn_safemode_state)        \
+    M(P, 0x0132, BAD_BLOCK, MSG_READS, cl2nn_bad_block, msg_void)                  \
+    M(P, 0x0133, FSCK, MSG_READS, cl2nn_fsck, cl2nn_fsck_page)                     \
+    M(P, 0x0134, SERVER_INFO, MSG_READS, msg_void, cl2nn_server_info)              \
+    M(P, 0x0135, SAVE_NAMESPACE, MSG_READS, msg_void, msg_void)                    \
+    M(P, 0x0140, SET_QUOTA, MSG_RECORDED, cl2nn_set_quota, msg_void)               \
+    M(P, 0x0141, SET_XATTR, MSG_RECORDED, cl2nn_set_xattr, msg_void)               \
+    M(P, 0x0142, GET_XATTRS, MSG_READS, cl2nn_get_xattrs, cl2nn_xattrs)            \
+    M(P, 0x0143, SET_ACL, MSG_RECORDED, cl2nn_set_acl, msg_void)                   \
+    M(P, 0x0144, GET_ACL, MSG_READS, cl2nn_path, cl2nn_acl)                        \
+    M(P, 0x0150, REFRESH_NODES, MSG_READS, msg_void, msg_void)                     \
+    M(P, 0x0151, BALANCE, MSG_READS, cl2nn_balance, cl2nn_balancing)               \
+    M(P, 0x0158, RECOVER_LEASE, MSG_READS, cl2nn_path, cl2nn_yes)                  \
+    M(P, 0x0159, LIST_OPEN, MSG_READS, cl2nn_list_open, cl2nn_open_files)          \
+    M(P, 0x0160, RECONFIG, 0, msg_reconfig, msg_reconfigured)                      \
+    M(P, 0x0161, RESTORE_STORAGE, MSG_READS, cl2nn_restore_storage, cl2nn_yes)     \
+    M(P, 0x0162, JOURNAL_FILES, MSG_READS, msg_void, cl2nn_journal_files)          \
+    M(P, 0x0163, JOURNAL_PAGE, MSG_READS, cl2nn_journal_page, cl2nn_journal_bytes) \
+    M(P, 0x0170, APPEND, MSG_RECORDED, cl2nn_append, cl2nn_appended)               \
+    M(P, 0x0171, APPEND_AGAIN, MSG_RECORDED, cl2nn_again, msg_located_block)       \
+    M(P, 0x0172, SWITCH, MSG_RECORDED, cl2nn_switch, msg_void)                     \
+    M(P, 0x0173, TRUNCATE, MSG_RECORDED, cl2nn_truncate, cl2nn_yes)                \
     M(P, 0x0174, CONCAT, MSG_RECORDED, cl2nn_concat, msg_void)
 
 MSG_METHODS(CL2NN, CL2NN_METHODS)

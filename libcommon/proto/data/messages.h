@@ -110,6 +110,35 @@ MSG_STRUCT(data_transfer, DATA_TRANSFER_FIELDS)
     F(U64, len)
 MSG_STRUCT(data_checksum, DATA_CHECKSUM_FIELDS)
 
+/* The data directories of a node are made equally full: begin, stop, how it stands. */
+enum data_level_action { DATA_LEVEL_QUERY, DATA_LEVEL_EXECUTE, DATA_LEVEL_CANCEL };
+#define DATA_LEVEL_FIELDS(F, S, L)    \
+    F(U32, action)                    \
+    F(U64, bytes_per_s) /* EXECUTE */ \
+    F(U32, threshold)   /* percent */
+MSG_STRUCT(data_level, DATA_LEVEL_FIELDS)
+
+#define DATA_LEVEL_DIR_FIELDS(F, S, L) \
+    F(STR, path)                       \
+    F(STR, media)                      \
+    F(STR, id)                         \
+    F(BOOL, has_failed)                \
+    F(U64, used)                       \
+    F(U64, remaining)
+MSG_STRUCT(data_level_dir, DATA_LEVEL_DIR_FIELDS)
+
+#define DATA_LEVELING_FIELDS(F, S, L)                        \
+    F(BOOL, is_running)                                      \
+    F(BOOL, was_cancelled)                                   \
+    F(U64, started_ms) /* wall time; 0 = never */            \
+    F(U64, finished_ms)                                      \
+    F(U64, blocks)                                           \
+    F(U64, bytes)                                            \
+    F(U64, errors)                                           \
+    F(U64, bytes_left) /* to be moved, by the plan of now */ \
+    L(data_level_dir, dirs)
+MSG_STRUCT(data_leveling, DATA_LEVELING_FIELDS)
+
 #define DATA_METHODS(M, P)                                                   \
     M(P, 0x0301, WRITE, 0, data_write, data_writing)                         \
     M(P, 0x0302, READ, MSG_READS, data_read, data_reading)                   \
@@ -120,7 +149,8 @@ MSG_STRUCT(data_checksum, DATA_CHECKSUM_FIELDS)
     M(P, 0x0307, RECOVER_COMMIT, 0, data_recover_commit, msg_void)           \
     M(P, 0x0308, CHECKSUM, MSG_READS, msg_block, data_checksum)              \
     M(P, 0x0309, TRANSFER, 0, data_transfer, data_writing)                   \
-    M(P, 0x0320, RECONFIG, 0, msg_reconfig, msg_reconfigured)
+    M(P, 0x0320, RECONFIG, 0, msg_reconfig, msg_reconfigured)                \
+    M(P, 0x0328, LEVEL, 0, data_level, data_leveling)
 
 MSG_METHODS(DATA, DATA_METHODS)
 
