@@ -6,7 +6,8 @@
  *   data file gone                   the replica leaves the map, the namenode hears DELETED; the
  *                                    directory is suspect (suspect.h)
  *   length changed, checksums gone   BAD: the namenode has it replaced
- *   a block nobody knew, whole       verified; then it joins the map, and the namenode hears RECEIVED
+ *   a block nobody knew, whole       verified; then it joins the map, and the namenode hears
+ * RECEIVED
  *
  *     timer -> thread: names and lengths of one directory -> loop: against the map -> each that
  *     differs: claimed, looked at again on a thread (it may have been on its way), judged

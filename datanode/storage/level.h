@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * level: the data directories of this node are made equally full (Hadoop's disk balancer), on
- * request: replicas go from the fullest to the emptiest one (shift.h), one at a time, no faster than
- * the bandwidth, until none differs from the node's average by more than the threshold.
+ * request: replicas go from the fullest to the emptiest one (shift.h), one at a time, no faster
+ * than the bandwidth, until none differs from the node's average by more than the threshold.
  *
- * The namenode hears of each in one message, gone here and come there; it never sees a loss. Readers
- * hold open files; who opens one just then and finds it gone asks again. Loop thread only. */
+ * The namenode hears of each in one message, gone here and come there; it never sees a loss.
+ * Readers hold open files; who opens one just then and finds it gone asks again. Loop thread only.
+ */
 #ifndef QUERN_DN_STORAGE_LEVEL_H
 #define QUERN_DN_STORAGE_LEVEL_H
 

@@ -34,9 +34,8 @@ static int put_note(struct dn_volume *to, const struct note *note, struct err *e
     struct buf text = BUF_INIT;
     char *path = fsutil_join(to->current, NOTE);
     write_lines(note, &text);
-    int rc = path && !buf_failed(&text)
-                 ? fsutil_replace(to->disk, path, buf_slice(&text), err)
-                 : err_set(err, ERR_NOMEM, "%s: out of memory", to->path);
+    int rc = path && !buf_failed(&text) ? fsutil_replace(to->disk, path, buf_slice(&text), err)
+                                        : err_set(err, ERR_NOMEM, "%s: out of memory", to->path);
     mem_free(path);
     buf_release(&text);
     return rc;

@@ -19,8 +19,8 @@
 #include "datanode/storage/replica.h"
 #include "datanode/storage/volumes.h"
 
-/* Steps 1 to 3. *ret_is_source_bad: what is there cannot be read as it should. On failure `to` holds
- * nothing of it. */
+/* Steps 1 to 3. *ret_is_source_bad: what is there cannot be read as it should. On failure `to`
+ * holds nothing of it. */
 int dn_shift_begin(struct dn_volume *from, struct dn_volume *to, const struct dn_replica *replica,
                    bool *ret_is_source_bad, struct err *err);
 /* Steps 5 and 6. A failure leaves both; the next start sees to it. */

@@ -129,7 +129,8 @@ static int fill_dir(const struct nn_bootstrap *wish, struct chan *chan, const ch
     if (rc == 0)
         rc = fill(&c, ret_last, err);
     if (rc == 0)
-        log_info("nn", "Storage directory %s has been filled from %s: %llu bytes, up to record %llu",
+        log_info("nn",
+                 "Storage directory %s has been filled from %s: %llu bytes, up to record %llu",
                  path, wish->address, (unsigned long long)c.bytes, (unsigned long long)*ret_last);
     nn_namedir_close(&c.dir);
     return rc;
