@@ -121,7 +121,7 @@ int cl_checksum_combine(const uint8_t *md5s, size_t count, uint64_t block_size,
     if (used)
         memcpy(bytes, md5s, used);
     *ret = (struct cl_checksum){.bytes_per_crc = count ? 512 : 0,
-                                .crcs_per_block = count > 1 ? block_size / 512 : 0};
+                                .crcs_per_block = count > 1 ? (block_size + 511) / 512 : 0};
     put_big_endian(ret->bytes, ret->bytes_per_crc, 4);
     put_big_endian(ret->bytes + 4, ret->crcs_per_block, 8);
     int rc = digest_of(DIGEST_MD5, slice_of(bytes, padded), ret->bytes + 12);

@@ -93,7 +93,8 @@ static int find_block(struct cl_in *in, uint64_t offset, struct cl_block *ret, s
 }
 
 /* A file that is being written holds more than the namenode was told: its last block's datanodes
- * know how much of it may be read. */
+ * know how much of it may be read. One that its pipeline left behind does not: when nobody else is
+ * known, right after a restart, the namenode names it as well. */
 static int ask_visible(struct cl_in *in, const struct msg_node *node, const struct cl_block *block,
                        uint64_t *ret_len, struct err *err)
 {
@@ -108,6 +109,9 @@ static int ask_visible(struct cl_in *in, const struct msg_node *node, const stru
         rc = cl_peer_ask(peer, DATA_AT_REPLICA, &ask, &arena, &answer, err);
     if (peer)
         cl_peer_put(peer);
+    if (rc == 0 && answer.block.gs < block->gs)
+        rc = err_set(err, ERR_STALE, SLICE_FMT " was left behind by its writer",
+                     SLICE_ARG(node->name));
     if (rc == 0)
         *ret_len = answer.visible_len;
     arena_release(&arena);

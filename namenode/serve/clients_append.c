@@ -114,7 +114,7 @@ void nn_on_APPEND(struct rpc_call *call, const void *message, void *arg)
     struct cl2nn_appended appended = {0};
     uint32_t takeover = 0;
     nn_turn_begin(&turn, call, arg, "append", ask->path);
-    struct nn_wish change = {&ask->origin, NN_OP_APPEND, "append to file ", repeat_append, ask};
+    struct nn_wish change = {&ask->origin, NN_OP_APPEND, "append to file", repeat_append, ask};
     if (!nn_turn_may_change(&turn, &change))
         return;
     int rc = nn_check_append(&turn.view, ask, &op, &takeover, &turn.err);
@@ -227,16 +227,30 @@ void nn_on_TRUNCATE(struct rpc_call *call, const void *message, void *arg)
 
 /* ---- concat ---- */
 
+/* "[/d/a, /d/b]", for the audit log. */
+static struct slice sources_as_text(struct nn_turn *turn, const struct msg_strs *sources)
+{
+    struct buf text = BUF_INIT;
+    for (size_t i = 0; i < sources->n; i++)
+        buf_printf(&text, "%s" SLICE_FMT, i ? ", " : "[", SLICE_ARG(sources->v[i]));
+    buf_append_str(&text, "]");
+    struct slice kept = nn_turn_copy(turn, buf_slice(&text));
+    turn->lacks_memory |= buf_failed(&text);
+    buf_release(&text);
+    return kept;
+}
+
 void nn_on_CONCAT(struct rpc_call *call, const void *message, void *arg)
 {
     const struct cl2nn_concat *ask = message;
     struct nn_turn turn;
     struct op_concat op;
-    nn_turn_begin(&turn, call, arg, "concat", ask->sources.n ? ask->sources.v[0] : ask->path);
-    turn.target = ask->path;
+    nn_turn_begin(&turn, call, arg, "concat", ask->path);
     struct nn_wish change = {&ask->origin, NN_OP_CONCAT, "concat ", NULL, ask};
     if (!nn_turn_may_change(&turn, &change))
         return;
+    turn.source = sources_as_text(&turn, &ask->sources);
+    turn.target = ask->path;
     int rc = nn_check_concat(&turn.view, ask, rpc_call_arena(call), &op, &turn.err);
     nn_turn_end(&turn, nn_turn_commit(&turn, rc, NN_OP_CONCAT, &op, NULL), NULL);
 }
