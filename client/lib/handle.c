@@ -118,6 +118,10 @@ static int read_conf(struct qn_fs *fs, const struct conf *conf, struct err *err)
     fs->replace = replace_policy(conf);
     fs->replace_or_fail =
         !conf_bool(conf, "dfs.client.block.write.replace-datanode-on-failure.best-effort");
+    fs->slow = (struct cl_lags_rule){
+        .factor = (uint32_t)conf_int(conf, "dfs.client.slow.datanode.factor"),
+        .min_ms = (uint32_t)conf_ms(conf, "dfs.client.slow.datanode.min"),
+        .window_ms = (uint32_t)conf_ms(conf, "dfs.client.slow.datanode.window")};
     fs->timeout_ms = (uint32_t)conf_ms(conf, "dfs.client.socket-timeout");
     fs->call_ms = fs->timeout_ms * 2 > CALL_MIN ? fs->timeout_ms * 2 : CALL_MIN;
     fs->short_circuit = conf_bool(conf, "dfs.client.read.shortcircuit");

@@ -9,6 +9,7 @@
 
 #include <quern/fs.h>
 
+#include "client/lib/lags.h"
 #include "client/lib/pipeline.h"
 #include "client/lib/renew.h"
 #include "client/lib/ring.h"
@@ -36,6 +37,7 @@ struct qn_fs {
     unsigned block_retries;
     enum cl_replace_policy replace; /* of datanodes that fail while a block is written */
     bool replace_or_fail;           /* no further datanode to be had = the write fails */
+    struct cl_lags_rule slow;       /* which datanode of a pipeline is too slow for it */
     uint32_t timeout_ms;            /* one silent peer */
     uint32_t call_ms;               /* one question to the namenode, through its restart */
     bool short_circuit;

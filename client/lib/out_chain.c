@@ -3,6 +3,10 @@
  *
  * Sending blocks and acks are read in between. That cannot lock up: acks are small, and there are
  * never more of them under way than packets may be in flight, which the socket's buffer holds. */
+#include <errno.h>
+#include <poll.h>
+#include <sys/socket.h>
+
 #include "client/lib/stream_out_inside.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/base/fault.h"
@@ -111,6 +115,8 @@ static int begin(struct cl_out *out, const struct data_write *write, bool local,
     if (rc != 0) {
         rc = broken_here(out, rc, ret);
         cl_chain_hang_up(out, false);
+    } else {
+        cl_slow_begin(out);
     }
     return rc;
 }
@@ -125,6 +131,7 @@ int cl_chain_connect(struct cl_out *out, uint64_t new_gs, struct cl_break *ret)
         .client = out->fs->client_id,
         .block_size = out->block_bytes,
         .ring_bytes = CL_RING_BYTES,
+        .reports_ms = cl_slow_reports_ms(out),
     };
     if (out->is_prepared)
         write.base = out->previous;
@@ -150,33 +157,6 @@ void cl_chain_hang_up(struct cl_out *out, bool clean)
     out->peer = NULL;
 }
 
-/* --- packets ---------------------------------------------------------------------------------- */
-
-static int send_packet(struct cl_out *out, const struct cl_packet *packet, struct cl_break *ret)
-{
-    uint8_t raw[PACKET_HEADER_BYTES];
-    const uint8_t *data = out->ring->data + packet->offset % CL_RING_BYTES;
-    struct packet_header header = {.data_len = packet->len,
-                                   .flags = (uint16_t)packet->flags,
-                                   .seq = packet->seq,
-                                   .offset = packet->offset};
-    struct iovec iov[3] = {{raw, sizeof(raw)}, {out->sums, 0}, {(void *)(uintptr_t)data, 0}};
-    if (out->in_ring && packet->len) {
-        header.flags |= PACKET_RING;
-    } else if (packet->len) {
-        header.sums = (uint16_t)chunksum_count(packet->len, CHUNKSUM_CHUNK);
-        chunksum_compute(slice_of(data, packet->len), CHUNKSUM_CHUNK, out->sums);
-        iov[1].iov_len = header.sums * CHUNKSUM_SIZE;
-        iov[2].iov_len = packet->len;
-    }
-    packet_header_encode(&header, raw);
-    int rc = fault_hit("client.write.send") == FAULT_NONE
-                 ? sock_writev_all(out->peer->fd, iov, 3, cl_peer_deadline(out->peer))
-                 : ERR_IO;
-    out->sent_ms = clock_mono_ms();
-    return rc == 0 ? 0 : broken_here(out, rc, ret);
-}
-
 /* --- acks ------------------------------------------------------------------------------------- */
 
 static int take_ack(struct cl_out *out, const uint8_t *raw, struct cl_break *ret)
@@ -199,12 +179,31 @@ static int take_acks(struct cl_out *out, struct cl_break *ret)
     size_t used = 0;
     int rc = 0;
     while (rc == 0 && out->ack_bytes - used >= PACKET_ACK_BYTES) {
-        rc = take_ack(out, out->acks + used, ret);
+        const uint8_t *raw = out->acks + used;
+        rc = packet_is_report(raw) ? cl_slow_report(out, raw, ret) : take_ack(out, raw, ret);
         used += PACKET_ACK_BYTES;
     }
     out->ack_bytes -= used;
     memmove(out->acks, out->acks + used, out->ack_bytes);
     return rc;
+}
+
+/* Some bytes of acks, as they come; ERR_TIMEOUT: none came in `patience`, the last of which is
+ * looked through for who is slow. */
+static ssize_t receive_some(struct cl_out *out, uint64_t until_ms, struct cl_break *ret)
+{
+    uint32_t every_ms = cl_slow_reports_ms(out);
+    for (;;) {
+        uint64_t step_ms = clock_mono_ms() + 2ULL * every_ms + 1;
+        bool is_whole = every_ms == 0 || step_ms > until_ms;
+        ssize_t n =
+            sock_recv_some(out->peer->fd, out->acks + out->ack_bytes,
+                           sizeof(out->acks) - out->ack_bytes, is_whole ? until_ms : step_ms);
+        if (n != ERR_TIMEOUT || is_whole)
+            return n;
+        if (cl_slow_silence(out, ret) != 0)
+            return 0;
+    }
 }
 
 int cl_chain_acks(struct cl_out *out, bool wait, struct cl_break *ret)
@@ -216,15 +215,85 @@ int cl_chain_acks(struct cl_out *out, bool wait, struct cl_break *ret)
         return broken_here(out, ERR_IO, ret);
     while (rc == 0 && out->pipe.in_flight) {
         bool must = wait && out->pipe.in_flight == before;
-        ssize_t n = sock_recv_some(out->peer->fd, out->acks + out->ack_bytes,
-                                   sizeof(out->acks) - out->ack_bytes, must ? patience : 0);
+        ssize_t n = receive_some(out, must ? patience : 0, ret);
         if (n == ERR_TIMEOUT && !must)
             return 0;
         if (n < 0)
             return broken_here(out, n == ERR_EOF ? ERR_CLOSED : (int)n, ret);
+        if (n == 0)
+            return ret->code; /* the first node is too slow */
+        out->heard_ms = clock_mono_ms();
         out->ack_bytes += (size_t)n;
         rc = take_acks(out, ret);
     }
+    return rc;
+}
+
+/* --- packets ---------------------------------------------------------------------------------- */
+
+/* The first node takes no more for the moment: it may have something to say. */
+static int wait_to_send(struct cl_out *out, uint64_t until_ms, struct cl_break *ret)
+{
+    uint64_t now_ms = clock_mono_ms();
+    struct pollfd ready = {.fd = out->peer->fd, .events = POLLIN | POLLOUT};
+    if (now_ms >= until_ms)
+        return broken_here(out, ERR_TIMEOUT, ret);
+    (void)poll(&ready, 1, (int)(until_ms - now_ms));
+    return ready.revents & POLLIN ? cl_chain_acks(out, false, ret) : 0;
+}
+
+/* Acks and reports are taken meanwhile: a chain that stands still says why. */
+static int send_pieces(struct cl_out *out, struct iovec iov[3], struct cl_break *ret)
+{
+    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = 3};
+    uint64_t until_ms = cl_peer_deadline(out->peer);
+    while (msg.msg_iovlen > 0) {
+        ssize_t n = sendmsg(out->peer->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+        if (n < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR)
+            return broken_here(out, err_from_errno(errno), ret);
+        if (n < 0) {
+            int rc = wait_to_send(out, until_ms, ret);
+            if (rc != 0)
+                return rc;
+            continue;
+        }
+        until_ms = cl_peer_deadline(out->peer);
+        while (msg.msg_iovlen > 0 && (size_t)n >= msg.msg_iov->iov_len) {
+            n -= (ssize_t)msg.msg_iov->iov_len;
+            msg.msg_iov++;
+            msg.msg_iovlen--;
+        }
+        if (msg.msg_iovlen > 0) {
+            msg.msg_iov->iov_base = (uint8_t *)msg.msg_iov->iov_base + n;
+            msg.msg_iov->iov_len -= (size_t)n;
+        }
+    }
+    return 0;
+}
+
+static int send_packet(struct cl_out *out, const struct cl_packet *packet, struct cl_break *ret)
+{
+    uint8_t raw[PACKET_HEADER_BYTES];
+    const uint8_t *data = out->ring->data + packet->offset % CL_RING_BYTES;
+    struct packet_header header = {.data_len = packet->len,
+                                   .flags = (uint16_t)packet->flags,
+                                   .seq = packet->seq,
+                                   .offset = packet->offset};
+    struct iovec iov[3] = {{raw, sizeof(raw)}, {out->sums, 0}, {(void *)(uintptr_t)data, 0}};
+    if (out->in_ring && packet->len) {
+        header.flags |= PACKET_RING;
+    } else if (packet->len) {
+        header.sums = (uint16_t)chunksum_count(packet->len, CHUNKSUM_CHUNK);
+        chunksum_compute(slice_of(data, packet->len), CHUNKSUM_CHUNK, out->sums);
+        iov[1].iov_len = header.sums * CHUNKSUM_SIZE;
+        iov[2].iov_len = packet->len;
+    }
+    packet_header_encode(&header, raw);
+    out->packets++;
+    if (fault_hit("client.write.send") != FAULT_NONE)
+        return broken_here(out, ERR_IO, ret);
+    int rc = send_pieces(out, iov, ret);
+    out->sent_ms = clock_mono_ms();
     return rc;
 }
 

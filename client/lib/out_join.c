@@ -98,12 +98,21 @@ static int join_one(struct cl_out *out, struct cl_break *ret, struct err *err)
     }
 }
 
+bool cl_block_has_reserve(struct cl_out *out)
+{
+    uint32_t node = 0;
+    struct err why;
+    return out->fs->replace != CL_REPLACE_NEVER && ask_extra(out, &node, &why) == 0;
+}
+
 int cl_block_reinforce(struct cl_out *out, struct cl_break *ret, struct err *err)
 {
-    const struct cl_replace_rule rule = {.policy = out->fs->replace,
+    bool always = out->must_replace && out->fs->replace != CL_REPLACE_NEVER;
+    const struct cl_replace_rule rule = {.policy = always ? CL_REPLACE_ALWAYS : out->fs->replace,
                                          .replication = out->replication,
                                          .is_counted_on = out->was_flushed};
     struct err why = {0};
+    out->must_replace = false;
     while (cl_pipeline_wants_node(&out->pipe, &rule)) {
         int rc = join_one(out, ret, &why);
         if (rc == ERR_RETRY)

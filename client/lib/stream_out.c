@@ -241,6 +241,7 @@ int cl_out_open(struct qn_fs *fs, const char *path, const struct cl_out_options 
     out->path = copy;
     mutex_init(&out->lock);
     list_init(&out->link);
+    cl_lags_init(&out->lags, &fs->slow);
     int rc = cl_ring_get(&fs->rings, &out->ring);
     if (rc != 0)
         err_set(err, rc, "%s: no memory for writing: %s", path, err_text(rc));

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Private to stream_out.c (the calls), out_chain.c (the connection to the chain of datanodes, and
  * its recovery), out_block.c (what the namenode is asked for a block), out_join.c (a further node
- * for a chain that lost one) and out_append.c (a file that was there before). The stream's lock is
- * held in all of them. */
+ * for a chain that lost one), out_slow.c (who is too slow for it) and out_append.c (a file that was
+ * there before). The stream's lock is held in all of them. */
 #ifndef QUERN_CLIENT_STREAM_OUT_INSIDE_H
 #define QUERN_CLIENT_STREAM_OUT_INSIDE_H
 
 #include "client/lib/blocks.h"
 #include "client/lib/pipeline.h"
 #include "client/lib/stream_out.h"
+#include "libcommon/event/flow.h"
 
 #define OUT_PACKET_BYTES (256U << 10)
 #define OUT_ACKS         64 /* received at a time */
@@ -35,6 +36,13 @@ struct cl_out {
     struct msg_strs exclude;   /* names that failed us */
     size_t exclude_cap;
     struct buf reasons; /* "node: why; node: why" */
+
+    struct cl_lags lags; /* who of the chain holds it up */
+    struct flow flow;    /* to its first node, at the last report */
+    uint64_t packets;    /* sent since then */
+    uint64_t heard_ms;   /* when the first node last said anything */
+    bool is_told;        /* it does say what it takes */
+    bool must_replace;   /* somebody was taken out for being slow: not without another */
 
     struct cl_ring *ring;
     struct cl_peer *peer; /* the first of the chain; NULL while there is no block */
@@ -63,6 +71,15 @@ int cl_chain_send(struct cl_out *out, unsigned flags, struct cl_break *ret);
 /* Read acks: at least one, unless !wait. */
 int cl_chain_acks(struct cl_out *out, bool wait, struct cl_break *ret);
 int cl_chain_beat(struct cl_out *out, struct cl_break *ret);
+
+/* --- out_slow.c --- */
+/* How often reports are asked for; 0: not at all. */
+uint32_t cl_slow_reports_ms(const struct cl_out *out);
+/* The chain stands: nothing is known of it yet. */
+void cl_slow_begin(struct cl_out *out);
+/* A report came; or nothing did, for the time of two. 0, or a member is to be taken out (*ret). */
+int cl_slow_report(struct cl_out *out, const uint8_t *raw, struct cl_break *ret);
+int cl_slow_silence(struct cl_out *out, struct cl_break *ret);
 
 /* --- out_block.c --- */
 /* A block and a chain that stands. */
@@ -94,6 +111,8 @@ int cl_out_exclude(struct cl_out *out, uint32_t node, const char *why);
 /* After nodes were dropped: further ones, as the policy says, with what was acknowledged. 0: go on
  * with those there are now. ERR_RETRY: one of the chain failed in it (*ret: it is to be dropped).
  * Else the write fails. */
+/* Is there anybody who could join? */
+bool cl_block_has_reserve(struct cl_out *out);
 int cl_block_reinforce(struct cl_out *out, struct cl_break *ret, struct err *err);
 
 #endif

@@ -8,6 +8,7 @@
 #include <sys/uio.h>
 
 #include "datanode/serve/drain.h"
+#include "datanode/serve/lags.h"
 #include "datanode/storage/pipeline.h"
 #include "libcommon/base/buf.h"
 #include "libcommon/base/clock.h"
@@ -59,6 +60,8 @@ struct dn_relay {
     uint64_t forward_seq; /* next to be forwarded */
     size_t forward_done;  /* bytes of it that are gone */
     bool down_is_dead;
+    struct dn_lags lags;
+    uint64_t run_begun_us;
     uint8_t down_ack[PACKET_ACK_BYTES];
     size_t down_ack_have;
     /* going up */
@@ -397,6 +400,7 @@ static bool go_down(struct dn_relay *r)
         r->forward_done += n > 0 ? (size_t)n : 0;
         any = true;
         if (r->forward_done == total) {
+            dn_lags_sent(&r->lags, clock_mono_ms());
             r->forward_done = 0;
             r->forward_seq++;
         }
@@ -425,10 +429,24 @@ static void look_again(struct dn_relay *r, uint64_t seq)
     }
 }
 
+static void take_down_report(struct dn_relay *r)
+{
+    struct packet_report report;
+    if (packet_report_decode(r->down_ack, &report) != 0)
+        mirror_failed(r, ERR_PROTO);
+    else
+        dn_lags_below(&r->lags, &report);
+}
+
 static void take_down_ack(struct dn_relay *r)
 {
     struct packet_ack wire;
     r->down_ack_have = 0;
+    dn_lags_heard(&r->lags, clock_mono_ms());
+    if (r->lags.every_ms > 0 && packet_is_report(r->down_ack)) {
+        take_down_report(r);
+        return;
+    }
     if (packet_ack_decode(r->down_ack, &wire) != 0) {
         mirror_failed(r, ERR_PROTO);
         return;
@@ -499,6 +517,7 @@ static struct run next_run(struct dn_relay *r, bool is_all)
 
 static void run_written(struct dn_relay *r, uint64_t to, int rc)
 {
+    dn_lags_disk(&r->lags, clock_mono_us() - r->run_begun_us);
     if (rc != 0)
         dn_pipeline_local_failed(&r->p, rc);
     else
@@ -530,6 +549,7 @@ static bool can_drain(struct dn_relay *r, const struct run *run)
 static void write_run(struct dn_relay *r, bool is_all)
 {
     struct run run = next_run(r, is_all);
+    r->run_begun_us = clock_mono_us();
     if (fault_errno(fault_hit("dn.write.disk"))) {
         run_written(r, run.to, ERR_IO);
     } else if (can_drain(r, &run)) {
@@ -577,6 +597,7 @@ static void end_drain(struct dn_relay *r)
  * syncs at the same time. */
 static bool do_duties(struct dn_relay *r)
 {
+    uint64_t begun_us = clock_mono_us();
     int rc = 0;
     enum dn_pipeline_need need = dn_pipeline_need(&r->p);
     BUG_ON(need != DN_NEED_NOTHING && is_draining(r)); /* the file is not ours then */
@@ -588,6 +609,7 @@ static bool do_duties(struct dn_relay *r)
             rc = dn_blockfile_sync(r->conf->file);
         if (rc == 0)
             dn_pipeline_synced(&r->p);
+        dn_lags_disk(&r->lags, clock_mono_us() - begun_us);
         break;
     case DN_NEED_FINALIZE:
         if (has_forward(r))
@@ -649,6 +671,35 @@ static bool pop_acks(struct dn_relay *r, uint8_t last_ack[PACKET_ACK_BYTES])
     return any;
 }
 
+/* Bytes are still under way here. When they have all gone, everybody syncs, which takes its time.
+ */
+static bool is_streaming(const struct dn_relay *r)
+{
+    return r->p.count > 0 && (!r->p.last_came || has_forward(r) || unwritten(r) > 0);
+}
+
+/* Who of us is slow? Those behind us may be busy still when we are not. */
+static bool report_is_wanted(const struct dn_relay *r)
+{
+    return r->lags.every_ms > 0 && (is_streaming(r) || r->lags.has_news) &&
+           r->acks_len + PACKET_REPORT_BYTES <= sizeof(r->acks);
+}
+
+static void report(struct dn_relay *r)
+{
+    uint64_t now_ms = clock_mono_ms();
+    if (!report_is_wanted(r) || !dn_lags_is_due(&r->lags, now_ms))
+        return;
+    struct packet_report said;
+    dn_lags_take(&r->lags, is_streaming(r) && r->p.mirrored < r->p.count, now_ms, &said);
+    if (is_draining(r) && said.lag[0].disk_ms == PACKET_LAG_NONE)
+        said.lag[0].disk_ms = (uint32_t)((clock_mono_us() - r->run_begun_us) / 1000);
+    if (r->acks_len == 0)
+        r->took_acks_ms = now_ms;
+    packet_report_encode(&said, r->acks + r->acks_len);
+    r->acks_len += PACKET_REPORT_BYTES;
+}
+
 /* An upstream that sends but never reads its acks would keep this thread for ever. */
 static bool is_deaf(const struct dn_relay *r, uint64_t now_ms)
 {
@@ -698,11 +749,13 @@ static void list_interests(struct dn_relay *r, struct interest ret[DN_PARK_FDS])
     ret[2] = (struct interest){expects_acks(r) ? r->conf->down_fd : -1, down};
 }
 
-/* When somebody has to be given up. */
+/* When somebody has to be given up, or told who is slow. */
 static uint64_t deadline_ms(struct dn_relay *r)
 {
     uint64_t at = dn_pipeline_deadline_ms(&r->p), deaf_at = r->took_acks_ms + r->conf->timeout_ms;
-    return r->acks_len > 0 && deaf_at < at ? deaf_at : at;
+    if (r->acks_len > 0 && deaf_at < at)
+        at = deaf_at;
+    return report_is_wanted(r) && r->lags.next_ms < at ? r->lags.next_ms : at;
 }
 
 static int wait_for_something(struct dn_relay *r, const struct dn_move *move)
@@ -766,6 +819,7 @@ static bool turn(struct dn_relay *r, uint8_t last_ack[PACKET_ACK_BYTES], int *re
     *ret_in = in < 0 ? in : 0;
     any |= go_down(r);
     any |= listen_down(r);
+    report(r); /* before our own disk keeps us: that is not their silence */
     any |= write_some(r, in <= 0);
     any |= do_duties(r);
     any |= pop_acks(r, last_ack);
@@ -821,7 +875,9 @@ struct dn_relay *dn_relay_new(const struct dn_relay_conf *conf)
                                         .has_mirror = conf->down_fd >= 0,
                                         .idle_ms = conf->timeout_ms,
                                         .ack_ms = conf->ack_timeout_ms};
-    dn_pipeline_init(&r->p, &pipeline, clock_mono_ms());
+    uint64_t now_ms = clock_mono_ms();
+    dn_pipeline_init(&r->p, &pipeline, now_ms);
+    dn_lags_begin(&r->lags, conf->reports_ms, conf->down_fd, now_ms);
     return r;
 }
 

@@ -35,6 +35,7 @@ struct dn_relay_conf {
     uint64_t max_len;
     uint64_t exact_len; /* the block must end there; UINT64_MAX = anywhere */
     uint64_t timeout_ms, ack_timeout_ms;
+    uint32_t reports_ms; /* our writer wants to know who is slow (lags.h); 0 = it does not */
     /* The last packet is written: make the block whole and durable. */
     int (*finalize)(void *arg);
     void *arg;

@@ -364,6 +364,7 @@ static struct dn_relay *make_relay(struct dn_write *w)
         .exact_len = is_copy(w) ? w->ask->block.len : UINT64_MAX,
         .timeout_ms = timeout_ms,
         .ack_timeout_ms = pipeline_patience_ms(timeout_ms, behind),
+        .reports_ms = w->ask->reports_ms,
         .finalize = finalize,
         .arg = w,
     };

@@ -164,6 +164,8 @@ class Nodes(Cluster):
         return run.stdout.decode(errors="replace")
 
     def common(self, name):
+        set_here = {line.split("=")[0].strip() for line in self.conf.splitlines()}
+        impatient = "\n".join(line for line in IMPATIENT.splitlines() if line.split("=")[0].strip() not in set_here)
         nn, jt, own = self.address("names"), self.address("jobs"), self.address(name)
         return (f"fs.defaultFS = quern://{nn}:8020\n"
                 f"dfs.namenode.rpc-address = {nn}:8020\ndfs.namenode.http-address = {nn}:9870\n"
@@ -174,7 +176,7 @@ class Nodes(Cluster):
                 f"jobtracker.dir = {self.dir}/jobs\nworker.local.dir = {self.dir}/work\n"
                 f"dfs.domain.socket.path = {self.dir}/data.sock\n"
                 f"dfs.replication = {self.replication}\ndfs.namenode.resource.du.reserved = 0\n"
-                f"node.name = {name}\ntrust = network\n{IMPATIENT}{self.conf}\n")
+                f"node.name = {name}\ntrust = network\n{impatient}\n{self.conf}\n")
 
     # --- life ---
     def up(self):

@@ -39,7 +39,8 @@ enum data_write_stage {
     F(U64, ring_bytes) /* LOCAL_WRITE only: size of the memfd ring, 64 KiB..64 MiB in whole pages \
                         */                                                                        \
     S(msg_block, base) /* CREATE: begin with a copy of this finalized block, all of whose len     \
-                          bytes everybody in the chain must have; id 0: with nothing */
+                          bytes everybody in the chain must have; id 0: with nothing */           \
+    F(U32, reports_ms) /* > 0: reports among the acks, so often while anything is in flight */
 MSG_STRUCT(data_write, DATA_WRITE_FIELDS)
 
 /* The chain stands, or says who is at fault: then no packets follow and the next request may.

@@ -11,6 +11,7 @@
 
 #define PACKET_MAGIC         0x314b5051U /* "QPK1" */
 #define ACK_MAGIC            0x314b4151U /* "QAK1" */
+#define REPORT_MAGIC         0x31505251U /* "QRP1" */
 
 #define PATIENCE_PER_NODE_MS 5000U
 
@@ -99,5 +100,57 @@ int packet_ack_decode(const uint8_t in[PACKET_ACK_BYTES], struct packet_ack *ret
             return ERR_PROTO;
     }
     *ret = ack;
+    return 0;
+}
+
+/* --- reports ---------------------------------------------------------------------------------- */
+
+static uint8_t lag_code(uint32_t ms)
+{
+    unsigned shift = 0;
+    if (ms == PACKET_LAG_NONE)
+        return UINT8_MAX;
+    if (ms < 4)
+        return (uint8_t)ms;
+    while (ms >> shift > 7)
+        shift++;
+    return (uint8_t)((shift + 1) * 4 + (ms >> shift) - 4);
+}
+
+static uint32_t lag_of(uint8_t code)
+{
+    unsigned shift = code / 4U;
+    if (shift == 0)
+        return code;
+    return shift > 29 ? PACKET_LAG_NONE : (4U + code % 4U) << (shift - 1);
+}
+
+void packet_report_encode(const struct packet_report *report, uint8_t out[PACKET_REPORT_BYTES])
+{
+    memset(out, 0, PACKET_REPORT_BYTES);
+    put_u32(out, REPORT_MAGIC);
+    put_u16(out + 4, report->count);
+    for (size_t i = 0; i < report->count && i < PIPELINE_MAX; i++) {
+        out[8 + 2 * i] = lag_code(report->lag[i].disk_ms);
+        out[9 + 2 * i] = lag_code(report->lag[i].link_ms);
+    }
+    put_u32(out + 48, crc32c(0, out, 48));
+}
+
+bool packet_is_report(const uint8_t in[PACKET_REPORT_BYTES])
+{
+    return get_u32(in) == REPORT_MAGIC;
+}
+
+int packet_report_decode(const uint8_t in[PACKET_REPORT_BYTES], struct packet_report *ret)
+{
+    if (!packet_is_report(in) || get_u32(in + 48) != crc32c(0, in, 48))
+        return ERR_PROTO;
+    struct packet_report report = {.count = get_u16(in + 4)};
+    if (report.count == 0 || report.count > PIPELINE_MAX)
+        return ERR_PROTO;
+    for (size_t i = 0; i < report.count; i++)
+        report.lag[i] = (struct packet_lag){lag_of(in[8 + 2 * i]), lag_of(in[9 + 2 * i])};
+    *ret = report;
     return 0;
 }

@@ -22,6 +22,17 @@
  * A reader's stream ends with the packet flagged PACKET_LAST, or with PACKET_FAILED: its data is an
  * i32 enum err_code and a line of text; the connection closes behind it.
  *
+ * A writer that asked for reports (data_write.reports_ms) gets them among the acks, also while no
+ * ack is due: what each node lately took for a step of its own work. By them a slow member is
+ * found.
+ *
+ *   report   0  u32 magic "QRP1"   4 u16 count   6 u16 zero
+ *            8  {u8 disk, u8 link} x PIPELINE_MAX   this node first, then down the chain
+ *           40  u64 zero   48  u32 crc32c of bytes 0..47   52 u32 zero
+ *      disk: ms per write or fsync of the node itself; link: ms per 256 KiB or packet on the way to
+ * it, as its sender saw it (unknown for the first). A byte v stands for v < 4: v, else (4 + v % 4)
+ * << (v / 4 - 1): a quarter is as near as it gets; 255: it had no step to take.
+ *
  *   ack      0  u32 magic "QAK1"   4 u16 count   6 u16 flags (PACKET_SYNC: synced)   8 u64 seq
  *           16  i16 status[PIPELINE_MAX]   0 or enum err_code, this node first, then down the chain
  *           48  u32 crc32c of bytes 0..47   52 u32 zero */
@@ -61,6 +72,17 @@ struct packet_ack {
     int16_t status[PIPELINE_MAX];
 };
 
+/* What a node took for a step, lately. */
+struct packet_lag {
+    uint32_t disk_ms, link_ms;
+};
+#define PACKET_LAG_NONE UINT32_MAX /* it had none to take */
+struct packet_report {
+    uint16_t count;
+    struct packet_lag lag[PIPELINE_MAX];
+};
+#define PACKET_REPORT_BYTES PACKET_ACK_BYTES /* so that acks and reports are read alike */
+
 /* How long whoever has so many nodes behind it waits for an answer or an ack of the next one: each
  * a little longer than those behind it, so that the one next to a silent node is the first to
  * notice, and is not blamed itself. The client has the whole chain behind it. */
@@ -72,5 +94,9 @@ void packet_header_encode(const struct packet_header *header, uint8_t out[PACKET
 int packet_header_decode(const uint8_t in[PACKET_HEADER_BYTES], struct packet_header *ret);
 void packet_ack_encode(const struct packet_ack *ack, uint8_t out[PACKET_ACK_BYTES]);
 int packet_ack_decode(const uint8_t in[PACKET_ACK_BYTES], struct packet_ack *ret);
+
+void packet_report_encode(const struct packet_report *report, uint8_t out[PACKET_REPORT_BYTES]);
+bool packet_is_report(const uint8_t in[PACKET_REPORT_BYTES]);
+int packet_report_decode(const uint8_t in[PACKET_REPORT_BYTES], struct packet_report *ret);
 
 #endif

@@ -160,9 +160,53 @@ static void whoever_has_more_nodes_behind_it_waits_longer(void **state)
     assert_int_equal(pipeline_patience_ms(60000, 0), 60000);
 }
 
+static void a_report_says_nearly_what_was_put_in(void **state)
+{
+    (void)state;
+    static const uint32_t ms[] = {0, 1,  2,   3,   4,     5,       7,        8,
+                                  9, 15, 100, 300, 12345, 3600000, 900000000};
+    for (size_t i = 0; i < sizeof(ms) / sizeof(ms[0]); i++) {
+        struct packet_report in = {.count = 3}, out;
+        uint8_t raw[PACKET_REPORT_BYTES];
+        for (size_t k = 0; k < 3; k++)
+            in.lag[k] = (struct packet_lag){ms[i], PACKET_LAG_NONE};
+        packet_report_encode(&in, raw);
+        assert_true(packet_is_report(raw));
+        assert_int_equal(packet_report_decode(raw, &out), 0);
+        assert_int_equal(out.count, 3);
+        assert_int_equal(out.lag[2].link_ms, PACKET_LAG_NONE);
+        assert_true(out.lag[1].disk_ms <= ms[i] && out.lag[1].disk_ms >= ms[i] - ms[i] / 5);
+    }
+}
+
+static void a_damaged_report_is_refused_and_none_is_an_ack(void **state)
+{
+    (void)state;
+    struct packet_report in = {.count = 2}, out;
+    struct packet_ack ack = {.count = 2};
+    uint8_t raw[PACKET_REPORT_BYTES];
+    packet_report_encode(&in, raw);
+    assert_int_not_equal(packet_ack_decode(raw, &ack), 0);
+    for (size_t bit = 0; bit < 52 * 8; bit++) {
+        raw[bit / 8] ^= (uint8_t)(1U << bit % 8);
+        assert_int_not_equal(packet_report_decode(raw, &out), 0);
+        raw[bit / 8] ^= (uint8_t)(1U << bit % 8);
+    }
+    in.count = 0;
+    packet_report_encode(&in, raw);
+    assert_int_not_equal(packet_report_decode(raw, &out), 0);
+    in.count = PIPELINE_MAX + 1;
+    packet_report_encode(&in, raw);
+    assert_int_not_equal(packet_report_decode(raw, &out), 0);
+    packet_ack_encode(&ack, raw);
+    assert_false(packet_is_report(raw));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_report_says_nearly_what_was_put_in),
+        cmocka_unit_test(a_damaged_report_is_refused_and_none_is_an_ack),
         cmocka_unit_test(a_header_lies_where_the_page_says),
         cmocka_unit_test(every_single_flipped_bit_is_noticed),
         cmocka_unit_test(sizes_beyond_the_limits_are_refused),

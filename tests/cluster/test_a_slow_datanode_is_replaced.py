@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One datanode of a pipeline is slow: a disk that takes 300 ms per write, a network of a megabit. It is taken
+out and another takes its place, and the write takes about as long as without it. When all are slow, nobody is."""
+import os
+import re
+import time
+
+import pytest
+
+from cluster import Cluster, ToldWriter, wait_for
+from nodes import Nodes, need_nodes
+
+NODES = [f"datanode{n}" for n in range(1, 5)]
+WINDOW = "dfs.client.slow.datanode.window = 600ms\n"
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    c = Cluster(datanodes=4, workers=1, replication=3)
+    with open(os.path.join(c.dir, "site.conf"), "w") as f:
+        f.write(WINDOW + "dfs.namenode.redundancy.settle = 0s\ndfs.heartbeat.interval = 1s\n")
+    with open(os.path.join(c.dir, "remote.conf"), "w") as f:
+        f.write("include = quern.conf\nnode.name = elsewhere\n")
+    with c:
+        yield c
+
+
+@pytest.fixture(autouse=True)
+def all_fast_again(request):
+    yield
+    if "cluster" in request.fixturenames:
+        for node in NODES:
+            request.getfixturevalue("cluster").run("console", node, "faults", "off")
+
+
+def holders(cluster):
+    """The datanodes that have a replica that is being written."""
+    return [n for n in NODES if os.listdir(os.path.join(cluster.dir, "data", n[len("datanode"):], "current", "rbw"))]
+
+
+def write_slowly(writer, until, times=40):
+    """Pieces that everybody has in memory when the next one is written."""
+    for _ in range(times):
+        writer.tell("write 20000", "hflush")
+        if until():
+            return
+    raise AssertionError("the slow datanode was not replaced")
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_slow_disk_is_left(cluster, place):
+    path = f"/disk{place}"
+    writer = ToldWriter(cluster, path, env={"QUERN_CONF": os.path.join(cluster.dir, "remote.conf")})
+    writer.tell("write 100000", "hflush")
+    first = holders(cluster)
+    spare = [n for n in NODES if n not in first][0]
+    cluster.run("console", first[place], "faults", "dn.write.disk=1+:delay300")
+    write_slowly(writer, lambda: spare in holders(cluster))
+    before = time.monotonic()
+    for _ in range(5):
+        writer.tell("write 20000", "hflush")
+    assert time.monotonic() - before < 1.5, "it is in the pipeline still"
+    cluster.run("console", first[place], "faults", "off")
+    writer.close()
+    assert cluster.fs("-cat", path).stdout == ToldWriter.bytes(writer.length)
+    wait_for(lambda: holders(cluster) == [])
+
+
+def test_when_all_disks_are_slow_nobody_is_left(cluster):
+    writer = ToldWriter(cluster, "/all", env={"QUERN_CONF": os.path.join(cluster.dir, "remote.conf")})
+    writer.tell("write 100000", "hflush")
+    first = holders(cluster)
+    for node in NODES:
+        cluster.run("console", node, "faults", "dn.write.disk=1+:delay300")
+    for _ in range(5):
+        writer.tell("write 20000", "hflush")
+    writer.tell("write 5000000", "hflush")
+    assert holders(cluster) == first
+    writer.close()
+
+
+def test_with_factor_0_nobody_is_too_slow(cluster):
+    with open(os.path.join(cluster.dir, "patient.conf"), "w") as f:
+        f.write("include = quern.conf\nnode.name = elsewhere\ndfs.client.slow.datanode.factor = 0\n")
+    writer = ToldWriter(cluster, "/patient", env={"QUERN_CONF": os.path.join(cluster.dir, "patient.conf")})
+    writer.tell("write 100000", "hflush")
+    first = holders(cluster)
+    cluster.run("console", first[1], "faults", "dn.write.disk=1+:delay300")
+    for _ in range(8):
+        writer.tell("write 20000", "hflush")
+    assert holders(cluster) == first
+    writer.close()
+
+
+@need_nodes()
+def test_a_slow_network_is_left():
+    """12 MB take a minute and a half through a megabit: what arrives at a member, then also what leaves it."""
+    with Nodes(datanodes=5, conf=WINDOW + "dfs.client.socket-timeout = 20s\n", replication=3) as c:
+        for number, ways in enumerate([["to"], ["to", "from"]]):
+            writer = ToldWriter(c, f"/{number}")
+            writer.tell("write 100000", "hflush")
+            slow = members(c, number)[number]
+            for way in ways:
+                limit(c, slow, way, "add")
+            before = time.monotonic()
+            writer.tell("write 12000000", "hflush")
+            assert time.monotonic() - before < 20
+            assert slow not in members(c, number), (slow, members(c, number))
+            writer.close()
+            for way in ways:
+                limit(c, slow, way, "del")
+            assert c.run("fs", "-cat", f"/{number}").stdout == ToldWriter.bytes(writer.length)
+
+
+def members(c, number):
+    """Of the pipeline, as the namenode knows it."""
+    words = c.run("fsck", f"/{number}", "-openforwrite", "-files", "-blocks", "-locations").stdout.decode()
+    line = [l for l in words.splitlines() if "blk_" in l][-1]
+    return [w for w in re.split(r"[^a-z0-9]+", line) if w.startswith("node")]
+
+
+def limit(c, node, way, what):
+    where, device = (node, "eth0") if way == "from" else (c.switch, node + "0")
+    c.sh(where, f"tc qdisc {what} dev {device} root tbf rate 1mbit burst 16k latency 500ms")
