@@ -140,3 +140,13 @@ uint32_t cl_lags_link_ms(const struct cl_lags *l, uint32_t place)
 {
     return l->link[place].value / PART;
 }
+
+bool cl_lags_is_silence(const struct cl_lags *l, uint64_t silent_ms)
+{
+    if (silent_ms < l->rule.window_ms)
+        return false;
+    for (uint32_t i = 0; i < l->count; i++)
+        if (l->disk[i].weight > 0 && silent_ms * PART < l->rule.factor * fair(&l->disk[i]))
+            return false;
+    return true;
+}

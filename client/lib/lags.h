@@ -61,5 +61,7 @@ uint32_t cl_lags_report(struct cl_lags *l, const uint32_t *nodes, const struct c
 /* What it took on average; 0 when that is not known. */
 uint32_t cl_lags_disk_ms(const struct cl_lags *l, uint32_t place);
 uint32_t cl_lags_link_ms(const struct cl_lags *l, uint32_t place);
+/* Is the first node silent for longer than steps of such disks explain? */
+bool cl_lags_is_silence(const struct cl_lags *l, uint64_t silent_ms);
 
 #endif

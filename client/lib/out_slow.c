@@ -82,7 +82,7 @@ int cl_slow_silence(struct cl_out *out, struct cl_break *ret)
 {
     struct cl_lag lags[CL_PIPELINE_NODES];
     uint64_t silent_ms = clock_mono_ms() - out->heard_ms;
-    if (!out->is_told || out->pipe.last_sent || silent_ms < 2ULL * cl_slow_reports_ms(out))
+    if (!out->is_told || out->pipe.last_sent || !cl_lags_is_silence(&out->lags, silent_ms))
         return 0;
     memset(lags, 0xff, sizeof(lags)); /* nothing new of the others */
     (void)first_link_ms(out);         /* begins anew */

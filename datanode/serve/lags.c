@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "datanode/serve/lags.h"
 
+#define SILENCE 4U /* reports that are missing */
+
 void dn_lags_begin(struct dn_lags *l, uint32_t every_ms, int down_fd, uint64_t now_ms)
 {
     *l = (struct dn_lags){
@@ -12,6 +14,7 @@ void dn_lags_begin(struct dn_lags *l, uint32_t every_ms, int down_fd, uint64_t n
 void dn_lags_disk(struct dn_lags *l, uint64_t us)
 {
     l->disk_us += us;
+    l->step_us = us;
     l->disk_steps++;
 }
 
@@ -40,6 +43,13 @@ static uint32_t link_ms(struct dn_lags *l)
     return flow_step_ms(&before, &l->flow, l->packets);
 }
 
+/* Longer than a few steps of a disk like ours explain. */
+static bool is_silence(const struct dn_lags *l, uint64_t now_ms)
+{
+    uint64_t silent_ms = now_ms - l->moved_ms;
+    return silent_ms > SILENCE * (uint64_t)l->every_ms && silent_ms > SILENCE * l->step_us / 1000;
+}
+
 void dn_lags_take(struct dn_lags *l, bool owes, uint64_t now_ms, struct packet_report *ret)
 {
     static const struct packet_lag nothing = {PACKET_LAG_NONE, PACKET_LAG_NONE};
@@ -51,7 +61,7 @@ void dn_lags_take(struct dn_lags *l, bool owes, uint64_t now_ms, struct packet_r
         if (report.count == 1)
             report.lag[report.count++] = nothing;
         report.lag[1].link_ms = link_ms(l);
-        if (owes && l->below.count > 0 && now_ms - l->moved_ms > 2ULL * l->every_ms)
+        if (owes && l->below.count > 0 && is_silence(l, now_ms))
             report.lag[1].link_ms = (uint32_t)(now_ms - l->moved_ms);
     }
     l->disk_us = l->disk_steps = l->packets = 0;

@@ -17,6 +17,7 @@ struct dn_lags {
     uint64_t next_ms;
     uint64_t moved_ms;            /* when something last went down, or came up */
     uint64_t disk_us, disk_steps; /* since the last report */
+    uint64_t step_us;             /* the last write or fsync took so long */
     uint64_t packets;             /* sent down since then */
     struct flow flow;             /* then */
     bool has_news;                /* from below, since the last report */

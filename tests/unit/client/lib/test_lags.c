@@ -103,6 +103,21 @@ static void who_has_nothing_to_do_is_no_measure_for_the_others(void **state)
     assert_int_equal(tell(&l, only, 3, 100000), CL_LAGS_NONE);
 }
 
+static void silence_is_what_steps_of_such_disks_do_not_explain(void **state)
+{
+    (void)state;
+    struct cl_lags l = begin();
+    const struct cl_lag slow[3] = {{900, 1}, {800, 1}, {700, 1}},
+                        fast[3] = {{2, 1}, {1, 1}, {3, 1}};
+    (void)tell(&l, slow, 3, 10000);
+    assert_false(cl_lags_is_silence(&l, 3000));
+    assert_true(cl_lags_is_silence(&l, 4000));
+    l = begin();
+    (void)tell(&l, fast, 3, 10000);
+    assert_false(cl_lags_is_silence(&l, WINDOW - 1));
+    assert_true(cl_lags_is_silence(&l, WINDOW));
+}
+
 static void what_is_fast_enough_is_not_slow(void **state)
 {
     (void)state;
@@ -192,6 +207,7 @@ int main(void)
         cmocka_unit_test(a_pipeline_that_is_slow_all_over_is_left_alone),
         cmocka_unit_test(it_is_left_alone_whenever_its_members_happen_to_tell),
         cmocka_unit_test(who_has_nothing_to_do_is_no_measure_for_the_others),
+        cmocka_unit_test(silence_is_what_steps_of_such_disks_do_not_explain),
         cmocka_unit_test(what_is_fast_enough_is_not_slow),
         cmocka_unit_test(factor_zero_and_a_single_node_know_no_slow_one),
         cmocka_unit_test(a_node_at_the_end_of_two_slow_ways_is_blamed),
