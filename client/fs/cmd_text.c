@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
- * text: cat that unpacks gzip, zstd and lz4, known by their first bytes, not by a name. */
+ * text: cat that unpacks gzip, zstd and lz4, known by their first bytes, and .deflate, known by its
+ * name only; and shows the records of a SequenceFile. */
 #include <unistd.h>
 
 #include "client/fs/commands.h"
+#include "client/fs/seqfile.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/codec/unpack.h"
 
@@ -12,7 +14,8 @@ struct text {
     struct fs_run *run;
     const struct fs_item *item;
     void *file;
-    char *in, *out; /* PIECE bytes each */
+    char *in, *out;  /* PIECE bytes each */
+    size_t at, have; /* of a SequenceFile: what of `in` is still to be taken */
 };
 
 static int write_out(struct text *text, const void *data, size_t size)
@@ -60,13 +63,66 @@ static int pour(struct text *text, struct unpack *unpack, size_t n)
     return rc;
 }
 
+/* ---- SequenceFiles ---- */
+
+static ssize_t take(void *arg, void *to, size_t n)
+{
+    struct text *text = arg;
+    size_t done = 0;
+    while (done < n) {
+        if (text->at == text->have) {
+            ssize_t more = fs_is_interrupted() ? 0 : read_some(text);
+            if (more < 0)
+                return more;
+            if (more == 0)
+                break;
+            text->at = 0;
+            text->have = (size_t)more;
+        }
+        size_t some = n - done < text->have - text->at ? n - done : text->have - text->at;
+        memcpy((char *)to + done, text->in + text->at, some);
+        text->at += some;
+        done += some;
+    }
+    return (ssize_t)done;
+}
+
+static int put_line(void *arg, struct slice line)
+{
+    return fwrite(line.data, 1, line.len, stdout) == line.len ? 0 : write_out(arg, "", 1);
+}
+
+static int show_records(struct text *text, size_t n)
+{
+    struct err err;
+    const struct fs_seq_io io = {text, take, put_line};
+    text->have = n;
+    int rc = fs_seq_show(&io, &err);
+    fflush(stdout);
+    if (rc == 0 || rc == ERR_CANCELLED || fs_is_interrupted())
+        return rc == 0 ? 0 : FS_STOP;
+    return fs_fail_path(text->run, text->item->text, err.msg);
+}
+
+static enum unpack_kind kind_of(const struct text *text, struct slice head)
+{
+    static const char suffix[] = ".deflate";
+    size_t n = strlen(text->item->path);
+    enum unpack_kind kind = unpack_detect(head);
+    bool is_deflate =
+        n > sizeof(suffix) - 1 && strcmp(text->item->path + n - (sizeof(suffix) - 1), suffix) == 0;
+    return kind == UNPACK_PLAIN && is_deflate ? UNPACK_ZLIB : kind;
+}
+
 static int show(struct text *text)
 {
     struct unpack *unpack = NULL;
     ssize_t n = read_some(text);
     if (n <= 0)
         return n < 0 ? FS_STOP : 0;
-    enum unpack_kind kind = unpack_detect(slice_of(text->in, (size_t)n));
+    if (fs_seq_is(slice_of(text->in, (size_t)n)))
+        return show_records(text, (size_t)n);
+    enum unpack_kind kind = kind_of(text, slice_of(text->in, (size_t)n));
     if (kind != UNPACK_PLAIN && unpack_open(kind, &unpack) != 0)
         return fs_fail(text->run, "%s", err_text(ERR_NOMEM));
     fflush(stdout);
@@ -102,7 +158,8 @@ const struct fs_command fs_text = {
     .name = "text",
     .usage = "[-ignoreCrc] <src> ...",
     .help = "Takes a source file and outputs the file in text format. gzip, zstd and lz4 files "
-            "are unpacked, whatever their names; all others are shown as they are.",
+            "are unpacked, whatever their names, .deflate files by theirs; of SequenceFiles the "
+            "keys and values are shown; all others are shown as they are.",
     .syntax = {options, 1, FS_NO_LIMIT, false},
     .path = text_path,
 };

@@ -8,6 +8,7 @@
 #include "libcommon/base/mem.h"
 
 #define GZIP_WINDOW (15 + 16) /* largest window, gzip header */
+#define ZLIB_WINDOW 15        /* ... zlib header */
 
 struct unpack {
     enum unpack_kind kind;
@@ -34,6 +35,8 @@ static int begin(struct unpack *u)
     switch (u->kind) {
     case UNPACK_GZIP:
         return inflateInit2(&u->gzip, GZIP_WINDOW) == Z_OK ? 0 : ERR_NOMEM;
+    case UNPACK_ZLIB:
+        return inflateInit2(&u->gzip, ZLIB_WINDOW) == Z_OK ? 0 : ERR_NOMEM;
     case UNPACK_ZSTD:
         u->zstd = ZSTD_createDStream();
         return u->zstd ? 0 : ERR_NOMEM;
@@ -65,7 +68,7 @@ void unpack_close(struct unpack *u)
 {
     if (!u)
         return;
-    if (u->kind == UNPACK_GZIP)
+    if (u->kind == UNPACK_GZIP || u->kind == UNPACK_ZLIB)
         inflateEnd(&u->gzip);
     ZSTD_freeDStream(u->zstd);
     LZ4F_freeDecompressionContext(u->lz4);
@@ -128,6 +131,7 @@ int unpack_step(struct unpack *u, struct slice *in, void *out, size_t cap, size_
         return 0;
     switch (u->kind) {
     case UNPACK_GZIP:
+    case UNPACK_ZLIB:
         return step_gzip(u, in, out, cap, ret_len);
     case UNPACK_ZSTD:
         return step_zstd(u, in, out, cap, ret_len);

@@ -6,7 +6,13 @@
 
 #include "libcommon/base/slice.h"
 
-enum unpack_kind { UNPACK_PLAIN, UNPACK_GZIP, UNPACK_ZSTD, UNPACK_LZ4 };
+enum unpack_kind {
+    UNPACK_PLAIN,
+    UNPACK_GZIP,
+    UNPACK_ZSTD,
+    UNPACK_LZ4,
+    UNPACK_ZLIB, /* has no first bytes of its own: never detected */
+};
 
 /* By the first bytes of a file (four suffice). */
 enum unpack_kind unpack_detect(struct slice head);

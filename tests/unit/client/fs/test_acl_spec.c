@@ -37,6 +37,10 @@ static void entries_are_scope_type_name_and_permission(void **state)
     assert_int_equal(parse("user:bob,default:group:ops,mask", false), 0);
     assert_int_equal(count, 3);
     assert_string_equal(entries[1].name, "ops");
+    assert_int_equal(parse("mask::,user:bob:", false), 0);
+    assert_int_equal(count, 2);
+    assert_int_equal(parse(",user:bob:rwx,,", true), 0); /* what is empty is passed over */
+    assert_int_equal(count, 1);
 }
 
 static void what_is_wrong_is_told_in_hadoops_words(void **state)
@@ -50,7 +54,6 @@ static void what_is_wrong_is_told_in_hadoops_words(void **state)
     assert_string_equal(err.msg, "Invalid permission in <aclSpec> : user:bob:rwz");
     assert_int_equal(parse("user:bob:rwx:more", true), ERR_INVAL);
     assert_int_equal(parse("user:bob:rwx", false), ERR_INVAL);
-    assert_int_equal(parse("", true), ERR_INVAL);
     assert_int_equal(parse("default", true), ERR_INVAL);
 }
 
