@@ -58,8 +58,86 @@ static void split(struct lhash *hash)
     }
 }
 
+void lhash_defer(struct lhash *hash)
+{
+    hash->is_deferred = true;
+}
+
+static void note(struct lhash *hash, uint32_t index)
+{
+    BUG_ON(hash->deferred_to && index != hash->deferred_to + 1);
+    if (!hash->deferred_from)
+        hash->deferred_from = index;
+    hash->deferred_to = index;
+}
+
+static void unnote(struct lhash *hash, uint32_t index)
+{
+    BUG_ON(index != hash->deferred_to);
+    hash->deferred_to--;
+    if (hash->deferred_to < hash->deferred_from)
+        hash->deferred_from = hash->deferred_to = 0;
+}
+
+/* As many buckets as the members to come need; fewer when memory is out. The few that are entered
+ * already are taken along. */
+static void widen(struct lhash *hash, uint64_t members)
+{
+    while (hash->buckets * hash->load < members) {
+        uint64_t before = hash->buckets;
+        split(hash);
+        if (hash->buckets == before)
+            return;
+    }
+}
+
+#define AHEAD 16 /* members whose bucket is fetched, and half as many whose first neighbour is */
+
+static bool has_hash(const struct lhash *hash, uint32_t index, uint64_t h)
+{
+    for (; index; index = *hash->ops->link(hash->owner, index))
+        if (hash->ops->hash(hash->owner, index) == h)
+            return true;
+    return false;
+}
+
+int lhash_build(struct lhash *hash, bool is_unique)
+{
+    uint64_t hashes[AHEAD]; /* of member i, at i % AHEAD */
+    uint64_t from = hash->deferred_from, end = (uint64_t)hash->deferred_to + 1;
+    bool is_twice = false;
+    hash->is_deferred = false;
+    hash->deferred_from = hash->deferred_to = 0;
+    if (from == 0)
+        return 0;
+    widen(hash, hash->count + (end - from));
+    for (uint64_t i = from; i < end + AHEAD; i++) {
+        if (i >= from + AHEAD) {
+            uint64_t h = hashes[i % AHEAD];
+            uint32_t *bucket = lhash_bucket(hash, h);
+            is_twice = is_twice || (is_unique && has_hash(hash, *bucket, h));
+            push(hash, bucket, (uint32_t)(i - AHEAD));
+            hash->count++;
+        }
+        if (i < end) {
+            hashes[i % AHEAD] = hash->ops->hash(hash->owner, (uint32_t)i);
+            __builtin_prefetch(lhash_bucket(hash, hashes[i % AHEAD]), 1);
+        }
+        if (is_unique && i >= from + AHEAD / 2 && i - AHEAD / 2 < end) {
+            uint32_t first = *lhash_bucket(hash, hashes[(i - AHEAD / 2) % AHEAD]);
+            if (first)
+                __builtin_prefetch(hash->ops->link(hash->owner, first));
+        }
+    }
+    return is_twice ? ERR_EXIST : 0;
+}
+
 void lhash_add(struct lhash *hash, uint32_t index)
 {
+    if (hash->is_deferred) {
+        note(hash, index);
+        return;
+    }
     push(hash, lhash_bucket(hash, hash->ops->hash(hash->owner, index)), index);
     if (++hash->count > hash->buckets * hash->load)
         split(hash);
@@ -67,6 +145,10 @@ void lhash_add(struct lhash *hash, uint32_t index)
 
 void lhash_remove(struct lhash *hash, uint32_t index)
 {
+    if (hash->is_deferred && hash->deferred_from && index >= hash->deferred_from) {
+        unnote(hash, index);
+        return;
+    }
     uint32_t *at = lhash_bucket(hash, hash->ops->hash(hash->owner, index));
     while (*at && *at != index)
         at = hash->ops->link(hash->owner, *at);

@@ -28,7 +28,9 @@ struct lhash {
     uint64_t buckets; /* in use */
     uint64_t level;   /* power of two: level <= buckets < 2 * level */
     uint64_t count;
-    uint32_t load; /* members per bucket at which it grows */
+    uint32_t load;                       /* members per bucket at which it grows */
+    uint32_t deferred_from, deferred_to; /* not entered yet: these; 0, 0 = none */
+    bool is_deferred;
     const struct lhash_ops *ops;
     const void *owner;
 };
@@ -41,6 +43,14 @@ void lhash_add(struct lhash *hash, uint32_t index);
 void lhash_remove(struct lhash *hash,
                   uint32_t index); /* must be a member, with the same hash as ever */
 size_t lhash_bytes(const struct lhash *hash);
+
+/* For loading millions at once: what is added from now on, in consecutive indexes, is only noted
+ * (and can be removed again, last first). lhash_build enters all of it, in a table of the final
+ * size, with the next ones fetched ahead: a fraction of the time. Until then none of it is found.
+ */
+void lhash_defer(struct lhash *hash);
+/* ERR_EXIST when `is_unique` and two members have the same hash: all are entered nevertheless. */
+int lhash_build(struct lhash *hash, bool is_unique);
 
 static inline uint32_t *lhash_bucket(const struct lhash *hash, uint64_t h)
 {

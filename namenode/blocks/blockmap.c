@@ -173,6 +173,16 @@ int nn_blockmap_add(struct nn_blockmap *map, const struct nn_block *block, uint3
     return 0;
 }
 
+void nn_blockmap_defer(struct nn_blockmap *map)
+{
+    lhash_defer(&map->by_id);
+}
+
+int nn_blockmap_build(struct nn_blockmap *map)
+{
+    return lhash_build(&map->by_id, true);
+}
+
 void nn_blockmap_remove(struct nn_blockmap *map, uint32_t index)
 {
     struct entry *e = used(map, index);

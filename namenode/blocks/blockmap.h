@@ -68,6 +68,9 @@ void nn_blockmap_free(struct nn_blockmap *map);
 /* Enter a block (id not in the map yet; next is NONE). 0, ERR_NOMEM, ERR_EXIST, or ERR_INVAL for
  * numbers that do not fit. */
 int nn_blockmap_add(struct nn_blockmap *map, const struct nn_block *block, uint32_t *ret_index);
+/* As nn_inodes_defer and nn_inodes_build: ids are entered all at once. */
+void nn_blockmap_defer(struct nn_blockmap *map);
+int nn_blockmap_build(struct nn_blockmap *map);
 /* Forget a block and its replicas. Unlinking it from its file's chain is the caller's affair. */
 void nn_blockmap_remove(struct nn_blockmap *map, uint32_t index);
 uint32_t nn_blockmap_find(const struct nn_blockmap *map, uint64_t id); /* or NN_BLOCK_NONE */

@@ -11,14 +11,20 @@
 #include "namenode/namespace/quota.h"
 #include "namenode/namespace/xattr.h"
 
+struct nn_level {
+    uint32_t dir;  /* slot; 0 = the one there is a file */
+    uint32_t last; /* the entry of it loaded last: names must come in order */
+};
+
 struct nn_loader {
     struct nn_state *state;
     struct nn_rows rows;
     uint16_t section;
-    uint64_t row;   /* of the section */
-    uint32_t depth; /* of the inode loaded last */
-    uint32_t *dirs; /* dirs[d] = the directory at depth d on the way there */
-    size_t dir_cap;
+    uint64_t row;            /* of the section */
+    uint32_t depth;          /* of the inode loaded last */
+    struct nn_level *levels; /* levels[d] = the directory at depth d on the way there */
+    size_t level_cap;
+    bool is_deferred; /* inodes and blocks are not in their hashes yet */
     bool has_counters, has_root;
 };
 
@@ -35,7 +41,7 @@ void nn_loader_free(struct nn_loader *loader)
     if (!loader)
         return;
     nn_rows_release(&loader->rows);
-    mem_free(loader->dirs);
+    mem_free(loader->levels);
     mem_free(loader);
 }
 
@@ -97,11 +103,11 @@ static int load_blocks(struct nn_loader *l, uint32_t slot, const struct nn_row_i
 
 static int set_dir(struct nn_loader *l, uint32_t depth, uint32_t slot)
 {
-    int rc = mem_grow(&l->dirs, &l->dir_cap, depth, sizeof(*l->dirs));
+    int rc = mem_grow(&l->levels, &l->level_cap, depth, sizeof(*l->levels));
     if (rc != 0)
         return rc;
     l->depth = depth;
-    l->dirs[depth] = slot;
+    l->levels[depth] = (struct nn_level){slot, 0};
     return 0;
 }
 
@@ -120,15 +126,22 @@ static int load_root(struct nn_loader *l, const struct nn_row_inode *row)
     return nn_tree_set_owner(&l->state->tree, NN_ROOT, row->owner, row->group);
 }
 
-/* Rows come parents first, so the parent is the last directory seen one level up. */
+/* Behind its older sister, so that no name is there twice. */
+static bool is_in_order(const struct nn_loader *l, const struct nn_row_inode *row)
+{
+    uint32_t last = l->levels[row->depth - 1].last;
+    return last == 0 || slice_cmp(nn_inode_name(&l->state->tree.store, last), row->name) < 0;
+}
+
+/* Rows come parents first, so the parent is the last directory seen one level up. That no id is
+ * there twice is seen when all are entered into their hash. */
 static bool fits(const struct nn_loader *l, const struct nn_row_inode *row)
 {
     return l->has_counters && l->has_root && row->depth <= l->depth + 1 &&
-           l->dirs[row->depth - 1] != 0 && row->name.len > 0 && row->name.len <= NAME_MAX_BYTES &&
-           !memchr(row->name.data, 0, row->name.len) &&
+           l->levels[row->depth - 1].dir != 0 && row->name.len > 0 &&
+           row->name.len <= NAME_MAX_BYTES && !memchr(row->name.data, 0, row->name.len) &&
            !memchr(row->name.data, '/', row->name.len) && row->id < l->state->tree.next_id &&
-           !nn_inodes_by_id(&l->state->tree.store, row->id) &&
-           !nn_inodes_child(&l->state->tree.store, l->dirs[row->depth - 1], row->name);
+           is_in_order(l, row);
 }
 
 static int load_inode(struct nn_loader *l)
@@ -153,9 +166,12 @@ static int load_inode(struct nn_loader *l)
                              .replication = row.replication,
                              .block_size = (uint64_t)row.block_units * NN_BLOCK_SIZE_UNIT,
                              .keep_parent_time = true};
-    int rc = nn_tree_add(tree, l->dirs[row.depth - 1], row.name, &birth, &slot);
-    if (rc == 0)
+    struct nn_level *above = &l->levels[row.depth - 1];
+    int rc = nn_tree_add(tree, above->dir, row.name, &birth, &slot);
+    if (rc == 0) {
+        above->last = slot;
         rc = set_dir(l, row.depth, is_dir ? slot : 0);
+    }
     if (rc == 0)
         nn_tree_set_times(tree, slot, -1, (int64_t)row.atime_ms);
     if (rc != 0 || is_dir)
@@ -316,7 +332,26 @@ static int unknown_section(uint16_t section, struct err *err)
     return err_set(err, ERR_VERSION, "section %u is not known: written by a newer quern?", section);
 }
 
-int nn_loader_take(struct nn_loader *l, uint16_t section, struct slice chunk, struct err *err)
+static void defer(struct nn_loader *l)
+{
+    nn_inodes_defer(&l->state->tree.store);
+    nn_blockmap_defer(l->state->blocks->map);
+    l->is_deferred = true;
+}
+
+/* All inodes and blocks are there. */
+static int build(struct nn_loader *l)
+{
+    if (!l->is_deferred)
+        return 0;
+    l->is_deferred = false;
+    int names = nn_inodes_build(&l->state->tree.store);
+    int blocks = nn_blockmap_build(l->state->blocks->map);
+    return names != 0 || blocks != 0 ? ERR_CORRUPT : 0; /* an id that is there twice */
+}
+
+/* To another section. */
+static int enter(struct nn_loader *l, uint16_t section, struct err *err)
 {
     if (section < l->section)
         return err_set(err, ERR_CORRUPT, "section %s after section %s", nn_section_name(section),
@@ -324,9 +359,22 @@ int nn_loader_take(struct nn_loader *l, uint16_t section, struct slice chunk, st
     if (section != l->section)
         l->row = 0;
     l->section = section;
+    if (section == NN_SECTION_INODES && !l->is_deferred && l->state->blocks)
+        defer(l);
+    if (section > NN_SECTION_INODES && build(l) != 0)
+        return err_set(err, ERR_CORRUPT, "section %s has an id twice",
+                       nn_section_name(NN_SECTION_INODES));
+    return 0;
+}
+
+int nn_loader_take(struct nn_loader *l, uint16_t section, struct slice chunk, struct err *err)
+{
+    int rc = enter(l, section, err);
+    if (rc != 0)
+        return rc;
     nn_rows_begin(&l->rows, chunk);
     while (nn_rows_has_more(&l->rows)) {
-        int rc = load_row(l);
+        rc = load_row(l);
         if (rc == 0 && l->rows.is_bad)
             rc = ERR_CORRUPT;
         if (rc == ERR_VERSION)
@@ -341,6 +389,9 @@ int nn_loader_take(struct nn_loader *l, uint16_t section, struct slice chunk, st
 
 int nn_loader_end(struct nn_loader *l, struct err *err)
 {
+    if (build(l) != 0)
+        return err_set(err, ERR_CORRUPT, "section %s has an id twice",
+                       nn_section_name(NN_SECTION_INODES));
     if (l->has_counters && l->has_root)
         return 0;
     return err_set(err, ERR_CORRUPT, "section %s is missing",

@@ -174,11 +174,24 @@ static int split_leaf(struct nn_children *children, uint32_t leaf, bool at_end)
     return 0;
 }
 
+/* Behind all that are there? Names come in order when a tree is loaded or copied: no search then.
+ */
+static bool comes_last(const struct nn_children *children, const struct nn_naming *naming,
+                       struct slice name)
+{
+    if (children->count == 0)
+        return false;
+    const struct nn_leaf *leaf = leaf_at(children, leaf_total(children) - 1);
+    return slice_cmp(naming->name(naming->arg, leaf->slots[leaf->count - 1]), name) < 0;
+}
+
 int nn_children_add(struct nn_children *children, const struct nn_naming *naming, uint32_t slot)
 {
     struct slice name = naming->name(naming->arg, slot);
-    uint32_t leaf = leaf_for(children, naming, name);
-    uint32_t at = leaf_search(leaf_at(children, leaf), naming, name, false);
+    bool is_last = comes_last(children, naming, name);
+    uint32_t leaf = is_last ? leaf_total(children) - 1 : leaf_for(children, naming, name);
+    uint32_t at = is_last ? leaf_at(children, leaf)->count
+                          : leaf_search(leaf_at(children, leaf), naming, name, false);
     if (leaf_at(children, leaf)->count == NN_LEAF_MAX) {
         bool at_end = at == NN_LEAF_MAX && leaf + 1 == leaf_total(children);
         int rc = split_leaf(children, leaf, at_end);

@@ -64,6 +64,18 @@ void nn_inodes_release(struct nn_inodes *store)
     slab_release(&store->inodes);
 }
 
+void nn_inodes_defer(struct nn_inodes *store)
+{
+    lhash_defer(&store->by_name);
+    lhash_defer(&store->by_id);
+}
+
+int nn_inodes_build(struct nn_inodes *store)
+{
+    (void)lhash_build(&store->by_name, false);
+    return lhash_build(&store->by_id, true);
+}
+
 int nn_inodes_add(struct nn_inodes *store, uint64_t id, bool is_dir, uint32_t *ret_slot)
 {
     uint32_t slot = 0, dir = 0;

@@ -91,6 +91,11 @@ int nn_inodes_add(struct nn_inodes *store, uint64_t id, bool is_dir, uint32_t *r
 /* Must be unlinked, a directory empty. */
 void nn_inodes_remove(struct nn_inodes *store, uint32_t slot);
 
+/* While an image is loaded, in order: names and ids are entered into the hashes at the end, all at
+ * once; until then none is found. ERR_EXIST: an id was there twice. */
+void nn_inodes_defer(struct nn_inodes *store);
+int nn_inodes_build(struct nn_inodes *store);
+
 /* Give it a name in a directory where no such name is. ERR_NOMEM, ERR_LIMIT: nothing changed. */
 int nn_inodes_link(struct nn_inodes *store, uint32_t slot, uint32_t parent, struct slice name);
 void nn_inodes_unlink(struct nn_inodes *store, uint32_t slot);
