@@ -7,6 +7,7 @@ import random
 import re
 import shutil
 import signal
+import subprocess
 
 import pytest
 
@@ -304,3 +305,65 @@ def test_the_directories_of_a_node_are_evened_out_and_nobody_notices(c, kept):
     c.configure(1, b, more="dfs.datanode.du.reserved = 0\n")
     c.reload(1)
     wait_for(c.is_healthy)
+
+
+@pytest.fixture
+def mounted(c):
+    """A filesystem of its own at a directory of node 1."""
+    if os.geteuid() != 0:
+        pytest.skip("mounting needs root")
+    at = c.path(1, "mounted")
+    os.makedirs(at, exist_ok=True)
+
+    def mount(script):
+        run = subprocess.run(["sh", "-c", script], capture_output=True, text=True)
+        if run.returncode != 0:
+            pytest.skip("cannot mount here: " + run.stderr.strip())
+        return at
+
+    yield mount
+    c.configure(1, c.first(1))
+    c.reload(1)
+    while subprocess.run(["umount", "-l", at], capture_output=True).returncode == 0:
+        pass
+
+
+def test_one_of_two_directories_is_full_and_writes_go_to_the_other(c, mounted):
+    at = mounted(f"mount -t tmpfs -o size=12m none {c.path(1, 'mounted')}")
+    c.configure(1, c.first(1), at, more="dfs.datanode.failed.volumes.tolerated = 0\n")
+    c.reload(1)
+    data = {f"/full{i}": random.Random(i).randbytes(3 << 20) for i in range(12)}
+    for name, bytes in data.items():
+        c.fs("-D", "dfs.blocksize=4m", "-put", "-", name, input=bytes)
+    assert c.blocks(at), "the small one was never used"
+    assert c.pid("datanode1") and f"{at} has failed" not in c.log(1)
+    for name, bytes in data.items():
+        assert c.fs("-cat", name).stdout == bytes
+    c.configure(1, c.first(1))
+    c.reload(1)
+    wait_for(c.is_healthy)
+    c.fs("-rm", "-skipTrash", *data)
+
+
+def test_a_directory_that_becomes_read_only_is_dropped_and_comes_back_when_it_is_writable(c, mounted, kept):
+    disk = os.path.join(c.dir, "ext4.disk")
+    at = c.path(1, "mounted")
+    mounted(f"truncate -s 400M {disk} && mkfs.ext4 -q {disk} && mount -o loop {disk} {at}")
+    c.configure(1, c.first(1), at, more="dfs.datanode.failed.volumes.tolerated = 1\n")
+    c.reload(1)
+    kept.update({f"/ro{i}": c.put(f"/ro{i}", 500 + i) for i in range(4)})
+    lost = c.blocks(at)
+    assert lost
+    # a mount upon it, for the one below is in use: whoever opens a file to write from now on is refused
+    subprocess.run(["sh", "-c", f"mount --bind {at} {at} && mount -o remount,ro,bind {at}"], check=True)
+    kept.update({f"/on{i}": c.put(f"/on{i}", 600 + i) for i in range(4)})  # nobody who writes is told
+    wait_for(lambda: f"{at} has failed" in c.log(1))
+    wait_for(lambda: lost <= c.blocks(c.first(1)))
+    wait_for(c.is_healthy)
+    subprocess.run(["mount", "-o", "remount,rw,bind", at], check=True)
+    os.kill(c.pid("datanode1"), signal.SIGHUP)
+    wait_for(lambda: f"{at} is used now" in c.log(1).split("has failed")[-1])
+    wait_for(c.is_healthy)
+    before = c.blocks(at)
+    kept.update({f"/rw{i}": c.put(f"/rw{i}", 700 + i) for i in range(4)})
+    assert c.blocks(at) > before
