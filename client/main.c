@@ -112,7 +112,7 @@ static void print_help(FILE *to)
             QUERN_VERSION);
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         if (rows[i].help)
-            fprintf(to, "  %-11s %-15s %s\n", rows[i].name, rows[i].args, rows[i].help);
+            fprintf(to, "  %-13s %-15s %s\n", rows[i].name, rows[i].args, rows[i].help);
     fprintf(
         to,
         "\nTo begin: `quern up -detach` starts a cluster on this machine and prints what to type\n"
