@@ -179,3 +179,38 @@ def test_a_setting_of_the_engine_that_is_misspelt_is_named(cluster):
     run = cluster.run("run", "-D", "mapreduce.job.redces=2", "wordcount", "/big", "/out", check=False)
     assert run.returncode == 2
     assert run.stderr.startswith(b'quern run: no option "mapreduce.job.redces" (did you mean mapreduce.job.reduces?): wordcount knows ')
+
+
+def shown_on_a_terminal(cluster, *words, **env):
+    """What a command prints when its stdout is a terminal."""
+    master, slave = pty.openpty()
+    with subprocess.Popen([QUERN, "fs", *words], env=dict(cluster.env, TERM="xterm", **env), stdout=slave) as run:
+        os.close(slave)
+        said = b""
+        try:
+            while more := os.read(master, 65536):
+                said += more
+        except OSError:  # the other side is closed
+            pass
+    os.close(master)
+    assert run.returncode == 0
+    return said
+
+
+def test_ls_has_colours_for_a_person_and_none_for_a_script(cluster):
+    cluster.fs("-mkdir", "-p", "/hues/dir")
+    assert b"\033[01;34m/hues/dir\033[0m" in shown_on_a_terminal(cluster, "-ls", "/hues")
+    assert b"\033" not in shown_on_a_terminal(cluster, "-ls", "/hues", NO_COLOR="1")
+    assert b"\033" not in cluster.fs("-ls", "/hues", env={"TERM": "xterm"}).stdout
+
+
+def test_tail_follows_what_is_appended(cluster):
+    cluster.fs("-put", "-", "/followed", input=b"one\n")
+    with subprocess.Popen([QUERN, "fs", "-tail", "-f", "-s", "50", "/followed"], env=cluster.env, stdout=subprocess.PIPE) as tail:
+        assert tail.stdout.readline() == b"one\n"
+        cluster.fs("-appendToFile", "-", "/followed", input=b"two\n")
+        assert tail.stdout.readline() == b"two\n"
+        cluster.fs("-appendToFile", "-", "/followed", input=b"three\n")
+        assert tail.stdout.readline() == b"three\n"
+        tail.send_signal(signal.SIGINT)
+    assert tail.returncode == 130
