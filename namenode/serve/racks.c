@@ -20,6 +20,8 @@
 #define TABLE_MAX      (16U << 20)
 #define SCRIPT_ARGS    100
 #define SCRIPT_MS      10000 /* a script that takes longer is killed */
+#define RACK_MAX       255
+#define SCRIPT_END_MS  1000 /* so long may it take to end when it has said all */
 #define SCRIPT_OUT_MAX (64U << 10)
 #define SEED           7
 
@@ -109,7 +111,10 @@ static struct slice next_word(struct slice *line)
 
 static bool is_rack(struct slice s)
 {
-    return s.len > 1 && s.data[0] == '/';
+    for (size_t i = 0; i < s.len; i++)
+        if (s.data[i] <= ' ' || s.data[i] == 0x7f)
+            return false;
+    return s.len > 1 && s.len <= RACK_MAX && s.data[0] == '/';
 }
 
 /* Cut the first line off. */
@@ -250,10 +255,30 @@ static int spawn_script(const struct run *run, int out_fd, pid_t *pid)
     return rc == 0 ? 0 : err_from_errno(rc);
 }
 
+/* A script that has closed its output need not have ended: one that goes on doing whatever it does
+ * is killed, so that nobody waits for it. */
+static int wait_for_end(pid_t pid, int rc)
+{
+    uint64_t deadline = clock_mono_ms() + SCRIPT_END_MS;
+    int status = 0;
+    pid_t ended = 0;
+    if (rc < 0)
+        kill(pid, SIGKILL);
+    while (rc == 0 && (ended = waitpid(pid, &status, WNOHANG)) == 0 && clock_mono_ms() < deadline)
+        (void)poll(NULL, 0, 2);
+    if (rc == 0 && ended == 0) {
+        kill(pid, SIGKILL);
+        rc = ERR_TIMEOUT;
+    }
+    while (ended == 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+        continue;
+    return rc == 0 && (!WIFEXITED(status) || WEXITSTATUS(status) != 0) ? ERR_FAILED : rc;
+}
+
 static void run_script(struct work *work)
 {
     struct run *run = CONTAINER_OF(work, struct run, work);
-    int fds[2] = {-1, -1}, status = 0;
+    int fds[2] = {-1, -1};
     pid_t pid = 0;
     if (pipe2(fds, O_CLOEXEC) < 0) {
         err_set(&run->err, ERR_LIMIT, "racks: no descriptors left");
@@ -262,13 +287,7 @@ static void run_script(struct work *work)
     int rc = spawn_script(run, fds[1], &pid);
     close(fds[1]);
     if (rc == 0) {
-        rc = read_output(fds[0], &run->out);
-        if (rc < 0)
-            kill(pid, SIGKILL);
-        while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-            continue;
-        if (rc == 0 && (!WIFEXITED(status) || WEXITSTATUS(status) != 0))
-            rc = ERR_FAILED;
+        rc = wait_for_end(pid, read_output(fds[0], &run->out));
     }
     close(fds[0]);
     if (rc < 0)

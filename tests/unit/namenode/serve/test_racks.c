@@ -153,6 +153,30 @@ static void a_script_that_fails_leaves_nodes_on_the_default_rack(void **state)
     teardown(&p);
 }
 
+static void a_script_that_prints_garbage_dies_or_does_not_end_holds_up_nobody(void **state)
+{
+    (void)state;
+    static const char *const scripts[] = {
+        "#!/bin/sh\nprintf '/a\\033[2Jb\\n'\n",            /* what a terminal would obey */
+        "#!/bin/sh\nhead -c 3000000 /dev/zero\n",          /* without end */
+        "#!/bin/sh\necho /r; kill -9 $$\n",                /* dies */
+        "#!/bin/sh\necho /r; exec >&-; exec sleep 1000\n", /* has said all, and stays */
+        "#!/bin/sh\nprintf /; head -c 300 /dev/zero | tr '\\0' x\n", /* too long for a name */
+        "",                                                          /* no program */
+    };
+    struct place p;
+    setup(&p);
+    write_file(&p, scripts[0]);
+    assert_int_equal(nn_racks_open(p.loop, NULL, p.file, &p.racks, &p.err), 0);
+    for (size_t i = 0; i < ARRAY_LEN(scripts); i++) {
+        write_file(&p, scripts[i]);
+        assert_string_equal(ask(&p, "a", ""), "/default-rack");
+    }
+    write_file(&p, "#!/bin/sh\necho /r5\n");
+    assert_string_equal(ask(&p, "a", ""), "/r5");
+    teardown(&p);
+}
+
 static void a_cancelled_question_is_never_answered(void **state)
 {
     (void)state;
@@ -176,6 +200,7 @@ int main(void)
         cmocka_unit_test(a_bad_line_is_named_with_its_file_and_number),
         cmocka_unit_test(a_script_is_asked_once_for_each_node),
         cmocka_unit_test(a_script_that_fails_leaves_nodes_on_the_default_rack),
+        cmocka_unit_test(a_script_that_prints_garbage_dies_or_does_not_end_holds_up_nobody),
         cmocka_unit_test(a_cancelled_question_is_never_answered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
