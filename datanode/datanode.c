@@ -148,6 +148,7 @@ static int open_serve(struct datanode *dn, const struct conf *conf, struct err *
         .supergroup = conf_str(conf, "dfs.permissions.superusergroup"),
         .reconfig = reconfig,
         .level = dn->level,
+        .manage = datanode_manage,
         .arg = dn,
     };
     return dn_serve_open(&serve, &dn->serve, err);
@@ -213,6 +214,7 @@ int datanode_start(struct daemon *d, void **ret_state, struct err *err)
         return err_set(err, ERR_NOMEM, "out of memory");
     dn->daemon = d;
     dn->loop = daemon_loop(d);
+    dn->started_ms = loop_now_ms(dn->loop);
     identity_init(&dn->identity, WIRE_DATANODE, daemon_node_name(d));
     dn->disk_work = workq_new(dn->loop, "disk", DISK_THREADS, err);
     int rc = dn->disk_work ? open_storage(dn, conf, err) : err->code;
@@ -276,6 +278,7 @@ void datanode_release(void *state)
 {
     struct datanode *dn = state;
     loop_timer_stop(&dn->patience);
+    loop_timer_stop(&dn->goodbye);
     dn_namenode_close(dn->namenode);
     dn->namenode = NULL;
     dn_serve_close(dn->serve);

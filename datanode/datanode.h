@@ -21,13 +21,18 @@ struct datanode {
     struct dn_serve *serve;
     struct dn_namenode *namenode;
     struct loop_timer patience; /* with a namenode that does not come */
-    char *host;                 /* as others reach us */
+    struct loop_timer goodbye;  /* runs when an operator has shut us down */
+    uint64_t started_ms;
+    char *host; /* as others reach us */
 };
 
 /* The rows of daemon_desc. */
 int datanode_start(struct daemon *d, void **ret_state, struct err *err);
 void datanode_release(void *state);
 int datanode_reload(void *state, struct err *err);
+/* DATA_MANAGE; struct dn_serve_conf.manage. The answer lives in the arena or borrows. */
+int datanode_manage(void *arg, uint32_t action, struct arena *arena, struct data_managed *ret,
+                    struct err *err);
 void datanode_status(void *state, struct status *st);
 
 #endif

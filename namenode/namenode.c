@@ -194,7 +194,7 @@ static void on_saved(void *arg, const struct err *err)
     if (err)
         rpc_fail_err(saving->call, err);
     else
-        rpc_answer(saving->call, NULL);
+        rpc_answer(saving->call, &(const struct cl2nn_yes){true});
 }
 
 int namenode_checkpoint(struct namenode *nn, struct rpc_call *call, struct err *err)

@@ -1,64 +1,124 @@
 /* SPDX-License-Identifier: Apache-2.0
- * quern admin: what an operator asks of the namenode, under the names Hadoop's dfsadmin has. One or
- * two dashes are taken. Exit codes: 0, and 255 for any failure, as over there. */
-#include <strings.h>
-#include <unistd.h>
+ * quern admin: what an operator asks of the namenode and the datanodes. Under the name `hdfs` it is
+ * Hadoop's dfsadmin: the same commands, words, texts and exit codes. One or two dashes are taken.
+ */
+#include <errno.h>
 
-#include "client/admin/leases.h"
-#include "client/admin/quota.h"
+#include "client/admin/commands.h"
 #include "client/admin/reconfig.h"
-#include "client/admin/report.h"
-#include "client/admin/session.h"
+#include "client/admin/words.h"
 #include "client/command.h"
-#include "client/talk/namenode.h"
 
-#define EXIT_FAILED  255
-#define WAIT_POLL_MS 500
+#define ANY 1000
 
 struct command {
-    const char *name, *args, *help;
-    int (*run)(struct session *session, int argc, char **argv); /* argv[0] is the command */
+    const char *name, *args;
+    const char *usage; /* as a wrong line is answered; NULL = "-name args" in brackets */
+    int least, most;   /* words, with the command itself */
+    admin_command *run;
+    const char *here; /* what is to be known of it here, beside Hadoop's words; or NULL */
+    bool is_ours;     /* Hadoop has no such command */
 };
 
-static int run_help(struct session *session, int argc, char **argv);
+static admin_command run_help, run_reconfig;
 
-static int usage(const struct command *command)
+static const struct command commands[] = {
+    {"report",
+     "[-live] [-dead] [-decommissioning] [-enteringmaintenance] [-inmaintenance] [-slownodes]",
+     "[-report] [-live] [-dead] [-decommissioning] [-enteringmaintenance] [-inmaintenance] "
+     "[-slownodes]",
+     1, 7, admin_report, NULL, false},
+    {"safemode", "<enter | leave | get | wait | forceExit>",
+     "[-safemode enter | leave | get | wait | forceExit]", 2, 2, admin_safemode, NULL, false},
+    {"saveNamespace", "[-beforeShutdown]", NULL, 1, 2, admin_save, NULL, false},
+    {"rollEdits", "", NULL, 1, 1, admin_roll, NULL, false},
+    {"restoreFailedStorage", "true|false|check", "[-restoreFailedStorage true|false|check ]", 2, 2,
+     admin_restore_storage,
+     "true: directories of dfs.namenode.name.dir that failed are tried again every minute, and\n"
+     "filled when they are well. SIGHUP and -reconfig try them once.",
+     false},
+    {"refreshNodes", "", NULL, 1, 1, admin_refresh_nodes,
+     "\"NODE maintenance [UNTIL-MS]\" in the exclude file lets a node rest; -report shows how far "
+     "they are.",
+     false},
+    {"setQuota", "<quota> <dirname>...<dirname>", NULL, 1, ANY, admin_set_quota, NULL, false},
+    {"clrQuota", "<dirname>...<dirname>", NULL, 1, ANY, admin_clr_quota, NULL, false},
+    {"setSpaceQuota", "<quota> [-storageType <storagetype>] <dirname>...<dirname>", NULL, 1, ANY,
+     admin_set_space_quota,
+     "Every data directory is of type DISK here: its quota counts all there is, those of other\n"
+     "types are kept and shown, and nothing counts against them.",
+     false},
+    {"clrSpaceQuota", "[-storageType <storagetype>] <dirname>...<dirname>", NULL, 1, ANY,
+     admin_clr_space_quota, NULL, false},
+    {"finalizeUpgrade", "", NULL, 1, 1, admin_finalize_upgrade, NULL, false},
+    {"rollingUpgrade", "[<query|prepare|finalize>]", NULL, 1, 2, admin_rolling_upgrade,
+     "A new version reads what the one before it wrote: nothing is prepared or finalized.", false},
+    {"upgrade", "<query | finalize>", "[-upgrade query | finalize]", 2, 2, admin_upgrade, NULL,
+     false},
+    {"refreshServiceAcl", "", NULL, 1, 1, admin_refresh_acl, "There is no such list here.", false},
+    {"refreshUserToGroupsMappings", "", NULL, 1, 1, admin_refresh_groups, NULL, false},
+    {"refreshSuperUserGroupsConfiguration", "", NULL, 1, ANY, admin_refresh_proxies, NULL, false},
+    {"refreshCallQueue", "", NULL, 1, ANY, admin_refresh_queue, NULL, false},
+    {"refresh", "<host:ipc_port> <key> [arg1..argn",
+     "[-refresh <hostname:ipc_port> <resource_identifier> [arg1..argn]", 3, ANY, admin_refresh,
+     "No daemon has such a resource here: see -reconfig.", false},
+    {"reconfig", "<namenode|datanode> <host:ipc_port|livenodes> <start|status|properties>", NULL, 4,
+     4, run_reconfig, "A datanode's address is that of its data port, as -report shows it.", false},
+    {"printTopology", "", NULL, 1, 1, admin_topology, NULL, false},
+    {"refreshNamenodes", "datanode_host:ipc_port", "[-refreshNamenodes datanode-host:ipc_port]", 2,
+     2, admin_refresh_namenodes, "A datanode serves one namenode here.", false},
+    {"getVolumeReport", "datanode_host:ipc_port", "[-getVolumeReport datanode-host:ipc_port]", 2, 2,
+     admin_volumes, NULL, false},
+    {"deleteBlockPool", "datanode_host:ipc_port blockpoolId [force]",
+     "[-deleteBlockPool datanode-host:ipc_port blockpoolId [force]]", 3, 4, admin_delete_pool,
+     "There are no block pools here.", false},
+    {"setBalancerBandwidth", "<bandwidth in bytes per second>", NULL, 2, 2, admin_set_bandwidth,
+     "0 = as fast as it goes. It holds for all copies that leave a datanode.", false},
+    {"getBalancerBandwidth", "<datanode_host:ipc_port>", NULL, 2, 2, admin_get_bandwidth,
+     "The port is the data port, as -report shows it; 0 = no limit.", false},
+    {"fetchImage", "<local directory>", NULL, 2, 2, admin_fetch,
+     "Needs a superuser: an image shows every name.", false},
+    {"allowSnapshot", "<snapshotDir>", NULL, 2, 2, admin_allow_snapshot,
+     "Snapshots are not supported.", false},
+    {"disallowSnapshot", "<snapshotDir>", NULL, 2, 2, admin_disallow_snapshot,
+     "Snapshots are not supported.", false},
+    {"provisionSnapshotTrash", "<snapshotDir> [-all]", NULL, 2, 3, admin_provision_trash,
+     "Snapshots are not supported.", false},
+    {"shutdownDatanode", "<datanode_host:ipc_port> [upgrade]", NULL, 2, 3, admin_shutdown,
+     "The port is the data port, as -report shows it. Writers go on with the other datanodes of\n"
+     "their pipelines, with \"upgrade\" as without.",
+     false},
+    {"evictWriters", "<datanode_host:ipc_port>", NULL, 2, ANY, admin_evict,
+     "The port is the data port, as -report shows it.", false},
+    {"getDatanodeInfo", "<datanode_host:ipc_port>", NULL, 2, 2, admin_node_info,
+     "The port is the data port, as -report shows it.", false},
+    {"metasave", "filename", NULL, 2, 2, admin_metasave,
+     "The directory is that of log.file, or else of dfs.namenode.audit.log, where the namenode\n"
+     "runs; its log tells the whole path. Only what metasave has written is overwritten.",
+     false},
+    {"triggerBlockReport",
+     "[-incremental] <datanode_host:ipc_port> [-namenode <namenode_host:ipc_port>]", NULL, 2, 5,
+     admin_trigger_report, "The port is the data port, as -report shows it.", false},
+    {"listOpenFiles", "[-blockingDecommission] [-path <path>]", NULL, 1, 4, admin_list_open, NULL,
+     false},
+    {"recoverLease", "[-path] <path> [-retries <num-retries>]", NULL, 2, ANY, admin_recover_lease,
+     "Take the file from its writer now, as if he had been silent for too long: its last block is\n"
+     "brought to one length on all its datanodes, and the file is closed.",
+     true},
+    {"help", "[cmd]", NULL, 1, ANY, run_help, NULL, false},
+};
+
+/* ---- how we are called ---- */
+
+static bool is_hdfs(void)
 {
-    fprintf(stderr, "Usage: quern admin [-%s%s%s]\n", command->name, *command->args ? " " : "",
-            command->args);
-    return EXIT_FAILED;
+    const char *name = program_invocation_short_name;
+    return strcmp(name, "hdfs") == 0 || strcmp(name, "hadoop") == 0;
 }
 
-/* --- report and topology ---------------------------------------------------------------------- */
-
-static int ask_report(struct session *session, const char *what, struct arena *arena,
-                      struct cl2nn_report *ret)
+static const char *program(void)
 {
-    struct err err;
-    const struct msg_void ask = {0};
-    int rc = session_connect(session, what);
-    if (rc == 0 && (rc = cl_ask(session->fs, CL2NN_AT_REPORT, &ask, arena, ret, &err)) != 0)
-        session_fail(what, rc, err.msg);
-    return rc;
-}
-
-static int print_report(struct session *session, const char *what, unsigned sections,
-                        void (*print)(const struct cl2nn_report *, unsigned, struct buf *))
-{
-    struct arena arena = ARENA_INIT;
-    struct cl2nn_report report = {0};
-    struct buf out = BUF_INIT;
-    int rc = ask_report(session, what, &arena, &report);
-    if (rc == 0) {
-        print(&report, sections, &out);
-        if (buf_failed(&out))
-            rc = session_fail(what, ERR_NOMEM, err_text(ERR_NOMEM));
-        else
-            fwrite(out.data, 1, out.len, stdout);
-    }
-    buf_release(&out);
-    arena_release(&arena);
-    return rc == 0 ? 0 : EXIT_FAILED;
+    return is_hdfs() ? ADMIN_AS_HDFS : "quern admin";
 }
 
 static const char *without_dashes(const char *word)
@@ -66,298 +126,168 @@ static const char *without_dashes(const char *word)
     return word[0] == '-' ? word + 1 + (word[1] == '-') : word;
 }
 
-static int run_report(struct session *session, int argc, char **argv)
-{
-    static const struct {
-        const char *word;
-        unsigned section;
-    } filters[] = {
-        {"live", REPORT_LIVE},
-        {"dead", REPORT_DEAD},
-        {"decommissioning", REPORT_DECOMMISSIONING},
-        {"enteringmaintenance", REPORT_ENTERING_MAINTENANCE},
-        {"inmaintenance", REPORT_IN_MAINTENANCE},
-    };
-    unsigned sections = 0;
-    for (int i = 1; i < argc; i++) {
-        unsigned section = 0;
-        for (size_t f = 0; f < ARRAY_LEN(filters); f++)
-            if (argv[i][0] == '-' && strcmp(without_dashes(argv[i]), filters[f].word) == 0)
-                section = filters[f].section;
-        if (!section)
-            return EXIT_USAGE;
-        sections |= section;
-    }
-    return print_report(session, "report", sections, report_print);
-}
-
-static void print_topology(const struct cl2nn_report *report, unsigned sections, struct buf *out)
-{
-    (void)sections;
-    report_topology(report, out);
-}
-
-static int run_topology(struct session *session, int argc, char **argv)
-{
-    (void)argv;
-    return argc == 1 ? print_report(session, "printTopology", 0, print_topology) : EXIT_USAGE;
-}
-
-/* --- safe mode -------------------------------------------------------------------------------- */
-
-static int ask_safemode(struct session *session, uint32_t action, bool *ret_on, struct err *err)
-{
-    struct arena arena = ARENA_INIT;
-    struct cl2nn_safemode_state state = {0};
-    const struct cl2nn_safemode ask = {.action = action};
-    int rc = cl_ask(session->fs, CL2NN_AT_SAFEMODE, &ask, &arena, &state, err);
-    *ret_on = state.is_on;
-    arena_release(&arena);
-    return rc;
-}
-
-static int run_safemode(struct session *session, int argc, char **argv)
-{
-    static const struct {
-        const char *word;
-        uint32_t action;
-        bool waits;
-    } actions[] = {
-        {"enter", CL2NN_SAFEMODE_ENTER, false},     {"leave", CL2NN_SAFEMODE_LEAVE, false},
-        {"forceExit", CL2NN_SAFEMODE_LEAVE, false}, {"get", CL2NN_SAFEMODE_GET, false},
-        {"wait", CL2NN_SAFEMODE_GET, true},
-    };
-    struct err err;
-    bool is_on = false;
-    size_t i = 0;
-    while (i < ARRAY_LEN(actions) && (argc != 2 || strcasecmp(argv[1], actions[i].word) != 0))
-        i++;
-    if (i == ARRAY_LEN(actions))
-        return EXIT_USAGE;
-    if (session_connect(session, "safemode") != 0)
-        return EXIT_FAILED;
-    int rc = ask_safemode(session, actions[i].action, &is_on, &err);
-    while (rc == 0 && actions[i].waits && is_on) {
-        usleep(WAIT_POLL_MS * 1000);
-        rc = ask_safemode(session, CL2NN_SAFEMODE_GET, &is_on, &err);
-    }
-    if (rc != 0)
-        return session_fail("safemode", EXIT_FAILED, err.msg);
-    printf("Safe mode is %s\n", is_on ? "ON" : "OFF");
-    return 0;
-}
-
-/* Ask a thing that has no answer; `done` is printed then. */
-static int run_plain(struct session *session, const char *what, unsigned method, const char *done)
-{
-    struct err err;
-    struct arena arena = ARENA_INIT;
-    const struct msg_void ask = {0};
-    if (session_connect(session, what) != 0)
-        return EXIT_FAILED;
-    int rc = cl_ask(session->fs, method, &ask, &arena, NULL, &err);
-    arena_release(&arena);
-    if (rc != 0)
-        return session_fail(what, EXIT_FAILED, err.msg);
-    puts(done);
-    return 0;
-}
-
-static int run_save(struct session *session, int argc, char **argv)
-{
-    if (argc > 2 || (argc == 2 && strcmp(without_dashes(argv[1]), "beforeShutdown") != 0))
-        return EXIT_USAGE;
-    return run_plain(session, "saveNamespace", CL2NN_AT_SAVE_NAMESPACE,
-                     "Save namespace successful");
-}
-
-static int run_restore(struct session *session, int argc, char **argv)
-{
-    static const char *const words[] = {"check", "true", "false"}; /* enum cl2nn_restore_action */
-    struct err err;
-    struct arena arena = ARENA_INIT;
-    struct cl2nn_restore_storage ask = {0};
-    struct cl2nn_yes answer = {0};
-    if (argc != 2)
-        return EXIT_USAGE;
-    while (ask.action < ARRAY_LEN(words) && strcmp(argv[1], words[ask.action]) != 0)
-        ask.action++;
-    if (ask.action == ARRAY_LEN(words)) {
-        fprintf(stderr, "restoreFailedStorage valid args are true|false|check\n");
-        return EXIT_FAILED;
-    }
-    if (session_connect(session, "restoreFailedStorage") != 0)
-        return EXIT_FAILED;
-    int rc = cl_ask(session->fs, CL2NN_AT_RESTORE_STORAGE, &ask, &arena, &answer, &err);
-    arena_release(&arena);
-    if (rc != 0)
-        return session_fail("restoreFailedStorage", EXIT_FAILED, err.msg);
-    printf("restoreFailedStorage is set to %s\n", answer.yes ? "true" : "false");
-    return 0;
-}
-
-static int run_refresh_nodes(struct session *session, int argc, char **argv)
-{
-    (void)argv;
-    return argc == 1 ? run_plain(session, "refreshNodes", CL2NN_AT_REFRESH_NODES,
-                                 "Refresh nodes successful")
-                     : EXIT_USAGE;
-}
-
-/* --- quotas ----------------------------------------------------------------------------------- */
-
-static int run_set_quota(struct session *session, int argc, char **argv)
-{
-    return quota_run(session, (struct quota_wish){false, false}, argc, argv, EXIT_USAGE);
-}
-
-static int run_clr_quota(struct session *session, int argc, char **argv)
-{
-    return quota_run(session, (struct quota_wish){false, true}, argc, argv, EXIT_USAGE);
-}
-
-static int run_set_space_quota(struct session *session, int argc, char **argv)
-{
-    return quota_run(session, (struct quota_wish){true, false}, argc, argv, EXIT_USAGE);
-}
-
-static int run_clr_space_quota(struct session *session, int argc, char **argv)
-{
-    return quota_run(session, (struct quota_wish){true, true}, argc, argv, EXIT_USAGE);
-}
-
-/* --- leases ----------------------------------------------------------------------------------- */
-
-static int run_recover_lease(struct session *session, int argc, char **argv)
-{
-    return leases_recover(session, argc, argv, EXIT_USAGE);
-}
-
-static int run_list_open(struct session *session, int argc, char **argv)
-{
-    return leases_list(session, argc, argv, EXIT_USAGE);
-}
-
-/* --- configuration ---------------------------------------------------------------------------- */
-
-static int run_reconfig(struct session *session, int argc, char **argv)
-{
-    return reconfig_run(session, argc, argv, EXIT_USAGE);
-}
-
-/* --- the table -------------------------------------------------------------------------------- */
-
-static const struct command commands[] = {
-    {"report", "[-live] [-dead] [-decommissioning] [-enteringmaintenance] [-inmaintenance]",
-     "How much room there is, what needs repair, and every datanode with its numbers. The flags\n"
-     "show only the datanodes in that state.",
-     run_report},
-    {"safemode", "<enter | leave | get | wait | forceExit>",
-     "In safe mode nothing can be changed and no replica is made or removed. The namenode begins\n"
-     "in it and leaves when enough blocks have been reported; `wait` returns then.",
-     run_safemode},
-    {"saveNamespace", "[-beforeShutdown]",
-     "Write the namespace as an image now, so that the next start need not replay the journal.\n"
-     "Needs safe mode and a superuser.",
-     run_save},
-    {"restoreFailedStorage", "true|false|check",
-     "Shall the namenode try directories of dfs.namenode.name.dir that failed again, every "
-     "minute,\n"
-     "and fill those that are well? `check` only tells. (SIGHUP and -reconfig try them once.)",
-     run_restore},
-    {"refreshNodes", "",
-     "Read the files of dfs.hosts and dfs.hosts.exclude again: who may be a datanode, who is to "
-     "be\n"
-     "decommissioned (\"NODE\" in the exclude file) and who is to rest in maintenance (\"NODE\n"
-     "maintenance [UNTIL-MS]\"). -report shows how far they are.",
-     run_refresh_nodes},
-    {"setQuota", "<quota> <dirname>...<dirname>",
-     "Set the quota <quota> for each directory <dirName>: how many names (directories and files,\n"
-     "itself among them) may be in it and below. Suffixes k m g t p are taken.",
-     run_set_quota},
-    {"clrQuota", "<dirname>...<dirname>", "Clear the quota of names of each directory.",
-     run_clr_quota},
-    {"setSpaceQuota", "<quota> <dirname>...<dirname>",
-     "Set the space quota <quota> for each directory <dirName>: how many bytes, counted once for\n"
-     "every replica, may be in it and below. Suffixes k m g t p are taken: 50t is 50 TB.",
-     run_set_space_quota},
-    {"clrSpaceQuota", "<dirname>...<dirname>", "Clear the space quota of each directory.",
-     run_clr_space_quota},
-    {"recoverLease", "[-path] <path> [-retries <num-retries>]",
-     "Take the file from its writer now, as if he had been silent for too long: its last block is\n"
-     "brought to one length on all its datanodes, and the file is closed.",
-     run_recover_lease},
-    {"listOpenFiles", "[[-path] <path>]",
-     "Every file that is being written (at or below the path), and who has its lease.",
-     run_list_open},
-    {"reconfig", "<namenode|datanode> <host:ipc_port|livenodes> <start|status|properties>",
-     "Starts or gets the status of a reconfiguration operation: the daemon reads its "
-     "configuration\n"
-     "again, as by SIGHUP; or gets a list of reconfigurable properties. A datanode's address is\n"
-     "that of its data port, as -report shows it. `livenodes`: all live datanodes.",
-     run_reconfig},
-    {"printTopology", "", "Racks, and the datanodes in them.", run_topology},
-    {"help", "[cmd]", "What a command does, or what commands there are.", run_help},
-};
-
-static const struct command *find_command(const char *word)
+static const struct command *find_command(const char *name)
 {
     for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-        if (strcmp(commands[i].name, word) == 0)
+        if (strcmp(commands[i].name, name) == 0)
             return &commands[i];
     return NULL;
 }
 
+/* ---- usage and help ---- */
+
+static void print_generic(FILE *out)
+{
+    fputs("\nGeneric options supported are:\n"
+          "-conf <configuration file>        specify an application configuration file\n"
+          "-D <property=value>               define a value for a given property\n"
+          "-fs <file:///|hdfs://namenode:port> specify default filesystem URL to use, overrides "
+          "'fs.defaultFS' property from configurations.\n",
+          out);
+    if (is_hdfs())
+        fputs("-jt <local|resourcemanager:port>  specify a ResourceManager\n"
+              "-files <file1,...>                specify a comma-separated list of files to be "
+              "copied to the map reduce cluster\n"
+              "-libjars <jar1,...>               specify a comma-separated list of jar files to "
+              "be included in the classpath\n"
+              "-archives <archive1,...>          specify a comma-separated list of archives to "
+              "be unarchived on the compute machines\n",
+              out);
+    fputs("\nThe general command line syntax is:\ncommand [genericOptions] [commandOptions]\n\n",
+          out);
+}
+
+/* In the list of a wrong line Hadoop lacks a bracket. */
+static void print_list(FILE *out, bool is_wrong_line)
+{
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+        const struct command *c = &commands[i];
+        bool is_open = is_wrong_line && is_hdfs() && strcmp(c->name, "refresh") == 0;
+        if (!c->is_ours || !is_hdfs())
+            fprintf(out, "\t[-%s%s%s%s\n", c->name, *c->args ? " " : "", c->args,
+                    is_open ? "" : "]");
+    }
+}
+
 static void print_all(FILE *out)
 {
-    fprintf(out, "Usage: quern admin\nNote: Administrative commands can only be run as the "
-                 "superuser of the filesystem.\n");
-    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
-        fprintf(out, "\t[-%s%s%s]\n", commands[i].name, *commands[i].args ? " " : "",
-                commands[i].args);
-    fprintf(out, "\nGeneric options: -conf <file>, -D <property=value>, "
-                 "-fs <quern://namenode:port>\n");
+    fprintf(out,
+            "Usage: %s\nNote: Administrative commands can only be run as the HDFS superuser.\n",
+            program());
+    print_list(out, true);
+    print_generic(out);
+}
+
+static int usage(const struct command *c)
+{
+    fflush(stdout);
+    if (c->usage)
+        fprintf(stderr, "Usage: %s %s\n", program(), c->usage);
+    else
+        fprintf(stderr, "Usage: %s [-%s%s%s]\n", program(), c->name, *c->args ? " " : "", c->args);
+    return ADMIN_FAILED;
+}
+
+/* Hadoop's words, and without its name also what is to be known here. */
+static void print_help(const struct command *c)
+{
+    const char *words = admin_words(c->name);
+    if (c->is_ours)
+        printf("-%s %s:\n", c->name, c->args);
+    else if (words)
+        fputs(words, stdout);
+    for (const char *line = c->here; line && !is_hdfs();) {
+        size_t n = strcspn(line, "\n");
+        printf("\t%.*s\n", (int)n, line);
+        line = line[n] ? line + n + 1 : NULL;
+    }
+    if (c->here && !is_hdfs())
+        putchar('\n');
 }
 
 static int run_help(struct session *session, int argc, char **argv)
 {
     (void)session;
-    if (argc < 2) {
-        print_all(stdout);
+    const struct command *one = argc > 1 ? find_command(argv[1]) : NULL;
+    if (one) {
+        print_help(one);
         return 0;
     }
-    const struct command *command = find_command(without_dashes(argv[1]));
-    if (!command)
-        return session_fail(argv[1], EXIT_FAILED, "Unknown command");
-    printf("-%s %s\n%s\n", command->name, command->args, command->help);
+    printf("%s performs DFS administrative commands.\n"
+           "Note: Administrative commands can only be run with superuser permission.\n"
+           "The full syntax is: \n\n%s\n",
+           program(), program());
+    print_list(stdout, false);
+    putchar('\n');
+    for (size_t i = 0; admin_words_at(i); i++) {
+        const struct command *c = find_command(admin_words_at(i));
+        if (c && c->run != admin_volumes) /* which Hadoop forgets here */
+            print_help(c);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(commands) && !is_hdfs(); i++)
+        if (commands[i].is_ours)
+            print_help(&commands[i]);
+    print_generic(stdout);
     return 0;
+}
+
+static int run_reconfig(struct session *session, int argc, char **argv)
+{
+    return reconfig_run(session, argc, argv, ADMIN_USAGE);
+}
+
+/* ---- for all commands ---- */
+
+int admin_ask(struct session *session, const char *what, unsigned method, const void *ask,
+              struct arena *arena, void *ret)
+{
+    struct err err;
+    if (session_connect(session, what) != 0)
+        return ADMIN_FAILED;
+    int rc = cl_ask(session->fs, method, ask, arena, ret, &err);
+    return rc == 0 ? 0 : session_fail(what, ADMIN_FAILED, err.msg);
+}
+
+int admin_need_super(struct session *session, const char *what, const char *operation)
+{
+    struct arena arena = ARENA_INIT;
+    struct cl2nn_server_info info = {0};
+    const struct msg_void ask = {0};
+    char line[256];
+    int rc = admin_ask(session, what, CL2NN_AT_SERVER_INFO, &ask, &arena, &info);
+    snprintf(line, sizeof(line),
+             "Access denied for user " SLICE_FMT
+             ". Superuser privilege is required for operation %s",
+             SLICE_ARG(info.user), operation);
+    if (rc == 0 && !info.is_superuser)
+        rc = session_fail(what, ADMIN_FAILED, line);
+    arena_release(&arena);
+    return rc;
+}
+
+static int run(struct session *session, int argc, char **argv)
+{
+    const char *name = argc > 1 ? without_dashes(argv[1]) : "";
+    const struct command *command = argc > 1 && argv[1][0] == '-' ? find_command(name) : NULL;
+    if (!command) {
+        if (*name)
+            session_fail(name, 0, "Unknown command");
+        print_all(stderr);
+        return ADMIN_FAILED;
+    }
+    if (argc - 1 < command->least || argc - 1 > command->most)
+        return usage(command);
+    argv[1] = (char *)(uintptr_t)command->name;
+    int code = command->run(session, argc - 1, argv + 1);
+    return code == ADMIN_USAGE ? usage(command) : code;
 }
 
 int cmd_admin(int argc, char **argv)
 {
     struct session session;
-    int code = EXIT_FAILED;
-    if (session_begin(&session, "quern admin", &argc, argv) != 0) {
-        session_end(&session);
-        return EXIT_FAILED;
-    }
-    const struct command *command =
-        argc > 1 && argv[1][0] == '-' ? find_command(without_dashes(argv[1])) : NULL;
-    if (command) {
-        code = command->run(&session, argc - 1, argv + 1);
-        code = code == EXIT_USAGE ? usage(command) : code;
-    } else if (argc > 1 && (strcmp(without_dashes(argv[1]), "allowSnapshot") == 0 ||
-                            strcmp(without_dashes(argv[1]), "disallowSnapshot") == 0)) {
-        code = session_fail(without_dashes(argv[1]), EXIT_FAILED,
-                            "there are no snapshots here: nothing was done");
-    } else if (argc > 1) {
-        session_fail(argv[1], 0, "Unknown command");
-        print_all(stderr);
-    } else {
-        print_all(stderr);
-    }
+    int code = ADMIN_FAILED;
+    if (session_begin(&session, program(), &argc, argv) == 0)
+        code = run(&session, argc, argv);
     session_end(&session);
-    if (fflush(stdout) != 0)
-        code = EXIT_FAILED;
     return code;
 }

@@ -1,11 +1,11 @@
-/* SPDX-License-Identifier: Apache-2.0 */
-#include "client/admin/leases.h"
+/* SPDX-License-Identifier: Apache-2.0
+ * leases: who writes what, and taking a file from its writer. */
+#include "client/admin/commands.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <unistd.h>
 
-#include "client/talk/namenode.h"
 #include "libcommon/base/path.h"
 #include "libcommon/base/str.h"
 
@@ -44,7 +44,7 @@ static bool take_words(int argc, char **argv, const char **ret_path, uint64_t *r
     return *ret_path != NULL;
 }
 
-int leases_recover(struct session *session, int argc, char **argv, int usage)
+int admin_recover_lease(struct session *session, int argc, char **argv)
 {
     static const char what[] = "recoverLease";
     struct err err;
@@ -53,7 +53,7 @@ int leases_recover(struct session *session, int argc, char **argv, int usage)
     uint64_t asks = ASKS;
     bool is_closed = false;
     if (!take_words(argc, argv, &path, &asks))
-        return usage;
+        return ADMIN_USAGE;
     if (session_connect(session, what) != 0)
         return EXIT_FAILED;
     int rc = cl_path(session->fs, path, &normal, &err);
@@ -75,44 +75,60 @@ int leases_recover(struct session *session, int argc, char **argv, int usage)
     return is_closed ? 0 : EXIT_FAILED;
 }
 
+/* ---- listOpenFiles ---- */
+
 static void print_file(const struct cl2nn_open_file *file)
 {
-    char client[32] = "(being recovered)";
+    char client[32] = "(being recovered)", host[64];
     if (file->client)
         snprintf(client, sizeof(client), "client_%016" PRIx64, file->client);
-    printf("%-24s\t" SLICE_FMT "\n", client, SLICE_ARG(file->path));
+    snprintf(host, sizeof(host), SLICE_FMT, SLICE_ARG(file->host));
+    printf("%-20s\t%-20s\t" SLICE_FMT "\n", host, client, SLICE_ARG(file->path));
 }
 
-int leases_list(struct session *session, int argc, char **argv, int usage)
+static int list_all(struct session *session, struct cl2nn_list_open *ask, struct err *err)
 {
-    static const char what[] = "listOpenFiles";
-    struct err err;
-    struct buf normal = BUF_INIT;
-    const char *path = "/";
     int rc = 0;
-    if (argc == 3 && strcmp(argv[1], "-path") == 0)
-        path = argv[2];
-    else if (argc == 2 && argv[1][0] != '-')
-        path = argv[1];
-    else if (argc != 1)
-        return usage;
-    if (session_connect(session, what) != 0)
-        return EXIT_FAILED;
-    rc = cl_path(session->fs, path, &normal, &err);
-    struct cl2nn_list_open ask = {.path = buf_slice(&normal)};
-    while (rc == 0) {
+    printf("%-20s\t%-20s\t%s\n", "Client Host", "Client Name", "Open File Path");
+    do {
         struct arena arena = ARENA_INIT;
         struct cl2nn_open_files page = {0};
-        rc = cl_ask(session->fs, CL2NN_AT_LIST_OPEN, &ask, &arena, &page, &err);
-        if (rc == 0 && !ask.after)
-            printf("%-24s\t%s\n", "Client Name", "Open File Path");
+        rc = cl_ask(session->fs, CL2NN_AT_LIST_OPEN, ask, &arena, &page, err);
         for (size_t i = 0; rc == 0 && i < page.files.n; i++)
             print_file(&page.files.v[i]);
-        ask.after = page.last;
+        ask->after = page.last;
         arena_release(&arena);
-        if (!ask.after)
-            break;
+    } while (rc == 0 && ask->after);
+    return rc;
+}
+
+/* [-blockingDecommission] [-path PATH]; a path may also stand alone. */
+int admin_list_open(struct session *session, int argc, char **argv)
+{
+    struct err err;
+    struct buf normal = BUF_INIT;
+    struct cl2nn_list_open ask = {0};
+    const char *path = "/";
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "-path") == 0 && i + 1 == argc)
+            return session_fail(argv[0], ADMIN_USAGE, "option -path requires 1 argument.");
+        if (strcmp(argv[i], "-blockingDecommission") == 0)
+            ask.is_blocking = true;
+        else if (strcmp(argv[i], "-path") == 0)
+            path = argv[++i];
+        else if (argv[i][0] != '-')
+            path = argv[i];
+        else
+            return ADMIN_USAGE;
+    }
+    if (session_connect(session, argv[0]) != 0)
+        return ADMIN_FAILED;
+    int rc = cl_path(session->fs, path, &normal, &err);
+    ask.path = buf_slice(&normal);
+    if (rc == 0 && (rc = list_all(session, &ask, &err)) != 0) {
+        fflush(stdout);
+        fprintf(stderr, "List open files failed.\n");
     }
     buf_release(&normal);
-    return rc == 0 ? 0 : session_fail(what, EXIT_FAILED, err.msg);
+    return rc == 0 ? 0 : session_fail(argv[0], ADMIN_FAILED, err.msg);
 }

@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 
+#include "client/admin/commands.h"
 #include "libcommon/base/str.h"
 
 #define DEFAULT_RACK "/default-rack"
@@ -134,8 +135,11 @@ void report_print(const struct cl2nn_report *report, unsigned sections, struct b
         {REPORT_DECOMMISSIONING, "Decommissioning"},
         {REPORT_ENTERING_MAINTENANCE, "Entering maintenance"},
         {REPORT_IN_MAINTENANCE, "In maintenance"},
+        {REPORT_SLOW, "Slow"},
     };
     put_totals(out, report);
+    if (report->denied.len)
+        return;
     for (size_t i = 0; i < ARRAY_LEN(all); i++)
         if (sections == 0 || (sections & all[i].section))
             put_section(out, report, all[i].section, all[i].title, sections != 0);
@@ -196,4 +200,68 @@ void report_topology(const struct cl2nn_report *report, struct buf *out)
         }
         buf_append_byte(out, '\n');
     }
+}
+
+/* ---- the commands ---- */
+
+typedef void print_fn(const struct cl2nn_report *report, unsigned sections, struct buf *out);
+
+static int print_report(struct session *session, const char *what, unsigned sections,
+                        print_fn *print)
+{
+    struct arena arena = ARENA_INIT;
+    struct cl2nn_report report = {0};
+    struct buf out = BUF_INIT;
+    const struct msg_void ask = {0};
+    int rc = admin_ask(session, what, CL2NN_AT_REPORT, &ask, &arena, &report);
+    if (rc == 0) {
+        print(&report, sections, &out);
+        if (out.len)
+            fwrite(out.data, 1, out.len, stdout);
+        if (buf_failed(&out))
+            rc = session_fail(what, ADMIN_FAILED, err_text(ERR_NOMEM));
+    }
+    if (rc == 0 && report.denied.len) {
+        char line[256];
+        snprintf(line, sizeof(line), SLICE_FMT, SLICE_ARG(report.denied));
+        rc = session_fail(what, ADMIN_FAILED, line);
+    }
+    buf_release(&out);
+    arena_release(&arena);
+    return rc;
+}
+
+/* Words that are no flag are passed over, as Hadoop does. */
+int admin_report(struct session *session, int argc, char **argv)
+{
+    static const struct {
+        const char *word;
+        unsigned section;
+    } flags[] = {
+        {"-live", REPORT_LIVE},
+        {"-dead", REPORT_DEAD},
+        {"-decommissioning", REPORT_DECOMMISSIONING},
+        {"-enteringmaintenance", REPORT_ENTERING_MAINTENANCE},
+        {"-inmaintenance", REPORT_IN_MAINTENANCE},
+        {"-slownodes", REPORT_SLOW},
+    };
+    unsigned sections = 0;
+    for (int i = 1; i < argc; i++)
+        for (size_t f = 0; f < ARRAY_LEN(flags); f++)
+            if (strcmp(argv[i], flags[f].word) == 0)
+                sections |= flags[f].section;
+    return print_report(session, argv[0], sections, report_print);
+}
+
+static void print_topology(const struct cl2nn_report *report, unsigned sections, struct buf *out)
+{
+    (void)sections;
+    if (!report->denied.len)
+        report_topology(report, out);
+}
+
+int admin_topology(struct session *session, int argc, char **argv)
+{
+    (void)argc;
+    return print_report(session, argv[0], 0, print_topology);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * report: the text of `quern admin -report` and `-printTopology`, field by field as monitoring
- * scripts expect it. Pure. */
+ * scripts expect it. */
 #ifndef QUERN_ADMIN_REPORT_H
 #define QUERN_ADMIN_REPORT_H
 
@@ -13,6 +13,7 @@ enum report_section {
     REPORT_DECOMMISSIONING = 4,
     REPORT_ENTERING_MAINTENANCE = 8,
     REPORT_IN_MAINTENANCE = 16,
+    REPORT_SLOW = 32, /* whom other datanodes find slow: nobody is told of here */
 };
 
 /* sections 0 = all. Times are shown in the local time zone. */

@@ -41,11 +41,18 @@ int session_connect(struct session *session, const char *what)
 {
     struct err err;
     struct qn_error error;
+    if (session->fs)
+        return 0;
     int rc = config_open(&session->args, &session->conf, NULL, &err);
     if (rc != 0)
         return session_fail(what, rc, err.msg);
     session->fs = cl_fs_open(session->conf, NULL, NULL, &error);
     return session->fs ? 0 : session_fail(what, error.code, error.message);
+}
+
+const char *session_uri(const struct session *session)
+{
+    return conf_str(session->conf, "fs.defaultFS");
 }
 
 void session_end(struct session *session)

@@ -17,8 +17,10 @@ struct session {
 /* Takes -conf, -D and -fs out of argv wherever they stand (argc shrinks) and opens nothing yet. 0,
  * or ERR_USAGE with the message printed. */
 int session_begin(struct session *session, const char *program, int *argc, char **argv);
-/* Connect. 0, or the error, printed behind "what: ". */
+/* Connect, unless that was done. 0, or the error, printed behind "what: ". */
 int session_connect(struct session *session, const char *what);
+/* The filesystem as it was asked for, "hdfs://host:port". */
+const char *session_uri(const struct session *session);
 void session_end(struct session *session);
 
 /* "what: message" on stderr, first line only. Returns `code`. */

@@ -6,6 +6,7 @@
 #include "client/fs/commands.h"
 #include "client/fs/format.h"
 
+/* In the order of enum qn_storage_type. */
 static const char *const storage_types[] = {"SSD", "DISK", "ARCHIVE", "PROVIDED", "NVDIMM"};
 
 /* The i-th type that -t asks for, in the order and as often as typed (nothing or "all" = each);
@@ -77,7 +78,7 @@ static int count_begin(struct fs_run *run)
 }
 
 /* A quota and what is left of it, which may be less than nothing. */
-static void print_quota(int64_t quota, uint64_t used, bool human, int width)
+static void print_quota(int64_t quota, uint64_t used, bool human, int width, int left_width)
 {
     char limit[FS_SIZE_TEXT] = "none", left[FS_SIZE_TEXT] = "inf";
     if (quota >= 0) {
@@ -88,13 +89,20 @@ static void print_quota(int64_t quota, uint64_t used, bool human, int width)
         else
             snprintf(left, sizeof(left), "%" PRId64, rest);
     }
-    printf("%*s %15s ", width, limit, left);
+    printf("%*s %*s ", width, limit, left_width, left);
 }
 
-static void print_types(const struct fs_run *run)
+static void print_types(const struct fs_run *run, const struct qn_summary *sum)
 {
-    for (size_t i = 0; wanted_type(run, i); i++)
-        printf("%14s %18s ", "none", "inf");
+    const char *type;
+    for (size_t i = 0; (type = wanted_type(run, i)); i++) {
+        size_t t = 0;
+        while (t < ARRAY_LEN(storage_types) && strcmp(storage_types[t], type) != 0)
+            t++;
+        bool has_quota = t < ARRAY_LEN(storage_types);
+        print_quota(has_quota ? sum->type_quotas[t] : -1, has_quota ? sum->type_space[t] : 0,
+                    fs_has(run, "h"), 14, 18);
+    }
 }
 
 static void print_json(const struct fs_item *item, const struct qn_summary *sum)
@@ -114,12 +122,12 @@ static void print_columns(const struct fs_run *run, bool is_dir, const struct qn
 {
     bool human = fs_has(run, "h");
     if (by_type(run)) {
-        print_types(run);
+        print_types(run, sum);
         return;
     }
     if (fs_has(run, "q") || fs_has(run, "u")) {
-        print_quota(sum->quota, sum->dirs + sum->files, human, 12);
-        print_quota(sum->space_quota, sum->space, human, 15);
+        print_quota(sum->quota, sum->dirs + sum->files, human, 12, 15);
+        print_quota(sum->space_quota, sum->space, human, 15, 15);
     }
     if (fs_has(run, "u"))
         return;

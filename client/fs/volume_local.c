@@ -497,7 +497,7 @@ static int add_up(struct fs_volume *v, const char *path, struct qn_summary *sum,
 static int local_summary(struct fs_volume *v, const char *path, struct qn_summary *ret,
                          struct qn_error *err)
 {
-    *ret = (struct qn_summary){.quota = -1, .space_quota = -1};
+    *ret = (struct qn_summary){.quota = -1, .space_quota = -1, .type_quotas = {-1, -1, -1, -1, -1}};
     return add_up(v, path, ret, err);
 }
 

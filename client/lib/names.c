@@ -112,6 +112,21 @@ int cl_access(struct qn_fs *fs, const char *path, uint32_t want, struct qn_error
     return rc;
 }
 
+static void fill_summary(const struct cl2nn_summary *answer, struct qn_summary *ret)
+{
+    *ret = (struct qn_summary){.dirs = answer->dirs,
+                               .files = answer->files,
+                               .length = answer->length,
+                               .space = answer->space,
+                               .quota = answer->quota,
+                               .space_quota = answer->space_quota};
+    for (size_t i = 0; i < QN_STORAGE_TYPES; i++) {
+        uint64_t quota = i < answer->type_quotas.n ? answer->type_quotas.v[i] : UINT64_MAX;
+        ret->type_quotas[i] = quota == UINT64_MAX ? QN_QUOTA_NONE : (int64_t)quota;
+    }
+    ret->type_space[QN_DISK] = answer->space;
+}
+
 int qn_summary(struct qn_fs *fs, const char *path, struct qn_summary *ret, struct qn_error *error)
 {
     struct op op;
@@ -121,8 +136,7 @@ int qn_summary(struct qn_fs *fs, const char *path, struct qn_summary *ret, struc
     const struct cl2nn_path ask = {buf_slice(&op.path)};
     op_ask(&op, CL2NN_AT_SUMMARY, &ask, &answer);
     if (op.rc == 0)
-        *ret = (struct qn_summary){answer.dirs,  answer.files, answer.length,
-                                   answer.space, answer.quota, answer.space_quota};
+        fill_summary(&answer, ret);
     return op_end(&op, error);
 }
 
@@ -367,5 +381,19 @@ int qn_set_quota(struct qn_fs *fs, const char *path, int64_t names, int64_t spac
     const struct cl2nn_set_quota ask = {
         .origin = cl_origin(fs), .path = buf_slice(&op.path), .names = names, .space = space};
     op_ask(&op, CL2NN_AT_SET_QUOTA, &ask, NULL);
+    return op_end(&op, error);
+}
+
+int qn_set_type_quota(struct qn_fs *fs, const char *path, const char *type, int64_t space,
+                      struct qn_error *error)
+{
+    struct op op;
+    op_begin(&op, fs, path);
+    op_need(&op, type);
+    const struct cl2nn_set_type_quota ask = {.origin = cl_origin(fs),
+                                             .path = buf_slice(&op.path),
+                                             .type = slice_str(type ? type : ""),
+                                             .space = space};
+    op_ask(&op, CL2NN_AT_SET_TYPE_QUOTA, &ask, NULL);
     return op_end(&op, error);
 }

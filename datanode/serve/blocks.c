@@ -32,6 +32,7 @@ static dn_serve_handler *const handlers[DATA_METHOD_COUNT] = {
     [DATA_AT_TRANSFER] = dn_serve_transfer,
     [DATA_AT_RECONFIG] = dn_serve_reconfig,
     [DATA_AT_LEVEL] = dn_serve_level,
+    [DATA_AT_MANAGE] = dn_serve_manage,
 };
 
 static void on_request(struct dn_session *session, const struct msg_method *method, const void *ask,
@@ -42,7 +43,9 @@ static void on_request(struct dn_session *session, const struct msg_method *meth
         dn_session_fail(session, ERR_CLOSED, "%s: the datanode is stopping", serve->conf.node);
         return;
     }
-    if (!serve->is_registered && method != &DATA_methods[DATA_AT_RECONFIG]) {
+    bool is_operators =
+        method == &DATA_methods[DATA_AT_RECONFIG] || method == &DATA_methods[DATA_AT_MANAGE];
+    if (!serve->is_registered && !is_operators) {
         dn_session_fail(session, ERR_RETRY, "%s: not registered with a namenode yet",
                         serve->conf.node);
         return;

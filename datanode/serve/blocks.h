@@ -39,6 +39,8 @@ struct dn_serve_conf {
     int (*reconfig)(void *arg, uint32_t action, struct arena *arena, struct msg_reconfigured *ret,
                     struct err *err);
     struct dn_level *level; /* NULL: none here */
+    int (*manage)(void *arg, uint32_t action, struct arena *arena, struct data_managed *ret,
+                  struct err *err);
     void *arg;
 };
 
@@ -70,6 +72,6 @@ void dn_transfer_cancel_all(struct dn_serve *serve);
 typedef void dn_serve_handler(struct dn_serve *serve, struct dn_session *session, const void *ask);
 dn_serve_handler dn_serve_write, dn_serve_local_write, dn_serve_read, dn_serve_local_read,
     dn_serve_recover_init, dn_serve_recover_commit, dn_serve_replica, dn_serve_checksum,
-    dn_serve_reconfig, dn_serve_transfer, dn_serve_level;
+    dn_serve_reconfig, dn_serve_transfer, dn_serve_level, dn_serve_manage;
 
 #endif

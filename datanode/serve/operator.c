@@ -109,3 +109,21 @@ void dn_serve_level(struct dn_serve *serve, struct dn_session *session, const vo
     else
         dn_session_answer(session, &answer);
 }
+
+/* ---- MANAGE ---- */
+
+void dn_serve_manage(struct dn_serve *serve, struct dn_session *session, const void *ask)
+{
+    const struct data_manage *wish = ask;
+    struct data_managed answer = {0};
+    struct err err = {0};
+    if (wish->action != DATA_MANAGE_INFO && !dn_operator_is(serve, session))
+        return;
+    int rc = serve->conf.manage
+                 ? serve->conf.manage(serve->conf.arg, wish->action, &session->arena, &answer, &err)
+                 : err_set(&err, ERR_UNSUPPORTED, "nobody answers that here");
+    if (rc != 0)
+        dn_session_fail(session, rc, "%s", err.msg);
+    else
+        dn_session_answer(session, &answer);
+}

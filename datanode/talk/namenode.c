@@ -389,6 +389,19 @@ void dn_namenode_set_copy_rate(struct dn_namenode *nn, uint64_t bytes_per_s)
     dn_orders_set_copy_rate(nn->orders, bytes_per_s);
 }
 
+uint64_t dn_namenode_copy_rate(const struct dn_namenode *nn)
+{
+    return dn_orders_copy_rate(nn->orders);
+}
+
+void dn_namenode_report(struct dn_namenode *nn, bool is_full)
+{
+    if (is_full)
+        dn_report_send_all(&nn->report);
+    else
+        dn_report_send_changes(&nn->report);
+}
+
 bool dn_namenode_is_up(const struct dn_namenode *nn)
 {
     return nn->state == UP;

@@ -53,6 +53,9 @@ void dn_namenode_change(struct dn_namenode *nn, enum dn_change change,
 /* Data directories came or went: they are told by registering again, and all replicas. */
 void dn_namenode_volumes_changed(struct dn_namenode *nn);
 void dn_namenode_set_copy_rate(struct dn_namenode *nn, uint64_t bytes_per_s);
+uint64_t dn_namenode_copy_rate(const struct dn_namenode *nn);
+/* Report now: everything, or the changes of this turn. Nothing while it is not up. */
+void dn_namenode_report(struct dn_namenode *nn, bool is_full);
 bool dn_namenode_is_up(const struct dn_namenode *nn);
 /* Why it is not up: one line; "" when it is, or nothing has been tried yet. */
 const char *dn_namenode_trouble(const struct dn_namenode *nn);

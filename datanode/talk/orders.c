@@ -60,7 +60,13 @@ void dn_orders_stop(struct dn_orders *orders)
 
 void dn_orders_set_copy_rate(struct dn_orders *orders, uint64_t bytes_per_s)
 {
+    orders->conf.copy_bytes_per_s = bytes_per_s;
     dn_copy_pace_set(&orders->pace, bytes_per_s);
+}
+
+uint64_t dn_orders_copy_rate(const struct dn_orders *orders)
+{
+    return orders->conf.copy_bytes_per_s;
 }
 
 bool dn_orders_is_busy(const struct dn_orders *orders)
@@ -329,12 +335,26 @@ static void on_report(struct rpc_call *call, const void *msg, void *arg)
     dn_report_send_all(o->conf.report);
 }
 
+/* ---- BANDWIDTH ---- */
+
+static void on_bandwidth(struct rpc_call *call, const void *msg, void *arg)
+{
+    struct dn_orders *o = arg;
+    const struct nn2dn_bandwidth *order = msg;
+    if (!is_to_be_obeyed(o, call, order->term))
+        return;
+    log_info("dn.orders", "copies may leave at %" PRIu64 " bytes a second%s", order->bytes_per_s,
+             order->bytes_per_s ? "" : " (no limit)");
+    dn_orders_set_copy_rate(o, order->bytes_per_s);
+    rpc_answer(call, NULL);
+}
+
 struct rpc_service dn_orders_service(struct dn_orders *orders)
 {
     static rpc_handler *const handlers[NN2DN_METHOD_COUNT] = {
         [NN2DN_AT_COPY] = on_copy,       [NN2DN_AT_DELETE] = on_delete,
         [NN2DN_AT_RECOVER] = on_recover, [NN2DN_AT_REPORT] = on_report,
-        [NN2DN_AT_CLONE] = on_clone,
+        [NN2DN_AT_CLONE] = on_clone,     [NN2DN_AT_BANDWIDTH] = on_bandwidth,
     };
     return (struct rpc_service){NN2DN_methods, handlers, NN2DN_METHOD_COUNT,
                                 HELLO_ROLE(WIRE_NAMENODE), orders};

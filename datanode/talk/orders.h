@@ -21,6 +21,7 @@ struct dn_orders *dn_orders_new(const struct dn_orders_conf *conf); /* NULL: no 
 void dn_orders_free(struct dn_orders *orders); /* not while busy; NULL is fine */
 void dn_orders_stop(struct dn_orders *orders); /* copies end soon */
 void dn_orders_set_copy_rate(struct dn_orders *orders, uint64_t bytes_per_s);
+uint64_t dn_orders_copy_rate(const struct dn_orders *orders);
 bool dn_orders_is_busy(const struct dn_orders *orders);
 unsigned dn_orders_copies(const struct dn_orders *orders); /* under way */
 struct rpc_service dn_orders_service(struct dn_orders *orders);

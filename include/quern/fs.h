@@ -181,9 +181,13 @@ QN_PUBLIC int qn_concat(struct qn_fs *fs, const char *path, const char *const *s
 QN_PUBLIC int qn_set_replication(struct qn_fs *fs, const char *path, uint32_t replication,
                                  struct qn_error *error);
 
+enum qn_storage_type { QN_SSD, QN_DISK, QN_ARCHIVE, QN_PROVIDED, QN_NVDIMM, QN_STORAGE_TYPES };
+
 struct qn_summary {
     uint64_t dirs, files, length, space;
-    int64_t quota, space_quota; /* -1 = none */
+    int64_t quota, space_quota;            /* -1 = none */
+    int64_t type_quotas[QN_STORAGE_TYPES]; /* the same for each type of storage */
+    uint64_t type_space[QN_STORAGE_TYPES]; /* `space` by type: all of it is on DISK */
 };
 QN_PUBLIC int qn_summary(struct qn_fs *fs, const char *path, struct qn_summary *ret,
                          struct qn_error *error);
@@ -193,6 +197,10 @@ QN_PUBLIC int qn_summary(struct qn_fs *fs, const char *path, struct qn_summary *
 #define QN_QUOTA_KEEP INT64_MAX
 QN_PUBLIC int qn_set_quota(struct qn_fs *fs, const char *path, int64_t names, int64_t space,
                            struct qn_error *error);
+
+/* For one type of storage, "DISK" and so on. Everything is on DISK: the others are only kept. */
+QN_PUBLIC int qn_set_type_quota(struct qn_fs *fs, const char *path, const char *type, int64_t space,
+                                struct qn_error *error);
 
 /* Extended attributes: a name with its space, such as "user.color", and any bytes. */
 enum qn_xattr_flag { QN_XATTR_CREATE = 1, QN_XATTR_REPLACE = 2 }; /* which of both is fine */

@@ -205,18 +205,19 @@ char *str_human(uint64_t bytes, char *out, size_t cap)
 
 char *str_human_report(uint64_t bytes, char *out, size_t cap)
 {
-    static const char *const units[] = {"KB", "MB", "GB", "TB", "PB", "EB"};
-    if (bytes < 1024) {
+    static const char letters[] = "KMGTPE";
+    unsigned i = 0;
+    while (i < 6 && bytes >> (10 * (i + 1)))
+        i++;
+    if (i == 0) {
         snprintf(out, cap, "%" PRIu64 " B", bytes);
-        return out;
+    } else if ((bytes & ((1ULL << (10 * i)) - 1)) == 0) {
+        snprintf(out, cap, "%" PRIu64 " %cB", bytes >> (10 * i), letters[i - 1]);
+    } else {
+        double rounded = (double)((bytes * 100.0L) / (double)(1ULL << (10 * i)));
+        i += rounded >= 102399.5 && i < 6; /* never "1024.00 KB" */
+        snprintf(out, cap, "%.2f %cB", (double)bytes / (double)(1ULL << (10 * i)), letters[i - 1]);
     }
-    unsigned u = 0;
-    double v = (double)bytes / 1024;
-    while (u < 5 && v >= 1024) {
-        v /= 1024;
-        u++;
-    }
-    snprintf(out, cap, "%.2f %s", v, units[u]);
     return out;
 }
 

@@ -20,7 +20,7 @@ int str_to_ms(const char *s, uint64_t unit_ms, uint64_t *ret_ms);
 
 /* The shell's human form: 1024-based, one decimal unless exact: "1.5 M", "1 K", "512". */
 char *str_human(uint64_t bytes, char *out, size_t cap);
-/* Hadoop's report form: "12.00 KB", "512 B". */
+/* Hadoop's report form, two decimals unless exact: "12 KB", "1.50 TB", "512 B". */
 char *str_human_report(uint64_t bytes, char *out, size_t cap);
 /* "1,234,567" */
 char *str_thousands(uint64_t n, char *out, size_t cap);

@@ -213,6 +213,22 @@ static struct list *list_of(struct nn_doomed *doomed, uint32_t node, bool is_ord
     return is_ordered ? &doomed->nodes[node]->ordered : &doomed->nodes[node]->waiting;
 }
 
+size_t nn_doomed_list(const struct nn_doomed *doomed, uint32_t node, struct block_id *ret,
+                      size_t cap)
+{
+    size_t n = 0;
+    if (node >= doomed->node_count || !doomed->nodes[node])
+        return 0;
+    const struct list *lists[] = {&doomed->nodes[node]->ordered, &doomed->nodes[node]->waiting};
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++)
+        list_each (lists[i], it) {
+            if (n == cap)
+                return n;
+            ret[n++] = list_entry(it, struct doom, link)->block;
+        }
+    return n;
+}
+
 void nn_doomed_report_begins(struct nn_doomed *doomed, uint32_t node, uint32_t storage)
 {
     for (int which = 0; which < 2; which++) {

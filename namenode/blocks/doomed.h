@@ -45,6 +45,9 @@ void nn_doomed_forget_storage(struct nn_doomed *doomed, uint32_t node, uint32_t 
 /* Put at most `batch` durable deletions per usable node into orders. 0 or ERR_NOMEM. */
 int nn_doomed_step(struct nn_doomed *doomed, const struct nn_nodes *nodes, uint64_t durable,
                    uint32_t batch, struct nn_orders *orders);
+/* Fills at most cap of those on this node, oldest first; returns how many. */
+size_t nn_doomed_list(const struct nn_doomed *doomed, uint32_t node, struct block_id *ret,
+                      size_t cap);
 /* A full report of this storage begins; and, when it was whole: those doomed before it began and
  * not named in it (nn_doomed_again) are done. */
 void nn_doomed_report_begins(struct nn_doomed *doomed, uint32_t node, uint32_t storage);

@@ -491,6 +491,20 @@ int nn_blocks_step(struct nn_blocks *b, uint64_t now_ms)
     return rc;
 }
 
+int nn_blocks_set_bandwidth(struct nn_blocks *b, uint64_t bytes_per_s)
+{
+    for (uint32_t n = 1; n <= b->nodes.node_count; n++) {
+        struct nn_order *order = NULL;
+        if (!nn_nodes_get(&b->nodes, n)->is_connected)
+            continue;
+        order = nn_orders_push(&b->orders, NN_ORDER_BANDWIDTH, n, 0, 0);
+        if (!order)
+            return ERR_NOMEM;
+        order->len = bytes_per_s;
+    }
+    return 0;
+}
+
 struct nn_order *nn_blocks_take_order(struct nn_blocks *b)
 {
     return nn_orders_take(&b->orders);

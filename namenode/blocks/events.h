@@ -36,6 +36,9 @@ int nn_blocks_copied(struct nn_blocks *b, uint32_t node, struct block_id block, 
 int nn_blocks_recovery_result(struct nn_blocks *b, struct block_id block,
                               const struct nn_recovered *result, int code, uint64_t now_ms);
 
+/* Every connected datanode is told to let copies leave at this rate; 0 = as fast as it goes. */
+int nn_blocks_set_bandwidth(struct nn_blocks *b, uint64_t bytes_per_s);
+
 /* Time passes. Call at least once a second, and after events; then take the orders. */
 int nn_blocks_step(struct nn_blocks *b, uint64_t now_ms);
 /* Long work (a dead node, all blocks after safe mode) is done in slices of a few ms, one a step: is

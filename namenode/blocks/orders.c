@@ -5,7 +5,8 @@
 
 const char *nn_order_kind_name(enum nn_order_kind kind)
 {
-    static const char *const names[] = {"COPY", "DELETE", "RECOVER", "REPORT", "CLONE"};
+    static const char *const names[] = {"COPY",   "DELETE", "RECOVER",
+                                        "REPORT", "CLONE",  "BANDWIDTH"};
     return (size_t)kind < ARRAY_LEN(names) ? names[kind] : "?";
 }
 

@@ -9,11 +9,12 @@
 #include "libcommon/base/list.h"
 
 enum nn_order_kind {
-    NN_ORDER_COPY,    /* node: send block to targets */
-    NN_ORDER_DELETE,  /* node: delete these replicas, exactly these stamps */
-    NN_ORDER_RECOVER, /* node: be primary, settle block among targets under new_gs */
-    NN_ORDER_REPORT,  /* node: send a full report */
-    NN_ORDER_CLONE,   /* node: make blocks[0] out of the first `keep` bytes of block */
+    NN_ORDER_COPY,      /* node: send block to targets */
+    NN_ORDER_DELETE,    /* node: delete these replicas, exactly these stamps */
+    NN_ORDER_RECOVER,   /* node: be primary, settle block among targets under new_gs */
+    NN_ORDER_REPORT,    /* node: send a full report */
+    NN_ORDER_CLONE,     /* node: make blocks[0] out of the first `keep` bytes of block */
+    NN_ORDER_BANDWIDTH, /* node: let copies leave at `len` bytes a second */
 };
 const char *nn_order_kind_name(enum nn_order_kind kind);
 

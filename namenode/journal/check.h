@@ -54,9 +54,17 @@ int nn_check_set_mode(const struct nn_view *view, const struct cl2nn_set_mode *a
 int nn_check_set_owner(const struct nn_view *view, const struct cl2nn_set_owner *ask,
                        struct op_set_owner *ret, struct err *err);
 
+union nn_op_xattr {
+    struct op_set_xattr set;
+    struct op_remove_xattr remove;
+};
+
 /* ---- quotas: check_quota.c ---- */
 int nn_check_set_quota(const struct nn_view *view, const struct cl2nn_set_quota *ask,
                        struct op_set_quota *ret, struct err *err);
+/* Fills op_remove_xattr when the quota is to go, else op_set_xattr; texts live in the arena. */
+int nn_check_set_type_quota(const struct nn_view *view, const struct cl2nn_set_type_quota *ask,
+                            struct arena *arena, union nn_op_xattr *ret, struct err *err);
 /* May the components that are missing be made? */
 int nn_check_quota_new(const struct nn_view *view, const struct nn_walk *walk, struct err *err);
 int nn_check_quota_move(const struct nn_view *view, const struct nn_walk *from,
@@ -74,10 +82,6 @@ int nn_check_quota_replication(const struct nn_view *view, uint32_t slot, uint32
 
 /* ---- extended attributes: check_xattr.c ---- */
 /* One of the two operations is filled: *ret_op says which. */
-union nn_op_xattr {
-    struct op_set_xattr set;
-    struct op_remove_xattr remove;
-};
 int nn_check_set_xattr(const struct nn_view *view, const struct cl2nn_set_xattr *ask,
                        enum nn_op *ret_op, union nn_op_xattr *ret, struct err *err);
 /* May the caller, who typed `path`, see and set it? Superusers all but the filesystem's own, raw

@@ -5,6 +5,9 @@
 #include "namenode/blocks/blocks.h"
 #include "namenode/journal/check.h"
 #include "namenode/namespace/quota.h"
+#include "namenode/namespace/xattr.h"
+
+#define QUOTA_TEXT_MAX 24
 
 /* ---- setting ---- */
 
@@ -24,17 +27,21 @@ static int64_t merged(int64_t asked, uint64_t present)
     return present == NN_NO_QUOTA ? CL2NN_QUOTA_NONE : (int64_t)present;
 }
 
-static int check_dir(const struct nn_view *view, const struct cl2nn_set_quota *ask,
-                     const struct nn_walk *walk, struct err *err)
+/* As Hadoop names them in its refusals and its audit log. */
+static const char *operation(const struct cl2nn_set_quota *ask)
+{
+    if (ask->names == CL2NN_QUOTA_KEEP)
+        return ask->space == CL2NN_QUOTA_NONE ? "clearSpaceQuota" : "setSpaceQuota";
+    return ask->names == CL2NN_QUOTA_NONE ? "clearQuota" : "setQuota";
+}
+
+static int check_dir(const struct nn_view *view, struct slice path, const struct nn_walk *walk,
+                     struct err *err)
 {
     if (!nn_walk_is_whole(walk))
-        return err_set(err, ERR_NOENT, "Directory does not exist: " SLICE_FMT,
-                       SLICE_ARG(ask->path));
+        return err_set(err, ERR_NOENT, "Directory does not exist: " SLICE_FMT, SLICE_ARG(path));
     if (!nn_inode(&view->state->tree.store, nn_walk_last(walk))->is_dir)
-        return err_set(err, ERR_NOTDIR, "`" SLICE_FMT "': Is not a directory",
-                       SLICE_ARG(ask->path));
-    if (nn_walk_last(walk) == NN_ROOT && ask->names == CL2NN_QUOTA_NONE)
-        return err_set(err, ERR_INVAL, "Cannot clear namespace quota on root.");
+        return err_set(err, ERR_NOTDIR, "`" SLICE_FMT "': Is not a directory", SLICE_ARG(path));
     return 0;
 }
 
@@ -42,7 +49,7 @@ int nn_check_set_quota(const struct nn_view *view, const struct cl2nn_set_quota 
                        struct op_set_quota *ret, struct err *err)
 {
     struct nn_walk walk;
-    int rc = nn_access_super(view->caller, err);
+    int rc = nn_access_super(view->caller, operation(ask), err);
     if (rc == 0)
         rc = check_values(ask, err);
     if (rc == 0)
@@ -50,7 +57,7 @@ int nn_check_set_quota(const struct nn_view *view, const struct cl2nn_set_quota 
     if (rc != 0)
         return rc;
     nn_tree_walk(&view->state->tree, ask->path, &walk);
-    rc = check_dir(view, ask, &walk, err);
+    rc = check_dir(view, ask->path, &walk, err);
     if (rc != 0)
         return rc;
     struct nn_quota now = nn_quota_get(&view->state->tree, nn_walk_last(&walk));
@@ -62,12 +69,62 @@ int nn_check_set_quota(const struct nn_view *view, const struct cl2nn_set_quota 
     return 0;
 }
 
+/* A text in an attribute, so that images and dumps need not know of it. */
+int nn_check_set_type_quota(const struct nn_view *view, const struct cl2nn_set_type_quota *ask,
+                            struct arena *arena, union nn_op_xattr *ret, struct err *err)
+{
+    const struct nn_tree *tree = &view->state->tree;
+    enum nn_storage_type type = nn_storage_type_parse(ask->type);
+    bool is_clear = ask->space == CL2NN_QUOTA_NONE;
+    struct nn_walk walk;
+    size_t count = 0;
+    int rc = nn_access_super(view->caller, is_clear ? "clearSpaceQuota" : "setSpaceQuota", err);
+    if (rc == 0 && type == NN_STORAGE_TYPES)
+        rc = err_set(err, ERR_INVAL, "Don't support Quota for storage type : " SLICE_FMT,
+                     SLICE_ARG(ask->type));
+    if (rc == 0 && !is_clear && ask->space < 0)
+        rc = err_set(err, ERR_INVAL, "Invalid values for quota : %" PRId64, ask->space);
+    if (rc == 0)
+        rc = nn_check_path(ask->path, "setQuota", err);
+    if (rc != 0)
+        return rc;
+    nn_tree_walk(tree, ask->path, &walk);
+    rc = check_dir(view, ask->path, &walk, err);
+    if (rc != 0)
+        return rc;
+    struct slice name = nn_quota_type_attr(type);
+    bool is_there = nn_quota_of_type(tree, nn_walk_last(&walk), type) != NN_NO_QUOTA;
+    if (is_clear) {
+        ret->remove =
+            (struct op_remove_xattr){ask->origin, view->wall_ms, ask->path, NN_XATTR_SYSTEM, name};
+        return is_there ? 0 : NN_CHECK_NOTHING;
+    }
+    (void)nn_xattr_all(tree, nn_walk_last(&walk), &count);
+    char *text = arena_alloc(arena, QUOTA_TEXT_MAX);
+    if (!text)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    snprintf(text, QUOTA_TEXT_MAX, "%" PRId64, ask->space);
+    ret->set = (struct op_set_xattr){ask->origin,     view->wall_ms, ask->path,
+                                     NN_XATTR_SYSTEM, name,          slice_str(text)};
+    return is_there || count < NN_XATTR_MAX
+               ? 0
+               : err_set(err, ERR_LIMIT,
+                         "Cannot add additional XAttr to inode, would exceed limit of %d",
+                         NN_XATTR_MAX);
+}
+
 /* ---- what others add ---- */
 
+/* All or nothing is made; the refusal tells of the first one that would be too much. */
 int nn_check_quota_new(const struct nn_view *view, const struct nn_walk *walk, struct err *err)
 {
-    struct nn_growth by = {.names = (int64_t)walk->depth - walk->found};
-    return nn_quota_check(&view->state->tree, nn_walk_last(walk), 0, by, err);
+    int64_t missing = (int64_t)walk->depth - walk->found;
+    struct nn_growth by = {.names = missing};
+    int rc = nn_quota_check(&view->state->tree, nn_walk_last(walk), 0, by, err);
+    for (by.names = 1; rc == ERR_QUOTA && by.names < missing; by.names++)
+        if (nn_quota_check(&view->state->tree, nn_walk_last(walk), 0, by, err) != 0)
+            break;
+    return rc;
 }
 
 int nn_check_quota_move(const struct nn_view *view, const struct nn_walk *from,

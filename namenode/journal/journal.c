@@ -700,6 +700,28 @@ uint64_t nn_journal_image_index(const struct nn_journal *journal)
     return journal->image_index;
 }
 
+bool nn_journal_image_is_fresh(const struct nn_journal *journal, uint64_t window_ms,
+                               uint64_t records)
+{
+    return loop_now_ms(journal->options.loop) - journal->image_at_ms < window_ms &&
+           wal_last(journal->log.wal) - journal->image_index < records;
+}
+
+uint64_t nn_journal_roll(struct nn_journal *journal)
+{
+    wal_roll(journal->log.wal);
+    return wal_last(journal->log.wal) + 1;
+}
+
+int nn_journal_fetch(struct nn_journal *journal, const struct nn_fetch *want)
+{
+    struct nn_fetch fetch = *want;
+    fetch.dirs = living_dirs(journal, journal->log.wal);
+    if (fetch.index == 0)
+        fetch.index = journal->image_index;
+    return nn_fetch_start(&fetch, journal->workq);
+}
+
 bool nn_journal_is_full(const struct nn_journal *journal)
 {
     return wal_is_full(journal->log.wal);

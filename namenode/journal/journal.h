@@ -15,6 +15,7 @@
 
 #include "libcommon/event/loop.h"
 #include "libcommon/store/disk.h"
+#include "namenode/journal/fetch.h"
 #include "namenode/journal/pages.h"
 #include "namenode/journal/state.h"
 
@@ -80,6 +81,13 @@ int nn_journal_set_dirs(struct nn_journal *journal, const char *const *paths, si
 void nn_journal_restore(struct nn_journal *journal);
 void nn_journal_set_restore(struct nn_journal *journal, bool is_on);
 bool nn_journal_wants_restore(const struct nn_journal *journal);
+/* The image that there is: is it younger than window_ms, and fewer than `records` behind? */
+bool nn_journal_image_is_fresh(const struct nn_journal *journal, uint64_t window_ms,
+                               uint64_t records);
+/* A new segment begins with the next record, whose index is the result. */
+uint64_t nn_journal_roll(struct nn_journal *journal);
+/* A page of an image (fetch.h); index 0 = the newest. ERR_NOMEM. */
+int nn_journal_fetch(struct nn_journal *journal, const struct nn_fetch *want);
 
 /* Image and log as files (pages.h): fills in from where, and starts. ERR_NOMEM. */
 int nn_journal_pages(struct nn_journal *journal, struct nn_pages *pages);

@@ -287,11 +287,12 @@ int nn_access_owner(const struct nn_tree *tree, const struct nn_walk *walk,
     return denied(err, &text);
 }
 
-int nn_access_super(const struct nn_caller *caller, struct err *err)
+int nn_access_super(const struct nn_caller *caller, const char *operation, struct err *err)
 {
     if (caller->is_super)
         return 0;
     return err_set(err, ERR_ACCESS,
-                   "Access denied for user " SLICE_FMT ". Superuser privilege is required",
-                   SLICE_ARG(caller->user));
+                   "Access denied for user " SLICE_FMT
+                   ". Superuser privilege is required for operation %s",
+                   SLICE_ARG(caller->user), operation);
 }

@@ -54,7 +54,7 @@ int nn_access_below_step(const struct nn_tree *tree, struct nn_below *below,
 /* Traverse, and be the owner. */
 int nn_access_owner(const struct nn_tree *tree, const struct nn_walk *walk,
                     const struct nn_caller *caller, struct err *err);
-int nn_access_super(const struct nn_caller *caller, struct err *err);
+int nn_access_super(const struct nn_caller *caller, const char *operation, struct err *err);
 
 bool nn_caller_in_group(const struct nn_caller *caller, struct slice group);
 /* "drwxr-xr-t" */

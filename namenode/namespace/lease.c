@@ -111,6 +111,15 @@ fail_map:
     return ERR_NOMEM;
 }
 
+void nn_leases_note_host(struct nn_leases *leases, uint64_t client, const char *address)
+{
+    struct nn_holder *holder = find_holder(leases, client);
+    const char *port = strrchr(address, ':');
+    if (holder)
+        snprintf(holder->host, sizeof(holder->host), "%.*s",
+                 port ? (int)(port - address) : (int)strlen(address), address);
+}
+
 void nn_leases_remove(struct nn_leases *leases, uint64_t file)
 {
     struct nn_lease *lease = find_lease(leases, file);

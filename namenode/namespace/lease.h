@@ -23,6 +23,7 @@ struct nn_holder {
     struct list files;       /* struct nn_lease */
     uint64_t client;
     uint64_t renewed_ms;
+    char host[48]; /* where he asked from last, "" = not since the start; for people */
 };
 
 struct nn_lease {
@@ -42,6 +43,8 @@ void nn_leases_release(struct nn_leases *leases);
 
 /* The file is nobody's yet. A new holder begins his term now. ERR_NOMEM. */
 int nn_leases_add(struct nn_leases *leases, uint64_t file, uint64_t client, uint64_t now_ms);
+/* Where this client asks from, "host:port"; harmless when he holds nothing. */
+void nn_leases_note_host(struct nn_leases *leases, uint64_t client, const char *address);
 void nn_leases_remove(struct nn_leases *leases, uint64_t file); /* harmless when nobody has it */
 /* The file passes to another holder. ERR_NOMEM: unchanged. */
 int nn_leases_move(struct nn_leases *leases, uint64_t file, uint64_t client, uint64_t now_ms);

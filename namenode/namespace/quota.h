@@ -24,6 +24,17 @@ struct nn_growth {
 struct nn_quota nn_quota_get(const struct nn_tree *tree, uint32_t dir);
 int nn_quota_set(struct nn_tree *tree, uint32_t dir, struct nn_quota quota); /* ERR_NOMEM */
 
+/* Quotas of space by type of storage. Every replica is on DISK; those of the others are kept for
+ * who asks. They are attributes of the directory ("system.quota.DISK"), which no request can reach
+ * otherwise. */
+enum nn_storage_type { NN_SSD, NN_DISK, NN_ARCHIVE, NN_PROVIDED, NN_NVDIMM, NN_STORAGE_TYPES };
+/* NN_STORAGE_TYPES: no such type (in any case of letters). */
+enum nn_storage_type nn_storage_type_parse(struct slice name);
+/* Name of the attribute, without its space. */
+struct slice nn_quota_type_attr(enum nn_storage_type type);
+/* NN_NO_QUOTA = none. */
+uint64_t nn_quota_of_type(const struct nn_tree *tree, uint32_t dir, enum nn_storage_type type);
+
 /* May that be added in `dir`? Asks it and every directory above, but from `common` on upwards (a
  * move changes nothing there; 0 = up to the root). ERR_QUOTA in Hadoop's words: "The NameSpace
  * quota (directories and files) of directory /d is exceeded: quota=1 file count=2", "The DiskSpace

@@ -28,6 +28,7 @@ void nn_clients_init(struct nn_clients *clients, struct namenode *nn)
         .trash_interval_ms = conf_ms(nn->conf, "fs.trash.interval"),
     };
     list_init(&clients->below);
+    list_init(&clients->metasaves);
 }
 
 /* quern_nn_calls_total{method="MKDIR"} and so on */

@@ -7,6 +7,8 @@
  *   closing.c         COMPLETE: waits for replicas
  *   clients_read.c    where blocks are, bad ones
  *   clients_admin.c   report, safe mode, publish
+ *   clients_image.c   an image now, a new segment, a copy of the image
+ *   metasave.c        the block side's lists as text
  *   fsck.c            the check of a tree, page by page */
 #ifndef QUERN_NAMENODE_SERVE_CLIENTS_H
 #define QUERN_NAMENODE_SERVE_CLIENTS_H
@@ -20,8 +22,9 @@ struct nn_clients {
     struct namenode *nn;
     struct hmap closing; /* closing.c: COMPLETE calls that wait, by file */
     size_t closing_count;
-    struct list below;   /* below.c: calls whose caller's permissions are being looked at */
-    uint64_t below_done; /* ... and of the one that goes on now: the directory's id */
+    struct list below;     /* below.c: calls whose caller's permissions are being looked at */
+    struct list metasaves; /* metasave.c: those being written */
+    uint64_t below_done;   /* ... and of the one that goes on now: the directory's id */
     uint32_t ls_limit;
     uint64_t trash_interval_ms;
 };
@@ -35,6 +38,8 @@ struct rpc_service nn_clients_service(struct nn_clients *clients);
 uint64_t nn_clients_calls(size_t method);
 /* The calls that below.c has; the process ends. */
 void nn_clients_release_below(struct nn_clients *clients);
+/* Those of metasave.c, likewise. */
+void nn_clients_release_metasaves(struct nn_clients *clients);
 /* The block side's hook: this block has the replicas its file's close waits for. */
 void nn_clients_on_ready(struct nn_clients *clients, uint32_t block);
 

@@ -102,7 +102,14 @@ void nn_on_REPORT(struct rpc_call *call, const void *ask, void *arg)
         .cluster_id = slice_str(nn->identity.cluster),
         .durable_index = nn->held.durable,
     };
-    nn_turn_end(&turn, fill_nodes(&turn, &report), &report);
+    int rc = nn_turn_check_super(&turn);
+    if (rc == 0) {
+        rc = fill_nodes(&turn, &report);
+    } else { /* the figures are for everybody, as df is */
+        report.denied = nn_turn_copy(&turn, slice_str(turn.err.msg));
+        rc = 0;
+    }
+    nn_turn_end(&turn, rc, &report);
 }
 
 /* ---- who may ask for what follows ---- */
@@ -112,8 +119,9 @@ int nn_turn_check_super(struct nn_turn *turn)
     return nn_groups_is_super(&turn->nn->groups, turn->caller.user, namenode_now(turn->nn))
                ? 0
                : err_set(&turn->err, ERR_ACCESS,
-                         "Access denied for user " SLICE_FMT ". Superuser privilege is required",
-                         SLICE_ARG(turn->caller.user));
+                         "Access denied for user " SLICE_FMT
+                         ". Superuser privilege is required for operation %s",
+                         SLICE_ARG(turn->caller.user), turn->command);
 }
 
 void nn_on_REFRESH_NODES(struct rpc_call *call, const void *ask, void *arg)
@@ -173,9 +181,11 @@ void nn_on_BALANCE(struct rpc_call *call, const void *message, void *arg)
     const struct cl2nn_balance *ask = message;
     struct nn_turn turn;
     bool polls = ask->action == CL2NN_BALANCE_POLL;
-    nn_turn_begin(&turn, call, arg, polls ? NULL : "balance", slice_of(NULL, 0));
+    nn_turn_begin(&turn, call, arg, "balance", slice_of(NULL, 0));
     struct nn_balance *balance = &turn.nn->blocks.balance;
     int rc = nn_turn_check_super(&turn);
+    if (rc == 0 && polls)
+        turn.command = NULL; /* no line in the audit log for each look */
     if (rc == 0)
         rc = steer_balancer(&turn, ask);
     struct cl2nn_balancing answer = {
@@ -205,7 +215,7 @@ static int change_safemode(struct nn_turn *turn, uint32_t action)
     int rc = nn_turn_check_super(turn);
     if (rc == 0 && action == CL2NN_SAFEMODE_ENTER)
         nn_safemode_enter(safemode, NULL);
-    else if (rc == 0 && action == CL2NN_SAFEMODE_LEAVE)
+    else if (rc == 0 && (action == CL2NN_SAFEMODE_LEAVE || action == CL2NN_SAFEMODE_FORCE_EXIT))
         nn_safemode_leave(safemode);
     else if (rc == 0)
         rc = err_set(&turn->err, ERR_INVAL, "safe mode action %u is not known", action);
@@ -215,7 +225,8 @@ static int change_safemode(struct nn_turn *turn, uint32_t action)
 void nn_on_SAFEMODE(struct rpc_call *call, const void *message, void *arg)
 {
     const struct cl2nn_safemode *ask = message;
-    static const char *const commands[] = {"safemode_get", "safemode_enter", "safemode_leave"};
+    static const char *const commands[] = {"safemode_get", "safemode_enter", "safemode_leave",
+                                           "safemode_force_exit"};
     struct nn_turn turn;
     struct cl2nn_safemode_state answer = {0};
     struct buf why = BUF_INIT;
@@ -260,7 +271,10 @@ void nn_on_RESTORE_STORAGE(struct rpc_call *call, const void *message, void *arg
     const struct cl2nn_restore_storage *ask = message;
     struct nn_turn turn;
     struct cl2nn_yes answer = {0};
-    nn_turn_begin(&turn, call, arg, "restoreFailedStorage", slice_of(NULL, 0));
+    nn_turn_begin(&turn, call, arg,
+                  ask->action == CL2NN_RESTORE_CHECK ? "checkRestoreFailedStorage"
+                                                     : "restoreFailedStorage",
+                  slice_of(NULL, 0));
     struct nn_journal *journal = turn.nn->journal;
     int rc = nn_turn_check_super(&turn);
     if (rc == 0 && ask->action != CL2NN_RESTORE_CHECK)
@@ -291,14 +305,25 @@ void nn_on_RECONFIG(struct rpc_call *call, const void *message, void *arg)
     nn_turn_end(&turn, rc, &answer);
 }
 
-void nn_on_SAVE_NAMESPACE(struct rpc_call *call, const void *ask, void *arg)
+/* Who is in which group is asked anew, of the system, when it matters next. */
+void nn_on_REFRESH_GROUPS(struct rpc_call *call, const void *ask, void *arg)
 {
     struct nn_turn turn;
     (void)ask;
-    nn_turn_begin(&turn, call, arg, "saveNamespace", slice_of(NULL, 0));
+    nn_turn_begin(&turn, call, arg, "refreshUserToGroupsMappings", slice_of(NULL, 0));
     int rc = nn_turn_check_super(&turn);
     if (rc == 0)
-        rc = namenode_checkpoint(turn.nn, call, &turn.err);
-    if (rc != 0)
-        nn_turn_end(&turn, rc, NULL);
+        nn_groups_forget(&turn.nn->groups);
+    nn_turn_end(&turn, rc, NULL);
+}
+
+void nn_on_SET_BANDWIDTH(struct rpc_call *call, const void *message, void *arg)
+{
+    const struct cl2nn_bandwidth *ask = message;
+    struct nn_turn turn;
+    nn_turn_begin(&turn, call, arg, "setBalancerBandwidth", slice_of(NULL, 0));
+    int rc = nn_turn_check_super(&turn);
+    if (rc == 0 && nn_blocks_set_bandwidth(&turn.nn->blocks, ask->bytes_per_s) != 0)
+        rc = err_set(&turn.err, ERR_NOMEM, "out of memory");
+    nn_turn_end(&turn, rc, NULL);
 }

@@ -30,12 +30,18 @@ static int find_open(struct nn_turn *turn, struct slice path, uint32_t *ret_slot
     return inode->is_open ? nn_access_path(tree, &walk, turn->view.caller, NN_W, &turn->err) : 0;
 }
 
-static uint64_t holder_of(const struct nn_turn *turn, uint32_t slot)
+static const struct nn_holder *holder_at(const struct nn_turn *turn, uint32_t slot)
 {
     const struct nn_state *state = &turn->nn->state;
     const struct nn_lease *lease =
         nn_leases_find(&state->leases, nn_inode(&state->tree.store, slot)->id);
-    return lease ? lease->holder->client : NN_LEASE_NAMENODE;
+    return lease ? lease->holder : NULL;
+}
+
+static uint64_t holder_of(const struct nn_turn *turn, uint32_t slot)
+{
+    const struct nn_holder *holder = holder_at(turn, slot);
+    return holder ? holder->client : NN_LEASE_NAMENODE;
 }
 
 /* One that is being recovered already is left in peace: a new stamp would only delay it. */
@@ -83,20 +89,35 @@ static uint64_t *collect(struct nn_turn *turn, uint64_t after, size_t *ret_count
     return ids;
 }
 
+/* Is its last block being written on a node that is to be decommissioned? */
+static bool is_blocking(const struct nn_turn *turn, uint32_t slot)
+{
+    const struct nn_blocks *b = &turn->nn->blocks;
+    const struct nn_inode *inode = nn_inode(&turn->nn->state.tree.store, slot);
+    const struct nn_writing *writing =
+        inode->last_block ? nn_writings_find(&b->writings, inode->last_block) : NULL;
+    for (size_t i = 0; writing && i < writing->pipeline_count; i++)
+        if (nn_nodes_get(&b->nodes, writing->pipeline[i])->admin == NN_NODE_DECOMMISSIONING)
+            return true;
+    return false;
+}
+
 /* One row, if the file is below the path asked for. `path` is for use here. */
-static void add_file(struct nn_turn *turn, uint64_t id, struct slice top, struct buf *path,
-                     struct cl2nn_open_files *ret)
+static void add_file(struct nn_turn *turn, uint64_t id, const struct cl2nn_list_open *ask,
+                     struct buf *path, struct cl2nn_open_files *ret)
 {
     uint32_t slot = nn_tree_find_id(&turn->nn->state.tree, id);
-    if (!slot)
-        return; /* its tree is deleted, not reaped yet */
+    if (!slot || (ask->is_blocking && !is_blocking(turn, slot)))
+        return; /* its tree is deleted, not reaped yet; or it is in nobody's way */
+    const struct nn_holder *holder = holder_at(turn, slot);
     buf_clear(path);
     nn_tree_path(&turn->nn->state.tree, slot, path);
     if (buf_failed(path))
         turn->lacks_memory = true;
-    else if (path_is_under(buf_slice(path), top))
+    else if (path_is_under(buf_slice(path), ask->path))
         ret->files.v[ret->files.n++] =
-            (struct cl2nn_open_file){nn_turn_copy(turn, buf_slice(path)), holder_of(turn, slot)};
+            (struct cl2nn_open_file){nn_turn_copy(turn, buf_slice(path)), holder_of(turn, slot),
+                                     nn_turn_copy(turn, slice_str(holder ? holder->host : ""))};
 }
 
 static int fill_page(struct nn_turn *turn, const struct cl2nn_list_open *ask,
@@ -109,7 +130,7 @@ static int fill_page(struct nn_turn *turn, const struct cl2nn_list_open *ask,
     if (!ids || !ret->files.v)
         return err_set(&turn->err, ERR_NOMEM, "out of memory");
     for (; n < count && n < PAGE_FILES; n++)
-        add_file(turn, ids[n], ask->path, &path, ret);
+        add_file(turn, ids[n], ask, &path, ret);
     buf_release(&path);
     ret->last = n < count ? ids[n - 1] : 0;
     return 0;

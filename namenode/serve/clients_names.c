@@ -122,6 +122,20 @@ void nn_on_SET_QUOTA(struct rpc_call *call, const void *message, void *arg)
     nn_turn_end(&turn, nn_turn_commit(&turn, rc, NN_OP_SET_QUOTA, &op, NULL), NULL);
 }
 
+void nn_on_SET_TYPE_QUOTA(struct rpc_call *call, const void *message, void *arg)
+{
+    const struct cl2nn_set_type_quota *ask = message;
+    struct nn_turn turn;
+    union nn_op_xattr op;
+    enum nn_op number = ask->space == CL2NN_QUOTA_NONE ? NN_OP_REMOVE_XATTR : NN_OP_SET_XATTR;
+    nn_turn_begin(&turn, call, arg, "setSpaceQuota", ask->path);
+    struct nn_wish change = {&ask->origin, number, "set quota on ", NULL, ask};
+    if (!nn_turn_may_change(&turn, &change))
+        return;
+    int rc = nn_check_set_type_quota(&turn.view, ask, rpc_call_arena(call), &op, &turn.err);
+    nn_turn_end(&turn, nn_turn_commit(&turn, rc, number, &op, NULL), NULL);
+}
+
 /* ---- questions ---- */
 
 static void fill_file(struct nn_turn *turn, uint32_t slot, struct slice name, struct msg_file *ret)
@@ -236,13 +250,16 @@ void nn_on_SUMMARY(struct rpc_call *call, const void *message, void *arg)
     const struct cl2nn_path *ask = message;
     struct nn_turn turn;
     struct nn_walk walk;
-    struct cl2nn_summary summary = {.quota = -1, .space_quota = -1};
+    uint64_t *types = arena_calloc(rpc_call_arena(call), NN_STORAGE_TYPES, sizeof(*types));
+    struct cl2nn_summary summary = {
+        .quota = -1, .space_quota = -1, .type_quotas = {types, types ? NN_STORAGE_TYPES : 0}};
     nn_turn_begin(&turn, call, arg, "contentSummary", ask->path);
     struct nn_look look = {"contentSummary", ask->path, NN_RX, false, nn_on_SUMMARY, ask};
     if (nn_turn_look_below(&turn, arg, &look))
         return;
     const struct nn_tree *tree = &turn.nn->state.tree;
-    int rc = walk_to(&turn, ask->path, &walk);
+    int rc =
+        types ? walk_to(&turn, ask->path, &walk) : err_set(&turn.err, ERR_NOMEM, "out of memory");
     if (rc == 0 && turn.view.below != nn_inode(&tree->store, nn_walk_last(&walk))->id)
         rc = nn_access_below(tree, &walk, &turn.caller, NN_RX, false, &turn.err);
     if (rc == 0) {
@@ -254,6 +271,8 @@ void nn_on_SUMMARY(struct rpc_call *call, const void *message, void *arg)
         struct nn_quota quota = nn_quota_get(tree, nn_walk_last(&walk));
         summary.quota = quota.names == NN_NO_QUOTA ? -1 : (int64_t)quota.names;
         summary.space_quota = quota.space == NN_NO_QUOTA ? -1 : (int64_t)quota.space;
+        for (unsigned t = 0; t < NN_STORAGE_TYPES; t++)
+            types[t] = nn_quota_of_type(tree, nn_walk_last(&walk), (enum nn_storage_type)t);
     }
     nn_turn_end(&turn, rc, &summary);
 }

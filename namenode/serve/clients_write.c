@@ -27,6 +27,7 @@ void nn_on_CREATE(struct rpc_call *call, const void *message, void *arg)
     if (takeover)
         nn_recovery_begin(&turn.nn->recovery, takeover);
     rc = nn_turn_commit(&turn, rc, NN_OP_CREATE, &op, answer);
+    nn_leases_note_host(&turn.nn->state.leases, ask->origin.client, turn.view.address);
     struct cl2nn_created created = {answer[0], op.replication, op.block_size};
     nn_turn_end(&turn, rc, &created);
 }
@@ -217,5 +218,6 @@ void nn_on_RENEW(struct rpc_call *call, const void *message, void *arg)
     struct nn_turn turn;
     nn_turn_begin(&turn, call, arg, NULL, slice_of(NULL, 0));
     (void)nn_leases_renew(&turn.nn->state.leases, ask->client, namenode_now(turn.nn));
+    nn_leases_note_host(&turn.nn->state.leases, ask->client, turn.view.address);
     nn_turn_end(&turn, 0, NULL);
 }

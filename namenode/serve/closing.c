@@ -189,4 +189,5 @@ void nn_clients_release(struct nn_clients *clients)
     }
     hmap_release(&clients->closing);
     nn_clients_release_below(clients);
+    nn_clients_release_metasaves(clients);
 }

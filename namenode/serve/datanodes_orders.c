@@ -97,6 +97,7 @@ static int ask(struct nn_pusher *p, struct rpc_peer *peer, struct sent *s, struc
     struct nn2dn_recover recover = {.term = p->term, .block = block, .new_gs = o->new_gs};
     struct nn2dn_report report = {.term = p->term};
     struct nn2dn_clone clone = {.term = p->term, .from = block};
+    struct nn2dn_bandwidth bandwidth = {.term = p->term, .bytes_per_s = o->len};
     const void *msg = &report;
     size_t method = NN2DN_AT_REPORT;
     int rc = 0;
@@ -122,6 +123,10 @@ static int ask(struct nn_pusher *p, struct rpc_peer *peer, struct sent *s, struc
         method = NN2DN_AT_CLONE;
         break;
     case NN_ORDER_REPORT:
+        break;
+    case NN_ORDER_BANDWIDTH:
+        msg = &bandwidth;
+        method = NN2DN_AT_BANDWIDTH;
         break;
     }
     if (rc == 0)

@@ -244,7 +244,7 @@ static int answer_corrupt(struct fsck *c)
 {
     char number[24];
     uint64_t from = 0;
-    int rc = nn_access_super(&c->turn->caller, &c->turn->err);
+    int rc = nn_access_super(&c->turn->caller, "listCorruptFileBlocks", &c->turn->err);
     if (rc == 0 && !c->turn->nn->blocks.replicate.is_active)
         rc = err_set(&c->turn->err, ERR_RETRY,
                      "Cannot run listCorruptFileBlocks because replication queues have not been "
@@ -266,7 +266,7 @@ static int answer_corrupt(struct fsck *c)
 
 static int answer_blocks(struct fsck *c)
 {
-    int rc = nn_access_super(&c->turn->caller, &c->turn->err);
+    int rc = nn_access_super(&c->turn->caller, "fsck", &c->turn->err);
     for (size_t i = 0; rc == 0 && i < c->ask->blocks.n; i++)
         fsck_block(c, c->ask->blocks.v[i]);
     return rc;

@@ -160,6 +160,15 @@ static const struct person *lookup(struct nn_groups *groups, struct slice user, 
     return person;
 }
 
+void nn_groups_forget(struct nn_groups *groups)
+{
+    hmap_each (&groups->users, it) {
+        struct person *person = CONTAINER_OF(it, struct person, by_name);
+        if (person->until_ms != UINT64_MAX)
+            person->until_ms = 0;
+    }
+}
+
 static bool is_super(const struct nn_groups *groups, const struct nn_caller *caller)
 {
     return slice_is(caller->user, groups->superuser) ||

@@ -26,6 +26,8 @@ void nn_groups_release(struct nn_groups *groups);
 /* Who this user is. Slices in *ret are good until the next call. Short of memory: in no group. */
 void nn_groups_caller(struct nn_groups *groups, struct slice user, uint64_t now_ms,
                       struct nn_caller *ret);
+/* What the system said is asked anew; what the configuration says stays. */
+void nn_groups_forget(struct nn_groups *groups);
 /* A superuser by right, also where permissions are not checked. */
 bool nn_groups_is_super(struct nn_groups *groups, struct slice user, uint64_t now_ms);
 

@@ -103,6 +103,11 @@ class Cluster:
                                  f"{run.stderr.decode(errors='replace')}")
         return run
 
+    def save_namespace(self):
+        self.run("admin", "-safemode", "enter")
+        self.run("admin", "-saveNamespace")
+        self.run("admin", "-safemode", "leave")
+
     def fs(self, *args, **kw):
         return self.run("fs", *args, **kw)
 

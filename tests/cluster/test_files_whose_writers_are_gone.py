@@ -20,8 +20,10 @@ def cluster():
 
 def open_files(cluster, *where):
     lines = cluster.run("admin", "-listOpenFiles", *where).stdout.decode().splitlines()
-    assert lines[0].split("\t") == ["Client Name".ljust(24), "Open File Path"], lines
-    return {path: who.strip() for who, path in (line.split("\t") for line in lines[1:])}
+    assert lines[0].split("\t") == ["Client Host".ljust(20), "Client Name".ljust(20), "Open File Path"], lines
+    rows = [line.split("\t") for line in lines[1:]]
+    assert all(host.strip() in ("", "127.0.0.1") for host, _, _ in rows), rows
+    return {path: who.strip() for _, who, path in rows}
 
 
 def begin(cluster, name):

@@ -24,7 +24,7 @@ def as_user(cluster, user, *args, **kw):
 
 def restart(cluster, image=False):
     if image:
-        cluster.run("admin", "-saveNamespace")
+        cluster.save_namespace()
     cluster.kill("namenode")
     cluster.up()
     wait_for(lambda: cluster.fs("-touchz", "/restarted", check=False).returncode == 0)
@@ -54,9 +54,10 @@ def test_a_quota_is_kept_and_shown(cluster):
     assert admin("-clrSpaceQuota", "/q", "/q/sub").returncode == 0
     cluster.fs("-put", "-", "/q/big", input=b"y" * 2_000_000)
     run = cluster.run("admin", "-setQuota", "5", "/q", check=False, env={"HADOOP_USER_NAME": "bob"})
-    assert (run.returncode, run.stderr) == (255, b"setQuota: Access denied for user bob. Superuser privilege is required\n")
+    assert (run.returncode, run.stderr) == (255, b"setQuota: Access denied for user bob. Superuser privilege is "
+                                                b"required for operation setQuota\n")
     assert admin("-setQuota", "5", "/nope").stderr == b"setQuota: Directory does not exist: /nope\n"
-    assert b'"x" is not a valid value for a quota.' in admin("-setSpaceQuota", "x", "/q").stderr
+    assert b"Invalid size prefix 'x' in 'x'." in admin("-setSpaceQuota", "x", "/q").stderr
     assert cluster.fs("-count", "-q", "/").stdout.split()[:3] == [b"9223372036854775807", b"%d" % (
         9223372036854775807 - sum(int(n) for n in cluster.fs("-count", "/").stdout.split()[:2])), b"none"]
 

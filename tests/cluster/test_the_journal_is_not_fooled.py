@@ -204,7 +204,9 @@ def test_one_of_two_directories_may_fail(dir):
 
 def test_journal_and_image_can_be_read_by_people_and_programs(nn):
     fill(nn)
+    assert nn.admin("-safemode", "enter").returncode == 0
     assert nn.admin("-saveNamespace").returncode == 0
+    assert nn.admin("-safemode", "leave").returncode == 0
     tool = lambda name, *args: subprocess.run([os.path.join(BUILD, name)] + list(args), capture_output=True, text=True)
     text = tool("quern-editdump", nn.names[0])
     assert text.returncode == 0 and "MKDIR" in text.stdout and "# " in text.stdout

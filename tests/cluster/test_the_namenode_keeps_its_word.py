@@ -89,7 +89,7 @@ def test_names_and_data_survive_kill_and_image(cluster):
     cluster.fs("-put", "-", "/kept/a/f", input=b"bytes")
     cluster.fs("-chown", "bob:staff", "/kept/a/f")
     cluster.fs("-setrep", "1", "/kept/a/f")
-    cluster.run("admin", "-saveNamespace")
+    cluster.save_namespace()
     cluster.fs("-mv", "/kept/a/f", "/kept/a/g")
     cluster.fs("-rm", "-r", "/kept/a/b")
     before = cluster.fs("-ls", "-R", "/kept").stdout

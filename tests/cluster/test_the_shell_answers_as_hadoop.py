@@ -22,11 +22,13 @@ class Ours:
         # a thousand short processes: what leaks is told by the other tests
         self.env = dict(cluster.env, ASAN_OPTIONS="detect_leaks=0:quarantine_size_mb=1:malloc_context_size=0")
         self.fs = re.search(r"fs.defaultFS = (\S+)", open(cluster.env["QUERN_CONF"]).read())[1].replace("quern://", "hdfs://")
-        self.hadoop = os.path.join(cluster.dir, "hadoop")
+        self.datanode = re.search(rb"^Name: (\S+)", cluster.run("admin", "-report").stdout, re.M)[1].decode()
+        self.hadoop, self.hdfs = os.path.join(cluster.dir, "hadoop"), os.path.join(cluster.dir, "hdfs")
         os.symlink(QUERN, self.hadoop)
+        os.symlink(QUERN, self.hdfs)
 
     def run(self, tool, words, user, stdin, cwd):
-        command = [self.hadoop, "fs"] if tool == "fs" else [QUERN, "admin"]
+        command = [self.hadoop, "fs"] if tool == "fs" else [self.hdfs, "dfsadmin"]
         env = self.env if user == cases.USER else dict(self.env, HADOOP_USER_NAME=user)
         said = subprocess.run(command + ["-fs", self.fs] + words, input=stdin, cwd=cwd, env=env, capture_output=True, timeout=60)
         return said.returncode, said.stdout.decode(), said.stderr.decode()

@@ -7,6 +7,7 @@
 #ifndef QUERN_PROTO_CL_NN_MESSAGES_H
 #define QUERN_PROTO_CL_NN_MESSAGES_H
 
+#include "libcommon/proto/cl_nn/admin.h"
 #include "libcommon/proto/types/messages.h"
 
 /* --- writing a file: CREATE, then ADD_BLOCK ... COMPLETE ------------------------------------- */
@@ -248,6 +249,14 @@ MSG_STRUCT(cl2nn_set_owner, CL2NN_SET_OWNER_FIELDS)
     F(I64, space) /* 0 and more; the same */
 MSG_STRUCT(cl2nn_set_quota, CL2NN_SET_QUOTA_FIELDS)
 
+/* The same for one type of storage: bytes, or CL2NN_QUOTA_NONE. */
+#define CL2NN_SET_TYPE_QUOTA_FIELDS(F, S, L) \
+    S(msg_origin, origin)                    \
+    F(STR, path)                             \
+    F(STR, type) /* "DISK" ... */            \
+    F(I64, space)
+MSG_STRUCT(cl2nn_set_type_quota, CL2NN_SET_TYPE_QUOTA_FIELDS)
+
 #define CL2NN_QUOTA_NONE (-1)
 #define CL2NN_QUOTA_KEEP INT64_MAX
 
@@ -312,7 +321,8 @@ MSG_STRUCT(cl2nn_acl, CL2NN_ACL_FIELDS)
     F(U64, length)                                    \
     F(U64, space) /* length times replication */      \
     F(I64, quota) /* names; -1 = none */              \
-    F(I64, space_quota)
+    F(I64, space_quota)                               \
+    F(U64S, type_quotas) /* of SSD, DISK, ARCHIVE, PROVIDED, NVDIMM; UINT64_MAX = none */
 MSG_STRUCT(cl2nn_summary, CL2NN_SUMMARY_FIELDS)
 
 /* --- a job's output, in one step ------------------------------------------------------------- */
@@ -373,13 +383,15 @@ MSG_STRUCT(cl2nn_node_report, CL2NN_NODE_REPORT_FIELDS)
     F(U64, blocks)                   \
     L(cl2nn_node_report, nodes)      \
     F(STR, cluster_id)               \
-    F(U64, durable_index)
+    F(U64, durable_index)            \
+    F(STR, denied) /* why there are no nodes in it: only superusers see them */
 MSG_STRUCT(cl2nn_report, CL2NN_REPORT_FIELDS)
 
 enum cl2nn_safemode_action {
     CL2NN_SAFEMODE_GET,
     CL2NN_SAFEMODE_ENTER,
     CL2NN_SAFEMODE_LEAVE,
+    CL2NN_SAFEMODE_FORCE_EXIT,
 };
 #define CL2NN_SAFEMODE_FIELDS(F, S, L) F(U32, action)
 MSG_STRUCT(cl2nn_safemode, CL2NN_SAFEMODE_FIELDS)
@@ -504,14 +516,16 @@ enum cl2nn_balance_state {
 MSG_STRUCT(cl2nn_balancing, CL2NN_BALANCING_FIELDS)
 
 /* A page of the files that are being written, in order of id. */
-#define CL2NN_LIST_OPEN_FIELDS(F, S, L)      \
-    F(STR, path)  /* those at or below it */ \
-    F(U64, after) /* 0, then the last id of a page ... */
+#define CL2NN_LIST_OPEN_FIELDS(F, S, L)                          \
+    F(STR, path)         /* those at or below it */              \
+    F(U64, after)        /* 0, then the last id of a page ... */ \
+    F(BOOL, is_blocking) /* only those that keep a datanode from being decommissioned */
 MSG_STRUCT(cl2nn_list_open, CL2NN_LIST_OPEN_FIELDS)
 
-#define CL2NN_OPEN_FILE_FIELDS(F, S, L) \
-    F(STR, path)                        \
-    F(U64, client) /* 0: its writer is gone, and it is being closed */
+#define CL2NN_OPEN_FILE_FIELDS(F, S, L)                                \
+    F(STR, path)                                                       \
+    F(U64, client) /* 0: its writer is gone, and it is being closed */ \
+    F(STR, host)   /* where he asked from last; "" = not known since the namenode's start */
 MSG_STRUCT(cl2nn_open_file, CL2NN_OPEN_FILE_FIELDS)
 
 #define CL2NN_OPEN_FILES_FIELDS(F, S, L) \
@@ -547,7 +561,7 @@ MSG_STRUCT(cl2nn_open_files, CL2NN_OPEN_FILES_FIELDS)
     M(P, 0x0132, BAD_BLOCK, MSG_READS, cl2nn_bad_block, msg_void)                  \
     M(P, 0x0133, FSCK, MSG_READS, cl2nn_fsck, cl2nn_fsck_page)                     \
     M(P, 0x0134, SERVER_INFO, MSG_READS, msg_void, cl2nn_server_info)              \
-    M(P, 0x0135, SAVE_NAMESPACE, MSG_READS, msg_void, msg_void)                    \
+    M(P, 0x0135, SAVE_NAMESPACE, MSG_READS, cl2nn_save, cl2nn_yes)                 \
     M(P, 0x0140, SET_QUOTA, MSG_RECORDED, cl2nn_set_quota, msg_void)               \
     M(P, 0x0141, SET_XATTR, MSG_RECORDED, cl2nn_set_xattr, msg_void)               \
     M(P, 0x0142, GET_XATTRS, MSG_READS, cl2nn_get_xattrs, cl2nn_xattrs)            \
@@ -561,6 +575,12 @@ MSG_STRUCT(cl2nn_open_files, CL2NN_OPEN_FILES_FIELDS)
     M(P, 0x0161, RESTORE_STORAGE, MSG_READS, cl2nn_restore_storage, cl2nn_yes)     \
     M(P, 0x0162, JOURNAL_FILES, MSG_READS, msg_void, cl2nn_journal_files)          \
     M(P, 0x0163, JOURNAL_PAGE, MSG_READS, cl2nn_journal_page, cl2nn_journal_bytes) \
+    M(P, 0x0168, ROLL_EDITS, MSG_READS, msg_void, cl2nn_rolled)                    \
+    M(P, 0x0169, FETCH_IMAGE, MSG_READS, cl2nn_image_page, cl2nn_image_bytes)      \
+    M(P, 0x016a, METASAVE, MSG_READS, cl2nn_metasave, msg_void)                    \
+    M(P, 0x016b, SET_BANDWIDTH, MSG_READS, cl2nn_bandwidth, msg_void)              \
+    M(P, 0x016c, REFRESH_GROUPS, MSG_READS, msg_void, msg_void)                    \
+    M(P, 0x016d, SET_TYPE_QUOTA, MSG_RECORDED, cl2nn_set_type_quota, msg_void)     \
     M(P, 0x0170, APPEND, MSG_RECORDED, cl2nn_append, cl2nn_appended)               \
     M(P, 0x0171, APPEND_AGAIN, MSG_RECORDED, cl2nn_again, msg_located_block)       \
     M(P, 0x0172, SWITCH, MSG_RECORDED, cl2nn_switch, msg_void)                     \

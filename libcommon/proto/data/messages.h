@@ -140,6 +140,34 @@ MSG_STRUCT(data_level_dir, DATA_LEVEL_DIR_FIELDS)
     L(data_level_dir, dirs)
 MSG_STRUCT(data_leveling, DATA_LEVELING_FIELDS)
 
+/* What an operator asks of this datanode. Needs the user it runs as, or a member of the supergroup;
+ * DATA_MANAGE_INFO is for everybody. The answer is filled for each of them. */
+enum data_manage_action {
+    DATA_MANAGE_INFO,
+    DATA_MANAGE_EVICT_WRITERS,  /* writes under way are ended; their clients go on without us */
+    DATA_MANAGE_REPORT,         /* a full report to the namenode, now */
+    DATA_MANAGE_REPORT_CHANGES, /* tell it what has not been told yet */
+    DATA_MANAGE_SHUTDOWN,
+};
+#define DATA_MANAGE_FIELDS(F, S, L) F(U32, action)
+MSG_STRUCT(data_manage, DATA_MANAGE_FIELDS)
+
+#define DATA_VOLUME_FIELDS(F, S, L) \
+    F(STR, path)                    \
+    F(BOOL, has_failed)             \
+    F(U64, used)                    \
+    F(U64, remaining)               \
+    F(U64, reserved)                \
+    F(U64, blocks)
+MSG_STRUCT(data_volume, DATA_VOLUME_FIELDS)
+
+#define DATA_MANAGED_FIELDS(F, S, L)            \
+    F(U64, uptime_s)                            \
+    F(STR, version)                             \
+    F(U64, copy_bytes_per_s) /* 0 = no limit */ \
+    L(data_volume, volumes)
+MSG_STRUCT(data_managed, DATA_MANAGED_FIELDS)
+
 #define DATA_METHODS(M, P)                                                   \
     M(P, 0x0301, WRITE, 0, data_write, data_writing)                         \
     M(P, 0x0302, READ, MSG_READS, data_read, data_reading)                   \
@@ -151,6 +179,7 @@ MSG_STRUCT(data_leveling, DATA_LEVELING_FIELDS)
     M(P, 0x0308, CHECKSUM, MSG_READS, msg_block, data_checksum)              \
     M(P, 0x0309, TRANSFER, 0, data_transfer, data_writing)                   \
     M(P, 0x0320, RECONFIG, 0, msg_reconfig, msg_reconfigured)                \
+    M(P, 0x0321, MANAGE, 0, data_manage, data_managed)                       \
     M(P, 0x0328, LEVEL, 0, data_level, data_leveling)
 
 MSG_METHODS(DATA, DATA_METHODS)

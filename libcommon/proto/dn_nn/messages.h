@@ -134,6 +134,12 @@ MSG_STRUCT(nn2dn_report, NN2DN_REPORT_FIELDS)
     S(msg_block, block)
 MSG_STRUCT(nn2dn_clone, NN2DN_CLONE_FIELDS)
 
+/* Copies leave at most at this rate; 0 = as fast as it goes. Until the datanode is started anew. */
+#define NN2DN_BANDWIDTH_FIELDS(F, S, L) \
+    F(U64, term)                        \
+    F(U64, bytes_per_s)
+MSG_STRUCT(nn2dn_bandwidth, NN2DN_BANDWIDTH_FIELDS)
+
 #define DN2NN_METHODS(M, P)                                              \
     M(P, 0x0201, REGISTER, MSG_READS, dn2nn_register, dn2nn_registered)  \
     M(P, 0x0202, HEARTBEAT, MSG_READS, dn2nn_heartbeat, dn2nn_heard)     \
@@ -146,7 +152,8 @@ MSG_STRUCT(nn2dn_clone, NN2DN_CLONE_FIELDS)
     M(P, 0x0282, DELETE, MSG_READS, nn2dn_delete, msg_void)   \
     M(P, 0x0283, RECOVER, MSG_READS, nn2dn_recover, msg_void) \
     M(P, 0x0284, REPORT, MSG_READS, nn2dn_report, msg_void)   \
-    M(P, 0x0285, CLONE, MSG_READS, nn2dn_clone, msg_void)
+    M(P, 0x0285, CLONE, MSG_READS, nn2dn_clone, msg_void)     \
+    M(P, 0x0286, BANDWIDTH, MSG_READS, nn2dn_bandwidth, msg_void)
 
 MSG_METHODS(DN2NN, DN2NN_METHODS)
 MSG_METHODS(NN2DN, NN2DN_METHODS)

@@ -2,7 +2,7 @@
 // Oracle: a real Hadoop that answers command lines for record.py. A MiniDFSCluster lives as long as this
 // process; FsShell and DFSAdmin run inside it, so that a command costs milliseconds instead of a JVM.
 //
-// It prints one line "ready <uri>", then for each request line
+// It prints one line "ready <uri> <host:port of the first datanode>", then for each request line
 //     <fs|dfsadmin|fsck|world> TAB <user> TAB <base64 stdin> TAB <base64 word> TAB <base64 word> ...
 // one answer line
 //     <exit code> TAB <base64 stdout> TAB <base64 stderr>
@@ -92,7 +92,7 @@ public class Oracle {
         MiniDFSCluster cluster = new MiniDFSCluster.Builder(conf).numDataNodes(Integer.parseInt(args[0])).build();
         cluster.waitActive();
         world = new World(cluster);
-        System.out.println("ready " + cluster.getURI());
+        System.out.println("ready " + cluster.getURI() + " localhost:" + cluster.getDataNodes().get(0).getIpcPort());
         for (String line; (line = requests.readLine()) != null;)
             System.out.println(answer(conf, line.split("\t", -1)));
         cluster.shutdown();

@@ -3,6 +3,7 @@
 how what the shell said is compared with what a file says. A shell is anything with
     run(tool, words, user, stdin, cwd) -> (exit code, stdout, stderr)
     fs                                     the URI typed for its filesystem
+    datanode                               "host:port" at which its one datanode is asked by name
 so that record.py can play the same cases on another one."""
 import getpass
 import glob
@@ -17,6 +18,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 USER = getpass.getuser()
 FORMS = {"absolute": "", "relative": None, "hdfs:///": "hdfs://", "full": "{fs}"}
 USAGE = re.compile(r"Usage: hadoop fs \[generic options\]\n.*?command \[genericOptions\] \[commandOptions\]\n\n", re.S)
+ADMIN_USAGE = re.compile(r"Usage: hdfs dfsadmin\n.*?command \[genericOptions\] \[commandOptions\]\n\n", re.S)
 GENERIC = re.compile(r"Generic options supported are:\n.*?command \[genericOptions\] \[commandOptions\]\n\n", re.S)
 NO_GROUPS = re.compile(r"""Erasure Coded Block Groups:
  Total size:	0 B
@@ -33,7 +35,7 @@ NO_GROUPS = re.compile(r"""Erasure Coded Block Groups:
  Blocks queued for replication:	0
 """)
 TOKENS = {
-    "{usage}": r"Usage: hadoop fs .*", "{generic}": r"Generic options supported are:", "{nogroups}": r"Erasure Coded Block Groups: none", "{date}": r"\d{4}-\d\d-\d\d \d\d:\d\d", "{utc}": r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d",
+    "{usage}": r"Usage: hadoop fs .*", "{adminusage}": r"Usage: hdfs dfsadmin", "{generic}": r"Generic options supported are:", "{nogroups}": r"Erasure Coded Block Groups: none", "{date}": r"\d{4}-\d\d-\d\d \d\d:\d\d", "{utc}": r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d",
     "{via}": r"Connecting to namenode via \S+", "{when}": r"\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \w+ \d{4}", "{took}": r"\d+ milliseconds",
     "{from}": r"from /\S+", "{pool}": r"BP-[-.\w]+", "{blk}": r"blk_\d+_\d+", "{id}": r"blk_\d+", "{node}": r"[\w.]+:\d+",
     "{storage}": r"DatanodeInfoWithStorage\[[\w.]+:\d+,[-\w]+,DISK\]", "{rackhost}": r"/default-rack/[\w.]+:\d+", "{onhost}": r"[\w.]+/default-rack ",
@@ -122,15 +124,16 @@ class Play:
         if "{id:" in text:
             text = re.sub(r"\{id:(.*?)\}", lambda m: self.block_of(self.fill(m[1])), text)
         text = text.replace("@", self.dir + "/").replace("{d}", self.dir).replace("{abs}", self.absolute)
-        return text.replace("{fs}", self.shell.fs).replace("{user}", USER).replace("{cwd}", self.cwd).replace("{at}", "@")
+        return text.replace("{fs}", self.shell.fs).replace("{user}", USER).replace("{cwd}", self.cwd).replace("{at}", "@") \
+            .replace("{dn}", self.shell.datanode)
 
     def blank(self, text):
         """The other way round: what depends on this run is replaced by its token."""
         now = time.time()
-        text = GENERIC.sub("{generic}\n", NO_GROUPS.sub("{nogroups}\n", USAGE.sub("{usage}\n", text))).replace("@", "{at}")
-        for what, token in ((self.shell.fs, "{fs}"), (self.cwd, "{cwd}"), (self.absolute, "{abs}"), (self.dir + "/", "@"), (self.dir, "{d}")):
+        text = GENERIC.sub("{generic}\n", NO_GROUPS.sub("{nogroups}\n", ADMIN_USAGE.sub("{adminusage}\n", USAGE.sub("{usage}\n", text)))).replace("@", "{at}")
+        for what, token in ((self.shell.fs, "{fs}"), (self.shell.datanode, "{dn}"), (self.cwd, "{cwd}"), (self.absolute, "{abs}"), (self.dir + "/", "@"), (self.dir, "{d}")):
             text = re.sub(re.escape(what) + r"(?![a-z0-9])" if what[-1] != "/" else re.escape(what), lambda _, t=token: t, text)
-        text = re.sub(rf"\b{USER}\b(?! partitions)", "{user}", text)
+        text = re.sub(rf"\b{USER}\b(?! partitions| in one)", "{user}", text)
         for token in ("{via}", "{when}", "{took}", "{pool}", "{storage}", "{rackhost}", "{blk}", "{id}"):
             text = re.sub(TOKENS[token], token, text)
         text = re.sub(r"(FSCK started by .*) from /\S+", r"\1 {from}", text)
@@ -186,6 +189,7 @@ class Play:
 
     def differs(self, what, said, lines):
         said = NO_GROUPS.sub("Erasure Coded Block Groups: none\n", USAGE.sub(lambda m: m[0].split("\n")[0] + "\n", said))
+        said = ADMIN_USAGE.sub("Usage: hdfs dfsadmin\n", said)
         said = GENERIC.sub("Generic options supported are:\n", said)
         is_open = bool(said) and not said.endswith("\n")
         got = said.split("\n") if is_open else said.split("\n")[:-1]

@@ -55,10 +55,10 @@ static void the_report_has_its_fields_in_order(void **state)
     (void)state;
     struct buf out = BUF_INIT;
     report_print(&report, 0, &out);
-    static const char want[] = "Configured Capacity: 3072 (3.00 KB)\n"
-                               "Present Capacity: 3072 (3.00 KB)\n"
-                               "DFS Remaining: 2048 (2.00 KB)\n"
-                               "DFS Used: 1024 (1.00 KB)\n"
+    static const char want[] = "Configured Capacity: 3072 (3 KB)\n"
+                               "Present Capacity: 3072 (3 KB)\n"
+                               "DFS Remaining: 2048 (2 KB)\n"
+                               "DFS Used: 1024 (1 KB)\n"
                                "DFS Used%: 33.33%\n"
                                "Replicated Blocks:\n"
                                "\tUnder replicated blocks: 1\n"
@@ -83,7 +83,7 @@ static void the_report_has_its_fields_in_order(void **state)
                                "Configured Capacity: 1536 (1.50 KB)\n"
                                "DFS Used: 512 (512 B)\n"
                                "Non DFS Used: 0 (0 B)\n"
-                               "DFS Remaining: 1024 (1.00 KB)\n"
+                               "DFS Remaining: 1024 (1 KB)\n"
                                "DFS Used%: 33.33%\n"
                                "DFS Remaining%: 66.67%\n"
                                "Configured Cache Capacity: 0 (0 B)\n"

@@ -114,8 +114,10 @@ static void sizes_are_shown_in_the_forms_scripts_know(void **state)
     assert_string_equal(str_human((1 << 20) - 1, out, sizeof(out)), "1.0 M");
     assert_string_equal(str_human(UINT64_MAX, out, sizeof(out)), "16.0 E");
     assert_string_equal(str_human_report(0, out, sizeof(out)), "0 B");
-    assert_string_equal(str_human_report(12 << 10, out, sizeof(out)), "12.00 KB");
+    assert_string_equal(str_human_report(12 << 10, out, sizeof(out)), "12 KB");
     assert_string_equal(str_human_report(3ULL << 39, out, sizeof(out)), "1.50 TB");
+    assert_string_equal(str_human_report((1 << 20) - 1, out, sizeof(out)), "1.00 MB");
+    assert_string_equal(str_human_report(1025, out, sizeof(out)), "1.00 KB");
     assert_string_equal(str_thousands(0, out, sizeof(out)), "0");
     assert_string_equal(str_thousands(1234567, out, sizeof(out)), "1,234,567");
     assert_string_equal(str_thousands(UINT64_MAX, out, sizeof(out)), "18,446,744,073,709,551,615");

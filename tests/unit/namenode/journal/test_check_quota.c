@@ -139,12 +139,13 @@ static void only_superusers_set_quotas_and_only_on_directories(void **state)
     assert_int_equal(do_set_quota(&w, "/d", 0, KEEP), ERR_INVAL);
     assert_int_equal(do_set_quota(&w, "/d", -7, KEEP), ERR_INVAL);
     assert_int_equal(do_set_quota(&w, "/d", KEEP, -2), ERR_INVAL);
-    assert_int_equal(do_set_quota(&w, "/", NONE, KEEP), ERR_INVAL);
-    assert_string_equal(w.err.msg, "Cannot clear namespace quota on root.");
     assert_int_equal(do_set_quota(&w, "/d", NONE, KEEP), NN_CHECK_NOTHING);
     w.caller = (struct nn_caller){.user = slice_str("bob")};
     assert_int_equal(do_set_quota(&w, "/d", 5, KEEP), ERR_ACCESS);
-    assert_string_equal(w.err.msg, "Access denied for user bob. Superuser privilege is required");
+    assert_string_equal(w.err.msg, "Access denied for user bob. Superuser privilege is required "
+                                   "for operation setQuota");
+    assert_int_equal(do_set_quota(&w, "/d", KEEP, NONE), ERR_ACCESS);
+    assert_non_null(strstr(w.err.msg, "for operation clearSpaceQuota"));
 }
 
 static void the_root_has_a_quota_from_the_beginning(void **state)
@@ -154,6 +155,10 @@ static void the_root_has_a_quota_from_the_beginning(void **state)
     assert_int_equal(do_set_quota(&w, "/", 2, KEEP), 0);
     assert_int_equal(do_mkdir(&w, "/e", false), ERR_QUOTA);
     assert_non_null(strstr(w.err.msg, "of directory / is exceeded: quota=2 file count=3"));
+    assert_int_equal(do_mkdir(&w, "/e/f/g", true), ERR_QUOTA);
+    assert_non_null(strstr(w.err.msg, "quota=2 file count=3")); /* the first of them is too much */
+    assert_int_equal(do_set_quota(&w, "/", NONE, KEEP), 0);
+    assert_int_equal(nn_quota_get(&w.state.tree, NN_ROOT).names, INT64_MAX);
 }
 
 static void quotas_are_in_the_image_and_open_blocks_keep_their_room(void **state)

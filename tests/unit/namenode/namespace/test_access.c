@@ -87,10 +87,11 @@ static void the_superuser_may_do_everything(void **state)
     assert_int_equal(nn_access_path(&tree, to("/p/own"), &super, NN_RWX, NULL), 0);
     assert_int_equal(nn_access_owner(&tree, to("/p/f"), &super, NULL), 0);
     assert_int_equal(nn_access_parent(&tree, to("/tmp/a"), &super, NN_W, NULL), 0);
-    assert_int_equal(nn_access_super(&super, NULL), 0);
+    assert_int_equal(nn_access_super(&super, "setQuota", NULL), 0);
     struct err err;
-    assert_int_equal(nn_access_super(&bob, &err), ERR_ACCESS);
-    assert_string_equal(err.msg, "Access denied for user bob. Superuser privilege is required");
+    assert_int_equal(nn_access_super(&bob, "setQuota", &err), ERR_ACCESS);
+    assert_string_equal(err.msg, "Access denied for user bob. Superuser privilege is required "
+                                 "for operation setQuota");
 }
 
 static void the_sticky_bit_protects_what_others_put_there(void **state)

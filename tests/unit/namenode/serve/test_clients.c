@@ -115,10 +115,18 @@ static void others_are_kept_out(void **state)
     struct cl2nn_safemode safe = {CL2NN_SAFEMODE_ENTER};
     struct cl2nn_safemode_state safe_state;
     assert_int_equal(ask_nn(&s, SAFEMODE, &safe, &safe_state), ERR_ACCESS);
-    assert_int_equal(ask_nn(&s, SAVE_NAMESPACE, NULL, NULL), ERR_ACCESS);
+    struct cl2nn_save save = {0};
+    assert_int_equal(ask_nn(&s, SAVE_NAMESPACE, &save, NULL), ERR_ACCESS);
+    assert_non_null(strstr(served_err.msg, "Superuser privilege is required for operation "
+                                           "saveNamespace"));
     rpc_link_close(s.client);
     s.client = eve;
-    assert_int_equal(ask_nn(&s, SAVE_NAMESPACE, NULL, NULL), 0);
+    assert_int_equal(ask_nn(&s, SAVE_NAMESPACE, &save, NULL), ERR_INVAL);
+    assert_string_equal(served_err.msg, "Safe mode should be turned ON in order to create "
+                                        "namespace image.");
+    assert_int_equal(ask_nn(&s, SAFEMODE, &safe, &safe_state), 0);
+    assert_int_equal(ask_nn(&s, SAVE_NAMESPACE, &save, NULL), 0);
+    assert_int_equal(ask_nn(&s, ROLL_EDITS, NULL, NULL), ERR_SAFEMODE);
 }
 
 /* Below /bob: directories of bob's, one of carol's with something in it. */
