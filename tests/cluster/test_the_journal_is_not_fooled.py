@@ -249,7 +249,7 @@ def test_image_and_journal_in_the_forms_hadoop_has(tmp_path):
         assert "/dir/a & b<c>" in [r.findtext("DATA/PATH") for r in edits.iter("RECORD")]
         stats = dict(re.findall(r"^ +OP_(\w+) +\( *\d+\): (\d+)$", text("oev", "-p", "stats", "-i", names), re.M))
         assert {kind: str(kinds.count("OP_" + kind)) for kind in stats} == stats and sum(map(int, stats.values())) == len(kinds)
-        c.run("admin", "-saveNamespace")
+        c.save_namespace()
         out = str(tmp_path / "image.xml")
         assert text("oiv", "-p", "XML", "-i", names, "-o", out) == ""
         image = ElementTree.parse(out).getroot()

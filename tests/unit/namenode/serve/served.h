@@ -123,23 +123,6 @@ uint64_t nn_journal_image_index(const struct nn_journal *journal)
     (void)journal;
     return 0;
 }
-void nn_journal_set_restore(struct nn_journal *journal, bool is_on)
-{
-    (void)journal, (void)is_on;
-}
-bool nn_journal_wants_restore(const struct nn_journal *journal)
-{
-    (void)journal;
-    return false;
-}
-int nn_journal_set_dirs(struct nn_journal *journal, const char *const *paths, size_t count,
-                        nn_journal_done_fn *done, void *arg, struct err *err)
-{
-    (void)journal, (void)paths, (void)count, (void)err;
-    if (done)
-        done(arg, NULL);
-    return 0;
-}
 bool nn_journal_image_is_fresh(const struct nn_journal *journal, uint64_t window_ms,
                                uint64_t records)
 {
