@@ -66,12 +66,6 @@ void nn_journal_close(struct nn_journal *journal)
     if (journal)
         loop_hook_remove(&journal->hook);
 }
-int nn_journal_pages(struct nn_journal *journal, struct nn_pages *pages)
-{
-    (void)journal;
-    (void)pages;
-    return ERR_CLOSED; /* no files are here to be copied */
-}
 void nn_journal_stop(struct nn_journal *journal, loop_fn *stopped, void *arg)
 {
     (void)journal;

@@ -467,12 +467,6 @@ static int q_roll(struct msg_origin o, unsigned n)
     (void)o, (void)n;
     return ASK(ROLL_EDITS, NULL, NULL);
 }
-static int q_restore(struct msg_origin o, unsigned n)
-{
-    const struct cl2nn_restore_storage ask = {CL2NN_RESTORE_CHECK};
-    (void)o, (void)n;
-    return ASK(RESTORE_STORAGE, &ask, NULL);
-}
 static int q_fetch(struct msg_origin o, unsigned n)
 {
     const struct cl2nn_image_page ask = {0};
@@ -662,7 +656,6 @@ static const struct question {
     {CL(SERVER_INFO), NULL, q_info},
     {CL(SAVE_NAMESPACE), NULL, q_save},
     {CL(ROLL_EDITS), NULL, q_roll},
-    {CL(RESTORE_STORAGE), NULL, q_restore},
     {CL(FETCH_IMAGE), NULL, q_fetch},
     {CL(METASAVE), have_file, q_metasave},
     {CL(SET_BANDWIDTH), NULL, q_bandwidth},
