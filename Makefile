@@ -6,7 +6,8 @@
 #   check           unit + sim + fuzz (briefly) + cluster; ends with "N passed, N failed"
 #   unit sim fuzz cluster          one kind of test; see tests/README.md
 #   soak            random faults on real processes; MINUTES=10, SEED=N plays that one again
-#   bench           ours beside others' programs, in a table; BENCH="--size 64m --runs 3", PEERS=DIR
+#   bench           ours beside others' programs, in a table; BENCH="--size 64m --runs 3", PEERS=DIR;
+#                   BENCH=--fs: the filesystem's figures beside their goals
 #   lint            layout, include layers, clang-tidy, size guides
 #   format          let clang-format decide the layout of every source file
 #   install         DESTDIR= PREFIX=/usr/local: programs, library, headers, jobs, manual, units, samples
