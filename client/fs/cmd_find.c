@@ -70,17 +70,7 @@ const struct fs_command fs_find = {
             "  -iname pattern\n"
             "    Evaluates as true if the basename of the file matches the\n"
             "    pattern using standard file system globbing.\n"
-            "    If -iname is used then the match is case insensitive.\n"
-            "  -type f|d\n"
-            "  -size [+-]N[ckMGTP]\n"
-            "  -mtime [+-]DAYS\n"
-            "  -mmin [+-]MINUTES\n"
-            "  -user NAME\n"
-            "  -group NAME\n"
-            "    Evaluates as true for files or directories; for what is so large\n"
-            "    (in bytes, or in units of which a part counts as one), was changed\n"
-            "    so long ago, or belongs to that user or group. + means more than,\n"
-            "    - less than, a bare number exactly.\n\n"
+            "    If -iname is used then the match is case insensitive.\n\n"
             "  -print\n"
             "  -print0\n"
             "    Always evaluates to true. Causes the current pathname to be\n"
@@ -95,7 +85,18 @@ const struct fs_command fs_find = {
             "    true if both child expressions return true. Implied by the\n"
             "    juxtaposition of two expressions and so does not need to be\n"
             "    explicitly specified. The second expression will not be\n"
-            "    applied if the first fails.\n",
+            "    applied if the first fails.\n"
+            "These stand beside -name, which is all that Hadoop's find knows:\n"
+            "  -type f|d\n"
+            "  -size [+-]N[ckMGTP]\n"
+            "  -mtime [+-]DAYS\n"
+            "  -mmin [+-]MINUTES\n"
+            "  -user NAME\n"
+            "  -group NAME\n"
+            "    Evaluates as true for files or directories; for what is so large\n"
+            "    (in bytes, or in units of which a part counts as one), was changed\n"
+            "    so long ago, or belongs to that user or group. + means more than,\n"
+            "    - less than, a bare number exactly.\n",
     .syntax = {options, 1, FS_NO_LIMIT, true},
     .state_size = sizeof(struct find),
     .begin = find_begin,
