@@ -14,6 +14,9 @@
 #define PERIODS     3U /* dfs.namenode.missing.checkpoint.periods.before.shutdown */
 #define FETCH_TRIES 3
 
+#define IMAGE_PREFIX   "image."
+#define IMAGE_NAME_MAX 64
+
 /* ---- saveNamespace ---- */
 
 int admin_save(struct session *session, int argc, char **argv)
@@ -103,26 +106,44 @@ static int write_all(int fd, struct slice bytes)
     return 0;
 }
 
-/* All pages of the newest image into `fd`; its index and size. */
+/* Name, and from it the number, of the newest image. */
+static int newest(struct session *session, char *name, uint64_t *ret_index, struct err *err)
+{
+    struct arena arena = ARENA_INIT;
+    struct cl2nn_journal_files files = {0};
+    const struct msg_void ask = {0};
+    int rc = cl_ask(session->fs, CL2NN_AT_JOURNAL_FILES, &ask, &arena, &files, err);
+    if (rc == 0) {
+        struct slice first = files.names.n > 0 ? files.names.v[0] : slice_of(NULL, 0);
+        snprintf(name, IMAGE_NAME_MAX, SLICE_FMT, SLICE_ARG(first));
+        if (strncmp(name, IMAGE_PREFIX, strlen(IMAGE_PREFIX)) != 0 ||
+            str_to_u64(name + strlen(IMAGE_PREFIX), ret_index) != 0)
+            rc = err_set(err, ERR_PROTO, "the namenode names no image");
+    }
+    arena_release(&arena);
+    return rc;
+}
+
+/* All pages of the newest image into `fd`; its index. */
 static int fetch(struct session *session, int fd, uint64_t *ret_index, struct err *err)
 {
-    struct cl2nn_image_page ask = {0};
+    char name[IMAGE_NAME_MAX] = "";
+    struct cl2nn_journal_page ask = {0};
     uint64_t size = 1;
-    int rc = 0;
+    int rc = newest(session, name, ret_index, err);
+    ask.name = slice_str(name);
     while (rc == 0 && ask.offset < size) {
         struct arena arena = ARENA_INIT;
-        struct cl2nn_image_bytes page = {0};
-        rc = cl_ask(session->fs, CL2NN_AT_FETCH_IMAGE, &ask, &arena, &page, err);
+        struct cl2nn_journal_bytes page = {0};
+        rc = cl_ask(session->fs, CL2NN_AT_JOURNAL_PAGE, &ask, &arena, &page, err);
         if (rc == 0 && page.bytes.len == 0)
             rc = err_set(err, ERR_PROTO, "the image ends before its end");
         if (rc == 0 && write_all(fd, page.bytes) != 0)
             rc = err_errno(err, errno, "cannot write");
         size = page.size;
-        ask.index = page.index;
         ask.offset += page.bytes.len;
         arena_release(&arena);
     }
-    *ret_index = ask.index;
     return rc;
 }
 

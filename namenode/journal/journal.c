@@ -713,15 +713,6 @@ uint64_t nn_journal_roll(struct nn_journal *journal)
     return wal_last(journal->log.wal) + 1;
 }
 
-int nn_journal_fetch(struct nn_journal *journal, const struct nn_fetch *want)
-{
-    struct nn_fetch fetch = *want;
-    fetch.dirs = living_dirs(journal, journal->log.wal);
-    if (fetch.index == 0)
-        fetch.index = journal->image_index;
-    return nn_fetch_start(&fetch, journal->workq);
-}
-
 bool nn_journal_is_full(const struct nn_journal *journal)
 {
     return wal_is_full(journal->log.wal);

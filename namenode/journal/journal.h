@@ -15,7 +15,6 @@
 
 #include "libcommon/event/loop.h"
 #include "libcommon/store/disk.h"
-#include "namenode/journal/fetch.h"
 #include "namenode/journal/pages.h"
 #include "namenode/journal/state.h"
 
@@ -86,9 +85,6 @@ bool nn_journal_image_is_fresh(const struct nn_journal *journal, uint64_t window
                                uint64_t records);
 /* A new segment begins with the next record, whose index is the result. */
 uint64_t nn_journal_roll(struct nn_journal *journal);
-/* A page of an image (fetch.h); index 0 = the newest. ERR_NOMEM. */
-int nn_journal_fetch(struct nn_journal *journal, const struct nn_fetch *want);
-
 /* Image and log as files (pages.h): fills in from where, and starts. ERR_NOMEM. */
 int nn_journal_pages(struct nn_journal *journal, struct nn_pages *pages);
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "namenode/journal/pages.h"
 
+#include <stdlib.h>
+
 #include "libcommon/base/mem.h"
 #include "libcommon/store/fsutil.h"
 #include "libcommon/store/walfile.h"
@@ -29,11 +31,14 @@ static int note_file(void *arg, const char *name, bool is_dir)
         return 0;
     if (f->count == FILES_MAX || mem_grow(&f->segments, &f->cap, f->count, sizeof(uint64_t)) != 0)
         return ERR_NOMEM;
-    size_t at = f->count++;
-    for (; at > 0 && f->segments[at - 1] > number; at--)
-        f->segments[at] = f->segments[at - 1];
-    f->segments[at] = number;
+    f->segments[f->count++] = number;
     return 0;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+    return (left > right) - (left < right);
 }
 
 static struct slice keep(struct arena *arena, const char *name)
@@ -56,6 +61,8 @@ static int list(struct nn_pages *p)
     if (rc == 0 && !v)
         rc = ERR_NOMEM;
     if (rc == 0) {
+        if (f.count > 0)
+            qsort(f.segments, f.count, sizeof(*f.segments), by_number);
         v[0] = keep(p->arena, nn_image_name(name, f.image));
         for (size_t i = 0; i < f.count; i++)
             v[i + 1] = keep(p->arena, walfile_name(name, f.segments[i]));

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * clients_image: what administrators ask of image and journal: an image now, a new segment, a copy
- * of the newest image. */
+ * clients_image: what administrators ask of image and journal: an image now, a new segment. Copies are
+ * in clients_journal. */
 #include "namenode/serve/turn.h"
 
 void nn_on_SAVE_NAMESPACE(struct rpc_call *call, const void *message, void *arg)
@@ -36,32 +36,4 @@ void nn_on_ROLL_EDITS(struct rpc_call *call, const void *ask, void *arg)
     if (rc == 0)
         answer.first_index = nn_journal_roll(turn.nn->journal);
     nn_turn_end(&turn, rc, &answer);
-}
-
-/* ---- a copy of the image ---- */
-
-static void on_fetched(void *arg, const struct nn_fetch *fetch)
-{
-    struct rpc_call *call = arg;
-    const struct cl2nn_image_bytes answer = {
-        .index = fetch->index, .size = fetch->size, .bytes = slice_of(fetch->page, fetch->len)};
-    if (fetch->err.code != 0)
-        rpc_fail_err(call, &fetch->err);
-    else
-        rpc_answer(call, &answer);
-}
-
-/* An image shows every name there is: only superusers get it. */
-void nn_on_FETCH_IMAGE(struct rpc_call *call, const void *message, void *arg)
-{
-    const struct cl2nn_image_page *ask = message;
-    const struct nn_fetch want = {
-        .index = ask->index, .offset = ask->offset, .done = on_fetched, .arg = call};
-    struct nn_turn turn;
-    nn_turn_begin(&turn, call, arg, "fetchImage", slice_of(NULL, 0));
-    int rc = nn_turn_check_super(&turn);
-    if (rc == 0 && nn_journal_fetch(turn.nn->journal, &want) != 0)
-        rc = err_set(&turn.err, ERR_NOMEM, "out of memory");
-    if (rc != 0)
-        nn_turn_end(&turn, rc, NULL);
 }

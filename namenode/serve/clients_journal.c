@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * clients_journal: image and log as files, for a namenode that begins as a copy of this one. They
- * show every name there is: only superusers get them. */
+ * clients_journal: image and log as files, for -fetchImage and for a namenode that begins as a copy
+ * of this one. They show every name there is: only superusers get them. */
 #include "libcommon/base/mem.h"
 #include "namenode/serve/turn.h"
 
@@ -48,7 +48,7 @@ void nn_on_JOURNAL_FILES(struct rpc_call *call, const void *ask, void *arg)
 {
     struct nn_turn turn;
     (void)ask;
-    nn_turn_begin(&turn, call, arg, "bootstrapStandby", slice_of(NULL, 0));
+    nn_turn_begin(&turn, call, arg, "fetchImage", slice_of(NULL, 0));
     int rc = nn_turn_check_super(&turn);
     if (rc == 0)
         rc = start(&turn, call, NULL);
@@ -59,7 +59,7 @@ void nn_on_JOURNAL_FILES(struct rpc_call *call, const void *ask, void *arg)
 void nn_on_JOURNAL_PAGE(struct rpc_call *call, const void *ask, void *arg)
 {
     struct nn_turn turn;
-    nn_turn_begin(&turn, call, arg, NULL, slice_of(NULL, 0));
+    nn_turn_begin(&turn, call, arg, "fetchImage", slice_of(NULL, 0));
     int rc = nn_turn_check_super(&turn);
     if (rc == 0)
         rc = start(&turn, call, ask);

@@ -17,19 +17,6 @@ MSG_STRUCT(cl2nn_save, CL2NN_SAVE_FIELDS)
 #define CL2NN_ROLLED_FIELDS(F, S, L) F(U64, first_index)
 MSG_STRUCT(cl2nn_rolled, CL2NN_ROLLED_FIELDS)
 
-/* A page of an image: ask on at `offset` until `size` bytes are there. Pages of one image agree;
- * ERR_NOENT when a newer one has replaced it meanwhile: begin again. */
-#define CL2NN_IMAGE_PAGE_FIELDS(F, S, L) \
-    F(U64, index) /* 0 = the newest */   \
-    F(U64, offset)
-MSG_STRUCT(cl2nn_image_page, CL2NN_IMAGE_PAGE_FIELDS)
-
-#define CL2NN_IMAGE_BYTES_FIELDS(F, S, L) \
-    F(U64, index)                         \
-    F(U64, size)                          \
-    F(BYTES, bytes)
-MSG_STRUCT(cl2nn_image_bytes, CL2NN_IMAGE_BYTES_FIELDS)
-
 /* Write the block side's lists into this file beside the namenode's log. */
 #define CL2NN_METASAVE_FIELDS(F, S, L) F(STR, name) /* a plain name */
 MSG_STRUCT(cl2nn_metasave, CL2NN_METASAVE_FIELDS)

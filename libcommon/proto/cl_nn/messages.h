@@ -407,8 +407,10 @@ enum cl2nn_restore_action { CL2NN_RESTORE_CHECK, CL2NN_RESTORE_ON, CL2NN_RESTORE
 #define CL2NN_RESTORE_STORAGE_FIELDS(F, S, L) F(U32, action)
 MSG_STRUCT(cl2nn_restore_storage, CL2NN_RESTORE_STORAGE_FIELDS)
 
-/* Image and log as files, for a namenode that begins as a copy: which there are, in the order to be
- * copied in, and up to which record all is durable; then a page of one. */
+/* Image and log as files, for who wants a copy of the image, and for a namenode that begins as a
+ * copy of this one: which there are, in the order to be copied in (the newest image is the first),
+ * and up to which record all is durable. Then page after page of one, until `size` bytes are there.
+ * ERR_NOENT: the file has been replaced by newer ones meanwhile, begin again. */
 #define CL2NN_JOURNAL_FILES_FIELDS(F, S, L) \
     F(STR, cluster_id)                      \
     F(U64, durable)                         \
@@ -576,7 +578,6 @@ MSG_STRUCT(cl2nn_open_files, CL2NN_OPEN_FILES_FIELDS)
     M(P, 0x0162, JOURNAL_FILES, MSG_READS, msg_void, cl2nn_journal_files)          \
     M(P, 0x0163, JOURNAL_PAGE, MSG_READS, cl2nn_journal_page, cl2nn_journal_bytes) \
     M(P, 0x0168, ROLL_EDITS, MSG_READS, msg_void, cl2nn_rolled)                    \
-    M(P, 0x0169, FETCH_IMAGE, MSG_READS, cl2nn_image_page, cl2nn_image_bytes)      \
     M(P, 0x016a, METASAVE, MSG_READS, cl2nn_metasave, msg_void)                    \
     M(P, 0x016b, SET_BANDWIDTH, MSG_READS, cl2nn_bandwidth, msg_void)              \
     M(P, 0x016c, REFRESH_GROUPS, MSG_READS, msg_void, msg_void)                    \

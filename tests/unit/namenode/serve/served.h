@@ -127,14 +127,6 @@ uint64_t nn_journal_roll(struct nn_journal *journal)
 {
     return nn_journal_last(journal) + 1;
 }
-int nn_journal_fetch(struct nn_journal *journal, const struct nn_fetch *want)
-{
-    static uint8_t byte = 'x';
-    const struct nn_fetch page = {.index = 1, .page = &byte, .len = 1, .size = 1};
-    (void)journal;
-    want->done(want->arg, &page);
-    return 0;
-}
 bool nn_journal_is_full(const struct nn_journal *journal)
 {
     return journal->is_full;

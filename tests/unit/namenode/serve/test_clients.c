@@ -119,6 +119,14 @@ static void others_are_kept_out(void **state)
     assert_int_equal(ask_nn(&s, SAVE_NAMESPACE, &save, NULL), ERR_ACCESS);
     assert_non_null(strstr(served_err.msg, "Superuser privilege is required for operation "
                                            "saveNamespace"));
+    struct cl2nn_journal_files files;
+    struct cl2nn_journal_bytes bytes;
+    struct cl2nn_journal_page page = {.name = slice_str("image.000000000001")};
+    const struct msg_void none = {0};
+    assert_int_equal(ask_nn(&s, JOURNAL_FILES, &none, &files), ERR_ACCESS);
+    assert_int_equal(ask_nn(&s, JOURNAL_PAGE, &page, &bytes), ERR_ACCESS);
+    assert_string_equal(served_err.msg, "Access denied for user bob. Superuser privilege is "
+                                        "required for operation fetchImage");
     rpc_link_close(s.client);
     s.client = eve;
     assert_int_equal(ask_nn(&s, SAVE_NAMESPACE, &save, NULL), ERR_INVAL);

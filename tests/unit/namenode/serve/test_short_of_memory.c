@@ -467,12 +467,6 @@ static int q_roll(struct msg_origin o, unsigned n)
     (void)o, (void)n;
     return ASK(ROLL_EDITS, NULL, NULL);
 }
-static int q_fetch(struct msg_origin o, unsigned n)
-{
-    const struct cl2nn_image_page ask = {0};
-    (void)o, (void)n;
-    return ASK(FETCH_IMAGE, &ask, NULL);
-}
 static int q_metasave(struct msg_origin o, unsigned n)
 {
     char name[64], path[80];
@@ -656,7 +650,6 @@ static const struct question {
     {CL(SERVER_INFO), NULL, q_info},
     {CL(SAVE_NAMESPACE), NULL, q_save},
     {CL(ROLL_EDITS), NULL, q_roll},
-    {CL(FETCH_IMAGE), NULL, q_fetch},
     {CL(METASAVE), have_file, q_metasave},
     {CL(SET_BANDWIDTH), NULL, q_bandwidth},
     {CL(REFRESH_GROUPS), NULL, q_refresh_groups},
