@@ -295,7 +295,7 @@ static void what_is_wrong_with_a_command_is_told(void **state)
 {
     (void)state;
     struct command c;
-    assert_int_equal(parse(&c, (const char *[]){"x.so", "out", NULL}), ERR_USAGE);
+    assert_int_equal(parse(&c, (const char *[]){"x.so", NULL}), ERR_USAGE);
     assert_int_equal(parse(&c, (const char *[]){"x.so", "in", "out", "-bogus", NULL}), ERR_USAGE);
     assert_int_equal(parse(&c, (const char *[]){"-reduces", "-3", "x", "in", "out", NULL}),
                      ERR_USAGE);
