@@ -118,7 +118,7 @@ static int take_value(struct wish *wish)
     int rc = admin_size(word, &wish->value, &err);
     if (rc == 0)
         return 0;
-    if (*word == '\0')
+    if (word[strspn(word, " \t\n\v\f\r")] == '\0')
         return session_fail(wish->name, ADMIN_FAILED, SIZE_NONE);
     if (rc == ERR_INVAL && wish->is_space) {
         snprintf(line, sizeof(line), "\"%s\" is not a valid value for a quota.", word);

@@ -50,6 +50,7 @@ int admin_size(const char *word, int64_t *ret, struct err *err)
     int rc = parse(slice_of(s.data, s.len - 1), &n, err);
     if (rc == 0 && (n > INT64_MAX / unit || n < INT64_MIN / unit))
         return err_set(err, ERR_LIMIT, SLICE_FMT " does not fit in a Long", SLICE_ARG(s));
-    *ret = n * unit;
+    if (rc == 0)
+        *ret = n * unit;
     return rc;
 }
