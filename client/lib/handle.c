@@ -125,6 +125,8 @@ static int read_conf(struct qn_fs *fs, const struct conf *conf, struct err *err)
     fs->timeout_ms = (uint32_t)conf_ms(conf, "dfs.client.socket-timeout");
     fs->call_ms = fs->timeout_ms * 2 > CALL_MIN ? fs->timeout_ms * 2 : CALL_MIN;
     fs->short_circuit = conf_bool(conf, "dfs.client.read.shortcircuit");
+    fs->hedge_max = (unsigned)conf_int(conf, "dfs.client.hedged.read.threadpool.size");
+    fs->hedge_after_ms = (uint32_t)conf_ms(conf, "dfs.client.hedged.read.threshold.millis");
     fs->trash_ms = conf_ms(conf, "fs.trash.interval");
     fs->renew.every_ms = conf_ms(conf, "dfs.namenode.lease-soft-limit") / 3;
     return 0;

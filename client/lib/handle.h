@@ -41,6 +41,9 @@ struct qn_fs {
     uint32_t timeout_ms;            /* one silent peer */
     uint32_t call_ms;               /* one question to the namenode, through its restart */
     bool short_circuit;
+    unsigned hedge_max; /* second datanodes asked at a time when the first is silent; 0 = never */
+    uint32_t hedge_after_ms; /* ... for so long */
+    _Atomic unsigned hedges; /* asked now */
 
     _Atomic uint64_t last_seq;
     struct chan *namenode;

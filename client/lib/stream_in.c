@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <unistd.h>
 
+#include "client/lib/block_race.h"
 #include "client/talk/namenode.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/base/str.h"
@@ -38,6 +39,7 @@ struct cl_in {
     struct cl_remote remote;
     uint64_t sequence_end; /* file offset behind the last read that went on */
     uint64_t window;       /* how much is asked for when it goes on next */
+    struct cl_piece ahead; /* with hedged reads, instead of the long answer */
 
     struct mutex place;
     uint64_t pos;
@@ -362,12 +364,126 @@ static int read_from(struct reader *r, const struct msg_node *node, const struct
     return read_range(in, node, block, buffer, size, off, err);
 }
 
+static void blame(struct cl_in *in, const struct cl_block *block, const struct msg_node *node,
+                  int rc)
+{
+    if (rc == ERR_CHECKSUM)
+        report_bad(in, block, node);
+    else if (rc != ERR_BUSY)
+        cl_mark_dead(in->fs, node->name);
+}
+
+/* --- hedged ----------------------------------------------------------------------------------- */
+
+/* What somebody who failed in a race is told to. */
+struct witness {
+    struct cl_in *in;
+    const struct cl_block *block;
+    struct buf *tried;
+};
+
+static void on_failed(void *arg, const struct msg_node *node, int rc, const struct err *why)
+{
+    const struct witness *w = arg;
+    note(w->tried, node, why);
+    blame(w->in, w->block, node, rc);
+}
+
+/* Those to be asked: believed alive first, then the others. `ret` has room for all. */
+static uint32_t line_up(struct cl_in *in, const struct cl_block *block, const struct msg_node **ret)
+{
+    uint32_t count = 0;
+    for (int dead = 0; dead < 2; dead++)
+        for (uint32_t i = 0; i < block->node_count; i++)
+            if (cl_is_dead(in->fs, block->nodes[i]->name) == (dead == 1) &&
+                !is_bad(in, block, block->nodes[i]))
+                ret[count++] = block->nodes[i];
+    return count;
+}
+
+/* How much is asked for: what is wanted, and ahead of it for who goes on. */
+static size_t piece_size(struct reader *r, const struct cl_block *block, size_t size, uint64_t off)
+{
+    struct cl_in *in = r->in;
+    uint64_t want = size, rest = block->len - off;
+    if (r->goes_on) {
+        want = in->window > want ? in->window : want;
+        in->window = in->window < WINDOW_LAST ? in->window * 2 : in->window;
+    }
+    want = want < CL_PIECE_MAX ? want : CL_PIECE_MAX;
+    return (size_t)(want < rest ? want : rest);
+}
+
+/* At least the first byte of what is wanted. */
+static int race_for(struct reader *r, const struct cl_block *block, size_t size, uint64_t off,
+                    struct buf *tried, struct cl_piece *ret)
+{
+    struct witness witness = {r->in, block, tried};
+    const struct msg_node **nodes = mem_alloc((block->node_count + 1) * sizeof(*nodes));
+    if (!nodes)
+        return ERR_NOMEM;
+    const struct cl_race race = {.fs = r->in->fs,
+                                 .block = block,
+                                 .nodes = nodes,
+                                 .count = line_up(r->in, block, nodes),
+                                 .off = off,
+                                 .len = piece_size(r, block, size, off),
+                                 .on_failed = on_failed,
+                                 .arg = &witness};
+    int rc = cl_race(&race, ret);
+    mem_free(nodes);
+    return rc;
+}
+
+static int read_pieces(struct reader *r, const struct cl_block *block, void *buffer, size_t size,
+                       uint64_t off, struct buf *tried)
+{
+    struct cl_piece own = {0}, *piece = r->goes_on ? &r->in->ahead : &own;
+    uint8_t *out = buffer;
+    int rc = 0;
+    while (size) {
+        size_t n = cl_piece_take(piece, block->id, off, out, size);
+        if (n == 0 && (rc = race_for(r, block, size, off, tried, piece)) != 0)
+            break;
+        out += n;
+        off += n;
+        size -= n;
+    }
+    cl_piece_release(&own);
+    return rc;
+}
+
+/* As try_replicas: a replica of our own node by its files, all others against each other. */
+static int try_hedged(struct reader *r, const struct cl_block *block, void *buffer, size_t size,
+                      uint64_t off, struct buf *tried)
+{
+    struct cl_in *in = r->in;
+    for (uint32_t i = 0; i < block->node_count; i++) {
+        const struct msg_node *node = block->nodes[i];
+        struct err why;
+        if (!cl_is_local(in->fs, node) || cl_is_dead(in->fs, node->name) || is_bad(in, block, node))
+            continue;
+        int rc = read_local(in, node, block, buffer, size, off, &why);
+        if (rc == 0)
+            return 0;
+        if (rc != ERR_CHECKSUM && rc != ERR_TIMEOUT)
+            continue; /* perhaps over the socket */
+        note(tried, node, &why);
+        blame(in, block, node, rc);
+    }
+    return read_pieces(r, block, buffer, size, off, tried);
+}
+
+/* --- all of it -------------------------------------------------------------------------------- */
+
 /* Once through the replicas: those believed alive first, then the others. */
 static int try_replicas(struct reader *r, const struct cl_block *block, void *buffer, size_t size,
                         uint64_t off, struct buf *tried)
 {
     struct err why;
     int rc = ERR_NONODE;
+    if (r->in->fs->hedge_max)
+        return try_hedged(r, block, buffer, size, off, tried);
     for (int dead = 0; dead < 2; dead++) {
         for (uint32_t i = 0; i < block->node_count; i++) {
             const struct msg_node *node = block->nodes[i];
@@ -377,10 +493,7 @@ static int try_replicas(struct reader *r, const struct cl_block *block, void *bu
             if (rc == 0)
                 return 0;
             note(tried, node, &why);
-            if (rc == ERR_CHECKSUM)
-                report_bad(r->in, block, node);
-            else if (rc != ERR_BUSY)
-                cl_mark_dead(r->in->fs, node->name);
+            blame(r->in, block, node, rc);
         }
     }
     return rc;
@@ -545,6 +658,7 @@ int cl_in_open(struct qn_fs *fs, const char *path, struct cl_in **ret, struct er
 void cl_in_close(struct cl_in *in)
 {
     cl_remote_release(&in->remote);
+    cl_piece_release(&in->ahead);
     list_each_safe (&in->locals, it)
         cl_local_close(list_entry(it, struct cl_local, link));
     cl_blocks_release(&in->blocks);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/talk/datanode.h"
 
+#include <unistd.h>
+
 #include "libcommon/base/buf.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/base/fault.h"
@@ -71,31 +73,63 @@ static struct cl_peer *take_idle(struct cl_peers *peers, const char *address)
     return found;
 }
 
-int cl_peer_get(struct cl_peers *peers, const char *address, struct cl_peer **ret, struct err *err)
+struct cl_peer *cl_peer_get_idle(struct cl_peers *peers, const char *address)
 {
-    struct cl_peer *peer = NULL;
-    while ((peer = take_idle(peers, address))) {
-        if (is_alive(peer)) {
-            *ret = peer;
-            return 0;
-        }
+    struct cl_peer *peer;
+    while ((peer = take_idle(peers, address)) && !is_alive(peer))
         peer_free(peer);
-    }
-    const struct chan_conf conf = {.address = address,
-                                   .self = peers->self,
-                                   .role = WIRE_DATANODE,
-                                   .timeout_ms = peers->timeout_ms};
-    peer = mem_calloc(1, sizeof(*peer));
+    return peer;
+}
+
+static struct chan_conf conf_of(const struct cl_peers *peers, const char *address)
+{
+    return (struct chan_conf){.address = address,
+                              .self = peers->self,
+                              .role = WIRE_DATANODE,
+                              .timeout_ms = peers->timeout_ms};
+}
+
+/* Without a connection yet. NULL = no memory. */
+static struct cl_peer *make_peer(struct cl_peers *peers, const char *address)
+{
+    struct cl_peer *peer = mem_calloc(1, sizeof(*peer));
     char *copy = str_dup(address);
     if (!peer || !copy) {
         mem_free(peer);
         mem_free(copy);
-        return err_set(err, ERR_NOMEM, "%s: %s", address, err_text(ERR_NOMEM));
+        return NULL;
     }
     peer->peers = peers;
     peer->address = copy;
     peer->fd = -1;
     list_init(&peer->link);
+    return peer;
+}
+
+void cl_peer_adopt(struct cl_peers *peers, const char *address, int fd)
+{
+    const struct chan_conf conf = conf_of(peers, address);
+    struct cl_peer *peer = make_peer(peers, address);
+    if (peer && chan_adopt_fd(&conf, fd, &peer->chan) == 0) {
+        cl_peer_put(peer);
+        return;
+    }
+    close(fd);
+    if (peer)
+        peer_free(peer);
+}
+
+int cl_peer_get(struct cl_peers *peers, const char *address, struct cl_peer **ret, struct err *err)
+{
+    struct cl_peer *peer = cl_peer_get_idle(peers, address);
+    if (peer) {
+        *ret = peer;
+        return 0;
+    }
+    const struct chan_conf conf = conf_of(peers, address);
+    peer = make_peer(peers, address);
+    if (!peer)
+        return err_set(err, ERR_NOMEM, "%s: %s", address, err_text(ERR_NOMEM));
     int rc = fault_hit("client.connect") == FAULT_NONE
                  ? chan_open(&conf, &peer->chan, err)
                  : err_set(err, ERR_REFUSED, "cannot reach %s: fault", address);

@@ -35,6 +35,11 @@ void cl_peers_release(struct cl_peers *peers); /* every peer must have been give
 
 /* "host:port", or the path of a unix socket. An idle connection, or a new one. */
 int cl_peer_get(struct cl_peers *peers, const char *address, struct cl_peer **ret, struct err *err);
+/* An idle one that lives, or NULL. */
+struct cl_peer *cl_peer_get_idle(struct cl_peers *peers, const char *address);
+/* A connection somebody else made, with its hellos said and no answer owed, joins the idle ones.
+ * Takes the descriptor, and closes it when there is no memory. */
+void cl_peer_adopt(struct cl_peers *peers, const char *address, int fd);
 /* It stands between two requests: keep it. */
 void cl_peer_put(struct cl_peer *peer);
 /* It stands in the middle of something: close it. NULL is fine. */

@@ -34,6 +34,13 @@ static const struct conf_option rows[] = {
      .choices = "NEVER DEFAULT ALWAYS", .flags = CONF_JOB},
     {"dfs.client.block.write.retries", CONF_INT, "3",
      "how often a writer asks for other datanodes before it fails", .min = "0", .flags = CONF_JOB},
+    {"dfs.client.hedged.read.threadpool.size", CONF_INT, "0",
+     "so many reads of a program may ask a second datanode at a time when the first is silent; 0 = "
+     "none. No threads are made for it",
+     .min = "0", .max = "100000", .flags = CONF_JOB},
+    {"dfs.client.hedged.read.threshold.millis", CONF_TIME, "500",
+     "a datanode that gives nothing of what is read for so long is silent", .min = "1ms",
+     .max = "1h", .flags = CONF_JOB},
     {"dfs.client.read.shortcircuit", CONF_BOOL, "true",
      "read and write through the local datanode's unix socket where there is one",
      .flags = CONF_JOB},

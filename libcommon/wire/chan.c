@@ -470,16 +470,15 @@ static void release(struct chan *chan)
     mem_free(chan);
 }
 
-int chan_open(const struct chan_conf *conf, struct chan **ret, struct err *err)
+static struct chan *make(const struct chan_conf *conf)
 {
     uint64_t seed;
-    struct err local;
     struct chan *chan = mem_calloc(1, sizeof(*chan));
     char *address = str_dup(conf->address);
     if (!chan || !address) {
         mem_free(chan);
         mem_free(address);
-        return err_set(err, ERR_NOMEM, "cannot reach %s: out of memory", conf->address);
+        return NULL;
     }
     chan->address = address;
     chan->self = conf->self;
@@ -492,12 +491,31 @@ int chan_open(const struct chan_conf *conf, struct chan **ret, struct err *err)
     list_init(&chan->waits);
     rand_secret(&seed, sizeof(seed));
     rand_init(&chan->rand, seed);
+    return chan;
+}
+
+int chan_open(const struct chan_conf *conf, struct chan **ret, struct err *err)
+{
+    struct err local;
+    struct chan *chan = make(conf);
+    if (!chan)
+        return err_set(err, ERR_NOMEM, "cannot reach %s: out of memory", conf->address);
     int rc = open_fd(chan, SOCK_FOREVER, &chan->fd, err ? err : &local);
     if (rc != 0)
         release(chan);
     else
         *ret = chan;
     return rc;
+}
+
+int chan_adopt_fd(const struct chan_conf *conf, int fd, struct chan **ret)
+{
+    struct chan *chan = make(conf);
+    if (!chan)
+        return ERR_NOMEM;
+    chan->fd = fd;
+    *ret = chan;
+    return 0;
 }
 
 void chan_close(struct chan *chan)

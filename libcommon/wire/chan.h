@@ -22,6 +22,9 @@ struct chan_conf {
 
 /* Connects. "cannot reach 127.0.0.1:8020: connection refused: is the namenode running?" */
 int chan_open(const struct chan_conf *conf, struct chan **ret, struct err *err);
+/* One over a connection that is there, with its hellos said and no answer owed. Takes the
+ * descriptor (non-blocking). ERR_NOMEM: not taken. What chan_peer_ tells is empty. */
+int chan_adopt_fd(const struct chan_conf *conf, int fd, struct chan **ret);
 /* No other thread may be in a call. NULL is fine. */
 void chan_close(struct chan *chan);
 

@@ -45,6 +45,8 @@ struct fake_node {
     struct fake_replica replicas[FAKE_BLOCKS];
     /* how it misbehaves */
     bool is_down;    /* accepts and hangs up */
+    bool is_mute;    /* accepts and says nothing */
+    int mute_packet; /* says nothing any more from the middle of the n-th packet it is to send */
     bool refuses;    /* answers every WRITE with a reason */
     int fail_packet; /* the n-th packet with data from now on gets this node's bad status */
     int fail_code;
@@ -546,6 +548,30 @@ static void fake_send_packet(struct fake_conn *c, struct packet_header *h, const
     mem_free(copy);
 }
 
+/* Until the client hangs up, the node finds its voice, or the test is over. Lock held. */
+static void fake_be_silent(struct fake_conn *c)
+{
+    unsigned generation = fake.generation;
+    bool hung_up = false;
+    while (!hung_up && c->node->is_mute && generation == fake.generation && !fake.is_ending) {
+        mutex_unlock(&fake.lock);
+        struct pollfd gone = {.fd = c->fd, .events = POLLRDHUP};
+        hung_up = poll(&gone, 1, 20) > 0;
+        mutex_lock(&fake.lock);
+    }
+}
+
+/* Half a header, and no more. */
+static bool fake_stop_in_packet(struct fake_conn *c, const struct packet_header *h)
+{
+    uint8_t raw[PACKET_HEADER_BYTES];
+    packet_header_encode(h, raw);
+    (void)sock_send_all(c->fd, raw, sizeof(raw) / 2, FAKE_WAIT);
+    c->node->is_mute = true;
+    fake_be_silent(c);
+    return false;
+}
+
 static bool fake_read(struct fake_conn *c)
 {
     FAKE_DECODE(c, data_read, ask);
@@ -569,6 +595,8 @@ static bool fake_read(struct fake_conn *c)
         h.data_len = left < 65536 ? (uint32_t)left : 65536;
         if (c->node->close_packet && --c->node->close_packet == 0)
             return false;
+        if (c->node->mute_packet && --c->node->mute_packet == 0)
+            return fake_stop_in_packet(c, &h);
         fake_send_packet(c, &h, r->data.data + h.offset);
     }
     h.data_len = 0;
@@ -647,12 +675,18 @@ static void fake_serve(void *arg)
     struct identity self = fake.self;
     self.role = c->node ? WIRE_DATANODE : WIRE_NAMENODE;
     bool goes_on = fake_recv(c) == 0 && c->frame.type == FRAME_HELLO;
+    mutex_lock(&fake.lock);
+    if (goes_on && c->node)
+        fake_be_silent(c);
+    mutex_unlock(&fake.lock);
     if (goes_on) {
         hello_put(&out, &self, FRAME_ANSWER);
         fake_send(c, &out);
     }
     while (goes_on && fake_recv(c) == 0) {
         mutex_lock(&fake.lock);
+        if (c->node)
+            fake_be_silent(c);
         if (c->node && c->node->is_down)
             goes_on = false;
         else
@@ -718,8 +752,8 @@ static void fake_reset(void)
         for (size_t b = 0; b < FAKE_BLOCKS; b++)
             buf_release(&n->replicas[b].data);
         memset(n->replicas, 0, sizeof(n->replicas));
-        n->is_down = n->refuses = n->corrupts = n->loses = false;
-        n->fail_packet = n->close_packet = 0;
+        n->is_down = n->is_mute = n->refuses = n->corrupts = n->loses = false;
+        n->fail_packet = n->close_packet = n->mute_packet = 0;
         n->reads = n->local_reads = n->writes = n->ring_writes = n->transfers = 0;
     }
     fake.generation++;
