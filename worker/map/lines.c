@@ -106,12 +106,12 @@ static int too_long(const struct lines *l, struct err *err)
 {
     char longest[32], memory[32];
     uint64_t max = l->conf.buffer_size - LINES_READ;
-    return err_set(
-        err, ERR_TOOBIG,
-        "%s: the line or record at offset %llu is longer than %s, a quarter of this task's memory "
-        "(%s): give map tasks more (-D mapreduce.map.memory.mb=...)",
-        l->path, (unsigned long long)(l->at + l->pos), str_human(max, longest, sizeof(longest)),
-        str_human(l->conf.memory, memory, sizeof(memory)));
+    return err_set(err, ERR_TOOBIG,
+                   "%s: the %s at offset %llu is longer than %s, a quarter of this task's memory "
+                   "(%s): give map tasks more (-D mapreduce.map.memory.mb=...)",
+                   l->path, l->conf.record_size ? "record" : "line",
+                   (unsigned long long)(l->at + l->pos), str_human(max, longest, sizeof(longest)),
+                   str_human(l->conf.memory, memory, sizeof(memory)));
 }
 
 static bool is_at_end(const struct lines *l)

@@ -419,6 +419,17 @@ static void fake_store(struct fake_chain *chain, const struct packet_header *h, 
     }
 }
 
+/* As a datanode does: it says no more, and reads on until the client has gone. A connection that is
+ * closed with bytes unread is reset, and the ack that tells of the failure may be lost with it. */
+static void fake_see_off(int fd)
+{
+    uint8_t dropped[4096];
+    (void)shutdown(fd, SHUT_WR);
+    while (sock_recv_exact(fd, dropped, 1, FAKE_WAIT) == 0)
+        while (recv(fd, dropped, sizeof(dropped), MSG_DONTWAIT) > 0)
+            continue;
+}
+
 /* Packets until the last one; false = the connection is over. */
 static bool fake_packets(struct fake_conn *c, struct fake_chain *chain)
 {
@@ -460,6 +471,11 @@ static bool fake_packets(struct fake_conn *c, struct fake_chain *chain)
         if (!cut)
             (void)sock_send_all(c->fd, out, sizeof(out), FAKE_WAIT);
         goes_on = bad < 0 && !cut;
+        if (bad >= 0 && !cut) {
+            mutex_unlock(&fake.lock);
+            fake_see_off(c->fd);
+            mutex_lock(&fake.lock);
+        }
     }
     mem_free(bytes);
     return goes_on && (h.flags & PACKET_LAST);
