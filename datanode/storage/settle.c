@@ -44,7 +44,7 @@ static int judge_last_chunk(struct dn_blockfile *f, uint64_t off, const uint8_t 
     for (uint32_t i = 0; i < DN_SUM_MARKS && n == sizeof(head); i++) {
         struct dn_sum_mark mark;
         if (!dn_sum_mark_decode(head + DN_SUM_MARK_OFF(i), &mark) || mark.len <= off + best ||
-            mark.len > off + len)
+            mark.len > off + len || mark.len % DN_SUM_CHUNK == 0) /* of whole chunks none is kept */
             continue;
         if (crc32c(0, data, (size_t)(mark.len - off)) == mark.tail_sum) {
             best = (size_t)(mark.len - off);
