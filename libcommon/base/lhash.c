@@ -91,44 +91,94 @@ static void widen(struct lhash *hash, uint64_t members)
     }
 }
 
-#define AHEAD 16 /* members whose bucket is fetched, and half as many whose first neighbour is */
+/* ---- whose key was there before ---- */
 
-static bool has_hash(const struct lhash *hash, uint32_t index, uint64_t h)
+/* A bit for a key: its lowest bits' number. Keys that were counted up have bits of their own, close
+ * together, where those of one's neighbours are; others may share one, so who finds his bit set
+ * looks through his chain. Without memory everybody does. */
+struct met {
+    uint64_t *words;
+    uint64_t mask; /* bits - 1 */
+};
+#define BITS_PER_KEY 16
+#define BITS_MIN     (4096U * 8)
+
+static size_t met_bytes(const struct met *met)
 {
-    for (; index; index = *hash->ops->link(hash->owner, index))
-        if (hash->ops->hash(hash->owner, index) == h)
+    return (size_t)(met->mask + 1) / 8;
+}
+
+static bool was_met(struct met *met, uint64_t key)
+{
+    if (!met->words)
+        return true;
+    uint64_t *word = &met->words[(key & met->mask) / 64], bit = 1ULL << key % 64;
+    bool was = *word & bit;
+    *word |= bit;
+    return was;
+}
+
+/* With those that are entered already. */
+static void begin_met(struct met *met, const struct lhash *hash, uint64_t members, lhash_key *key)
+{
+    uint64_t bits = BITS_MIN;
+    while (bits < members * BITS_PER_KEY)
+        bits *= 2;
+    *met = (struct met){.mask = bits - 1};
+    met->words = mem_map(met_bytes(met), false);
+    uint64_t left = hash->count;
+    for (uint64_t b = 0; b < hash->buckets && left > 0; b++)
+        for (uint32_t i = lhash_find(hash, b); i; i = *hash->ops->link(hash->owner, i), left--)
+            (void)was_met(met, key(hash->owner, i));
+}
+
+static bool has_key(const struct lhash *hash, uint64_t h, uint64_t wanted, lhash_key *key)
+{
+    for (uint32_t i = lhash_find(hash, h); i; i = *hash->ops->link(hash->owner, i))
+        if (key(hash->owner, i) == wanted)
             return true;
     return false;
 }
 
-int lhash_build(struct lhash *hash, bool is_unique)
+/* ---- all at once ---- */
+
+#define AHEAD 16 /* members whose bucket is fetched */
+
+/* Members [from, end): true when one has a key that was there. */
+static bool enter(struct lhash *hash, uint64_t from, uint64_t end, struct met *met, lhash_key *key)
 {
     uint64_t hashes[AHEAD]; /* of member i, at i % AHEAD */
-    uint64_t from = hash->deferred_from, end = (uint64_t)hash->deferred_to + 1;
     bool is_twice = false;
-    hash->is_deferred = false;
-    hash->deferred_from = hash->deferred_to = 0;
-    if (from == 0)
-        return 0;
-    widen(hash, hash->count + (end - from));
     for (uint64_t i = from; i < end + AHEAD; i++) {
         if (i >= from + AHEAD) {
-            uint64_t h = hashes[i % AHEAD];
-            uint32_t *bucket = lhash_bucket(hash, h);
-            is_twice = is_twice || (is_unique && has_hash(hash, *bucket, h));
-            push(hash, bucket, (uint32_t)(i - AHEAD));
-            hash->count++;
+            uint32_t index = (uint32_t)(i - AHEAD);
+            uint64_t h = hashes[i % AHEAD], k = key ? key(hash->owner, index) : 0;
+            is_twice = is_twice || (key && was_met(met, k) && has_key(hash, h, k, key));
+            push(hash, lhash_bucket(hash, h), index);
         }
         if (i < end) {
             hashes[i % AHEAD] = hash->ops->hash(hash->owner, (uint32_t)i);
             __builtin_prefetch(lhash_bucket(hash, hashes[i % AHEAD]), 1);
         }
-        if (is_unique && i >= from + AHEAD / 2 && i - AHEAD / 2 < end) {
-            uint32_t first = *lhash_bucket(hash, hashes[(i - AHEAD / 2) % AHEAD]);
-            if (first)
-                __builtin_prefetch(hash->ops->link(hash->owner, first));
-        }
     }
+    hash->count += end - from;
+    return is_twice;
+}
+
+int lhash_build(struct lhash *hash, lhash_key *key)
+{
+    uint64_t from = hash->deferred_from, end = (uint64_t)hash->deferred_to + 1;
+    struct met met = {0};
+    hash->is_deferred = false;
+    hash->deferred_from = hash->deferred_to = 0;
+    if (from == 0)
+        return 0;
+    if (key)
+        begin_met(&met, hash, hash->count + (end - from), key);
+    widen(hash, hash->count + (end - from));
+    bool is_twice = enter(hash, from, end, &met, key);
+    if (met.words)
+        mem_unmap(met.words, met_bytes(&met));
     return is_twice ? ERR_EXIST : 0;
 }
 

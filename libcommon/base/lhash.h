@@ -49,8 +49,10 @@ size_t lhash_bytes(const struct lhash *hash);
  * size, with the next ones fetched ahead: a fraction of the time. Until then none of it is found.
  */
 void lhash_defer(struct lhash *hash);
-/* ERR_EXIST when `is_unique` and two members have the same hash: all are entered nevertheless. */
-int lhash_build(struct lhash *hash, bool is_unique);
+/* With `key`, members' keys must differ, as their hashes do then: ERR_EXIST when two are the same,
+ * and all are entered nevertheless. Keys counted up, with gaps or not, cost least. */
+typedef uint64_t lhash_key(const void *owner, uint32_t index);
+int lhash_build(struct lhash *hash, lhash_key *key);
 
 static inline uint32_t *lhash_bucket(const struct lhash *hash, uint64_t h)
 {

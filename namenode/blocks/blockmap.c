@@ -61,9 +61,13 @@ static struct entry *at(const struct nn_blockmap *map, uint32_t index)
     return slab_at(&map->entries, index);
 }
 
+static uint64_t id_of(const void *owner, uint32_t index)
+{
+    return at(owner, index)->id;
+}
 static uint64_t hash_of(const void *owner, uint32_t index)
 {
-    return hash_u64(at(owner, index)->id);
+    return hash_u64(id_of(owner, index));
 }
 static uint32_t *chain_of(const void *owner, uint32_t index)
 {
@@ -180,7 +184,7 @@ void nn_blockmap_defer(struct nn_blockmap *map)
 
 int nn_blockmap_build(struct nn_blockmap *map)
 {
-    return lhash_build(&map->by_id, true);
+    return lhash_build(&map->by_id, id_of);
 }
 
 void nn_blockmap_remove(struct nn_blockmap *map, uint32_t index)

@@ -17,9 +17,13 @@ static uint32_t *link_by_name(const void *owner, uint32_t slot)
 {
     return &nn_inode(owner, slot)->by_name;
 }
+static uint64_t id_of(const void *owner, uint32_t slot)
+{
+    return nn_inode(owner, slot)->id;
+}
 static uint64_t hash_by_id(const void *owner, uint32_t slot)
 {
-    return hash_u64(nn_inode(owner, slot)->id);
+    return hash_u64(id_of(owner, slot));
 }
 static uint32_t *link_by_id(const void *owner, uint32_t slot)
 {
@@ -72,8 +76,8 @@ void nn_inodes_defer(struct nn_inodes *store)
 
 int nn_inodes_build(struct nn_inodes *store)
 {
-    (void)lhash_build(&store->by_name, false);
-    return lhash_build(&store->by_id, true);
+    (void)lhash_build(&store->by_name, NULL);
+    return lhash_build(&store->by_id, id_of);
 }
 
 int nn_inodes_add(struct nn_inodes *store, uint64_t id, bool is_dir, uint32_t *ret_slot)

@@ -119,6 +119,44 @@ static void a_cut_or_flipped_image_is_refused_or_harmless_but_never_fatal(void *
     assert_true(refused > 50);
 }
 
+static void save_and_see_it_refused(void)
+{
+    struct world other;
+    struct world_image bad = {BUF_INIT};
+    assert_int_equal(nn_state_save(&w.state, world_put_chunk, &bad), 0);
+    world_init(&other);
+    assert_int_equal(world_load(&other, &bad), ERR_CORRUPT);
+    assert_string_equal(other.err.msg, "section inodes has an id twice");
+    world_release(&other);
+    buf_release(&bad.bytes);
+}
+
+static void an_inode_id_that_is_there_twice_is_refused(void **state)
+{
+    (void)state;
+    struct nn_inode *inode = nn_inode(&w.state.tree.store, slot_of(&w, "/a/empty"));
+    uint64_t own = inode->id, twins[] = {inode_of(&w, "/a/closed")->id,
+                                         inode_of(&w, "/recorded")->id, NN_ROOT_ID};
+    for (size_t i = 0; i < ARRAY_LEN(twins); i++) {
+        inode->id = twins[i] & ((1ULL << 48) - 1);
+        save_and_see_it_refused();
+    }
+    inode->id = own & ((1ULL << 48) - 1);
+}
+
+static void a_block_id_that_is_there_twice_is_refused(void **state)
+{
+    (void)state;
+    struct nn_inode *empty = nn_inode(&w.state.tree.store, slot_of(&w, "/a/empty"));
+    const struct nn_inode *closed = inode_of(&w, "/a/closed");
+    empty->first_block = closed->first_block;
+    empty->last_block = closed->last_block;
+    empty->block_count = closed->block_count;
+    save_and_see_it_refused();
+    empty->first_block = empty->last_block = 0;
+    empty->block_count = 0;
+}
+
 static void sections_out_of_order_or_missing_are_refused(void **state)
 {
     (void)state;
@@ -217,6 +255,8 @@ int main(void)
         CASE(a_directory_keeps_the_access_time_that_was_set),
         CASE(every_difference_changes_the_hash),
         CASE(a_cut_or_flipped_image_is_refused_or_harmless_but_never_fatal),
+        CASE(an_inode_id_that_is_there_twice_is_refused),
+        CASE(a_block_id_that_is_there_twice_is_refused),
         CASE(sections_out_of_order_or_missing_are_refused),
         CASE(a_tree_deeper_than_any_path_is_kept),
         CASE(rows_are_printed_as_json_lines),
