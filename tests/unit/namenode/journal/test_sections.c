@@ -135,8 +135,8 @@ static void an_inode_id_that_is_there_twice_is_refused(void **state)
 {
     (void)state;
     struct nn_inode *inode = nn_inode(&w.state.tree.store, slot_of(&w, "/a/empty"));
-    uint64_t own = inode->id, twins[] = {inode_of(&w, "/a/closed")->id,
-                                         inode_of(&w, "/recorded")->id, NN_ROOT_ID};
+    uint64_t own = inode->id,
+             twins[] = {inode_of(&w, "/a/closed")->id, inode_of(&w, "/recorded")->id, NN_ROOT_ID};
     for (size_t i = 0; i < ARRAY_LEN(twins); i++) {
         inode->id = twins[i] & ((1ULL << 48) - 1);
         save_and_see_it_refused();
