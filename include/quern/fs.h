@@ -104,7 +104,9 @@ struct qn_create {
 QN_PUBLIC struct qn_file *qn_open(struct qn_fs *fs, const char *path, int flags,
                                   const struct qn_create *create, struct qn_error *error);
 
-/* Full unless the file ends. Every byte returned has passed its checksum. */
+/* Full unless the file ends. Every byte returned has passed its checksum. Bytes are copied into
+ * `buffer`, never lent: a mapping of a block would be a SIGBUS in the program when its disk goes,
+ * and would show bytes nobody has verified. */
 QN_PUBLIC ssize_t qn_read(struct qn_file *file, void *buffer, size_t size, struct qn_error *error);
 QN_PUBLIC ssize_t qn_pread(struct qn_file *file, void *buffer, size_t size, uint64_t offset,
                            struct qn_error *error);

@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """One datanode of a pipeline is slow: a disk that takes 300 ms per write, a network of a megabit. It is taken
-out and another takes its place, and the write takes about as long as without it. When all are slow, nobody is."""
+out and another takes its place, and the write takes about as long as without it. When all are slow, nobody is.
+A reader leaves one that says nothing when it is told to hedge."""
 import os
+import signal
 import time
 
 import pytest
@@ -30,6 +32,32 @@ def all_fast_again(request):
     if "cluster" in request.fixturenames:
         for node in NODES:
             request.getfixturevalue("cluster").run("console", node, "faults", "off")
+
+
+HEDGED = ("-D", "dfs.client.hedged.read.threadpool.size=4", "-D", "dfs.client.hedged.read.threshold.millis=200")
+
+
+@pytest.mark.parametrize("how", ["stopped", "slow"])
+def test_a_reader_asks_another_when_one_is_silent(cluster, how):
+    """Whoever is asked first: each in turn is stopped, or waits five seconds before each answer. The time-out is a minute."""
+    path, data = f"/hedged-{how}", os.urandom(6 << 20)
+    elsewhere = {"QUERN_CONF": os.path.join(cluster.dir, "remote.conf")}
+    cluster.run("fs", "-D", "dfs.replication=2", "-D", "dfs.blocksize=1m", "-put", "-", path, input=data)
+    for node in NODES:
+        if how == "stopped":
+            cluster.kill(node, signal.SIGSTOP)
+        else:
+            cluster.run("console", node, "faults", "dn.read.packet=1+:delay5000")
+        before = time.monotonic()
+        try:
+            assert cluster.run("fs", *HEDGED, "-cat", path, env=elsewhere).stdout == data
+            assert cluster.run("fs", *HEDGED, "-tail", path, env=elsewhere).stdout == data[-1024:]
+        finally:
+            if how == "stopped":
+                cluster.kill(node, signal.SIGCONT)
+            else:
+                cluster.run("console", node, "faults", "off")
+        assert time.monotonic() - before < 4.5, f"{node} was waited for"
 
 
 def holders(cluster):

@@ -96,10 +96,11 @@ static void check_bytes(const uint8_t *bytes, uint64_t off, size_t size)
 
 static void check_pread(struct qn_file *file, uint64_t off, size_t size)
 {
+    struct qn_error mine; /* several threads read */
     uint8_t *bytes = mem_alloc(size);
-    ssize_t n = qn_pread(file, bytes, size, off, &error);
+    ssize_t n = qn_pread(file, bytes, size, off, &mine);
     if (n != (ssize_t)size)
-        fail_msg("pread gave %zd: %s", n, error.message);
+        fail_msg("pread gave %zd: %s", n, mine.message);
     check_bytes(bytes, off, size);
     mem_free(bytes);
 }
