@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 #include "libcommon/base/str.h"
@@ -25,15 +26,17 @@ struct rule {
     _Atomic uint64_t hits;
 };
 
-/* Arming fills the table that is not in use and then switches, so that threads at their points
- * never see half a rule. (Arming twice within one hit is not guarded against: people arm by hand.)
- */
+/* Arming builds a new table and then switches to it, so that threads at their points never see half
+ * a rule. The old tables stay: a thread may be at one for as long as its delay, and people and
+ * tests arm by hand, which is not often. One thread arms at a time. */
 struct rule_table {
-    struct rule rules[RULES_MAX];
+    struct rule_table *before; /* in `all` */
     size_t count;
+    struct rule rules[RULES_MAX];
 };
-static struct rule_table tables[2];
-static struct rule_table *_Atomic table = &tables[0];
+static struct rule_table nothing;
+static struct rule_table *_Atomic table = &nothing;
+static struct rule_table *all; /* that were ever armed */
 
 _Atomic bool fault_is_armed;
 static bool is_counting;
@@ -107,8 +110,8 @@ static enum fault_action fire(const struct rule *rule)
 enum fault_action fault_hit_slow(const char *name)
 {
     enum fault_action result = FAULT_NONE;
+    struct rule_table *now = atomic_load_explicit(&table, memory_order_acquire);
     count_point(name);
-    struct rule_table *now = table;
     for (size_t i = 0; i < now->count; i++) {
         struct rule *rule = &now->rules[i];
         if (!name_matches(rule->name, name))
@@ -167,7 +170,6 @@ static int parse_rule(char *text, struct rule *rule)
 static int parse_rules(const char *spec, struct rule_table *to, struct err *err)
 {
     char copy[512], *save = NULL;
-    to->count = 0;
     if (strlen(spec) >= sizeof(copy))
         return err_set(err, ERR_INVAL, "fault: specification too long");
     memcpy(copy, spec, strlen(spec) + 1);
@@ -182,14 +184,30 @@ static int parse_rules(const char *spec, struct rule_table *to, struct err *err)
     return 0;
 }
 
+static void switch_to(struct rule_table *next)
+{
+    bool is_armed = next->count > 0 || is_counting;
+    atomic_store_explicit(&table, next, memory_order_release);
+    atomic_store_explicit(&fault_is_armed, is_armed, memory_order_release);
+}
+
 int fault_arm(const char *spec, struct err *err)
 {
-    struct rule_table *spare = table == &tables[0] ? &tables[1] : &tables[0];
-    int rc = parse_rules(spec ? spec : "", spare, err);
-    if (rc != 0)
+    if (!spec || !*spec) {
+        switch_to(&nothing);
+        return 0;
+    }
+    struct rule_table *next = calloc(1, sizeof(*next)); /* mem_alloc is a fault point itself */
+    if (!next)
+        return err_set(err, ERR_NOMEM, "fault: no memory for the rules");
+    int rc = parse_rules(spec, next, err);
+    if (rc != 0) {
+        free(next);
         return rc;
-    table = spare;
-    fault_is_armed = spare->count > 0 || is_counting;
+    }
+    next->before = all;
+    all = next;
+    switch_to(next);
     return 0;
 }
 

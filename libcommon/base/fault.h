@@ -20,15 +20,15 @@ extern _Atomic bool fault_is_armed; /* anything armed or counted at all? */
 enum fault_action fault_hit_slow(const char *name);
 static inline enum fault_action fault_hit(const char *name)
 {
-    return __builtin_expect(__atomic_load_n((bool *)&fault_is_armed, __ATOMIC_RELAXED), 0)
+    return __builtin_expect(__atomic_load_n((bool *)&fault_is_armed, __ATOMIC_ACQUIRE), 0)
                ? fault_hit_slow(name)
                : FAULT_NONE;
 }
 /* errno for an action: EIO, ENOSPC, or 0. */
 int fault_errno(enum fault_action action);
 
-/* Parse and arm (NULL or "" disarms all). ERR_INVAL names what is wrong in err; what was armed
- * stays so then. */
+/* Parse and arm (NULL or "" disarms all); other threads may be at their points, but only one arms
+ * at a time. ERR_INVAL names what is wrong in err, or ERR_NOMEM; what was armed stays so then. */
 int fault_arm(const char *spec, struct err *err);
 /* From the environment; called once by daemons, the task runner and the shell. */
 int fault_arm_from_env(struct err *err);

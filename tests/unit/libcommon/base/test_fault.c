@@ -7,6 +7,8 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -67,6 +69,38 @@ static void a_delay_waits_and_goes_on(void **state)
     uint64_t start = clock_mono_ms();
     assert_int_equal(fault_hit("test.a"), FAULT_NONE);
     assert_true(clock_mono_ms() - start >= 29);
+}
+
+static void *hit_on_a_thread(void *ret)
+{
+    *(enum fault_action *)ret = fault_hit("test.rearmed");
+    return NULL;
+}
+
+static bool was_met(const char *point)
+{
+    struct buf out = BUF_INIT;
+    fault_report(&out);
+    bool was = strstr(buf_cstr(&out), point) != NULL;
+    buf_release(&out);
+    return was;
+}
+
+static void a_thread_at_its_point_keeps_its_rules_however_often_others_are_armed(void **state)
+{
+    (void)state;
+    pthread_t thread;
+    enum fault_action result = FAULT_NONE;
+    assert_int_equal(fault_arm("test.rearmed=1:delay300,test.rearmed=1:drop", NULL), 0);
+    assert_int_equal(pthread_create(&thread, NULL, hit_on_a_thread, &result), 0);
+    while (!was_met("test.rearmed "))
+        poll(NULL, 0, 1);
+    for (int i = 0; i < 4; i++) {
+        assert_int_equal(fault_arm("test.other=1:eio", NULL), 0);
+        assert_int_equal(fault_arm(NULL, NULL), 0);
+    }
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(result, FAULT_DROP);
 }
 
 static void kill_and_exit_end_the_process(void **state)
@@ -148,6 +182,7 @@ int main(void)
         cmocka_unit_test(a_star_counts_all_points_with_that_beginning_together),
         cmocka_unit_test(actions_become_errnos),
         cmocka_unit_test(a_delay_waits_and_goes_on),
+        cmocka_unit_test(a_thread_at_its_point_keeps_its_rules_however_often_others_are_armed),
         cmocka_unit_test(kill_and_exit_end_the_process),
         cmocka_unit_test(a_bad_rule_is_named_and_leaves_the_old_ones_armed),
         cmocka_unit_test(points_met_are_counted),
