@@ -394,6 +394,87 @@ static void whatever_breaks_every_byte_arrives_once(void **state)
     }
 }
 
+/* ---- members that die ---- */
+
+#define PACKETS 8
+
+struct member {
+    uint64_t len;          /* bytes it has */
+    unsigned met, dies_at; /* packets; 0 = never */
+};
+
+/* Down the chain. The place of the one who dies of it, or the chain's length. */
+static uint32_t deliver(const struct cl_pipeline *p, struct member *members,
+                        const struct cl_packet *packet)
+{
+    for (uint32_t place = 0; place < p->count; place++) {
+        struct member *m = &members[p->nodes[place]];
+        if (++m->met == m->dies_at)
+            return place;
+        assert_true(packet->offset <= m->len); /* no hole */
+        if (packet->offset + packet->len > m->len)
+            m->len = packet->offset + packet->len;
+    }
+    return p->count;
+}
+
+/* The chain broke: whoever is left has all that was acknowledged, and is cut to it. */
+static void mend(struct cl_pipeline *p, struct member *members, uint32_t bad)
+{
+    uint32_t dead = p->nodes[bad], dropped = CL_NOBODY;
+    assert_int_equal(cl_pipeline_break(p, bad, ERR_CLOSED, &dropped), 0);
+    assert_int_equal(dropped, dead);
+    for (uint32_t place = 0; place < p->count; place++) {
+        assert_true(members[p->nodes[place]].len >= p->acked);
+        members[p->nodes[place]].len = p->acked;
+    }
+    cl_pipeline_resume(p);
+}
+
+/* So many packets are on their way before an answer is read; those of a chain that breaks may get
+ * lost. */
+static void write_through(struct cl_pipeline *p, struct member *members, uint32_t window,
+                          bool loses_acks)
+{
+    const uint64_t total = PACKETS * PACKET - 100;
+    while (!p->is_finished) {
+        struct cl_packet packet;
+        uint32_t stored = 0, bad = p->count;
+        uint64_t room = cl_pipeline_room(p), left = total - p->filled;
+        cl_pipeline_fill(p, room < left ? room : left);
+        while (bad == p->count && stored < window &&
+               cl_pipeline_next(p, p->filled == total ? CL_PACKET_LAST : 0, &packet)) {
+            bad = deliver(p, members, &packet);
+            stored += bad == p->count;
+        }
+        assert_true(stored > 0 || bad < p->count);
+        for (; stored > 0 && (bad == p->count || !loses_acks); stored--)
+            ack_next(p);
+        if (bad < p->count)
+            mend(p, members, bad);
+    }
+}
+
+/* Any two of three places, each at any packet: at the same, or one after the other. */
+static void the_third_has_it_all_whichever_two_die_at_whichever_packets(void **state)
+{
+    (void)state;
+    for (unsigned n = 0; n < 3 * PACKETS * PACKETS * 4 * 2; n++) {
+        uint32_t left = n % 3, window = 1 + n / 3 % 4;
+        unsigned at = n / 24;
+        struct member members[3] = {0};
+        struct cl_pipeline p = begin(0);
+        cl_pipeline_set_nodes(&p, (const uint32_t[]){0, 1, 2}, 3);
+        members[(left + 1) % 3].dies_at = 1 + at % PACKETS;
+        members[(left + 2) % 3].dies_at = 1 + at / PACKETS;
+        write_through(&p, members, window, n / 12 % 2);
+        assert_int_equal(p.count, 1);
+        assert_int_equal(p.nodes[0], left);
+        assert_int_equal(members[left].len, PACKETS * PACKET - 100);
+        assert_int_equal(p.acked, PACKETS * PACKET - 100);
+    }
+}
+
 /* What the datanodes have is not sent again, but for the chunk it ends in; and it is not ours to
  * write elsewhere. */
 static void a_block_that_was_begun_before_goes_on_where_it_ends(void **state)
@@ -436,6 +517,7 @@ int main(void)
         cmocka_unit_test(an_idle_chain_gets_one_beat_at_a_time),
         cmocka_unit_test(a_block_that_is_all_in_the_ring_can_begin_anew),
         cmocka_unit_test(whatever_breaks_every_byte_arrives_once),
+        cmocka_unit_test(the_third_has_it_all_whichever_two_die_at_whichever_packets),
         cmocka_unit_test(a_block_that_was_begun_before_goes_on_where_it_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
