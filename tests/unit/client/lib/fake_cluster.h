@@ -79,6 +79,7 @@ static struct {
     _Atomic bool is_ending;
     unsigned generation; /* of tests: a conversation begun in an earlier one is over */
     struct identity self;
+    char self_node[64], self_user[64], self_boot[64]; /* every client writes identity_init's own */
 } fake;
 
 /* --- conversations ---------------------------------------------------------------------------- */
@@ -790,6 +791,12 @@ static void fake_start(void)
     memset(&fake, 0, sizeof(fake));
     mutex_init(&fake.lock);
     identity_init(&fake.self, WIRE_NAMENODE, "fake");
+    snprintf(fake.self_node, sizeof(fake.self_node), "%s", fake.self.node);
+    snprintf(fake.self_user, sizeof(fake.self_user), "%s", fake.self.user);
+    snprintf(fake.self_boot, sizeof(fake.self_boot), "%s", fake.self.boot);
+    fake.self.node = fake.self_node;
+    fake.self.user = fake.self_user;
+    fake.self.boot = fake.self_boot;
     fake.nn_listener = fake_open_door("127.0.0.1:0", NULL, fake.nn_address);
     for (size_t i = 0; i < FAKE_ALL; i++) {
         struct fake_node *n = &fake.nodes[i];
