@@ -20,6 +20,11 @@ uint64_t clock_mono_us(void)
     return now_us(CLOCK_MONOTONIC);
 }
 
+uint64_t clock_cpu_us(void)
+{
+    return now_us(CLOCK_THREAD_CPUTIME_ID);
+}
+
 uint64_t clock_wall_ms(void)
 {
     return now_us(CLOCK_REALTIME) / 1000;

@@ -19,6 +19,7 @@
 #include "libcommon/event/thread.h"
 
 #define SLOW_MS_DEFAULT 50
+#define CPU_EVERY_MS    10 /* asking costs as much as a small turn */
 #define SPARES          64
 #define SPARE_MAX_BYTES (64U << 10)
 #define NO_TIMER        UINT64_MAX
@@ -50,6 +51,8 @@ struct loop {
     uint64_t now_ms;
     uint64_t mark_us; /* when the last callback ended */
     uint64_t slow_us;
+    uint64_t cpu_us; /* computed by cpu_at_ms, or when the last slow callback ended */
+    uint64_t cpu_at_ms;
     bool in_turn; /* has the clock been read since waiting? */
 
     struct buf scratch;
@@ -74,6 +77,10 @@ void loop_callback_begin(struct loop *loop)
     loop->in_turn = true;
     loop->mark_us = clock_mono_us();
     loop->now_ms = loop->mark_us / 1000;
+    if (loop->now_ms - loop->cpu_at_ms >= CPU_EVERY_MS) {
+        loop->cpu_at_ms = loop->now_ms;
+        loop->cpu_us = clock_cpu_us();
+    }
 }
 
 void loop_blame(struct loop *loop, const char *name)
@@ -81,8 +88,12 @@ void loop_blame(struct loop *loop, const char *name)
     uint64_t now_us = clock_mono_us(), took_us = now_us - loop->mark_us;
     loop->mark_us = now_us;
     if (__builtin_expect(took_us > loop->slow_us, 0)) {
+        uint64_t cpu_us = clock_cpu_us(), most_us = cpu_us - loop->cpu_us;
+        loop->cpu_us = cpu_us;
         metric_add(&slow_callbacks, 1);
-        log_warn("loop", "%s held the loop for %llu ms", name, (unsigned long long)took_us / 1000);
+        log_warn("loop", "%s held the loop for %llu ms, computing for %llu ms at most", name,
+                 (unsigned long long)took_us / 1000,
+                 (unsigned long long)(most_us < took_us ? most_us : took_us) / 1000);
     }
 }
 

@@ -14,7 +14,9 @@
  * Nobody frees himself inside his own callback: he asks for a deferred task (loop_defer) and frees
  * there, when no caller up the stack can still touch him.
  *
- * A callback that takes longer than loop_set_slow_ms (50) is logged with its function's name. */
+ * A callback that takes longer than loop_set_slow_ms (50) is logged with its function's name, and
+ * with how much of that the thread can have computed: the rest it waited, for a disk or for a
+ * machine that is busy with others. */
 #ifndef QUERN_EVENT_LOOP_H
 #define QUERN_EVENT_LOOP_H
 

@@ -433,22 +433,43 @@ static void dawdle(void *arg)
     usleep(150000);
 }
 
-static void a_slow_callback_is_logged_by_its_name(void **state)
+static void toil(void *arg)
+{
+    (void)arg;
+    for (uint64_t end = clock_cpu_us() + 120000; clock_cpu_us() < end;)
+        ;
+}
+
+static int computed(const char *line)
+{
+    int ms = -1;
+    const char *at = strstr(line, "computing for ");
+    assert_non_null(at);
+    assert_int_equal(sscanf(at, "computing for %d ms at most", &ms), 1);
+    return ms;
+}
+
+static void a_slow_callback_is_logged_by_its_name_and_what_it_computed(void **state)
 {
     (void)state;
     char path[] = "/tmp/test_loop.XXXXXX", text[4096] = "";
     struct err err;
-    struct loop_timer slow = {0}, quick = {0};
+    struct loop_timer slow = {0}, busy = {0}, quick = {0};
     int fd = mkstemp(path);
     assert_true(fd >= 0);
     assert_int_equal(log_open(path, 0, 0, &err), 0);
     loop_set_slow_ms(loop, 100);
     assert_int_equal(loop_after(loop, &slow, 0, dawdle, NULL), 0);
+    assert_int_equal(loop_after(loop, &busy, 0, toil, NULL), 0);
     assert_int_equal(loop_after(loop, &quick, 0, note, letter('q')), 0);
     turns_for(5);
     assert_true(read(fd, text, sizeof(text) - 1) > 0);
     assert_non_null(strstr(text, "dawdle held the loop for "));
     assert_null(strstr(text, "note held"));
+    const char *slept = strstr(text, "dawdle held"), *toiled = strstr(text, "toil held");
+    assert_non_null(toiled);
+    assert_true(computed(slept) < 50);
+    assert_true(computed(toiled) >= 119);
     assert_int_equal(log_open(NULL, 0, 0, &err), 0);
     close(fd);
     unlink(path);
@@ -475,7 +496,7 @@ int main(void)
         CASE(a_descriptor_is_watched_for_what_was_asked),
         CASE(a_watch_may_end_inside_its_own_callback),
         CASE(a_signal_arrives_on_the_loop),
-        CASE(a_slow_callback_is_logged_by_its_name),
+        CASE(a_slow_callback_is_logged_by_its_name_and_what_it_computed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
