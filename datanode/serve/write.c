@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "datanode/serve/write.h"
+#include "datanode/serve/write_inside.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -11,7 +11,6 @@
 #include <unistd.h>
 
 #include "datanode/serve/relay.h"
-#include "datanode/storage/settle.h"
 #include "datanode/storage/suspect.h"
 #include "datanode/talk/peer.h"
 #include "libcommon/base/clock.h"
@@ -29,65 +28,6 @@ METRIC_COUNTER(blocks_written, "quern_dn_blocks_written_total", "blocks received
 METRIC_COUNTER(writes_broken, "quern_dn_broken_writes_total",
                "writes that ended before their block");
 
-/* How it ended, for the loop. */
-enum outcome {
-    REFUSED,   /* nothing was begun; upstream has been told and may ask for something else */
-    BROKEN,    /* begun, and left in the middle */
-    FINALIZED, /* and the last ack may go */
-};
-
-struct dn_write {
-    struct list link;
-    struct dn_serve *serve;
-    struct dn_session *session;
-    const struct data_write *ask; /* the session's, until it is answered */
-    bool is_local;
-    struct dn_claim claim;
-    struct dn_move move;
-    struct loop_task began;
-    /* set on the loop before the thread starts */
-    uint64_t id, gs; /* gs: the stamp to write under */
-    struct dn_volume *volume;
-    struct dn_writing *writing;
-    struct dn_replica before; /* RECOVER: the replica as it was; with a base: that one */
-    int fd, cancel_fd;
-    /* the thread's */
-    struct dn_blockfile *file; /* owned by `writing` once that has it */
-    int down_fd;
-    struct dn_relay *relay; /* bytes are being moved */
-    uint8_t *ring;
-    size_t ring_bytes;
-    bool has_begun, is_finalized;
-    bool is_source_bad; /* what was to be copied is damaged */
-    int code;           /* of something done on the loop */
-    int end_code;       /* why it broke off or was not begun; 0 = it did not */
-    /* the thread's last word */
-    enum outcome outcome;
-    uint64_t len;
-    uint8_t last_ack[PACKET_ACK_BYTES];
-};
-
-static bool is_recover(const struct dn_write *w)
-{
-    return w->ask->stage == DATA_WRITE_RECOVER;
-}
-
-static bool joins(const struct dn_write *w)
-{
-    return w->ask->stage == DATA_WRITE_JOIN;
-}
-
-/* Temporary until it is whole. */
-static bool is_copy(const struct dn_write *w)
-{
-    return w->ask->stage == DATA_WRITE_COPY || joins(w);
-}
-
-static bool has_base(const struct dn_write *w)
-{
-    return w->ask->base.id != 0;
-}
-
 /* The answer that says who is at fault. */
 static struct data_writing blame(const struct dn_write *w, const char *node, const struct err *err)
 {
@@ -95,149 +35,6 @@ static struct data_writing blame(const struct dn_write *w, const char *node, con
                                  .bad_node = slice_str(node),
                                  .code = err->code,
                                  .why = slice_str(err->msg)};
-}
-
-/* ---- the files (thread) ---- */
-
-/* Files in `dir` that begin with `len` bytes of the finalized replica `before`, on disk. */
-static int copy_files(struct dn_write *w, const char *dir, uint64_t len, struct err *err)
-{
-    const struct dn_volume *from = dn_storage_volume(w->serve->conf.storage, &w->before);
-    char *final_dir = dn_volume_dir(from, DN_DIR_FINALIZED, w->before.id);
-    struct dn_settle_copy copy = {
-        .from_dir = final_dir,
-        .from_id = w->before.id,
-        .from_gs = w->before.gs,
-        .from_len = w->before.len,
-        .len = len,
-        .to = {.dir = dir,
-               .id = w->id,
-               .gs = w->gs,
-               .max_len = w->ask->block_size,
-               .direct_min = w->serve->conf.direct_min},
-    };
-    int rc = final_dir ? dn_settle_copy(w->volume->disk, &copy, &w->file, &w->is_source_bad, err)
-                       : err_set(err, ERR_NOMEM, "out of memory");
-    mem_free(final_dir);
-    return rc;
-}
-
-static int make_files(struct dn_write *w, struct err *err)
-{
-    char *dir = dn_volume_dir(w->volume, is_copy(w) ? DN_DIR_TMP : DN_DIR_RBW, w->id);
-    struct dn_blockfile_new what = {.dir = dir,
-                                    .id = w->id,
-                                    .gs = w->gs,
-                                    .max_len = w->ask->block_size,
-                                    .direct_min = w->serve->conf.direct_min};
-    int rc = !dir          ? err_set(err, ERR_NOMEM, "out of memory")
-             : has_base(w) ? copy_files(w, dir, w->before.len, err)
-                           : dn_blockfile_create(w->volume->disk, &what, &w->file, err);
-    mem_free(dir);
-    return rc;
-}
-
-/* A replica that is being written: verify all of it, cut it, give it the new stamp. */
-static int reopen_files(struct dn_write *w, const char *dir, struct err *err)
-{
-    struct dn_blockfile_new what = {.dir = dir,
-                                    .id = w->id,
-                                    .gs = w->before.gs,
-                                    .max_len = w->ask->block_size,
-                                    .direct_min = w->serve->conf.direct_min};
-    int rc = dn_blockfile_open(w->volume->disk, &what, DISK_READ | DISK_WRITE, &w->file, err);
-    if (rc == 0)
-        rc = dn_settle_verify(w->file, UINT64_MAX, err);
-    if (rc == 0 && w->file->len < w->ask->block.len)
-        rc = err_set(err, ERR_CHECKSUM,
-                     "blk_%" PRIu64 ": only %" PRIu64 " of %" PRIu64
-                     " acknowledged bytes agree with their checksums",
-                     w->id, w->file->len, w->ask->block.len);
-    if (rc == 0)
-        rc = dn_settle_restamp(w->file, w->gs, w->ask->block.len, err);
-    return rc;
-}
-
-static void resume_on_loop(struct dn_move *move)
-{
-    struct dn_write *w = CONTAINER_OF(move, struct dn_write, move);
-    struct dn_replica *replica = dn_storage_find(w->serve->conf.storage, w->id);
-    struct dn_storage_resume how = {.gs = w->ask->block.gs,
-                                    .new_gs = w->gs,
-                                    .len = w->ask->block.len,
-                                    .max_len = w->ask->block_size,
-                                    .writing = w->writing};
-    w->code = replica ? dn_storage_resume(w->serve->conf.storage, replica, &how) : ERR_NOENT;
-}
-
-static void share_files(struct dn_write *w)
-{
-    struct dn_visible visible = {.len = w->file->len, .tail_sum = w->file->tail_sum};
-    dn_writing_open(w->writing, w->file, &visible);
-}
-
-static int recover_files(struct dn_write *w, struct err *err)
-{
-    bool was_final = w->before.state == DN_REPLICA_FINALIZED;
-    char *dir = dn_volume_dir(w->volume, DN_DIR_RBW, w->id);
-    int rc = !dir        ? err_set(err, ERR_NOMEM, "out of memory")
-             : was_final ? copy_files(w, dir, w->ask->block.len, err)
-                         : reopen_files(w, dir, err);
-    mem_free(dir);
-    bool is_restamped = w->file && w->file->gs == w->gs && !was_final;
-    if (rc != 0 && !is_restamped) {
-        dn_blockfile_close(w->file);
-        w->file = NULL;
-        return rc;
-    }
-    share_files(w);
-    dn_movers_call(&w->move, resume_on_loop);
-    if (w->code != 0)
-        return err_set(err, w->code, "blk_%" PRIu64 ": %s", w->id, err_text(w->code));
-    w->has_begun = true;
-    if (rc != 0) /* nobody writes on, but the map must say what its files say */
-        return rc;
-    if (was_final) { /* nobody finds it any more; a crash here is put right at start */
-        char *final_dir = dn_volume_dir(w->volume, DN_DIR_FINALIZED, w->id);
-        if (final_dir)
-            (void)dn_settle_remove(w->volume->disk, final_dir, w->id, w->before.gs);
-        mem_free(final_dir);
-    }
-    return 0;
-}
-
-static int open_files(struct dn_write *w, struct err *err)
-{
-    if (is_recover(w))
-        return recover_files(w, err);
-    int rc = make_files(w, err);
-    if (rc == 0)
-        share_files(w);
-    return rc;
-}
-
-/* What was made for nothing. */
-static void remove_files(struct dn_write *w)
-{
-    char *dir = dn_volume_dir(w->volume, is_copy(w) ? DN_DIR_TMP : DN_DIR_RBW, w->id);
-    if (dir)
-        (void)dn_settle_remove(w->volume->disk, dir, w->id, w->gs);
-    mem_free(dir);
-}
-
-static int finalize(void *arg)
-{
-    struct dn_write *w = arg;
-    struct err err = {0};
-    char *dir = joins(w) ? dn_volume_dir(w->volume, DN_DIR_RBW, w->id) : NULL;
-    int rc = dir ? 0 : dn_volume_make_final_dir(w->volume, w->id, &dir, &err);
-    if (rc == 0)
-        rc = dn_settle_finalize(w->file, dir, &err);
-    mem_free(dir);
-    w->is_finalized = rc == 0;
-    if (rc != 0)
-        log_error("dn.write", "blk_%" PRIu64 "_%" PRIu64 ": %s", w->id, w->gs, err.msg);
-    return rc;
 }
 
 /* ---- the ring (thread) ---- */
@@ -332,7 +129,7 @@ static int set_up(struct dn_write *w)
     char bad[HELLO_TEXT_MAX + 1];
     struct err err = {0};
     snprintf(bad, sizeof(bad), "%s", w->serve->conf.node);
-    int rc = open_files(w, &err);
+    int rc = dn_write_open_files(w, &err);
     if (rc == 0)
         rc = open_chain(w, bad, &err);
     if (rc == 0)
@@ -341,9 +138,9 @@ static int set_up(struct dn_write *w)
     log_warn("dn.write", "blk_%" PRIu64 "_%" PRIu64 " from %s: %s: %s", w->id, w->gs,
              w->session->peer, bad, err.msg);
     struct data_writing answer = blame(w, bad, &err);
-    w->outcome = send_answer(w, &answer) == 0 ? REFUSED : BROKEN;
-    if (!is_recover(w))
-        remove_files(w);
+    w->outcome = send_answer(w, &answer) == 0 ? DN_WRITE_REFUSED : DN_WRITE_BROKEN;
+    if (!dn_write_is_recover(w))
+        dn_write_remove_files(w);
     return rc;
 }
 
@@ -361,11 +158,11 @@ static struct dn_relay *make_relay(struct dn_write *w)
         .file = w->file,
         .writing = w->writing,
         .max_len = w->ask->block_size,
-        .exact_len = is_copy(w) ? w->ask->block.len : UINT64_MAX,
+        .exact_len = dn_write_is_copy(w) ? w->ask->block.len : UINT64_MAX,
         .timeout_ms = timeout_ms,
         .ack_timeout_ms = pipeline_patience_ms(timeout_ms, behind),
         .reports_ms = w->ask->reports_ms,
-        .finalize = finalize,
+        .finalize = dn_write_finalize,
         .arg = w,
     };
     return dn_relay_new(&conf);
@@ -377,11 +174,11 @@ static bool begin_bytes(struct dn_write *w)
     struct err err = {0};
     if (set_up(w) != 0)
         return false;
-    if (!is_recover(w)) {
+    if (!dn_write_is_recover(w)) {
         w->has_begun = true;
         loop_post(w->serve->conf.loop, &w->began, began_on_loop, w);
     }
-    w->outcome = BROKEN;
+    w->outcome = DN_WRITE_BROKEN;
     struct data_writing answer = {.node = slice_str(w->serve->conf.node)};
     int rc = send_answer(w, &answer);
     if (rc == 0)
@@ -411,7 +208,7 @@ static bool move_bytes(struct dn_write *w)
         w->move.wants_park = true;
         return true;
     }
-    w->outcome = rc == 0 ? FINALIZED : BROKEN;
+    w->outcome = rc == 0 ? DN_WRITE_FINALIZED : DN_WRITE_BROKEN;
     w->end_code = rc;
     if (rc != 0)
         log_warn("dn.write",
@@ -429,8 +226,8 @@ static void run_write(struct dn_move *move)
     dn_relay_free(w->relay);
     w->relay = NULL;
     put_ring(w);
-    if (w->has_begun && is_copy(w) && !w->is_finalized)
-        remove_files(w);
+    if (w->has_begun && dn_write_is_copy(w) && !w->is_finalized)
+        dn_write_remove_files(w);
     w->len = w->file ? w->file->len : 0;
     if (w->down_fd >= 0)
         close(w->down_fd);
@@ -455,15 +252,15 @@ static void settle_map(struct dn_write *w)
     struct dn_replica *replica = dn_storage_find(storage, w->id);
     if (!replica)
         return;
-    if (w->is_finalized && joins(w)) {
+    if (w->is_finalized && dn_write_joins(w)) {
         dn_storage_converted(storage, replica, w->len);
     } else if (w->is_finalized) {
         dn_storage_finalized(storage, replica, w->len);
         metric_add(&blocks_written, 1);
-    } else if (w->has_begun && !is_copy(w)) {
+    } else if (w->has_begun && !dn_write_is_copy(w)) {
         dn_storage_left(storage, replica, w->len);
         metric_add(&writes_broken, 1);
-    } else if (!is_recover(w)) {
+    } else if (!dn_write_is_recover(w)) {
         dn_storage_discard(storage, replica);
     }
 }
@@ -492,9 +289,9 @@ static void write_done(struct dn_move *move)
     if (move->was_refused) {
         err_set(&err, ERR_BUSY, "busy: no thread was free to move bytes");
         refuse_detached(w, &err);
-    } else if (w->outcome == FINALIZED) {
+    } else if (w->outcome == DN_WRITE_FINALIZED) {
         dn_session_attach(w->session, w->fd, slice_of(w->last_ack, sizeof(w->last_ack)));
-    } else if (w->outcome == REFUSED) {
+    } else if (w->outcome == DN_WRITE_REFUSED) {
         dn_session_attach(w->session, w->fd, slice_of(NULL, 0));
     } else {
         dn_session_end(w->session, w->fd);
@@ -566,9 +363,9 @@ static int prepare_new(struct dn_write *w, struct err *err)
     struct dn_storage_new what = {.id = w->id,
                                   .gs = w->gs,
                                   .max_len = w->ask->block_size,
-                                  .event = is_copy(w) ? DN_EVENT_COPY : DN_EVENT_CREATE,
-                                  .beside = has_base(w) ? &w->before : NULL};
-    int rc = has_base(w) ? check_base(w, err) : 0;
+                                  .event = dn_write_is_copy(w) ? DN_EVENT_COPY : DN_EVENT_CREATE,
+                                  .beside = dn_write_has_base(w) ? &w->before : NULL};
+    int rc = dn_write_has_base(w) ? check_base(w, err) : 0;
     if (rc == 0)
         rc = dn_storage_add(w->serve->conf.storage, &what, &replica, err);
     if (rc != 0)
@@ -584,7 +381,7 @@ static void write_granted(struct dn_claim *claim)
     struct dn_write *w = CONTAINER_OF(claim, struct dn_write, claim);
     struct err err = {0};
     fault_hit("dn.write.begin");
-    int rc = is_recover(w) ? prepare_recover(w, &err) : prepare_new(w, &err);
+    int rc = dn_write_is_recover(w) ? prepare_recover(w, &err) : prepare_new(w, &err);
     if (rc != 0) {
         refuse(w, &err);
         return;
@@ -696,7 +493,7 @@ static void begin(struct dn_serve *serve, struct dn_session *session, const stru
     }
     struct dn_claims *claims = &serve->conf.storage->claims;
     int rc = 0;
-    if (is_recover(w)) /* a hopeless one does not stop the writer there is */
+    if (dn_write_is_recover(w)) /* a hopeless one does not stop the writer there is */
         rc = check_recover(w, 0, &err);
     else if (dn_claims_is_taken(claims, w->id))
         rc = err_set(&err, ERR_BUSY, "blk_%" PRIu64 " is being worked on", w->id);
