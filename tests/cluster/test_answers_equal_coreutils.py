@@ -162,7 +162,7 @@ def test_the_bytes_are_the_same_on_one_node_and_on_three(cluster):
             one.fs("-D", f"dfs.blocksize={BLOCK}", "-put", "-", f"/in/{n:02d}", input=text)
         for job, (options, _) in JOBS.items():
             for c in (one, cluster):
-                c.run("run", *options, *split("500k"), "-reduces", "3", job, "/in", f"/same/{job}")
+                c.run("run", *options, *split("500k"), "-reduces", "3", job, "/in", f"/same/{job}", timeout=400)
             for part in range(3):
                 a, b = (c.fs("-cat", f"/same/{job}/part-r-{part:05d}").stdout for c in (one, cluster))
                 assert a == b, (job, part)
