@@ -291,10 +291,25 @@ static int do_quota(struct crash *c, uint64_t seq, const char *path)
     return ASK(c, SET_QUOTA, &ask, NULL);
 }
 
-/* Not recorded, and repeatable. It goes on in the background of what follows. */
+static int switch_safemode(struct crash *c, enum cl2nn_safemode_action action)
+{
+    const struct cl2nn_safemode ask = {.action = action};
+    struct cl2nn_safemode_state state;
+    return ASK(c, SAFEMODE, &ask, &state);
+}
+
+/* Not recorded, and repeatable; only in safe mode. */
 static int do_checkpoint(struct crash *c)
 {
-    int rc = ASK(c, SAVE_NAMESPACE, NULL, NULL);
+    const struct cl2nn_save ask = {0};
+    struct cl2nn_yes done;
+    int rc = switch_safemode(c, CL2NN_SAFEMODE_ENTER);
+    if (rc == 0)
+        rc = ASK(c, SAVE_NAMESPACE, &ask, &done);
+    if (rc == 0 || is_alive(c)) {
+        int left = switch_safemode(c, CL2NN_SAFEMODE_LEAVE);
+        rc = rc ? rc : left;
+    }
     if (rc != 0 && rc != ERR_BUSY && is_alive(c)) {
         if (log_has(c, "no image of record") == 0)
             die(c->log, "an image failed without a word");
