@@ -186,7 +186,7 @@ def test_a_node_declared_dead_comes_back_and_serves(cluster):
     for node in cluster.workers:
         assert cluster.fs("-cat", "/back", on=node).stdout == data
     cluster.fs("-put", "-", "/on1", input=data, on="node1")
-    assert b"node1" in cluster.run("fsck", "/on1", "-files", "-blocks", "-locations").stdout
+    assert cluster.address("node1").encode() + b":" in cluster.run("fsck", "/on1", "-files", "-blocks", "-locations").stdout
 
 
 def fsck_says(c, path, words):

@@ -161,7 +161,8 @@ def test_nonsense_is_refused_in_one_line_and_nothing_changes(c, make, why):
     found = re.search(r"FAILED: Change property dfs.datanode.data.dir\n\tFrom: \"(.*)\"\n\tTo: \"(.*)\"\n\tError: (.*)\.\n$", out)
     assert found and found.group(1) == c.first(1) and found.group(2) == ", ".join(entries), out
     assert why.format(first=c.first(1)) in found.group(3), out
-    assert c.blocks(c.first(1)) == before
+    # What was deleted before may go meanwhile; nothing else may.
+    assert c.blocks(c.first(1)) <= before
     data = c.put("/still", 9)
     assert c.fs("-cat", "/still").stdout == data
     c.fs("-rm", "-skipTrash", "/still")
