@@ -240,11 +240,8 @@ static int list_corrupt(struct check *c)
 static int show_blocks(struct check *c, const char *head)
 {
     int rc = ask(c);
-    if (rc == ERR_ACCESS) {
-        struct err err;
-        err_set(&err, rc, "%s for operation fsck", c->err.msg);
-        return print_failure(c, slice_str(err.msg));
-    }
+    if (rc == ERR_ACCESS)
+        return print_failure(c, slice_str(c->err.msg));
     if (rc != 0)
         return session_fail("fsck", EXIT_FAILED, c->err.msg);
     fputs(head, stdout);

@@ -11,8 +11,8 @@
 #include "libcommon/base/str.h"
 #include "libcommon/store/disk.h"
 
-#define PERIODS     3U /* dfs.namenode.missing.checkpoint.periods.before.shutdown */
-#define FETCH_TRIES 3
+#define PERIODS        3U /* dfs.namenode.missing.checkpoint.periods.before.shutdown */
+#define FETCH_TRIES    3
 
 #define IMAGE_PREFIX   "image."
 #define IMAGE_NAME_MAX 64

@@ -2,8 +2,8 @@
  * pages: images and segments of the log, as files: for who wants a copy of the image (quern admin
  * -fetchImage), and for a namenode that begins as a copy of this one (talk/bootstrap). Read on a
  * thread while all goes on. An image never changes once it has its name, a segment only grows; a
- * file that is gone meanwhile is ERR_NOENT: whoever copies begins again. Names come from others: what
- * is not named as an image or a segment is not opened. Loop thread only, but for what runs. */
+ * file that is gone meanwhile is ERR_NOENT: whoever copies begins again. Names come from others:
+ * what is not named as an image or a segment is not opened. Loop thread only, but for what runs. */
 #ifndef QUERN_NAMENODE_JOURNAL_PAGES_H
 #define QUERN_NAMENODE_JOURNAL_PAGES_H
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * clients_image: what administrators ask of image and journal: an image now, a new segment. Copies are
- * in clients_journal. */
+ * clients_image: what administrators ask of image and journal: an image now, a new segment. Copies
+ * are in clients_journal. */
 #include "namenode/serve/turn.h"
 
 void nn_on_SAVE_NAMESPACE(struct rpc_call *call, const void *message, void *arg)

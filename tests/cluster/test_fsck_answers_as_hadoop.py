@@ -22,6 +22,8 @@ WRITER = os.path.join(BUILD, "tests", "cluster", "slow_writer")
 class Ours:
     """A shell as cases.Play wants one, and its world."""
 
+    datanode = "none:0"  # no case asks one by name
+
     def __init__(self, cluster):
         self.cluster = cluster
         self.env = dict(cluster.env, ASAN_OPTIONS="detect_leaks=0:quarantine_size_mb=1:malloc_context_size=0")
