@@ -123,13 +123,15 @@ static int parse_address(const struct conf_option *option, struct conf_value *v,
     return 0;
 }
 
+#define CHOICE_MAX 128
+
 /* The words of `choices`, in turn; they are few and short. */
-static const char *choice_next(const char **at, char word[64])
+static const char *choice_next(const char **at, char word[CHOICE_MAX])
 {
     size_t n = strcspn(*at, " ");
     if (n == 0)
         return NULL;
-    BUG_ON(n >= 64);
+    BUG_ON(n >= CHOICE_MAX);
     memcpy(word, *at, n);
     word[n] = 0;
     *at += n + ((*at)[n] == ' ');
@@ -138,7 +140,7 @@ static const char *choice_next(const char **at, char word[64])
 
 static int parse_choice(const struct conf_option *option, struct conf_value *v, struct err *err)
 {
-    char word[64], near[64] = "";
+    char word[CHOICE_MAX], near[CHOICE_MAX] = "";
     unsigned best = 3;
     const char *at = option->choices;
     for (v->amount = 0; choice_next(&at, word); v->amount++) {
