@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Output waits in `out`, where small sends gather; a whole buffer handed over becomes a piece in
- * `pieces` (what was gathered before it too), so that order is kept and nothing big is copied.
- * pieces come before out. Input is read into the loop's scratch buffer and only what on_data leaves
- * behind moves to `in`. */
+ * Input is read into the loop's scratch buffer, and only what on_data leaves behind moves to `in`.
+ * Output waits in an outq, whose gathering buffer comes from the loop's spare ones and goes back
+ * there. */
 #include "libcommon/event/conn.h"
 
 #include <errno.h>
@@ -11,7 +10,8 @@
 #include "libcommon/base/mem.h"
 #include "libcommon/base/sm.h"
 #include "libcommon/event/loop_inside.h"
-#include "libcommon/event/thread.h"
+#include "libcommon/event/outq.h"
+#include "libcommon/event/resolve.h"
 
 #define IN_MAX_DEFAULT   (16U << 20)
 #define OUT_HIGH_DEFAULT (4U << 20)
@@ -19,7 +19,6 @@
 #define CLOSING_MS       5000 /* for the last output to leave */
 #define STALL_MS_DEFAULT 120000
 #define LINGER_MS        1000 /* for the peer to see it and close in turn */
-#define IOVS             64
 
 enum conn_state { CONN_CONNECTING, CONN_OPEN, CONN_CLOSING, CONN_CLOSED };
 
@@ -30,12 +29,6 @@ static const struct sm_state conn_states[] = {
     [CONN_CLOSED] = {"closed", 0, SM_FINAL},
 };
 static const struct sm_table conn_sm = {"conn", conn_states, ARRAY_LEN(conn_states)};
-
-struct piece {
-    struct list link;
-    struct buf buf;
-    size_t off; /* sent so far */
-};
 
 struct conn {
     struct loop *loop;
@@ -51,10 +44,7 @@ struct conn {
     struct buf *now; /* what on_data is looking at; NULL outside of it */
     size_t want;
 
-    struct list pieces;
-    size_t piece_bytes; /* unsent, in pieces */
-    struct buf out;
-    size_t out_off;
+    struct outq outq;
     struct buf sink; /* conn_out of a closed conn */
 
     bool is_paused;   /* by the user */
@@ -72,17 +62,6 @@ struct conn {
     char peer[72];
 };
 
-/* A name is looked up on a thread of its own: getaddrinfo may take seconds. */
-struct resolve {
-    struct thread thread;
-    struct loop *loop;
-    struct loop_task task;
-    struct conn *conn; /* NULL when nobody waits for it any more */
-    struct sock_addr addr;
-    int code;
-    char address[];
-};
-
 static void on_ready(int fd, unsigned ready, void *arg);
 static void flush_now(void *arg);
 
@@ -90,14 +69,8 @@ static void flush_now(void *arg);
 
 static void free_conn(struct conn *conn)
 {
-    struct piece *piece;
-    while ((piece = list_first(&conn->pieces, struct piece, link))) {
-        list_remove(&piece->link);
-        buf_release(&piece->buf);
-        mem_free(piece);
-    }
+    outq_release(&conn->outq);
     buf_release(&conn->in);
-    buf_release(&conn->out);
     buf_release(&conn->sink);
     loop_count_conn(conn->loop, -1);
     mem_free(conn);
@@ -124,7 +97,7 @@ static void finish(struct conn *conn, int code)
     loop_undefer(&conn->flush);
     loop_undefer(&conn->deliver);
     if (conn->resolve)
-        conn->resolve->conn = NULL;
+        resolve_forget(conn->resolve);
     if (conn->fd >= 0 && !conn->is_detached)
         close(conn->fd);
     conn->fd = -1;
@@ -228,58 +201,20 @@ void conn_pause(struct conn *conn, bool paused)
 
 size_t conn_queued_bytes(const struct conn *conn)
 {
-    return conn->piece_bytes + conn->out.len - conn->out_off;
-}
-
-static size_t gather(const struct conn *conn, struct iovec iov[IOVS])
-{
-    size_t n = 0;
-    list_each (&conn->pieces, it) {
-        const struct piece *piece = list_entry(it, struct piece, link);
-        iov[n++] = (struct iovec){piece->buf.data + piece->off, piece->buf.len - piece->off};
-        if (n == IOVS)
-            return n;
-    }
-    if (conn->out.len > conn->out_off)
-        iov[n++] = (struct iovec){conn->out.data + conn->out_off, conn->out.len - conn->out_off};
-    return n;
+    return outq_bytes(&conn->outq);
 }
 
 static void sent(struct conn *conn, size_t bytes)
 {
-    struct piece *piece;
-    while (bytes > 0 && (piece = list_first(&conn->pieces, struct piece, link))) {
-        size_t left = piece->buf.len - piece->off, step = bytes < left ? bytes : left;
-        piece->off += step;
-        conn->piece_bytes -= step;
-        bytes -= step;
-        if (step == left) {
-            list_remove(&piece->link);
-            buf_release(&piece->buf);
-            mem_free(piece);
-        }
-    }
-    conn->out_off += bytes;
-    if (conn->out_off == conn->out.len) {
-        loop_spare_give(conn->loop, &conn->out);
-        conn->out_off = 0;
-    }
-}
-
-static ssize_t send_once(const struct conn *conn)
-{
-    if (list_is_empty(&conn->pieces)) /* nearly always; and cheaper than a vector of one */
-        return send(conn->fd, conn->out.data + conn->out_off, conn->out.len - conn->out_off,
-                    MSG_NOSIGNAL | MSG_DONTWAIT);
-    struct iovec iov[IOVS];
-    struct msghdr msg = {.msg_iov = iov, .msg_iovlen = gather(conn, iov)};
-    return sendmsg(conn->fd, &msg, MSG_NOSIGNAL | MSG_DONTWAIT);
+    outq_sent(&conn->outq, bytes);
+    if (conn->outq.out.len == 0)
+        loop_spare_give(conn->loop, &conn->outq.out);
 }
 
 static int send_some(struct conn *conn)
 {
     while (conn_queued_bytes(conn) > 0) {
-        ssize_t n = send_once(conn);
+        ssize_t n = outq_send(&conn->outq, conn->fd);
         if (n >= 0)
             sent(conn, (size_t)n);
         else if (errno == EAGAIN)
@@ -329,7 +264,7 @@ static void flush_now(void *arg)
     struct conn *conn = arg;
     if (conn->state != CONN_OPEN && conn->state != CONN_CLOSING)
         return;
-    if (buf_failed(&conn->out)) {
+    if (buf_failed(&conn->outq.out)) {
         finish(conn, ERR_NOMEM);
         return;
     }
@@ -355,11 +290,12 @@ struct buf *conn_out(struct conn *conn)
         buf_clear(&conn->sink);
         return &conn->sink;
     }
-    if (!conn->out.data && !conn->out.failed)
-        conn->out = loop_spare_take(conn->loop);
+    struct buf *out = &conn->outq.out;
+    if (!out->data && !out->failed)
+        *out = loop_spare_take(conn->loop);
     if (conn->state == CONN_OPEN && !conn->is_blocked)
         loop_flush_later(conn->loop, &conn->flush, flush_now, conn);
-    return &conn->out;
+    return out;
 }
 
 void conn_send(struct conn *conn, struct slice bytes)
@@ -367,30 +303,10 @@ void conn_send(struct conn *conn, struct slice bytes)
     buf_append_slice(conn_out(conn), bytes);
 }
 
-static bool add_piece(struct conn *conn, struct buf *bytes, size_t off)
-{
-    struct piece *piece = mem_alloc(sizeof(*piece));
-    if (!piece)
-        return false;
-    *piece = (struct piece){.buf = *bytes, .off = off};
-    *bytes = BUF_INIT;
-    list_push_back(&conn->pieces, &piece->link);
-    conn->piece_bytes += piece->buf.len - off;
-    return true;
-}
-
 void conn_send_buf(struct conn *conn, struct buf *bytes)
 {
-    struct buf *out = conn_out(conn);
-    if (out == &conn->out && (bytes->len > 0 || bytes->failed)) {
-        bool is_added = !bytes->failed && !out->failed;
-        if (is_added && out->len > 0) {
-            is_added = add_piece(conn, out, conn->out_off);
-            conn->out_off = is_added ? 0 : conn->out_off;
-        }
-        if (!is_added || !add_piece(conn, bytes, 0))
-            out->failed = true; /* the stream has a hole now: flushing ends it */
-    }
+    if (conn_out(conn) == &conn->outq.out)
+        outq_push(&conn->outq, bytes); /* if that fails, flushing ends the conn */
     buf_release(bytes);
 }
 
@@ -447,7 +363,7 @@ static struct conn *create(struct loop *loop, const struct conn_ops *ops, void *
     conn->ops = ops;
     conn->arg = arg;
     conn->fd = -1;
-    list_init(&conn->pieces);
+    outq_init(&conn->outq);
     conn_set_limits(conn, (struct conn_limits){0});
     loop_count_conn(loop, 1);
     return conn;
@@ -524,46 +440,14 @@ static void connect_to(struct conn *conn, const struct sock_addr *addr)
         conn->is_blocked = true; /* what the watch is set to */
 }
 
-static void on_resolved(void *arg)
+static void on_resolved(void *arg, int code, const struct sock_addr *addr)
 {
-    struct resolve *resolve = arg;
-    struct conn *conn = resolve->conn;
-    thread_join(&resolve->thread);
-    loop_unhold(resolve->loop);
-    if (conn) {
-        conn->resolve = NULL;
-        if (resolve->code == 0)
-            connect_to(conn, &resolve->addr);
-        else
-            finish(conn, resolve->code);
-    }
-    mem_free(resolve);
-}
-
-static void resolve_main(void *arg)
-{
-    struct resolve *resolve = arg;
-    resolve->code = sock_resolve(resolve->address, false, &resolve->addr, NULL);
-    loop_post(resolve->loop, &resolve->task, on_resolved, resolve);
-}
-
-static int start_resolving(struct conn *conn, const char *address, struct err *err)
-{
-    size_t len = strlen(address) + 1;
-    struct resolve *resolve = mem_calloc(1, sizeof(*resolve) + len);
-    if (!resolve)
-        return err_set(err, ERR_NOMEM, "cannot reach %s: out of memory", address);
-    memcpy(resolve->address, address, len);
-    resolve->loop = conn->loop;
-    resolve->conn = conn;
-    int rc = thread_start(&resolve->thread, "resolve", resolve_main, resolve, err);
-    if (rc != 0) {
-        mem_free(resolve);
-        return rc;
-    }
-    loop_hold(conn->loop);
-    conn->resolve = resolve;
-    return 0;
+    struct conn *conn = arg;
+    conn->resolve = NULL;
+    if (code == 0)
+        connect_to(conn, addr);
+    else
+        finish(conn, code);
 }
 
 int conn_connect(struct loop *loop, const char *address, uint64_t timeout_ms,
@@ -581,7 +465,7 @@ int conn_connect(struct loop *loop, const char *address, uint64_t timeout_ms,
     if (rc != 0)
         err_set(err, rc, "cannot reach %s: out of memory", address);
     else if (found == ERR_RETRY)
-        rc = start_resolving(conn, address, err);
+        rc = resolve_start(loop, address, on_resolved, conn, &conn->resolve, err);
     if (rc != 0) {
         loop_timer_stop(&conn->timer);
         free_conn(conn);
@@ -622,12 +506,12 @@ void conn_abort(struct conn *conn)
 
 int conn_detach(struct conn *conn, struct conn_parts *ret)
 {
-    if (conn->state != CONN_OPEN || buf_failed(&conn->out))
+    if (conn->state != CONN_OPEN || buf_failed(&conn->outq.out))
         return ERR_CLOSED;
     struct conn_parts parts = {.fd = conn->fd, .unread = BUF_INIT, .unsent = BUF_INIT};
-    struct iovec iov[IOVS];
+    struct iovec iov[OUTQ_IOVS];
     /* gathered in one buffer; pieces are few, and rare where conns are detached */
-    for (size_t n; (n = gather(conn, iov)) > 0; sent(conn, iov[0].iov_len))
+    for (size_t n; (n = outq_gather(&conn->outq, iov)) > 0; sent(conn, iov[0].iov_len))
         buf_append(&parts.unsent, iov[0].iov_base, iov[0].iov_len);
     if (conn->now && conn->now != &conn->in)
         buf_append(&parts.unread, conn->now->data, conn->now->len);
