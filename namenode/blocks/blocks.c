@@ -15,6 +15,7 @@ static void link_parts(struct nn_blocks *b)
     b->replicate.map = b->map;
     b->recoveries.map = b->map;
     b->replicate.nodes = &b->nodes;
+    b->replicate.pendings.nodes = &b->nodes;
     b->recoveries.nodes = &b->nodes;
     b->replicate.doomed = &b->doomed;
     b->replicate.bads = &b->bads;

@@ -199,7 +199,7 @@ static bool has_reported(const struct nn_leaving *l, const struct nn_node *node)
 static bool is_nothing_short(const struct nn_leaving *l)
 {
     const struct nn_replicate *rep = l->replicate;
-    return l->nodes->owing == 0 && rep->scan == BITSET_END && rep->pending.count == 0 &&
+    return l->nodes->owing == 0 && rep->scan == BITSET_END && rep->pendings.by_block.count == 0 &&
            nn_replicate_queued(rep, 1) + nn_replicate_queued(rep, 2) + nn_replicate_queued(rep, 3) +
                    nn_replicate_queued(rep, 5) ==
                0;

@@ -159,13 +159,13 @@ struct nn_blocks_stats nn_blocks_stats(const struct nn_blocks *b)
         .missing = b->complete - b->safe,
         .missing_single = b->replicate.missing_single,
         .highest_priority = nn_replicate_queued(&b->replicate, 1),
-        .pending_copies = b->replicate.pending.count,
+        .pending_copies = b->replicate.pendings.by_block.count,
         .pending_deletion = b->doomed.waiting + b->doomed.ordered,
         .postponed = b->replicate.postponed.count,
     };
     for (unsigned level = 1; level <= 3; level++)
         s.under_replicated += nn_replicate_queued(&b->replicate, level);
-    s.under_replicated += b->replicate.pending.count;
+    s.under_replicated += b->replicate.pendings.by_block.count;
     for (size_t i = 0; i < b->nodes.node_count; i++) {
         struct nn_space space = nn_nodes_space(&b->nodes, b->nodes.node[i]);
         if (b->nodes.node[i]->state == NN_NODE_DEAD)

@@ -21,17 +21,6 @@ struct view {
     struct nn_health health;
 };
 
-static struct nn_pending *find_pending(const struct nn_replicate *rep, uint32_t block)
-{
-    for (struct hmap_node *n = hmap_find(&rep->pending, hash_u64(block)); n;
-         n = hmap_find_next(n)) {
-        struct nn_pending *p = CONTAINER_OF(n, struct nn_pending, by_block);
-        if (p->block == block)
-            return p;
-    }
-    return NULL;
-}
-
 static bool has_node(const struct nn_nodes *nodes, const uint32_t *storages, size_t count,
                      uint32_t node)
 {
@@ -128,7 +117,7 @@ static void sort_out(const struct nn_replicate *rep, uint32_t block, struct view
         if (is_resting(node) || node->admin == NN_NODE_NORMAL)
             counted[counted_count++] = storage;
     }
-    const struct nn_pending *pending = find_pending(rep, block);
+    const struct nn_pending *pending = nn_pendings_find(&rep->pendings, block);
     v->health.good = (uint16_t)v->good_count;
     v->health.bad = (uint16_t)v->bad_count;
     v->health.pending = (uint16_t)(pending ? pending->target_count : 0);
@@ -335,101 +324,31 @@ void nn_replicate_reported(struct nn_replicate *rep)
 
 /* ---- copies under way ---- */
 
-static void release_target(struct nn_replicate *rep, const struct nn_pending *p, uint32_t node)
-{
-    if (p->source)
-        nn_nodes_get(rep->nodes, node)->copies_in--;
-}
-
-static void pending_end(struct nn_replicate *rep, struct nn_pending *p)
-{
-    for (size_t i = 0; i < p->target_count; i++)
-        release_target(rep, p, p->targets[i]);
-    if (p->source)
-        nn_nodes_get(rep->nodes, p->source)->copies_out--;
-    hmap_remove(&rep->pending, &p->by_block);
-    heap_remove(&rep->deadlines, &p->by_deadline);
-    mem_free(p->targets);
-    mem_free(p);
-}
-
-static int pending_begin(struct nn_replicate *rep, uint32_t block, uint32_t source,
-                         const uint32_t *targets, size_t count, uint64_t until_ms)
-{
-    struct nn_pending *p = mem_calloc(1, sizeof(*p));
-    if (!p)
-        return ERR_NOMEM;
-    *p = (struct nn_pending){.block = block, .source = source, .by_deadline = HEAP_NODE_INIT};
-    p->targets = mem_calloc(count, sizeof(*p->targets));
-    if (!p->targets)
-        goto fail;
-    memcpy(p->targets, targets, count * sizeof(*p->targets));
-    p->target_count = count;
-    if (heap_add(&rep->deadlines, &p->by_deadline, until_ms) < 0)
-        goto fail;
-    if (hmap_add(&rep->pending, &p->by_block, hash_u64(block)) < 0) {
-        heap_remove(&rep->deadlines, &p->by_deadline);
-        goto fail;
-    }
-    for (size_t i = 0; source && i < count; i++)
-        nn_nodes_get(rep->nodes, targets[i])->copies_in++;
-    if (source)
-        nn_nodes_get(rep->nodes, source)->copies_out++;
-    return 0;
-fail:
-    mem_free(p->targets);
-    mem_free(p);
-    return ERR_NOMEM;
-}
-
 bool nn_replicate_settled(struct nn_replicate *rep, uint32_t block, uint32_t node)
 {
-    struct nn_pending *p = find_pending(rep, block);
-    for (size_t i = 0; p && i < p->target_count; i++) {
-        if (p->targets[i] != node)
-            continue;
-        release_target(rep, p, node);
-        p->targets[i] = p->targets[--p->target_count];
-        if (p->target_count == 0)
-            pending_end(rep, p);
-        return true;
-    }
-    return false;
+    return nn_pendings_settle(&rep->pendings, block, node);
 }
 
-/* Its time-out comes now: the next step ends it and checks the block. */
-static void expire(struct nn_replicate *rep, struct nn_pending *p)
-{
-    heap_remove(&rep->deadlines, &p->by_deadline);
-    (void)heap_add(&rep->deadlines, &p->by_deadline, 0); /* cannot fail: a place was given back */
-}
-
+/* What went to or from it ends with the next step, which checks the blocks. */
 void nn_replicate_node_lost(struct nn_replicate *rep, uint32_t node)
 {
     rep->scan_urgent = 0;
-    hmap_each (&rep->pending, it) {
-        struct nn_pending *p = CONTAINER_OF(it, struct nn_pending, by_block);
-        bool is_part = p->source == node;
-        for (size_t i = 0; i < p->target_count; i++)
-            is_part = is_part || p->targets[i] == node;
-        if (is_part)
-            expire(rep, p);
-    }
+    nn_pendings_expire(&rep->pendings, node);
 }
 
 int nn_replicate_expect(struct nn_replicate *rep, uint32_t block, const uint32_t *nodes,
                         size_t count, uint64_t until_ms)
 {
-    if (count == 0 || find_pending(rep, block))
+    if (count == 0 || nn_pendings_find(&rep->pendings, block))
         return 0;
-    return pending_begin(rep, block, 0, nodes, count, until_ms);
+    return nn_pendings_begin(&rep->pendings, block, 0, nodes, count, until_ms);
 }
 
 void nn_replicate_forget(struct nn_replicate *rep, uint32_t block)
 {
-    struct nn_pending *p = find_pending(rep, block);
+    struct nn_pending *p = nn_pendings_find(&rep->pendings, block);
     if (p)
-        pending_end(rep, p);
+        nn_pendings_end(&rep->pendings, p);
     bitset_remove(&rep->postponed, block);
     bitset_remove(&rep->urgent, block);
     (void)set_level(rep, block, 0); /* level 0 needs no memory */
@@ -517,8 +436,8 @@ static int order_copy(struct nn_replicate *rep, uint32_t block, unsigned level, 
     choose_targets(rep, &v, rep->conf->streams_soft, &targets);
     if (targets.count == 0)
         return 0;
-    if (pending_begin(rep, block, source, targets.nodes, targets.count,
-                      now_ms + rep->conf->pending_ms) < 0)
+    if (nn_pendings_begin(&rep->pendings, block, source, targets.nodes, targets.count,
+                          now_ms + rep->conf->pending_ms) < 0)
         return ERR_NOMEM;
     if (push_copy(orders, &v.block, source, &targets) < 0)
         return ERR_NOMEM;
@@ -577,14 +496,27 @@ static int order_urgent(struct nn_replicate *rep, struct budget *budget, uint64_
 
 static int end_late(struct nn_replicate *rep, uint64_t after, uint64_t now_ms)
 {
-    struct heap_node *n = NULL;
-    while ((n = heap_min(&rep->deadlines)) != NULL && n->key <= now_ms) {
-        struct nn_pending *p = CONTAINER_OF(n, struct nn_pending, by_deadline);
+    struct nn_pending *p;
+    while ((p = nn_pendings_late(&rep->pendings, now_ms)) != NULL) {
         uint32_t block = p->block;
         for (size_t i = 0; i < p->target_count; i++)
             nn_nodes_arrived(rep->nodes, p->targets[i]); /* it needs the room no more */
-        pending_end(rep, p);
+        nn_pendings_end(&rep->pendings, p);
         int rc = nn_replicate_check(rep, block, after);
+        if (rc < 0)
+            return rc;
+    }
+    return 0;
+}
+
+/* Some blocks more of this set, from *at on; BITSET_END when all were checked. */
+static int scan_set(struct nn_replicate *rep, const struct bitset *set, uint32_t *at,
+                    uint64_t after)
+{
+    for (int i = 0; i < SCAN_SLICE && *at != BITSET_END; i++) {
+        uint32_t block = bitset_next(set, *at);
+        *at = block == BITSET_END ? BITSET_END : block + 1;
+        int rc = block == BITSET_END ? 0 : nn_replicate_check(rep, block, after);
         if (rc < 0)
             return rc;
     }
@@ -600,21 +532,8 @@ static int scan_slice(struct nn_replicate *rep, uint64_t after)
         if (rc < 0)
             return rc;
     }
-    for (int i = 0; i < SCAN_SLICE && rep->scan_urgent != BITSET_END; i++) {
-        uint32_t block = bitset_next(&rep->urgent, rep->scan_urgent);
-        rep->scan_urgent = block == BITSET_END ? BITSET_END : block + 1;
-        int rc = block == BITSET_END ? 0 : nn_replicate_check(rep, block, after);
-        if (rc < 0)
-            return rc;
-    }
-    for (int i = 0; i < SCAN_SLICE && rep->scan_postponed != BITSET_END; i++) {
-        uint32_t block = bitset_next(&rep->postponed, rep->scan_postponed);
-        rep->scan_postponed = block == BITSET_END ? BITSET_END : block + 1;
-        int rc = block == BITSET_END ? 0 : nn_replicate_check(rep, block, after);
-        if (rc < 0)
-            return rc;
-    }
-    return 0;
+    int rc = scan_set(rep, &rep->urgent, &rep->scan_urgent, after);
+    return rc < 0 ? rc : scan_set(rep, &rep->postponed, &rep->scan_postponed, after);
 }
 
 static bool has_work(const struct nn_replicate *rep, bool is_settled)
@@ -660,12 +579,6 @@ void nn_replicate_release(struct nn_replicate *rep)
         bitset_release(&rep->levels[i]);
     bitset_release(&rep->postponed);
     bitset_release(&rep->urgent);
-    hmap_each (&rep->pending, it) {
-        struct nn_pending *p = CONTAINER_OF(it, struct nn_pending, by_block);
-        mem_free(p->targets);
-        mem_free(p);
-    }
-    hmap_release(&rep->pending);
-    heap_release(&rep->deadlines);
+    nn_pendings_release(&rep->pendings);
     nn_replicate_init(rep);
 }

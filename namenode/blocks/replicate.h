@@ -28,9 +28,9 @@
 #ifndef QUERN_NN_BLOCKS_REPLICATE_H
 #define QUERN_NN_BLOCKS_REPLICATE_H
 
-#include "libcommon/base/heap.h"
 #include "namenode/blocks/bad.h"
 #include "namenode/blocks/doomed.h"
+#include "namenode/blocks/pending.h"
 #include "namenode/blocks/placement.h"
 #include "namenode/blocks/writing.h"
 
@@ -51,16 +51,6 @@ struct nn_health {
     bool is_unsure;      /* a storage with a good replica has not reported since it registered */
 };
 
-/* A copy under way, or a writer's replica that is expected to be finalized soon. */
-struct nn_pending {
-    struct hmap_node by_block;
-    struct heap_node by_deadline;
-    uint32_t block;
-    uint32_t source; /* node; 0 = the writer's pipeline */
-    uint32_t *targets;
-    size_t target_count;
-};
-
 struct nn_replicate {
     const struct nn_blocks_conf *conf;
     struct nn_blockmap *map;
@@ -79,10 +69,9 @@ struct nn_replicate {
     /* One too many: on which node is it to go? 0 = whichever is best. NULL = always. */
     uint32_t (*surplus_from)(void *arg, uint32_t block);
     void *surplus_arg;
-    struct hmap pending;
-    struct heap deadlines;
-    uint64_t next_ms;        /* next period of copies */
-    uint64_t missing_single; /* of level 5: only one replica was wanted */
+    struct nn_pendings pendings; /* copies ordered, and what writers' nodes are to report */
+    uint64_t next_ms;            /* next period of copies */
+    uint64_t missing_single;     /* of level 5: only one replica was wanted */
 };
 
 void nn_replicate_init(struct nn_replicate *rep);

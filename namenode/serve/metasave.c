@@ -112,8 +112,9 @@ static void put_head(struct nn_metasave *m)
 static void put_copies(struct nn_metasave *m)
 {
     const struct nn_blocks *b = &m->clients->nn->blocks;
-    buf_printf(&m->text, "Metasave: Blocks being reconstructed: %zu\n", b->replicate.pending.count);
-    hmap_each (&b->replicate.pending, it) {
+    buf_printf(&m->text, "Metasave: Blocks being reconstructed: %zu\n",
+               b->replicate.pendings.by_block.count);
+    hmap_each (&b->replicate.pendings.by_block, it) {
         const struct nn_pending *p = CONTAINER_OF(it, struct nn_pending, by_block);
         struct nn_block block = nn_blockmap_get(b->map, p->block);
         buf_printf(&m->text, "blk_%" PRIu64 "_%" PRIu64 " NumReconstructInProgress: %zu\n",

@@ -239,7 +239,7 @@ static void no_node_sends_more_copies_at_a_time_than_its_limit(void **state)
     pass(&w, 30000, alive(1, 10));
     assert_int_equal(nn_nodes_get(&w.b.nodes, 1)->copies_out, 2);
     assert_int_equal(nn_nodes_get(&w.b.nodes, 2)->copies_out, 2);
-    assert_int_equal(w.b.replicate.pending.count, 4);
+    assert_int_equal(w.b.replicate.pendings.by_block.count, 4);
     world_release(&w);
 }
 
