@@ -66,7 +66,7 @@ static int cleanup(struct qn_task *task)
 {
     struct state *s = *qn_state(task);
     if (s)
-        free(s->room.data);
+        qn_give_back(&s->room);
     free(s);
     return 0;
 }

@@ -52,7 +52,7 @@ static int cleanup(struct qn_task *task)
 {
     struct qn_room *room = *qn_state(task);
     if (room)
-        free(room->data);
+        qn_give_back(room);
     free(room);
     return 0;
 }

@@ -123,8 +123,8 @@ static int cleanup(struct qn_task *task)
 {
     struct state *s = *qn_state(task);
     if (s) {
-        free(s->room.data);
-        free(s->lines.data);
+        qn_give_back(&s->room);
+        qn_give_back(&s->lines);
     }
     free(s);
     return 0;

@@ -361,8 +361,8 @@ static void end_child(struct child *c)
         close(c->out);
         close(c->err);
     }
-    free(c->pending.data);
-    free(c->said.data);
+    qn_give_back(&c->pending);
+    qn_give_back(&c->said);
 }
 
 /* --- lines between them ---------------------------------------------------------------------- */
@@ -524,7 +524,7 @@ static int cleanup(struct qn_task *task)
     int rc = s->has_failed ? -1 : finish_all(task, s);
     end_child(&s->main);
     end_child(&s->combiner);
-    free(s->lines.data);
+    qn_give_back(&s->lines);
     free(s);
     return rc;
 }

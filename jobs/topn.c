@@ -150,7 +150,7 @@ static int cleanup(struct qn_task *task)
         free(s->heap[i].bytes);
     }
     free(s->heap);
-    free(s->room.data);
+    qn_give_back(&s->room);
     free(s);
     return rc;
 }

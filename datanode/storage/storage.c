@@ -194,12 +194,18 @@ static void recount(struct dn_storage *s, const struct dn_replica *replica, uint
     v->used -= footprint(old_len);
 }
 
+/* No more bytes of it will come: what it takes counts, the room promised to it is free again. */
+static void stop_growing(struct dn_storage *s, struct dn_replica *replica, uint64_t old_len)
+{
+    recount(s, replica, old_len);
+    unpromise(s, replica);
+}
+
 void dn_storage_left(struct dn_storage *s, struct dn_replica *replica, uint64_t len)
 {
     uint64_t old_len = replica->len;
     replica->len = len;
-    recount(s, replica, old_len);
-    unpromise(s, replica);
+    stop_growing(s, replica, old_len);
 }
 
 static void stop_sharing(struct dn_replica *replica)
@@ -215,15 +221,18 @@ void dn_storage_forget(struct dn_storage *s, struct dn_replica *replica)
     dn_replicas_remove(&s->replicas, replica);
 }
 
+static void must_become(int rc, const struct dn_replica *replica, const char *what)
+{
+    if (rc != 0)
+        BUG("blk_%" PRIu64 ": %s cannot become %s", replica->id,
+            dn_replica_state_name(replica->state), what);
+}
+
 void dn_storage_finalized(struct dn_storage *s, struct dn_replica *replica, uint64_t len)
 {
     uint64_t old_len = replica->len;
-    int rc = dn_replica_finalize(replica, len);
-    if (rc != 0)
-        BUG("blk_%" PRIu64 ": %s cannot be finalized", replica->id,
-            dn_replica_state_name(replica->state));
-    recount(s, replica, old_len);
-    unpromise(s, replica);
+    must_become(dn_replica_finalize(replica, len), replica, "finalized");
+    stop_growing(s, replica, old_len);
     stop_sharing(replica);
     tell(s, DN_CHANGE_RECEIVED, replica);
 }
@@ -231,22 +240,15 @@ void dn_storage_finalized(struct dn_storage *s, struct dn_replica *replica, uint
 void dn_storage_converted(struct dn_storage *s, struct dn_replica *replica, uint64_t len)
 {
     uint64_t old_len = replica->len;
-    int rc = dn_replica_convert(replica, len);
-    if (rc != 0)
-        BUG("blk_%" PRIu64 ": %s cannot join a pipeline", replica->id,
-            dn_replica_state_name(replica->state));
-    recount(s, replica, old_len);
-    unpromise(s, replica);
+    must_become(dn_replica_convert(replica, len), replica, "a member of a pipeline");
+    stop_growing(s, replica, old_len);
     tell(s, DN_CHANGE_RECEIVING, replica);
 }
 
 void dn_storage_discard(struct dn_storage *s, struct dn_replica *replica)
 {
-    struct dn_volume *v = dn_storage_volume(s, replica);
-    v->used -= footprint(replica->len);
-    unpromise(s, replica);
-    stop_sharing(replica);
-    dn_replicas_remove(&s->replicas, replica);
+    dn_storage_volume(s, replica)->used -= footprint(replica->len);
+    dn_storage_forget(s, replica);
 }
 
 /* ---- recovered ---- */
@@ -325,8 +327,7 @@ void dn_storage_suspect(struct dn_storage *s, uint64_t id)
 void dn_storage_vanished(struct dn_storage *s, struct dn_replica *replica)
 {
     struct dn_replica gone = *replica;
-    dn_storage_volume(s, replica)->used -= footprint(replica->len);
-    dn_storage_forget(s, replica);
+    dn_storage_discard(s, replica);
     gone.writing = NULL;
     tell(s, DN_CHANGE_DELETED, &gone);
 }

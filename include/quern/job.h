@@ -304,7 +304,7 @@ static inline double qn_to_f64(struct qn_slice s)
     return v;
 }
 
-/* Memory of a job's own that grows and is used again for each record: zeroed at first, free(data)
+/* Memory of a job's own that grows and is used again for each record: zeroed at first, qn_give_back
  * in cleanup. */
 struct qn_room {
     unsigned char *data;
@@ -321,6 +321,12 @@ static inline int qn_grow(struct qn_task *task, struct qn_room *room, size_t nee
     room->data = more;
     room->size = need + need / 2;
     return 0;
+}
+static inline void qn_give_back(struct qn_room *room)
+{
+    free(room->data);
+    room->data = NULL;
+    room->size = 0;
 }
 
 /* The bytes of `w` that are white space (space, \t \n \v \f \r) have their top bit set, all others
