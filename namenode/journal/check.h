@@ -162,8 +162,13 @@ int nn_check_publish(const struct nn_view *view, const struct cl2nn_publish *ask
 
 /* Normal and within limits? `verb` begins Hadoop's message ("mkdirs: Pathname too long. ..."). */
 int nn_check_path(struct slice path, const char *verb, struct err *err);
-/* ERR_NOENT "File does not exist: /p" unless the walk is whole. */
-int nn_check_exists(const struct nn_walk *walk, struct slice path, struct err *err);
+/* The walk to something that must be there, along directories the caller may pass through:
+ * ERR_NOENT "File does not exist: /p", and what nn_check_path and nn_access_traverse answer. */
+int nn_check_reach(const struct nn_view *view, struct slice path, const char *verb,
+                   struct nn_walk *ret, struct err *err);
+/* ERR_ISDIR "Path is not a file: /p" when what was reached is a directory. */
+int nn_check_is_file(const struct nn_view *view, const struct nn_walk *walk, struct slice path,
+                     struct err *err);
 /* May these components be made below the deepest that exists? Lengths, depth, entries. */
 int nn_check_room(const struct nn_view *view, const struct nn_walk *walk, struct err *err);
 

@@ -31,13 +31,7 @@ static int read_spec(const struct cl2nn_set_acl *ask, struct nn_acl_list *ret, s
 static int check_who(const struct nn_view *view, const struct cl2nn_set_acl *ask,
                      struct nn_walk *walk, struct err *err)
 {
-    int rc = nn_check_path(ask->path, "setAcl", err);
-    if (rc != 0)
-        return rc;
-    nn_tree_walk(&view->state->tree, ask->path, walk);
-    rc = nn_access_traverse(&view->state->tree, walk, view->caller, err);
-    if (rc == 0)
-        rc = nn_check_exists(walk, ask->path, err);
+    int rc = nn_check_reach(view, ask->path, "setAcl", walk, err);
     return rc != 0 ? rc : nn_access_owner(&view->state->tree, walk, view->caller, err);
 }
 

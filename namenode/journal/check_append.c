@@ -114,26 +114,14 @@ int nn_check_switch(const struct nn_view *view, const struct cl2nn_switch *ask,
 
 /* ---- truncate ---- */
 
-static int truncate_target(const struct nn_view *view, struct slice path, uint32_t *ret_slot,
-                           struct err *err)
+/* A file that is there, with these rights on it. */
+static int reach_file(const struct nn_view *view, struct slice path, const char *verb,
+                      enum nn_access want, struct nn_walk *walk, struct err *err)
 {
-    const struct nn_tree *tree = &view->state->tree;
-    struct nn_walk walk;
-    int rc = nn_check_path(path, "truncate", err);
-    if (rc != 0)
-        return rc;
-    nn_tree_walk(tree, path, &walk);
-    rc = nn_access_traverse(tree, &walk, view->caller, err);
+    int rc = nn_check_reach(view, path, verb, walk, err);
     if (rc == 0)
-        rc = nn_check_exists(&walk, path, err);
-    if (rc == 0)
-        rc = nn_access_path(tree, &walk, view->caller, NN_W, err);
-    if (rc != 0)
-        return rc;
-    *ret_slot = nn_walk_last(&walk);
-    if (nn_inode(&tree->store, *ret_slot)->is_dir)
-        return err_set(err, ERR_ISDIR, "Path is not a file: " SLICE_FMT, SLICE_ARG(path));
-    return 0;
+        rc = nn_access_path(&view->state->tree, walk, view->caller, want, err);
+    return rc != 0 ? rc : nn_check_is_file(view, walk, path, err);
 }
 
 /* Is it being cut already? NN_CHECK_NOTHING: to the same length. */
@@ -156,9 +144,10 @@ int nn_check_truncate(const struct nn_view *view, const struct cl2nn_truncate *a
                       struct op_truncate *ret, bool *ret_is_done, uint32_t *ret_takeover,
                       struct err *err)
 {
-    uint32_t slot = 0;
+    struct nn_walk walk;
     *ret_is_done = false;
-    int rc = truncate_target(view, ask->path, &slot, err);
+    int rc = reach_file(view, ask->path, "truncate", NN_W, &walk, err);
+    uint32_t slot = rc == 0 ? nn_walk_last(&walk) : 0;
     if (rc == 0)
         rc = check_under_way(view, ask, slot, err);
     if (rc != 0)
@@ -192,36 +181,28 @@ static int concat_target(const struct nn_view *view, const struct cl2nn_concat *
 {
     if (ask->sources.n == 0)
         return err_set(err, ERR_INVAL, "No sources given");
-    int rc = truncate_target(view, ask->path, ret_slot, err);
-    if (rc == 0 && nn_inode(&view->state->tree.store, *ret_slot)->is_open)
-        rc = err_set(err, ERR_INVAL, "concat: target file " SLICE_FMT " is under construction",
-                     SLICE_ARG(ask->path));
-    return rc;
+    struct nn_walk walk;
+    int rc = reach_file(view, ask->path, "concat", NN_W, &walk, err);
+    if (rc != 0)
+        return rc;
+    *ret_slot = nn_walk_last(&walk);
+    if (nn_inode(&view->state->tree.store, *ret_slot)->is_open)
+        return err_set(err, ERR_INVAL, "concat: target file " SLICE_FMT " is under construction",
+                       SLICE_ARG(ask->path));
+    return 0;
 }
 
 /* What is read and then gone must be readable and removable. */
 static int concat_source(const struct nn_view *view, struct slice path, uint32_t *ret_slot,
                          struct err *err)
 {
-    const struct nn_tree *tree = &view->state->tree;
     struct nn_walk walk;
-    int rc = nn_check_path(path, "concat", err);
-    if (rc != 0)
-        return rc;
-    nn_tree_walk(tree, path, &walk);
-    rc = nn_access_traverse(tree, &walk, view->caller, err);
+    int rc = reach_file(view, path, "concat", NN_R, &walk, err);
     if (rc == 0)
-        rc = nn_check_exists(&walk, path, err);
+        rc = nn_access_parent(&view->state->tree, &walk, view->caller, NN_W, err);
     if (rc == 0)
-        rc = nn_access_path(tree, &walk, view->caller, NN_R, err);
-    if (rc == 0 && nn_walk_last(&walk) != NN_ROOT)
-        rc = nn_access_parent(tree, &walk, view->caller, NN_W, err);
-    if (rc != 0)
-        return rc;
-    *ret_slot = nn_walk_last(&walk);
-    if (nn_inode(&tree->store, *ret_slot)->is_dir)
-        return err_set(err, ERR_ISDIR, "Path is not a file: " SLICE_FMT, SLICE_ARG(path));
-    return 0;
+        *ret_slot = nn_walk_last(&walk);
+    return rc;
 }
 
 static int concat_pair(const struct nn_view *view, const struct cl2nn_concat *ask,

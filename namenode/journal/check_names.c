@@ -47,11 +47,25 @@ int nn_check_path(struct slice path, const char *verb, struct err *err)
     return err_set(err, ERR_INVAL, "Invalid path name: " SLICE_FMT, SLICE_ARG(path));
 }
 
-int nn_check_exists(const struct nn_walk *walk, struct slice path, struct err *err)
+int nn_check_reach(const struct nn_view *view, struct slice path, const char *verb,
+                   struct nn_walk *ret, struct err *err)
 {
-    if (nn_walk_is_whole(walk))
+    int rc = nn_check_path(path, verb, err);
+    if (rc != 0)
+        return rc;
+    nn_tree_walk(&view->state->tree, path, ret);
+    rc = nn_access_traverse(&view->state->tree, ret, view->caller, err);
+    if (rc == 0 && !nn_walk_is_whole(ret))
+        rc = err_set(err, ERR_NOENT, "File does not exist: " SLICE_FMT, SLICE_ARG(path));
+    return rc;
+}
+
+int nn_check_is_file(const struct nn_view *view, const struct nn_walk *walk, struct slice path,
+                     struct err *err)
+{
+    if (!nn_inode(&view->state->tree.store, nn_walk_last(walk))->is_dir)
         return 0;
-    return err_set(err, ERR_NOENT, "File does not exist: " SLICE_FMT, SLICE_ARG(path));
+    return err_set(err, ERR_ISDIR, "Path is not a file: " SLICE_FMT, SLICE_ARG(path));
 }
 
 /* What exists may be longer: the limit was another then. */
@@ -266,23 +280,11 @@ int nn_check_delete(const struct nn_view *view, const struct cl2nn_delete *ask,
 
 /* ---- attributes ---- */
 
-/* The walk of a path that must exist. */
-static int walk_to(const struct nn_view *view, struct slice path, const char *verb,
-                   struct nn_walk *walk, struct err *err)
-{
-    int rc = nn_check_path(path, verb, err);
-    if (rc != 0)
-        return rc;
-    nn_tree_walk(&view->state->tree, path, walk);
-    rc = nn_access_traverse(&view->state->tree, walk, view->caller, err);
-    return rc != 0 ? rc : nn_check_exists(walk, path, err);
-}
-
 int nn_check_set_times(const struct nn_view *view, const struct cl2nn_set_times *ask,
                        struct op_set_times *ret, struct err *err)
 {
     struct nn_walk walk;
-    int rc = walk_to(view, ask->path, "setTimes", &walk, err);
+    int rc = nn_check_reach(view, ask->path, "setTimes", &walk, err);
     if (rc == 0 && ask->atime_ms >= 0 && view->limits->atime_precision_ms == 0)
         rc = err_set(err, ERR_UNSUPPORTED,
                      "Access time for hdfs is not configured.  Please set "
@@ -314,16 +316,16 @@ int nn_check_set_replication(const struct nn_view *view, const struct cl2nn_set_
                              struct op_set_replication *ret, struct err *err)
 {
     struct nn_walk walk;
-    int rc = walk_to(view, ask->path, "setReplication", &walk, err);
+    int rc = nn_check_reach(view, ask->path, "setReplication", &walk, err);
     if (rc == 0)
         rc = check_replication(view->limits, ask->replication, ask->path, err);
     if (rc == 0)
         rc = nn_access_path(&view->state->tree, &walk, view->caller, NN_W, err);
+    if (rc == 0)
+        rc = nn_check_is_file(view, &walk, ask->path, err);
     if (rc != 0)
         return rc;
     const struct nn_inode *inode = nn_inode(&view->state->tree.store, nn_walk_last(&walk));
-    if (inode->is_dir)
-        return err_set(err, ERR_ISDIR, "Path is not a file: " SLICE_FMT, SLICE_ARG(ask->path));
     if (inode->replication == ask->replication)
         return NN_CHECK_NOTHING;
     rc = nn_check_quota_replication(view, nn_walk_last(&walk), ask->replication, err);
@@ -337,7 +339,7 @@ int nn_check_set_mode(const struct nn_view *view, const struct cl2nn_set_mode *a
                       struct op_set_mode *ret, struct err *err)
 {
     struct nn_walk walk;
-    int rc = walk_to(view, ask->path, "setPermission", &walk, err);
+    int rc = nn_check_reach(view, ask->path, "setPermission", &walk, err);
     if (rc == 0)
         rc = nn_access_owner(&view->state->tree, &walk, view->caller, err);
     if (rc == 0)
@@ -366,7 +368,7 @@ int nn_check_set_owner(const struct nn_view *view, const struct cl2nn_set_owner 
     if (rc == 0)
         rc = check_person(ask->group, err);
     if (rc == 0)
-        rc = walk_to(view, ask->path, "setOwner", &walk, err);
+        rc = nn_check_reach(view, ask->path, "setOwner", &walk, err);
     if (rc == 0)
         rc = nn_access_owner(&view->state->tree, &walk, caller, err);
     if (rc != 0)

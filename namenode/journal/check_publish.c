@@ -166,11 +166,10 @@ static int check_winners(struct publish *p, struct op_publish *op, struct err *e
 static int check_out(struct publish *p, const struct nn_caller *user, struct err *err)
 {
     const struct nn_tree *tree = &p->view->state->tree;
+    struct nn_view as_user = *p->view;
     struct nn_walk walk;
-    nn_tree_walk(tree, p->ask->out, &walk);
-    int rc = nn_access_traverse(tree, &walk, user, err);
-    if (rc == 0)
-        rc = nn_check_exists(&walk, p->ask->out, err);
+    as_user.caller = user;
+    int rc = nn_check_reach(&as_user, p->ask->out, "publish", &walk, err);
     if (rc != 0)
         return rc;
     p->out = nn_walk_last(&walk);

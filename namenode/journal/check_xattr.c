@@ -73,9 +73,7 @@ static int check_name(const struct nn_view *view, const struct cl2nn_set_xattr *
                       struct op_set_xattr *op, struct err *err)
 {
     enum nn_xattr_space space = NN_XATTR_USER;
-    int rc = nn_check_path(ask->path, "setXAttr", err);
-    if (rc == 0)
-        rc = nn_xattr_parse(ask->name, &space, &op->name, err);
+    int rc = nn_xattr_parse(ask->name, &space, &op->name, err);
     if (rc != 0)
         return rc;
     op->space = space;
@@ -98,12 +96,8 @@ int nn_check_set_xattr(const struct nn_view *view, const struct cl2nn_set_xattr 
     struct nn_walk walk;
     bool is_remove = ask->flags & CL2NN_XATTR_REMOVE;
     int rc = check_name(view, ask, &op, err);
-    if (rc != 0)
-        return rc;
-    nn_tree_walk(&view->state->tree, ask->path, &walk);
-    rc = nn_access_traverse(&view->state->tree, &walk, view->caller, err);
     if (rc == 0)
-        rc = nn_check_exists(&walk, ask->path, err);
+        rc = nn_check_reach(view, ask->path, "setXAttr", &walk, err);
     if (rc == 0)
         rc = check_write(view, &walk, err);
     if (rc == 0 && nn_xattr_is_closing(op.space, op.name))

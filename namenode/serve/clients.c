@@ -119,6 +119,13 @@ bool nn_turn_may_change(struct nn_turn *turn, const struct nn_wish *change)
     return false;
 }
 
+void nn_turn_repeat_yes(struct nn_turn *turn, const void *ask, const struct nn_answer *answer)
+{
+    const struct cl2nn_yes first = {answer->values[0] != 0};
+    (void)ask;
+    nn_turn_end(turn, 0, &first);
+}
+
 /* ---- the end ---- */
 
 int nn_turn_commit(struct nn_turn *turn, int rc, enum nn_op op, const void *filled,
@@ -200,4 +207,24 @@ size_t nn_turn_numbers(const struct nn_turn *turn, const struct msg_strs *names,
             ret[count++] = node->index;
     }
     return count;
+}
+
+int nn_turn_tell_block(struct nn_turn *turn, uint32_t block, uint64_t offset,
+                       const struct nn_placed *nodes, struct msg_located_block *ret)
+{
+    struct nn_block b = nn_blockmap_get(turn->nn->blocks.map, block);
+    int rc = nn_blocks_set_pipeline(&turn->nn->blocks, block, nodes->nodes, nodes->count);
+    if (rc != 0)
+        return err_set(&turn->err, rc, "out of memory");
+    ret->block = (struct msg_block){b.id, b.gs, b.len};
+    ret->offset = offset;
+    return nn_turn_nodes(turn, nodes->nodes, nodes->count, &ret->nodes);
+}
+
+int nn_turn_set_pipeline(struct nn_turn *turn, uint64_t block_id, const struct msg_strs *names)
+{
+    struct nn_blocks *blocks = &turn->nn->blocks;
+    uint32_t nodes[NN_PLACE_MAX];
+    size_t count = nn_turn_numbers(turn, names, nodes, NN_PLACE_MAX);
+    return nn_blocks_set_pipeline(blocks, nn_blockmap_find(blocks->map, block_id), nodes, count);
 }

@@ -62,13 +62,8 @@ static int tell_prepared(struct nn_turn *turn, uint32_t slot, const struct nn_pl
 {
     const struct nn_inode *inode = nn_inode(&turn->nn->state.tree.store, slot);
     const struct nn_prepared *prepared = nn_prepareds_find(&turn->nn->state.prepared, inode->id);
-    struct nn_block b = block_at(turn, prepared->block);
-    int rc = nn_blocks_set_pipeline(&turn->nn->blocks, prepared->block, nodes->nodes, nodes->count);
-    if (rc != 0)
-        return err_set(&turn->err, rc, "out of memory");
-    ret->block = (struct msg_block){b.id, b.gs, b.len};
-    ret->offset = inode->len - b.len;
-    return nn_turn_nodes(turn, nodes->nodes, nodes->count, &ret->nodes);
+    uint64_t offset = inode->len - block_at(turn, prepared->block).len;
+    return nn_turn_tell_block(turn, prepared->block, offset, nodes, ret);
 }
 
 static int tell_appended(struct nn_turn *turn, uint32_t slot, const struct nn_placed *nodes,
@@ -183,23 +178,12 @@ void nn_on_SWITCH(struct rpc_call *call, const void *message, void *arg)
         return;
     int rc = nn_check_switch(&turn.view, ask, &op, &turn.err);
     rc = nn_turn_commit(&turn, rc, NN_OP_SWITCH, &op, NULL);
-    if (rc == 0) {
-        uint32_t nodes[NN_PLACE_MAX];
-        size_t count = nn_turn_numbers(&turn, &ask->nodes, nodes, NN_PLACE_MAX);
-        rc = nn_blocks_set_pipeline(
-            &turn.nn->blocks, nn_blockmap_find(turn.nn->blocks.map, op.block_id), nodes, count);
-    }
+    if (rc == 0)
+        rc = nn_turn_set_pipeline(&turn, op.block_id, &ask->nodes);
     nn_turn_end(&turn, rc, NULL);
 }
 
 /* ---- truncate ---- */
-
-static void repeat_truncate(struct nn_turn *turn, const void *ask, const struct nn_answer *answer)
-{
-    const struct cl2nn_yes done = {answer->values[0] != 0};
-    (void)ask;
-    nn_turn_end(turn, 0, &done);
-}
 
 void nn_on_TRUNCATE(struct rpc_call *call, const void *message, void *arg)
 {
@@ -210,7 +194,8 @@ void nn_on_TRUNCATE(struct rpc_call *call, const void *message, void *arg)
     uint64_t answer[2] = {0};
     uint32_t takeover = 0;
     nn_turn_begin(&turn, call, arg, "truncate", ask->path);
-    struct nn_wish change = {&ask->origin, NN_OP_TRUNCATE, "truncate for ", repeat_truncate, ask};
+    struct nn_wish change = {&ask->origin, NN_OP_TRUNCATE, "truncate for ", nn_turn_repeat_yes,
+                             ask};
     if (!nn_turn_may_change(&turn, &change))
         return;
     int rc = nn_check_truncate(&turn.view, ask, &op, &done.yes, &takeover, &turn.err);

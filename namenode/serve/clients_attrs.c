@@ -47,18 +47,6 @@ static int all_xattrs(struct nn_turn *turn, struct slice path, uint32_t slot,
     return rc;
 }
 
-/* The way to a path that is there, which the caller may go. */
-static int find(struct nn_turn *turn, struct slice path, const char *command, struct nn_walk *ret)
-{
-    const struct nn_tree *tree = &turn->nn->state.tree;
-    int rc = nn_check_path(path, command, &turn->err);
-    if (rc != 0)
-        return rc;
-    nn_tree_walk(tree, path, ret);
-    rc = nn_access_traverse(tree, ret, &turn->caller, &turn->err);
-    return rc == 0 ? nn_check_exists(ret, path, &turn->err) : rc;
-}
-
 static int some_xattrs(struct nn_turn *turn, uint32_t slot, const struct cl2nn_get_xattrs *ask,
                        struct cl2nn_xattrs *ret)
 {
@@ -86,7 +74,7 @@ void nn_on_GET_XATTRS(struct rpc_call *call, const void *message, void *arg)
     struct nn_turn turn;
     struct nn_walk walk;
     nn_turn_begin(&turn, call, arg, "getXAttrs", ask->path);
-    int rc = find(&turn, ask->path, "getXAttrs", &walk);
+    int rc = nn_check_reach(&turn.view, ask->path, "getXAttrs", &walk, &turn.err);
     if (rc == 0)
         rc = nn_access_path(&turn.nn->state.tree, &walk, &turn.caller, NN_R, &turn.err);
     if (rc == 0) {
@@ -145,7 +133,7 @@ void nn_on_GET_ACL(struct rpc_call *call, const void *message, void *arg)
     struct nn_turn turn;
     struct nn_walk walk;
     nn_turn_begin(&turn, call, arg, "getAclStatus", ask->path);
-    int rc = find(&turn, ask->path, "getAclStatus", &walk);
+    int rc = nn_check_reach(&turn.view, ask->path, "getAclStatus", &walk, &turn.err);
     if (rc == 0)
         rc = fill_acl(&turn, nn_walk_last(&walk), &answer);
     nn_turn_end(&turn, rc, &answer);

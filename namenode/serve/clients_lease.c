@@ -14,18 +14,12 @@ static int find_open(struct nn_turn *turn, struct slice path, uint32_t *ret_slot
 {
     const struct nn_tree *tree = &turn->nn->state.tree;
     struct nn_walk walk;
-    int rc = nn_check_path(path, "recoverLease", &turn->err);
-    if (rc != 0)
-        return rc;
-    nn_tree_walk(tree, path, &walk);
-    rc = nn_access_traverse(tree, &walk, turn->view.caller, &turn->err);
+    int rc = nn_check_reach(&turn->view, path, "recoverLease", &walk, &turn->err);
     if (rc == 0)
-        rc = nn_check_exists(&walk, path, &turn->err);
+        rc = nn_check_is_file(&turn->view, &walk, path, &turn->err);
     if (rc != 0)
         return rc;
     const struct nn_inode *inode = nn_inode(&tree->store, nn_walk_last(&walk));
-    if (inode->is_dir)
-        return err_set(&turn->err, ERR_ISDIR, "Path is not a file: " SLICE_FMT, SLICE_ARG(path));
     *ret_slot = inode->is_open ? nn_walk_last(&walk) : 0;
     return inode->is_open ? nn_access_path(tree, &walk, turn->view.caller, NN_W, &turn->err) : 0;
 }

@@ -33,20 +33,13 @@ void nn_on_RENAME(struct rpc_call *call, const void *message, void *arg)
     nn_turn_end(&turn, nn_turn_commit(&turn, rc, NN_OP_RENAME, &op, NULL), NULL);
 }
 
-static void repeat_delete(struct nn_turn *turn, const void *ask, const struct nn_answer *answer)
-{
-    struct cl2nn_yes yes = {answer->values[0] != 0};
-    (void)ask;
-    nn_turn_end(turn, 0, &yes);
-}
-
 void nn_on_DELETE(struct rpc_call *call, const void *message, void *arg)
 {
     const struct cl2nn_delete *ask = message;
     struct nn_turn turn;
     struct op_delete op;
     nn_turn_begin(&turn, call, arg, "delete", ask->path);
-    struct nn_wish change = {&ask->origin, NN_OP_DELETE, "delete ", repeat_delete, ask};
+    struct nn_wish change = {&ask->origin, NN_OP_DELETE, "delete ", nn_turn_repeat_yes, ask};
     struct nn_look look = {"delete", ask->path, NN_RWX, true, nn_on_DELETE, ask};
     if (!nn_turn_may_change(&turn, &change) ||
         (ask->recursive && nn_turn_look_below(&turn, arg, &look)))
@@ -164,18 +157,6 @@ static void fill_file(struct nn_turn *turn, uint32_t slot, struct slice name, st
     ret->blocks = inode->block_count;
 }
 
-/* The walk to something that must exist and that the caller can reach. */
-static int walk_to(struct nn_turn *turn, struct slice path, struct nn_walk *walk)
-{
-    const struct nn_tree *tree = &turn->nn->state.tree;
-    int rc = nn_check_path(path, "getFileInfo", &turn->err);
-    if (rc != 0)
-        return rc;
-    nn_tree_walk(tree, path, walk);
-    rc = nn_access_traverse(tree, walk, &turn->caller, &turn->err);
-    return rc != 0 ? rc : nn_check_exists(walk, path, &turn->err);
-}
-
 void nn_on_STAT(struct rpc_call *call, const void *message, void *arg)
 {
     const struct cl2nn_stat *ask = message;
@@ -183,7 +164,7 @@ void nn_on_STAT(struct rpc_call *call, const void *message, void *arg)
     struct nn_walk walk;
     struct msg_file file = {0};
     nn_turn_begin(&turn, call, arg, ask->want ? "checkAccess" : "getfileinfo", ask->path);
-    int rc = walk_to(&turn, ask->path, &walk);
+    int rc = nn_check_reach(&turn.view, ask->path, "getFileInfo", &walk, &turn.err);
     if (rc == 0 && ask->want)
         rc = nn_access_path(&turn.nn->state.tree, &walk, &turn.caller,
                             (enum nn_access)(ask->want & NN_RWX), &turn.err);
@@ -234,7 +215,7 @@ void nn_on_LIST(struct rpc_call *call, const void *message, void *arg)
     nn_turn_begin(&turn, call, arg, "listStatus", ask->path);
     const struct nn_tree *tree = &turn.nn->state.tree;
     uint32_t limit = ask->limit && ask->limit < clients->ls_limit ? ask->limit : clients->ls_limit;
-    int rc = walk_to(&turn, ask->path, &walk);
+    int rc = nn_check_reach(&turn.view, ask->path, "getListing", &walk, &turn.err);
     if (rc == 0 && !nn_inode(&tree->store, nn_walk_last(&walk))->is_dir)
         rc = list_file(&turn, nn_walk_last(&walk), ask->start_after, &listing);
     else if (rc == 0) {
@@ -258,8 +239,9 @@ void nn_on_SUMMARY(struct rpc_call *call, const void *message, void *arg)
     if (nn_turn_look_below(&turn, arg, &look))
         return;
     const struct nn_tree *tree = &turn.nn->state.tree;
-    int rc =
-        types ? walk_to(&turn, ask->path, &walk) : err_set(&turn.err, ERR_NOMEM, "out of memory");
+    int rc = nn_check_reach(&turn.view, ask->path, "getContentSummary", &walk, &turn.err);
+    if (rc == 0 && !types)
+        rc = err_set(&turn.err, ERR_NOMEM, "out of memory");
     if (rc == 0 && turn.view.below != nn_inode(&tree->store, nn_walk_last(&walk))->id)
         rc = nn_access_below(tree, &walk, &turn.caller, NN_RX, false, &turn.err);
     if (rc == 0) {

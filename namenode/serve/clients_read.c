@@ -65,18 +65,12 @@ static int open_for_reading(struct nn_turn *turn, struct slice path, uint32_t *r
 {
     const struct nn_tree *tree = &turn->nn->state.tree;
     struct nn_walk walk;
-    int rc = nn_check_path(path, "open", &turn->err);
-    if (rc != 0)
-        return rc;
-    nn_tree_walk(tree, path, &walk);
-    rc = nn_access_traverse(tree, &walk, &turn->caller, &turn->err);
+    int rc = nn_check_reach(&turn->view, path, "open", &walk, &turn->err);
     if (rc == 0)
-        rc = nn_check_exists(&walk, path, &turn->err);
+        rc = nn_check_is_file(&turn->view, &walk, path, &turn->err);
     if (rc != 0)
         return rc;
     *ret_slot = nn_walk_last(&walk);
-    if (nn_inode(&tree->store, *ret_slot)->is_dir)
-        return err_set(&turn->err, ERR_ISDIR, "Path is not a file: " SLICE_FMT, SLICE_ARG(path));
     if (turn->caller.is_super &&
         nn_xattr_find(tree, *ret_slot, NN_XATTR_SECURITY, slice_str(NN_XATTR_UNREADABLE)))
         return err_set(&turn->err, ERR_ACCESS,

@@ -47,19 +47,6 @@ static int place(struct nn_turn *turn, uint32_t slot, struct nn_place_ask *ask,
     return rc;
 }
 
-/* The new block as its writer is told, with the nodes to chain. */
-static int located(struct nn_turn *turn, uint32_t block, uint64_t offset,
-                   const struct nn_placed *nodes, struct msg_located_block *ret)
-{
-    struct nn_block b = nn_blockmap_get(turn->nn->blocks.map, block);
-    int rc = nn_blocks_set_pipeline(&turn->nn->blocks, block, nodes->nodes, nodes->count);
-    if (rc != 0)
-        return err_set(&turn->err, rc, "out of memory");
-    ret->block = (struct msg_block){b.id, b.gs, b.len};
-    ret->offset = offset;
-    return nn_turn_nodes(turn, nodes->nodes, nodes->count, &ret->nodes);
-}
-
 /* The block is there already; its pipeline is remembered only until a restart. */
 static void repeat_add_block(struct nn_turn *turn, const void *message,
                              const struct nn_answer *answer)
@@ -84,7 +71,7 @@ static void repeat_add_block(struct nn_turn *turn, const void *message,
         rc = place(turn, slot, &where, &nodes);
     }
     if (rc == 0)
-        rc = located(turn, index, answer->values[1], &nodes, &block);
+        rc = nn_turn_tell_block(turn, index, answer->values[1], &nodes, &block);
     nn_turn_end(turn, rc, &block);
 }
 
@@ -112,8 +99,8 @@ void nn_on_ADD_BLOCK(struct rpc_call *call, const void *message, void *arg)
     }
     rc = nn_turn_commit(&turn, rc, NN_OP_ADD_BLOCK, &op, answer);
     if (rc == 0)
-        rc = located(&turn, nn_blockmap_find(turn.nn->blocks.map, answer[0]), answer[1], &nodes,
-                     &block);
+        rc = nn_turn_tell_block(&turn, nn_blockmap_find(turn.nn->blocks.map, answer[0]), answer[1],
+                                &nodes, &block);
     nn_turn_end(&turn, rc, &block);
 }
 
@@ -164,12 +151,8 @@ void nn_on_UPDATE_PIPELINE(struct rpc_call *call, const void *message, void *arg
         return;
     int rc = nn_check_update_pipeline(&turn.view, ask, &op, &turn.err);
     rc = nn_turn_commit(&turn, rc, NN_OP_PIPELINE, &op, NULL);
-    if (rc == 0) {
-        uint32_t nodes[NN_PLACE_MAX];
-        size_t count = nn_turn_numbers(&turn, &ask->nodes, nodes, NN_PLACE_MAX);
-        rc = nn_blocks_set_pipeline(
-            &turn.nn->blocks, nn_blockmap_find(turn.nn->blocks.map, op.block_id), nodes, count);
-    }
+    if (rc == 0)
+        rc = nn_turn_set_pipeline(&turn, op.block_id, &ask->nodes);
     nn_turn_end(&turn, rc, NULL);
 }
 

@@ -209,17 +209,10 @@ static void place_in(struct fsck *c)
 
 static int check_path(struct nn_turn *turn, const struct cl2nn_fsck *ask, struct nn_walk *walk)
 {
-    const struct nn_tree *tree = &turn->nn->state.tree;
-    int rc = nn_check_path(ask->path, "fsck", &turn->err);
+    int rc = nn_check_reach(&turn->view, ask->path, "fsck", walk, &turn->err);
     if (rc == 0 && ask->cursor.len &&
         (!path_is_normal(ask->cursor) || !path_is_under(ask->cursor, ask->path)))
         rc = err_set(&turn->err, ERR_INVAL, "fsck: the cursor is not below the path");
-    if (rc != 0)
-        return rc;
-    nn_tree_walk(tree, ask->path, walk);
-    rc = nn_access_traverse(tree, walk, &turn->caller, &turn->err);
-    if (rc == 0)
-        rc = nn_check_exists(walk, ask->path, &turn->err);
     return rc;
 }
 

@@ -36,6 +36,8 @@ struct nn_wish {
     const void *ask;
 };
 bool nn_turn_may_change(struct nn_turn *turn, const struct nn_wish *change);
+/* The nn_repeat_fn of methods that answer cl2nn_yes: the answer's first value. */
+void nn_turn_repeat_yes(struct nn_turn *turn, const void *ask, const struct nn_answer *answer);
 /* The check said rc: append and apply what it filled. Gives rc or why that failed; NN_CHECK_NOTHING
  * becomes 0. ret_answer may be NULL. */
 int nn_turn_commit(struct nn_turn *turn, int rc, enum nn_op op, const void *filled,
@@ -68,6 +70,13 @@ struct slice nn_turn_copy(struct nn_turn *turn, struct slice s);
 /* The nodes as the asker reaches them, in the call's arena. ERR_NOMEM. */
 int nn_turn_nodes(struct nn_turn *turn, const uint32_t *nodes, size_t count,
                   struct msg_node_list *ret);
+
+/* What a writer is told of the block he writes next along these nodes: they become its pipeline.
+ * ERR_NOMEM. */
+int nn_turn_tell_block(struct nn_turn *turn, uint32_t block, uint64_t offset,
+                       const struct nn_placed *nodes, struct msg_located_block *ret);
+/* The block is written along the nodes of these names from now on. ERR_NOMEM. */
+int nn_turn_set_pipeline(struct nn_turn *turn, uint64_t block_id, const struct msg_strs *names);
 
 /* Node numbers of names; names nobody is registered under are left out. */
 size_t nn_turn_numbers(const struct nn_turn *turn, const struct msg_strs *names, uint32_t *ret,
