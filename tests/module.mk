@@ -11,7 +11,18 @@ OBJS += $(patsubst %.c,$(B)/%.o,$(unit_src))
 
 $(unit_bin): $(B)/%: $(B)/%.o $(ARCHIVE_FILES)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $< -Wl,--start-group $(ARCHIVE_FILES) -Wl,--end-group -lcmocka -ljansson $(PKG_LIBS)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) -Wl,--start-group $(ARCHIVE_FILES) -Wl,--end-group -lcmocka -ljansson $(PKG_LIBS)
+
+# What several of them share and that is more than a header: files beside them, without test_.
+# fixture FILES,TESTS
+define fixture
+$(patsubst %,$(B)/tests/unit/%,$(2)): $(patsubst %,$(B)/tests/unit/%.o,$(1))
+OBJS += $(patsubst %,$(B)/tests/unit/%.o,$(1))
+endef
+$(eval $(call fixture,$(addprefix client/lib/fake_,cluster namenode datanode),$(addprefix client/lib/test_,hedged join streams)))
+served_tests := $(addprefix namenode/serve/test_,append clients fsck short_of_memory short_of_memory_datanodes)
+$(eval $(call fixture,namenode/serve/served,$(served_tests)))
+$(eval $(call fixture,namenode/serve/shortage,$(filter %_memory %_memory_datanodes,$(served_tests))))
 
 sim_bin := $(B)/tests/sim/simulate
 OBJS += $(B)/tests/sim/main.o

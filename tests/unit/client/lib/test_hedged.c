@@ -3,6 +3,7 @@
  * three is asked first; with a time-out of five seconds, a read that ends at once was not waited
  * for. */
 #include <dirent.h>
+#include <unistd.h>
 
 #include "tests/unit/client/lib/fake_cluster.h"
 

@@ -1,235 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
- * short_of_memory: everything that a client or a datanode may ask, while the first allocation fails
- * anywhere on the way, then the second, and so on; and, for what changes something, while nothing
- * can be allocated any more from the moment on in which the change is in the journal.
- *
- * Each question ends, in an answer or in an error; asked again, under the same number, it is
- * answered; the namenode goes on; and its state is what its journal says, no more and no less: a
- * second state, fed with the records alone, has the same hash after each trial. */
+ * short_of_memory: everything that a client may ask, short of memory (shortage.h). */
 #include <unistd.h>
 
-#include "tests/unit/namenode/serve/served.h"
+#include "tests/unit/namenode/serve/shortage.h"
 
-#include "namenode/journal/sections.h"
-
-#define TRIALS_MAX 400
-#define ANSWER_MS  3000
-
-static struct served s;
-static uint64_t seq;
-static unsigned place; /* each trial has a directory of its own, and a client */
-
-/* ---- the second state ---- */
-
-static struct shadow {
-    struct nn_blocks blocks;
-    struct nn_state state;
-    struct arena arena;
-} shadow;
-
-/* Kept for later without allocating, which may be what must fail now. */
-static struct record {
-    uint64_t index;
-    uint16_t type;
-    size_t len;
-    uint8_t payload[1024];
-} records[64];
-static size_t record_count;
-
-static void on_record(uint64_t index, uint16_t type, struct slice payload)
-{
-    assert_true(record_count < ARRAY_LEN(records) && payload.len <= sizeof(records[0].payload));
-    struct record *r = &records[record_count++];
-    *r = (struct record){.index = index, .type = type, .len = payload.len};
-    memcpy(r->payload, payload.data, payload.len);
-}
-
-static uint64_t hash_of_records(void)
-{
-    struct err err = {0};
-    for (size_t i = 0; i < record_count; i++) {
-        const struct record *r = &records[i];
-        nn_blocks_set_applied(&shadow.blocks, r->index);
-        if (nn_op_replay(&shadow.state, r->type, slice_of(r->payload, r->len), &shadow.arena,
-                         &err) != 0)
-            fail_msg("record %llu: %s", (unsigned long long)r->index, err.msg);
-    }
-    record_count = 0;
-    return nn_state_hash(&shadow.state);
-}
-
-static int setup(void **state)
-{
-    struct nn_blocks_conf conf;
-    struct nn_blocks_hooks hooks = {0};
-    char user[256];
-    (void)state;
-    served_conf(&s);
-    served_set(&s, "log.file", "/tmp/served.log"); /* only its directory matters */
-    served_start(&s, "eve");                       /* of the supergroup */
-    assert_int_equal(namenode_user(user, sizeof(user), &served_err), 0);
-    nn_blocks_conf_init(&conf);
-    shadow = (struct shadow){.arena = ARENA_INIT};
-    assert_int_equal(nn_blocks_init(&shadow.blocks, &conf, &hooks, 1, 0), 0);
-    assert_int_equal(
-        nn_state_init(&shadow.state, &shadow.blocks, slice_str(user), slice_str("supergroup")), 0);
-    the_journal.on_record = on_record;
-    seq = record_count = 0;
-    return 0;
-}
-
-static int teardown(void **state)
-{
-    (void)state;
-    served_stop(&s);
-    arena_release(&shadow.arena);
-    nn_state_release(&shadow.state);
-    nn_blocks_release(&shadow.blocks);
-    return 0;
-}
-
-/* ---- a question ---- */
-
-enum when { NEVER, ON_THE_WAY, ONCE_JOURNALED };
-
-/* What fails during the next ask(), which is the question that is tried. */
-static struct {
-    enum when when;
-    uint64_t n;
-    bool has_failed;
-} shortage;
-
-static int ask_over(struct rpc_link *link, const struct msg_method *method, const void *ask,
-                    void *ret)
-{
-    struct served_call call;
-    while (!rpc_link_peer(link)) /* it broke for want of memory */
-        loop_turn(s.loop, 5);
-    if (shortage.when == NEVER)
-        return served_ask(&s, link, method, ask, ret);
-    served_send(link, method, ask, ANSWER_MS, &call);
-    the_journal.has_failed = false;
-    if (shortage.when == ON_THE_WAY)
-        mem_fail_after(shortage.n);
-    else
-        the_journal.fail_from = shortage.n;
-    bool is_answered = served_wait(&s, &call, ANSWER_MS + 1000);
-    shortage.has_failed = mem_has_failed() || the_journal.has_failed;
-    mem_fail_after(0);
-    the_journal.fail_from = 0;
-    shortage.when = NEVER;
-    buf_release(&call.answer.bytes);
-    if (!is_answered || call.answer.code == ERR_TIMEOUT)
-        fail_msg("%s was never answered", method->name);
-    if (call.answer.code != 0 && !call.answer.err.msg[0])
-        fail_msg("%s failed without a word", method->name);
-    return call.answer.code;
-}
-#define ASK(NAME, ask, ret)  ask_over(s.client, &CL2NN_methods[CL2NN_AT_##NAME], ask, ret)
-#define TELL(NAME, ask, ret) ask_over(s.datanode, &DN2NN_methods[DN2NN_AT_##NAME], ask, ret)
-
-static struct msg_origin origin(void)
-{
-    return (struct msg_origin){1000 + place, ++seq};
-}
-
-static void must(int rc)
-{
-    if (rc != 0)
-        fail_msg("%s", served_err.msg);
-}
-
-static struct slice path_of(const char *name, unsigned n)
-{
-    char text[64];
-    int len = snprintf(text, sizeof(text), "/t%u/%s", n, name);
-    return slice_of(memcpy(arena_alloc(&s.arena, sizeof(text)), text, (size_t)len), (size_t)len);
-}
-
-/* ---- what questions need to be there ---- */
-
-static struct cl2nn_created file;
-static struct msg_located_block block;
-
-static void have_datanode(void)
-{
-    struct dn2nn_storage storage = {.id = slice_str("s1"),
-                                    .path = slice_str("/disk1"),
-                                    .capacity = 1ULL << 40,
-                                    .remaining = 1ULL << 40};
-    struct dn2nn_register ask = {
-        .node = {.name = slice_str("dn1"), .host = slice_str("127.0.0.1"), .data_port = 9866},
-        .node_uuid = slice_str("u1"),
-        .storages = {&storage, 1}};
-    struct dn2nn_full_report report = {.report_id = 1, .is_last = true, .storage = slice_str("s1")};
-    const struct nn_node *node = nn_nodes_find(&s.nn->blocks.nodes, slice_str("dn1"));
-    if (node && node->is_connected)
-        return;
-    must(TELL(REGISTER, &ask, NULL));
-    must(TELL(FULL_REPORT, &report, NULL));
-}
+/* ---- what some need to be there ---- */
 
 static void have_dir(unsigned n)
 {
     struct cl2nn_mkdir ask = {origin(), path_of("dir/below", n), 0755, true, 0};
     must(ASK(MKDIR, &ask, NULL));
-}
-
-static void have_open_file(unsigned n)
-{
-    struct cl2nn_create ask = {.origin = origin(),
-                               .path = path_of("file", n),
-                               .mode = 0644,
-                               .block_size = 1 << 20,
-                               .create_parents = true};
-    must(ASK(CREATE, &ask, &file));
-}
-
-static void have_block(unsigned n)
-{
-    have_datanode();
-    have_open_file(n);
-    struct cl2nn_add_block ask = {.origin = origin(), .file_id = file.file_id};
-    must(ASK(ADD_BLOCK, &ask, &block));
-}
-
-static struct msg_block written(uint64_t len)
-{
-    return (struct msg_block){block.block.id, block.block.gs, len};
-}
-
-static int change(uint32_t what, struct msg_block of)
-{
-    struct dn2nn_replica_change row = {what, of, slice_str("s1")};
-    struct dn2nn_changes ask = {.changes = {&row, 1}};
-    return TELL(CHANGES, &ask, NULL);
-}
-
-static void have_replica(unsigned n)
-{
-    have_block(n);
-    must(change(DN2NN_RECEIVED, written(1000)));
-}
-
-static int complete(struct msg_origin from)
-{
-    struct cl2nn_complete ask = {.origin = from, .file_id = file.file_id, .last = written(1000)};
-    return ASK(COMPLETE, &ask, NULL);
-}
-
-static void have_file(unsigned n)
-{
-    have_replica(n);
-    must(complete(origin()));
-}
-
-static struct cl2nn_appended appended;
-
-static void have_append(unsigned n)
-{
-    have_file(n);
-    struct cl2nn_append ask = {.origin = origin(), .path = path_of("file", n)};
-    must(ASK(APPEND, &ask, &appended));
 }
 
 static void have_parts(unsigned n)
@@ -268,6 +48,15 @@ static void have_output(unsigned n)
     must(ASK(CREATE, &ask, &part));
     struct cl2nn_complete done = {.origin = origin(), .file_id = part.file_id};
     must(ASK(COMPLETE, &done, NULL));
+}
+
+static struct cl2nn_appended appended;
+
+static void have_append(unsigned n)
+{
+    have_file(n);
+    struct cl2nn_append ask = {.origin = origin(), .path = path_of("file", n)};
+    must(ASK(APPEND, &ask, &appended));
 }
 
 /* ---- the questions ---- */
@@ -601,11 +390,6 @@ static int q_truncate(struct msg_origin o, unsigned n)
     struct cl2nn_truncate ask = {o, path_of("file", n), 0};
     return ASK(TRUNCATE, &ask, NULL);
 }
-static int q_cut(struct msg_origin o, unsigned n)
-{
-    struct cl2nn_truncate ask = {o, path_of("file", n), 300};
-    return ASK(TRUNCATE, &ask, NULL);
-}
 static int q_concat(struct msg_origin o, unsigned n)
 {
     struct slice sources[] = {path_of("b", n), path_of("a", n)};
@@ -614,12 +398,7 @@ static int q_concat(struct msg_origin o, unsigned n)
 }
 
 #define CL(NAME) &CL2NN_methods[CL2NN_AT_##NAME]
-#define DN(NAME) &DN2NN_methods[DN2NN_AT_##NAME]
-static const struct question {
-    const struct msg_method *method;
-    void (*prepare)(unsigned n); /* or NULL */
-    int (*ask)(struct msg_origin o, unsigned n);
-} questions[] = {
+static const struct question questions[] = {
     {CL(MKDIR), NULL, q_mkdir},
     {CL(CREATE), NULL, q_create},
     {CL(CREATE), have_file, q_overwrite},
@@ -671,123 +450,9 @@ static const struct question {
     {CL(APPEND_AGAIN), have_append, q_again},
     {CL(SWITCH), have_append, q_switch},
     {CL(TRUNCATE), have_file, q_truncate},
-    {CL(TRUNCATE), have_file, q_cut},
+    {CL(TRUNCATE), have_file, cut},
     {CL(CONCAT), have_parts, q_concat},
 };
-
-/* ---- and those of datanodes ---- */
-
-static int q_register(struct msg_origin o, unsigned n)
-{
-    struct dn2nn_storage storage = {.id = slice_str("s1"), .capacity = 1ULL << 40};
-    struct dn2nn_register ask = {.node = {.name = slice_str("dn1"), .rack = slice_str("/r1")},
-                                 .node_uuid = slice_str("u1"),
-                                 .storages = {&storage, 1}};
-    (void)o, (void)n;
-    return TELL(REGISTER, &ask, NULL);
-}
-static int q_heartbeat(struct msg_origin o, unsigned n)
-{
-    struct dn2nn_storage storage = {
-        .id = slice_str("s1"), .capacity = 1ULL << 40, .remaining = 1ULL << 40};
-    struct dn2nn_heartbeat ask = {.storages = {&storage, 1}};
-    (void)o, (void)n;
-    return TELL(HEARTBEAT, &ask, NULL);
-}
-/* Was it there, the file could be closed at once. */
-static int q_changes(struct msg_origin o, unsigned n)
-{
-    (void)n;
-    int rc = change(DN2NN_RECEIVED, written(1000));
-    return rc == 0 ? complete(o) : rc;
-}
-static int q_changes_unknown(struct msg_origin o, unsigned n)
-{
-    struct msg_block nobodys = {1, 1, 1};
-    (void)o, (void)n;
-    return change(DN2NN_RECEIVED, nobodys);
-}
-static int q_full_report(struct msg_origin o, unsigned n)
-{
-    uint64_t ids[] = {block.block.id, 1}, stamps[] = {block.block.gs, 1}, lens[] = {1000, 5},
-             states[] = {DN2NN_FINALIZED, DN2NN_FINALIZED};
-    struct dn2nn_full_report ask = {.report_id = 2 + n,
-                                    .is_last = true,
-                                    .ids = {ids, 2},
-                                    .stamps = {stamps, 2},
-                                    .lens = {lens, 2},
-                                    .states = {states, 2},
-                                    .storage = slice_str("s1")};
-    int rc = TELL(FULL_REPORT, &ask, NULL);
-    return rc == 0 ? complete(o) : rc;
-}
-static void have_cut(unsigned n)
-{
-    have_file(n);
-    must(q_cut(origin(), n));
-}
-static int q_changes_of_a_cut(struct msg_origin o, unsigned n)
-{
-    struct msg_block made = {s.nn->state.next_block_id - 1, s.nn->state.next_gs - 1, 300};
-    (void)o, (void)n;
-    return change(DN2NN_RECEIVED, made);
-}
-static int q_copied(struct msg_origin o, unsigned n)
-{
-    struct dn2nn_copied ask = {block.block, slice_str("dn1"), ERR_IO, slice_str("no luck")};
-    (void)o, (void)n;
-    return TELL(COPIED, &ask, NULL);
-}
-static int q_recovered(struct msg_origin o, unsigned n)
-{
-    struct dn2nn_recovered ask = {.block = block.block, .new_gs = 5};
-    (void)o, (void)n;
-    int rc = TELL(RECOVERED, &ask, NULL);
-    return rc == ERR_STALE ? 0 : rc;
-}
-
-static const struct question reports[] = {
-    {DN(REGISTER), NULL, q_register},
-    {DN(HEARTBEAT), NULL, q_heartbeat},
-    {DN(CHANGES), have_block, q_changes},
-    {DN(CHANGES), NULL, q_changes_unknown},
-    {DN(CHANGES), have_cut, q_changes_of_a_cut},
-    {DN(FULL_REPORT), have_block, q_full_report},
-    {DN(COPIED), have_file, q_copied},
-    {DN(RECOVERED), have_block, q_recovered},
-};
-
-/* ---- trials ---- */
-
-/* Ends with the first n that is more than the question takes. Gives how many fell short. */
-static unsigned try_all(const struct question *q, enum when when)
-{
-    for (unsigned n = 1; n < TRIALS_MAX; n++) {
-        place++;
-        struct msg_origin o = origin();
-        arena_reset(&s.arena);
-        have_datanode();
-        if (q->prepare)
-            q->prepare(place);
-        shortage.when = when;
-        shortage.n = n;
-        shortage.has_failed = false;
-        int rc = q->ask(o, place);
-        if (rc != 0 && !shortage.has_failed)
-            fail_msg("%s: error %d without any shortage", q->method->name, rc);
-        have_datanode();
-        if (rc != 0 && q->ask(o, place) != 0)
-            fail_msg("%s, short of allocation %u, asked again: %s", q->method->name, n,
-                     served_err.msg);
-        if (nn_state_hash(&s.nn->state) != hash_of_records())
-            fail_msg("%s, short of allocation %u: the state is not what the journal says",
-                     q->method->name, n);
-        if (!shortage.has_failed)
-            return n - 1;
-    }
-    fail_msg("%s never gets what it needs", q->method->name);
-    return 0;
-}
 
 /* The whole daemon, or the files of a real journal. */
 static bool needs_more_than_this(size_t method)
@@ -810,15 +475,6 @@ static void every_request_survives_any_allocation_that_fails(void **state)
             fail_msg("%s is not tried", CL2NN_methods[i].name);
 }
 
-static void every_word_of_a_datanode_survives_any_allocation_that_fails(void **state)
-{
-    (void)state;
-    unsigned total = 0;
-    for (size_t i = 0; i < ARRAY_LEN(reports); i++)
-        total += try_all(&reports[i], ON_THE_WAY);
-    assert_true(total > 10);
-}
-
 static void what_is_in_the_journal_is_applied_without_any_memory(void **state)
 {
     (void)state;
@@ -831,10 +487,9 @@ static void what_is_in_the_journal_is_applied_without_any_memory(void **state)
 
 int main(void)
 {
-#define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+#define CASE(name) cmocka_unit_test_setup_teardown(name, shortage_setup, shortage_teardown)
     const struct CMUnitTest tests[] = {
         CASE(every_request_survives_any_allocation_that_fails),
-        CASE(every_word_of_a_datanode_survives_any_allocation_that_fails),
         CASE(what_is_in_the_journal_is_applied_without_any_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
