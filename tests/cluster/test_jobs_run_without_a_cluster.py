@@ -235,10 +235,14 @@ def test_a_giant_line_is_refused_with_its_place_and_taken_with_more_memory(tmp_p
     with open(tmp_path / "in", "wb") as f:
         f.write(b"small\n" + b"x" * (6 << 20) + b"\nsmall\n")
     done = run(*how, "-D", "mapreduce.map.memory.mb=16", job("distinct"), tmp_path / "in", tmp_path / "out", code=1)
-    assert f"{tmp_path}/in: the line at offset 6 is longer than".encode() in done.stderr
-    assert b"mapreduce.map.memory.mb" in done.stderr
-    run(*how, "-D", "mapreduce.map.memory.mb=64", "-D", "mapreduce.reduce.memory.mb=64", job("distinct"), tmp_path / "in",
-        tmp_path / "out")
+    assert f"{tmp_path}/in: the line at offset 6 has 6 M, more than a quarter of this task's memory (16 M)".encode() in done.stderr
+    would_do = re.search(rb"-D mapreduce.map.memory.mb=(\d+) would do", done.stderr)[1].decode()
+    assert int(would_do) < 32
+    done = run(*how, "-D", "mapreduce.map.memory.mb=" + would_do, "-D", "mapreduce.reduce.memory.mb=16", job("distinct"),
+               tmp_path / "in", tmp_path / "out", code=1)
+    assert f"-D mapreduce.reduce.memory.mb={would_do} would do".encode() in done.stderr
+    run(*how, "-D", "mapreduce.map.memory.mb=" + would_do, "-D", "mapreduce.reduce.memory.mb=" + would_do, job("distinct"),
+        tmp_path / "in", tmp_path / "out")
     assert len(parts(tmp_path / "out")) == (6 << 20) + 7
 
 

@@ -4,6 +4,7 @@
 #include "libcommon/base/clock.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/base/str.h"
+#include "worker/run/record.h"
 
 #define READ_BEYOND ((size_t)16 << 10) /* at a time, behind the end of the segment */
 
@@ -102,18 +103,6 @@ static int begin_segment(struct lines *l, struct err *err)
     return seg->offset == 0 ? look_inside(l, err) : 0;
 }
 
-static int too_long(const struct lines *l, struct err *err)
-{
-    char longest[32], memory[32];
-    uint64_t max = l->conf.buffer_size - LINES_READ;
-    return err_set(err, ERR_TOOBIG,
-                   "%s: the %s at offset %llu is longer than %s, a quarter of this task's memory "
-                   "(%s): give map tasks more (-D mapreduce.map.memory.mb=...)",
-                   l->path, l->conf.record_size ? "record" : "line",
-                   (unsigned long long)(l->at + l->pos), str_human(max, longest, sizeof(longest)),
-                   str_human(l->conf.memory, memory, sizeof(memory)));
-}
-
 static bool is_at_end(const struct lines *l)
 {
     return l->unpack ? l->is_unpacked : l->at + l->fill >= segment_of(l)->file_len;
@@ -189,6 +178,58 @@ static int unpack_more(struct lines *l, uint8_t *to, size_t cap, struct err *err
     return 0;
 }
 
+/* `n` bytes behind those in the buffer; of packed ones fewer, or none. */
+static int append(struct lines *l, size_t n, struct err *err)
+{
+    uint8_t *buf = l->conf.buffer;
+    if (l->unpack)
+        return unpack_more(l, buf + l->fill, n, err);
+    int rc = read_file(l, buf + l->fill, n, l->at + l->fill, err);
+    l->fill += rc == 0 ? n : 0;
+    return rc;
+}
+
+/* How long is the line in hand? Its end is looked for and nothing of it kept: the task fails. */
+static int measure(struct lines *l, uint64_t *ret_len, struct err *err)
+{
+    uint8_t *buf = l->conf.buffer, *nl = NULL;
+    *ret_len = l->fill - l->pos;
+    while (!nl && !is_at_end(l) && *ret_len <= RECORD_LEN_MAX) {
+        l->at += l->fill;
+        l->pos = l->fill = l->scanned = 0;
+        uint64_t left = segment_of(l)->file_len - l->at;
+        int rc = append(l, l->unpack || left > LINES_READ ? LINES_READ : (size_t)left, err);
+        if (rc != 0)
+            return rc;
+        nl = memchr(buf, '\n', l->fill);
+        *ret_len += nl ? (size_t)(nl - buf) : l->fill;
+        if (l->conf.ticks)
+            atomic_fetch_add_explicit(l->conf.ticks, 1, memory_order_relaxed);
+    }
+    return 0;
+}
+
+static int too_long(struct lines *l, struct err *err)
+{
+    char size[32], memory[32];
+    uint64_t at = l->at + l->pos, len = l->conf.record_size;
+    int rc = len ? 0 : measure(l, &len, err);
+    if (rc != 0)
+        return rc;
+    str_human(len, size, sizeof(size));
+    str_human(l->conf.memory, memory, sizeof(memory));
+    if (len > RECORD_LEN_MAX)
+        return err_set(err, ERR_TOOBIG,
+                       "%s: the line at offset %llu is longer than 4 G: no record "
+                       "may be",
+                       l->path, (unsigned long long)at);
+    return err_set(err, ERR_TOOBIG,
+                   "%s: the %s at offset %llu has %s, more than a quarter of this task's memory "
+                   "(%s): -D mapreduce.map.memory.mb=%llu would do",
+                   l->path, l->conf.record_size ? "record" : "line", (unsigned long long)at, size,
+                   memory, (unsigned long long)record_memory_mb(len));
+}
+
 /* Read on, behind what is not given out yet. */
 static int read_more(struct lines *l, struct err *err)
 {
@@ -203,11 +244,7 @@ static int read_more(struct lines *l, struct err *err)
         l->fill = left;
         l->pos = 0;
     }
-    if (l->unpack)
-        return unpack_more(l, buf + l->fill, n, err);
-    int rc = read_file(l, buf + l->fill, n, l->at + l->fill, err);
-    l->fill += rc == 0 ? n : 0;
-    return rc;
+    return append(l, n, err);
 }
 
 /* Drop the line that began before the segment. True: its end was found. */

@@ -9,7 +9,8 @@
  *
  * Bytes are kept as they are: only '\n' ends a line, a '\r' before it is part of the line (as
  * sort(1) and awk see it; Hadoop drops it), and the last line of a file may lack its '\n'. Lines
- * are read through one buffer; one that does not fit is an error that tells where.
+ * are read through one buffer; one that does not fit is an error that tells where it is, how long,
+ * and what memory would do.
  *
  * Records of a fixed size are lines without a '\n': one belongs to the segment its first byte lies
  * in, and a file holds a whole number of them.
@@ -18,6 +19,8 @@
  * is. It comes as one segment (splits_compute leaves it whole); offsets are those of its text. */
 #ifndef QUERN_WORKER_MAP_LINES_H
 #define QUERN_WORKER_MAP_LINES_H
+
+#include <stdatomic.h>
 
 #include "libcommon/base/slice.h"
 #include "libcommon/codec/unpack.h"
@@ -30,10 +33,11 @@ struct lines_conf {
     struct files *files;
     const struct task_segment *segments; /* borrowed for life */
     size_t count;
-    void *buffer;         /* borrowed for life */
-    size_t buffer_size;   /* the longest line and LINES_READ */
-    uint64_t memory;      /* of the task: for the message about a line too long */
-    uint32_t record_size; /* 0 = lines; else records of so many bytes are given out instead */
+    void *buffer;            /* borrowed for life */
+    size_t buffer_size;      /* the longest line and LINES_READ */
+    uint64_t memory;         /* of the task: for the message about a line too long */
+    uint32_t record_size;    /* 0 = lines; else records of so many bytes are given out instead */
+    _Atomic uint64_t *ticks; /* grows while a line that is too long is measured; may be NULL */
 };
 
 struct lines {

@@ -88,13 +88,20 @@ static inline int pick_partition(struct mapper *m, uint64_t hash, struct slice k
 
 static int spill_failed(struct mapper *m, int rc, size_t len, struct err *why)
 {
+    const struct context *c = m->c;
     char size[32], memory[32];
-    if (rc == ERR_TOOBIG)
-        err_set(why, rc,
-                "emitted a record of %s, more than a quarter of this task's memory (%s): give map "
-                "tasks more (-D mapreduce.map.memory.mb=...)",
-                str_human(len, size, sizeof(size)),
-                str_human(m->c->run->memory, memory, sizeof(memory)));
+    if (rc == ERR_TOOBIG && len > RECORD_LEN_MAX)
+        err_set(why, rc, "emitted a record of %s: none may have 4 G",
+                str_human(len, size, sizeof(size)));
+    else if (rc == ERR_TOOBIG)
+        err_set(
+            why, rc,
+            "emitted a record of %s, more than a quarter of this task's memory (%s), in or "
+            "behind %s offset %llu: -D mapreduce.map.memory.mb=%llu would do",
+            str_human(len, size, sizeof(size)), str_human(c->run->memory, memory, sizeof(memory)),
+            c->input.path[0] ? c->input.path : "row",
+            (unsigned long long)atomic_load_explicit(&c->page->input_offset, memory_order_relaxed),
+            (unsigned long long)record_memory_mb(len));
     return context_fail_engine(m->c, why);
 }
 
@@ -250,7 +257,8 @@ static int open_lines(struct mapper *m, struct region *region)
                                                .buffer = buffer,
                                                .buffer_size = size,
                                                .memory = m->c->run->memory,
-                                               .record_size = m->plugin->job.record_size});
+                                               .record_size = m->plugin->job.record_size,
+                                               .ticks = &m->c->page->ticks});
     return 0;
 }
 

@@ -23,7 +23,7 @@ static bool is_alike(struct group *g)
     }
     if (g->order.compare)
         return key_cmp(&g->order, buf_slice(&g->key), kept) == 0;
-    return slice_eq(buf_slice(&g->key), kept);
+    return run_cursor_has_key(g->at, buf_slice(&g->key));
 }
 
 /* Read one record on. False: the stream has ended, or failed. */
@@ -83,6 +83,8 @@ int group_next(struct group *g, struct slice *ret_key)
     buf_append_slice(&g->key, g->at->key);
     if (buf_failed(&g->key))
         return ERR_NOMEM;
+    if (g->at->is_mapped)
+        run_cursor_let_go(g->at->key.data, g->at->key.len);
     g->own_key = key_restore(&g->order, buf_slice(&g->key), g->room);
     g->is_open = true;
     g->groups++;

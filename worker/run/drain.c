@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 
 #define TICK_EACH 4096U
+#define FOLD_MAX  ((size_t)64 << 10) /* longer records pass by: reduce folds them */
 
 /* Where records come from: a merge, or the only cursor. */
 struct feed {
@@ -30,12 +31,36 @@ static inline int feed_next(struct feed *f, struct run_cursor **ret)
     return f->only->next(f->only);
 }
 
+static void put_mapped(struct feed *f, const struct run_cursor *c)
+{
+    struct slice left = c->raw;
+    for (bool is_first = true; left.len; is_first = false) {
+        size_t n = left.len < RUN_STEP ? left.len : RUN_STEP;
+        if (is_first)
+            run_writer_add(f->writer, left.data, n);
+        else
+            run_writer_add_long(f->writer, left.data, n);
+        run_cursor_let_go(left.data, n);
+        left = slice_of(left.data + n, left.len - n);
+        if (f->ticks)
+            atomic_fetch_add_explicit(f->ticks, 1, memory_order_relaxed);
+    }
+}
+
+static inline void put(struct feed *f, const struct run_cursor *c)
+{
+    if (__builtin_expect(c->is_mapped, 0))
+        put_mapped(f, c);
+    else
+        run_writer_add(f->writer, c->raw.data, c->raw.len);
+}
+
 static int copy(struct feed *f)
 {
     struct run_cursor *c = NULL;
     int rc;
     while ((rc = feed_next(f, &c)) == 1)
-        run_writer_add(f->writer, c->raw.data, c->raw.len);
+        put(f, c);
     return rc;
 }
 
@@ -55,7 +80,11 @@ static int copy_folded(struct feed *f, const struct fold *fold, struct err *err)
     while ((rc = feed_next(f, &c)) == 1) {
         bool is_same = held.len && c->key.len == key_len &&
                        (key_len == 0 || memcmp(held.data + key_at, c->key.data, key_len) == 0);
-        if (!is_same) {
+        if (__builtin_expect(c->raw.len > FOLD_MAX, 0)) {
+            put_held(f, &held);
+            buf_clear(&held);
+            put(f, c);
+        } else if (!is_same) {
             put_held(f, &held);
             buf_clear(&held);
             buf_append_slice(&held, c->raw);

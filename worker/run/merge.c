@@ -10,7 +10,7 @@ static bool is_before_slow(const struct merge *m, const struct merge_node *a,
     if (a->ended != b->ended)
         return b->ended;
     if (!a->ended) {
-        int c = key_cmp(&m->order, m->cursors[a->cursor]->key, m->cursors[b->cursor]->key);
+        int c = run_cursor_cmp(&m->order, m->cursors[a->cursor], m->cursors[b->cursor]);
         if (c != 0)
             return c < 0;
     }

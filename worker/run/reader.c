@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/run/reader.h"
 
+#include <sys/mman.h>
+#include <unistd.h>
+
 #include "libcommon/base/mem.h"
 #include "libcommon/base/str.h"
 #include "libcommon/codec/crc32c.h"
 #include "libcommon/store/disk.h"
-#include "worker/run/key.h"
 #include "worker/run/record.h"
 
 static int damaged(const char *name, const char *what, struct err *err)
@@ -125,30 +127,123 @@ static int fail(struct piece_cursor *c, int code, const char *what)
     return err_set(c->err, code, "%s: %s", c->name, what);
 }
 
-/* A buffer of our own for a record that the borrowed one cannot hold beside a chunk. */
-static int grow(struct piece_cursor *c, uint64_t need)
+/* --- long records ---------------------------------------------------------------------------- */
+
+void run_cursor_let_go(const void *data, size_t len)
 {
-    if (need > c->record_max) {
-        char text[32];
-        c->is_bad = true;
-        return err_set(c->err, ERR_TOOBIG,
-                       "%s: a record of %s is more than this task can hold: give it more memory",
-                       c->name, str_human(need, text, sizeof(text)));
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    uintptr_t from = ((uintptr_t)data + page - 1) / page * page;
+    uintptr_t to = ((uintptr_t)data + len) / page * page;
+    if (to > from) /* a hint: the pages are clean, and the file's own */
+        (void)madvise((void *)from, to - from, MADV_DONTNEED);
+}
+
+static void let_go_if_mapped(const struct run_cursor *c, const uint8_t *data, size_t len)
+{
+    if (c && c->is_mapped)
+        run_cursor_let_go(data, len);
+}
+
+/* memcmp of a.key and the key of b (or `key`, when b is NULL), by steps. */
+static int compare_by_steps(const struct run_cursor *a, const struct run_cursor *b,
+                            struct slice key, size_t len)
+{
+    for (size_t at = 0; at < len; at += RUN_STEP) {
+        size_t n = len - at < RUN_STEP ? len - at : RUN_STEP;
+        int order = memcmp(a->key.data + at, key.data + at, n);
+        let_go_if_mapped(a, a->key.data + at, n);
+        let_go_if_mapped(b, key.data + at, n);
+        if (order != 0)
+            return order;
     }
-    size_t left = (size_t)(c->end - c->pos), cap = (size_t)need + 2 * RUN_CHUNK;
-    uint8_t *wider = mem_alloc(cap);
-    if (!wider)
-        return fail(c, ERR_NOMEM, "out of memory");
-    memcpy(wider, c->pos, left);
-    if (c->owns_buf)
-        mem_free(c->buf);
-    c->buf = wider;
-    c->cap = cap;
-    c->owns_buf = true;
-    c->pos = wider;
-    c->end = wider + left;
     return 0;
 }
+
+int run_cursor_cmp(const struct key_order *order, const struct run_cursor *a,
+                   const struct run_cursor *b)
+{
+    bool is_plain = order->compare || (!a->is_mapped && !b->is_mapped);
+    if (__builtin_expect(is_plain, 1))
+        return key_cmp(order, a->key, b->key);
+    size_t least = a->key.len < b->key.len ? a->key.len : b->key.len;
+    int c = compare_by_steps(a, b, b->key, least);
+    return c != 0 ? c : (a->key.len > b->key.len) - (a->key.len < b->key.len);
+}
+
+bool run_cursor_has_key(const struct run_cursor *cursor, struct slice key)
+{
+    if (!cursor->is_mapped)
+        return slice_eq(cursor->key, key);
+    return cursor->key.len == key.len && compare_by_steps(cursor, NULL, key, key.len) == 0;
+}
+
+/* Read chunks [from, to) of the piece through the buffer, for their sums only. */
+static int check_chunks(struct piece_cursor *c, uint64_t from, uint64_t to)
+{
+    size_t n = c->cap / RUN_CHUNK * RUN_CHUNK;
+    for (; from < to; from += n) {
+        if (n > to - from)
+            n = (size_t)(to - from);
+        int rc = read_at(c->piece.fd, c->buf, n, c->piece.offset + from, c->name, c->err);
+        c->is_bad = rc != 0;
+        if (rc != 0)
+            return rc;
+        if (!run_piece_is_good(&c->piece, from, c->buf, n))
+            return fail(c, ERR_CORRUPT, "map output is damaged: checksum mismatch");
+    }
+    return 0;
+}
+
+static int too_long(struct piece_cursor *c, uint64_t need)
+{
+    char text[32];
+    c->is_bad = true;
+    return err_set(c->err, ERR_TOOBIG,
+                   "%s: a record of %s is more than a quarter of this task's memory: -D "
+                   "mapreduce.reduce.memory.mb=%llu would do",
+                   c->name, str_human(need, text, sizeof(text)),
+                   (unsigned long long)record_memory_mb(need));
+}
+
+/* The record of `need` bytes that begins with what is left in the buffer. */
+static int map_record(struct piece_cursor *c, uint64_t need)
+{
+    uint64_t at = c->read - (uint64_t)(c->end - c->pos), end = at + need;
+    uint64_t chunks = (end + RUN_CHUNK - 1) / RUN_CHUNK * RUN_CHUNK;
+    if (need > c->record_max)
+        return too_long(c, need);
+    if (need > c->piece.len - at)
+        return fail(c, ERR_CORRUPT, "map output ends within a record");
+    int rc =
+        check_chunks(c, at / RUN_CHUNK * RUN_CHUNK, chunks < c->piece.len ? chunks : c->piece.len);
+    if (rc != 0)
+        return rc;
+    size_t before = (size_t)((c->piece.offset + at) % (uint64_t)sysconf(_SC_PAGESIZE));
+    void *map = mmap(NULL, before + (size_t)need, PROT_READ, MAP_SHARED, c->piece.fd,
+                     (off_t)(c->piece.offset + at - before));
+    if (map == MAP_FAILED)
+        return fail(c, ERR_NOMEM, "a long record cannot be mapped");
+    c->map = map;
+    c->map_len = before + (size_t)need;
+    c->pos = (uint8_t *)map + before;
+    c->end = c->pos + need;
+    c->read = end;
+    c->cursor.is_mapped = true;
+    return 0;
+}
+
+/* On from the long record: what follows it is read from the beginning of its chunk. */
+static void leave_map(struct piece_cursor *c)
+{
+    munmap(c->map, c->map_len);
+    c->map = NULL;
+    c->cursor.is_mapped = false;
+    c->pos = c->end = c->buf;
+    c->skip = c->read == c->piece.len ? 0 : (size_t)(c->read % RUN_CHUNK);
+    c->read -= c->skip;
+}
+
+/* --- walking --------------------------------------------------------------------------------- */
 
 /* Move what is left to the front and read whole chunks behind it. */
 static int refill(struct piece_cursor *c, uint64_t need)
@@ -157,13 +252,10 @@ static int refill(struct piece_cursor *c, uint64_t need)
     uint64_t rest = c->piece.len - c->read;
     if (c->piece.fd < 0 || rest == 0)
         return fail(c, ERR_CORRUPT, "map output ends within a record");
-    if (need + RUN_CHUNK > c->cap || left + RUN_CHUNK > c->cap) {
-        int rc = grow(c, need > left ? need : left + 1);
-        if (rc != 0)
-            return rc;
-    } else if (left && c->pos != c->buf) {
+    if (need + RUN_CHUNK > c->cap)
+        return map_record(c, need);
+    if (left && c->pos != c->buf)
         memmove(c->buf, c->pos, left);
-    }
     size_t n = (c->cap - left) / RUN_CHUNK * RUN_CHUNK;
     if (n > rest)
         n = (size_t)rest;
@@ -174,14 +266,17 @@ static int refill(struct piece_cursor *c, uint64_t need)
     if (!run_piece_is_good(&c->piece, c->read, c->buf + left, n))
         return fail(c, ERR_CORRUPT, "map output is damaged: checksum mismatch");
     c->read += n;
-    c->pos = c->buf;
+    c->pos = c->buf + c->skip;
     c->end = c->buf + left + n;
+    c->skip = 0;
     return 0;
 }
 
 static int piece_next(struct run_cursor *cursor)
 {
     struct piece_cursor *c = CONTAINER_OF(cursor, struct piece_cursor, cursor);
+    if (__builtin_expect(c->map != NULL, 0))
+        leave_map(c);
     for (;;) {
         uint64_t need = 0;
         const uint8_t *after =
@@ -227,7 +322,6 @@ void piece_cursor_open(struct piece_cursor *c, const struct run_piece *piece,
 
 void piece_cursor_close(struct piece_cursor *c)
 {
-    if (c->owns_buf)
-        mem_free(c->buf);
-    c->owns_buf = false;
+    if (c->map)
+        leave_map(c);
 }

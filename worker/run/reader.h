@@ -4,11 +4,16 @@
  * A *piece* is one partition of one run, wherever its bytes are: in a descriptor, read through a
  * buffer and checked chunk by chunk before a byte is used, or in memory, checked by whoever put it
  * there. A *cursor* is anything that gives records in order (a piece, a sort buffer): what merge
- * merges. */
+ * merges.
+ *
+ * A record that is longer than a cursor's buffer is checked and then mapped where it lies, so that
+ * merging many such records takes no memory for each. Of a mapped record only what is touched is in
+ * memory, and run_cursor_let_go gives that back: whoever passes over all of one goes by steps. */
 #ifndef QUERN_WORKER_RUN_READER_H
 #define QUERN_WORKER_RUN_READER_H
 
 #include "libcommon/base/slice.h"
+#include "worker/run/key.h"
 #include "worker/run/writer.h"
 
 struct run_piece {
@@ -40,7 +45,19 @@ struct run_cursor {
     struct slice key, value;
     struct slice raw; /* the record as encoded */
     uint64_t prefix;  /* of the key; of any value for jobs that compare themselves */
+    bool is_mapped;   /* the record is a long one, mapped from a file */
 };
+
+#define RUN_STEP ((size_t)1 << 20) /* of a mapped record, looked at at a time */
+
+/* The bytes [data, data + len) of the mapped record at hand leave memory; touching them brings them
+ * back. */
+void run_cursor_let_go(const void *data, size_t len);
+/* The order of two records' keys, as key_cmp has it. */
+int run_cursor_cmp(const struct key_order *order, const struct run_cursor *a,
+                   const struct run_cursor *b);
+/* Are the bytes of its key these? */
+bool run_cursor_has_key(const struct run_cursor *cursor, struct slice key);
 
 #define PIECE_BUFFER_MIN (2U * RUN_CHUNK)
 
@@ -50,9 +67,11 @@ struct piece_cursor {
     const uint8_t *pos, *end; /* checked bytes not yet parsed */
     uint8_t *buf;
     size_t cap;
-    bool owns_buf; /* grown for a long record */
     bool is_bad;   /* next has failed here */
     uint64_t read; /* bytes of the piece read so far */
+    size_t skip;   /* of what is read next: it was seen through the mapping */
+    void *map;     /* a long record; NULL = none is at hand */
+    size_t map_len;
     uint64_t record_max;
     uint64_t seen; /* records */
     const char *name;

@@ -13,6 +13,13 @@
 #define RECORD_HEAD_MAX 10U
 #define RECORD_LEN_MAX  0xffffffffU
 
+/* Memory of a task, in MiB, of which a record of `len` bytes is no more than a quarter. */
+static inline uint64_t record_memory_mb(uint64_t len)
+{
+    const uint64_t head = 64 << 10, mib = 1 << 20; /* head: what a job puts beside a line */
+    return (4 * (len + head) + mib - 1) / mib;
+}
+
 static inline size_t record_varint(uint8_t *out, uint64_t v)
 {
     size_t n = 0;

@@ -411,8 +411,10 @@ static void every_misdeed_is_told(void **state)
     fails("fail", "no date in hello", TASK_FAILED_USER);
     fails("silent", "map returned 5 without saying why", TASK_FAILED_USER);
     fails("size", "emitted a value of 3 bytes, but .value is QN_U64", TASK_FAILED_USER);
-    fails("giant", "a record of 5.0 M, more than a quarter of this task's memory (16 M)",
+    fails("giant",
+          "a record of 5.0 M, more than a quarter of this task's memory (16 M), in or behind",
           TASK_FAILED_MEMORY);
+    fails("giant", "/input offset 0: -D mapreduce.map.memory.mb=21 would do", TASK_FAILED_MEMORY);
     fails("partition", "partition returned 9, but there are 3 reducers", TASK_FAILED_USER);
     fails("option", "no option \"un.declared\"", TASK_FAILED_USER);
 }
