@@ -192,6 +192,13 @@ static void count(struct record *record, const struct jt_stage *stage, const str
     add_times(&record->times[stage->index], &done->times);
     if (stage->kind == JT_STAGE_COMMIT)
         return;
+    bool is_reduce = stage->kind == JT_STAGE_REDUCE;
+    if (done->peak_memory &&
+        jt_counters_max(&record->counters, slice_str(COUNTERS_OWN),
+                        slice_str(is_reduce ? "Peak Reduce Physical memory (bytes)"
+                                            : "Peak Map Physical memory (bytes)"),
+                        done->peak_memory) != 0)
+        record->counters.dropped++;
     for (size_t i = 0; i < done->files.n; i++)
         record->out_bytes += done->files.v[i].len;
     record->out_files += (uint32_t)done->files.n;

@@ -26,6 +26,8 @@ struct jt_need jt_task_need(const struct jt_task *task, const struct jt_worker *
     struct jt_need need = {task->stage->cores, task->stage->memory};
     if (need.memory == 0 && need.cores <= worker->cores)
         need.memory = worker->memory / worker->cores * need.cores;
+    if (task->memory > need.memory && worker->memory > need.memory)
+        need.memory = task->memory < worker->memory ? task->memory : worker->memory;
     return need;
 }
 

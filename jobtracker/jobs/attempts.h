@@ -9,7 +9,8 @@
 void jt_task_wait(struct jt_core *core, struct jt_task *task);
 /* ... if no attempt of it runs any more, it is not done, and its job is not over. */
 void jt_task_wait_if_idle(struct jt_core *core, struct jt_task *task);
-/* What an attempt of it takes there: what the job asks for, or its cores' share of the memory. */
+/* What an attempt of it takes there: what the job asks for, or its cores' share of the memory; of a
+ * task that had too little, twice that, or all there is there. */
 struct jt_need jt_task_need(const struct jt_task *task, const struct jt_worker *worker);
 /* Copy what the winner handed over. 0, or ERR_NOMEM: it cannot be taken as the winner. */
 int jt_task_keep_result(struct jt_task *task, struct slice result);

@@ -37,20 +37,15 @@ static int keep(struct arena *arena, struct slice s, struct slice *ret)
     return 0;
 }
 
-int jt_counters_add(struct jt_counters *counters, struct slice group, struct slice name,
-                    uint64_t value)
+static int add_new(struct jt_counters *counters, struct slice group, struct slice name,
+                   uint64_t value)
 {
-    struct jt_counter *c = find(counters, group, name);
-    if (c) {
-        c->value += value;
-        return 0;
-    }
     size_t max = COUNTERS_MAX + (slice_is(group, COUNTERS_OWN) ? COUNTERS_OWN_MAX : 0);
     if (counters->count >= max) {
         counters->dropped++;
         return 0;
     }
-    c = arena_calloc(&counters->arena, 1, sizeof(*c));
+    struct jt_counter *c = arena_calloc(&counters->arena, 1, sizeof(*c));
     int rc = c ? mem_grow(&counters->items, &counters->cap, counters->count, sizeof(c)) : ERR_NOMEM;
     if (rc == 0)
         rc = keep(&counters->arena, group, &c->group);
@@ -62,6 +57,27 @@ int jt_counters_add(struct jt_counters *counters, struct slice group, struct sli
         return rc;
     c->value = value;
     counters->items[counters->count++] = c;
+    return 0;
+}
+
+int jt_counters_add(struct jt_counters *counters, struct slice group, struct slice name,
+                    uint64_t value)
+{
+    struct jt_counter *c = find(counters, group, name);
+    if (!c)
+        return add_new(counters, group, name, value);
+    c->value += value;
+    return 0;
+}
+
+int jt_counters_max(struct jt_counters *counters, struct slice group, struct slice name,
+                    uint64_t value)
+{
+    struct jt_counter *c = find(counters, group, name);
+    if (!c)
+        return add_new(counters, group, name, value);
+    if (value > c->value)
+        c->value = value;
     return 0;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * counters: a job's sums over its winning attempts, by group and name. Pure. */
+ * counters: a job's sums (and peaks) over its winning attempts, by group and name. Pure. */
 #ifndef QUERN_JOBTRACKER_JOBS_COUNTERS_H
 #define QUERN_JOBTRACKER_JOBS_COUNTERS_H
 
@@ -28,6 +28,9 @@ struct jt_counters {
 void jt_counters_release(struct jt_counters *counters);
 /* Copies the names it has not met. ERR_NOMEM: not added. */
 int jt_counters_add(struct jt_counters *counters, struct slice group, struct slice name,
+                    uint64_t value);
+/* For what is no sum: the largest value is kept. */
+int jt_counters_max(struct jt_counters *counters, struct slice group, struct slice name,
                     uint64_t value);
 uint64_t jt_counters_get(const struct jt_counters *counters, const char *group, const char *name);
 

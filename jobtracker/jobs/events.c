@@ -164,8 +164,9 @@ static bool is_hopeless(const struct jt_core *core, const struct jt_task *task)
 }
 
 void jt_on_failed(struct jt_core *core, struct jt_worker *worker, const struct attempt_id *id,
-                  bool counts, const char *why, uint64_t now_ms)
+                  enum jt_fault fault, const char *why, uint64_t now_ms)
 {
+    bool counts = fault != JT_FAULT_NODE;
     core->now_ms = now_ms;
     struct jt_attempt *attempt = find_running(core, worker, id);
     if (!attempt)
@@ -173,6 +174,9 @@ void jt_on_failed(struct jt_core *core, struct jt_worker *worker, const struct a
     struct jt_task *task = attempt->task;
     struct jt_job *job = task->stage->job;
     attempt->why = why ? str_dup(why) : NULL;
+    if (fault == JT_FAULT_MEMORY &&
+        task->memory == 0) /* once: what twice is not enough for leaks */
+        task->memory = 2 * attempt->taken.memory;
     jt_attempt_end(core, attempt, counts ? JT_ATTEMPT_FAILED : JT_ATTEMPT_KILLED);
     jt_task_blame(task, worker);
     if (counts) {

@@ -46,9 +46,14 @@ void jt_on_progress(struct jt_core *core, struct jt_worker *worker, const struct
 /* `result` is copied. true = this attempt won; false = drop its output. */
 bool jt_on_done(struct jt_core *core, struct jt_worker *worker, const struct attempt_id *id,
                 const struct jt_progress *progress, struct slice result, uint64_t now_ms);
-/* counts: does it use up one of the task's tries (a kill or a lost node does not)? */
+/* Whose fault it was that an attempt failed. */
+enum jt_fault {
+    JT_FAULT_NODE,   /* not the task's: it uses up none of its tries */
+    JT_FAULT_TASK,   /* the task's */
+    JT_FAULT_MEMORY, /* the task's, which wanted more memory: its next tries get twice as much */
+};
 void jt_on_failed(struct jt_core *core, struct jt_worker *worker, const struct attempt_id *id,
-                  bool counts, const char *why, uint64_t now_ms);
+                  enum jt_fault fault, const char *why, uint64_t now_ms);
 /* A reduce could not fetch these maps' output from `source`. */
 void jt_on_fetch_failed(struct jt_core *core, const struct attempt_id *reduce, struct slice source,
                         const uint64_t *maps, size_t count, uint64_t now_ms);

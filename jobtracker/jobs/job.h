@@ -84,6 +84,7 @@ struct jt_task {
     struct slice input;        /* encoded split: opaque here; lives in the job's arena */
     struct slice result;       /* encoded answer of the winner: opaque; owned (mem) */
     uint64_t bytes;            /* of its input, if known */
+    uint64_t memory;           /* that it asks for, having had too little; 0 = as its stage */
     const char **nodes;        /* where its input lies: names in the job's arena */
     uint32_t node_count;
     const char *failed_on[JT_FAILED_ON]; /* last nodes it failed on: names of workers */

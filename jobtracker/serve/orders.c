@@ -37,7 +37,7 @@ static void order_done(void *arg, int code, const void *answer, const struct err
         if (jt_is_running(&jt->core, worker, &id))
             record_note_failure(record_of(jt_core_job(&jt->core, id.job.number)), &failed,
                                 worker->name);
-        jt_on_failed(&jt->core, worker, &id, false, err->msg, jobtracker_now(jt));
+        jt_on_failed(&jt->core, worker, &id, JT_FAULT_NODE, err->msg, jobtracker_now(jt));
         jobtracker_carry_out(jt);
     }
     order_free(order);

@@ -161,10 +161,13 @@ static void on_done(struct rpc_call *call, const void *msg, void *arg)
     jobtracker_carry_out(jt);
 }
 
-static bool failure_counts(uint32_t failure)
+static enum jt_fault fault_of(uint32_t failure)
 {
-    return failure != TASK_FAILED_NODE && failure != TASK_FAILED_KILLED &&
-           failure != TASK_FAILED_FETCH;
+    if (failure == TASK_FAILED_MEMORY)
+        return JT_FAULT_MEMORY;
+    bool is_nodes = failure == TASK_FAILED_NODE || failure == TASK_FAILED_KILLED ||
+                    failure == TASK_FAILED_FETCH || failure == TASK_FAILED_NODE_MEMORY;
+    return is_nodes ? JT_FAULT_NODE : JT_FAULT_TASK;
 }
 
 static void on_failed(struct rpc_call *call, const void *msg, void *arg)
@@ -176,11 +179,10 @@ static void on_failed(struct rpc_call *call, const void *msg, void *arg)
         return rpc_fail(call, ERR_STALE, "register first");
     struct attempt_id id = jobtracker_core_id(&failed->id);
     struct jt_job *job = jt_core_job(&jt->core, id.job.number);
-    bool counts = failure_counts(failed->failure);
     char *why = slice_dup(failed->why);
     if (job && jt_is_running(&jt->core, worker, &id))
         record_note_failure(record_of(job), failed, worker->name);
-    jt_on_failed(&jt->core, worker, &id, counts, why, jobtracker_now(jt));
+    jt_on_failed(&jt->core, worker, &id, fault_of(failed->failure), why, jobtracker_now(jt));
     mem_free(why);
     rpc_answer(call, NULL);
     jobtracker_carry_out(jt);

@@ -135,16 +135,17 @@ MSG_STRUCT(task_times, TASK_TIMES_FIELDS)
 MSG_STRUCT(task_done, TASK_DONE_FIELDS)
 
 enum task_failure {
-    TASK_FAILED_USER,    /* a callback said so */
-    TASK_FAILED_CRASH,   /* signal */
-    TASK_FAILED_EXIT,    /* the process ended by itself */
-    TASK_FAILED_TIMEOUT, /* no progress */
-    TASK_FAILED_MEMORY,
-    TASK_FAILED_IO,     /* input, output or local disk */
-    TASK_FAILED_FETCH,  /* could not get map outputs */
-    TASK_FAILED_PLUGIN, /* could not be loaded */
-    TASK_FAILED_NODE,   /* the node's fault: does not count against the task */
-    TASK_FAILED_KILLED, /* on request */
+    TASK_FAILED_USER,        /* a callback said so */
+    TASK_FAILED_CRASH,       /* signal */
+    TASK_FAILED_EXIT,        /* the process ended by itself */
+    TASK_FAILED_TIMEOUT,     /* no progress */
+    TASK_FAILED_MEMORY,      /* it wanted more than its share */
+    TASK_FAILED_IO,          /* input, output or local disk */
+    TASK_FAILED_FETCH,       /* could not get map outputs */
+    TASK_FAILED_PLUGIN,      /* could not be loaded */
+    TASK_FAILED_NODE,        /* the node's fault: does not count against the task */
+    TASK_FAILED_KILLED,      /* on request */
+    TASK_FAILED_NODE_MEMORY, /* the machine had no memory left: does not count either */
 };
 
 #define TASK_FAILED_FIELDS(F, S, L)                                  \

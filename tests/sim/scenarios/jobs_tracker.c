@@ -279,7 +279,8 @@ static void jt_message(struct sim_host *host, struct sim_host *from, struct sim_
     else if (m->kind == DONE)
         on_done(w, known, m);
     else if (m->kind == FAILED)
-        jt_on_failed(&w->core, known, &m->id, m->flag, "failed", w->sim->now_ms);
+        jt_on_failed(&w->core, known, &m->id, m->flag ? JT_FAULT_TASK : JT_FAULT_NODE, "failed",
+                     w->sim->now_ms);
     else if (m->kind == FETCH_FAILED)
         jt_on_fetch_failed(&w->core, &m->id, slice_str(w->workers[m->other].host.name), maps, 1,
                            w->sim->now_ms);

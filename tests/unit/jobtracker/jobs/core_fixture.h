@@ -116,7 +116,8 @@ static inline bool done(struct fixture *f, struct jt_attempt *a)
 static inline void has_failed(struct fixture *f, struct jt_attempt *a, bool counts)
 {
     struct attempt_id id = id_of(a);
-    jt_on_failed(&f->core, a->worker, &id, counts, "because", f->now);
+    jt_on_failed(&f->core, a->worker, &id, counts ? JT_FAULT_TASK : JT_FAULT_NODE, "because",
+                 f->now);
 }
 
 /* Let every running attempt finish, until nothing runs. */

@@ -18,7 +18,11 @@ static void the_same_name_is_summed_up_and_groups_are_told_apart(void **state)
     assert_int_equal(jt_counters_get(&c, "a", "n"), 7);
     assert_int_equal(jt_counters_get(&c, "b", "n"), 5);
     assert_int_equal(jt_counters_get(&c, "b", "none"), 0);
-    assert_int_equal(c.count, 2);
+    assert_int_equal(jt_counters_max(&c, slice_str("b"), slice_str("peak"), 7), 0);
+    assert_int_equal(jt_counters_max(&c, slice_str("b"), slice_str("peak"), 9), 0);
+    assert_int_equal(jt_counters_max(&c, slice_str("b"), slice_str("peak"), 8), 0);
+    assert_int_equal(jt_counters_get(&c, "b", "peak"), 9);
+    assert_int_equal(c.count, 3);
     jt_counters_release(&c);
 }
 

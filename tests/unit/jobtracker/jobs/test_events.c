@@ -153,6 +153,45 @@ static void a_job_may_say_how_often_its_tasks_are_tried(void **state)
     assert_string_equal(job->why, "map 0 failed 1 time");
 }
 
+static void wanted_memory(struct fixture *f, struct jt_attempt *a)
+{
+    struct attempt_id id = id_of(a);
+    jt_on_failed(&f->core, a->worker, &id, JT_FAULT_MEMORY, "because", f->now);
+    f->now += 300;
+    jt_on_tick(&f->core, f->now);
+}
+
+static void a_task_that_had_too_little_memory_gets_twice_as_much_once(void **state)
+{
+    struct fixture *f = *state;
+    struct jt_worker *a = worker(f, "a", 4, 1);
+    struct jt_job *job = submit_asking(f, 2, (struct jt_submit){.map_memory = GIB / 2});
+    struct jt_task *other = &job->stages[0].tasks[1];
+    assert_int_equal(a->memory_used, GIB);
+    wanted_memory(f, jt_attempt_find(&job->stages[0].tasks[0], 0));
+    assert_int_equal(a->memory_used, GIB + GIB / 2);
+    assert_int_equal(jt_attempt_find(&job->stages[0].tasks[0], 1)->taken.memory, GIB);
+    assert_int_equal(jt_attempt_find(other, 0)->taken.memory, GIB / 2);
+    wanted_memory(f, jt_attempt_find(&job->stages[0].tasks[0], 1));
+    assert_int_equal(jt_attempt_find(&job->stages[0].tasks[0], 2)->taken.memory, GIB);
+    assert_int_equal(job->stages[0].tasks[0].failures, 2);
+    finish_all(f);
+    assert_int_equal(a->memory_used, 0);
+    assert_int_equal(job->state, JT_JOB_COMMITTING);
+}
+
+static void where_twice_the_memory_is_not_to_be_had_all_there_is_must_do(void **state)
+{
+    struct fixture *f = *state;
+    struct jt_worker *a = worker(f, "a", 1, 1);
+    struct jt_job *job = submit_asking(f, 1, (struct jt_submit){.map_memory = GIB / 4 * 3});
+    wanted_memory(f, running_on(a));
+    assert_non_null(running_on(a));
+    assert_int_equal(running_on(a)->taken.memory, GIB);
+    finish_all(f);
+    assert_int_equal(job->state, JT_JOB_COMMITTING);
+}
+
 static void a_killed_job_kills_what_runs_and_publishes_nothing(void **state)
 {
     struct fixture *f = *state;
@@ -216,6 +255,8 @@ int main(void)
         CASE(a_failed_task_waits_for_another_node_however_busy_that_is),
         CASE(a_job_that_fails_here_and_there_on_every_node_still_ends),
         CASE(a_job_may_say_how_often_its_tasks_are_tried),
+        CASE(a_task_that_had_too_little_memory_gets_twice_as_much_once),
+        CASE(where_twice_the_memory_is_not_to_be_had_all_there_is_must_do),
         CASE(a_killed_job_kills_what_runs_and_publishes_nothing),
         CASE(once_the_output_is_being_published_a_kill_comes_too_late),
         CASE(a_refused_publication_fails_the_job),

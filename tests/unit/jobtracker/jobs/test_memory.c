@@ -58,7 +58,7 @@ static bool step(struct world *w, int i)
         struct attempt_id id = {
             {0, a->task->stage->job->number}, a->task->stage->index, a->task->index, a->number};
         if (i == 2 || i == 8)
-            jt_on_failed(&w->core, worker, &id, true, "because", w->now);
+            jt_on_failed(&w->core, worker, &id, JT_FAULT_TASK, "because", w->now);
         else
             jt_on_done(&w->core, worker, &id, &p, slice_str("result"), w->now);
         return true;
