@@ -40,10 +40,26 @@ static void watch(void *arg)
 {
     struct worker *worker = arg;
     attempts_watch(worker);
+    fences_sweep(&worker->fences);
     if (worker_now(worker) >= worker->next_expiry_ms) {
         worker->next_expiry_ms = worker_now(worker) + EXPIRE_MS;
         sandbox_expire_logs(worker);
     }
+}
+
+static void open_fences(struct worker *worker)
+{
+    char why[CGROUP_DIR_MAX + 64];
+    bool may_group =
+        strcmp(conf_str(daemon_conf(worker->daemon), "worker.task.limit"), "auto") == 0;
+    fences_open(&worker->fences, may_group, why, sizeof(why));
+    if (*why)
+        log_info("wk",
+                 "tasks run without control groups (%s): their memory is looked at now and "
+                 "then",
+                 why);
+    else
+        log_info("wk", "tasks run in control groups below %s", worker->fences.own.dir);
 }
 
 static int start_all(struct worker *worker, struct err *err)
@@ -52,6 +68,7 @@ static int start_all(struct worker *worker, struct err *err)
     worker->cores = (uint32_t)conf_int(conf, "worker.cores");
     worker->memory = conf_size(conf, "worker.memory");
     segments_init(&worker->segments, worker->memory / OUTPUT_SHARE);
+    open_fences(worker);
     worker->task_program = find_task_program();
     if (!worker->task_program || access(worker->task_program, X_OK) != 0)
         return err_set(err, ERR_NOENT, "cannot execute %s: install it beside quern-worker",
@@ -104,6 +121,7 @@ static void end_all(struct worker *worker)
     loop_timer_stop(&worker->watch_tick);
     attempts_release(worker);
     process_kill_all(worker);
+    fences_close(&worker->fences);
     outputs_close(worker);
     jobtracker_unlink(worker);
 }
@@ -162,6 +180,8 @@ void worker_status(void *state, struct status *st)
     uint64_t bytes, outputs = count_outputs(worker, &bytes);
     status_count(st, "cores", worker->cores, "");
     status_bytes(st, "memory", worker->memory, "");
+    status_text(st, "task limits",
+                worker->fences.own.kind == CGROUP_NONE ? "looked at" : "control groups", "");
     status_text(st, "jobtracker", worker->is_registered ? "registered" : "not connected", "");
     status_count(st, "map outputs held", outputs, "");
     status_bytes(st, "map output bytes", bytes, "");

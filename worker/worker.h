@@ -17,6 +17,7 @@
 #include "libcommon/store/home.h"
 #include "libcommon/wire/rpc.h"
 #include "worker/outputs/segments.h"
+#include "worker/task/fence.h"
 
 #define WORKER_DIRS_MAX 32
 
@@ -59,6 +60,7 @@ struct worker {
     struct list attempts;     /* struct wk_attempt */
     struct list runners;      /* struct wk_process */
     struct loop_timer strays; /* what ended runners left behind, until it is gone */
+    struct fences fences;     /* around each runner */
     struct segments segments;
     struct rpc_service shuffle;
     struct rpc_server *tcp_server, *unix_server;

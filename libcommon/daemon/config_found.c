@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "libcommon/base/str.h"
+#include "libcommon/daemon/cgroup.h"
 
 #define NAMENODE_PORT 8020
 #define MEGABYTE      ((uint64_t)1 << 20)
@@ -27,29 +28,14 @@ static int find_cores(struct conf *conf, struct err *err)
     return conf_set(conf, "worker.cores", text, CONF_COMPUTED("cores of this machine"), err);
 }
 
-/* The limit of our control group, where there is one. */
-static uint64_t group_limit_bytes(void)
-{
-    char text[32] = "";
-    uint64_t bytes = UINT64_MAX;
-    FILE *f = fopen("/sys/fs/cgroup/memory.max", "re");
-    if (!f)
-        return UINT64_MAX;
-    if (fgets(text, sizeof(text), f)) {
-        text[strcspn(text, "\n")] = 0;
-        if (str_to_u64(text, &bytes) != 0)
-            bytes = UINT64_MAX; /* "max" */
-    }
-    fclose(f);
-    return bytes;
-}
-
 static int find_memory(struct conf *conf, struct err *err)
 {
     char text[32];
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
     uint64_t bytes = pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : 1024 * MEGABYTE;
-    uint64_t limit = group_limit_bytes();
+    struct cgroup group;
+    cgroup_find(&group);
+    uint64_t limit = cgroup_memory_limit(&group);
     if (limit < bytes)
         bytes = limit;
     snprintf(text, sizeof(text), "%" PRIu64 "m", bytes / 4 * 3 / MEGABYTE);

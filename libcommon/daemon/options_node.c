@@ -44,6 +44,10 @@ static const struct conf_option rows[] = {
     {"worker.memory", CONF_SIZE, NULL,
      "memory for tasks; default: what the machine has, less a quarter for all else",
      .unit = MEGABYTES, .alias = "yarn.nodemanager.resource.memory-mb"},
+    {"worker.task.limit", CONF_CHOICE, "auto",
+     "how tasks are kept to their memory: auto = in control groups, where this machine has them; "
+     "poll = by looking at it",
+     .choices = "auto poll"},
     {"worker.task.user", CONF_STRING, NULL,
      "user of tasks whose submitter has no account here, when the worker runs as root"},
 };

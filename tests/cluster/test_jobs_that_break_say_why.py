@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Jobs that crash, loop, leak, exit or cannot be begun, on a real cluster: each ends, says why once, with where and what it last
 wrote; `quern job` tells it again afterwards, also when the jobtracker has died in between."""
+import contextlib
 import glob
 import os
 import pwd
@@ -135,6 +136,82 @@ def test_a_leak_is_killed_before_it_hurts_others(cluster):
                       check=False, timeout=60)
     assert run.returncode == 1
     assert b"of memory where 32 M is its share, and was killed: give it more with -D mapreduce.map.memory.mb" in run.stderr
+
+
+def memory_group():
+    """Where this process's memory is accounted for, when groups of the first version do that and may be made."""
+    for line in open("/proc/self/cgroup"):
+        if ":memory:" in line:
+            path = "/sys/fs/cgroup/memory" + line.split(":", 2)[2].strip()
+            return path if os.access(path + "/cgroup.procs", os.W_OK) else None
+    return None
+
+
+def rests(c):
+    """What a task that is to be found out must do where its memory is only looked at."""
+    return [] if memory_group() else ["-D", "misbehave.rest=3000000"]
+
+
+def test_a_child_that_wants_more_than_the_share_is_the_tasks_failure(cluster):
+    before = [cluster.pid(w) for w in ("worker1", "worker2", "worker3")]
+    text = breaks(cluster, "eat in child", *rests(cluster), "-D", "misbehave.mb=700", "-D", "mapreduce.map.memory.mb=32", "-D",
+                  "mapreduce.map.maxattempts=1")
+    assert "of memory where 32 M is its share, and was killed: give it more with -D mapreduce.map.memory.mb" in text
+    if memory_group():
+        assert "killed by the kernel); the task said: its child got signal 9" in text
+    assert [cluster.pid(w) for w in ("worker1", "worker2", "worker3")] == before, "no daemon dies from a task"
+
+
+def test_what_had_too_little_memory_runs_again_with_twice_as_much(cluster):
+    cluster.run("run", "-D", "misbehave.how=eat", *rests(cluster), "-D", "misbehave.mb=430", "-D", "mapreduce.map.memory.mb=64", MISBEHAVE,
+                "/in/a", "/out/twice", timeout=60)
+    stage = cluster.status(last_job(cluster))["stages"][0]
+    assert stage["failed_attempts"] == 1 and stage["done"] == 1
+    assert "of memory where 64 M is its share" in cluster.run("job", "-logs", last_job(cluster)).stdout.decode()
+
+
+@contextlib.contextmanager
+def only_worker(c, *before):
+    """The cluster's three workers make room for one, started by these words and some options."""
+    for w in "worker1", "worker2", "worker3":
+        c.kill(w)
+    worker = subprocess.Popen([*before[:-1], os.path.join(BUILD, "quern-worker"), "-conf", f"{c.dir}/conf/worker1.conf", *before[-1]],
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        wait_for(lambda: c.run("job", "-workers").stdout.count(b" live ") == 1)
+        yield worker
+    finally:
+        worker.terminate()
+        worker.wait()
+        c.up()
+        wait_for(lambda: c.run("job", "-workers").stdout.count(b" live ") == 3)
+
+
+def test_where_there_are_no_control_groups_memory_is_looked_at(cluster):
+    with only_worker(cluster, ["-D", "worker.task.limit=poll"]):
+        for how in "eat", "eat in child":
+            text = breaks(cluster, how, "-D", "misbehave.rest=20000000", "-D", "misbehave.mb=700", "-D", "mapreduce.map.memory.mb=32", "-D",
+                          "mapreduce.map.maxattempts=1")
+            assert "of memory where 32 M is its share, and was killed" in text and "(all its processes, added up)" in text
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not memory_group(), reason="needs control groups of the first version")
+def test_a_machine_without_memory_is_not_the_tasks_fault(cluster):
+    """One worker in a group that has less than its tasks may use: there the kernel kills for the group above."""
+    small = memory_group() + f"/quern-small.{os.getpid()}"
+    os.mkdir(small)
+    with open(small + "/memory.limit_in_bytes", "w") as f:
+        f.write("500M")
+    with only_worker(cluster, "sh", "-c", f"echo $$ > {small}/cgroup.procs && exec \"$@\"", "sh", []) as worker:
+        cluster.run("run", "-D", "misbehave.how=eat twice", "-D", "misbehave.mb=700", "-D", "mapreduce.map.memory.mb=512", "-D",
+                    "mapreduce.map.maxattempts=1", MISBEHAVE, "/in/a", "/out/small", timeout=60)
+        stage = cluster.status(last_job(cluster))["stages"][0]
+        assert stage["failed_attempts"] == 0 and stage["killed_attempts"] == 2
+        said = cluster.run("job", "-logs", last_job(cluster)).stdout.decode()
+        assert said.count("the kernel killed it because the machine had no memory left (control group: limit ") == 2
+        assert worker.poll() is None, "the daemon outlives its tasks"
+    wait_for(lambda: not glob.glob(small + "/quern-task.*"))
+    os.rmdir(small)
 
 
 def test_a_closed_stdout_harms_nobody_and_counters_without_end_are_bounded(cluster):

@@ -5,6 +5,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <quern/job.h>
@@ -85,6 +87,30 @@ static int flood(void)
     return 0;
 }
 
+/* Page by page, so that memory is really taken. */
+static void eat(struct qn_task *task)
+{
+    size_t size = strtoul(qn_option(task, "misbehave.mb"), NULL, 10) << 20;
+    volatile char *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    for (size_t i = 0; p != MAP_FAILED && i < size; i += 4096)
+        p[i] = 1;
+    usleep(strtoul(qn_option(task, "misbehave.rest"), NULL, 10)); /* it is looked at now and then */
+    if (p != MAP_FAILED)
+        munmap((void *)p, size);
+}
+
+static int eat_in_child(struct qn_task *task)
+{
+    int status = 0;
+    pid_t child = fork();
+    if (child == 0) {
+        eat(task);
+        _exit(0);
+    }
+    waitpid(child, &status, 0);
+    return WIFSIGNALED(status) ? qn_fail(task, "its child got signal %d", WTERMSIG(status)) : 0;
+}
+
 static int map(struct qn_task *task, struct qn_slice line, struct qn_slice where)
 {
     static char giant[64 << 20];
@@ -123,6 +149,10 @@ static int map(struct qn_task *task, struct qn_slice line, struct qn_slice where
             return qn_fail(task, "a closed descriptor took bytes");
         fprintf(stderr, "stderr is still there\n");
     }
+    if (is(task, "eat") || (is(task, "eat twice") && task->attempt < 2))
+        eat(task);
+    if (is(task, "eat in child"))
+        return eat_in_child(task);
     if (is(task, "print"))
         printf("printed by the job\n");
     if (is(task, "counters"))
@@ -155,6 +185,8 @@ static int setup(struct qn_task *task)
 
 static const struct qn_option_row options[] = {
     {"misbehave.how", "not", "what to do"},
+    {"misbehave.mb", "0", "so much is eaten"},
+    {"misbehave.rest", "0", "and kept for so many microseconds"},
     {"misbehave.child", "", "a file for the number of a child that is left behind"},
     {"misbehave.forked", "", "the same, of one that keeps its environment"},
     {NULL, NULL, NULL},

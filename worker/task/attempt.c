@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "libcommon/base/ids.h"
@@ -200,6 +199,8 @@ static int run(struct wk_attempt *attempt, struct err *err)
     if (rc == 0 && !process)
         rc = ERR_FAILED;
     if (rc == 0) {
+        fence_set(&process->fence,
+                  attempt->task.memory + MEMORY_GRACE_BYTES + attempt->memory_offered);
         int fds[3] = {attempt->page_fd, attempt->log_fd, attempt->memory_fd};
         rc = process_run(process, &msg, fds, attempt->memory_fd >= 0 ? 3 : 2, err);
         if (rc != 0)
@@ -337,8 +338,10 @@ void attempt_on_done(struct wk_attempt *attempt, const struct task_done *done)
 
 void attempt_on_failed(struct wk_attempt *attempt, const struct task_failed *failed)
 {
+    char why[REPORT_WHY_MAX];
     struct task_failed report = *failed;
     report.id = attempt->task.id;
+    report_limit(attempt, &report, why);
     fail(attempt, &report);
 }
 
@@ -349,45 +352,12 @@ void attempt_on_fetch_failed(struct wk_attempt *attempt, const struct task_fetch
     report_fetch_failed(attempt->worker, &report);
 }
 
-static void outgrew(const struct wk_attempt *attempt, char *why, size_t cap)
-{
-    char used[32], share[32];
-    snprintf(why, cap,
-             "used %s of memory where %s is its share, and was killed: give it more with -D "
-             "mapreduce.%s.memory.mb=..., or mend the leak",
-             str_human(attempt->outgrown_bytes, used, sizeof(used)),
-             str_human(attempt->task.memory, share, sizeof(share)),
-             attempt->task.kind == TASK_REDUCE ? "reduce" : "map");
-}
-
 void attempt_on_exit(struct wk_attempt *attempt, int status)
 {
-    char why[256];
-    struct task_failed failed = {.failure = TASK_FAILED_EXIT};
+    char why[REPORT_WHY_MAX];
+    struct task_failed failed = {0};
+    report_death(attempt, status, &failed, why);
     attempt->process = NULL;
-    if (attempt->outgrown_bytes) {
-        failed.failure = TASK_FAILED_MEMORY;
-        outgrew(attempt, why, sizeof(why));
-    } else if (attempt->timed_out) {
-        char ms[32];
-        uint64_t limit = attempt->job->spec.timeout_ms;
-        failed.failure = TASK_FAILED_TIMEOUT;
-        snprintf(why, sizeof(why), "made no progress for %s and was killed",
-                 str_duration(limit, ms, sizeof(ms)));
-    } else if (WIFSIGNALED(status)) {
-        failed.failure = TASK_FAILED_CRASH;
-        failed.code = WTERMSIG(status);
-        snprintf(why, sizeof(why), "crashed (signal %d, SIG%s)", WTERMSIG(status),
-                 sigabbrev_np(WTERMSIG(status)));
-    } else if (WEXITSTATUS(status) == 127) {
-        failed.failure = TASK_FAILED_NODE;
-        snprintf(why, sizeof(why), "%s could not be executed", attempt->worker->task_program);
-    } else {
-        failed.code = WEXITSTATUS(status);
-        snprintf(why, sizeof(why), "ended its process by itself (exit code %d)",
-                 WEXITSTATUS(status));
-    }
-    failed.why = slice_str(why);
     fail(attempt, &failed);
 }
 
@@ -483,8 +453,11 @@ void attempts_link_up(struct worker *worker)
 
 static void watch_memory(struct wk_attempt *attempt)
 {
-    uint64_t used = attempt->process ? process_memory(attempt->process) : 0;
-    if (used <= attempt->task.memory + MEMORY_GRACE_BYTES || attempt->outgrown_bytes)
+    const struct fence *fence = attempt->process ? &attempt->process->fence : NULL;
+    if (!fence || attempt->outgrown_bytes || !fence_needs_looks(fence))
+        return;
+    uint64_t used = fence_used(fence);
+    if (used <= fence->limit)
         return;
     attempt->outgrown_bytes = used;
     process_kill(attempt->process);

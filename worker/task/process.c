@@ -102,6 +102,7 @@ static void reap(void *arg)
     end_strays(process->worker);
     if (process->attempt)
         attempt_on_exit(process->attempt, pid == process->pid ? status : 0);
+    fence_close(&process->fence);
     mem_free(process);
 }
 
@@ -204,6 +205,7 @@ static struct wk_process *start(struct worker *worker, const struct task_user *u
     process->worker = worker;
     process->pid = pid;
     process->fd = pair[0];
+    fence_open(&process->fence, &worker->fences, pid);
     fcntl(pair[0], F_SETFL, O_NONBLOCK);
     process->conn = conn_new(worker->loop, pair[0], &ops, process);
     list_push_back(&worker->runners, &process->link);
@@ -257,21 +259,6 @@ void process_tell_outputs(struct wk_process *process, const struct task_outputs 
         process_kill(process);
 }
 
-uint64_t process_memory(const struct wk_process *process)
-{
-    char path[64], text[128];
-    unsigned long long resident, shared;
-    snprintf(path, sizeof(path), "/proc/%d/statm", process->pid);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : 0;
-    if (fd >= 0)
-        close(fd);
-    text[n > 0 ? n : 0] = 0;
-    if (sscanf(text, "%*u %llu %llu", &resident, &shared) != 2 || resident < shared)
-        return 0;
-    return (resident - shared) * (uint64_t)sysconf(_SC_PAGESIZE);
-}
-
 void process_kill(struct wk_process *process)
 {
     process->was_killed = true;
@@ -295,6 +282,7 @@ void process_kill_all(struct worker *worker)
         process->attempt = NULL;
         process_kill(process);
         waitpid(process->pid, NULL, 0);
+        fence_close(&process->fence);
         loop_timer_stop(&process->reap);
         if (process->conn)
             conn_abort(process->conn);

@@ -7,6 +7,7 @@
 #ifndef QUERN_WORKER_TASK_PROCESS_H
 #define QUERN_WORKER_TASK_PROCESS_H
 
+#include "worker/task/fence.h"
 #include "worker/task/sandbox.h"
 
 struct wk_attempt;
@@ -20,6 +21,7 @@ struct wk_process {
     struct conn *conn;
     struct wk_attempt *attempt; /* NULL = idle */
     struct loop_timer reap;
+    struct fence fence; /* its limits are set for each attempt */
     bool was_killed;
 };
 
@@ -30,8 +32,6 @@ struct wk_process *process_get(struct worker *worker, uint64_t cluster_ms, uint6
 int process_run(struct wk_process *process, const struct task_run *run, const int *fds,
                 size_t fd_count, struct err *err);
 void process_tell_outputs(struct wk_process *process, const struct task_outputs *outputs);
-/* Bytes of memory that are its own alone, as the kernel counts now; 0 = it is gone. */
-uint64_t process_memory(const struct wk_process *process);
 /* SIGKILL to its group; attempt_on_exit follows if it was busy. */
 void process_kill(struct wk_process *process);
 /* All processes of a job that are idle end; busy ones are killed. */

@@ -1,7 +1,90 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/task/report.h"
 
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "libcommon/base/str.h"
+
 #define LOG_TAIL_BYTES 4096
+
+static void outgrew(const struct wk_attempt *attempt, uint64_t peak, const char *evidence,
+                    char why[REPORT_WHY_MAX])
+{
+    char used[32], share[32];
+    snprintf(why, REPORT_WHY_MAX,
+             "used %s of memory where %s is its share, and was killed: give it more with -D "
+             "mapreduce.%s.memory.mb=..., or mend the leak (%s)",
+             str_human(peak, used, sizeof(used)),
+             str_human(attempt->task.memory, share, sizeof(share)),
+             attempt->task.kind == TASK_REDUCE ? "reduce" : "map", evidence);
+}
+
+/* Has the kernel killed for memory? Then class and reason are filled in. */
+static bool was_for_memory(const struct wk_attempt *attempt, bool is_killed,
+                           struct task_failed *failed, char why[REPORT_WHY_MAX])
+{
+    char evidence[256];
+    uint64_t peak = 0;
+    if (attempt->outgrown_bytes) {
+        failed->failure = TASK_FAILED_MEMORY;
+        outgrew(attempt, attempt->outgrown_bytes, "all its processes, added up", why);
+        return true;
+    }
+    enum fence_verdict verdict = attempt->process ? fence_judge(&attempt->process->fence, is_killed,
+                                                                &peak, evidence, sizeof(evidence))
+                                                  : FENCE_QUIET;
+    if (verdict == FENCE_LIMIT) {
+        failed->failure = TASK_FAILED_MEMORY;
+        outgrew(attempt, peak, evidence, why);
+    } else if (verdict == FENCE_NODE) {
+        failed->failure = TASK_FAILED_NODE_MEMORY;
+        snprintf(why, REPORT_WHY_MAX,
+                 "the kernel killed it because the machine had no memory left (%s): offer less "
+                 "with worker.memory, or see what else runs there",
+                 evidence);
+    }
+    return verdict != FENCE_QUIET;
+}
+
+void report_death(const struct wk_attempt *attempt, int status, struct task_failed *failed,
+                  char why[REPORT_WHY_MAX])
+{
+    char ms[32];
+    bool is_killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+    if (attempt->timed_out) {
+        failed->failure = TASK_FAILED_TIMEOUT;
+        snprintf(why, REPORT_WHY_MAX, "made no progress for %s and was killed",
+                 str_duration(attempt->job->spec.timeout_ms, ms, sizeof(ms)));
+    } else if (was_for_memory(attempt, is_killed, failed, why)) {
+        failed->code = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
+    } else if (WIFSIGNALED(status)) {
+        failed->failure = TASK_FAILED_CRASH;
+        failed->code = WTERMSIG(status);
+        snprintf(why, REPORT_WHY_MAX, "crashed (signal %d, SIG%s)", WTERMSIG(status),
+                 sigabbrev_np(WTERMSIG(status)));
+    } else if (WEXITSTATUS(status) == 127) {
+        failed->failure = TASK_FAILED_NODE;
+        snprintf(why, REPORT_WHY_MAX, "%s could not be executed", attempt->worker->task_program);
+    } else {
+        failed->failure = TASK_FAILED_EXIT;
+        failed->code = WEXITSTATUS(status);
+        snprintf(why, REPORT_WHY_MAX, "ended its process by itself (exit code %d)",
+                 WEXITSTATUS(status));
+    }
+    failed->why = slice_str(why);
+}
+
+void report_limit(const struct wk_attempt *attempt, struct task_failed *failed,
+                  char why[REPORT_WHY_MAX])
+{
+    if (!was_for_memory(attempt, true, failed, why))
+        return;
+    size_t len = strlen(why);
+    snprintf(why + len, REPORT_WHY_MAX - len, "; the task said: " SLICE_FMT,
+             SLICE_ARG(failed->why));
+    failed->why = slice_str(why);
+}
 
 static void record_in_hand(struct wk_attempt *attempt, struct task_failed *failed)
 {

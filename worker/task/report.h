@@ -6,6 +6,16 @@
 
 #include "worker/task/attempt.h"
 
+#define REPORT_WHY_MAX 512U
+
+/* Why its process ended with `status` though it had more to do: class, code and one line in `why`.
+ * Told apart: its limit, the machine without memory, time-out, signal, exit code, never begun. */
+void report_death(const struct wk_attempt *attempt, int status, struct task_failed *failed,
+                  char why[REPORT_WHY_MAX]);
+/* The process itself says that it failed. When the kernel has killed a child of it for memory, that
+ * is the reason, and what it says the consequence. */
+void report_limit(const struct wk_attempt *attempt, struct task_failed *failed,
+                  char why[REPORT_WHY_MAX]);
 /* Fill in what is missing; `tail` owns the log's end, for as long as `failed` is used. */
 void report_complete(struct wk_attempt *attempt, struct task_failed *failed, struct buf *tail);
 /* Tell the jobtracker, without caring for the answer. */

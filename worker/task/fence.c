@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/task/fence.h"
+
+#include <ctype.h>
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "libcommon/base/mem.h"
+#include "libcommon/base/str.h"
+
+#define PREFIX    "quern-task."
+#define LEAF      "quern-worker."
+#define DEPTH_MAX 64U
+#define MEBIBYTE  ((uint64_t)1 << 20)
+#define NEAR      (4 * MEBIBYTE) /* the first version counts in batches: its peak stays this near */
+#define DATA_ROOM \
+    ((uint64_t)1 << 30) /* what a process may reserve beyond, and perhaps never touch */
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define IS_SANITIZED true /* its shadow is data by the terabyte */
+#else
+#define IS_SANITIZED false
+#endif
+
+/* --- groups ---------------------------------------------------------------------------------- */
+
+static int write_pid(const char *dir, pid_t pid)
+{
+    char text[16];
+    snprintf(text, sizeof(text), "%d", pid);
+    return cgroup_write(dir, "cgroup.procs", text);
+}
+
+/* Remove what groups there are below ours that belong to nobody: of this worker those without a
+ * process, of others those whose worker is gone. */
+static bool sweep(const struct fences *fences)
+{
+    DIR *d = opendir(fences->own.dir);
+    bool has_left = false;
+    for (struct dirent *e = d ? readdir(d) : NULL; e; e = readdir(d)) {
+        const char *name = e->d_name;
+        bool is_leaf = strncmp(name, LEAF, strlen(LEAF)) == 0;
+        if (!is_leaf && strncmp(name, PREFIX, strlen(PREFIX)) != 0)
+            continue;
+        pid_t owner = (pid_t)strtol(strchr(name, '.') + 1, NULL, 10);
+        bool is_ours = owner == getpid();
+        if ((is_ours && is_leaf) || (!is_ours && (kill(owner, 0) == 0 || errno != ESRCH)))
+            continue;
+        if (unlinkat(dirfd(d), name, AT_REMOVEDIR) != 0 && is_ours)
+            has_left = true;
+    }
+    if (d)
+        closedir(d);
+    return has_left;
+}
+
+void fences_sweep(struct fences *fences)
+{
+    if (fences->has_left && fences->own.kind != CGROUP_NONE)
+        fences->has_left = sweep(fences);
+}
+
+/* The second version: a group with processes of its own cannot hand memory on to groups below. */
+static int hand_memory_down(struct fences *fences)
+{
+    struct cgroup *own = &fences->own;
+    bool is_top = strlen(own->dir) == own->top_len;
+    char leaf[CGROUP_DIR_MAX + 64];
+    snprintf(leaf, sizeof(leaf), "%s/" LEAF "%d", own->dir, getpid());
+    if (!is_top && mkdir(leaf, 0755) != 0 && errno != EEXIST)
+        return err_from_errno(errno);
+    int rc = is_top ? 0 : write_pid(leaf, getpid());
+    if (rc == 0)
+        rc = cgroup_write(own->dir, "cgroup.subtree_control", "+memory");
+    fences->has_moved = rc == 0 && !is_top;
+    if (rc != 0 && !is_top) {
+        (void)write_pid(own->dir, getpid());
+        rmdir(leaf);
+    }
+    return rc;
+}
+
+static int try_group(const struct fences *fences)
+{
+    char dir[CGROUP_DIR_MAX + 64];
+    snprintf(dir, sizeof(dir), "%s/" PREFIX "%d.0", fences->own.dir, getpid());
+    if (mkdir(dir, 0755) != 0 && errno != EEXIST)
+        return err_from_errno(errno);
+    rmdir(dir);
+    return 0;
+}
+
+void fences_open(struct fences *fences, bool may_group, char *why, size_t cap)
+{
+    int rc = 0;
+    *fences = (struct fences){0};
+    snprintf(why, cap, "as configured");
+    if (!may_group)
+        return;
+    cgroup_find(&fences->own);
+    snprintf(why, cap, "no control groups for memory here");
+    if (fences->own.kind == CGROUP_NONE)
+        return;
+    if (fences->own.kind == CGROUP_V2)
+        rc = hand_memory_down(fences);
+    if (rc == 0)
+        rc = try_group(fences);
+    snprintf(why, cap, "%s: %s", fences->own.dir, err_text(rc));
+    if (rc != 0) {
+        fences_close(fences);
+        return;
+    }
+    (void)sweep(fences);
+    *why = 0;
+}
+
+void fences_close(struct fences *fences)
+{
+    char leaf[CGROUP_DIR_MAX + 64];
+    if (fences->own.kind != CGROUP_NONE)
+        (void)sweep(fences);
+    if (fences->has_moved) { /* back, for whoever takes over the group after us */
+        snprintf(leaf, sizeof(leaf), "%s/" LEAF "%d", fences->own.dir, getpid());
+        (void)cgroup_write(fences->own.dir, "cgroup.subtree_control", "-memory");
+        (void)write_pid(fences->own.dir, getpid());
+        rmdir(leaf);
+    }
+    *fences = (struct fences){0};
+}
+
+/* --- one process ----------------------------------------------------------------------------- */
+
+void fence_open(struct fence *fence, struct fences *all, pid_t pid)
+{
+    *fence = (struct fence){.all = all, .pid = pid};
+    if (all->own.kind == CGROUP_NONE)
+        return;
+    char *dir = str_printf("%s/" PREFIX "%d.%d", all->own.dir, getpid(), pid);
+    bool is_made = dir && (mkdir(dir, 0755) == 0 || errno == EEXIST);
+    if (is_made && write_pid(dir, pid) == 0) {
+        fence->dir = dir;
+        return;
+    }
+    if (is_made)
+        rmdir(dir);
+    mem_free(dir);
+}
+
+static bool is_second(const struct fence *fence)
+{
+    return fence->all->own.kind == CGROUP_V2;
+}
+
+/* Times the kernel has killed for want of memory: in the group, or on the machine. */
+static uint64_t kills_now(const struct fence *fence)
+{
+    uint64_t n = 0;
+    if (!fence->dir)
+        (void)cgroup_read("/proc", "vmstat", "oom_kill", &n);
+    else
+        (void)cgroup_read(fence->dir, is_second(fence) ? "memory.events" : "memory.oom_control",
+                          "oom_kill", &n);
+    return n;
+}
+
+static uint64_t limits_now(const struct fence *fence)
+{
+    uint64_t n = 0;
+    if (fence->dir && is_second(fence))
+        (void)cgroup_read(fence->dir, "memory.events", "oom", &n);
+    return n;
+}
+
+static void limit_group(const struct fence *fence, uint64_t bytes)
+{
+    char text[24];
+    uint64_t kept = 0; /* of memory files that were made here and are somebody else's now */
+    (void)cgroup_read(fence->dir, "memory.stat", "shmem", &kept);
+    snprintf(text, sizeof(text), "%llu", (unsigned long long)(bytes + kept));
+    if (is_second(fence)) {
+        (void)cgroup_write(fence->dir, "memory.max", text);
+        (void)cgroup_write(fence->dir, "memory.swap.max", "0");
+        (void)cgroup_write(fence->dir, "memory.oom.group", "1");
+        return;
+    }
+    /* Memory with swap may never be limited to less than memory: one of the two orders fits. */
+    (void)cgroup_write(fence->dir, "memory.memsw.limit_in_bytes", text);
+    (void)cgroup_write(fence->dir, "memory.limit_in_bytes", text);
+    (void)cgroup_write(fence->dir, "memory.memsw.limit_in_bytes", text);
+    (void)cgroup_write(fence->dir, "memory.max_usage_in_bytes", "0"); /* the peak begins anew */
+}
+
+void fence_set(struct fence *fence, uint64_t bytes)
+{
+    fence->limit = bytes;
+    if (fence->dir) {
+        limit_group(fence, bytes);
+    } else if (!IS_SANITIZED) {
+        struct rlimit data = {2 * bytes + DATA_ROOM, 2 * bytes + DATA_ROOM};
+        (void)prlimit(fence->pid, RLIMIT_DATA, &data, NULL); /* looks remain */
+    }
+    fence->kills = kills_now(fence);
+    fence->limits = limits_now(fence);
+}
+
+void fence_close(struct fence *fence)
+{
+    if (fence->dir && rmdir(fence->dir) != 0)
+        fence->all->has_left = true;
+    mem_free(fence->dir);
+    *fence = (struct fence){0};
+}
+
+/* --- looking --------------------------------------------------------------------------------- */
+
+struct look {
+    uint64_t own;    /* bytes that are a process's alone, added up */
+    uint64_t shared; /* the most that one has shared: files in memory are not counted for each */
+};
+
+static void look_at(pid_t pid, unsigned depth, struct look *look);
+
+static void look_below(pid_t pid, const char *thread, unsigned depth, struct look *look)
+{
+    char path[96], text[4096];
+    snprintf(path, sizeof(path), "/proc/%d/task/%s/children", pid, thread);
+    FILE *f = fopen(path, "re");
+    size_t n = f ? fread(text, 1, sizeof(text) - 1, f) : 0;
+    if (f)
+        fclose(f);
+    text[n] = 0;
+    for (char *p = text, *end; *p; p = end) {
+        long child = strtol(p, &end, 10);
+        if (end == p)
+            break;
+        look_at((pid_t)child, depth + 1, look);
+        end += strspn(end, " \n");
+    }
+}
+
+static void look_at(pid_t pid, unsigned depth, struct look *look)
+{
+    char path[64], line[128];
+    unsigned long long anonymous = 0, shared = 0;
+    snprintf(path, sizeof(path), "/proc/%d/status", pid);
+    FILE *f = fopen(path, "re");
+    while (f && fgets(line, sizeof(line), f)) {
+        (void)sscanf(line, "RssAnon: %llu", &anonymous);
+        if (sscanf(line, "RssShmem: %llu", &shared) == 1)
+            break;
+    }
+    if (f)
+        fclose(f);
+    look->own += anonymous << 10;
+    if (shared << 10 > look->shared)
+        look->shared = shared << 10;
+    snprintf(path, sizeof(path), "/proc/%d/task", pid);
+    DIR *d = depth < DEPTH_MAX ? opendir(path) : NULL;
+    for (struct dirent *e = d ? readdir(d) : NULL; e; e = readdir(d))
+        if (isdigit((unsigned char)e->d_name[0]))
+            look_below(pid, e->d_name, depth, look);
+    if (d)
+        closedir(d);
+}
+
+uint64_t fence_used(const struct fence *fence)
+{
+    struct look look = {0};
+    look_at(fence->pid, 0, &look);
+    return look.own + look.shared;
+}
+
+/* --- judging --------------------------------------------------------------------------------- */
+
+enum fence_verdict fence_judge(const struct fence *fence, bool is_killed, uint64_t *ret_peak,
+                               char *evidence, size_t cap)
+{
+    uint64_t kills = kills_now(fence) - fence->kills, limit = fence->limit;
+    char a[32], b[32];
+    *ret_peak = 0;
+    *evidence = 0;
+    if (kills == 0 || fence->limit == 0 || (!fence->dir && !is_killed))
+        return FENCE_QUIET;
+    if (!fence->dir) {
+        snprintf(evidence, cap, "the kernel has killed %llu processes of this machine meanwhile",
+                 (unsigned long long)kills);
+        return FENCE_NODE;
+    }
+    (void)cgroup_read(fence->dir, is_second(fence) ? "memory.peak" : "memory.max_usage_in_bytes",
+                      NULL, ret_peak);
+    (void)cgroup_read(fence->dir, is_second(fence) ? "memory.max" : "memory.limit_in_bytes", NULL,
+                      &limit);
+    snprintf(evidence, cap, "control group: limit %s, peak %s, %llu killed by the kernel",
+             str_human(limit, a, sizeof(a)), str_human(*ret_peak, b, sizeof(b)),
+             (unsigned long long)kills);
+    bool is_limit =
+        is_second(fence) ? limits_now(fence) > fence->limits : *ret_peak + NEAR >= limit;
+    return is_limit ? FENCE_LIMIT : FENCE_NODE;
+}

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * fence: a hard limit around a task process and all it starts, and what is known when the kernel
+ * has killed for it.
+ *
+ *   own control group per process (of either version): the kernel keeps the limit; it counts the
+ *       children too, wherever they hide, and map outputs in memory while they are being written
+ *   else: the memory of the process and of all below it is added up now and then (fence_used), and
+ *       a limit of its data keeps each from running away between two looks
+ *
+ * Groups are made below the worker's own: quern-task.<worker's pid>.<process's pid>. Processes of
+ * the second version's groups live in leaves only, so there the worker first moves itself into one.
+ * A group outlives its process for the moment its last child takes to go; fences_sweep removes it.
+ *
+ * Loop thread only. */
+#ifndef QUERN_WORKER_TASK_FENCE_H
+#define QUERN_WORKER_TASK_FENCE_H
+
+#include <sys/types.h>
+
+#include "libcommon/base/err.h"
+#include "libcommon/daemon/cgroup.h"
+
+struct fences {
+    struct cgroup own; /* below it groups are made; CGROUP_NONE: none can be */
+    bool has_moved;    /* we are in a leaf of our own */
+    bool has_left;     /* a group could not be removed yet */
+};
+
+/* `may_group` false: look now and then, whatever the machine could do. Never fails: `why` says in
+ * one line why there are no groups, "" when there are. Removes groups of workers that are gone. */
+void fences_open(struct fences *fences, bool may_group, char *why, size_t cap);
+void fences_sweep(struct fences *fences);
+void fences_close(struct fences *fences);
+
+struct fence {
+    struct fences *all;
+    pid_t pid;
+    char *dir;      /* its group; NULL: none */
+    uint64_t limit; /* 0 = none set yet */
+    uint64_t kills; /* by the kernel for want of memory, when the limit was set: in the group, or */
+    uint64_t limits; /* (second version) for this limit of them; without a group on the machine */
+};
+
+/* Around a process that was just started, and has started nothing itself. */
+void fence_open(struct fence *fence, struct fences *all, pid_t pid);
+/* From now on it may have so many bytes, beside what it has left in memory files before. */
+void fence_set(struct fence *fence, uint64_t bytes);
+/* Does somebody have to look? Then: bytes that it and all below it have now. */
+static inline bool fence_needs_looks(const struct fence *fence)
+{
+    return fence->limit && !fence->dir;
+}
+uint64_t fence_used(const struct fence *fence);
+/* The process is gone. */
+void fence_close(struct fence *fence);
+
+enum fence_verdict {
+    FENCE_QUIET, /* the kernel has killed nobody here for memory, as far as can be known */
+    FENCE_LIMIT, /* somebody inside, for the limit */
+    FENCE_NODE,  /* somebody inside, because the machine, or a group above ours, had none left */
+};
+/* What happened since fence_set. `is_killed`: the process died of a SIGKILL that is not ours.
+ * Evidence: one line for people; *ret_peak is the most it had (0 = unknown). */
+enum fence_verdict fence_judge(const struct fence *fence, bool is_killed, uint64_t *ret_peak,
+                               char *evidence, size_t cap);
+
+#endif
