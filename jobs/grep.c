@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * grep: what matches a regular expression (POSIX extended), and how often: each match is one output
  * line, "match TAB count", in order of the matched text. A line may hold several matches. */
+#define _GNU_SOURCE
+#include <limits.h>
 #include <regex.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -26,27 +28,34 @@ static int setup(struct qn_task *task)
         free(s);
         return qn_fail(task, "grep.pattern \"%s\": %s", pattern, why);
     }
+    s->regex.regs_allocated = REGS_FIXED; /* where the whole match is, and no more */
     s->lines = qn_counter(task, "grep", "matching lines");
     *qn_state(task) = s;
     return 0;
 }
 
+/* GNU's re_search beside POSIX's regexec: a line has a length and no zero byte at its end. */
 static int map(struct qn_task *task, struct qn_slice line, struct qn_slice where)
 {
     struct state *s = *qn_state(task);
-    const char *text = line.data;
+    const char *text = (const char *)line.data;
     const uint64_t one = 1;
-    int flags = REG_STARTEND; /* m[0] says from where to where to look */
-    regmatch_t m[1] = {{0, (regoff_t)line.len}};
+    regoff_t from, len = (regoff_t)line.len, start = 0, end = 0;
+    struct re_registers found = {1, &start, &end};
     (void)where;
-    while (m[0].rm_so <= m[0].rm_eo && regexec(&s->regex, text, 1, m, flags) == 0) {
-        size_t len = (size_t)(m[0].rm_eo - m[0].rm_so);
-        s->lines->value += (flags & REG_NOTBOL) == 0;
-        if (len > 0 && qn_emit(task, qn_bytes(text + m[0].rm_so, len), qn_from_u64(&one)) != 0)
+    if (line.len > INT_MAX - 1)
+        return qn_fail(task, "a line of %zu bytes: 2 GiB is the longest that can be searched",
+                       line.len);
+    for (from = 0; from <= len; from = end + (end == start)) { /* behind an empty match: the next */
+        regoff_t at = re_search(&s->regex, text, len, from, len - from, &found);
+        if (at == -2)
+            return qn_fail(task, "out of memory: searching a line of %zu bytes", line.len);
+        if (at < 0)
+            break;
+        s->lines->value += from == 0;
+        if (end > start &&
+            qn_emit(task, qn_bytes(text + start, (size_t)(end - start)), qn_from_u64(&one)) != 0)
             return -1;
-        m[0].rm_so = m[0].rm_eo + (len == 0); /* an empty match: go on behind the next byte */
-        m[0].rm_eo = (regoff_t)line.len;
-        flags |= REG_NOTBOL;
     }
     return 0;
 }
