@@ -236,7 +236,8 @@ static void read_limits(struct nn_limits *limits, const struct conf *conf)
     limits->max_replication = (uint32_t)conf_int(conf, "dfs.replication.max");
     limits->default_block_size = conf_size(conf, "dfs.blocksize");
     limits->min_block_size = conf_size(conf, "dfs.namenode.fs-limits.min-block-size");
-    limits->max_name = (uint32_t)conf_int(conf, "dfs.namenode.fs-limits.max-component-length");
+    uint32_t max_name = (uint32_t)conf_int(conf, "dfs.namenode.fs-limits.max-component-length");
+    limits->max_name = max_name ? max_name : NAME_MAX_BYTES;
     limits->max_items = (uint32_t)conf_int(conf, "dfs.namenode.fs-limits.max-directory-items");
     limits->max_blocks = (uint32_t)conf_int(conf, "dfs.namenode.fs-limits.max-blocks-per-file");
     limits->lease_soft_ms = conf_ms(conf, "dfs.namenode.lease-soft-limit");

@@ -29,8 +29,7 @@ static int bad_path(const char *text, int code, struct qn_error *err)
 {
     if (err) {
         err->code = code;
-        snprintf(err->message, sizeof(err->message), "`%s': %s", text,
-                 code == ERR_TOOBIG ? "path is too long" : err_text(code));
+        snprintf(err->message, sizeof(err->message), "`%s': %s", text, err_text(code));
     }
     return code;
 }
@@ -192,7 +191,7 @@ int fs_item_temporary(struct fs_item *ret, const struct fs_item *item, struct qn
 {
     static const char suffix[] = "._COPYING_";
     struct slice name = path_name(slice_str(item->path));
-    if (name.len + sizeof(suffix) - 1 <= NAME_MAX)
+    if (name.len + sizeof(suffix) - 1 <= NAME_MAX || name.len > NAME_MAX)
         return fs_item_suffix(ret, item, suffix, err);
     size_t spared = sizeof(suffix) + 8; /* and ".0123abcd" */
     int kept = (int)(strlen(item->path) - name.len + NAME_MAX - spared);

@@ -38,7 +38,7 @@ int fs_item_child(struct fs_item *child, const struct fs_item *dir, const char *
 int fs_item_suffix(struct fs_item *ret, const struct fs_item *item, const char *suffix,
                    struct qn_error *err);
 /* What it is written as before it gets its name: NAME._COPYING_, or, where that would be longer
- * than a name may be, its beginning with a number for the rest; not asked about. */
+ * than a name may be and NAME is not, its beginning with a number for the rest; not asked about. */
 int fs_item_temporary(struct fs_item *ret, const struct fs_item *item, struct qn_error *err);
 
 /* Does the text look like a directory (ends in / or . or ..)? */

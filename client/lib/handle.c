@@ -277,8 +277,7 @@ int cl_path(struct qn_fs *fs, const char *path, struct buf *out, struct err *err
     if (rc == ERR_NOMEM)
         return no_memory(err);
     if (rc != 0)
-        return err_set(err, rc, "`%s': %s", path,
-                       rc == ERR_TOOBIG ? "path or name is too long" : "is no path");
+        return err_set(err, rc, "`%s': is no path", path);
     return 0;
 }
 

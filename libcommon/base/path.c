@@ -14,26 +14,41 @@ bool path_next(struct slice *rest, struct slice *ret_name)
     return true;
 }
 
-bool path_is_normal(struct slice path)
+/* Gives how deep it is and its longest name, too. */
+static bool look_at(struct slice path, size_t *ret_depth, size_t *ret_longest)
 {
-    if (path.len == 0 || path.len > PATH_MAX_BYTES || path.data[0] != '/')
+    *ret_depth = *ret_longest = 0;
+    if (path.len == 0 || path.data[0] != '/')
         return false;
     if (path.len == 1)
         return true;
     if (memchr(path.data, 0, path.len))
         return false;
-    size_t depth = 0, start = 1;
+    size_t start = 1;
     for (size_t i = 1; i <= path.len; i++) {
         if (i < path.len && path.data[i] != '/')
             continue;
         struct slice name = slice_of(path.data + start, i - start);
-        if (name.len == 0 || name.len > NAME_MAX_BYTES || slice_is(name, ".") ||
-            slice_is(name, ".."))
+        if (name.len == 0 || slice_is(name, ".") || slice_is(name, ".."))
             return false;
-        depth++;
+        *ret_longest = name.len > *ret_longest ? name.len : *ret_longest;
+        ++*ret_depth;
         start = i + 1;
     }
-    return depth <= PATH_MAX_DEPTH;
+    return true;
+}
+
+bool path_is_formed(struct slice path)
+{
+    size_t depth, longest;
+    return look_at(path, &depth, &longest);
+}
+
+bool path_is_normal(struct slice path)
+{
+    size_t depth, longest;
+    return path.len <= PATH_MAX_BYTES && look_at(path, &depth, &longest) &&
+           depth <= PATH_MAX_DEPTH && longest <= NAME_MAX_BYTES;
 }
 
 static void climb(struct buf *out, size_t start)
@@ -46,7 +61,7 @@ static void climb(struct buf *out, size_t start)
 
 static int normalise(struct slice base, struct slice path, struct buf *out)
 {
-    size_t start = out->len, depth = 0;
+    size_t start = out->len;
     struct slice parts[2] = {path.data[0] == '/' ? slice_of(NULL, 0) : base, path};
     for (size_t i = 0; i < 2; i++) {
         struct slice name;
@@ -55,20 +70,15 @@ static int normalise(struct slice base, struct slice path, struct buf *out)
                 continue;
             if (slice_is(name, "..")) {
                 climb(out, start);
-                depth -= depth > 0;
                 continue;
             }
-            if (name.len > NAME_MAX_BYTES || ++depth > PATH_MAX_DEPTH)
-                return ERR_TOOBIG;
             buf_append_byte(out, '/');
             buf_append_slice(out, name);
         }
     }
     if (out->len == start)
         buf_append_byte(out, '/');
-    if (buf_failed(out))
-        return ERR_NOMEM;
-    return out->len - start > PATH_MAX_BYTES ? ERR_TOOBIG : 0;
+    return buf_failed(out) ? ERR_NOMEM : 0;
 }
 
 int path_normalise(struct slice base, struct slice path, struct buf *out)

@@ -10,12 +10,14 @@
 #define PATH_MAX_DEPTH 1000
 #define NAME_MAX_BYTES 255
 
-/* Is it normal, and within the limits above? */
+/* Is it normal, and within the limits above? Only then can it be the path of something. */
 bool path_is_normal(struct slice path);
+/* Is it normal, however long? */
+bool path_is_formed(struct slice path);
 
 /* Append the normal form of `path` to `out`; a relative path starts at `base` (absolute). ".."
- * climbs, and stays at "/" there. ERR_INVAL for a NUL byte or an empty path, ERR_TOOBIG beyond the
- * limits. */
+ * climbs, and stays at "/" there. ERR_INVAL for a NUL byte or an empty path. It may be longer than
+ * any path that is: that is for those to say who look it up, or make it. */
 int path_normalise(struct slice base, struct slice path, struct buf *out);
 
 /* Last component ("" for "/") and what is before it ("/" for "/a"). Of a normal path. */

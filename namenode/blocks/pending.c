@@ -20,8 +20,7 @@ void nn_pendings_release(struct nn_pendings *p)
 
 struct nn_pending *nn_pendings_find(const struct nn_pendings *p, uint32_t block)
 {
-    for (struct hmap_node *n = hmap_find(&p->by_block, hash_u64(block)); n;
-         n = hmap_find_next(n)) {
+    for (struct hmap_node *n = hmap_find(&p->by_block, hash_u64(block)); n; n = hmap_find_next(n)) {
         struct nn_pending *pending = CONTAINER_OF(n, struct nn_pending, by_block);
         if (pending->block == block)
             return pending;

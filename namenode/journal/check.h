@@ -74,6 +74,8 @@ int nn_check_quota_block(const struct nn_view *view, uint32_t slot, uint64_t pre
                          struct err *err);
 /* May the file's last block grow to a full one? */
 int nn_check_quota_append(const struct nn_view *view, uint32_t slot, struct err *err);
+/* May what begins at `off` give way to a block that may become a full one? */
+int nn_check_quota_cut(const struct nn_view *view, uint32_t slot, uint64_t off, struct err *err);
 /* May the target have the bytes of these sources, with as many replicas as its own? */
 int nn_check_quota_concat(const struct nn_view *view, uint32_t target, const uint32_t *sources,
                           size_t count, struct err *err);
@@ -160,12 +162,16 @@ int nn_check_publish(const struct nn_view *view, const struct cl2nn_publish *ask
 
 /* ---- for those three files, and for reads ---- */
 
-/* Normal and within limits? `verb` begins Hadoop's message ("mkdirs: Pathname too long. ..."). */
-int nn_check_path(struct slice path, const char *verb, struct err *err);
+/* Can there be something? ERR_INVAL for what is no path, ERR_NOENT "File does not exist: /p" for
+ * one beyond the limits. */
+int nn_check_path(struct slice path, struct err *err);
+/* The path of what is to be made: ERR_TOOBIG "mkdirs: Pathname too long. ..." (that is `verb`) for
+ * one that is too long as a whole; of its names nn_check_room tells. */
+int nn_check_new_path(struct slice path, const char *verb, struct err *err);
 /* The walk to something that must be there, along directories the caller may pass through:
  * ERR_NOENT "File does not exist: /p", and what nn_check_path and nn_access_traverse answer. */
-int nn_check_reach(const struct nn_view *view, struct slice path, const char *verb,
-                   struct nn_walk *ret, struct err *err);
+int nn_check_reach(const struct nn_view *view, struct slice path, struct nn_walk *ret,
+                   struct err *err);
 /* ERR_ISDIR "Path is not a file: /p" when what was reached is a directory. */
 int nn_check_is_file(const struct nn_view *view, const struct nn_walk *walk, struct slice path,
                      struct err *err);

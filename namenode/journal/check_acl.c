@@ -31,7 +31,7 @@ static int read_spec(const struct cl2nn_set_acl *ask, struct nn_acl_list *ret, s
 static int check_who(const struct nn_view *view, const struct cl2nn_set_acl *ask,
                      struct nn_walk *walk, struct err *err)
 {
-    int rc = nn_check_reach(view, ask->path, "setAcl", walk, err);
+    int rc = nn_check_reach(view, ask->path, walk, err);
     return rc != 0 ? rc : nn_access_owner(&view->state->tree, walk, view->caller, err);
 }
 

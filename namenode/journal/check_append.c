@@ -19,7 +19,7 @@ static int append_target(const struct nn_view *view, const struct cl2nn_append *
 {
     const struct nn_tree *tree = &view->state->tree;
     struct nn_walk walk;
-    int rc = nn_check_path(ask->path, "append", err);
+    int rc = nn_check_path(ask->path, err);
     if (rc != 0)
         return rc;
     nn_tree_walk(tree, ask->path, &walk);
@@ -115,10 +115,10 @@ int nn_check_switch(const struct nn_view *view, const struct cl2nn_switch *ask,
 /* ---- truncate ---- */
 
 /* A file that is there, with these rights on it. */
-static int reach_file(const struct nn_view *view, struct slice path, const char *verb,
-                      enum nn_access want, struct nn_walk *walk, struct err *err)
+static int reach_file(const struct nn_view *view, struct slice path, enum nn_access want,
+                      struct nn_walk *walk, struct err *err)
 {
-    int rc = nn_check_reach(view, path, verb, walk, err);
+    int rc = nn_check_reach(view, path, walk, err);
     if (rc == 0)
         rc = nn_access_path(&view->state->tree, walk, view->caller, want, err);
     return rc != 0 ? rc : nn_check_is_file(view, walk, path, err);
@@ -146,7 +146,7 @@ int nn_check_truncate(const struct nn_view *view, const struct cl2nn_truncate *a
 {
     struct nn_walk walk;
     *ret_is_done = false;
-    int rc = reach_file(view, ask->path, "truncate", NN_W, &walk, err);
+    int rc = reach_file(view, ask->path, NN_W, &walk, err);
     uint32_t slot = rc == 0 ? nn_walk_last(&walk) : 0;
     if (rc == 0)
         rc = check_under_way(view, ask, slot, err);
@@ -171,7 +171,7 @@ int nn_check_truncate(const struct nn_view *view, const struct cl2nn_truncate *a
         return 0;
     ret->block_id = view->state->next_block_id;
     ret->gs = view->state->next_gs;
-    return 0;
+    return nn_check_quota_cut(view, slot, cut.off, err);
 }
 
 /* ---- concat ---- */
@@ -182,7 +182,7 @@ static int concat_target(const struct nn_view *view, const struct cl2nn_concat *
     if (ask->sources.n == 0)
         return err_set(err, ERR_INVAL, "No sources given");
     struct nn_walk walk;
-    int rc = reach_file(view, ask->path, "concat", NN_W, &walk, err);
+    int rc = reach_file(view, ask->path, NN_W, &walk, err);
     if (rc != 0)
         return rc;
     *ret_slot = nn_walk_last(&walk);
@@ -197,7 +197,7 @@ static int concat_source(const struct nn_view *view, struct slice path, uint32_t
                          struct err *err)
 {
     struct nn_walk walk;
-    int rc = reach_file(view, path, "concat", NN_R, &walk, err);
+    int rc = reach_file(view, path, NN_R, &walk, err);
     if (rc == 0)
         rc = nn_access_parent(&view->state->tree, &walk, view->caller, NN_W, err);
     if (rc == 0)

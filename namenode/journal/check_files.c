@@ -99,7 +99,7 @@ int nn_check_create(const struct nn_view *view, const struct cl2nn_create *ask,
     const struct nn_tree *tree = &view->state->tree;
     const struct nn_limits *limits = view->limits;
     struct nn_walk walk;
-    int rc = nn_check_path(ask->path, "create", err);
+    int rc = nn_check_new_path(ask->path, "create", err);
     if (rc != 0)
         return rc;
     if (ask->origin.client == NN_LEASE_NAMENODE)

@@ -30,34 +30,46 @@ static int name_too_long(struct slice path, struct slice name, uint32_t limit, s
                    SLICE_ARG(name), SLICE_ARG(parent), limit, name.len);
 }
 
-int nn_check_path(struct slice path, const char *verb, struct err *err)
+static int is_nowhere(struct slice path, struct err *err)
 {
-    if (path_is_normal(path))
-        return 0;
-    struct slice rest = path, name;
-    size_t depth = 0;
-    while (path_next(&rest, &name)) {
-        depth++;
-        if (name.len > NAME_MAX_BYTES && path.len <= PATH_MAX_BYTES)
-            return name_too_long(path, name, NAME_MAX_BYTES, err);
-    }
-    if (path.len > PATH_MAX_BYTES || depth > PATH_MAX_DEPTH)
-        return err_set(err, ERR_TOOBIG, "%s: Pathname too long.  Limit %d characters, %d levels.",
-                       verb, PATH_MAX_BYTES, PATH_MAX_DEPTH);
+    return err_set(err, ERR_NOENT, "File does not exist: " SLICE_FMT, SLICE_ARG(path));
+}
+
+static int is_no_path(struct slice path, struct err *err)
+{
     return err_set(err, ERR_INVAL, "Invalid path name: " SLICE_FMT, SLICE_ARG(path));
 }
 
-int nn_check_reach(const struct nn_view *view, struct slice path, const char *verb,
-                   struct nn_walk *ret, struct err *err)
+int nn_check_path(struct slice path, struct err *err)
 {
-    int rc = nn_check_path(path, verb, err);
+    if (path_is_normal(path))
+        return 0;
+    return path_is_formed(path) ? is_nowhere(path, err) : is_no_path(path, err);
+}
+
+int nn_check_new_path(struct slice path, const char *verb, struct err *err)
+{
+    struct slice rest = path, name;
+    size_t depth = 0;
+    if (!path_is_formed(path))
+        return is_no_path(path, err);
+    while (path_next(&rest, &name))
+        depth++;
+    if (path.len <= PATH_MAX_BYTES && depth <= PATH_MAX_DEPTH)
+        return 0;
+    return err_set(err, ERR_TOOBIG, "%s: Pathname too long.  Limit %d characters, %d levels.", verb,
+                   PATH_MAX_BYTES, PATH_MAX_DEPTH);
+}
+
+int nn_check_reach(const struct nn_view *view, struct slice path, struct nn_walk *ret,
+                   struct err *err)
+{
+    int rc = nn_check_path(path, err);
     if (rc != 0)
         return rc;
     nn_tree_walk(&view->state->tree, path, ret);
     rc = nn_access_traverse(&view->state->tree, ret, view->caller, err);
-    if (rc == 0 && !nn_walk_is_whole(ret))
-        rc = err_set(err, ERR_NOENT, "File does not exist: " SLICE_FMT, SLICE_ARG(path));
-    return rc;
+    return rc == 0 && !nn_walk_is_whole(ret) ? is_nowhere(path, err) : rc;
 }
 
 int nn_check_is_file(const struct nn_view *view, const struct nn_walk *walk, struct slice path,
@@ -129,7 +141,7 @@ int nn_check_mkdir(const struct nn_view *view, const struct cl2nn_mkdir *ask, st
                    struct err *err)
 {
     struct nn_walk walk;
-    int rc = nn_check_path(ask->path, "mkdirs", err);
+    int rc = nn_check_new_path(ask->path, "mkdirs", err);
     if (rc != 0)
         return rc;
     nn_tree_walk(&view->state->tree, ask->path, &walk);
@@ -150,9 +162,9 @@ int nn_check_mkdir(const struct nn_view *view, const struct cl2nn_mkdir *ask, st
 
 static int rename_paths(const struct cl2nn_rename *ask, struct err *err)
 {
-    int rc = nn_check_path(ask->from, "rename", err);
+    int rc = nn_check_new_path(ask->from, "rename", err);
     if (rc == 0)
-        rc = nn_check_path(ask->to, "rename", err);
+        rc = nn_check_new_path(ask->to, "rename", err);
     if (rc != 0)
         return rc;
     if (nn_tree_is_raw(ask->from) != nn_tree_is_raw(ask->to))
@@ -254,9 +266,9 @@ int nn_check_delete(const struct nn_view *view, const struct cl2nn_delete *ask,
 {
     const struct nn_tree *tree = &view->state->tree;
     struct nn_walk walk;
-    int rc = nn_check_path(ask->path, "delete", err);
+    int rc = nn_check_path(ask->path, err);
     if (rc != 0)
-        return rc;
+        return rc == ERR_NOENT ? NN_CHECK_NOTHING : rc;
     if (nn_tree_is_root(ask->path))
         return err_set(err, ERR_NOTPERM, "The root directory cannot be deleted");
     nn_tree_walk(tree, ask->path, &walk);
@@ -284,7 +296,7 @@ int nn_check_set_times(const struct nn_view *view, const struct cl2nn_set_times 
                        struct op_set_times *ret, struct err *err)
 {
     struct nn_walk walk;
-    int rc = nn_check_reach(view, ask->path, "setTimes", &walk, err);
+    int rc = nn_check_reach(view, ask->path, &walk, err);
     if (rc == 0 && ask->atime_ms >= 0 && view->limits->atime_precision_ms == 0)
         rc = err_set(err, ERR_UNSUPPORTED,
                      "Access time for hdfs is not configured.  Please set "
@@ -316,7 +328,7 @@ int nn_check_set_replication(const struct nn_view *view, const struct cl2nn_set_
                              struct op_set_replication *ret, struct err *err)
 {
     struct nn_walk walk;
-    int rc = nn_check_reach(view, ask->path, "setReplication", &walk, err);
+    int rc = nn_check_reach(view, ask->path, &walk, err);
     if (rc == 0)
         rc = check_replication(view->limits, ask->replication, ask->path, err);
     if (rc == 0)
@@ -339,7 +351,7 @@ int nn_check_set_mode(const struct nn_view *view, const struct cl2nn_set_mode *a
                       struct op_set_mode *ret, struct err *err)
 {
     struct nn_walk walk;
-    int rc = nn_check_reach(view, ask->path, "setPermission", &walk, err);
+    int rc = nn_check_reach(view, ask->path, &walk, err);
     if (rc == 0)
         rc = nn_access_owner(&view->state->tree, &walk, view->caller, err);
     if (rc == 0)
@@ -368,7 +380,7 @@ int nn_check_set_owner(const struct nn_view *view, const struct cl2nn_set_owner 
     if (rc == 0)
         rc = check_person(ask->group, err);
     if (rc == 0)
-        rc = nn_check_reach(view, ask->path, "setOwner", &walk, err);
+        rc = nn_check_reach(view, ask->path, &walk, err);
     if (rc == 0)
         rc = nn_access_owner(&view->state->tree, &walk, caller, err);
     if (rc != 0)

@@ -64,9 +64,9 @@ static int check_epoch(const struct publish *p, struct err *err)
 static int check_paths(const struct publish *p, struct err *err)
 {
     const struct cl2nn_publish *ask = p->ask;
-    int rc = nn_check_path(ask->out, "publish", err);
+    int rc = nn_check_path(ask->out, err);
     if (rc == 0)
-        rc = nn_check_path(ask->temporary, "publish", err);
+        rc = nn_check_path(ask->temporary, err);
     if (rc != 0)
         return rc;
     struct slice above = path_parent(ask->temporary);
@@ -169,7 +169,7 @@ static int check_out(struct publish *p, const struct nn_caller *user, struct err
     struct nn_view as_user = *p->view;
     struct nn_walk walk;
     as_user.caller = user;
-    int rc = nn_check_reach(&as_user, p->ask->out, "publish", &walk, err);
+    int rc = nn_check_reach(&as_user, p->ask->out, &walk, err);
     if (rc != 0)
         return rc;
     p->out = nn_walk_last(&walk);

@@ -35,10 +35,15 @@ static const char *operation(const struct cl2nn_set_quota *ask)
     return ask->names == CL2NN_QUOTA_NONE ? "clearQuota" : "setQuota";
 }
 
-static int check_dir(const struct nn_view *view, struct slice path, const struct nn_walk *walk,
+static int reach_dir(const struct nn_view *view, struct slice path, struct nn_walk *walk,
                      struct err *err)
 {
-    if (!nn_walk_is_whole(walk))
+    int rc = nn_check_path(path, err);
+    if (rc == ERR_INVAL)
+        return rc;
+    if (rc == 0)
+        nn_tree_walk(&view->state->tree, path, walk);
+    if (rc != 0 || !nn_walk_is_whole(walk))
         return err_set(err, ERR_NOENT, "Directory does not exist: " SLICE_FMT, SLICE_ARG(path));
     if (!nn_inode(&view->state->tree.store, nn_walk_last(walk))->is_dir)
         return err_set(err, ERR_NOTDIR, "`" SLICE_FMT "': Is not a directory", SLICE_ARG(path));
@@ -53,11 +58,7 @@ int nn_check_set_quota(const struct nn_view *view, const struct cl2nn_set_quota 
     if (rc == 0)
         rc = check_values(ask, err);
     if (rc == 0)
-        rc = nn_check_path(ask->path, "setQuota", err);
-    if (rc != 0)
-        return rc;
-    nn_tree_walk(&view->state->tree, ask->path, &walk);
-    rc = check_dir(view, ask->path, &walk, err);
+        rc = reach_dir(view, ask->path, &walk, err);
     if (rc != 0)
         return rc;
     struct nn_quota now = nn_quota_get(&view->state->tree, nn_walk_last(&walk));
@@ -85,11 +86,7 @@ int nn_check_set_type_quota(const struct nn_view *view, const struct cl2nn_set_t
     if (rc == 0 && !is_clear && ask->space < 0)
         rc = err_set(err, ERR_INVAL, "Invalid values for quota : %" PRId64, ask->space);
     if (rc == 0)
-        rc = nn_check_path(ask->path, "setQuota", err);
-    if (rc != 0)
-        return rc;
-    nn_tree_walk(tree, ask->path, &walk);
-    rc = check_dir(view, ask->path, &walk, err);
+        rc = reach_dir(view, ask->path, &walk, err);
     if (rc != 0)
         return rc;
     struct slice name = nn_quota_type_attr(type);
@@ -167,6 +164,15 @@ int nn_check_quota_append(const struct nn_view *view, uint32_t slot, struct err 
         return 0;
     struct nn_growth by = {.space = (int64_t)((size - len) * inode->replication)};
     return nn_quota_check(tree, inode->parent, 0, by, err);
+}
+
+int nn_check_quota_cut(const struct nn_view *view, uint32_t slot, uint64_t off, struct err *err)
+{
+    const struct nn_tree *tree = &view->state->tree;
+    const struct nn_inode *inode = nn_inode(&tree->store, slot);
+    int64_t by = (int64_t)(nn_inode_block_size(inode) + off) - (int64_t)inode->len;
+    struct nn_growth growth = {.space = by * inode->replication};
+    return nn_quota_check(tree, inode->parent, 0, growth, err);
 }
 
 int nn_check_quota_concat(const struct nn_view *view, uint32_t target, const uint32_t *sources,

@@ -97,7 +97,7 @@ int nn_check_set_xattr(const struct nn_view *view, const struct cl2nn_set_xattr 
     bool is_remove = ask->flags & CL2NN_XATTR_REMOVE;
     int rc = check_name(view, ask, &op, err);
     if (rc == 0)
-        rc = nn_check_reach(view, ask->path, "setXAttr", &walk, err);
+        rc = nn_check_reach(view, ask->path, &walk, err);
     if (rc == 0)
         rc = check_write(view, &walk, err);
     if (rc == 0 && nn_xattr_is_closing(op.space, op.name))

@@ -74,7 +74,7 @@ void nn_on_GET_XATTRS(struct rpc_call *call, const void *message, void *arg)
     struct nn_turn turn;
     struct nn_walk walk;
     nn_turn_begin(&turn, call, arg, "getXAttrs", ask->path);
-    int rc = nn_check_reach(&turn.view, ask->path, "getXAttrs", &walk, &turn.err);
+    int rc = nn_check_reach(&turn.view, ask->path, &walk, &turn.err);
     if (rc == 0)
         rc = nn_access_path(&turn.nn->state.tree, &walk, &turn.caller, NN_R, &turn.err);
     if (rc == 0) {
@@ -133,7 +133,7 @@ void nn_on_GET_ACL(struct rpc_call *call, const void *message, void *arg)
     struct nn_turn turn;
     struct nn_walk walk;
     nn_turn_begin(&turn, call, arg, "getAclStatus", ask->path);
-    int rc = nn_check_reach(&turn.view, ask->path, "getAclStatus", &walk, &turn.err);
+    int rc = nn_check_reach(&turn.view, ask->path, &walk, &turn.err);
     if (rc == 0)
         rc = fill_acl(&turn, nn_walk_last(&walk), &answer);
     nn_turn_end(&turn, rc, &answer);

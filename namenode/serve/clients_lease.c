@@ -14,7 +14,7 @@ static int find_open(struct nn_turn *turn, struct slice path, uint32_t *ret_slot
 {
     const struct nn_tree *tree = &turn->nn->state.tree;
     struct nn_walk walk;
-    int rc = nn_check_reach(&turn->view, path, "recoverLease", &walk, &turn->err);
+    int rc = nn_check_reach(&turn->view, path, &walk, &turn->err);
     if (rc == 0)
         rc = nn_check_is_file(&turn->view, &walk, path, &turn->err);
     if (rc != 0)

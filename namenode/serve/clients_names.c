@@ -164,7 +164,7 @@ void nn_on_STAT(struct rpc_call *call, const void *message, void *arg)
     struct nn_walk walk;
     struct msg_file file = {0};
     nn_turn_begin(&turn, call, arg, ask->want ? "checkAccess" : "getfileinfo", ask->path);
-    int rc = nn_check_reach(&turn.view, ask->path, "getFileInfo", &walk, &turn.err);
+    int rc = nn_check_reach(&turn.view, ask->path, &walk, &turn.err);
     if (rc == 0 && ask->want)
         rc = nn_access_path(&turn.nn->state.tree, &walk, &turn.caller,
                             (enum nn_access)(ask->want & NN_RWX), &turn.err);
@@ -215,7 +215,7 @@ void nn_on_LIST(struct rpc_call *call, const void *message, void *arg)
     nn_turn_begin(&turn, call, arg, "listStatus", ask->path);
     const struct nn_tree *tree = &turn.nn->state.tree;
     uint32_t limit = ask->limit && ask->limit < clients->ls_limit ? ask->limit : clients->ls_limit;
-    int rc = nn_check_reach(&turn.view, ask->path, "getListing", &walk, &turn.err);
+    int rc = nn_check_reach(&turn.view, ask->path, &walk, &turn.err);
     if (rc == 0 && !nn_inode(&tree->store, nn_walk_last(&walk))->is_dir)
         rc = list_file(&turn, nn_walk_last(&walk), ask->start_after, &listing);
     else if (rc == 0) {
@@ -239,7 +239,7 @@ void nn_on_SUMMARY(struct rpc_call *call, const void *message, void *arg)
     if (nn_turn_look_below(&turn, arg, &look))
         return;
     const struct nn_tree *tree = &turn.nn->state.tree;
-    int rc = nn_check_reach(&turn.view, ask->path, "getContentSummary", &walk, &turn.err);
+    int rc = nn_check_reach(&turn.view, ask->path, &walk, &turn.err);
     if (rc == 0 && !types)
         rc = err_set(&turn.err, ERR_NOMEM, "out of memory");
     if (rc == 0 && turn.view.below != nn_inode(&tree->store, nn_walk_last(&walk))->id)

@@ -65,7 +65,7 @@ static int open_for_reading(struct nn_turn *turn, struct slice path, uint32_t *r
 {
     const struct nn_tree *tree = &turn->nn->state.tree;
     struct nn_walk walk;
-    int rc = nn_check_reach(&turn->view, path, "open", &walk, &turn->err);
+    int rc = nn_check_reach(&turn->view, path, &walk, &turn->err);
     if (rc == 0)
         rc = nn_check_is_file(&turn->view, &walk, path, &turn->err);
     if (rc != 0)

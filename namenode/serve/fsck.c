@@ -209,7 +209,7 @@ static void place_in(struct fsck *c)
 
 static int check_path(struct nn_turn *turn, const struct cl2nn_fsck *ask, struct nn_walk *walk)
 {
-    int rc = nn_check_reach(&turn->view, ask->path, "fsck", walk, &turn->err);
+    int rc = nn_check_reach(&turn->view, ask->path, walk, &turn->err);
     if (rc == 0 && ask->cursor.len &&
         (!path_is_normal(ask->cursor) || !path_is_under(ask->cursor, ask->path)))
         rc = err_set(&turn->err, ERR_INVAL, "fsck: the cursor is not below the path");

@@ -44,6 +44,26 @@ static void paths_beyond_the_limits_are_refused_in_hadoops_words(void **state)
     assert_int_equal(do_mkdir(&w, path, true), 0);
 }
 
+static void at_a_path_beyond_the_limits_there_is_nothing(void **state)
+{
+    (void)state;
+    char path[2003] = "/";
+    memset(path + 1, 'x', 256);
+    assert_int_equal(do_delete(&w, path, true), NN_CHECK_NOTHING);
+    assert_int_equal(do_rename(&w, path, "/y", false), ERR_NOENT);
+    struct nn_walk walk;
+    struct nn_view view = world_view(&w);
+    assert_int_equal(nn_check_reach(&view, slice_str(path), &walk, &w.err), ERR_NOENT);
+    assert_int_equal(memcmp(w.err.msg, "File does not exist: /xxx", 25), 0);
+    for (size_t i = 0; i < 2002; i += 2)
+        memcpy(path + i, "/x", 2);
+    assert_int_equal(do_delete(&w, path, true), NN_CHECK_NOTHING);
+    path[2000] = 0;
+    assert_int_equal(do_mkdir(&w, path, true), 0);
+    path[2000] = '/'; /* all but its last is there: a walk would end there */
+    assert_int_equal(nn_check_reach(&view, slice_str(path), &walk, &w.err), ERR_NOENT);
+}
+
 static void new_names_may_be_limited_further(void **state)
 {
     (void)state;
@@ -317,6 +337,7 @@ int main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         CASE(paths_beyond_the_limits_are_refused_in_hadoops_words),
+        CASE(at_a_path_beyond_the_limits_there_is_nothing),
         CASE(new_names_may_be_limited_further),
         CASE(access_times_are_set_only_where_they_are_kept),
         CASE(paths_that_are_not_normal_are_refused),

@@ -165,7 +165,7 @@ static void served_done(void *arg, int code, const void *answer, const struct er
 }
 
 void served_send(struct rpc_link *link, const struct msg_method *method, const void *ask,
-                        uint32_t timeout_ms, struct served_call *call)
+                 uint32_t timeout_ms, struct served_call *call)
 {
     *call = (struct served_call){.answer = {.desc = method->answer}};
     call->wait.done = served_done;
@@ -183,7 +183,7 @@ bool served_wait(struct served *s, struct served_call *call, uint64_t limit_ms)
 }
 
 int served_ask(struct served *s, struct rpc_link *link, const struct msg_method *method,
-                      const void *ask, void *ret)
+               const void *ask, void *ret)
 {
     struct served_call call;
     served_send(link, method, ask, 5000, &call);

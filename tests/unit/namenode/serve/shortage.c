@@ -88,8 +88,7 @@ static struct {
     bool has_failed;
 } shortage;
 
-int ask_over(struct rpc_link *link, const struct msg_method *method, const void *ask,
-                    void *ret)
+int ask_over(struct rpc_link *link, const struct msg_method *method, const void *ask, void *ret)
 {
     struct served_call call;
     while (!rpc_link_peer(link)) /* it broke for want of memory */

@@ -25,7 +25,8 @@ struct question {
     void (*prepare)(unsigned n); /* or NULL */
     int (*ask)(struct msg_origin o, unsigned n);
 };
-/* Ends with the first allocation that is more than the question takes. Gives how many fell short. */
+/* Ends with the first allocation that is more than the question takes. Gives how many fell short.
+ */
 unsigned try_all(const struct question *q, enum when when);
 
 int ask_over(struct rpc_link *link, const struct msg_method *method, const void *ask, void *ret);
