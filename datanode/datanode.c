@@ -50,6 +50,7 @@ static void on_registered(void *arg)
     dn_serve_registered(dn->serve);
     dn_patrol_start(dn->patrol);
     dn_census_start(dn->census);
+    dn_twins_look(dn->twins);
     daemon_set_state(dn->daemon, "serving");
     daemon_serving(dn->daemon);
 }
@@ -116,7 +117,10 @@ static int open_patrol(struct datanode *dn, const struct conf *conf, struct err 
     dn->census =
         dn_census_new(dn->loop, dn->storage, conf_ms(conf, "dfs.datanode.directoryscan.interval"));
     dn->level = dn_level_new(dn->loop, dn->storage);
-    return dn->patrol && dn->census && dn->level ? 0 : err_set(err, ERR_NOMEM, "out of memory");
+    dn->twins = dn_twins_new(dn->loop, dn->storage);
+    return dn->patrol && dn->census && dn->level && dn->twins
+               ? 0
+               : err_set(err, ERR_NOMEM, "out of memory");
 }
 
 static int reconfig(void *arg, uint32_t action, struct arena *arena, struct msg_reconfigured *ret,
@@ -247,6 +251,7 @@ static void on_swapped(void *arg, const struct err *err, bool has_changed)
     if (has_changed && dn->namenode) {
         if (dn_patrol_volumes_changed(dn->patrol) != 0)
             log_warn("dn", "out of memory: new directories are not verified");
+        dn_twins_look(dn->twins);
         dn_namenode_volumes_changed(dn->namenode);
     }
     daemon_reload_done(dn->daemon);
@@ -285,10 +290,12 @@ void datanode_release(void *state)
     dn_patrol_stop(dn->patrol);
     dn_census_stop(dn->census);
     dn_level_stop(dn->level);
+    dn_twins_stop(dn->twins);
     workq_free(dn->disk_work);
     dn_patrol_free(dn->patrol);
     dn_census_free(dn->census);
     dn_level_free(dn->level);
+    dn_twins_free(dn->twins);
     dn_storage_close(dn->storage);
     mem_free(dn->host);
     mem_free(dn);

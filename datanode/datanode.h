@@ -6,6 +6,7 @@
 #include "datanode/storage/census.h"
 #include "datanode/storage/level.h"
 #include "datanode/storage/patrol.h"
+#include "datanode/storage/twins.h"
 #include "datanode/talk/namenode.h"
 #include "libcommon/daemon/daemon.h"
 
@@ -18,6 +19,7 @@ struct datanode {
     struct dn_patrol *patrol;
     struct dn_census *census;
     struct dn_level *level;
+    struct dn_twins *twins;
     struct dn_serve *serve;
     struct dn_namenode *namenode;
     struct loop_timer patience; /* with a namenode that does not come */

@@ -83,6 +83,7 @@ int dn_depart(struct dn_storage *storage, struct dn_volume *volume, void (*done)
         return ERR_NOMEM;
     *d = (struct departure){
         .storage = storage, .volume = volume->index, .waiting = 1, .done = done, .arg = arg};
+    dn_storage_forget_twins(storage, volume->index);
     if (dn_replicas_count(&storage->replicas) > 0)
         dn_replicas_each(&storage->replicas, note_one, d);
     for (size_t i = 0; i < d->count && !d->lacks_memory; i++) {

@@ -155,12 +155,12 @@ int dn_shift_end(struct dn_volume *from, struct dn_volume *to, const struct dn_r
 
 /* ---- after a crash ---- */
 
-static bool is_whole(const struct dn_volume *volume, const struct note *note)
+static bool is_whole(const struct dn_volume *volume, uint64_t id, uint64_t gs)
 {
     struct dn_blockfile *file = NULL;
     struct disk_stat st = {0};
-    char *dir = dn_volume_dir(volume, DN_DIR_FINALIZED, note->id);
-    struct dn_blockfile_new what = {.dir = dir, .id = note->id, .gs = note->gs};
+    char *dir = dn_volume_dir(volume, DN_DIR_FINALIZED, id);
+    struct dn_blockfile_new what = {.dir = dir, .id = id, .gs = gs};
     int rc = dir ? dn_blockfile_open(volume->disk, &what, DISK_READ, &file, NULL) : ERR_NOMEM;
     if (rc == 0)
         rc = dn_settle_verify(file, UINT64_MAX, NULL);
@@ -186,11 +186,11 @@ static int recover_one(const struct dn_volumes *volumes, struct dn_volume *to,
 {
     struct dn_volume *from = find_volume(volumes, note->from);
     int rc = 0;
-    if (is_whole(to, note)) {
+    if (is_whole(to, note->id, note->gs)) {
         if (!from) /* its disk is not here: the note stays, for when it is */
             return 0;
         rc = remove_from(from, note->id, note->gs);
-    } else if (from && is_whole(from, note)) {
+    } else if (from && is_whole(from, note->id, note->gs)) {
         rc = remove_from(to, note->id, note->gs);
     }
     log_warn("dn.storage", "blk_%" PRIu64 "_%" PRIu64 " was on its way to %s: put right", note->id,
@@ -211,4 +211,23 @@ int dn_shift_recover(const struct dn_volumes *volumes, struct err *err)
                            err_text(rc));
     }
     return 0;
+}
+
+/* ---- two of them, without a note ---- */
+
+int dn_shift_settle_twins(const struct dn_shift_twin *first, const struct dn_shift_twin *second,
+                          enum dn_shift_left *ret)
+{
+    const struct dn_replica *a = first->replica, *b = second->replica;
+    int rc = 0;
+    *ret = DN_SHIFT_LEFT_BOTH;
+    if (a->gs >= b->gs && is_whole(first->volume, a->id, a->gs)) {
+        rc = remove_from(second->volume, b->id, b->gs);
+        *ret = DN_SHIFT_LEFT_FIRST;
+    } else if (b->gs >= a->gs && b->state == DN_REPLICA_FINALIZED &&
+               is_whole(second->volume, b->id, b->gs)) {
+        rc = remove_from(first->volume, a->id, a->gs);
+        *ret = DN_SHIFT_LEFT_SECOND;
+    }
+    return rc;
 }

@@ -26,6 +26,16 @@ int dn_shift_begin(struct dn_volume *from, struct dn_volume *to, const struct dn
 /* Steps 5 and 6. A failure leaves both; the next start sees to it. */
 int dn_shift_end(struct dn_volume *from, struct dn_volume *to, const struct dn_replica *replica,
                  struct err *err);
+/* Two replicas of one block in two directories, and no note says why (twins.h). Of those that can
+ * be read to the last byte and have the greater stamp one stays, rather the first, which is
+ * finalized; the other's files go, durably. On failure some of them may be there still. */
+struct dn_shift_twin {
+    const struct dn_volume *volume;
+    const struct dn_replica *replica;
+};
+enum dn_shift_left { DN_SHIFT_LEFT_BOTH, DN_SHIFT_LEFT_FIRST, DN_SHIFT_LEFT_SECOND };
+int dn_shift_settle_twins(const struct dn_shift_twin *first, const struct dn_shift_twin *second,
+                          enum dn_shift_left *ret);
 /* Before the volumes are scanned: what a crash left between 2 and 6. 0, or why a disk would not. */
 int dn_shift_recover(const struct dn_volumes *volumes, struct err *err);
 

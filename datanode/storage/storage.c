@@ -44,12 +44,14 @@ int dn_storage_take_in(struct dn_storage *s, const struct dn_replica *found)
              "blk_%" PRIu64 " is on %s (stamp %" PRIu64 ") and on %s (stamp %" PRIu64 ")",
              found->id, s->volumes->v[known->volume]->path, known->gs,
              s->volumes->v[found->volume]->path, found->gs);
+    struct dn_replica twin = *found;
     if (is_better(s, found, known)) {
         uint32_t link = known->link;
+        twin = *known;
         *known = *found;
         known->link = link;
     }
-    return 0;
+    return dn_storage_note_twin(s, &twin);
 }
 
 static int scan_all(struct dn_storage *s, struct err *err)
@@ -118,6 +120,7 @@ void dn_storage_close(struct dn_storage *storage)
         dn_replicas_each(&storage->replicas, release_one, NULL);
     dn_claims_release(&storage->claims);
     dn_replicas_release(&storage->replicas);
+    mem_free(storage->twins);
     dn_volumes_close(storage->volumes);
     mem_free(storage);
 }
@@ -340,6 +343,45 @@ int dn_storage_appeared(struct dn_storage *s, const struct dn_replica *found)
     dn_storage_volume(s, r)->used += footprint(r->len);
     tell(s, DN_CHANGE_RECEIVED, r);
     return 0;
+}
+
+/* ---- twins ---- */
+
+int dn_storage_note_twin(struct dn_storage *s, const struct dn_replica *twin)
+{
+    int rc = mem_grow(&s->twins, &s->twin_cap, s->twin_count, sizeof(*s->twins));
+    if (rc == 0)
+        s->twins[s->twin_count++] = *twin;
+    return rc;
+}
+
+void dn_storage_twin_removed(struct dn_storage *s, const struct dn_replica *twin)
+{
+    dn_storage_volume(s, twin)->used -= footprint(twin->len);
+}
+
+int dn_storage_twin_counts(struct dn_storage *s, const struct dn_replica *twin)
+{
+    struct dn_replica *r = dn_storage_find(s, twin->id);
+    struct dn_replica before = r ? *r : *twin;
+    if (r) {
+        dn_storage_volume(s, r)->used -= footprint(r->len);
+        *r = *twin;
+        r->link = before.link;
+        tell(s, DN_CHANGE_DELETED, &before);
+    } else {
+        r = dn_replicas_add(&s->replicas, twin);
+    }
+    if (r && r->state == DN_REPLICA_FINALIZED)
+        tell(s, DN_CHANGE_RECEIVED, r);
+    return r ? 0 : ERR_NOMEM;
+}
+
+void dn_storage_forget_twins(struct dn_storage *s, uint16_t volume)
+{
+    for (size_t i = s->twin_count; i-- > 0;)
+        if (s->twins[i].volume == volume)
+            s->twins[i] = s->twins[--s->twin_count];
 }
 
 /* ---- from one directory to another ---- */

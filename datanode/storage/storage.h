@@ -47,6 +47,9 @@ struct dn_storage {
     struct dn_replicas replicas;
     struct dn_claims claims;
     uint64_t bad_count; /* replicas found bad since the start */
+    /* Second replicas of blocks in the map, in another directory (twins.h). */
+    struct dn_replica *twins;
+    size_t twin_count, twin_cap;
 };
 
 /* Opens and scans the volumes. Blocks; before the loop serves. */
@@ -96,9 +99,17 @@ void dn_storage_restamped(struct dn_storage *s, struct dn_replica *replica, uint
 int dn_storage_settle(struct dn_storage *s, struct dn_replica *replica, uint64_t new_gs,
                       uint64_t new_len);
 
-/* Found on a disk. Of two volumes with one block the greater stamp counts; the other's files stay
- * where they are. 0 or ERR_NOMEM. */
+/* Found on a disk. Of two volumes with one block the greater stamp counts; the other one is noted
+ * among the twins. 0 or ERR_NOMEM. */
 int dn_storage_take_in(struct dn_storage *s, const struct dn_replica *found);
+/* 0 or ERR_NOMEM. */
+int dn_storage_note_twin(struct dn_storage *s, const struct dn_replica *twin);
+/* Its files are gone. / It counts from now on: the one that did is gone, its files too. The second
+ * may be ERR_NOMEM when there was none any more. */
+void dn_storage_twin_removed(struct dn_storage *s, const struct dn_replica *twin);
+int dn_storage_twin_counts(struct dn_storage *s, const struct dn_replica *twin);
+/* Of a directory that goes. */
+void dn_storage_forget_twins(struct dn_storage *s, uint16_t volume);
 /* Out of the map, files untouched, nobody told: its directory goes. Nobody has it in hand. */
 void dn_storage_forget(struct dn_storage *s, struct dn_replica *replica);
 
