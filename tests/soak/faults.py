@@ -3,9 +3,11 @@
 that finds nothing to break (a block when there is none) does nothing."""
 import glob
 import os
+import re
 import signal
+import subprocess
 
-from world import processes_of, wait_for
+from world import QUERN, processes_of, wait_for
 
 
 class Faults:
@@ -14,6 +16,7 @@ class Faults:
     def __init__(self, world, say):
         self.world, self.say = world, say
         self.may_be_dead, self.stopped, self.cuts, self.filled = set(), {}, set(), set()
+        self.retired, self.is_away, self.asked = set(), False, []
 
     def do(self, event):
         getattr(self, event.what.replace(" ", "_"))(event.target, event.arg)
@@ -26,6 +29,18 @@ class Faults:
             self.world.kill(daemon)
 
     kill_all = kill
+
+    def end(self, daemon, _):
+        """In good order; it takes its time."""
+        pid = self.world.pid(daemon)
+        if pid and daemon not in self.stopped:
+            self.may_be_dead.add(daemon)
+            os.kill(pid, signal.SIGTERM)
+
+    def reload(self, daemon, _):
+        pid = self.world.pid(daemon)
+        if pid:
+            os.kill(pid, signal.SIGHUP)
 
     def start(self, daemon, _):
         if not self.world.pid(daemon):
@@ -55,7 +70,7 @@ class Faults:
 
     def kill_client(self, _, place):
         """Only those that put: a job's outlive their client anyway, and the model is no victim."""
-        self.kill_one(sorted(p for p, words in processes_of(self.world.dir).items() if " fs -put " in words), place)
+        self.kill_one(sorted(p for p, words in processes_of(self.world.dir).items() if re.search(r" fs -(put|appendToFile) ", words)), place)
 
     @staticmethod
     def kill_one(pids, place):
@@ -70,7 +85,10 @@ class Faults:
             return
         if not spec.endswith("corrupt") and "delay" not in spec and not spec.endswith("drop"):
             self.may_be_dead.add(daemon)
-        self.world.ask_console(daemon, "faults", spec)
+        try:
+            self.world.ask_console(daemon, "faults", spec)
+        except subprocess.TimeoutExpired:
+            pass  # it is on its way out
 
     # --- disks ---
     def flip(self, paths, place, where):
@@ -91,7 +109,7 @@ class Faults:
 
     def rot(self, daemon, arg):
         place, kind, where = arg
-        blocks = glob.glob(self.world.path(daemon, "current/finalized/*/*/blk_*"))
+        blocks = [b for home in self.world.homes(daemon) for b in glob.glob(home + "/current/finalized/*/*/blk_*")]
         self.flip([b for b in blocks if b.endswith(".meta") == (kind == "sums")], place, where)
 
     def rot_output(self, daemon, arg):
@@ -112,6 +130,37 @@ class Faults:
         self.filled.discard(node)
         if os.path.exists(self.world.root(node) + "/ballast"):
             os.unlink(self.world.root(node) + "/ballast")
+
+    def take_away(self, daemon, which):
+        self.is_away = True
+        self.world.configure(daemon, [1 - which])
+        self.reload(daemon, None)
+
+    def bring_back(self, daemon, _):
+        self.is_away = False
+        self.world.configure(daemon, [0, 1])
+        self.reload(daemon, None)
+
+    def level(self, node, _):
+        self.ask("diskbalancer", "-execute", node, "-thresholdPercentage", "1", "-bandwidth", "100")
+
+    # --- who may be there ---
+    def retire(self, node, _):
+        self.retired = {node}  # one at a time: somebody must be left who takes what is written
+        self.tell_admission()
+
+    def take_back(self, node, _):
+        self.retired.discard(node)
+        self.tell_admission()
+
+    def tell_admission(self):
+        self.world.exclude(sorted(self.retired))
+        self.ask("admin", "-refreshNodes")
+
+    def ask(self, *words):
+        """Nobody waits for its end: it may take until the daemons are back."""
+        self.asked = [run for run in self.asked if run.poll() is None]
+        self.asked.append(self.world.popen([QUERN, *words], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
 
     # --- network ---
     def cut(self, node, _):
@@ -146,6 +195,28 @@ class Faults:
         for daemon in self.world.all_daemons():
             self.world.ask_console(daemon, "faults", "off")
         self.revive()  # one may have come to its point just before
+        wait_for(self.all_run, timeout=60, every=0.2)
+        self.settle_configuration()
+
+    def settle_configuration(self):
+        """What was on its way to be told has arrived or never will: then, once more, as it should be."""
+        for run in self.asked:
+            run.kill()
+            run.wait()
+        self.asked = []
+        self.retired.clear()
+        self.world.exclude(())
+        wait_for(lambda: self.world.run("admin", "-refreshNodes", check=False, timeout=60).returncode == 0, timeout=60)
+        if self.is_away:
+            self.bring_back(f"datanode{self.world.plan.rotten}", None)
+        wait_for(self.heal_directories, timeout=60, every=3)
+
+    def heal_directories(self):
+        """all directories are in use again"""
+        wrong = self.world.directories_amiss()
+        for daemon in {line.split(":")[0] for line in wrong}:
+            self.reload(daemon, None)
+        return not wrong
 
     def all_run(self):
         """every daemon runs"""

@@ -34,7 +34,7 @@ class Healing:
     def amiss(self):
         wrong = self.report()
         wrong += self.fsck() if not wrong else []
-        return wrong + self.leftovers() + self.strays()
+        return wrong + self.world.directories_amiss() + self.leftovers() + self.strays()
 
     def report(self):
         run = self.world.run("admin", "-report", check=False)
@@ -68,21 +68,23 @@ class Healing:
         return self.world.plan.patience == "shipped" and re.search(r" 0 bytes, .* 1 block", line)
 
     def blocks_on(self, node):
-        found = glob.glob(self.world.path(f"datanode{node}", "current/finalized/*/*/blk_*"))
-        names = {os.path.basename(p) for p in found}
+        """What lies in its directories; each block in one of them, once, with data and checksums."""
+        found = [p for home in self.world.homes(f"datanode{node}") for p in glob.glob(home + "/current/finalized/*/*/blk_*")]
+        names = [os.path.basename(p) for p in found]
         metas = {n[:-len(".meta")] for n in names if n.endswith(".meta")}
         alone = {n for n in names if not n.endswith(".meta")} ^ {m.rsplit("_", 1)[0] for m in metas}
-        return metas | {"half: " + n for n in alone}
+        twice = {n for n in names if names.count(n) > 1} if len(names) != len(set(names)) else set()
+        return metas | {"half: " + n for n in alone} | {"twice: " + n for n in twice}
 
     def leftovers(self):
         wrong = []
         for daemon in self.world.all_daemons():
             if daemon.startswith("datanode"):
-                wrong += glob.glob(self.world.path(daemon, "current/rbw/*")) + glob.glob(self.world.path(daemon, "current/tmp/*"))
+                wrong += [p for home in self.world.homes(daemon) for what in ("rbw/*", "tmp/*", "shift") for p in glob.glob(f"{home}/current/{what}")]
             if daemon.startswith("worker"):
                 wrong += glob.glob(self.world.path(daemon, "jobs/*")) + glob.glob(self.world.path(daemon, "*tmp*"))
             if daemon in ("namenode", "jobtracker"):
-                wrong += [os.path.join(b, n) for b, _, names in os.walk(self.world.path(daemon)) for n in names if "tmp" in n]
+                wrong += [os.path.join(b, n) for home in self.world.homes(daemon) for b, _, names in os.walk(home) for n in names if "tmp" in n]
         return [f"left behind: {path}" for path in wrong]
 
     def strays(self):

@@ -3,7 +3,8 @@
 clock or at a cluster, so a seed gives the same schedule everywhere and always.
 
 What may come together is bounded by what can be recovered: bytes rot in the blocks of one and the
-same datanode (the others have them right), everything else takes processes, connections and room, never data."""
+same datanode, whose directories also come and go (the others have them right), everything else takes
+processes, connections and room, never data."""
 import random
 from collections import namedtuple
 
@@ -23,6 +24,7 @@ DATANODE_FAULTS = [
     ("dn.read.open", ("kill", "eio"), 10), ("dn.read.packet", ("kill", "corrupt", "drop"), 10), ("dn.read.local", ("kill",), 10),
     ("dn.copy.packet", ("kill", "corrupt", "drop"), 3), ("dn.recover.init", ("kill",), 2), ("dn.recover.commit", ("kill",), 2),
     ("disk.*", ("kill",), 400), ("disk.write", ("enospc", "delay3000"), 60), ("disk.fsync", ("delay3000",), 20),
+    ("dn.shift.copied", ("kill",), 3), ("dn.shift.noted", ("kill",), 3), ("dn.shift.placed", ("kill",), 3), ("dn.shift.removed", ("kill",), 3),
 ]
 NAMENODE_FAULTS = [("disk.*", ("kill",), 300), ("disk.fsync", ("kill", "delay3000"), 100), ("disk.fsync", ("eio",), 100),
                    ("disk.write", ("delay2000",), 100), ("disk.rename", ("kill",), 2)]
@@ -33,8 +35,8 @@ POINTS = {"namenode": NAMENODE_FAULTS, "datanode": DATANODE_FAULTS, "jobtracker"
 
 # what happens how often; those of NODES_ONLY need machines that are namespaces
 WEIGHTS = {"kill": 34, "stop": 16, "arm": 22, "kill all": 3, "kill task": 8, "kill client": 6, "rot": 8, "rot output": 4,
-           "fill": 7, "cut": 8, "cut between": 5}
-NODES_ONLY = ("fill", "cut", "cut between")
+           "fill": 7, "cut": 8, "cut between": 5, "restart": 6, "retire": 6, "take away": 8, "level": 6, "break names": 5, "reload": 5}
+NODES_ONLY = ("fill", "cut", "cut between", "take away", "level", "break names", "reload")
 
 
 class Plan:
@@ -50,6 +52,7 @@ class Plan:
         self.patience = "short" if self.shape == "nodes" else dice.choice(["shipped", "short"])
         self.datanodes = dice.choice([3, 3, 4])
         self.rotten = dice.randint(1, self.datanodes)
+        self.name_dirs = dice.choice([1, 2]) if self.shape == "nodes" else 1
         self.rounds = [self.round(i) for i in range(ROUNDS)]
 
     def daemons(self):
@@ -82,6 +85,18 @@ class Plan:
         if what == "arm":
             point, actions, most = dice.choice(POINTS[daemon.rstrip("0123456789")])
             return [Event(at, "arm", daemon, f"{point}={dice.randint(1, most)}:{dice.choice(actions)}")]
+        if what == "restart":
+            return [Event(at, "end", daemon, ""), Event(until, "start", daemon, "")]
+        if what == "retire":
+            return [Event(at, "retire", f"node{node}", ""), Event(until, "take back", f"node{node}", "")]
+        if what == "take away":
+            return [Event(at, "take away", f"datanode{self.rotten}", dice.randrange(2)), Event(until, "bring back", f"datanode{self.rotten}", "")]
+        if what == "level":
+            return [Event(at, "level", f"node{self.rotten}", "")]
+        if what == "break names":
+            return [Event(at, "arm", "namenode", f"disk.fsync={dice.randint(1, 60)}:eio"), Event(until, "reload", "namenode", "")]
+        if what == "reload":
+            return [Event(at, "reload", dice.choice(["namenode", f"datanode{node}"]), "")]
         if what in ("kill task", "kill client"):
             return [Event(at, what, "", place)]
         if what == "rot":

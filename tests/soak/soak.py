@@ -7,7 +7,8 @@
     tests/soak/soak.py --show 77     what happens when, without doing it
 
 A seed is a world (schedule.py): a cluster, and rounds. In each round daemons are killed and stopped, disks
-fill, bytes rot, cables are pulled (faults.py) under a model client, puts and jobs (work.py). Then all is
+fill, bytes rot, cables are pulled, directories and datanodes come and go (faults.py) under a model client, puts,
+appends and jobs (work.py). Then all is
 undone, and within a bound all must be well (heal.py). A seed that fails is told, with the directory that
 keeps its logs and data. Ends with "N passed, N failed": rounds."""
 import argparse

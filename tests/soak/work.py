@@ -2,7 +2,7 @@
 """work: what users do while things break, and what they must be told. Three of them at once:
 
     a model client   creates, flushes, reads, renames, deletes, and knows every byte (tests/cluster/model_client.c)
-    puts             by the shell, slow and quick ones, some with a rename after; read back at once and at the end
+    puts             by the shell, slow and quick ones, some renamed, appended to, cut; read back at once and at the end
     jobs             wordcount, grep, sort, distinct over real text; each answer compared with coreutils'
 
 A call may fail when daemons are gone; then all of it or nothing has happened. It may never lie, and never hang."""
@@ -54,12 +54,13 @@ class Wrong(Exception):
 
 class Work:
     """files: what must be there at the end, {path: bytes}; maybe: {path: bytes} of puts that failed or
-    were killed, there whole or not at all; outputs: {directory: job} of those that succeeded."""
+    were killed, there whole or not at all; between: {path: (least, most)} of files whose end was being
+    changed; outputs: {directory: job} of those that succeeded."""
 
     def __init__(self, world, text, say):
         self.world, self.text, self.say = world, text, say
-        self.files, self.maybe, self.outputs, self.wrong = {}, {}, {}, None
-        self.counts = dict(puts=0, refused=0, jobs=0, retried=0)
+        self.files, self.maybe, self.between, self.outputs, self.wrong = {}, {}, {}, {}, None
+        self.counts = dict(puts=0, refused=0, appends=0, cuts=0, jobs=0, retried=0)
 
     def ask(self, *words, **kw):
         try:
@@ -109,7 +110,7 @@ class Work:
         data = dice.randbytes(dice.choice([0, 1, 511, 70_000, 1_048_576, dice.randrange(3_000_000)]))
         slow = dice.random() < 0.3
         self.counts["puts"] += 1
-        code, words = self.put(path, data, slow, dice)
+        code, words = self.feed("-put", path, data, slow, dice)
         if code == 0:
             self.files[path] = data
         else:
@@ -119,11 +120,36 @@ class Work:
             return
         if dice.random() < 0.3:
             self.rename(path, path + "-renamed")
-        if dice.random() < 0.5:
+        if dice.random() < 0.3 and self.files:
+            self.append(dice.choice(sorted(self.files)), dice)
+        if dice.random() < 0.2 and self.files:
+            self.cut(dice.choice(sorted(self.files)), dice)
+        if dice.random() < 0.5 and self.files:
             self.look(dice.choice(sorted(self.files)))
 
-    def put(self, path, data, slow, dice):
-        put = self.world.popen([QUERN, "fs", "-put", "-", path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    def append(self, path, dice):
+        data, more = self.files.pop(path), dice.randbytes(dice.choice([1, 600, 1_200_000]))
+        code, words = self.feed("-appendToFile", path, more, dice.random() < 0.3, dice)
+        self.counts["appends"] += 1
+        if code == 0:
+            self.files[path] = data + more
+        else:
+            self.say(f"append to {path}: exit {code}: {words.strip()[-200:]}")
+            self.between[path] = (data, data + more)
+
+    def cut(self, path, dice):
+        data = self.files.pop(path)
+        to = dice.randrange(len(data) + 1)
+        run = self.ask("fs", "-truncate", "-w", str(to), path)
+        self.counts["cuts"] += 1
+        if run.returncode == 0:
+            self.files[path] = data[:to]
+        else:
+            self.say(f"truncate {path}: exit {run.returncode}: {run.stderr.decode(errors='replace').strip()[-200:]}")
+            self.between[path] = (data[:to], data)
+
+    def feed(self, how, path, data, slow, dice):
+        put = self.world.popen([QUERN, "fs", how, "-", path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         try:
             for at in range(0, len(data), 300_000) if slow else []:
                 put.stdin.write(data[at:at + 300_000])
@@ -135,7 +161,7 @@ class Work:
             _, words = put.communicate(timeout=LIMIT_S)
         except subprocess.TimeoutExpired as e:
             put.kill()
-            raise Wrong(f"put of {path} has not ended within {LIMIT_S} s") from e
+            raise Wrong(f"{how} of {path} has not ended within {LIMIT_S} s") from e
         return put.returncode, words.decode(errors="replace")
 
     def rename(self, old, new):
@@ -191,12 +217,17 @@ class Work:
             run = self.ask("fs", "-cat", path)
             if run.returncode == 0 and run.stdout != data:
                 raise Wrong(f"{path}: a put that failed left {len(run.stdout)} bytes, other than the {len(data)} given")
+        for path, (least, most) in sorted(self.between.items()):
+            run = self.ask("fs", "-cat", path)
+            if run.returncode != 0 or not run.stdout.startswith(least) or not most.startswith(run.stdout):
+                raise Wrong(f"{path}: a change of its end that failed left {len(run.stdout)} bytes, not {len(least)} to {len(most)} of those given: "
+                            f"exit {run.returncode}: {run.stderr[-300:]}")
         for path, data in sorted(self.files.items()):
             self.check_file(path, data)
         for out, name in sorted(self.outputs.items()):
             self.check_job(out, name)
         self.ask("fs", "-rm", "-r", "-f", "/puts/*", "/out/*", "/model/*")
-        for known in (self.files, self.maybe, self.outputs):
+        for known in (self.files, self.maybe, self.between, self.outputs):
             known.clear()
 
     def check_file(self, path, data):
