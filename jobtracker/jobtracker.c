@@ -92,6 +92,15 @@ struct ending {
     struct err err;
 };
 
+static void ending_free(struct ending *e)
+{
+    buf_release(&e->json);
+    buf_release(&e->status);
+    buf_release(&e->logs);
+    buf_release(&e->places);
+    mem_free(e);
+}
+
 static void ending_run(struct work *work)
 {
     struct ending *e = CONTAINER_OF(work, struct ending, work);
@@ -148,11 +157,7 @@ static void ending_done(struct work *work)
         drop_old_records(jt);
         forget_oldest(jt);
     }
-    buf_release(&e->json);
-    buf_release(&e->status);
-    buf_release(&e->logs);
-    buf_release(&e->places);
-    mem_free(e);
+    ending_free(e);
 }
 
 static void end_job(struct jobtracker *jt, struct jt_job *job)
@@ -176,13 +181,21 @@ static void end_job(struct jobtracker *jt, struct jt_job *job)
              sm_name(&jt_job_states, job->state), job->why ? ": " : "", job->why ? job->why : "");
     e->jt = jt;
     e->id = (struct job_id){jt->cluster_ms, job->number};
-    record_history(jt, record, &e->json);
-    record_status(jt, record, &arena, &status);
-    msg_encode(&cl2jt_status_desc, &status, &e->status);
+    int rc = record_history(jt, record, &e->json);
+    if (rc == 0)
+        rc = record_status(jt, record, &arena, &status);
+    if (rc == 0)
+        msg_encode(&cl2jt_status_desc, &status, &e->status);
     record_places(record, &e->places);
     buf_append_slice(&e->logs, buf_slice(&record->last_words));
     arena_release(&arena);
-    workq_submit(jt->workq, &e->work, ending_run, ending_done);
+    if (rc == 0 && !buf_failed(&e->status) && !buf_failed(&e->places)) {
+        workq_submit(jt->workq, &e->work, ending_run, ending_done);
+        return;
+    }
+    /* Nobody has been told: the next process ends it again, and can write down how it was. */
+    ending_free(e);
+    daemon_exit(jt->daemon, 1, "out of memory");
 }
 
 /* --- effects --------------------------------------------------------------------------------- */

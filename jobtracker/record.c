@@ -378,39 +378,40 @@ static uint32_t state_on_wire(const struct jt_job *job)
     return states[job->state];
 }
 
-static void fill_counters(const struct record *record, struct arena *arena,
-                          struct cl2jt_status *ret)
+static int fill_counters(const struct record *record, struct arena *arena, struct cl2jt_status *ret)
 {
     size_t n = record->counters.count;
     struct msg_counter *items = arena_calloc(arena, n + 1, sizeof(*items));
     if (!items)
-        return;
+        return ERR_NOMEM;
     for (size_t i = 0; i < n; i++)
         items[i] =
             (struct msg_counter){record->counters.items[i]->group, record->counters.items[i]->name,
                                  record->counters.items[i]->value};
     ret->counters.v = items;
     ret->counters.n = n;
+    return 0;
 }
 
-static void fill_failure(const struct record *record, struct arena *arena, struct cl2jt_status *ret)
+static int fill_failure(const struct record *record, struct arena *arena, struct cl2jt_status *ret)
 {
     const struct jt_task *culprit = record->job->culprit;
-    /* Of a job that was killed, or could not be published, no attempt is the reason. */
-    if (record->failure_bytes.len && (culprit || !jt_job_is_over(record->job)))
-        msg_decode(&task_failed_desc, buf_slice(&record->failure_bytes), arena, &ret->failure,
-                   NULL);
     struct slice *nodes = arena_calloc(arena, JT_FAILED_ON, sizeof(*nodes));
     size_t n = 0;
+    int rc = nodes ? 0 : ERR_NOMEM;
+    /* Of a job that was killed, or could not be published, no attempt is the reason. */
+    if (rc == 0 && record->failure_bytes.len && (culprit || !jt_job_is_over(record->job)))
+        rc = msg_decode(&task_failed_desc, buf_slice(&record->failure_bytes), arena, &ret->failure,
+                        NULL);
     while (culprit && nodes && n < JT_FAILED_ON && culprit->failed_on[n]) {
         nodes[n] = slice_str(culprit->failed_on[n]);
         n++;
     }
     ret->failed_on = (struct msg_strs){nodes, n};
+    return rc;
 }
 
-static void fill_findings(const struct record *record, struct arena *arena,
-                          struct cl2jt_status *ret)
+static int fill_findings(const struct record *record, struct arena *arena, struct cl2jt_status *ret)
 {
     struct cl2jt_finding *items = arena_calloc(arena, record->finding_count + 1, sizeof(*items));
     for (size_t i = 0; items && i < record->finding_count; i++) {
@@ -419,10 +420,11 @@ static void fill_findings(const struct record *record, struct arena *arena,
                                           slice_str(f->fix)};
     }
     ret->findings = (struct cl2jt_finding_list){items, items ? record->finding_count : 0};
+    return items ? 0 : ERR_NOMEM;
 }
 
-void record_status(const struct jobtracker *jt, const struct record *record, struct arena *arena,
-                   struct cl2jt_status *ret)
+int record_status(const struct jobtracker *jt, const struct record *record, struct arena *arena,
+                  struct cl2jt_status *ret)
 {
     const struct jt_job *job = record->job;
     const struct cl2jt_submit *spec = &record->spec.job;
@@ -447,16 +449,17 @@ void record_status(const struct jobtracker *jt, const struct record *record, str
     struct cl2jt_stage *stages = arena_calloc(arena, job->stage_count, sizeof(*stages));
     char *waits = arena_alloc(arena, 256);
     if (!stages || !waits)
-        return;
+        return ERR_NOMEM;
     for (uint32_t i = 0; i < job->stage_count; i++)
         fill_stage(record, &job->stages[i], &stages[i]);
     ret->stages.v = stages;
     ret->stages.n = job->stage_count;
     const char *why = jt_waits_for(&jt->core, job, waits, 256);
     ret->waits_for = slice_str(why ? why : "");
-    fill_counters(record, arena, ret);
-    fill_failure(record, arena, ret);
-    fill_findings(record, arena, ret);
+    int rc = fill_counters(record, arena, ret);
+    if (rc == 0)
+        rc = fill_failure(record, arena, ret);
+    return rc == 0 ? fill_findings(record, arena, ret) : rc;
 }
 
 /* --- history --------------------------------------------------------------------------------- */
@@ -498,11 +501,11 @@ static void stage_history(const struct record *record, const struct jt_stage *st
     buf_append_str(out, "]}");
 }
 
-void record_history(const struct jobtracker *jt, const struct record *record, struct buf *out)
+int record_history(const struct jobtracker *jt, const struct record *record, struct buf *out)
 {
     struct arena arena = ARENA_INIT;
     struct cl2jt_status status;
-    record_status(jt, record, &arena, &status);
+    int rc = record_status(jt, record, &arena, &status);
     buf_append_str(out, "{\"status\":");
     msg_print(&cl2jt_status_desc, &status, out);
     buf_append_str(out, ",\"conf\":{");
@@ -519,6 +522,7 @@ void record_history(const struct jobtracker *jt, const struct record *record, st
     }
     buf_append_str(out, "]}\n");
     arena_release(&arena);
+    return buf_failed(out) ? ERR_NOMEM : rc;
 }
 
 void record_places(const struct record *record, struct buf *out)

@@ -49,11 +49,12 @@ void record_finish(struct record *record);
 void record_note_failure(struct record *record, const struct task_failed *failed,
                          const char *worker);
 
-/* Everything a client may want to know now; slices borrow from the record, the core and `arena`. */
-void record_status(const struct jobtracker *jt, const struct record *record, struct arena *arena,
-                   struct cl2jt_status *ret);
-/* The history document: one JSON object, with every attempt. */
-void record_history(const struct jobtracker *jt, const struct record *record, struct buf *out);
+/* Everything a client may want to know now; slices borrow from the record, the core and `arena`.
+ * 0 or ERR_NOMEM. */
+int record_status(const struct jobtracker *jt, const struct record *record, struct arena *arena,
+                  struct cl2jt_status *ret);
+/* The history document: one JSON object, with every attempt. 0 or ERR_NOMEM. */
+int record_history(const struct jobtracker *jt, const struct record *record, struct buf *out);
 /* Where each attempt ran, a line each: "m 12 0 host7". */
 void record_places(const struct record *record, struct buf *out);
 

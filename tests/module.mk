@@ -58,6 +58,7 @@ $(eval $(call test_program,tests/cluster/library_use,tests/cluster/library_use.c
 $(eval $(call test_program,tests/cluster/slow_writer,tests/cluster/slow_writer.c,client libcommon))
 $(eval $(call test_program,tests/cluster/names_crash,tests/cluster/names_crash.c,libcommon))
 $(eval $(call test_program,tests/cluster/blocks_crash,tests/cluster/blocks_crash.c tests/cluster/crew.c,client libcommon))
+$(eval $(call test_program,tests/cluster/memory_short,tests/cluster/memory_short.c tests/cluster/crew.c,client libcommon))
 $(eval $(call test_program,tests/cluster/told_writer,tests/cluster/told_writer.c,client libcommon))
 
 # Preloaded into a daemon whose clock is to jump.

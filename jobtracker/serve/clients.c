@@ -265,7 +265,8 @@ static void answer_status(const struct jobtracker *jt, const struct record *reco
                           struct rpc_call *call)
 {
     struct cl2jt_status status;
-    record_status(jt, record, rpc_call_arena(call), &status);
+    if (record_status(jt, record, rpc_call_arena(call), &status) != 0)
+        return rpc_fail(call, ERR_NOMEM, "out of memory");
     if (jt_job_is_over(record->job) && !is_told_over(jt, record))
         status.state = CL2JT_COMMITTING;
     rpc_answer(call, &status);
@@ -278,9 +279,13 @@ static void answer_from_history(struct jobtracker *jt, struct rpc_call *call,
     struct job_id job = {id->cluster_ms ? id->cluster_ms : jt->cluster_ms, id->job};
     struct buf bytes = BUF_INIT;
     struct cl2jt_status status;
-    if (history_read(&jt->history, job, ".status", &bytes, NULL) == 0 &&
-        msg_decode(&cl2jt_status_desc, buf_slice(&bytes), rpc_call_arena(call), &status, NULL) == 0)
+    int rc = history_read(&jt->history, job, ".status", &bytes, NULL);
+    if (rc == 0)
+        rc = msg_decode(&cl2jt_status_desc, buf_slice(&bytes), rpc_call_arena(call), &status, NULL);
+    if (rc == 0)
         rpc_answer(call, &status);
+    else if (rc == ERR_NOMEM)
+        rpc_fail(call, rc, "out of memory");
     else
         no_such_job(call, id);
     buf_release(&bytes);
@@ -388,8 +393,9 @@ static void on_list(struct rpc_call *call, const void *msg, void *arg)
         return rpc_fail(call, ERR_NOMEM, "out of memory");
     for (struct list *it = jt->core.all.prev; it != &jt->core.all && n < limit; it = it->prev) {
         struct jt_job *job = list_entry(it, struct jt_job, all);
-        if (ask->all || !jt_job_is_over(job))
-            record_status(jt, record_of(job), arena, &jobs[n++]);
+        if ((ask->all || !jt_job_is_over(job)) &&
+            record_status(jt, record_of(job), arena, &jobs[n++]) != 0)
+            return rpc_fail(call, ERR_NOMEM, "out of memory");
     }
     if (ask->all)
         n = list_history(jt, arena, jobs, n, limit);
@@ -412,16 +418,18 @@ static void on_kill(struct rpc_call *call, const void *msg, void *arg)
     if (jt_job_is_over(record->job))
         return rpc_fail(call, ERR_EXIST, "job %llu is over already",
                         (unsigned long long)ask->id.job);
+    struct watcher *watcher = mem_calloc(1, sizeof(*watcher));
+    if (!watcher)
+        return rpc_fail(call, ERR_NOMEM, "out of memory");
     char why[256];
     snprintf(why, sizeof(why), "killed by %s%s" SLICE_FMT, rpc_call_user(call),
              ask->why.len ? ": " : "", SLICE_ARG(ask->why));
     jt_on_kill(&jt->core, record->job, why, jobtracker_now(jt));
-    if (!jt_job_is_over(record->job))
+    if (!jt_job_is_over(record->job)) {
+        mem_free(watcher);
         return rpc_fail(call, ERR_BUSY, "job %llu is being published: it is too late to kill it",
                         (unsigned long long)ask->id.job);
-    struct watcher *watcher = mem_calloc(1, sizeof(*watcher));
-    if (!watcher)
-        return rpc_fail(call, ERR_NOMEM, "out of memory");
+    }
     watcher->call = call;
     watcher->is_kill = true;
     list_push_back(&record->watchers, &watcher->link);
@@ -461,14 +469,15 @@ static void on_history(struct rpc_call *call, const void *msg, void *arg)
     struct record *record = find(jt, id);
     struct job_id job = {id->cluster_ms ? id->cluster_ms : jt->cluster_ms, id->job};
     struct buf text = BUF_INIT;
-    if (record)
-        record_history(jt, record, &text);
-    else if (history_read(&jt->history, job, ".json", &text, NULL) != 0) {
-        buf_release(&text);
-        return no_such_job(call, id);
-    }
+    int rc = record ? record_history(jt, record, &text)
+                    : history_read(&jt->history, job, ".json", &text, NULL);
     struct cl2jt_text answer = {buf_slice(&text)};
-    rpc_answer(call, &answer);
+    if (rc == 0)
+        rpc_answer(call, &answer);
+    else if (rc == ERR_NOMEM)
+        rpc_fail(call, rc, "out of memory");
+    else
+        no_such_job(call, id);
     buf_release(&text);
 }
 

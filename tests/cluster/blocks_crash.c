@@ -502,7 +502,7 @@ int main(int argc, char **argv)
 {
     uint64_t stride = 1, from = 1, felt = 0;
     w.now = "nothing";
-    crew_open(&w.crew, "blocks_crash", C, MORE);
+    crew_open(&w.crew, "blocks_crash", MORE);
     read_options(argc, argv, &stride, &from);
     for (unsigned member = NAMES; member <= C; member++)
         start(member, NULL);

@@ -19,6 +19,7 @@
 static const char common[] = "dfs.namenode.http-address = 127.0.0.1:0\n"
                              "dfs.datanode.address = 127.0.0.1:0\n"
                              "dfs.datanode.http.address = 127.0.0.1:0\n"
+                             "mapreduce.jobtracker.http.address = 127.0.0.1:0\n"
                              "dfs.namenode.safemode.extension = 0\n"
                              "dfs.namenode.resource.du.reserved = 0\n"
                              "dfs.namenode.fs-limits.min-block-size = 4k\n"
@@ -36,13 +37,13 @@ void crew_die(const struct crew *crew, const char *what, const char *why)
 
 const char *crew_name(unsigned member)
 {
-    static const char *const names[CREW_MAX] = {"names", "a", "b", "c"};
+    static const char *const names[CREW_MAX] = {"names", "a", "b", "c", "jobs"};
     return names[member];
 }
 
 const char *crew_path(const struct crew *crew, unsigned member, const char *file)
 {
-    static char room[4][400];
+    static char room[8][400]; /* as many as one call of printf wants */
     static unsigned next;
     char *path = room[next++ % ARRAY_LEN(room)];
     snprintf(path, sizeof(room[0]), "%s/%s.%s", crew->dir, crew_name(member), file);
@@ -58,10 +59,12 @@ static void write_conf(const struct crew *crew, unsigned member, const char *mor
     fprintf(f,
             "node.name = %s\nfs.defaultFS = quern://%s\ndfs.namenode.rpc-address = %s\n"
             "dfs.namenode.name.dir = %s\ndfs.datanode.data.dir = %s\n"
-            "dfs.domain.socket.path = %s\nadmin.socket = %s\n%s%s",
+            "dfs.domain.socket.path = %s\nadmin.socket = %s\n"
+            "mapreduce.jobtracker.address = %s\njobtracker.dir = %s\n%s%s",
             crew_name(member), crew->address, crew->address, crew_path(crew, 0, "data"),
             crew_path(crew, member, "data"), crew_path(crew, member, "ring"),
-            crew_path(crew, member, "sock"), common, more);
+            crew_path(crew, member, "sock"), crew->jobs_address, crew_path(crew, member, "data"),
+            common, more);
     fclose(f);
 }
 
@@ -86,7 +89,8 @@ static pid_t spawn(const struct crew *crew, unsigned member, const char *const a
 static const char *program(const struct crew *crew, unsigned member)
 {
     static char path[700];
-    snprintf(path, sizeof(path), "%s/quern-%s", crew->bin, member ? "datanode" : "namenode");
+    const char *kind = member == 0 ? "namenode" : member == CREW_JOBS ? "jobtracker" : "datanode";
+    snprintf(path, sizeof(path), "%s/quern-%s", crew->bin, kind);
     return path;
 }
 
@@ -99,18 +103,20 @@ static void format(const struct crew *crew)
         crew_die(crew, argv[0], "cannot format");
 }
 
-void crew_open(struct crew *crew, const char *who, unsigned datanodes, const char *more)
+void crew_open(struct crew *crew, const char *who, const char *more)
 {
     const char *below = getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp";
-    *crew = (struct crew){.who = who, .datanodes = datanodes};
+    *crew = (struct crew){.who = who};
     ssize_t n = readlink("/proc/self/exe", crew->bin, sizeof(crew->bin) - 1);
     for (int up = 0; n > 0 && up < 3; up++)
         *strrchr(crew->bin, '/') = 0;
     snprintf(crew->dir, sizeof(crew->dir), "%.200s/%s.XXXXXX", below, who);
     if (!mkdtemp(crew->dir))
         crew_die(crew, crew->dir, strerror(errno));
-    snprintf(crew->address, sizeof(crew->address), "127.0.0.1:%d", 20000 + getpid() % 12000);
-    for (unsigned member = 0; member <= datanodes; member++)
+    snprintf(crew->address, sizeof(crew->address), "127.0.0.1:%d", 20000 + getpid() % 6000);
+    snprintf(crew->jobs_address, sizeof(crew->jobs_address), "127.0.0.1:%d",
+             26000 + getpid() % 6000);
+    for (unsigned member = 0; member < CREW_MAX; member++)
         write_conf(crew, member, more);
     format(crew);
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
- * crew: a namenode and a few datanodes as processes of a test program that counts: start one with a
- * fault armed, stop or kill it, see how it ended, arm a fault in a running one. Everything lies in
- * one directory, removed at the end; whoever still runs dies with the program.
+ * crew: a namenode, a few datanodes and perhaps a jobtracker as processes of a test program that
+ * counts: start one with a fault armed, stop or kill it, see how it ended, arm a fault in a running
+ * one. Everything lies in one directory, removed at the end; whoever still runs dies with the
+ * program.
  *
- * Member 0 is the namenode, 1 to CREW_MAX - 1 are datanodes, named "names", "a", "b", ... Whatever
- * cannot be done ends the program with a line. */
+ * Member 0 is the namenode, "names"; 1 to 3 are datanodes, "a", "b", "c"; 4 is the jobtracker,
+ * "jobs". Whatever cannot be done ends the program with a line. */
 #ifndef QUERN_TESTS_CLUSTER_CREW_H
 #define QUERN_TESTS_CLUSTER_CREW_H
 
@@ -12,12 +13,12 @@
 
 #include "libcommon/base/buf.h"
 
-#define CREW_MAX 4
+#define CREW_MAX  5
+#define CREW_JOBS 4
 
 struct crew {
     const char *who; /* the program, for messages */
-    char bin[600], dir[256], address[64];
-    unsigned datanodes;
+    char bin[600], dir[256], address[64], jobs_address[64];
     pid_t pids[CREW_MAX];
 };
 
@@ -25,7 +26,7 @@ void crew_die(const struct crew *crew, const char *what, const char *why) __attr
 
 /* Makes the directory (below $TMPDIR, or /tmp), the configuration and a formatted namenode;
  * nobody runs yet. `more`: lines for every configuration. */
-void crew_open(struct crew *crew, const char *who, unsigned datanodes, const char *more);
+void crew_open(struct crew *crew, const char *who, const char *more);
 /* Kill all, remove all. */
 void crew_close(struct crew *crew);
 
