@@ -1,21 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * terasort: rows of 100 bytes in order of their first ten, over all output files (part-r-00000 has
- * the first ones). Each reducer gets a range of keys, cut as if their first eight bytes were
- * equally frequent, as they are in the benchmark; other rows sort as well, but share out less
- * evenly. */
+ * the first ones). */
 #include <quern/job.h>
 
 #define ROW 100
 #define KEY 10
-
-static uint32_t partition(struct qn_slice key, uint32_t count)
-{
-    const unsigned char *p = (const unsigned char *)key.data;
-    uint64_t first = 0;
-    for (int i = 0; i < 8; i++)
-        first = first << 8 | p[i];
-    return (uint32_t)(((__uint128_t)first * count) >> 64);
-}
 
 static int map_lines(struct qn_task *task, struct qn_slice rows, struct qn_slice where)
 {
@@ -44,8 +33,8 @@ const struct qn_job qn_job = {
     .reduce = reduce,
     .key = QN_BYTES,
     .value = QN_BYTES,
-    .partition = partition,
     .input = QN_RECORDS,
     .record_size = ROW,
     .output = QN_RAW,
+    .spread = QN_BY_RANGE,
 };

@@ -10,6 +10,7 @@
 #include "client/admin/commands.h"
 #include "libcommon/base/str.h"
 #include "libcommon/store/disk.h"
+#include "libcommon/store/fsutil.h"
 
 #define PERIODS        3U /* dfs.namenode.missing.checkpoint.periods.before.shutdown */
 #define FETCH_TRIES    3
@@ -95,17 +96,6 @@ int admin_metasave(struct session *session, int argc, char **argv)
 
 /* ---- fetchImage ---- */
 
-static int write_all(int fd, struct slice bytes)
-{
-    for (size_t at = 0; at < bytes.len;) {
-        ssize_t n = write(fd, bytes.data + at, bytes.len - at);
-        if (n < 0 && errno != EINTR)
-            return -1;
-        at += n > 0 ? (size_t)n : 0;
-    }
-    return 0;
-}
-
 /* Name, and from it the number, of the newest image. */
 static int newest(struct session *session, char *name, uint64_t *ret_index, struct err *err)
 {
@@ -138,7 +128,7 @@ static int fetch(struct session *session, int fd, uint64_t *ret_index, struct er
         rc = cl_ask(session->fs, CL2NN_AT_JOURNAL_PAGE, &ask, &arena, &page, err);
         if (rc == 0 && page.bytes.len == 0)
             rc = err_set(err, ERR_PROTO, "the image ends before its end");
-        if (rc == 0 && write_all(fd, page.bytes) != 0)
+        if (rc == 0 && fsutil_write_fd(fd, page.bytes) != 0)
             rc = err_errno(err, errno, "cannot write");
         size = page.size;
         ask.offset += page.bytes.len;

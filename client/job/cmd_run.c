@@ -12,6 +12,7 @@
 #include "client/job/place.h"
 #include "client/job/plugin.h"
 #include "client/job/run_args.h"
+#include "client/job/sample.h"
 #include "client/job/settings.h"
 #include "client/job/stream_args.h"
 #include "client/talk/jobtracker.h"
@@ -183,6 +184,29 @@ static int bring_splits(struct run *run, struct cl2jt_submit *submit, char diges
     return rc;
 }
 
+/* Where reducers get ranges of keys, a sample of them goes along, as one more side file. */
+static int bring_sample(struct run *run, struct err *err)
+{
+    struct buf bytes = BUF_INIT;
+    char digest[72];
+    const struct job_sample sample = {.plugin = run->plugin.path,
+                                      .settings = &run->settings,
+                                      .sides = &run->sides,
+                                      .inputs = &run->inputs,
+                                      .fs_uri = run->volume->uri,
+                                      .conf_file = run->args.config.file,
+                                      .conf = run->conf};
+    if (!run->plugin.probe.has_ranges || run->partitions < 2)
+        return 0;
+    int rc = job_sample_take(&sample, &bytes, err);
+    if (rc == 0)
+        rc = jobtracker_bring(run->chan, buf_slice(&bytes), digest, err);
+    if (rc == 0)
+        rc = job_sides_add(&run->sides, TASK_SIDE_RANGES, digest, bytes.len, &run->arena, err);
+    buf_release(&bytes);
+    return rc;
+}
+
 static struct slice *words_of(struct run *run)
 {
     struct slice *words = arena_calloc(&run->arena, run->args.input_count + 1, sizeof(*words));
@@ -221,6 +245,8 @@ static int submit(struct run *run, struct err *err)
         rc = bring_splits(run, &ask, splits, err);
     if (rc == 0)
         rc = job_sides_bring(run->chan, &run->arena, &run->sides, err);
+    if (rc == 0)
+        rc = bring_sample(run, err);
     ask.plugin_digest = slice_str(plugin);
     ask.sides = run->sides;
     if (rc == 0)

@@ -288,10 +288,11 @@ void job_inputs_close(struct job_inputs *inputs)
 
 /* --- splits ---------------------------------------------------------------------------------- */
 
-static int to_message(struct job_inputs *inputs, const struct split *split, struct cl2jt_split *ret)
+int job_inputs_describe(const struct job_inputs *inputs, const struct split *split,
+                        struct arena *arena, struct task_segment_list *ret)
 {
     struct task_segment *segments =
-        arena_calloc(&inputs->arena, split->segment_count, sizeof(*segments));
+        arena_calloc(arena, split->segment_count + 1, sizeof(*segments));
     if (!segments)
         return ERR_NOMEM;
     for (size_t i = 0; i < split->segment_count; i++) {
@@ -299,12 +300,17 @@ static int to_message(struct job_inputs *inputs, const struct split *split, stru
         const struct split_file *file = &inputs->files[s->file];
         segments[i] = (struct task_segment){file->path, s->offset, s->length, file->len};
     }
+    *ret = (struct task_segment_list){segments, split->segment_count};
+    return 0;
+}
+
+static int to_message(struct job_inputs *inputs, const struct split *split, struct cl2jt_split *ret)
+{
     *ret = (struct cl2jt_split){
-        .segments = {segments, split->segment_count},
         .nodes = {split->nodes, split->node_count},
         .bytes = split->bytes,
     };
-    return 0;
+    return job_inputs_describe(inputs, split, &inputs->arena, &ret->segments);
 }
 
 int job_inputs_split(struct job_inputs *inputs, const struct conf *conf, struct cl2jt_splits *ret)

@@ -29,6 +29,9 @@ int job_inputs_rows(struct job_inputs *inputs, const struct msg_pair_list *setti
                     const struct task_probe *probe, const struct conf *conf, struct err *err);
 void job_inputs_close(struct job_inputs *inputs);
 
+/* A split as a task is told it; paths are the inputs' own. */
+int job_inputs_describe(const struct job_inputs *inputs, const struct split *split,
+                        struct arena *arena, struct task_segment_list *ret);
 /* The job's splits as the jobtracker wants them; lives in the inputs' arena. */
 int job_inputs_split(struct job_inputs *inputs, const struct conf *conf, struct cl2jt_splits *ret);
 

@@ -1,13 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/job/plugin.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-#include "client/up/program.h"
+#include "client/job/task_child.h"
 #include "libcommon/base/str.h"
 #include "libcommon/store/disk.h"
 
@@ -104,79 +100,16 @@ static int find(const char *word, char **ret_path, struct err *err)
 
 /* --- the probe ------------------------------------------------------------------------------- */
 
-static void read_all(int fd, struct buf *out)
-{
-    for (;;) {
-        uint8_t *to = buf_reserve(out, 4096);
-        ssize_t n = to ? read(fd, to, 4096) : 0;
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return;
-        out->len += (size_t)n;
-    }
-}
-
-static int run_probe(const char *program, const char *path, struct buf *out, struct buf *errors,
-                     int *ret_status, struct err *err)
-{
-    int to[2], bad[2];
-    if (pipe2(to, O_CLOEXEC) != 0)
-        return err_errno(err, errno, "cannot make a pipe");
-    if (pipe2(bad, O_CLOEXEC) != 0) {
-        close(to[0]);
-        close(to[1]);
-        return err_errno(err, errno, "cannot make a pipe");
-    }
-    pid_t pid = fork();
-    if (pid == 0) {
-        dup2(to[1], STDOUT_FILENO);
-        dup2(bad[1], STDERR_FILENO);
-        execl(program, "quern-task", "-probe", path, (char *)NULL);
-        _exit(127);
-    }
-    close(to[1]);
-    close(bad[1]);
-    if (pid > 0) {
-        read_all(to[0], out);
-        read_all(bad[0], errors);
-        while (waitpid(pid, ret_status, 0) < 0 && errno == EINTR)
-            continue;
-    }
-    close(to[0]);
-    close(bad[0]);
-    return pid > 0 ? 0 : err_errno(err, errno, "cannot start %s", program);
-}
-
-static int probe_failed(const char *path, int status, struct buf *errors, struct err *err)
-{
-    const char *said = buf_cstr(errors);
-    if (WIFSIGNALED(status))
-        return err_set(err, ERR_PLUGIN, "%s: crashed while it was loaded (SIG%s)", path,
-                       sigabbrev_np(WTERMSIG(status)));
-    if (!said || !*said)
-        return err_set(err, ERR_PLUGIN, "%s: cannot be loaded (quern-task ended with %d)", path,
-                       WEXITSTATUS(status));
-    size_t len = strcspn(said, "\n");
-    const char *skip = strncmp(said, "quern-task: ", 12) == 0 ? said + 12 : said;
-    return err_set(err, ERR_PLUGIN, "%.*s", (int)(len - (size_t)(skip - said)), skip);
-}
-
 static int probe(struct job_plugin *plugin, struct err *err)
 {
-    struct buf program = BUF_INIT, errors = BUF_INIT;
-    int status = 0;
-    int rc = program_find("quern-task", &program, err);
-    if (rc == 0)
-        rc = run_probe(buf_cstr(&program), plugin->path, &plugin->bytes, &errors, &status, err);
-    if (rc == 0 && status != 0)
-        rc = probe_failed(plugin->path, status, &errors, err);
-    if (rc == 0)
-        rc = msg_decode(&task_probe_desc, buf_slice(&plugin->bytes), &plugin->arena, &plugin->probe,
-                        err);
-    buf_release(&program);
-    buf_release(&errors);
-    return rc;
+    const struct task_child child = {.option = "-probe",
+                                     .plugin = plugin->path,
+                                     .doing = "while it was loaded",
+                                     .name = plugin->path};
+    int rc = task_child_ask(&child, &plugin->bytes, err);
+    return rc == 0 ? msg_decode(&task_probe_desc, buf_slice(&plugin->bytes), &plugin->arena,
+                                &plugin->probe, err)
+                   : rc;
 }
 
 int job_plugin_open(struct job_plugin *plugin, const char *word, struct err *err)

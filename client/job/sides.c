@@ -90,6 +90,10 @@ static int look(const char *word, struct arena *arena, struct task_side *ret, st
 static int check_name(const struct task_side_list *sides, const struct task_side *one,
                       struct err *err)
 {
+    if (slice_is(one->name, TASK_SIDE_RANGES))
+        return err_set(err, ERR_USAGE,
+                       "no side file can be called " TASK_SIDE_RANGES
+                       ": it is the engine's own (-file PATH#NAME gives another name)");
     for (size_t i = 0; i < sides->n; i++)
         if (slice_eq(sides->v[i].name, one->name))
             return err_set(err, ERR_USAGE,
@@ -104,11 +108,11 @@ int job_sides_look(const struct side_words *words, uint64_t max_bytes, struct ar
 {
     uint64_t bytes = 0;
     int rc = 0;
-    *ret = (struct task_side_list){arena_calloc(arena, words->n + 1, sizeof(*ret->v)), 0};
+    *ret = (struct task_side_list){arena_calloc(arena, words->n + 2, sizeof(*ret->v)), 0};
     if (!ret->v)
         return no_memory(err);
-    if (words->n > SIDES_MAX)
-        return err_set(err, ERR_USAGE, "at most %u side files", SIDES_MAX);
+    if (words->n >= SIDES_MAX)
+        return err_set(err, ERR_USAGE, "at most %u side files", SIDES_MAX - 1);
     for (size_t i = 0; rc == 0 && i < words->n; i++) {
         rc = look(words->v[i], arena, &ret->v[i], err);
         if (rc == 0)
@@ -153,4 +157,13 @@ int job_sides_bring(struct chan *chan, struct arena *arena, struct task_side_lis
     for (size_t i = 0; rc == 0 && i < sides->n; i++)
         rc = bring(chan, arena, &sides->v[i], err);
     return rc;
+}
+
+int job_sides_add(struct task_side_list *sides, const char *name, const char *digest, uint64_t size,
+                  struct arena *arena, struct err *err)
+{
+    struct slice kept = in_arena(arena, digest);
+    sides->v[sides->n] = (struct task_side){.name = slice_str(name), .digest = kept, .size = size};
+    sides->n += kept.data != NULL;
+    return kept.data ? 0 : no_memory(err);
 }

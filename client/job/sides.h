@@ -24,4 +24,8 @@ int job_sides_look(const struct side_words *words, uint64_t max_bytes, struct ar
 int job_sides_bring(struct chan *chan, struct arena *arena, struct task_side_list *sides,
                     struct err *err);
 
+/* One whose bytes are there already, for which job_sides_look left room. */
+int job_sides_add(struct task_side_list *sides, const char *name, const char *digest, uint64_t size,
+                  struct arena *arena, struct err *err);
+
 #endif

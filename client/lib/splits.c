@@ -4,6 +4,8 @@
 #define BYTES_PER_REDUCER (256ULL << 20)
 #define REDUCERS_MAX      1000
 #define ROWS_PER_TASK     1000000
+#define SAMPLE_COUNT      32
+#define SAMPLE_BYTES      ((uint64_t)64 << 10) /* a stretch */
 
 struct cutter {
     const struct split_file *files;
@@ -223,6 +225,45 @@ int splits_rows(struct slice text, uint64_t tasks, struct split_file *ret)
         return ERR_INVAL;
     uint64_t each = tasks ? (rows + tasks - 1) / tasks : ROWS_PER_TASK;
     *ret = (struct split_file){.path = slice_str(""), .len = rows, .block_size = each ? each : 1};
+    return 0;
+}
+
+/* --- a sample -------------------------------------------------------------------------------- */
+
+/* From `at` in the file on, or behind what is in the sample so far. */
+static void add_stretch(struct split *split, const struct split_file *files, size_t file,
+                        uint64_t at)
+{
+    struct split_segment *last =
+        split->segment_count ? &split->segments[split->segment_count - 1] : NULL;
+    if (!last || last->file != file)
+        at = 0;
+    else if (at < last->offset + last->length)
+        at = last->offset + last->length;
+    uint64_t length = files[file].len - at;
+    if (length > SAMPLE_BYTES)
+        length = SAMPLE_BYTES;
+    if (length > 0)
+        split->segments[split->segment_count++] =
+            (struct split_segment){(uint32_t)file, at, length};
+}
+
+int splits_sample(const struct split_file *files, size_t file_count, struct arena *arena,
+                  struct split *ret)
+{
+    uint64_t total = 0, before = 0; /* bytes of the files before `file` */
+    size_t file = 0;
+    *ret = (struct split){.segments = arena_calloc(arena, SAMPLE_COUNT, sizeof(*ret->segments))};
+    if (!ret->segments)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < file_count; i++)
+        total += files[i].len;
+    for (uint64_t i = 0; total > 0 && i < SAMPLE_COUNT; i++) {
+        uint64_t at = (uint64_t)((__uint128_t)total * i / SAMPLE_COUNT);
+        while (at >= before + files[file].len)
+            before += files[file++].len;
+        add_stretch(ret, files, file, at - before);
+    }
     return 0;
 }
 

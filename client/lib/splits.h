@@ -63,6 +63,12 @@ bool splits_would_cut(const struct split_file *file, const struct split_conf *co
 int splits_compute(const struct split_file *files, size_t file_count, const struct split_conf *conf,
                    struct arena *arena, struct splits *ret);
 
+/* A little of the whole input, evenly: few short stretches, in order. The first one of each file
+ * begins where the file does (a compressed one can be read from there only). In the arena; 0 or
+ * ERR_NOMEM. */
+int splits_sample(const struct split_file *files, size_t file_count, struct arena *arena,
+                  struct split *ret);
+
 /* Reduce tasks for so many bytes of input (before any combining), when nobody says how many. */
 uint32_t splits_reducers(uint64_t bytes);
 

@@ -102,6 +102,12 @@ struct qn_counter {
     uint64_t value;
 };
 
+/* Which reducer gets a key, where .partition is absent. QN_BY_HASH: any, by hash. QN_BY_RANGE: each
+ * gets a range of keys, so that the order holds over all output files (part-r-00000 has the first
+ * keys) and all get about as much: the ranges are cut by a sample of the input, taken when the job
+ * is submitted. Not for jobs with a .compare or .group of their own. */
+enum qn_spread { QN_BY_HASH, QN_BY_RANGE };
+
 struct qn_option_row {
     const char *name;          /* "grep.pattern": set with -D grep.pattern=x */
     const char *default_value; /* NULL = must be given */
@@ -145,7 +151,7 @@ struct qn_job {
     enum qn_type key QN_ZERO, value QN_ZERO;         /* what map emits; unset = QN_TEXT */
     enum qn_type out_key QN_ZERO, out_value QN_ZERO; /* what reduce emits; unset = the same */
 
-    /* Which reducer gets a key: 0 .. count - 1. Absent: by hash of the key. */
+    /* Which reducer gets a key: 0 .. count - 1. Absent: as .spread says. */
     uint32_t (*partition)(struct qn_slice key, uint32_t count) QN_ZERO;
     /* Order of keys, <0 0 >0. Absent: by type, as above, and much faster. */
     int (*compare)(struct qn_slice a, struct qn_slice b) QN_ZERO;
@@ -159,6 +165,7 @@ struct qn_job {
     enum qn_input_format input QN_ZERO;
     uint32_t record_size QN_ZERO; /* of QN_RECORDS */
     enum qn_output_format output QN_ZERO;
+    enum qn_spread spread QN_ZERO;
 };
 
 /* Yours to define. Declared here so that C++ exports it too. */

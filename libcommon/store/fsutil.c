@@ -53,6 +53,18 @@ int fsutil_read_all(struct disk *disk, const char *path, size_t max_bytes, struc
     return rc ? fail(err, rc, path, "read") : 0;
 }
 
+int fsutil_write_fd(int fd, struct slice bytes)
+{
+    while (bytes.len) {
+        ssize_t n = write(fd, bytes.data, bytes.len);
+        if (n < 0 && errno != EINTR)
+            return err_from_errno(errno);
+        if (n > 0)
+            bytes = slice_of(bytes.data + n, bytes.len - (size_t)n);
+    }
+    return 0;
+}
+
 int fsutil_write_all(struct disk *disk, const char *path, struct slice data, struct err *err)
 {
     int fd = -1;

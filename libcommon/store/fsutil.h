@@ -17,6 +17,8 @@ int fsutil_read_all(struct disk *disk, const char *path, size_t max_bytes, struc
 /* Create or overwrite in place and fsync. Not atomic and the name is not made durable: for files
  * nobody misses (a pid file, an export). Everything else wants fsutil_replace. */
 int fsutil_write_all(struct disk *disk, const char *path, struct slice data, struct err *err);
+/* All bytes to a pipe, a terminal, a socket, a file: no disk of quern's. */
+int fsutil_write_fd(int fd, struct slice bytes);
 
 /* The file is the old one or the new one, and the new one once this returned 0 (see outfile.h for
  * the steps). */

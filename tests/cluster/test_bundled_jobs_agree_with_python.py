@@ -3,6 +3,7 @@
 and several, in one thread, in processes and on a cluster. The other four are in test_answers_equal_coreutils.py."""
 import collections
 import glob
+import gzip
 import math
 import os
 import random
@@ -202,6 +203,8 @@ def test_rows_of_the_sort_benchmark_are_made_sorted_and_validated(tmp_path):
     assert b"".join(parts(tmp_path / "rows")) == b"".join(rows) and len(parts(tmp_path / "rows")) == 4
     local(*split, "-reduces", "3", plugin("terasort"), tmp_path / "rows", tmp_path / "sorted")
     assert b"".join(parts(tmp_path / "sorted")) == b"".join(sorted(rows)) and len(parts(tmp_path / "sorted")) == 3
+    sizes = [len(part) for part in parts(tmp_path / "sorted")]
+    assert max(sizes) <= 1.2 * min(sizes), "ranges that a sample cut"
     local(*split, plugin("teravalidate"), tmp_path / "sorted", tmp_path / "good")
     assert parts(tmp_path / "good") == [b"rows\t3001\nchecksum\t%x\n" % total]
     local("-D", "local.inprocess=true", plugin("teravalidate"), tmp_path / "rows", tmp_path / "bad")
@@ -216,6 +219,27 @@ def test_rows_of_the_sort_benchmark_are_made_sorted_and_validated(tmp_path):
                         ([plugin("terasort"), tmp_path / "no"], "INPUT... OUTPUT are wanted")):
         done = subprocess.run([TASK, "-local", *map(str, words)], capture_output=True, text=True, timeout=60)
         assert done.returncode in (1, 2) and said in done.stderr, (words, done.stderr)
+
+
+def crooked_lines():
+    """Each begins alike, and they crowd at one end: whoever knows nothing of them shares them out badly."""
+    rnd = random.Random(8)
+    return b"".join(b"the same beginning %09d\n" % (rnd.random() ** 4 * 10**9) for _ in range(20000))
+
+
+@pytest.mark.parametrize("pack", ["plain", "gzip"])
+def test_each_reducer_gets_a_range_of_lines_and_about_as_many(tmp_path, pack):
+    text = crooked_lines()
+    half = text.index(b"\n", len(text) // 2) + 1
+    (tmp_path / "in").mkdir()
+    for name, part in (("a", text[:half]), ("b", text[half:])):
+        (tmp_path / "in" / name).write_bytes(gzip.compress(part) if pack == "gzip" else part)
+    for driver in ("false", "true"):
+        out = tmp_path / driver
+        local("-D", f"local.inprocess={driver}", "-reduces", "7", plugin("sort"), tmp_path / "in", out)
+        assert b"".join(parts(out)) == b"".join(sorted(text.splitlines(keepends=True)))
+        sizes = [len(part) for part in parts(out)]
+        assert len(sizes) == 7 and max(sizes) < 1.5 * min(sizes), sizes
 
 
 def test_on_a_cluster_the_same():
@@ -235,6 +259,12 @@ def test_on_a_cluster_the_same():
         assert c.fs("-cat", "/rows/part-*").stdout == b"".join(rows_of_the_benchmark(20000)), made.stderr
         c.run("run", "-reduces", "2", "terasort", "/rows", "/sorted")
         assert c.fs("-cat", "/sorted/part-*").stdout == b"".join(sorted(rows_of_the_benchmark(20000)))
+        text = crooked_lines()
+        c.fs("-put", "-", "/crooked", input=text)
+        c.run("run", "-reduces", "4", "sort", "/crooked", "/straight")
+        parts_of = [c.fs("-cat", f"/straight/part-r-{n:05d}").stdout for n in range(4)]
+        assert b"".join(parts_of) == b"".join(sorted(text.splitlines(keepends=True)))
+        assert max(map(len, parts_of)) < 1.3 * min(map(len, parts_of)), list(map(len, parts_of))
         for words, said in ((["teragen", "/x"], b"teragen needs -D teragen.rows"), (["-D", "teragen.rows=1", "teragen", "/rows", "/x"], b"makes its own input"),
                             (["-D", "teragen.rows=", "teragen", "/x"], b"no number of rows")):
             run = c.run("run", *words, check=False)

@@ -111,11 +111,11 @@ static void out_name(const struct job_task *task, char *out, size_t cap)
         snprintf(out, cap, "part-%c-%05u", task->kind == TASK_REDUCE ? 'r' : 'm', task->index);
 }
 
-static int describe_input(const struct job *job, const struct job_task *task, struct arena *arena,
-                          struct task_segment_list *ret)
+int job_describe_input(const struct job *job, const struct split *split, struct arena *arena,
+                       struct task_segment_list *ret)
 {
-    const struct split *split = &job->splits.v[task->index];
-    struct task_segment *segments = arena_calloc(arena, split->segment_count, sizeof(*segments));
+    struct task_segment *segments =
+        arena_calloc(arena, split->segment_count + 1, sizeof(*segments));
     if (!segments)
         return ERR_NOMEM;
     for (size_t i = 0; i < split->segment_count; i++) {
@@ -193,7 +193,7 @@ int job_describe(struct job *job, struct job_task *task, uint64_t output_memory,
     if (task->kind == TASK_COMMIT)
         return describe_manifest(job, arena, &ret->manifest);
     return is_reduce ? describe_reduce(job, task, arena, ret)
-                     : describe_input(job, task, arena, &ret->input);
+                     : job_describe_input(job, &job->splits.v[task->index], arena, &ret->input);
 }
 
 /* --- how it went ----------------------------------------------------------------------------- */

@@ -61,6 +61,9 @@ bool job_is_over(const struct job *job);
  * or ERR_NOMEM. `output_memory`: what the memfd offered may hold, 0 = none is offered. */
 int job_describe(struct job *job, struct job_task *task, uint64_t output_memory,
                  struct arena *arena, struct task_run *ret);
+/* A split as a task is told it; paths are the job's. */
+int job_describe_input(const struct job *job, const struct split *split, struct arena *arena,
+                       struct task_segment_list *ret);
 /* Memory a map may be offered when `slots` of them run at once. */
 uint64_t job_output_memory(const struct job *job, size_t slots);
 

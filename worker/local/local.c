@@ -14,6 +14,7 @@
 #include "worker/local/pool.h"
 #include "worker/local/publish.h"
 #include "worker/local/report.h"
+#include "worker/local/sample.h"
 #include "worker/runner/execution.h"
 #include "worker/runner/files_for.h"
 #include "worker/runner/probe.h"
@@ -248,7 +249,7 @@ static int prepare(struct local *l, struct err *err)
     if (splits_compute(l->inputs.files, l->inputs.count, &how, &job->arena, &job->splits) != 0 ||
         job_plan(job) != 0)
         return no_memory(err);
-    return 0;
+    return sample_for_job(job, l->inputs.count, err);
 }
 
 /* --- running --------------------------------------------------------------------------------- */

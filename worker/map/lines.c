@@ -59,6 +59,11 @@ static int look_inside(struct lines *l, struct err *err)
     enum unpack_kind kind = n > 0 ? unpack_detect(slice_of(head, (size_t)n)) : UNPACK_PLAIN;
     if (n < 0 || kind == UNPACK_PLAIN)
         return n < 0 ? (int)n : 0;
+    if (segment_of(l)->offset > 0) { /* for a sample: no line can be found in the middle */
+        l->is_skipping = false;
+        l->at = l->stop;
+        return 0;
+    }
     l->packed = mem_alloc(LINES_READ);
     if (!l->packed || unpack_open(kind, &l->unpack) != 0)
         return err_set(err, ERR_NOMEM, "out of memory");
@@ -100,7 +105,7 @@ static int begin_segment(struct lines *l, struct err *err)
     l->pos = l->fill = l->scanned = 0;
     if (l->conf.record_size)
         return begin_records(l, err);
-    return seg->offset == 0 ? look_inside(l, err) : 0;
+    return seg->offset == 0 || l->conf.is_sample ? look_inside(l, err) : 0;
 }
 
 static bool is_at_end(const struct lines *l)
@@ -304,7 +309,7 @@ static int next_in_segment(struct lines *l, struct slice *ret_span, uint64_t *re
                 *ret_offset = l->at + l->pos;
                 l->bytes += l->unpack ? 0 : end - l->pos; /* counted as it is read */
                 l->pos = l->scanned = end;
-                if (is_last)
+                if (is_last || (l->unpack && l->conf.is_sample))
                     l->stop = l->at + l->pos;
                 return 1;
             }

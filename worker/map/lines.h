@@ -38,6 +38,7 @@ struct lines_conf {
     uint64_t memory;         /* of the task: for the message about a line too long */
     uint32_t record_size;    /* 0 = lines; else records of so many bytes are given out instead */
     _Atomic uint64_t *ticks; /* grows while a line that is too long is measured; may be NULL */
+    bool is_sample; /* a compressed file gives its first lines only, and segments inside it none */
 };
 
 struct lines {

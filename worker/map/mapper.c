@@ -6,6 +6,7 @@
 #include "worker/map/combine.h"
 #include "worker/map/gather.h"
 #include "worker/map/lines.h"
+#include "worker/map/ranges.h"
 #include "worker/map/spill.h"
 #include "worker/reduce/sink.h"
 
@@ -24,6 +25,8 @@ struct mapper {
     struct spill spill;
     struct combine combine;
     struct gather gather;
+    struct ranges ranges;
+    bool has_ranges;
     struct sink sink;
     bool has_combine, has_gather;
     uint64_t records, emitted, emitted_bytes;
@@ -82,6 +85,10 @@ static inline int pick_partition(struct mapper *m, uint64_t hash, struct slice k
 {
     if (__builtin_expect(m->plugin->job.partition != NULL, 0))
         return own_partition(m, key, ret);
+    if (m->has_ranges) {
+        *ret = ranges_pick(&m->ranges, key);
+        return 0;
+    }
     *ret = key_hash_pick(hash, m->partitions);
     return 0;
 }
@@ -258,7 +265,8 @@ static int open_lines(struct mapper *m, struct region *region)
                                                .buffer_size = size,
                                                .memory = m->c->run->memory,
                                                .record_size = m->plugin->job.record_size,
-                                               .ticks = &m->c->page->ticks});
+                                               .ticks = &m->c->page->ticks,
+                                               .is_sample = m->c->run->kind == TASK_SAMPLE});
     return 0;
 }
 
@@ -325,16 +333,33 @@ static int (*choose_emit(const struct mapper *m))(struct qn_task *, struct qn_sl
     if (!m->has_combine && !m->has_gather)
         return emit_to_buffer;
     bool is_plain = m->has_combine && m->combine.uses_ring && !m->plugin->job.partition &&
-                    !key_is_converted(&m->order) && m->order.type != QN_NONE && m->value_is_number;
+                    !m->has_ranges && !key_is_converted(&m->order) && m->order.type != QN_NONE &&
+                    m->value_is_number;
     return is_plain ? emit_to_ring : emit_to_table;
+}
+
+static int open_ranges(struct mapper *m)
+{
+    struct context *c = m->c;
+    struct slice sample;
+    struct err why;
+    if (m->plugin->job.spread != QN_BY_RANGE || m->partitions < 2)
+        return 0;
+    int rc = sides_bytes(&c->sides, TASK_SIDE_RANGES, &sample, &why);
+    if (rc == 0)
+        rc = ranges_open(&m->ranges, sample, m->partitions, &c->arena, &why);
+    m->has_ranges = rc == 0;
+    return rc == 0 ? 0 : context_fail_engine(c, &why);
 }
 
 static int open_output(struct mapper *m, const struct mapper_conf *conf)
 {
     struct context *c = m->c;
-    if (c->run->kind == TASK_MAP) {
+    if (c->run->kind != TASK_MAP_OUT) {
         m->raw = arena_calloc(&c->arena, m->partitions, sizeof(*m->raw));
         int rc = m->raw ? open_combine(m, conf->region) : no_memory(m);
+        if (rc == 0)
+            rc = open_ranges(m);
         c->host.emit = choose_emit(m);
         return rc == 0 ? open_spill(m, conf) : rc;
     }
@@ -613,7 +638,7 @@ int mapper_run(struct context *c, const struct mapper_conf *conf, struct task_do
     if (rc == 0)
         rc = flush_combine(&m);
     if (rc == 0)
-        rc = c->run->kind == TASK_MAP ? finish_run(&m, done) : finish_file(&m, done);
+        rc = c->run->kind == TASK_MAP_OUT ? finish_file(&m, done) : finish_run(&m, done);
     if (rc == 0) {
         count_up(&m, done);
         tell_times(&m, clock_mono_us() - start, &done->times);

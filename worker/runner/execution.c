@@ -57,7 +57,7 @@ static int check_run(const struct task_run *run, struct err *err)
 
 static int check_plugin(const struct task_run *run, const struct plugin *plugin, struct err *err)
 {
-    bool wants_reduce = run->kind == TASK_MAP || run->kind == TASK_REDUCE;
+    bool wants_reduce = run->kind != TASK_MAP_OUT;
     if (wants_reduce && !plugin->job.reduce)
         return err_set(err, ERR_PLUGIN, "%s has no reduce: run it without reducers",
                        plugin->job.name);
@@ -92,6 +92,7 @@ static int run_kind(struct execution *a, struct execution_process *process,
     switch (conf->run->kind) {
     case TASK_MAP:
     case TASK_MAP_OUT:
+    case TASK_SAMPLE:
         return mapper_run(c, &(struct mapper_conf){&process->region, &a->scratch, conf->memfd},
                           &a->done);
     case TASK_REDUCE:

@@ -9,6 +9,7 @@
 #include "worker/runner/cord.h"
 #include "worker/runner/probe.h"
 #include "worker/runner/runner.h"
+#include "worker/runner/sample.h"
 
 static const char usage[] =
     "usage: quern-task                       run tasks for the process on descriptor 3\n"
@@ -16,6 +17,7 @@ static const char usage[] =
     "       quern-task -local [-D key=value]... [-reduces N] [-mode fail|replace] [-name NAME]\n"
     "                         PLUGIN INPUT... OUTPUT\n"
     "                                        run a job on local files, on all cores\n"
+    "       quern-task -sample               print keys of some input, by the order on stdin\n"
     "       quern-task -version | -help\n";
 
 static bool is_option(const char *word, const char *name)
@@ -39,6 +41,8 @@ int main(int argc, char **argv)
         return probe_main(argc - 1, argv + 1);
     if (is_option(argv[1], "local"))
         return local_main(argc - 1, argv + 1);
+    if (is_option(argv[1], "sample"))
+        return sample_main();
     if (is_option(argv[1], "version")) {
         printf("quern-task %s\n", QUERN_VERSION);
         return 0;

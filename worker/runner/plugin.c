@@ -123,6 +123,19 @@ static int check_formats(const struct qn_job *job, const char *path, struct err 
     return 0;
 }
 
+static int check_spread(const struct qn_job *job, const char *path, struct err *err)
+{
+    if ((unsigned)job->spread > QN_BY_RANGE)
+        return bad(path, err, ".spread is none of QN_BY_HASH, QN_BY_RANGE");
+    if (job->spread == QN_BY_RANGE && job->partition)
+        return bad(path, err, "has .partition and .spread = QN_BY_RANGE: choose one");
+    if (job->spread == QN_BY_RANGE && (job->compare || job->group))
+        return bad(path, err,
+                   ".spread = QN_BY_RANGE cuts keys in the order of their type: not with .compare "
+                   "or .group");
+    return 0;
+}
+
 static void fill_types(struct plugin *p)
 {
     const struct qn_job *job = &p->job;
@@ -149,6 +162,8 @@ int plugin_take(struct plugin *plugin, const struct qn_job *table, const char *p
     rc = check_types(&plugin->job, path, err);
     if (rc == 0)
         rc = check_formats(&plugin->job, path, err);
+    if (rc == 0)
+        rc = check_spread(&plugin->job, path, err);
     if (rc != 0)
         return rc;
     fill_types(plugin);
@@ -264,6 +279,7 @@ int plugin_describe(const struct plugin *plugin, struct arena *arena, struct tas
                                .has_group = job->group != NULL,
                                .default_reducers = job->default_reducers,
                                .options = {rows, count},
-                               .has_rows = job->input == QN_ROWS};
+                               .has_rows = job->input == QN_ROWS,
+                               .has_ranges = job->spread == QN_BY_RANGE};
     return 0;
 }

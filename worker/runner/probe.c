@@ -9,22 +9,11 @@
 #include <unistd.h>
 
 #include "libcommon/base/clock.h"
+#include "libcommon/store/fsutil.h"
 #include "worker/runner/plugin.h"
 
 #define PROBE_MS 10000U
 #define EXIT_MS  2000U /* from its last word to its end */
-
-static int write_all(int fd, struct slice bytes)
-{
-    while (bytes.len) {
-        ssize_t n = write(fd, bytes.data, bytes.len);
-        if (n < 0 && errno != EINTR)
-            return err_from_errno(errno);
-        if (n > 0)
-            bytes = slice_of(bytes.data + n, bytes.len - (size_t)n);
-    }
-    return 0;
-}
 
 /* The message of a plugin on `out`; the error's line on `errors`. Returns the exit code. */
 static int probe_to(const char *path, bool as_json, int out, int errors)
@@ -46,11 +35,11 @@ static int probe_to(const char *path, bool as_json, int out, int errors)
     if (rc == 0 && buf_failed(&bytes))
         rc = ERR_NOMEM;
     if (rc == 0)
-        rc = write_all(out, buf_slice(&bytes));
+        rc = fsutil_write_fd(out, buf_slice(&bytes));
     if (rc != 0) {
         const char *text = err.code ? err.msg : err_text(rc);
-        (void)write_all(errors, slice_str(text));
-        (void)write_all(errors, slice_str("\n"));
+        (void)fsutil_write_fd(errors, slice_str(text));
+        (void)fsutil_write_fd(errors, slice_str("\n"));
     }
     buf_release(&bytes);
     arena_release(&arena);

@@ -55,12 +55,15 @@ MSG_STRUCT(task_source, TASK_SOURCE_FIELDS)
     F(STR, path) /* where it is here; only in task_run */
 MSG_STRUCT(task_side, TASK_SIDE_FIELDS)
 #define SIDES_MAX 1000U
+/* The side file with the sample that cuts ranges of keys (worker/map/ranges). */
+#define TASK_SIDE_RANGES "_ranges"
 
 enum task_kind {
     TASK_MAP,     /* input segments -> one partitioned, sorted run */
     TASK_MAP_OUT, /* input segments -> an output file (no reduce stage) */
     TASK_REDUCE,  /* partitions of all maps -> an output file */
     TASK_COMMIT,  /* writes _MANIFEST for the whole job */
+    TASK_SAMPLE,  /* input segments -> a run of one partition, wanted for its keys only */
 };
 
 #define TASK_RUN_FIELDS(F, S, L)                                                              \

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * A sample of the input: few short stretches of it, evenly, and the beginning of each file it
+ * comes to. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "client/lib/splits.h"
+
+#define KIB ((uint64_t)1 << 10)
+
+static struct arena arena;
+
+static struct split sample(const uint64_t *lens, size_t count)
+{
+    static struct split_file files[100];
+    struct split list;
+    for (size_t i = 0; i < count; i++)
+        files[i] = (struct split_file){.path = slice_str("x"), .len = lens[i]};
+    assert_int_equal(splits_sample(files, count, &arena, &list), 0);
+    for (size_t i = 0; i < list.segment_count; i++) {
+        const struct split_segment *s = &list.segments[i];
+        assert_true(s->length > 0 && s->offset + s->length <= lens[s->file]);
+    }
+    return list;
+}
+
+static uint64_t bytes_of(const struct split *list)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < list->segment_count; i++)
+        sum += list->segments[i].length;
+    return sum;
+}
+
+static void a_long_file_is_looked_at_from_one_end_to_the_other(void **state)
+{
+    (void)state;
+    struct split list = sample((const uint64_t[]){3200000 * KIB}, 1);
+    assert_int_equal(list.segment_count, 32);
+    for (size_t i = 0; i < list.segment_count; i++) {
+        assert_int_equal(list.segments[i].offset, i * 100000 * KIB);
+        assert_int_equal(list.segments[i].length, 64 * KIB);
+    }
+}
+
+static void a_short_file_is_the_sample_and_no_byte_comes_twice(void **state)
+{
+    (void)state;
+    for (uint64_t len = 1; len < 2100 * KIB; len = len * 3 + 1) {
+        struct split list = sample((const uint64_t[]){len}, 1);
+        uint64_t at = 0;
+        for (size_t i = 0; i < list.segment_count; i++) {
+            assert_true(list.segments[i].offset >= at);
+            at = list.segments[i].offset + list.segments[i].length;
+        }
+        if (len <= 64 * KIB)
+            assert_int_equal(bytes_of(&list), len);
+    }
+}
+
+static void each_file_it_comes_to_begins_at_its_beginning(void **state)
+{
+    (void)state;
+    const uint64_t lens[] = {0, 5000 * KIB, 0, 1, 7000 * KIB, 90 * KIB, 0};
+    struct split list = sample(lens, 7);
+    uint32_t before = UINT32_MAX;
+    assert_true(list.segment_count >= 20);
+    for (size_t i = 0; i < list.segment_count; i++) {
+        if (list.segments[i].file != before)
+            assert_int_equal(list.segments[i].offset, 0);
+        before = list.segments[i].file;
+    }
+}
+
+static void of_nothing_there_is_no_sample(void **state)
+{
+    (void)state;
+    assert_int_equal(sample((const uint64_t[]){0, 0}, 2).segment_count, 0);
+    assert_int_equal(sample(NULL, 0).segment_count, 0);
+}
+
+static int release(void **state)
+{
+    (void)state;
+    arena_release(&arena);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_long_file_is_looked_at_from_one_end_to_the_other),
+        cmocka_unit_test(a_short_file_is_the_sample_and_no_byte_comes_twice),
+        cmocka_unit_test(each_file_it_comes_to_begins_at_its_beginning),
+        cmocka_unit_test(of_nothing_there_is_no_sample),
+    };
+    return cmocka_run_group_tests(tests, NULL, release);
+}
