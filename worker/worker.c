@@ -19,10 +19,9 @@ METRIC_GAUGE(output_memory, "quern_wk_map_output_memory_bytes", "of these, in me
 METRIC_GAUGE(dirs_failed, "quern_wk_failed_directories", "local directories that have failed");
 METRIC_GAUGE(is_registered, "quern_wk_registered", "1 while the jobtracker knows this worker");
 
-#define WATCH_MS  200
-#define EXPIRE_MS 3600000
-/* Part of the budget that map outputs may take in memory; beyond it they go to files. */
-#define OUTPUT_SHARE 4
+#define WATCH_MS     200
+#define EXPIRE_MS    3600000
+#define OUTPUT_SHARE 3 /* part of worker.memory that map outputs may take beside it */
 
 /* quern-task is beside this very program. */
 static char *find_task_program(void)
@@ -67,7 +66,9 @@ static int start_all(struct worker *worker, struct err *err)
     const struct conf *conf = daemon_conf(worker->daemon);
     worker->cores = (uint32_t)conf_int(conf, "worker.cores");
     worker->memory = conf_size(conf, "worker.memory");
-    segments_init(&worker->segments, worker->memory / OUTPUT_SHARE);
+    segments_init(&worker->segments, conf_is_set(conf, "worker.output.memory")
+                                         ? conf_size(conf, "worker.output.memory")
+                                         : worker->memory / OUTPUT_SHARE);
     open_fences(worker);
     worker->task_program = find_task_program();
     if (!worker->task_program || access(worker->task_program, X_OK) != 0)

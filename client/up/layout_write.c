@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "client/up/layout.h"
+#include "libcommon/daemon/cgroup.h"
 #include "libcommon/store/fsutil.h"
 
 #define FILE_MAX_BYTES    (64 << 10)
@@ -61,7 +62,11 @@ static void print_worker_share(const struct up_layout *layout, struct buf *out)
     unsigned cores = sched_getaffinity(0, sizeof(set), &set) == 0 ? (unsigned)CPU_COUNT(&set) : 1;
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
     uint64_t memory = pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : 0;
-    uint64_t share = memory / 4 * 3 / layout->workers;
+    struct cgroup group;
+    cgroup_find(&group);
+    if (cgroup_memory_limit(&group) < memory)
+        memory = cgroup_memory_limit(&group);
+    uint64_t share = memory / 16 * 9 / layout->workers; /* as of a worker alone */
     if (share < WORKER_MEMORY_MIN)
         share = WORKER_MEMORY_MIN;
     unsigned each = (cores + layout->workers - 1) / layout->workers;

@@ -38,8 +38,10 @@ static int find_memory(struct conf *conf, struct err *err)
     uint64_t limit = cgroup_memory_limit(&group);
     if (limit < bytes)
         bytes = limit;
-    snprintf(text, sizeof(text), "%" PRIu64 "m", bytes / 4 * 3 / MEGABYTE);
-    return conf_set(conf, "worker.memory", text, CONF_COMPUTED("three quarters of the memory"),
+    /* Three for tasks, one for the map outputs they leave; a quarter is the datanode's and all
+     * else's. */
+    snprintf(text, sizeof(text), "%" PRIu64 "m", bytes / 16 * 9 / MEGABYTE);
+    return conf_set(conf, "worker.memory", text, CONF_COMPUTED("nine sixteenths of the memory"),
                     err);
 }
 

@@ -42,8 +42,12 @@ static const struct conf_option rows[] = {
      "of what an attempt prints; beyond it the oldest goes, the end stays", .min = "64k"},
     {"worker.log.retain", CONF_TIME, "3d", "logs of finished tasks stay on the node for so long"},
     {"worker.memory", CONF_SIZE, NULL,
-     "memory for tasks; default: what the machine has, less a quarter for all else",
+     "memory for tasks; default: nine sixteenths of what the machine, or the control group, has",
      .unit = MEGABYTES, .alias = "yarn.nodemanager.resource.memory-mb"},
+    {"worker.output.memory", CONF_SIZE, NULL,
+     "memory for map outputs until they are fetched, beside that; beyond it they go to files; "
+     "default: a third of worker.memory",
+     .unit = MEGABYTES},
     {"worker.task.limit", CONF_CHOICE, "auto",
      "how tasks are kept to their memory: auto = in control groups, where this machine has them; "
      "poll = by looking at it",

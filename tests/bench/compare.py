@@ -5,7 +5,8 @@
     tests/bench/compare.py [--size 1g] [--runs 5] [--only words,sort,...] [--without hadoop,...]
                            [--peers DIR] [--dir DIR] [--json FILE]          (make bench BENCH="...")
 
-With --fs (make bench BENCH=--fs) it is tests/bench/filesystem.py that runs: the filesystem's figures beside their goals.
+With --fs (make bench BENCH=--fs) it is tests/bench/filesystem.py that runs: the filesystem's figures beside their goals;
+with --memory tests/bench/memory.py: much data through tasks with little memory.
 
 Starts a release cluster of its own (one datanode, one worker, one replica) in a fresh directory below
 --dir on free ports, makes its inputs (tests/bench/inputs.c), and lets ours and theirs take turns, so
@@ -525,6 +526,8 @@ def machine():
 def main():
     if "--fs" in sys.argv[1:]:  # the filesystem's goals, another table
         os.execv(os.path.join(ROOT, "tests/bench/filesystem.py"), sys.argv)
+    if "--memory" in sys.argv[1:]:  # much data through little memory, another
+        os.execv(os.path.join(ROOT, "tests/bench/memory.py"), sys.argv)
     with open("/proc/meminfo", encoding="ascii") as f:
         memory = int(re.search(r"MemTotal:\s+(\d+)", f.read()).group(1)) >> 10
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -14,9 +14,14 @@
 #include "worker/task/report.h"
 
 #define LEAST_OFFER_BYTES (1U << 20)
-/* What a process may have beyond its task's memory: programs, stacks, the plugin's own small
- * things. */
-#define MEMORY_GRACE_BYTES ((uint64_t)256 << 20)
+#define BEYOND_SHARE      4 /* of a task's memory, or: */
+#define BEYOND_MIN        ((uint64_t)64 << 20)
+#define BEYOND_MAX        ((uint64_t)256 << 20)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define BEYOND_TIMES 4U /* what was freed is kept back for a while, and shadowed */
+#else
+#define BEYOND_TIMES 1U
+#endif
 
 static const struct sm_state rows[] = {
     [WK_WAITING] = {"waiting", SM_TO(WK_RUNNING) | SM_TO(WK_REPORTING) | SM_TO(WK_GONE),
@@ -141,6 +146,15 @@ static int prepare(struct wk_attempt *attempt, struct task_user *user, struct er
     return rc;
 }
 
+/* What its processes may have: its share, the memory it writes its output into, and what is beyond
+ * the engine's buffers: programs, stacks, the plugin's own things. */
+static uint64_t memory_limit(const struct wk_attempt *attempt)
+{
+    uint64_t beyond = attempt->task.memory / BEYOND_SHARE;
+    beyond = beyond < BEYOND_MIN ? BEYOND_MIN : beyond > BEYOND_MAX ? BEYOND_MAX : beyond;
+    return attempt->task.memory + beyond * BEYOND_TIMES + attempt->memory_offered;
+}
+
 /* --- running --------------------------------------------------------------------------------- */
 
 static int describe(struct wk_attempt *attempt, struct arena *arena, struct task_run *run,
@@ -199,8 +213,7 @@ static int run(struct wk_attempt *attempt, struct err *err)
     if (rc == 0 && !process)
         rc = ERR_FAILED;
     if (rc == 0) {
-        fence_set(&process->fence,
-                  attempt->task.memory + MEMORY_GRACE_BYTES + attempt->memory_offered);
+        fence_set(&process->fence, memory_limit(attempt));
         int fds[3] = {attempt->page_fd, attempt->log_fd, attempt->memory_fd};
         rc = process_run(process, &msg, fds, attempt->memory_fd >= 0 ? 3 : 2, err);
         if (rc != 0)
