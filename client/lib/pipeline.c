@@ -21,7 +21,7 @@ void cl_pipeline_init(struct cl_pipeline *p, uint64_t ring_bytes, uint64_t packe
 void cl_pipeline_begin_at(struct cl_pipeline *p, uint64_t len)
 {
     BUG_ON(len > p->block_bytes);
-    p->filled = p->sent = p->acked = p->synced = p->filled_before = len;
+    p->filled = p->sent = p->acked = p->synced = p->sync_sent = p->filled_before = len;
 }
 
 void cl_pipeline_set_nodes(struct cl_pipeline *p, const uint32_t *nodes, uint32_t count)
@@ -54,6 +54,8 @@ static void take_off(struct cl_pipeline *p, uint64_t end, struct cl_packet *pack
     p->flights[(p->head + p->in_flight++) % CL_PIPELINE_FLIGHTS] =
         (struct cl_flight){packet->seq, end, packet->flags};
     p->sent = end;
+    if (packet->flags & CL_PACKET_SYNC)
+        p->sync_sent = end;
     if (packet->flags & CL_PACKET_LAST)
         p->last_sent = true;
 }
@@ -76,7 +78,7 @@ bool cl_pipeline_next(struct cl_pipeline *p, unsigned flags, struct cl_packet *r
         return false;
     if (end > p->filled)
         end = p->filled;
-    bool wants_empty = (flags & CL_PACKET_LAST) || ((flags & CL_PACKET_SYNC) && p->synced < end);
+    bool wants_empty = (flags & CL_PACKET_LAST) || ((flags & CL_PACKET_SYNC) && p->sync_sent < end);
     if (end == p->sent && !wants_empty)
         return false;
     *ret = (struct cl_packet){.offset = end == p->sent ? end : offset,
@@ -203,6 +205,7 @@ void cl_pipeline_resume(struct cl_pipeline *p)
     p->head = p->in_flight = 0;
     p->sent = p->acked;
     p->synced = p->synced < p->acked ? p->synced : p->acked;
+    p->sync_sent = p->synced;
     p->last_sent = false;
 }
 

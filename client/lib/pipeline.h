@@ -56,6 +56,7 @@ struct cl_pipeline {
     uint32_t head, in_flight;
     uint64_t next_seq;
     uint64_t filled, sent, acked, synced;
+    uint64_t sync_sent;     /* a packet that asks for a sync of so much has gone */
     uint64_t filled_before; /* bytes of the block that its datanodes had before we came */
     bool last_sent, is_finished;
     unsigned recoveries; /* since bytes were last acknowledged */

@@ -129,6 +129,28 @@ static void hsync_of_what_has_gone_sends_an_empty_packet_once(void **state)
     assert_false(cl_pipeline_next(&p, CL_PACKET_SYNC, &packet));
 }
 
+static void a_sync_is_asked_for_once_until_the_chain_breaks(void **state)
+{
+    (void)state;
+    struct cl_pipeline p = begin(2);
+    struct cl_packet packet;
+    uint32_t dropped = 0;
+    cl_pipeline_fill(&p, PACKET + 100);
+    assert_true(cl_pipeline_next(&p, CL_PACKET_SYNC, &packet));
+    assert_true(cl_pipeline_next(&p, CL_PACKET_SYNC, &packet));
+    assert_int_equal(packet.flags, CL_PACKET_SYNC);
+    assert_false(cl_pipeline_next(&p, CL_PACKET_SYNC, &packet)); /* not acknowledged yet */
+    ack_next(&p);
+    assert_false(cl_pipeline_next(&p, CL_PACKET_SYNC, &packet));
+    assert_int_equal(cl_pipeline_break(&p, 1, ERR_CLOSED, &dropped), 0);
+    cl_pipeline_resume(&p);
+    assert_true(cl_pipeline_next(&p, CL_PACKET_SYNC, &packet));
+    assert_int_equal(packet.flags, CL_PACKET_SYNC);
+    assert_false(cl_pipeline_next(&p, CL_PACKET_SYNC, &packet));
+    ack_next(&p);
+    assert_int_equal(p.synced, PACKET + 100);
+}
+
 static void an_ack_out_of_turn_is_refused(void **state)
 {
     (void)state;
@@ -504,6 +526,7 @@ int main(void)
         cmocka_unit_test(room_ends_with_the_ring_and_with_the_block),
         cmocka_unit_test(a_packet_never_wraps_around_in_the_ring),
         cmocka_unit_test(hsync_of_what_has_gone_sends_an_empty_packet_once),
+        cmocka_unit_test(a_sync_is_asked_for_once_until_the_chain_breaks),
         cmocka_unit_test(an_ack_out_of_turn_is_refused),
         cmocka_unit_test(a_bad_node_is_dropped_and_the_rest_is_sent_again),
         cmocka_unit_test(the_last_node_is_not_dropped),
