@@ -129,9 +129,26 @@ static void reap(void *arg)
         loop_timer_stop(&nn->reap_timer);
 }
 
+/* Datanodes that closes count on from now on, also after a restart. Without room in the log they
+ * are counted as long as this process lives, and tried again at the next turn. */
+static void note_members(struct namenode *nn)
+{
+    const struct nn_node *node = NULL;
+    int rc = 0;
+    while (rc == 0 && (node = nn_blocks_new_member(&nn->blocks)) != NULL) {
+        const struct op_datanode op = {
+            .at_ms = clock_wall_ms(), .name = node->address.name, .uuid = slice_str(node->uuid)};
+        uint64_t ignored[2];
+        struct err err;
+        rc = namenode_commit(nn, NN_OP_DATANODE, &op, ignored, &err);
+    }
+}
+
 static void on_turn_end(void *arg)
 {
     struct namenode *nn = arg;
+    if (!nn->is_short && !nn->is_stopping)
+        note_members(nn);
     if (nn->state.tree.doomed_count && !loop_timer_is_running(&nn->reap_timer))
         (void)loop_every(nn->loop, &nn->reap_timer, REAP_MS, reap, nn); /* else at the next turn */
 }

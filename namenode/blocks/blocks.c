@@ -4,7 +4,6 @@
 #include "libcommon/base/mem.h"
 #include "namenode/blocks/settle.h"
 
-#define ENOUGH 2 /* finalized replicas that a close waits for, if so many are wanted */
 #define EXPECT_MS \
     (30 * 1000)        /* the other replicas of a pipeline may take so long after the first */
 #define NODES_MAX 1024 /* of one block */
@@ -66,6 +65,7 @@ void nn_blocks_release(struct nn_blocks *b)
     nn_bads_release(&b->bads);
     nn_writings_release(&b->writings);
     nn_nodes_release(&b->nodes);
+    nn_members_release(&b->members);
     nn_blockmap_free(b->map);
     *b = (struct nn_blocks){0};
 }
@@ -310,10 +310,40 @@ static int make_complete(struct nn_blocks *b, uint32_t block)
     return rc == 0 ? nn_settle_check(b, block) : rc;
 }
 
+/* So many datanodes are registered or on record, each counted once. */
+static unsigned known_nodes(const struct nn_blocks *b)
+{
+    unsigned known = b->members.count;
+    for (size_t i = 0; i < b->nodes.node_count && known < NN_CLOSE_REPLICAS; i++) {
+        const struct nn_node *node = b->nodes.node[i];
+        known += !nn_members_has(&b->members, node->address.name, slice_str(node->uuid));
+    }
+    return known > b->nodes.node_count ? known : (unsigned)b->nodes.node_count;
+}
+
+const struct nn_node *nn_blocks_new_member(const struct nn_blocks *b)
+{
+    if (b->members.count == NN_CLOSE_REPLICAS || known_nodes(b) <= b->members.count)
+        return NULL;
+    for (size_t i = 0; i < b->nodes.node_count; i++) {
+        const struct nn_node *node = b->nodes.node[i];
+        if (!nn_members_has_exactly(&b->members, node->address.name, slice_str(node->uuid)))
+            return node;
+    }
+    return NULL;
+}
+
+unsigned nn_blocks_enough(const struct nn_blocks *b, uint32_t block)
+{
+    uint16_t want = nn_blockmap_get(b->map, block).want;
+    unsigned enough = want < NN_CLOSE_REPLICAS ? want : NN_CLOSE_REPLICAS;
+    return enough > 1 && known_nodes(b) == 1 ? 1 : enough;
+}
+
 bool nn_blocks_is_ready(const struct nn_blocks *b, uint32_t block)
 {
     struct nn_block blk = nn_blockmap_get(b->map, block);
-    unsigned enough = blk.want < ENOUGH ? blk.want : ENOUGH;
+    unsigned enough = nn_blocks_enough(b, block);
     return blk.state == NN_BLOCK_COMPLETE ||
            (blk.state == NN_BLOCK_COMMITTED && good_nodes(b, block, enough) >= enough);
 }

@@ -18,6 +18,7 @@
 
 #include "namenode/blocks/balance.h"
 #include "namenode/blocks/leaving.h"
+#include "namenode/blocks/members.h"
 #include "namenode/blocks/recover.h"
 #include "namenode/blocks/replicate.h"
 #include "namenode/blocks/report.h"
@@ -25,8 +26,8 @@
 
 struct nn_blocks_hooks {
     void *ctx;
-    /* A committed block now has min(2, wanted) finalized replicas: it is COMPLETE. Also told when
-     * that became so inside nn_blocks_commit, a little later. */
+    /* A committed block now has enough finalized replicas (nn_blocks_enough): it is COMPLETE. Also
+     * told when that became so inside nn_blocks_commit, a little later. */
     void (*on_ready)(void *ctx, uint32_t block);
     /* A recovery settled the block: journal it; the apply of that edit calls nn_blocks_commit (or
      * nn_blocks_remove when result->is_dropped). */
@@ -48,6 +49,7 @@ struct nn_blocks {
     struct rand rand;
     struct nn_blockmap *map;
     struct nn_nodes nodes;
+    struct nn_members members;
     struct nn_writings writings;
     struct nn_bads bads;
     struct nn_doomed doomed;
@@ -116,7 +118,12 @@ int nn_blocks_recover(struct nn_blocks *b, uint32_t block, uint64_t gs);
 
 /* ---- the namespace: questions (nothing of this is journaled) ---- */
 
-/* Are min(2, wanted) replicas finalized on different nodes? */
+/* How many finalized replicas a close waits for: min(2, wanted), or 1 while the cluster has never
+ * had a second datanode. */
+unsigned nn_blocks_enough(const struct nn_blocks *b, uint32_t block);
+/* A registered datanode that belongs among the members and is not on record yet, or NULL. */
+const struct nn_node *nn_blocks_new_member(const struct nn_blocks *b);
+/* Are so many replicas finalized on different nodes? */
 bool nn_blocks_is_ready(const struct nn_blocks *b, uint32_t block);
 /* Choose nodes for a pipeline; reserves room on them. ERR_NONODE with the whole story in err. */
 int nn_blocks_place(struct nn_blocks *b, const struct nn_place_ask *ask, struct slice path,

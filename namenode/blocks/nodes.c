@@ -3,6 +3,7 @@
 
 #include "libcommon/base/mem.h"
 
+#define WORD_MAX_LEN 255U
 #define SEED_NAME    1
 #define SEED_UUID    2
 #define SEED_STORAGE 3
@@ -364,12 +365,22 @@ static int storage_join(struct nn_nodes *nodes, struct nn_node *node,
     return 0;
 }
 
+/* They are kept as C strings, here and in the journal. */
+static bool is_word(struct slice text)
+{
+    return text.len <= WORD_MAX_LEN && !memchr(text.data, 0, text.len);
+}
+
 static int check_registration(const struct nn_nodes *nodes, const struct nn_registration *reg,
                               struct err *err)
 {
     struct slice name = reg->address.name;
     if (name.len == 0 || reg->uuid.len == 0)
         return err_set(err, ERR_INVAL, "a datanode must have a node.name and a uuid");
+    if (!is_word(name) || !is_word(reg->uuid))
+        return err_set(err, ERR_INVAL,
+                       "a node.name and a uuid have at most %u bytes, and none of them is zero",
+                       WORD_MAX_LEN);
     const struct nn_node *same_name = nn_nodes_find(nodes, name);
     if (same_name && same_name->is_connected && !slice_is(reg->uuid, same_name->uuid))
         return err_set(err, ERR_BUSY,

@@ -1,11 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0
- * apply_files: operations on files being written, and their blocks.
+ * apply_files: operations on files being written, their blocks, and who may hold these.
  *
  * A file's length is the sum of what the block map says of its blocks: whoever changes one changes
  * the other (resize). */
 #include "namenode/blocks/blocks.h"
 #include "namenode/journal/apply.h"
 #include "namenode/namespace/acl.h"
+
+int nn_apply_DATANODE(struct nn_state *state, const void *record, uint64_t *answer)
+{
+    const struct op_datanode *op = record;
+    (void)answer;
+    if (op->name.len == 0 || op->uuid.len == 0)
+        return ERR_CORRUPT;
+    return nn_members_add(&state->blocks->members, op->name, op->uuid);
+}
 
 /* ---- shared by the operations below ---- */
 

@@ -28,6 +28,7 @@
     D(op_concat, OP_CONCAT_FIELDS)                   \
     D(op_switch, OP_SWITCH_FIELDS)                   \
     D(op_prepare, OP_PREPARE_FIELDS)                 \
+    D(op_datanode, OP_DATANODE_FIELDS)               \
     D(op_set_quota, OP_SET_QUOTA_FIELDS)             \
     D(op_set_xattr, OP_SET_XATTR_FIELDS)             \
     D(op_remove_xattr, OP_REMOVE_XATTR_FIELDS)       \

@@ -155,6 +155,13 @@ MSG_STRUCT(op_switch, OP_SWITCH_FIELDS)
     F(U64, gs)
 MSG_STRUCT(op_prepare, OP_PREPARE_FIELDS)
 
+/* A datanode registered that the cluster had not had before; only of the first ones (members.h). */
+#define OP_DATANODE_FIELDS(F, S, L) \
+    OP_HEAD(F, S, L)                \
+    F(STR, name)                    \
+    F(STR, uuid)
+MSG_STRUCT(op_datanode, OP_DATANODE_FIELDS)
+
 /* What is at `to` (a file or an empty directory) is deleted first. */
 #define OP_RENAME_FIELDS(F, S, L) \
     OP_HEAD(F, S, L)              \
@@ -280,6 +287,7 @@ MSG_STRUCT(op_set_acl, OP_SET_ACL_FIELDS)
     O(20, CONCAT, op_concat)                   \
     O(21, SWITCH, op_switch)                   \
     O(22, PREPARE, op_prepare)                 \
+    O(24, DATANODE, op_datanode)               \
     O(32, SET_QUOTA, op_set_quota)             \
     O(33, SET_XATTR, op_set_xattr)             \
     O(34, REMOVE_XATTR, op_remove_xattr)       \

@@ -307,6 +307,21 @@ static int load_prepared(struct nn_loader *l)
     return l->rows.is_bad ? ERR_CORRUPT : load_before(l, slot, &what, &id);
 }
 
+static bool is_word(struct slice text)
+{
+    return text.len > 0 && !memchr(text.data, 0, text.len);
+}
+
+static int load_datanode(struct nn_loader *l)
+{
+    struct nn_members *members = &l->state->blocks->members;
+    struct slice name = nn_rows_text(&l->rows), uuid = nn_rows_text(&l->rows);
+    if (l->rows.is_bad || !is_word(name) || !is_word(uuid) || members->count == NN_CLOSE_REPLICAS ||
+        nn_members_has_exactly(members, name, uuid))
+        return ERR_CORRUPT;
+    return nn_members_add(members, name, uuid);
+}
+
 static int load_row(struct nn_loader *l)
 {
     switch (l->section) {
@@ -322,6 +337,8 @@ static int load_row(struct nn_loader *l)
         return load_extra(l);
     case NN_SECTION_PREPARED:
         return load_prepared(l);
+    case NN_SECTION_DATANODES:
+        return load_datanode(l);
     default:
         return ERR_VERSION;
     }

@@ -186,11 +186,21 @@ static void print_prepared(struct nn_printer *p, struct buf *out)
     buf_append_str(out, "}\n");
 }
 
+static void print_datanode(struct nn_printer *p, struct buf *out)
+{
+    buf_append_byte(out, '{');
+    print_text(out, "datanode", nn_rows_text(&p->rows));
+    buf_append_byte(out, ',');
+    print_text(out, "uuid", nn_rows_text(&p->rows));
+    buf_append_str(out, "}\n");
+}
+
 int nn_printer_take(struct nn_printer *p, uint16_t section, struct slice chunk, struct buf *out,
                     struct err *err)
 {
     static void (*const print[])(struct nn_printer *, struct buf *) = {
-        NULL, print_counters, print_inode, print_answer, print_job, print_extra, print_prepared};
+        NULL,      print_counters, print_inode,    print_answer,
+        print_job, print_extra,    print_prepared, print_datanode};
     if (section >= ARRAY_LEN(print) || !print[section])
         return err_set(err, ERR_VERSION, "section %u is not known: written by a newer quern?",
                        section);

@@ -21,8 +21,8 @@ struct saver {
 
 const char *nn_section_name(uint16_t section)
 {
-    static const char *const names[] = {"?",    "counters", "inodes",  "answers",
-                                        "jobs", "extras",   "prepared"};
+    static const char *const names[] = {"?",    "counters", "inodes",   "answers",
+                                        "jobs", "extras",   "prepared", "datanodes"};
     return section < ARRAY_LEN(names) ? names[section] : "?";
 }
 
@@ -296,14 +296,25 @@ static int save_prepared(struct saver *s)
     return rc;
 }
 
+static int save_datanodes(struct saver *s)
+{
+    const struct nn_blocks *blocks = s->state->blocks;
+    for (uint32_t i = 0; blocks && i < blocks->members.count; i++) {
+        put_text(&s->chunk, slice_str(blocks->members.v[i].name));
+        put_text(&s->chunk, slice_str(blocks->members.v[i].uuid));
+    }
+    return row_done(s);
+}
+
 int nn_state_save(const struct nn_state *state, nn_chunk_fn *put, void *arg)
 {
     static const struct {
         uint16_t section;
         int (*save)(struct saver *s);
-    } parts[] = {{NN_SECTION_COUNTERS, save_counters}, {NN_SECTION_INODES, save_inodes},
-                 {NN_SECTION_ANSWERS, save_answers},   {NN_SECTION_JOBS, save_jobs},
-                 {NN_SECTION_EXTRAS, save_extras},     {NN_SECTION_PREPARED, save_prepared}};
+    } parts[] = {{NN_SECTION_COUNTERS, save_counters},  {NN_SECTION_INODES, save_inodes},
+                 {NN_SECTION_ANSWERS, save_answers},    {NN_SECTION_JOBS, save_jobs},
+                 {NN_SECTION_EXTRAS, save_extras},      {NN_SECTION_PREPARED, save_prepared},
+                 {NN_SECTION_DATANODES, save_datanodes}};
     struct saver s = {.state = state, .put = put, .arg = arg};
     s.words = mem_calloc(state->tree.store.people.count, sizeof(uint32_t));
     int rc = s.words ? 0 : ERR_NOMEM;

@@ -27,6 +27,7 @@
  *               v access list entries; each: v type (4: default)  v permission  s name
  *   6 prepared  in order of ids, of the files being appended to or truncated (prepared.h): v id
  *               v kind  v length  but of kind BASE: v id of the prepared block  v its stamp
+ *   7 datanodes in order of names, those that closes count on (blocks/members.h): s name  s uuid
  *
  * A reader refuses what does not parse, does not fit together, or leaves bytes over; it ignores
  * nothing. A later version may add sections; a section it does not know is ERR_VERSION. */
@@ -42,6 +43,7 @@ enum nn_section {
     NN_SECTION_JOBS = 4,
     NN_SECTION_EXTRAS = 5,
     NN_SECTION_PREPARED = 6,
+    NN_SECTION_DATANODES = 7,
 };
 const char *nn_section_name(uint16_t section); /* "inodes", or "?" */
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
- * closing: COMPLETE. Answered when every block of the file has min(2, wanted) finalized, fsynced
- * replicas; what waits is asked again whenever one of the file's blocks gets there, and shortly
- * before the caller's patience ends he is told to come again (ERR_RETRY).
+ * closing: COMPLETE. Answered when every block of the file has enough finalized, fsynced replicas
+ * (nn_blocks_enough: min(2, wanted), one where there never was a second datanode); what waits is
+ * asked again whenever one of the file's blocks gets there, and shortly before the caller's
+ * patience ends he is told to come again (ERR_RETRY).
  *
  *             all replicas are there
  *   COMPLETE -------------------------------------------> CLOSE journaled -> answered
@@ -32,7 +33,7 @@ static bool has_replicas(const struct nn_blocks *blocks, uint32_t block,
                          const struct msg_block *said)
 {
     const struct nn_writing *writing = nn_writings_find(&blocks->writings, block);
-    uint16_t want = nn_blockmap_get(blocks->map, block).want;
+    unsigned enough = nn_blocks_enough(blocks, block);
     uint32_t first = 0;
     for (size_t i = 0; writing && i < writing->replica_count; i++) {
         const struct nn_open_replica *r = &writing->replicas[i];
@@ -40,7 +41,7 @@ static bool has_replicas(const struct nn_blocks *blocks, uint32_t block,
             !nn_nodes_is_serving(&blocks->nodes, r->storage))
             continue;
         uint32_t node = nn_nodes_of(&blocks->nodes, r->storage)->index;
-        if (want < 2 || (first && first != node))
+        if (enough < 2 || (first && first != node))
             return true;
         first = node;
     }

@@ -194,9 +194,10 @@ static void xml_inode(struct nn_imageforms *f, const struct inode *inode, struct
 static const char *xml_section(uint16_t section)
 {
     static const char *const names[] = {
-        [NN_SECTION_COUNTERS] = "NameSection",    [NN_SECTION_INODES] = "INodeSection",
-        [NN_SECTION_ANSWERS] = "AnswerSection",   [NN_SECTION_JOBS] = "PublishedSection",
-        [NN_SECTION_EXTRAS] = "AttributeSection", [NN_SECTION_PREPARED] = "PreparedSection",
+        [NN_SECTION_COUNTERS] = "NameSection",      [NN_SECTION_INODES] = "INodeSection",
+        [NN_SECTION_ANSWERS] = "AnswerSection",     [NN_SECTION_JOBS] = "PublishedSection",
+        [NN_SECTION_EXTRAS] = "AttributeSection",   [NN_SECTION_PREPARED] = "PreparedSection",
+        [NN_SECTION_DATANODES] = "DatanodeSection",
     };
     return section < ARRAY_LEN(names) && names[section] ? names[section] : "OtherSection";
 }

@@ -206,13 +206,23 @@ static void print_prepared(struct nn_imagetext *t, struct buf *out)
     buf_append_byte(out, '\n');
 }
 
+static void print_datanode(struct nn_imagetext *t, struct buf *out)
+{
+    buf_append_str(out, "datanode  ");
+    put_path(out, nn_rows_text(&t->rows));
+    buf_append_str(out, "  ");
+    put_path(out, nn_rows_text(&t->rows));
+    buf_append_byte(out, '\n');
+}
+
 int nn_imagetext_take(struct nn_imagetext *text, uint16_t section, struct slice chunk,
                       struct buf *out, struct err *err)
 {
     static void (*const print[])(struct nn_imagetext *, struct buf *) = {
-        [NN_SECTION_COUNTERS] = print_counters, [NN_SECTION_INODES] = print_inode,
-        [NN_SECTION_ANSWERS] = print_answer,    [NN_SECTION_JOBS] = print_job,
-        [NN_SECTION_EXTRAS] = print_extra,      [NN_SECTION_PREPARED] = print_prepared,
+        [NN_SECTION_COUNTERS] = print_counters,  [NN_SECTION_INODES] = print_inode,
+        [NN_SECTION_ANSWERS] = print_answer,     [NN_SECTION_JOBS] = print_job,
+        [NN_SECTION_EXTRAS] = print_extra,       [NN_SECTION_PREPARED] = print_prepared,
+        [NN_SECTION_DATANODES] = print_datanode,
     };
     if (section >= ARRAY_LEN(print) || !print[section])
         return err_set(err, ERR_VERSION, "section %u is not known: written by a newer quern?",

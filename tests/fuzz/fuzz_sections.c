@@ -88,6 +88,11 @@ void fuzz_seed(struct rand *rand, struct buf *out)
         put_text(&rows, "");
     }
     put_chunk(out, NN_SECTION_EXTRAS, &rows);
+    for (unsigned i = 0; i < 2; i++) {
+        put_text(&rows, rand_chance(rand, 2) ? "node2" : "node1");
+        put_text(&rows, "uuid");
+    }
+    put_chunk(out, NN_SECTION_DATANODES, &rows);
     buf_release(&rows);
 }
 

@@ -390,10 +390,23 @@ static void push_order(struct nn_sim *nn, const struct nn_order *order)
     sim_send(conn, &nn->host, &msg->head);
 }
 
+static void note_members(struct nn_sim *nn)
+{
+    const struct nn_node *node = NULL;
+    uint64_t answer[2];
+    int rc = 0;
+    while (rc == 0 && (node = nn_blocks_new_member(&nn->blocks)) != NULL) {
+        const struct op_datanode op = {
+            .at_ms = nn->w->sim->now_ms, .name = node->address.name, .uuid = slice_str(node->uuid)};
+        rc = nn_sim_commit(nn, NN_OP_DATANODE, &op, answer); /* no room: later */
+    }
+}
+
 /* What the end of a turn of the daemon's loop does. */
 static void end_turn(struct nn_sim *nn)
 {
     struct nn_order *order = NULL;
+    note_members(nn);
     if (nn_blocks_step(&nn->blocks, nn->w->sim->now_ms) < 0)
         sim_fail(nn->w->sim, "the block side is out of memory");
     while ((order = nn_blocks_take_order(&nn->blocks)) != NULL) {

@@ -53,6 +53,119 @@ static void one_wanted_replica_is_enough_when_one_is_wanted(void **state)
     world_release(&w);
 }
 
+static void where_there_never_was_a_second_datanode_one_replica_is_enough(void **state)
+{
+    (void)state;
+    struct world w;
+    world_start(&w, 1, 1);
+    uint32_t first = add_block(&w, FIRST_ID, 3), second = add_block(&w, FIRST_ID + 1, 3);
+    received(&w, 1, FIRST_ID, FIRST_GS);
+    assert_int_equal(nn_blocks_commit(&w.b, first, FIRST_GS, TEST_LEN), 0);
+    assert_true(nn_blocks_is_ready(&w.b, first));
+    world_register(&w, 2); /* from now on there was one */
+    assert_int_equal(world_report(&w, 2, NULL, 0), 0);
+    received(&w, 1, FIRST_ID + 1, FIRST_GS);
+    assert_int_equal(nn_blocks_commit(&w.b, second, FIRST_GS, TEST_LEN), 0);
+    assert_false(nn_blocks_is_ready(&w.b, second));
+    received(&w, 2, FIRST_ID + 1, FIRST_GS);
+    assert_true(nn_blocks_is_ready(&w.b, second));
+    world_release(&w);
+}
+
+/* As the world's datanodes are called. */
+static void put_on_record(struct world *w, const char *name)
+{
+    char uuid[16];
+    snprintf(uuid, sizeof(uuid), "u%s", name + 2);
+    assert_int_equal(nn_members_add(&w->b.members, slice_str(name), slice_str(uuid)), 0);
+}
+
+/* As the namenode does at the end of a turn. */
+static void note_members(struct world *w)
+{
+    const struct nn_node *node = NULL;
+    while ((node = nn_blocks_new_member(&w->b)) != NULL)
+        assert_int_equal(nn_members_add(&w->b.members, node->address.name, slice_str(node->uuid)),
+                         0);
+}
+
+/* After a restart of the namenode: the journal knows them, and nobody is back yet, or only one. */
+static void datanodes_on_record_count_though_they_are_not_back(void **state)
+{
+    (void)state;
+    static const char *const records[][2] = {{"dn1", "dn2"}, {"dn2", "dn1"}, {"dn2", NULL}};
+    for (size_t i = 0; i < ARRAY_LEN(records); i++) {
+        struct world w;
+        world_start(&w, 1, 0);
+        for (int k = 0; k < 2 && records[i][k]; k++)
+            put_on_record(&w, records[i][k]);
+        uint32_t block = add_block(&w, FIRST_ID, 3);
+        world_register(&w, 1);
+        assert_int_equal(world_report(&w, 1, NULL, 0), 0);
+        received(&w, 1, FIRST_ID, FIRST_GS);
+        assert_int_equal(nn_blocks_commit(&w.b, block, FIRST_GS, TEST_LEN), 0);
+        assert_int_equal(nn_blocks_enough(&w.b, block), 2);
+        assert_false(nn_blocks_is_ready(&w.b, block));
+        world_release(&w);
+    }
+}
+
+static void who_is_on_record_and_back_counts_once(void **state)
+{
+    (void)state;
+    struct world w;
+    world_start(&w, 1, 0);
+    uint32_t block = add_block(&w, FIRST_ID, 3);
+    assert_int_equal(nn_blocks_enough(&w.b, block), 2); /* nobody knows how many there are */
+    put_on_record(&w, "dn1");
+    assert_int_equal(nn_blocks_enough(&w.b, block), 1);
+    world_register(&w, 1);
+    assert_null(nn_blocks_new_member(&w.b));
+    assert_int_equal(nn_blocks_enough(&w.b, block), 1);
+    world_release(&w);
+}
+
+static void the_first_datanodes_are_put_on_record_and_no_more(void **state)
+{
+    (void)state;
+    struct world w;
+    world_start(&w, 1, 3);
+    note_members(&w);
+    assert_int_equal(w.b.members.count, NN_CLOSE_REPLICAS);
+    assert_null(nn_blocks_new_member(&w.b));
+    put_on_record(&w, "dn3");
+    assert_false(nn_members_has(&w.b.members, slice_str("dn3"), slice_str("u3")));
+    world_release(&w);
+}
+
+/* One, whatever of it is exchanged; two, when there are two of them. */
+static void a_datanode_that_changes_its_name_or_its_directories_is_no_second_one(void **state)
+{
+    (void)state;
+    static const char *const records[][2] = {{"dn1", "old"}, {"old", "u1"}, {"dn1", "u1"}};
+    for (size_t i = 0; i < ARRAY_LEN(records); i++) {
+        struct world w;
+        world_start(&w, 1, 0);
+        uint32_t block = add_block(&w, FIRST_ID, 3);
+        assert_int_equal(
+            nn_members_add(&w.b.members, slice_str(records[i][0]), slice_str(records[i][1])), 0);
+        world_register(&w, 1);
+        assert_null(nn_blocks_new_member(&w.b));
+        assert_int_equal(nn_blocks_enough(&w.b, block), 1);
+        world_release(&w);
+    }
+    struct world w;
+    world_start(&w, 1, 0);
+    uint32_t block = add_block(&w, FIRST_ID, 3);
+    assert_int_equal(nn_members_add(&w.b.members, slice_str("dn1"), slice_str("u2")), 0);
+    world_register(&w, 1); /* with directories of its own; those of old are under another name */
+    world_register(&w, 2);
+    assert_int_equal(nn_blocks_enough(&w.b, block), 2);
+    note_members(&w);
+    assert_int_equal(w.b.members.count, 2);
+    world_release(&w);
+}
+
 static void replicas_left_behind_by_a_new_stamp_do_not_count(void **state)
 {
     (void)state;
@@ -328,6 +441,11 @@ int main(void)
         cmocka_unit_test(a_committed_block_is_complete_when_two_replicas_agree),
         cmocka_unit_test(a_replica_of_another_length_does_not_count_for_the_close),
         cmocka_unit_test(one_wanted_replica_is_enough_when_one_is_wanted),
+        cmocka_unit_test(where_there_never_was_a_second_datanode_one_replica_is_enough),
+        cmocka_unit_test(datanodes_on_record_count_though_they_are_not_back),
+        cmocka_unit_test(who_is_on_record_and_back_counts_once),
+        cmocka_unit_test(the_first_datanodes_are_put_on_record_and_no_more),
+        cmocka_unit_test(a_datanode_that_changes_its_name_or_its_directories_is_no_second_one),
         cmocka_unit_test(replicas_left_behind_by_a_new_stamp_do_not_count),
         cmocka_unit_test(
             committing_again_with_the_same_numbers_is_harmless_and_with_others_refused),

@@ -29,6 +29,10 @@ static int setup(void **state)
                            .first_id = w.state.tree.next_id,
                            .owner = slice_str("bob")};
     assert_int_equal(world_commit(&w, NN_OP_MKDIR, &dir), 0);
+    const struct op_datanode later = {.name = slice_str("node2"), .uuid = slice_str("u2")},
+                             first = {.name = slice_str("a1"), .uuid = slice_str("u1")};
+    assert_int_equal(world_commit(&w, NN_OP_DATANODE, &later), 0);
+    assert_int_equal(world_commit(&w, NN_OP_DATANODE, &first), 0);
     return nn_state_save(&w.state, world_put_chunk, &image);
 }
 static int teardown(void **state)
@@ -57,8 +61,38 @@ static void what_is_saved_loads_again_to_the_same_bytes(void **state)
     assert_int_equal(nn_jobs_find(&other.state.jobs, slice_str("job_5"))->epoch, 8);
     assert_int_equal(nn_blockmap_get(other.blocks.map, inode_of(&other, "/lost")->last_block).state,
                      NN_BLOCK_UNDER_RECOVERY);
+    assert_int_equal(other.blocks.members.count, 2);
+    assert_string_equal(other.blocks.members.v[0].name, "a1");
+    assert_string_equal(other.blocks.members.v[1].name, "node2");
     buf_release(&again.bytes);
     world_release(&other);
+}
+
+/* Rows of names: one too many, one twice, none at all, a zero in it. */
+static void a_section_of_datanodes_that_cannot_be_is_refused(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        size_t len;
+    } rows[] = {{"\1a\1u\1b\1v\1c\1w", 12},
+                {"\1a\1u\1a\1u", 8},
+                {"\0\1u", 3},
+                {"\1a\0", 3},
+                {"\2a\0\1u", 5},
+                {"\5a", 2},
+                {"\1a", 2}};
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct world other;
+        struct err err;
+        world_init(&other);
+        struct nn_loader *loader = nn_loader_new(&other.state);
+        assert_int_equal(nn_loader_take(loader, NN_SECTION_DATANODES,
+                                        slice_of(rows[i].bytes, rows[i].len), &err),
+                         ERR_CORRUPT);
+        nn_loader_free(loader);
+        world_release(&other);
+    }
 }
 
 static void a_directory_keeps_the_access_time_that_was_set(void **state)
@@ -226,6 +260,7 @@ static void rows_are_printed_as_json_lines(void **state)
     assert_non_null(strstr(text, "\"client\":\"0000000000000009\",\"last_block\":"
                                  "\"UNDER_CONSTRUCTION\",\"blocks\":[{\"id\":1073741828,"));
     assert_non_null(strstr(text, "\"last_block\":\"UNDER_RECOVERY\""));
+    assert_non_null(strstr(text, "{\"datanode\":\"a1\",\"uuid\":\"u1\"}\n"));
     assert_non_null(strstr(text, "{\"job\":\"job_5\",\"epoch\":8}\n"));
     assert_non_null(strstr(text, "\"op\":\"MKDIR\",\"answer\":[0,0]}\n"));
     buf_release(&out);
@@ -252,6 +287,7 @@ int main(void)
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         CASE(what_is_saved_loads_again_to_the_same_bytes),
+        cmocka_unit_test(a_section_of_datanodes_that_cannot_be_is_refused),
         CASE(a_directory_keeps_the_access_time_that_was_set),
         CASE(every_difference_changes_the_hash),
         CASE(a_cut_or_flipped_image_is_refused_or_harmless_but_never_fatal),
