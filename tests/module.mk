@@ -53,7 +53,7 @@ $(B)/tests/jobs/%.so: tests/jobs/%.cpp include/quern/job.h Makefile
 TEST_EXTRA += $(test_jobs_so)
 
 # A client that knows every byte it wrote, for the tests that break things meanwhile.
-$(eval $(call test_program,tests/cluster/model_client,tests/cluster/model_client.c,client libcommon))
+$(eval $(call test_program,tests/cluster/model_client,tests/cluster/model_client.c tests/cluster/model_names.c,client libcommon))
 $(eval $(call test_program,tests/cluster/library_use,tests/cluster/library_use.c,client libcommon))
 $(eval $(call test_program,tests/cluster/slow_writer,tests/cluster/slow_writer.c,client libcommon))
 $(eval $(call test_program,tests/cluster/names_crash,tests/cluster/names_crash.c,libcommon))

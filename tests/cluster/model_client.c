@@ -8,7 +8,8 @@
  *
  * Each writer has a directory and a model of it: which files must be there, how long they are, and
  * a seed from which every byte of each follows. It creates, writes in odd pieces, flushes, closes,
- * aborts, appends, truncates, joins, renames, deletes, lists, stats and reads at random places, and
+ * overwrites, aborts, appends, truncates, joins, renames, deletes, lists, stats and reads at random
+ * places, makes directories, sets modes, replication, extended attributes and access lists, and
  * compares all it sees.
  *
  * What the model demands
@@ -23,47 +24,14 @@
  * unless --errors-ok.
  *
  * --record writes down, at the end, what must be there; --check reads all of it again, later. */
-#include <inttypes.h>
-#include <quern/fs.h>
 #include <stdarg.h>
 #include <unistd.h>
 
 #include "libcommon/base/clock.h"
 #include "libcommon/base/fault.h"
 #include "libcommon/base/mem.h"
-#include "libcommon/base/rand.h"
-#include "libcommon/base/slice.h"
 #include "libcommon/base/str.h"
-#include "libcommon/event/thread.h"
-
-#define FILES_MAX  40 /* per writer */
-#define PIECE_MAX  (1U << 20)
-#define VERIFY     (1U << 18)
-#define RESOLVE_MS 120000 /* how long to ask what became of a call that failed */
-
-struct file {
-    char name[64];
-    uint64_t seed, length;
-    uint64_t begin; /* the first byte is that of this offset */
-};
-
-struct counts {
-    uint64_t creates, writes, flushes, closes, aborts, renames, deletes, reads, lists, errors;
-    uint64_t written, verified, appends, truncates, concats;
-};
-
-struct writer {
-    struct thread thread;
-    struct qn_fs *fs;
-    struct rand rand;
-    char dir[200];
-    unsigned number;
-    uint64_t next_name;
-    struct file files[FILES_MAX];
-    size_t count;
-    struct counts counts;
-    uint8_t *piece, *got; /* PIECE_MAX bytes each */
-};
+#include "tests/cluster/model.h"
 
 static struct {
     uint64_t seed, seconds, writers, max_bytes, ops;
@@ -87,9 +55,7 @@ static void fill(uint8_t *out, uint64_t seed, uint64_t offset, size_t size)
     }
 }
 
-static void violated(const struct writer *w, const char *path, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
-static void violated(const struct writer *w, const char *path, const char *fmt, ...)
+void violated(const struct writer *w, const char *path, const char *fmt, ...)
 {
     char what[512];
     va_list ap;
@@ -101,11 +67,15 @@ static void violated(const struct writer *w, const char *path, const char *fmt, 
     options.is_violated = true;
 }
 
-static void failed(struct writer *w, const char *call, const char *path,
-                   const struct qn_error *error)
+void failed(struct writer *w, const char *call, const char *path, const struct qn_error *error)
 {
     w->counts.errors++;
     fprintf(stderr, "failed (writer %u): %s %s: %s\n", w->number, call, path, error->message);
+}
+
+bool has_violation(void)
+{
+    return options.is_violated;
 }
 
 /* Compare; the place of the first wrong byte is told. */
@@ -188,57 +158,7 @@ static void check_file(struct writer *w, const char *path, uint64_t seed, uint64
     qn_close(f, NULL);
 }
 
-/* --- what became of it ------------------------------------------------------------------------ */
-
-/* 1 there, 0 not there; asks until it is known. */
-static int is_there(struct writer *w, const char *path, uint64_t *ret_length)
-{
-    uint64_t give_up_ms = clock_mono_ms() + RESOLVE_MS;
-    for (;;) {
-        struct qn_error error;
-        struct qn_stat stat;
-        int rc = qn_stat(w->fs, path, &stat, &error);
-        if (rc == 0) {
-            if (ret_length)
-                *ret_length = stat.length;
-            qn_stat_release(&stat);
-            return 1;
-        }
-        if (rc == QN_ENOENT)
-            return 0;
-        if (clock_mono_ms() > give_up_ms) {
-            violated(w, path, "nobody says whether it is there: %s", error.message);
-            return 0;
-        }
-        usleep(100000);
-    }
-}
-
-/* Gone, whatever it takes: what is left of a file whose writing failed. */
-static void remove_for_good(struct writer *w, const char *path)
-{
-    uint64_t give_up_ms = clock_mono_ms() + RESOLVE_MS;
-    struct qn_error error;
-    while (qn_delete(w->fs, path, false, &error) < 0) {
-        if (clock_mono_ms() > give_up_ms) {
-            violated(w, path, "cannot be deleted: %s", error.message);
-            return;
-        }
-        usleep(100000);
-    }
-}
-
 /* --- operations ------------------------------------------------------------------------------- */
-
-static void path_of(const struct writer *w, const struct file *file, char out[300])
-{
-    snprintf(out, 300, "%s/%s", w->dir, file->name);
-}
-
-static void new_name(struct writer *w, struct file *file)
-{
-    snprintf(file->name, sizeof(file->name), "f%06" PRIu64, w->next_name++);
-}
 
 /* Some bytes more, in one odd piece. */
 static bool write_piece(struct writer *w, struct qn_file *f, const char *path, struct file *file,
@@ -301,16 +221,24 @@ static uint64_t random_length(struct writer *w)
     }
 }
 
-static void create(struct writer *w)
+/* A new one, or in the place of `old`, of which nothing is left. */
+static void create(struct writer *w, struct file *old)
 {
     static const uint64_t block_sizes[] = {0, 1U << 20, (1U << 20) + 512, 3U << 20};
     struct qn_error error;
-    struct file file = {.seed = rand_u64(&w->rand)};
+    struct file file;
     char path[300];
     new_name(w, &file);
+    file.seed = rand_u64(&w->rand);
+    if (old) {
+        memcpy(file.name, old->name, sizeof(file.name));
+        forget(w, old);
+        w->counts.overwrites++;
+    }
     path_of(w, &file, path);
     const struct qn_create how = {.block_size = block_sizes[rand_below(&w->rand, 4)]};
-    struct qn_file *f = qn_open(w->fs, path, QN_WRITE, &how, &error);
+    int flags = old ? QN_WRITE | QN_OVERWRITE : QN_WRITE;
+    struct qn_file *f = qn_open(w->fs, path, flags, &how, &error);
     w->counts.creates++;
     if (!f) {
         failed(w, "create", path, &error);
@@ -338,11 +266,6 @@ static void create(struct writer *w)
 }
 
 /* ---- at the end of a file that is there ---- */
-
-static void forget(struct writer *w, struct file *file)
-{
-    *file = w->files[--w->count];
-}
 
 /* Whatever became of it, what was there before, or flushed since, is right. */
 static void give_up(struct writer *w, const char *path, struct file *file, uint64_t sure)
@@ -448,9 +371,11 @@ static bool write_tail(struct writer *w, const char *path, struct file *tail)
 static void concat(struct writer *w, struct file *file)
 {
     struct qn_error error;
-    struct file tail = {.seed = file->seed, .begin = file->length};
+    struct file tail;
     char path[300], source[300];
     new_name(w, &tail);
+    tail.seed = file->seed;
+    tail.begin = file->length;
     path_of(w, file, path);
     path_of(w, &tail, source);
     w->counts.concats++;
@@ -470,83 +395,23 @@ static void concat(struct writer *w, struct file *file)
     check_file(w, path, file->seed, file->length, false);
 }
 
-static void rename_one(struct writer *w, struct file *file)
-{
-    struct qn_error error;
-    struct file renamed = *file;
-    char from[300], to[300];
-    new_name(w, &renamed);
-    path_of(w, file, from);
-    path_of(w, &renamed, to);
-    w->counts.renames++;
-    if (qn_rename(w->fs, from, to, false, &error) != 0) {
-        failed(w, "rename", from, &error);
-        int old = is_there(w, from, NULL), new = is_there(w, to, NULL);
-        if (old + new != 1)
-            violated(w, from, "is there %d times after a failed rename", old + new);
-        if (old)
-            return;
-    }
-    *file = renamed;
-}
-
-static void delete_one(struct writer *w, struct file *file)
-{
-    struct qn_error error;
-    char path[300];
-    path_of(w, file, path);
-    w->counts.deletes++;
-    int rc = qn_delete(w->fs, path, false, &error);
-    if (rc == 0)
-        violated(w, path, "was not there when it was deleted");
-    if (rc < 0) {
-        failed(w, "delete", path, &error);
-        remove_for_good(w, path);
-    }
-    forget(w, file);
-}
-
-static bool is_known(const struct writer *w, const char *name)
-{
-    for (size_t i = 0; i < w->count; i++)
-        if (strcmp(w->files[i].name, name) == 0)
-            return true;
-    return false;
-}
-
-static void list(struct writer *w)
-{
-    struct qn_error error;
-    const struct qn_stat *entry = NULL;
-    size_t n = 0;
-    w->counts.lists++;
-    struct qn_dir *dir = qn_opendir(w->fs, w->dir, &error);
-    if (!dir) {
-        failed(w, "list", w->dir, &error);
-        return;
-    }
-    while ((entry = qn_readdir(dir, &error))) {
-        if (!is_known(w, entry->name))
-            violated(w, w->dir, "%s is in it and should not be", entry->name);
-        n++;
-    }
-    if (error.code)
-        failed(w, "list", w->dir, &error);
-    else if (n != w->count)
-        violated(w, w->dir, "has %zu entries and should have %zu", n, w->count);
-    qn_closedir(dir);
-}
-
 static void step(struct writer *w)
 {
     struct file *file = w->count ? &w->files[rand_below(&w->rand, w->count)] : NULL;
     uint64_t dice = rand_below(&w->rand, 100);
     char path[300];
-    if (!file || (dice < 35 && w->count < FILES_MAX)) {
-        create(w);
-    } else if (dice < 62) {
+    if (!file || (dice < 31 && w->count < FILES_MAX)) {
+        create(w, NULL);
+    } else if (dice < 35) {
+        create(w, file);
+    } else if (dice < 57) {
         path_of(w, file, path);
         check_file(w, path, file->seed, file->length, false);
+        check_attributes(w, file);
+    } else if (dice < 60) {
+        attributes(w, file);
+    } else if (dice < 62) {
+        directories(w);
     } else if (dice < 69) {
         append(w, file);
     } else if (dice < 72) {
@@ -587,9 +452,12 @@ static void check_all(struct writer *w)
                 violated(w, path, "has %" PRIu64 " bytes at the end and should have %" PRIu64,
                          qn_length(f), w->files[i].length);
             read_whole(w, f, path, w->files[i].seed, w->files[i].length);
+            check_attributes(w, &w->files[i]);
             qn_close(f, NULL);
         }
     }
+    for (size_t i = 0; i < w->dir_count && !options.is_violated; i++)
+        check_attributes(w, &w->dirs[i]);
 }
 
 static void live(void *arg)
@@ -634,6 +502,9 @@ static void add_counts(struct counts *sum, const struct counts *c)
     sum->appends += c->appends;
     sum->truncates += c->truncates;
     sum->concats += c->concats;
+    sum->mkdirs += c->mkdirs;
+    sum->attributes += c->attributes;
+    sum->overwrites += c->overwrites;
     sum->written += c->written;
     sum->verified += c->verified;
 }
@@ -656,9 +527,9 @@ static int report(const struct writer *writers)
     printf("%" PRIu64 " creates, %" PRIu64 " writes, %" PRIu64 " flushes, %" PRIu64
            " closes, %" PRIu64 " aborts, %" PRIu64 " renames, %" PRIu64 " deletes, %" PRIu64
            " reads, %" PRIu64 " lists, %" PRIu64 " appends, %" PRIu64 " truncates, %" PRIu64
-           " concats\n",
+           " concats, %" PRIu64 " overwrites, %" PRIu64 " mkdirs, %" PRIu64 " attributes\n",
            c.creates, c.writes, c.flushes, c.closes, c.aborts, c.renames, c.deletes, c.reads,
-           c.lists, c.appends, c.truncates, c.concats);
+           c.lists, c.appends, c.truncates, c.concats, c.overwrites, c.mkdirs, c.attributes);
     printf("%" PRIu64 " bytes written, %" PRIu64 " bytes verified, %" PRIu64 " calls failed, %s\n",
            c.written, c.verified, c.errors, options.is_violated ? "VIOLATED" : "nothing violated");
     return options.is_violated || (c.errors && !options.errors_ok);
