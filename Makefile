@@ -32,11 +32,11 @@ B       := build/$(FLAVOUR)
 Q       := $(if $(filter 1,$(V)),,@)
 say      = $(if $(filter 1,$(V)),,@printf '  %-5s %s\n' "$(1)" "$(2)")
 
-PKGS := libevent libevent_pthreads msgpack liblz4 libcrypto libisal zlib libzstd inih
+PKGS := libevent libevent_pthreads msgpack liblz4 libcrypto libisal zlib libzstd inih jansson
 MSGPACK_PC := $(shell pkg-config --exists msgpack && echo msgpack || echo msgpack-c)
 PKGS := $(patsubst msgpack,$(MSGPACK_PC),$(PKGS))
 PKG_CFLAGS := $(shell pkg-config --cflags $(PKGS))
-PKG_LIBS   := $(shell pkg-config --libs $(PKGS)) -lpthread -ldl -lm
+PKG_LIBS   := $(shell pkg-config --libs $(PKGS)) -lbz2 -lpthread -ldl -lm
 
 WARN := -Wall -Wextra -Wconversion -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
         -Wpointer-arith -Wwrite-strings -Wundef -Wformat=2 -Wvla -Wimplicit-fallthrough \

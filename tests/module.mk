@@ -11,7 +11,7 @@ OBJS += $(patsubst %.c,$(B)/%.o,$(unit_src))
 
 $(unit_bin): $(B)/%: $(B)/%.o $(ARCHIVE_FILES)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) -Wl,--start-group $(ARCHIVE_FILES) -Wl,--end-group -lcmocka -ljansson $(PKG_LIBS)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $(filter %.o,$^) -Wl,--start-group $(ARCHIVE_FILES) -Wl,--end-group -lcmocka $(PKG_LIBS)
 
 # What several of them share and that is more than a header: files beside them, without test_.
 # fixture FILES,TESTS

@@ -2,6 +2,7 @@
  * setfacl, getfacl: access control lists. */
 #include "client/fs/acl_spec.h"
 #include "client/fs/commands.h"
+#include "client/fs/later.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/base/str.h"
 
@@ -145,22 +146,36 @@ static int setfacl_begin(struct fs_run *run)
 }
 
 /* Only directories have default lists: with -R files get the rest. */
-static int setfacl_path(struct fs_run *run, struct fs_item *item)
+static size_t entries_for(const struct fs_run *run, const struct fs_item *item,
+                          struct qn_acl_entry *some)
 {
     const struct setfacl *set = run->state;
-    struct qn_acl_entry some[FS_ACL_SPEC_MAX];
     size_t count = 0;
-    struct qn_error err;
-    if (!is_quern(run, item))
-        return FS_STOP;
     for (size_t i = 0; i < set->count; i++)
         if (!run->recursive || item->stat.is_dir || !set->entries[i].is_default)
             some[count++] = set->entries[i];
-    if (set->count && count == 0)
-        return 0;
-    return qn_set_acl(item->volume->qn, item->path, set->action, some, count, &err) == 0
-               ? 0
-               : fs_fail_error(run, item->text, &err);
+    return count;
+}
+
+static void setfacl_ask(struct fs_run *run, struct fs_item *item, struct fs_answer *ret)
+{
+    const struct setfacl *set = run->state;
+    struct qn_acl_entry some[FS_ACL_SPEC_MAX];
+    size_t count = entries_for(run, item, some);
+    ret->rc = set->count && count == 0
+                  ? 0
+                  : qn_set_acl(item->volume->qn, item->path, set->action, some, count, &ret->err);
+}
+
+static int setfacl_tell(struct fs_run *run, struct fs_item *item, const struct fs_answer *answer)
+{
+    return answer->rc == 0 ? 0 : fs_fail_error(run, item->text, &answer->err);
+}
+
+static int setfacl_path(struct fs_run *run, struct fs_item *item)
+{
+    static const struct fs_request request = {setfacl_ask, setfacl_tell};
+    return is_quern(run, item) ? fs_later(run, item, &request) : FS_STOP;
 }
 
 static const struct fs_option setfacl_options[] = {

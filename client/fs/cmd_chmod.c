@@ -3,6 +3,7 @@
 #include <ctype.h>
 
 #include "client/fs/commands.h"
+#include "client/fs/later.h"
 #include "client/lib/mode.h"
 
 static int chmod_begin(struct fs_run *run)
@@ -14,14 +15,27 @@ static int chmod_begin(struct fs_run *run)
     return 0;
 }
 
+static uint32_t wanted_mode(const struct fs_run *run, const struct fs_item *item)
+{
+    return cl_mode_apply(run->state, item->stat.mode, item->stat.is_dir);
+}
+
+static void chmod_ask(struct fs_run *run, struct fs_item *item, struct fs_answer *ret)
+{
+    ret->rc = item->volume->ops->chmod(item->volume, item->path, wanted_mode(run, item), &ret->err);
+}
+
+static int chmod_tell(struct fs_run *run, struct fs_item *item, const struct fs_answer *answer)
+{
+    return answer->rc == 0
+               ? 0
+               : fs_fail(run, "changing permissions of '%s': %s", item->text, answer->err.message);
+}
+
 static int chmod_path(struct fs_run *run, struct fs_item *item)
 {
-    uint32_t mode = cl_mode_apply(run->state, item->stat.mode, item->stat.is_dir);
-    struct qn_error err;
-    if (mode == item->stat.mode ||
-        item->volume->ops->chmod(item->volume, item->path, mode, &err) == 0)
-        return 0;
-    return fs_fail(run, "changing permissions of '%s': %s", item->text, err.message);
+    static const struct fs_request request = {chmod_ask, chmod_tell};
+    return wanted_mode(run, item) == item->stat.mode ? 0 : fs_later(run, item, &request);
 }
 
 static const struct fs_option options[] = {
@@ -110,17 +124,36 @@ static int chgrp_begin(struct fs_run *run)
     return 0;
 }
 
+/* What is to change; NULL = it is so already, or was not asked for. */
+static struct owner new_owner(const struct fs_run *run, const struct fs_item *item)
+{
+    struct owner owner = *(const struct owner *)run->state;
+    if (owner.user && strcmp(owner.user, item->stat.owner) == 0)
+        owner.user = NULL;
+    if (owner.group && strcmp(owner.group, item->stat.group) == 0)
+        owner.group = NULL;
+    return owner;
+}
+
+static void chown_ask(struct fs_run *run, struct fs_item *item, struct fs_answer *ret)
+{
+    struct owner owner = new_owner(run, item);
+    ret->rc =
+        item->volume->ops->chown(item->volume, item->path, owner.user, owner.group, &ret->err);
+}
+
+static int chown_tell(struct fs_run *run, struct fs_item *item, const struct fs_answer *answer)
+{
+    return answer->rc == 0
+               ? 0
+               : fs_fail(run, "changing ownership of '%s': %s", item->text, answer->err.message);
+}
+
 static int chown_path(struct fs_run *run, struct fs_item *item)
 {
-    const struct owner *owner = run->state;
-    const char *user = owner->user && strcmp(owner->user, item->stat.owner) ? owner->user : NULL;
-    const char *group =
-        owner->group && strcmp(owner->group, item->stat.group) ? owner->group : NULL;
-    struct qn_error err;
-    if ((!user && !group) ||
-        item->volume->ops->chown(item->volume, item->path, user, group, &err) == 0)
-        return 0;
-    return fs_fail(run, "changing ownership of '%s': %s", item->text, err.message);
+    static const struct fs_request request = {chown_ask, chown_tell};
+    struct owner owner = new_owner(run, item);
+    return owner.user || owner.group ? fs_later(run, item, &request) : 0;
 }
 
 const struct fs_command fs_chown = {

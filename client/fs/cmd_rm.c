@@ -6,6 +6,7 @@
 #include "client/fs/commands.h"
 #include "client/fs/trash.h"
 #include "libcommon/base/conf.h"
+#include "libcommon/base/mem.h"
 
 static int rm_begin(struct fs_run *run)
 {
@@ -34,8 +35,6 @@ static bool confirm(uint64_t files)
 /* -safely: more than so many files below go only after a yes. 1 = it may go, 0 = it was not to. */
 static int ask_first(struct fs_run *run, const struct fs_item *item)
 {
-    if (!fs_has(run, "safely"))
-        return 1;
     struct qn_error err;
     struct qn_summary sum;
     const struct conf *conf = fs_conf(run, &err);
@@ -55,25 +54,67 @@ static bool is_root(const struct fs_item *item)
     return strcmp(item->path, "/") == 0;
 }
 
+static void trash_it(struct fs_run *run, struct fs_item *item, struct fs_answer *ret)
+{
+    if (!fs_has(run, "skipTrash"))
+        fs_trash_take(item, ret);
+}
+
+static bool is_recursive(const struct fs_run *run)
+{
+    return fs_has(run, "r") || fs_has(run, "R");
+}
+
+static void delete_it(struct fs_run *run, struct fs_item *item, struct fs_answer *ret)
+{
+    ret->rc = is_root(item) ? 0
+                            : item->volume->ops->remove(item->volume, item->path, is_recursive(run),
+                                                        &ret->err);
+}
+
+static void rm_ask(struct fs_run *run, struct fs_item *item, struct fs_answer *ret)
+{
+    trash_it(run, item, ret);
+    if (ret->rc == 0)
+        delete_it(run, item, ret);
+}
+
+static int rm_tell(struct fs_run *run, struct fs_item *item, const struct fs_answer *answer)
+{
+    if (answer->rc < 0 && answer->text)
+        return fs_fail(run, "%s", answer->text);
+    if (answer->rc < 0)
+        return fs_fail_error(run, item->text, &answer->err);
+    if (answer->rc == 0)
+        return fs_fail_path(run, item->text, err_text(ERR_IO));
+    if (answer->rc == FS_TRASH_MOVED) {
+        fflush(stdout);
+        fprintf(stderr, "%s\n", answer->text ? answer->text : err_text(ERR_NOMEM));
+    } else {
+        printf("Deleted %s\n", item->text);
+    }
+    return 0;
+}
+
+/* Who is asked about one thing is not to find the next gone already. */
+static int rm_safely(struct fs_run *run, struct fs_item *item)
+{
+    struct fs_answer answer = {0};
+    trash_it(run, item, &answer);
+    int rc = answer.rc == 0 ? ask_first(run, item) : 1;
+    if (rc > 0 && answer.rc == 0)
+        delete_it(run, item, &answer);
+    rc = rc > 0 ? rm_tell(run, item, &answer) : rc < 0 ? FS_STOP : 0;
+    mem_free(answer.text);
+    return rc;
+}
+
 static int rm_path(struct fs_run *run, struct fs_item *item)
 {
-    bool recursive = fs_has(run, "r") || fs_has(run, "R");
-    if (item->stat.is_dir && !recursive)
+    static const struct fs_request request = {rm_ask, rm_tell};
+    if (item->stat.is_dir && !is_recursive(run))
         return fs_fail_path(run, item->text, err_text(ERR_ISDIR));
-    int rc = fs_has(run, "skipTrash") ? 0 : fs_trash_take(run, item);
-    if (rc != 0)
-        return rc < 0 ? FS_STOP : 0;
-    rc = ask_first(run, item);
-    if (rc <= 0)
-        return rc < 0 ? FS_STOP : 0;
-    struct qn_error err;
-    rc = is_root(item) ? 0 : item->volume->ops->remove(item->volume, item->path, recursive, &err);
-    if (rc < 0)
-        return fs_fail_error(run, item->text, &err);
-    if (rc == 0)
-        return fs_fail_path(run, item->text, err_text(ERR_IO));
-    printf("Deleted %s\n", item->text);
-    return 0;
+    return fs_has(run, "safely") ? rm_safely(run, item) : fs_later(run, item, &request);
 }
 
 static int rmdir_path(struct fs_run *run, struct fs_item *item)

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "client/fs/commands.h"
+#include "client/fs/later.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/base/str.h"
 
@@ -41,18 +42,29 @@ static int remember(struct fs_run *run, const struct fs_item *item)
     return 0;
 }
 
+static void setrep_ask(struct fs_run *run, struct fs_item *item, struct fs_answer *ret)
+{
+    const struct setrep *state = run->state;
+    ret->rc = qn_set_replication(item->volume->qn, item->path, state->replication, &ret->err);
+}
+
+static int setrep_tell(struct fs_run *run, struct fs_item *item, const struct fs_answer *answer)
+{
+    const struct setrep *state = run->state;
+    if (answer->rc != 0)
+        return fs_fail_error(run, item->text, &answer->err);
+    printf("Replication %" PRIu32 " set: %s\n", state->replication, item->text);
+    return fs_has(run, "w") ? remember(run, item) : 0;
+}
+
 static int setrep_path(struct fs_run *run, struct fs_item *item)
 {
-    struct setrep *state = run->state;
-    struct qn_error err;
+    static const struct fs_request request = {setrep_ask, setrep_tell};
     if (item->stat.is_dir)
         return 0;
     if (!item->volume->qn)
         return fs_fail(run, "Could not set replication for: %s", item->text);
-    if (qn_set_replication(item->volume->qn, item->path, state->replication, &err) != 0)
-        return fs_fail_error(run, item->text, &err);
-    printf("Replication %" PRIu32 " set: %s\n", state->replication, item->text);
-    return fs_has(run, "w") ? remember(run, item) : 0;
+    return fs_later(run, item, &request);
 }
 
 /* 1 = every block has its replicas; else 0, with the first number that differs. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * text: cat that unpacks gzip, zstd and lz4, known by their first bytes, and .deflate, known by its
- * name only; and shows the records of a SequenceFile. */
+ * text: cat that unpacks gzip, bzip2, zstd and lz4, known by their first bytes, and .deflate, known
+ * by its name only; and shows the records of SequenceFiles and Avro files. */
 #include <unistd.h>
 
+#include "client/fs/avro.h"
 #include "client/fs/commands.h"
 #include "client/fs/seqfile.h"
 #include "libcommon/base/mem.h"
@@ -15,7 +16,7 @@ struct text {
     const struct fs_item *item;
     void *file;
     char *in, *out;  /* PIECE bytes each */
-    size_t at, have; /* of a SequenceFile: what of `in` is still to be taken */
+    size_t at, have; /* of a file of records: what of `in` is still to be taken */
 };
 
 static int write_out(struct text *text, const void *data, size_t size)
@@ -63,7 +64,7 @@ static int pour(struct text *text, struct unpack *unpack, size_t n)
     return rc;
 }
 
-/* ---- SequenceFiles ---- */
+/* ---- files of records ---- */
 
 static ssize_t take(void *arg, void *to, size_t n)
 {
@@ -89,15 +90,17 @@ static ssize_t take(void *arg, void *to, size_t n)
 
 static int put_line(void *arg, struct slice line)
 {
-    return fwrite(line.data, 1, line.len, stdout) == line.len ? 0 : write_out(arg, "", 1);
+    bool is_out = fwrite(line.data, 1, line.len, stdout) == line.len;
+    return fs_is_interrupted() ? FS_STOP : is_out ? 0 : write_out(arg, "", 1);
 }
 
-static int show_records(struct text *text, size_t n)
+static int show_records(struct text *text, size_t n, bool is_avro)
 {
     struct err err;
-    const struct fs_seq_io io = {text, take, put_line};
+    const struct fs_records in = {text, take, put_line, is_avro ? "Avro file" : "SequenceFile",
+                                  &err};
     text->have = n;
-    int rc = fs_seq_show(&io, &err);
+    int rc = is_avro ? fs_avro_show(&in) : fs_seq_show(&in);
     fflush(stdout);
     if (rc == 0 || rc == ERR_CANCELLED || fs_is_interrupted())
         return rc == 0 ? 0 : FS_STOP;
@@ -120,9 +123,11 @@ static int show(struct text *text)
     ssize_t n = read_some(text);
     if (n <= 0)
         return n < 0 ? FS_STOP : 0;
-    if (fs_seq_is(slice_of(text->in, (size_t)n)))
-        return show_records(text, (size_t)n);
-    enum unpack_kind kind = kind_of(text, slice_of(text->in, (size_t)n));
+    struct slice head = slice_of(text->in, (size_t)n);
+    bool is_avro = fs_avro_is(head);
+    if (is_avro || fs_seq_is(head))
+        return show_records(text, (size_t)n, is_avro);
+    enum unpack_kind kind = kind_of(text, head);
     if (kind != UNPACK_PLAIN && unpack_open(kind, &unpack) != 0)
         return fs_fail(text->run, "%s", err_text(ERR_NOMEM));
     fflush(stdout);
@@ -157,9 +162,11 @@ static const struct fs_option options[] = {
 const struct fs_command fs_text = {
     .name = "text",
     .usage = "[-ignoreCrc] <src> ...",
-    .help = "Takes a source file and outputs the file in text format. gzip, zstd and lz4 files "
-            "are unpacked, whatever their names, .deflate files by theirs; of SequenceFiles the "
-            "keys and values are shown; all others are shown as they are.",
+    .help = "Takes a source file and outputs the file in text format.\n"
+            "The allowed formats are zip and TextRecordInputStream and Avro.\n"
+            "That is, gzip, bzip2, zstd and lz4 files are unpacked, whatever their names, .deflate "
+            "files by theirs; of SequenceFiles the keys and values are shown, of Avro files the "
+            "records as JSON; all others are shown as they are.",
     .syntax = {options, 1, FS_NO_LIMIT, false},
     .path = text_path,
 };

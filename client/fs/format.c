@@ -2,6 +2,8 @@
 #include "client/fs/format.h"
 
 #include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
 
 #include "libcommon/base/mem.h"
 #include "libcommon/base/str.h"
@@ -114,6 +116,65 @@ void fs_append_json(struct buf *out, const char *text)
         p += n ? n : 1;
     }
     buf_append_byte(out, '"');
+}
+
+/* As few digits as tell it from its neighbours, two at least: "-1.25e+01". */
+static void shortest(double v, bool is_double, char *text, size_t size)
+{
+    for (int digits = 2; digits <= (is_double ? 17 : 9); digits++) {
+        snprintf(text, size, "%.*e", digits - 1, v);
+        if (is_double ? strtod(text, NULL) == v : strtof(text, NULL) == (float)v)
+            return;
+    }
+}
+
+/* From one thousandth up to ten million as a plain number, else with an exponent. */
+static void append_digits(struct buf *out, const char *digits, int n, int exponent)
+{
+    int before = exponent < -3 || exponent >= 7 ? 1 : exponent + 1; /* digits before the point */
+    if (before <= 0)
+        buf_printf(out, "0.%.*s", -before, "000");
+    for (int i = 0; i < n || i < before; i++) {
+        buf_append_byte(out, i < n ? (uint8_t)digits[i] : '0');
+        if (i + 1 == before)
+            buf_append_byte(out, '.');
+    }
+    if (before >= n)
+        buf_append_byte(out, '0');
+    if (exponent < -3 || exponent >= 7)
+        buf_printf(out, "E%d", exponent);
+}
+
+void fs_append_java_real(struct buf *out, uint64_t bits, bool is_double)
+{
+    double v;
+    float single;
+    uint32_t low = (uint32_t)bits;
+    memcpy(&single, &low, sizeof(single));
+    memcpy(&v, &bits, sizeof(v));
+    if (!is_double)
+        v = single;
+    if (isnan(v)) {
+        buf_append_str(out, "NaN");
+        return;
+    }
+    if (signbit(v))
+        buf_append_byte(out, '-');
+    v = fabs(v);
+    if (isinf(v)) {
+        buf_append_str(out, "Infinity");
+        return;
+    }
+    char text[40], digits[20];
+    shortest(v, is_double, text, sizeof(text));
+    const char *e = strchr(text, 'e');
+    int n = 0;
+    for (const char *p = text; p < e; p++)
+        if (*p != '.')
+            digits[n++] = *p;
+    while (n > 1 && digits[n - 1] == '0')
+        n--;
+    append_digits(out, digits, n, (int)strtol(e + 1, NULL, 10));
 }
 
 void fs_table_init(struct fs_table *table, uint32_t columns, uint32_t right)

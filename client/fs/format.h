@@ -23,6 +23,9 @@ char *fs_format_size(uint64_t bytes, bool human, char out[FS_SIZE_TEXT]);
 /* yyyyMMdd:HHmmss in local time, to ms since 1970. ERR_INVAL. */
 int fs_parse_timestamp(const char *text, int64_t *ret_ms);
 
+/* Append a float's or double's bits as Java's toString() shows them: "1.0E10", "-0.001", "NaN". */
+void fs_append_java_real(struct buf *out, uint64_t bits, bool is_double);
+
 /* Append `text` with every byte that is no printable character as '?'. UTF-8 stays. */
 void fs_append_printable(struct buf *out, const char *text);
 

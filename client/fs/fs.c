@@ -10,6 +10,7 @@
 #include "client/command.h"
 #include "client/fs/commands.h"
 #include "client/fs/glob.h"
+#include "client/fs/later.h"
 #include "client/lib/uri.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/base/path.h"
@@ -74,6 +75,7 @@ int fs_fail(struct fs_run *run, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(line, sizeof(line), fmt, ap);
     va_end(ap);
+    fs_later_settle(run);
     run->errors++;
     say(run->name, line);
     return FS_STOP;
@@ -86,6 +88,7 @@ void fs_warn(struct fs_run *run, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(line, sizeof(line), fmt, ap);
     va_end(ap);
+    fs_later_settle(run);
     say(run->name, line);
 }
 
@@ -395,6 +398,7 @@ static int run_command(struct fs_run *run)
     int rc = run->command->begin ? run->command->begin(run) : 0;
     if (rc == 0 && !(run->command->flags & FS_RAW))
         run_items(run);
+    fs_later_release(run);
     if (run->command->end)
         run->command->end(run);
     if (rc == FS_USAGE)

@@ -20,6 +20,7 @@
 
 struct fs_shell; /* one process: volumes, options given before the command */
 struct fs_run;   /* one command at work */
+struct fs_later; /* its requests under way (later.h) */
 
 enum fs_command_flag {
     FS_NO_GLOB = 1,      /* operands are taken as they are */
@@ -63,10 +64,11 @@ struct fs_run {
     const char *name; /* as typed, without the dash: in front of messages */
     struct fs_parsed parsed;
     void *state;
-    bool recursive;      /* the walk enters directories */
-    bool whole_listing;  /* directories are read whole before they are walked (sorting) */
-    bool ignore_missing; /* what is not there is no error (rm -f) */
-    unsigned depth;      /* directories above the present one; 0 = an operand */
+    bool recursive;         /* the walk enters directories */
+    bool whole_listing;     /* directories are read whole before they are walked (sorting) */
+    bool ignore_missing;    /* what is not there is no error (rm -f) */
+    unsigned depth;         /* directories above the present one; 0 = an operand */
+    struct fs_later *later; /* NULL = none yet */
     unsigned errors;
     int exit_code; /* when there were no errors */
     char usage_error[512];

@@ -3,32 +3,31 @@
 
 #include <inttypes.h>
 
-#include "libcommon/base/buf.h"
-#include "libcommon/base/mem.h"
-#include "libcommon/codec/unpack.h"
+#include "client/fs/format.h"
 
-#define VERSION    6
-#define SYNC       16
-#define RECORD_MAX (64U << 20)
-#define PIECE      (64U << 10)
-#define NO_LENGTH  UINT32_MAX /* what stands where a length would: a sync follows */
+#define VERSION   6
+#define SYNC      16
+#define NO_LENGTH UINT32_MAX /* what stands where a length would: a sync follows */
 
-enum kind { TEXT, INT, LONG, VINT, VLONG, BOOL, NOTHING, BYTES, KINDS };
+enum kind { TEXT, BYTE, SHORT, INT, LONG, VINT, VLONG, FLOAT, DOUBLE, BOOL, NOTHING, BYTES, KINDS };
 
 static const char *const classes[KINDS] = {
     [TEXT] = "Text",
+    [BYTE] = "ByteWritable",
+    [SHORT] = "ShortWritable",
     [INT] = "IntWritable",
     [LONG] = "LongWritable",
     [VINT] = "VIntWritable",
     [VLONG] = "VLongWritable",
+    [FLOAT] = "FloatWritable",
+    [DOUBLE] = "DoubleWritable",
     [BOOL] = "BooleanWritable",
     [NOTHING] = "NullWritable",
     [BYTES] = "BytesWritable",
 };
 
 struct seq {
-    const struct fs_seq_io *io;
-    struct err *err;
+    const struct fs_records *in;
     enum kind key, value;
     bool is_packed, by_block;
     enum unpack_kind codec;
@@ -41,32 +40,6 @@ bool fs_seq_is(struct slice head)
     return head.len >= 4 && memcmp(head.data, "SEQ", 3) == 0 && head.data[3] <= VERSION;
 }
 
-static int damaged(struct seq *s)
-{
-    return err_set(s->err, ERR_CORRUPT, "not a whole SequenceFile");
-}
-
-/* ---- bytes ---- */
-
-static int take(struct seq *s, void *to, size_t n)
-{
-    ssize_t got = s->io->read(s->io->arg, to, n);
-    return got < 0 ? ERR_CANCELLED : (size_t)got < n ? damaged(s) : 0;
-}
-
-static int take_buf(struct seq *s, struct buf *ret, uint64_t n)
-{
-    buf_clear(ret);
-    if (n > RECORD_MAX)
-        return damaged(s);
-    uint8_t *room = mem_alloc(n ? n : 1);
-    int rc = room ? take(s, room, n) : err_set(s->err, ERR_NOMEM, "out of memory");
-    if (rc == 0)
-        buf_append(ret, room, n);
-    mem_free(room);
-    return rc == 0 && buf_failed(ret) ? err_set(s->err, ERR_NOMEM, "out of memory") : rc;
-}
-
 static uint32_t be32(const uint8_t *p)
 {
     return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
@@ -75,7 +48,7 @@ static uint32_t be32(const uint8_t *p)
 static int take_u32(struct seq *s, uint32_t *ret)
 {
     uint8_t bytes[4];
-    int rc = take(s, bytes, sizeof(bytes));
+    int rc = fs_records_take(s->in, bytes, sizeof(bytes));
     *ret = rc == 0 ? be32(bytes) : 0;
     return rc;
 }
@@ -98,10 +71,10 @@ static int64_t vlong_value(const uint8_t *p, size_t more)
 static int take_vlong(struct seq *s, int64_t *ret)
 {
     uint8_t bytes[9];
-    int rc = take(s, bytes, 1);
+    int rc = fs_records_take(s->in, bytes, 1);
     size_t more = rc == 0 ? vlong_more(bytes[0]) : 0;
     if (rc == 0)
-        rc = take(s, bytes + 1, more);
+        rc = fs_records_take(s->in, bytes + 1, more);
     *ret = rc == 0 ? vlong_value(bytes, more) : 0;
     return rc;
 }
@@ -121,7 +94,9 @@ static int take_text(struct seq *s, struct buf *ret)
 {
     int64_t n;
     int rc = take_vlong(s, &n);
-    return rc != 0 ? rc : n < 0 ? damaged(s) : take_buf(s, ret, (uint64_t)n);
+    return rc != 0 ? rc
+           : n < 0 ? fs_records_damaged(s->in)
+                   : fs_records_take_buf(s->in, ret, (uint64_t)n);
 }
 
 /* ---- the header ---- */
@@ -137,7 +112,7 @@ static int take_class(struct seq *s, enum kind *ret)
             if (strcmp(buf_cstr(&name) + sizeof(package) - 1, classes[k]) == 0)
                 break;
     if (rc == 0 && k == KINDS)
-        rc = err_set(s->err, ERR_UNSUPPORTED, "a SequenceFile of %s, which is not known here",
+        rc = err_set(s->in->err, ERR_UNSUPPORTED, "a SequenceFile of %s, which is not known here",
                      buf_cstr(&name));
     *ret = k < KINDS ? (enum kind)k : TEXT;
     buf_release(&name);
@@ -152,6 +127,7 @@ static int take_codec(struct seq *s)
     } codecs[] = {{"DefaultCodec", UNPACK_ZLIB},
                   {"DeflateCodec", UNPACK_ZLIB},
                   {"GzipCodec", UNPACK_GZIP},
+                  {"BZip2Codec", UNPACK_BZIP2},
                   {"ZStandardCodec", UNPACK_ZSTD}};
     struct buf name = BUF_INIT;
     int rc = take_text(s, &name);
@@ -161,7 +137,7 @@ static int take_codec(struct seq *s)
         if (strcmp(last + 1, codecs[i].name) == 0)
             s->codec = codecs[i].kind;
     if (rc == 0 && s->codec == UNPACK_PLAIN)
-        rc = err_set(s->err, ERR_UNSUPPORTED,
+        rc = err_set(s->in->err, ERR_UNSUPPORTED,
                      "a SequenceFile packed by %s, which is not known here", text);
     buf_release(&name);
     return rc;
@@ -184,16 +160,16 @@ static int skip_metadata(struct seq *s)
 static int take_header(struct seq *s)
 {
     uint8_t magic[4], flags[2];
-    int rc = take(s, magic, sizeof(magic));
+    int rc = fs_records_take(s->in, magic, sizeof(magic));
     if (rc == 0 && (memcmp(magic, "SEQ", 3) != 0 || magic[3] != VERSION))
-        rc = err_set(s->err, ERR_UNSUPPORTED, "a SequenceFile of version %u, not %d", magic[3],
+        rc = err_set(s->in->err, ERR_UNSUPPORTED, "a SequenceFile of version %u, not %d", magic[3],
                      VERSION);
     if (rc == 0)
         rc = take_class(s, &s->key);
     if (rc == 0)
         rc = take_class(s, &s->value);
     if (rc == 0)
-        rc = take(s, flags, sizeof(flags));
+        rc = fs_records_take(s->in, flags, sizeof(flags));
     if (rc != 0)
         return rc;
     s->is_packed = flags[0];
@@ -201,31 +177,10 @@ static int take_header(struct seq *s)
     rc = s->is_packed ? take_codec(s) : 0;
     if (rc == 0)
         rc = skip_metadata(s);
-    return rc == 0 ? take(s, s->sync, sizeof(s->sync)) : rc;
+    return rc == 0 ? fs_records_take(s->in, s->sync, sizeof(s->sync)) : rc;
 }
 
 /* ---- records ---- */
-
-static int unpack_all(struct seq *s, struct slice in, struct buf *ret)
-{
-    struct unpack *unpack = NULL;
-    uint8_t *piece = mem_alloc(PIECE);
-    int rc = piece ? unpack_open(s->codec, &unpack) : ERR_NOMEM;
-    size_t len = 1;
-    buf_clear(ret);
-    while (rc == 0 && (in.len || len)) {
-        rc = unpack_step(unpack, &in, piece, PIECE, &len);
-        if (rc == 0 && ret->len + len > RECORD_MAX)
-            rc = ERR_CORRUPT;
-        if (rc == 0)
-            buf_append(ret, piece, len);
-    }
-    unpack_close(unpack);
-    mem_free(piece);
-    if (rc == 0 && buf_failed(ret))
-        rc = ERR_NOMEM;
-    return rc == ERR_CORRUPT ? damaged(s) : rc != 0 ? err_set(s->err, rc, "%s", err_text(rc)) : 0;
-}
 
 static bool append_text(struct buf *out, struct slice in)
 {
@@ -245,19 +200,31 @@ static bool append_bytes(struct buf *out, struct slice in)
     return true;
 }
 
+/* The bytes of a number, the highest first. */
+static uint64_t big_endian(struct slice in)
+{
+    uint64_t v = 0;
+    for (size_t i = 0; i < in.len; i++)
+        v = v << 8 | in.data[i];
+    return v;
+}
+
 static bool append_number(struct buf *out, enum kind kind, struct slice in)
 {
+    static const size_t sizes[KINDS] = {
+        [BYTE] = 1, [SHORT] = 2, [INT] = 4, [LONG] = 8, [FLOAT] = 4, [DOUBLE] = 8};
     int64_t v = 0;
-    if (kind == VINT || kind == VLONG) {
-        if (!next_vlong(&in, &v) || in.len)
-            return false;
-    } else if (in.len != (kind == INT ? 4 : 8)) {
+    bool is_long = kind == VINT || kind == VLONG;
+    if (is_long ? !next_vlong(&in, &v) || in.len : in.len != sizes[kind])
         return false;
-    } else if (kind == INT) {
-        v = (int32_t)be32(in.data);
-    } else {
-        v = (int64_t)((uint64_t)be32(in.data) << 32 | be32(in.data + 4));
+    uint64_t bits = big_endian(in);
+    if (kind == FLOAT || kind == DOUBLE) {
+        fs_append_java_real(out, bits, kind == DOUBLE);
+        return true;
     }
+    unsigned unused = 64 - 8 * (unsigned)sizes[kind];
+    if (!is_long) /* the sign is the highest bit */
+        v = (int64_t)(bits << unused) >> unused;
     buf_printf(out, "%" PRId64, v);
     return true;
 }
@@ -289,17 +256,15 @@ static int show(struct seq *s, struct slice key, struct slice value)
     good = good && append_value(&s->line, s->value, value);
     buf_append_byte(&s->line, '\n');
     if (!good)
-        return damaged(s);
-    if (buf_failed(&s->line))
-        return err_set(s->err, ERR_NOMEM, "out of memory");
-    return s->io->write(s->io->arg, buf_slice(&s->line)) == 0 ? 0 : ERR_CANCELLED;
+        return fs_records_damaged(s->in);
+    return fs_records_say(s->in, &s->line);
 }
 
 static int check_sync(struct seq *s)
 {
     uint8_t sync[SYNC];
-    int rc = take(s, sync, sizeof(sync));
-    return rc == 0 && memcmp(sync, s->sync, sizeof(sync)) != 0 ? damaged(s) : rc;
+    int rc = fs_records_take(s->in, sync, sizeof(sync));
+    return rc == 0 && memcmp(sync, s->sync, sizeof(sync)) != 0 ? fs_records_damaged(s->in) : rc;
 }
 
 static int show_record(struct seq *s, uint32_t length)
@@ -308,13 +273,13 @@ static int show_record(struct seq *s, uint32_t length)
     uint32_t key_len = 0;
     int rc = take_u32(s, &key_len);
     if (rc == 0 && key_len > length)
-        rc = damaged(s);
+        rc = fs_records_damaged(s->in);
     if (rc == 0)
-        rc = take_buf(s, &key, key_len);
+        rc = fs_records_take_buf(s->in, &key, key_len);
     if (rc == 0)
-        rc = take_buf(s, &value, length - key_len);
+        rc = fs_records_take_buf(s->in, &value, length - key_len);
     if (rc == 0 && s->is_packed)
-        rc = unpack_all(s, buf_slice(&value), &plain);
+        rc = fs_records_unpack(s->in, s->codec, buf_slice(&value), &plain);
     if (rc == 0)
         rc = show(s, buf_slice(&key), buf_slice(s->is_packed ? &plain : &value));
     buf_release(&key);
@@ -328,7 +293,7 @@ static int take_packed(struct seq *s, struct buf *ret)
     struct buf packed = BUF_INIT;
     int rc = take_text(s, &packed); /* the same shape: a length and bytes */
     if (rc == 0)
-        rc = unpack_all(s, buf_slice(&packed), ret);
+        rc = fs_records_unpack(s->in, s->codec, buf_slice(&packed), ret);
     buf_release(&packed);
     return rc;
 }
@@ -356,7 +321,7 @@ static int show_block(struct seq *s)
     for (int64_t i = 0; rc == 0 && i < records; i++)
         rc = next_part(&key_lens, &keys, &key) && next_part(&value_lens, &values, &value)
                  ? show(s, key, value)
-                 : damaged(s);
+                 : fs_records_damaged(s->in);
     for (size_t i = 0; i < ARRAY_LEN(parts); i++)
         buf_release(&parts[i]);
     return rc;
@@ -366,14 +331,17 @@ static int show_block(struct seq *s)
 static int take_length(struct seq *s, uint32_t *ret)
 {
     uint8_t bytes[4];
-    ssize_t n = s->io->read(s->io->arg, bytes, sizeof(bytes));
+    ssize_t n = s->in->read(s->in->arg, bytes, sizeof(bytes));
     *ret = n == sizeof(bytes) ? be32(bytes) : 0;
-    return n < 0 ? ERR_CANCELLED : n == 0 ? 1 : n < (ssize_t)sizeof(bytes) ? damaged(s) : 0;
+    return n < 0                        ? ERR_CANCELLED
+           : n == 0                     ? 1
+           : n < (ssize_t)sizeof(bytes) ? fs_records_damaged(s->in)
+                                        : 0;
 }
 
-int fs_seq_show(const struct fs_seq_io *io, struct err *err)
+int fs_seq_show(const struct fs_records *in)
 {
-    struct seq s = {.io = io, .err = err, .codec = UNPACK_PLAIN, .line = BUF_INIT};
+    struct seq s = {.in = in, .codec = UNPACK_PLAIN, .line = BUF_INIT};
     int rc = take_header(&s);
     while (rc == 0) {
         uint32_t length = 0;
@@ -383,7 +351,7 @@ int fs_seq_show(const struct fs_seq_io *io, struct err *err)
         if (length == NO_LENGTH)
             rc = check_sync(&s);
         else if (s.by_block)
-            rc = damaged(&s);
+            rc = fs_records_damaged(in);
         else
             rc = show_record(&s, length);
         if (rc == 0 && length == NO_LENGTH && s.by_block)

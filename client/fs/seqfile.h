@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * seqfile: Hadoop's SequenceFile as text, "key TAB value" a line, as `fs -text` shows it. Version
- * 6; keys and values of Hadoop's own simple kinds (Text, IntWritable, LongWritable, VInt-, VLong-,
- * Boolean-, Null- and BytesWritable); plain, compressed by record or by block.
+ * 6; keys and values of Hadoop's own simple kinds (Text, Byte-, Short-, Int-, Long-, VInt-, VLong-,
+ * Float-, Double-, Boolean-, Null- and BytesWritable); plain, compressed by record or by block.
  *
  *     "SEQ" 6   Text key class   Text value class   u8 compressed   u8 by block
  *     [Text codec class]   u32 count of pairs: Text Text   sync (16 bytes)
@@ -10,27 +10,15 @@
  *     by block            u32 ffffffff   sync   v records   then four times v length and packed
  *                         bytes: key lengths (v), keys, value lengths (v), values
  *
- * Numbers are big-endian, v is Hadoop's variable length, a Text is v length and bytes. Pure but for
- * the two calls it is handed. */
+ * Numbers are big-endian, v is Hadoop's variable length, a Text is v length and bytes. */
 #ifndef QUERN_FS_SEQFILE_H
 #define QUERN_FS_SEQFILE_H
 
-#include <sys/types.h>
-
-#include "libcommon/base/err.h"
-#include "libcommon/base/slice.h"
-
-struct fs_seq_io {
-    void *arg;
-    /* All of `n`, fewer at the end of the file, or negative: failed, and told. */
-    ssize_t (*read)(void *arg, void *to, size_t n);
-    int (*write)(void *arg, struct slice line); /* not 0: failed, and told */
-};
+#include "client/fs/records.h"
 
 bool fs_seq_is(struct slice head);
 
-/* From the first byte on. 0; ERR_CORRUPT, ERR_UNSUPPORTED or ERR_NOMEM with err; ERR_CANCELLED when
- * a call failed. */
-int fs_seq_show(const struct fs_seq_io *io, struct err *err);
+/* From the first byte on; returns as the calls of records.h. */
+int fs_seq_show(const struct fs_records *in);
 
 #endif

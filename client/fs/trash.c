@@ -22,10 +22,11 @@ static uint64_t interval_of(struct fs_volume *volume)
     return ms;
 }
 
-static int consider(struct fs_run *run, const char *why)
+/* Why it is not moved, and what to do. */
+static void consider(struct fs_answer *ret, const char *why)
 {
-    fs_fail(run, "%s. Consider using -skipTrash option", why);
-    return ERR_FAILED;
+    ret->rc = ERR_FAILED;
+    ret->text = str_printf("%s. Consider using -skipTrash option", why);
 }
 
 /* `base` itself if it is free, else with the time behind it. mem_free it. */
@@ -42,53 +43,53 @@ static char *free_name(struct fs_volume *volume, const char *base)
     return path;
 }
 
-static int move(struct fs_run *run, struct fs_item *item, const char *target)
+static void move(struct fs_item *item, const char *target, struct fs_answer *ret)
 {
     struct fs_volume *volume = item->volume;
-    struct qn_error err = {0};
+    struct qn_error *err = &ret->err;
     char *parent = slice_dup(path_parent(slice_str(target)));
     char *path = free_name(volume, target);
-    int rc =
-        parent && path ? qn_mkdir(volume->qn, parent, 0700, true, &err) : fs_out_of_memory(&err);
+    int rc = parent && path ? qn_mkdir(volume->qn, parent, 0700, true, err) : fs_out_of_memory(err);
     if (rc == 0)
-        rc = volume->ops->rename(volume, item->path, path, false, &err);
+        rc = volume->ops->rename(volume, item->path, path, false, err);
     if (rc == 0) {
-        fflush(stdout);
-        fprintf(stderr, "Moved: '%s%s' to trash at: %s%s\n", volume->uri, item->path, volume->uri,
-                path);
+        ret->rc = FS_TRASH_MOVED;
+        ret->text = str_printf("Moved: '%s%s' to trash at: %s%s", volume->uri, item->path,
+                               volume->uri, path);
     } else {
-        rc = consider(run, err.message);
+        consider(ret, err->message);
     }
     mem_free(parent);
     mem_free(path);
-    return rc == 0 ? 1 : rc;
 }
 
-int fs_trash_take(struct fs_run *run, struct fs_item *item)
+static void refuse_ancestor(const struct fs_item *item, struct fs_answer *ret)
 {
+    char *uri = fs_item_uri(item);
+    char *why = str_printf("Cannot move \"%s\" to the trash, as it contains the trash",
+                           uri ? uri : item->text);
+    consider(ret, why ? why : err_text(ERR_NOMEM));
+    mem_free(why);
+    mem_free(uri);
+}
+
+void fs_trash_take(struct fs_item *item, struct fs_answer *ret)
+{
+    ret->rc = 0;
     if (interval_of(item->volume) == 0)
-        return 0;
+        return;
     char *trash = str_printf("%s/.Trash", item->volume->home);
     char *target = trash ? str_printf("%s/" CURRENT "%s", trash, item->path) : NULL;
-    int rc = 0;
-    if (!target) {
-        rc = consider(run, err_text(ERR_NOMEM));
-    } else if (path_is_under(slice_str(item->path), slice_str(trash))) {
-        rc = 0; /* it lies there already: now it goes */
-    } else if (path_is_under(slice_str(trash), slice_str(item->path))) {
-        char *uri = fs_item_uri(item);
-        fs_fail(run,
-                "Cannot move \"%s\" to the trash, as it contains the trash. Consider using "
-                "-skipTrash option",
-                uri ? uri : item->text);
-        mem_free(uri);
-        rc = ERR_FAILED;
-    } else {
-        rc = move(run, item, target);
-    }
+    if (!target)
+        consider(ret, err_text(ERR_NOMEM));
+    else if (path_is_under(slice_str(item->path), slice_str(trash)))
+        ret->rc = 0; /* it lies there already: now it goes */
+    else if (path_is_under(slice_str(trash), slice_str(item->path)))
+        refuse_ancestor(item, ret);
+    else
+        move(item, target, ret);
     mem_free(trash);
     mem_free(target);
-    return rc;
 }
 
 /* --- expunge ---------------------------------------------------------------------------------- */

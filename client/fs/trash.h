@@ -7,11 +7,12 @@
 #ifndef QUERN_FS_TRASH_H
 #define QUERN_FS_TRASH_H
 
-#include "client/fs/fs.h"
+#include "client/fs/later.h"
 
-/* 1 = moved, and told; 0 = there is no trash, or it lies in it already: delete it; negative = told
- * why not. */
-int fs_trash_take(struct fs_run *run, struct fs_item *item);
+/* ret->rc: FS_TRASH_MOVED; 0 = there is no trash, or it lies in it already: delete it; negative =
+ * it failed. ret->text says what became of it (NULL: memory is out). Prints nothing; any thread. */
+#define FS_TRASH_MOVED 2
+void fs_trash_take(struct fs_item *item, struct fs_answer *ret);
 /* 0, or FS_STOP when something was told. */
 int fs_trash_expunge(struct fs_run *run, struct fs_volume *volume, bool immediately);
 

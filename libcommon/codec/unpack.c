@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "libcommon/codec/unpack.h"
 
+#include <bzlib.h>
 #include <lz4frame.h>
 #include <zlib.h>
 #include <zstd.h>
@@ -9,14 +10,27 @@
 
 #define GZIP_WINDOW (15 + 16) /* largest window, gzip header */
 #define ZLIB_WINDOW 15        /* ... zlib header */
+#define BARE_WINDOW (-15)     /* ... no header */
 
 struct unpack {
     enum unpack_kind kind;
     bool between; /* no frame is half read */
     z_stream gzip;
+    bz_stream bzip2;
+    bool has_bzip2; /* a stream is begun */
     ZSTD_DStream *zstd;
     LZ4F_dctx *lz4;
 };
+
+/* "BZh", its level, and how the first block begins (pi), or, of nothing, the end (its root). */
+static bool is_bzip2(struct slice head)
+{
+    static const uint8_t block[] = {0x31, 0x41, 0x59, 0x26}, end[] = {0x17, 0x72, 0x45, 0x38};
+    return head.len >= UNPACK_HEAD && memcmp(head.data, "BZh", 3) == 0 && head.data[3] >= '1' &&
+           head.data[3] <= '9' &&
+           (memcmp(head.data + 4, block, sizeof(block)) == 0 ||
+            memcmp(head.data + 4, end, sizeof(end)) == 0);
+}
 
 enum unpack_kind unpack_detect(struct slice head)
 {
@@ -27,7 +41,23 @@ enum unpack_kind unpack_detect(struct slice head)
         return UNPACK_ZSTD;
     if (slice_has_prefix(head, slice_of(lz4, sizeof(lz4))))
         return UNPACK_LZ4;
+    if (is_bzip2(head))
+        return UNPACK_BZIP2;
     return UNPACK_PLAIN;
+}
+
+static int begin_bzip2(struct unpack *u)
+{
+    u->bzip2 = (bz_stream){0};
+    u->has_bzip2 = BZ2_bzDecompressInit(&u->bzip2, 0, 0) == BZ_OK;
+    return u->has_bzip2 ? 0 : ERR_NOMEM;
+}
+
+static void end_bzip2(struct unpack *u)
+{
+    if (u->has_bzip2)
+        BZ2_bzDecompressEnd(&u->bzip2);
+    u->has_bzip2 = false;
 }
 
 static int begin(struct unpack *u)
@@ -37,6 +67,10 @@ static int begin(struct unpack *u)
         return inflateInit2(&u->gzip, GZIP_WINDOW) == Z_OK ? 0 : ERR_NOMEM;
     case UNPACK_ZLIB:
         return inflateInit2(&u->gzip, ZLIB_WINDOW) == Z_OK ? 0 : ERR_NOMEM;
+    case UNPACK_DEFLATE:
+        return inflateInit2(&u->gzip, BARE_WINDOW) == Z_OK ? 0 : ERR_NOMEM;
+    case UNPACK_BZIP2:
+        return begin_bzip2(u);
     case UNPACK_ZSTD:
         u->zstd = ZSTD_createDStream();
         return u->zstd ? 0 : ERR_NOMEM;
@@ -68,8 +102,8 @@ void unpack_close(struct unpack *u)
 {
     if (!u)
         return;
-    if (u->kind == UNPACK_GZIP || u->kind == UNPACK_ZLIB)
-        inflateEnd(&u->gzip);
+    inflateEnd(&u->gzip); /* which refuses what never began */
+    end_bzip2(u);
     ZSTD_freeDStream(u->zstd);
     LZ4F_freeDecompressionContext(u->lz4);
     mem_free(u);
@@ -97,6 +131,26 @@ static int step_gzip(struct unpack *u, struct slice *in, void *out, size_t cap, 
     if (rc == Z_STREAM_END)
         u->between = true;
     return rc == Z_OK || rc == Z_STREAM_END || rc == Z_BUF_ERROR ? 0 : ERR_CORRUPT;
+}
+
+static int step_bzip2(struct unpack *u, struct slice *in, void *out, size_t cap, size_t *ret_len)
+{
+    if (!u->has_bzip2 && begin_bzip2(u) != 0) /* the next stream */
+        return ERR_NOMEM;
+    u->between = u->between && in->len == 0;
+    u->bzip2.next_in = (char *)(uintptr_t)in->data;
+    u->bzip2.avail_in = clip(in->len);
+    u->bzip2.next_out = out;
+    u->bzip2.avail_out = clip(cap);
+    int rc = BZ2_bzDecompress(&u->bzip2);
+    size_t used = clip(in->len) - u->bzip2.avail_in;
+    *ret_len = clip(cap) - u->bzip2.avail_out;
+    *in = slice_of(in->data + used, in->len - used);
+    if (rc == BZ_STREAM_END) {
+        end_bzip2(u);
+        u->between = true;
+    }
+    return rc == BZ_OK || rc == BZ_STREAM_END ? 0 : rc == BZ_MEM_ERROR ? ERR_NOMEM : ERR_CORRUPT;
 }
 
 static int step_zstd(struct unpack *u, struct slice *in, void *out, size_t cap, size_t *ret_len)
@@ -132,7 +186,10 @@ int unpack_step(struct unpack *u, struct slice *in, void *out, size_t cap, size_
     switch (u->kind) {
     case UNPACK_GZIP:
     case UNPACK_ZLIB:
+    case UNPACK_DEFLATE:
         return step_gzip(u, in, out, cap, ret_len);
+    case UNPACK_BZIP2:
+        return step_bzip2(u, in, out, cap, ret_len);
     case UNPACK_ZSTD:
         return step_zstd(u, in, out, cap, ret_len);
     case UNPACK_LZ4:

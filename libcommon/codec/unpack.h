@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * unpack: compressed files as streams: gzip (also several members in a row), zstd and lz4 frames,
+ * unpack: compressed files as streams: gzip and bzip2 (also several in a row), zstd and lz4 frames,
  * told apart by their first bytes. The caller feeds what it read and takes what comes out. */
 #ifndef QUERN_CODEC_UNPACK_H
 #define QUERN_CODEC_UNPACK_H
@@ -11,10 +11,13 @@ enum unpack_kind {
     UNPACK_GZIP,
     UNPACK_ZSTD,
     UNPACK_LZ4,
-    UNPACK_ZLIB, /* has no first bytes of its own: never detected */
+    UNPACK_BZIP2,
+    UNPACK_ZLIB,    /* has no first bytes of its own: never detected */
+    UNPACK_DEFLATE, /* the same without any header */
 };
 
-/* By the first bytes of a file (four suffice). */
+#define UNPACK_HEAD 8
+/* By the first bytes of a file (UNPACK_HEAD suffice). */
 enum unpack_kind unpack_detect(struct slice head);
 
 struct unpack;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -216,6 +217,41 @@ static void progress_tells_rate_and_rest(void **state)
     assert_string_equal(fs_progress_line("cat", 2, 100, 0, 0, out), "cat  100  0/s   2 files done");
 }
 
+static void is_shown(double v, const char *as_double, const char *as_float)
+{
+    struct buf out = BUF_INIT;
+    float single = (float)v;
+    uint64_t bits;
+    uint32_t low;
+    memcpy(&bits, &v, sizeof(bits));
+    memcpy(&low, &single, sizeof(low));
+    fs_append_java_real(&out, bits, true);
+    assert_string_equal(buf_cstr(&out), as_double);
+    buf_clear(&out);
+    fs_append_java_real(&out, low, false);
+    assert_string_equal(buf_cstr(&out), as_float);
+    buf_release(&out);
+}
+
+static void numbers_with_a_point_look_as_in_java(void **state)
+{
+    (void)state;
+    is_shown(0.0, "0.0", "0.0");
+    is_shown(-0.0, "-0.0", "-0.0");
+    is_shown(1, "1.0", "1.0");
+    is_shown(100, "100.0", "100.0");
+    is_shown(9999999, "9999999.0", "9999999.0");
+    is_shown(1e7, "1.0E7", "1.0E7");
+    is_shown(-123456.789, "-123456.789", "-123456.79");
+    is_shown(0.001, "0.001", "0.001");
+    is_shown(0.00099, "9.9E-4", "9.9E-4");
+    is_shown(1e30, "1.0E30", "1.0E30");
+    is_shown(4.9e-324, "4.9E-324", "0.0");
+    is_shown((double)1.4e-45F, "1.401298464324817E-45", "1.4E-45");
+    is_shown((double)-INFINITY, "-Infinity", "-Infinity");
+    is_shown((double)NAN, "NaN", "NaN");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -229,6 +265,7 @@ int main(void)
         cmocka_unit_test(find_asks_for_kind_size_age_and_owner),
         cmocka_unit_test(find_prints_unless_told_how),
         cmocka_unit_test(find_refuses_what_it_does_not_know),
+        cmocka_unit_test(numbers_with_a_point_look_as_in_java),
         cmocka_unit_test(progress_tells_rate_and_rest),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -82,8 +82,8 @@ static int feed_write(void *arg, struct slice line)
 
 static int shown(struct feed *feed, struct err *err)
 {
-    const struct fs_seq_io io = {feed, feed_read, feed_write};
-    return fs_seq_show(&io, err);
+    const struct fs_records in = {feed, feed_read, feed_write, "SequenceFile", err};
+    return fs_seq_show(&in);
 }
 
 static void expect(struct slice bytes, const char *text)

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <bzlib.h>
 #include <cmocka.h>
 #include <lz4frame.h>
 #include <zlib.h>
@@ -84,6 +85,37 @@ static void gzip_comes_back_also_in_several_members(void **state)
     buf_release(&packed);
 }
 
+static void add_bzip2(struct buf *out, const void *data, size_t len)
+{
+    unsigned size = (unsigned)len + (unsigned)len / 100 + 600;
+    char *to = (char *)buf_reserve(out, size);
+    assert_int_equal(
+        BZ2_bzBuffToBuffCompress(to, &size, (char *)(uintptr_t)data, (unsigned)len, 1, 0, 0),
+        BZ_OK);
+    out->len += size;
+}
+
+static void bzip2_comes_back_also_in_several_streams(void **state)
+{
+    (void)state;
+    struct buf packed = BUF_INIT, out = BUF_INIT;
+    bool complete = true;
+    add_bzip2(&packed, plain, 60000);
+    add_bzip2(&packed, plain, 0);
+    add_bzip2(&packed, plain + 60000, PLAIN - 60000);
+    comes_back(&packed, slice_of(plain, PLAIN));
+    packed.len -= 10;
+    assert_int_equal(unpack_all(buf_slice(&packed), 4096, 4096, &out, &complete), 0);
+    assert_false(complete);
+    packed.data[100] ^= 1;
+    assert_int_equal(unpack_all(buf_slice(&packed), 4096, 4096, &out, &complete), ERR_CORRUPT);
+    buf_clear(&packed);
+    add_bzip2(&packed, plain, 0);
+    comes_back(&packed, slice_of(plain, 0));
+    buf_release(&packed);
+    buf_release(&out);
+}
+
 static void zstd_and_lz4_come_back(void **state)
 {
     (void)state;
@@ -129,12 +161,15 @@ static void other_bytes_are_plain(void **state)
     assert_int_equal(unpack_detect(slice_str("hello")), UNPACK_PLAIN);
     assert_int_equal(unpack_detect(slice_str("")), UNPACK_PLAIN);
     assert_int_equal(unpack_detect(slice_of("\x1f", 1)), UNPACK_PLAIN);
+    assert_int_equal(unpack_detect(slice_str("BZh9 is not all of it")), UNPACK_PLAIN);
+    assert_int_equal(unpack_detect(slice_str("BZh91AY")), UNPACK_PLAIN);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gzip_comes_back_also_in_several_members),
+        cmocka_unit_test(bzip2_comes_back_also_in_several_streams),
         cmocka_unit_test(zstd_and_lz4_come_back),
         cmocka_unit_test(a_stream_that_is_cut_short_is_not_complete),
         cmocka_unit_test(damage_is_noticed),
