@@ -214,3 +214,43 @@ def test_tail_follows_what_is_appended(cluster):
         assert tail.stdout.readline() == b"three\n"
         tail.send_signal(signal.SIGINT)
     assert tail.returncode == 130
+
+
+def test_requests_that_go_side_by_side_are_told_in_their_order(cluster, tmp_path):
+    many = tmp_path / "side"
+    (many / "f250d").mkdir(parents=True)
+    names = [f"f{i:03}" for i in range(500)]
+    for name in names:
+        (many / name).touch()
+    cluster.fs("-put", str(many), "/")
+    bobs = names[1::2]
+    cluster.fs("-chown", "bob", "/side", *(f"/side/{n}" for n in bobs))
+    run = cluster.fs("-chmod", "-R", "701", "/side", env={"HADOOP_USER_NAME": "bob"}, check=False)
+    others = sorted(set(names) - set(bobs) | {"f250d"})
+    assert run.stderr.decode().splitlines() == [
+        f"chmod: changing permissions of '/side/{n}': Permission denied. user=bob is not the owner of inode=/side/{n}" for n in others]
+    assert run.returncode == 1
+    modes = {line.split()[7]: line.split()[0] for line in cluster.fs("-ls", "/side").stdout.decode().splitlines()[1:]}
+    assert all(modes[f"/side/{n}"] == "-rwx-----x" for n in bobs) and modes["/side/f000"] == "-rw-r--r--"
+
+    run = subprocess.run([QUERN, "fs", "-rm", "-skipTrash", "/side/*"], env=cluster.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+    assert run.stdout.decode().splitlines() == [f"Deleted /side/{n}" if n in names else f"rm: `/side/{n}': Is a directory" for n in sorted(names + ["f250d"])]
+
+
+def test_what_lies_in_another_operand_is_not_removed_beside_it(cluster):
+    for _ in range(20):
+        cluster.fs("-mkdir", "-p", "/in/side")
+        run = cluster.fs("-rm", "-r", "-skipTrash", "/in", "/in/side", check=False)
+        assert (run.stdout, run.stderr.decode()) == (b"Deleted /in\n", "rm: `/in/side': Input/output error\n")
+
+
+def test_what_goes_to_the_trash_side_by_side_is_told_in_its_order(cluster, tmp_path):
+    many = tmp_path / "bin"
+    many.mkdir()
+    for i in range(200):
+        (many / f"f{i:03}").touch()
+    cluster.fs("-put", str(many), "/")
+    conf = (["-D", "fs.trash.interval=60"])
+    run = cluster.fs(*conf, "-rm", "/bin/*")
+    said = run.stderr.decode().splitlines() + run.stdout.decode().splitlines()
+    assert len(said) == 200 and all(f"/bin/f{i:03}" in line for i, line in enumerate(said))
