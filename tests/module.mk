@@ -87,12 +87,14 @@ check:
 # benchmarks: every tests/bench/*.c is a program of its own, built by `make bench-build`; `make bench`
 # compares a release build with what others made. Options: make bench BENCH="--size 64m --runs 3".
 BENCH ?=
-bench_src := $(sort $(wildcard tests/bench/*.c))
+bench_parts := tests/bench/nn_server.c tests/bench/many_files.c
+$(eval $(call archive,bench,$(bench_parts)))
+bench_src := $(sort $(filter-out $(bench_parts),$(wildcard tests/bench/*.c)))
 bench_bin := $(patsubst %.c,$(B)/%,$(bench_src))
 OBJS += $(patsubst %.c,$(B)/%.o,$(bench_src))
-$(bench_bin): $(B)/%: $(B)/%.o $(ARCHIVE_FILES)
+$(bench_bin): $(B)/%: $(B)/%.o $(B)/bench.a $(ARCHIVE_FILES)
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $< -Wl,--start-group $(ARCHIVE_FILES) -Wl,--end-group $(PKG_LIBS)
+	$(Q)$(CC) $(LDFLAGS_ALL) -o $@ $< $(B)/bench.a -Wl,--start-group $(ARCHIVE_FILES) -Wl,--end-group $(PKG_LIBS)
 
 .PHONY: bench-build
 bench-build: $(bench_bin)

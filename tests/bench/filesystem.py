@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""filesystem: the filesystem's own figures beside their goals, in one table, in under six minutes on an idle machine.
+"""filesystem: the filesystem's own figures beside their goals, in one table, in under ten minutes on an idle machine.
 
     tests/bench/filesystem.py [--runs 3] [--dir DIR] [--n 100000] [--mb 1024] [--json FILE]   (make bench BENCH=--fs)
 
@@ -8,7 +8,10 @@ Names: nn_bench, a namenode and 64 clients with one request each on its way, ask
 each; the namenode's unix socket, likewise; TCP with 8 connections, as the threads of 8 programs share them. Then one
 client alone. Bytes: block_bench, one datanode, one replica; writes end with fsync, reads are verified and cached.
 Small files: 10,000 of 4 KiB by one `quern fs -put`, in turns with the same files made, written and fsynced one after
-the other on the disk below. Medians of --runs turns."""
+the other on the disk below. Medians of --runs turns. Memory: namespace_memory and namespace_served, once each: what
+the namenode takes per file, directory, block and further replica with 1, 5 and 10 million files (12 bytes of name, one
+block), how fast such an image loads, how soon a namenode with 5 million files serves after a restart, and how long one
+client waits while another sums up or deletes a tree of a million."""
 import argparse
 import json
 import os
@@ -30,6 +33,10 @@ BYTES = {"local write": 1300, "tcp write": 1000, "tcp read": 1600, "local read":
 SMALL_FILES = 10000
 SMALL_BYTES = 4096
 SMALL_RATIO = 1.5
+MEMORY = {"per file": (96, "B"), "per dir": (None, "B"), "per block": (40, "B"), "per replica": (4, "B")}
+MILLION = 1000000
+SERVED = 5 * MILLION
+WAIT_MS = 5
 
 
 class Table:
@@ -124,13 +131,37 @@ def small_files(table, b):
               took / bare, f"{took:.2f} s against {bare:.2f} s")
 
 
+def memory(table, files):
+    text = compare.text_of([program("namespace_memory"), str(files)])
+    of = f"{files // MILLION} million files" if files % MILLION == 0 else f"{files:,} files"
+    for name, (goal, unit) in MEMORY.items():
+        m = re.search(rf"^{name} +([\d.]+) B(.*)", text, re.M)
+        if not m:
+            raise compare.Wrong(f"namespace_memory: {name}: {text.strip()[-160:]}")
+        table.add(f"memory {name}, {of}", at_most(goal, unit), float(m.group(1)), m.group(2).strip(" :,"))
+    m = re.search(r"^loaded +([\d.]+) M inodes/s", text, re.M)
+    table.add(f"image loaded, {of}, of CPU time", ("at least 2.0 M inodes/s", 2.0, True), float(m.group(1)))
+
+
+def served(table, b, files, waits_of):
+    """Starts with so many files; waits while half of so many others are summed up and deleted."""
+    text = compare.text_of([program("namespace_served"), str(files), b.dir])
+    for m in re.finditer(r"^started .* serves after ([\d.]+) s \((.*)\), (.*)", text, re.M):
+        table.add(f"restart with {files:,} files", at_most(5, "s"), float(m.group(1)), f"{m.group(2)}, {m.group(3)}")
+    text = compare.text_of([program("namespace_served"), str(waits_of), b.dir])
+    for m in re.finditer(r"^(summary|delete|nothing)(.*?)  .* others wait +([\d.]+) ms at most, ([\d.]+) in 999", text, re.M):
+        name = "waits of others: " + (m.group(1) + m.group(2)).replace("half", f"{waits_of // 2:,} files")
+        table.add(name, at_most(None if m.group(1) == "nothing" else WAIT_MS, "ms"), float(m.group(3)), f"999 of 1000: {m.group(4)} ms")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--fs", action="store_true", help=argparse.SUPPRESS)  # how compare.py was asked for this
     parser.add_argument("--runs", type=int, default=3, help="turns of each (3)")
     parser.add_argument("--n", type=int, default=100000, help="files that nn_bench makes (100000)")
     parser.add_argument("--mb", type=int, default=1024, help="MiB that block_bench moves (1024)")
-    parser.add_argument("--only", default="names,bytes,small", help="which: names,bytes,small")
+    parser.add_argument("--only", default="names,bytes,small,memory", help="which: names,bytes,small,memory")
+    parser.add_argument("--files", default="1000000,5000000,10000000", help="in memory (1, 5 and 10 million)")
     parser.add_argument("--dir", default=os.path.join(compare.ROOT, "build"), help="where to work; choose a real disk (build)")
     parser.add_argument("--json", metavar="FILE", help="every single figure")
     options = parser.parse_args()
@@ -149,6 +180,11 @@ def main():
                 block_bytes(table, b, options.mb)
             if "small" in only:
                 small_files(table, b)
+        if "memory" in only:
+            print("memory", file=sys.stderr, flush=True)
+            for files in options.files.split(","):
+                memory(table, int(files))
+            served(table, b, min(SERVED, max(map(int, options.files.split(",")))), 2 * min(MILLION, max(map(int, options.files.split(",")))))
     except (compare.Wrong, subprocess.SubprocessError) as why:
         wrong = why
     finally:

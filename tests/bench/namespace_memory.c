@@ -12,52 +12,7 @@
 #include "namenode/blocks/blocks.h"
 #include "namenode/journal/fsimage.h"
 #include "namenode/journal/sections.h"
-
-#define PER_DIR 1000
-
-static struct nn_blocks blocks;
-static struct nn_state state;
-
-static void must(int rc, const char *what)
-{
-    if (rc == 0)
-        return;
-    fprintf(stderr, "namespace_memory: %s: %s\n", what, err_text(rc));
-    exit(1);
-}
-
-static void make_all(uint32_t files)
-{
-    char name[16];
-    uint32_t dir = 0, slot = 0, block = 0;
-    for (uint32_t i = 0; i < files; i++) {
-        struct nn_birth birth = {.mode = 0755,
-                                 .owner = slice_str("alice"),
-                                 .group = slice_str("users"),
-                                 .now_ms = 1,
-                                 .replication = 1,
-                                 .block_size = 128U << 20};
-        if (i % PER_DIR == 0) {
-            snprintf(name, sizeof(name), "dir-%08u", i / PER_DIR);
-            birth.is_dir = true;
-            birth.id = state.tree.next_id;
-            must(nn_tree_add(&state.tree, NN_ROOT, slice_str(name), &birth, &dir), "mkdir");
-            birth.is_dir = false;
-        }
-        snprintf(name, sizeof(name), "part-%07u", i);
-        birth.id = state.tree.next_id;
-        must(nn_tree_add(&state.tree, dir, slice_str(name), &birth, &slot), "create");
-        struct nn_block b = {
-            .id = 1 + i, .gs = 1, .len = 1000, .file = slot, .want = 1, .state = NN_BLOCK_COMPLETE};
-        must(nn_blocks_add(&blocks, &b, 0, &block), "add block");
-        must(nn_blockmap_put_replica(blocks.map, block, (struct nn_replica){1 + i % 3}), "replica");
-        nn_inode(&state.tree.store, slot)->first_block = block;
-        nn_inode(&state.tree.store, slot)->last_block = block;
-        nn_inode(&state.tree.store, slot)->block_count = 1;
-        nn_tree_set_len(&state.tree, slot, b.len);
-    }
-    state.next_block_id = files + 1;
-}
+#include "tests/bench/many_files.h"
 
 static size_t order_bytes(void)
 {
@@ -73,7 +28,7 @@ static void look_up_all(uint32_t files)
     char path[40];
     for (uint32_t i = 0; i < files; i++) {
         uint32_t n = (uint32_t)(i * 2654435761ULL % files);
-        snprintf(path, sizeof(path), "/dir-%08u/part-%07u", n / PER_DIR, n);
+        snprintf(path, sizeof(path), "/dir-%08u/part-%07u", n / MANY_PER_DIR, n);
         if (!nn_tree_find(&state.tree, slice_str(path)))
             must(ERR_NOENT, path);
     }
@@ -112,21 +67,12 @@ static void load_all(const char *path)
     nn_loader_free(loader);
 }
 
-static void begin_state(void)
-{
-    static const struct nn_blocks_hooks hooks;
-    struct nn_blocks_conf conf;
-    nn_blocks_conf_init(&conf);
-    must(nn_blocks_init(&blocks, &conf, &hooks, 1, 0), "start");
-    must(nn_state_init(&state, &blocks, slice_str("hdfs"), slice_str("supergroup")), "start");
-}
-
 /* Two further replicas of each block: bytes they cost. */
 static double replica_bytes(uint32_t files)
 {
     uint64_t before = nn_blockmap_bytes(blocks.map);
     for (uint32_t i = 0; i < files; i++) {
-        uint32_t block = nn_blockmap_find(blocks.map, 1 + i);
+        uint32_t block = nn_blockmap_find(blocks.map, NN_FIRST_BLOCK_ID + i);
         for (uint32_t r = 1; r < 3; r++)
             must(nn_blockmap_put_replica(blocks.map, block, (struct nn_replica){1 + (i + r) % 3}),
                  "replica");
@@ -161,13 +107,13 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: namespace_memory [FILES]\n");
         return 2;
     }
-    uint32_t files = (uint32_t)n, dirs = (files + PER_DIR - 1) / PER_DIR;
+    uint32_t files = (uint32_t)n, dirs = (files + MANY_PER_DIR - 1) / MANY_PER_DIR;
     char path[64];
     snprintf(path, sizeof(path), "/tmp/namespace_memory.%d", (int)getpid());
-    begin_state();
+    many_begin("hdfs");
 
     uint64_t start = cpu_us();
-    make_all(files);
+    many_make(NN_ROOT, files);
     printf("made        %u files in %u directories, %.2f M/s\n", files, dirs, rate(files, start));
     const struct nn_inodes *store = &state.tree.store;
     size_t names = nn_names_bytes(&store->names), order = order_bytes(),
@@ -191,7 +137,7 @@ int main(int argc, char **argv)
     uint64_t hash = nn_state_hash(&state);
     nn_state_release(&state);
     nn_blocks_release(&blocks);
-    begin_state();
+    many_begin("hdfs");
     start = cpu_us();
     load_all(path);
     printf("loaded      %.2f M inodes/s\n", rate(files + dirs + 1, start));
