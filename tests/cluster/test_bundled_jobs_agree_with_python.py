@@ -2,6 +2,7 @@
 """Each bundled job against a few lines of Python, over tidy tables, odd ones and none: with splits of several sizes, one reducer
 and several, in one thread, in processes and on a cluster. The other four are in test_answers_equal_coreutils.py."""
 import collections
+import decimal
 import glob
 import gzip
 import math
@@ -219,6 +220,32 @@ def test_rows_of_the_sort_benchmark_are_made_sorted_and_validated(tmp_path):
                         ([plugin("terasort"), tmp_path / "no"], "INPUT... OUTPUT are wanted")):
         done = subprocess.run([TASK, "-local", *map(str, words)], capture_output=True, text=True, timeout=60)
         assert done.returncode in (1, 2) and said in done.stderr, (words, done.stderr)
+
+
+def halton(n, base):
+    x, digit = 0.0, 1.0
+    while n:
+        digit /= base
+        x += n % base * digit
+        n //= base
+    return x
+
+
+def test_jobs_that_make_their_own_rows_do_so_however_they_are_cut(tmp_path):
+    for maps in (1, 7):
+        cut = ["-D", "local.inprocess=true", "-D", f"mapreduce.job.maps={maps}"]
+        inside = sum((halton(n, 2) - .5) ** 2 + (halton(n, 3) - .5) ** 2 <= .25 for n in range(1, 3001))
+        local(*cut, "-D", "pi.rows=3000", plugin("pi"), tmp_path / f"pi{maps}")
+        assert parts(tmp_path / f"pi{maps}") == [f"Estimated value of Pi is {decimal.Decimal(4 * inside) / 3000:.20f}\n".encode()]
+        local(*cut, "-D", "randomtextwriter.rows=500", plugin("randomtextwriter"), tmp_path / f"words{maps}")
+        local(*cut, "-D", "sleep.rows=3", "-D", "sleep.map.ms=1", "-reduces", "2", plugin("sleep"), tmp_path / f"slept{maps}")
+        assert not any(parts(tmp_path / f"slept{maps}"))
+    made = [b"".join(parts(tmp_path / f"words{maps}")) for maps in (1, 7)]
+    assert made[0] == made[1] and len(lines(made[0])) == 500
+    for line in lines(made[0]):
+        key, value = line.split(b"\t")
+        assert 5 <= len(key.split()) <= 9 and 20 <= len(value.split()) <= 99 and line.replace(b"\t", b"").replace(b" ", b"").isalpha()
+    assert 300 < len(set(made[0].split())) <= 1000
 
 
 def crooked_lines():
