@@ -44,31 +44,39 @@ static void print_scope(const struct qn_acl_entry *entries, size_t count)
     }
 }
 
-static int getfacl_path(struct fs_run *run, struct fs_item *item)
+static int print_acl(struct fs_run *run, const struct fs_item *item, const struct qn_acl *acl)
 {
-    struct qn_acl acl = {0};
-    struct qn_error err;
     size_t count = 0, access = 0;
-    if (!is_quern(run, item))
-        return FS_STOP;
-    if (qn_get_acl(item->volume->qn, item->path, &acl, &err) != 0)
-        return fs_fail_error(run, item->text, &err);
-    struct qn_acl_entry *all = fs_acl_whole(&acl, &count);
-    if (!all) {
-        qn_acl_release(&acl);
+    struct qn_acl_entry *all = fs_acl_whole(acl, &count);
+    if (!all)
         return fs_fail(run, "%s", err_text(ERR_NOMEM));
-    }
-    printf("# file: %s\n# owner: %s\n# group: %s\n", item->text, acl.owner, acl.group);
-    if (acl.mode & 01000)
-        printf("# flags: --%c\n", acl.mode & 1 ? 't' : 'T');
+    printf("# file: %s\n# owner: %s\n# group: %s\n", item->text, acl->owner, acl->group);
+    if (acl->mode & 01000)
+        printf("# flags: --%c\n", acl->mode & 1 ? 't' : 'T');
     while (access < count && !all[access].is_default)
         access++;
     print_scope(all, access);
     print_scope(all + access, count - access);
     putchar('\n');
     mem_free(all);
-    qn_acl_release(&acl);
     return 0;
+}
+
+/* Of a local file its mode is all that is told. */
+static int getfacl_path(struct fs_run *run, struct fs_item *item)
+{
+    struct qn_error err;
+    struct qn_acl acl = {.owner = item->stat.owner,
+                         .group = item->stat.group,
+                         .mode = item->stat.mode,
+                         .is_dir = item->stat.is_dir};
+    if (!item->volume->qn)
+        return print_acl(run, item, &acl);
+    if (qn_get_acl(item->volume->qn, item->path, &acl, &err) != 0)
+        return fs_fail_error(run, item->text, &err);
+    int rc = print_acl(run, item, &acl);
+    qn_acl_release(&acl);
+    return rc;
 }
 
 static const struct fs_option getfacl_options[] = {

@@ -133,7 +133,7 @@ const struct fs_command fs_append_to_file = {
     .help = "Appends the contents of all the given local files to the given dst file. The dst file "
             "will be created if it does not exist. If <localSrc> is -, then the input is read from "
             "stdin. Option -n represents that use NEW_BLOCK create flag to append file.",
-    .syntax = {append_options, 1, FS_NO_LIMIT, false},
+    .syntax = {append_options, 0, FS_NO_LIMIT, false},
     .flags = FS_RAW,
     .begin = append_begin,
 };

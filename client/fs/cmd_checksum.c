@@ -15,7 +15,7 @@ static int checksum_path(struct fs_run *run, struct fs_item *item)
     if (item->stat.is_dir)
         return fs_fail_path(run, item->text, err_text(ERR_ISDIR));
     if (!item->volume->qn) {
-        printf("%s\tNONE\t\n", item->text);
+        printf("%s\tNONE\n", item->text);
         return 0;
     }
     if (cl_file_checksum(item->volume->qn, item->path, &sum, &err) != 0)

@@ -45,7 +45,8 @@ static int remember(struct fs_run *run, const struct fs_item *item)
 static void setrep_ask(struct fs_run *run, struct fs_item *item, struct fs_answer *ret)
 {
     const struct setrep *state = run->state;
-    ret->rc = qn_set_replication(item->volume->qn, item->path, state->replication, &ret->err);
+    if (item->volume->qn) /* a local file has the one, whatever is asked for */
+        ret->rc = qn_set_replication(item->volume->qn, item->path, state->replication, &ret->err);
 }
 
 static int setrep_tell(struct fs_run *run, struct fs_item *item, const struct fs_answer *answer)
@@ -54,17 +55,13 @@ static int setrep_tell(struct fs_run *run, struct fs_item *item, const struct fs
     if (answer->rc != 0)
         return fs_fail_error(run, item->text, &answer->err);
     printf("Replication %" PRIu32 " set: %s\n", state->replication, item->text);
-    return fs_has(run, "w") ? remember(run, item) : 0;
+    return fs_has(run, "w") && item->volume->qn ? remember(run, item) : 0;
 }
 
 static int setrep_path(struct fs_run *run, struct fs_item *item)
 {
     static const struct fs_request request = {setrep_ask, setrep_tell};
-    if (item->stat.is_dir)
-        return 0;
-    if (!item->volume->qn)
-        return fs_fail(run, "Could not set replication for: %s", item->text);
-    return fs_later(run, item, &request);
+    return item->stat.is_dir ? 0 : fs_later(run, item, &request);
 }
 
 /* 1 = every block has its replicas; else 0, with the first number that differs. */

@@ -39,8 +39,7 @@ int fs_dest_local(struct fs_run *run)
     const char *text = run->parsed.count < 2 ? here : fs_pop_operand(run);
     struct qn_error err;
     struct fs_volume *local = fs_volume_local(run->shell, &err);
-    if (!local || fs_item_init(&dest->dst, local, text, &err) != 0 ||
-        fs_item_refresh(&dest->dst, &err) != 0)
+    if (!local || fs_item_local(&dest->dst, local, text, &err) != 0)
         return fs_fail_error(run, text, &err);
     return 0;
 }

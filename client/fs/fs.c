@@ -300,6 +300,11 @@ struct fs_volume *fs_volume_for(struct fs_shell *shell, const char *text, struct
     if (fs_item_check_text(text, err) != 0)
         return NULL;
     cl_uri_parse(slice_str(text), &uri);
+    if (slice_is(uri.scheme, "file") && uri.authority.len) {
+        err->code = ERR_USAGE;
+        snprintf(err->message, sizeof(err->message), "Wrong FS: %s, expected: file:///", text);
+        return NULL;
+    }
     if (slice_is(uri.scheme, "file"))
         return fs_volume_local(shell, err);
     if (open_conf(shell, err) != 0)
@@ -344,12 +349,9 @@ static int plain_item(struct fs_run *run, const char *text, struct fs_items *ret
     struct fs_item *item = fs_items_add(ret);
     if (!item)
         return fs_out_of_memory(err);
-    struct cl_uri uri;
-    cl_uri_parse(slice_str(text), &uri); /* a local path is shown without file:// */
-    if (run->command->flags & FS_LOCAL && slice_is(uri.scheme, "file"))
-        text = (const char *)uri.path.data;
-    int rc = fs_item_init(item, volume, text, err);
-    if (rc == 0)
+    int rc =
+        is_local ? fs_item_local(item, volume, text, err) : fs_item_init(item, volume, text, err);
+    if (rc == 0 && !is_local)
         rc = fs_item_refresh(item, err);
     if (rc != 0) {
         fs_item_release(item);

@@ -307,11 +307,13 @@ static int check_name(struct qn_error *err, struct slice name)
     if (path_glob_check(name) != 0) {
         size_t at = open ? (size_t)(open - name.data) : name.len;
         struct slice set = slice_of(name.data + at, name.len - at);
+        bool is_not = set.len > 1 && set.data[1] == '!'; /* ^ in a regular expression */
         if (set.len > 1 && memchr(set.data, ']', set.len))
-            return fail(err, ERR_INVAL,
-                        "Illegal file pattern: error parsing regexp: missing closing ]: `" SLICE_FMT
-                        "`",
-                        SLICE_ARG(set));
+            return fail(
+                err, ERR_INVAL,
+                "Illegal file pattern: error parsing regexp: missing closing ]: `[%s" SLICE_FMT "`",
+                is_not ? "^" : "",
+                SLICE_ARG(slice_of(set.data + 1 + is_not, set.len - 1 - is_not)));
         return bad_pattern(err, "Unclosed character class", name);
     }
     for (size_t i = 0; i < name.len; i++) {

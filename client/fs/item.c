@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/fs/item.h"
 
+#include <ctype.h>
 #include <limits.h>
+#include <stdlib.h>
 
 #include "client/lib/uri.h"
 #include "libcommon/base/mem.h"
@@ -52,6 +54,13 @@ int fs_item_check_text(const char *text, struct qn_error *err)
         return 0;
     if (scheme == 0)
         return no_path(err, "java.net.URISyntaxException: Expected scheme name at index 0: ", text);
+    if (!text[scheme + 1]) {
+        char why[96];
+        snprintf(why, sizeof(why),
+                 "java.net.URISyntaxException: Expected scheme-specific part at index %zu: ",
+                 scheme + 1);
+        return no_path(err, why, text);
+    }
     if (text[scheme + 1] != '/')
         return no_path(err, "java.net.URISyntaxException: Relative path in absolute URI: ", text);
     return 0;
@@ -114,6 +123,54 @@ int fs_item_init(struct fs_item *item, struct fs_volume *volume, const char *tex
         return 0;
     fs_item_release(item);
     return rc == ERR_NOMEM ? fs_out_of_memory(err) : bad_path(text, rc, err);
+}
+
+static int local_item(struct fs_item *item, struct fs_volume *local, const char *text,
+                      struct qn_error *err)
+{
+    int rc = fs_item_init(item, local, text, err);
+    if (rc != 0 || (rc = fs_item_refresh(item, err)) == 0)
+        return rc;
+    fs_item_release(item);
+    return rc;
+}
+
+/* What it is without its "%20"s, to be freed; NULL when it has none. */
+static char *unescaped(const char *text)
+{
+    char *out = strchr(text, '%') ? mem_alloc(strlen(text) + 1) : NULL;
+    size_t n = 0;
+    for (const char *p = text; out && *p; p++) {
+        char digits[3] = {p[0] == '%' ? p[1] : '\0', p[0] == '%' && p[1] ? p[2] : '\0', '\0'};
+        bool is_escape = isxdigit((unsigned char)digits[0]) && isxdigit((unsigned char)digits[1]) &&
+                         strcmp(digits, "00") != 0;
+        out[n++] = is_escape ? (char)strtoul(digits, NULL, 16) : *p;
+        p += is_escape ? 2 : 0;
+    }
+    if (out)
+        out[n] = '\0';
+    return out;
+}
+
+int fs_item_local(struct fs_item *item, struct fs_volume *local, const char *text,
+                  struct qn_error *err)
+{
+    struct cl_uri uri;
+    cl_uri_parse(slice_str(text), &uri);
+    if (uri.scheme.len && uri.path.len)
+        text = (const char *)uri.path.data; /* to the end of text */
+    int rc = local_item(item, local, text, err);
+    char *plain = rc == 0 && !item->exists ? unescaped(text) : NULL;
+    struct fs_item other = {0};
+    struct qn_error ignored;
+    if (plain && local_item(&other, local, plain, &ignored) == 0) {
+        struct fs_item *worse = other.exists ? item : &other;
+        fs_item_release(worse);
+        if (worse == item)
+            *item = other;
+    }
+    mem_free(plain);
+    return rc;
 }
 
 int fs_item_set_stat(struct fs_item *item, const struct qn_stat *stat)

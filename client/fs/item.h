@@ -26,6 +26,10 @@ int fs_item_check_root(const struct fs_volume *volume, struct slice typed, struc
  * path that cannot be one; ERR_USAGE when it climbs above the root of a cluster. */
 int fs_item_init(struct fs_item *item, struct fs_volume *volume, const char *text,
                  struct qn_error *err);
+/* The same for what names a local file, and asked about: of a URI the path is taken, whatever its
+ * scheme; and "a%20b" is "a b" when only that is there, as scripts write what Hadoop unescapes. */
+int fs_item_local(struct fs_item *item, struct fs_volume *local, const char *text,
+                  struct qn_error *err);
 /* Ask (again). 0 also when nothing is there (exists = false). */
 int fs_item_refresh(struct fs_item *item, struct qn_error *err);
 /* Take what a listing said. ERR_NOMEM. */

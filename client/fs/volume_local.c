@@ -80,8 +80,8 @@ static int local_stat(struct fs_volume *v, const char *path, struct qn_stat *ret
 {
     (void)v;
     struct stat st;
-    if (stat(path, &st) != 0)
-        return fail(err, errno, path);
+    if (stat(path, &st) != 0) /* nothing is at the end of a circle of links */
+        return fail(err, errno == ELOOP ? ENOENT : errno, path);
     struct names *names = mem_alloc(sizeof(*names));
     if (!names)
         return no_memory(err);
