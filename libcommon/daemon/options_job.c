@@ -55,6 +55,15 @@ static const struct conf_option rows[] = {
      .min = "16m", .unit = MEGABYTES, .flags = CONF_JOB},
     {"mapreduce.map.speculative", CONF_BOOL, "true", "run slow map tasks a second time elsewhere",
      .alias = "mapred.map.tasks.speculative.execution", .flags = CONF_JOB},
+    {"mapreduce.output.fileoutputformat.compress", CONF_BOOL, "false",
+     "pack output files; their names end as the codec's files do (.gz)",
+     .alias = "mapred.output.compress", .flags = CONF_JOB},
+    {"mapreduce.output.fileoutputformat.compress.codec", CONF_CHOICE, "gzip",
+     "how: zstd is both faster and smaller, gzip everybody reads",
+     .choices = "gzip zstd lz4 bzip2 org.apache.hadoop.io.compress.GzipCodec "
+                "org.apache.hadoop.io.compress.ZStandardCodec "
+                "org.apache.hadoop.io.compress.Lz4Codec org.apache.hadoop.io.compress.BZip2Codec",
+     .alias = "mapred.output.compression.codec", .flags = CONF_JOB},
     {"mapreduce.reduce.cpu.vcores", CONF_INT, "1", "cores a reduce task asks for", .min = "1",
      .flags = CONF_JOB},
     {"mapreduce.reduce.maxattempts", CONF_INT, "4",

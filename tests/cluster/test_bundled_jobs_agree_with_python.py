@@ -248,6 +248,24 @@ def test_jobs_that_make_their_own_rows_do_so_however_they_are_cut(tmp_path):
     assert 300 < len(set(made[0].split())) <= 1000
 
 
+COMPRESS = "mapreduce.output.fileoutputformat.compress"
+
+
+@pytest.mark.parametrize("codec,suffix", [(None, ".gz"), ("gzip", ".gz"), ("zstd", ".zst"), ("lz4", ".lz4"), ("org.apache.hadoop.io.compress.BZip2Codec", ".bz2")])
+def test_output_is_packed_and_can_be_read_again(tmp_path, codec, suffix):
+    text = b"".join(b"row %d of some\n" % (n * 7919 % 5003) for n in range(20000))
+    (tmp_path / "in").write_bytes(text)
+    how = ["-D", COMPRESS + "=true"] + (["-D", f"{COMPRESS}.codec={codec}"] if codec else [])
+    local(*how, "-reduces", "2", plugin("sort"), tmp_path / "in", tmp_path / "sorted")
+    assert sorted(os.listdir(tmp_path / "sorted")) == ["_MANIFEST", "_SUCCESS", "part-r-00000" + suffix, "part-r-00001" + suffix]
+    assert 10 < sum(len(part) for part in parts(tmp_path / "sorted")) < len(text) / 3
+    for line in (tmp_path / "sorted" / "_MANIFEST").read_text().splitlines():
+        name, size = line.split("\t")[:2]
+        assert (tmp_path / "sorted" / name).stat().st_size == int(size)
+    local("-reduces", "1", plugin("sort"), tmp_path / "sorted", tmp_path / "again")
+    assert b"".join(parts(tmp_path / "again")) == b"".join(sorted(text.splitlines(keepends=True)))
+
+
 def crooked_lines():
     """Each begins alike, and they crowd at one end: whoever knows nothing of them shares them out badly."""
     rnd = random.Random(8)
@@ -292,6 +310,10 @@ def test_on_a_cluster_the_same():
         parts_of = [c.fs("-cat", f"/straight/part-r-{n:05d}").stdout for n in range(4)]
         assert b"".join(parts_of) == b"".join(sorted(text.splitlines(keepends=True)))
         assert max(map(len, parts_of)) < 1.3 * min(map(len, parts_of)), list(map(len, parts_of))
+        c.run("run", "-D", COMPRESS + "=true", "-D", COMPRESS + ".codec=zstd", "-D", "randomtextwriter.rows=2000", "-D", "mapreduce.job.maps=2",
+              "randomtextwriter", "/packed")
+        assert b"".join(c.fs("-text", "/packed/part-*").stdout.splitlines(keepends=True)).count(b"\n") == 2000
+        assert b"part-m-00001.zst" in c.fs("-ls", "/packed").stdout
         for words, said in ((["teragen", "/x"], b"teragen needs -D teragen.rows"), (["-D", "teragen.rows=1", "teragen", "/rows", "/x"], b"makes its own input"),
                             (["-D", "teragen.rows=", "teragen", "/x"], b"no number of rows")):
             run = c.run("run", *words, check=False)

@@ -8,7 +8,7 @@
 #include "worker/map/lines.h"
 #include "worker/map/ranges.h"
 #include "worker/map/spill.h"
-#include "worker/reduce/sink.h"
+#include "worker/reduce/output.h"
 
 #define MIB ((uint64_t)1 << 20)
 
@@ -27,7 +27,7 @@ struct mapper {
     struct gather gather;
     struct ranges ranges;
     bool has_ranges;
-    struct sink sink;
+    struct output output;
     bool has_combine, has_gather;
     uint64_t records, emitted, emitted_bytes;
 };
@@ -186,9 +186,9 @@ static int emit_to_file(struct qn_task *task, struct qn_slice qkey, struct qn_sl
     struct slice kept = key;
     if (!accept(m, &kept, &value, room))
         return -1;
-    if (sink_record(&m->sink, m->plugin->key, key, m->plugin->value, value) == 0)
+    if (sink_record(&m->output.sink, m->plugin->key, key, m->plugin->value, value) == 0)
         return 0;
-    context_fail_engine(m->c, &m->sink.failed);
+    context_fail_engine(m->c, &m->output.sink.failed);
     return -1;
 }
 
@@ -363,19 +363,9 @@ static int open_output(struct mapper *m, const struct mapper_conf *conf)
         c->host.emit = choose_emit(m);
         return rc == 0 ? open_spill(m, conf) : rc;
     }
-    struct err why;
-    char *path = slice_dup(c->run->out);
     void *buffer = region_take(conf->region, SINK_BUFFER);
-    if (!path || !buffer) {
-        mem_free(path);
-        return no_memory(m);
-    }
-    int rc = sink_open(&m->sink, c->files, path, c->run->replication, slice_of(buffer, SINK_BUFFER),
-                       &why);
-    mem_free(path);
-    m->sink.is_raw = m->plugin->job.output == QN_RAW;
     c->host.emit = emit_to_file;
-    return rc == 0 ? 0 : context_fail_engine(c, &why);
+    return buffer ? output_open(&m->output, c, buffer) : no_memory(m);
 }
 
 /* --- running --------------------------------------------------------------------------------- */
@@ -553,22 +543,6 @@ out:
     return rc;
 }
 
-static int finish_file(struct mapper *m, struct task_done *done)
-{
-    struct context *c = m->c;
-    struct err why;
-    struct task_file *file = arena_calloc(&c->arena, 1, sizeof(*file));
-    if (!file)
-        return no_memory(m);
-    *file = (struct task_file){
-        .path = c->run->out, .name = c->run->out_name, .records = m->sink.records};
-    context_phase(c, PROGRESS_WRITE);
-    if (sink_finish(&m->sink, &file->len, &file->crc, &why) != 0)
-        return context_fail_engine(c, &why);
-    done->files = (struct task_file_list){file, 1};
-    return 0;
-}
-
 static void count_up(struct mapper *m, const struct task_done *done)
 {
     struct counters *all = &m->c->counters;
@@ -597,7 +571,7 @@ static void tell_times(const struct mapper *m, uint64_t total, struct task_times
                                .sort = m->spill.sort_us,
                                .spill = m->spill.spill_us,
                                .merge = m->spill.merge_us,
-                               .write = m->sink.write_us,
+                               .write = m->output.sink.write_us,
                                .total = total};
     uint64_t told = ret->read + ret->sort + ret->spill + ret->merge + ret->write;
     ret->map = total > told ? total - told : 0;
@@ -638,7 +612,8 @@ int mapper_run(struct context *c, const struct mapper_conf *conf, struct task_do
     if (rc == 0)
         rc = flush_combine(&m);
     if (rc == 0)
-        rc = c->run->kind == TASK_MAP_OUT ? finish_file(&m, done) : finish_run(&m, done);
+        rc =
+            c->run->kind == TASK_MAP_OUT ? output_finish(&m.output, c, done) : finish_run(&m, done);
     if (rc == 0) {
         count_up(&m, done);
         tell_times(&m, clock_mono_us() - start, &done->times);
@@ -646,7 +621,7 @@ int mapper_run(struct context *c, const struct mapper_conf *conf, struct task_do
     lines_close(&m.lines);
     gather_close(&m.gather);
     spill_close(&m.spill);
-    sink_abandon(&m.sink);
+    output_abandon(&m.output);
     c->owner = NULL;
     return rc;
 }

@@ -15,7 +15,8 @@ static int write_lines(struct context *c, struct slice buffer, const char *path,
 {
     struct sink sink;
     const struct msg_strs *lines = &c->run->manifest;
-    int rc = sink_open(&sink, c->files, path, c->run->replication, buffer, why);
+    const struct sink_how how = {.replication = c->run->replication};
+    int rc = sink_open(&sink, c->files, path, &how, buffer, why);
     if (rc != 0)
         return rc;
     for (size_t i = 0; i < lines->n; i++) {

@@ -4,7 +4,7 @@
 #include "libcommon/base/clock.h"
 #include "libcommon/base/str.h"
 #include "worker/reduce/group.h"
-#include "worker/reduce/sink.h"
+#include "worker/reduce/output.h"
 #include "worker/reduce/sources.h"
 
 #define MIB         ((uint64_t)1 << 20)
@@ -19,7 +19,7 @@ struct reducer {
     bool has_pieces;
     void *io_space;
     size_t io_size;
-    struct sink sink;
+    struct output output;
     struct group *group;  /* in hand, for next */
     struct group_top top; /* largest group of all partitions */
     uint64_t groups, records, merged_again;
@@ -79,9 +79,10 @@ static int emit_to_file(struct qn_task *task, struct qn_slice key, struct qn_sli
     if (is_number(p->out_value) && value.len != 8)
         return refuse_size(r, "value", ".out_value", value.len, p->out_value);
     context_called(r->c);
-    if (sink_record(&r->sink, p->out_key, key_from_qn(key), p->out_value, key_from_qn(value)) == 0)
+    if (sink_record(&r->output.sink, p->out_key, key_from_qn(key), p->out_value,
+                    key_from_qn(value)) == 0)
         return 0;
-    context_fail_engine(r->c, &r->sink.failed);
+    context_fail_engine(r->c, &r->output.sink.failed);
     return -1;
 }
 
@@ -187,7 +188,7 @@ static int reduce_groups(struct reducer *r, struct group *group)
         rc = context_check(c, returned, "reduce");
         if (rc != 0)
             return rc;
-        atomic_store_explicit(&c->page->records_out, r->sink.records, memory_order_relaxed);
+        atomic_store_explicit(&c->page->records_out, r->output.sink.records, memory_order_relaxed);
     }
     return rc;
 }
@@ -256,43 +257,16 @@ static int open_all(struct reducer *r)
 {
     struct context *c = r->c;
     struct region *region = r->conf->region;
-    struct err why;
     size_t fetch_size = (size_t)(c->run->memory / 2);
     r->io_size = (size_t)(c->run->memory / 4);
     void *fetch_space = region_take(region, fetch_size);
     r->io_space = region_take(region, r->io_size);
     void *buffer = region_take(region, SINK_BUFFER);
-    char *path = slice_dup(c->run->out);
-    int rc = 0;
-    if (!fetch_space || !r->io_space || !buffer || !path || r->io_size < SOURCES_IO_MIN) {
-        rc = no_memory(r);
-    } else {
-        pieces_open(&r->pieces, fetch_space, fetch_size, r->conf->scratch);
-        r->has_pieces = true;
-        rc = sink_open(&r->sink, c->files, path, c->run->replication, slice_of(buffer, SINK_BUFFER),
-                       &why);
-        r->sink.is_raw = c->plugin->job.output == QN_RAW;
-        if (rc != 0)
-            rc = context_fail_engine(c, &why);
-    }
-    mem_free(path);
-    return rc;
-}
-
-static int finish(struct reducer *r, struct task_done *done)
-{
-    struct context *c = r->c;
-    struct err why;
-    struct task_file *file = arena_calloc(&c->arena, 1, sizeof(*file));
-    if (!file)
+    if (!fetch_space || !r->io_space || !buffer || r->io_size < SOURCES_IO_MIN)
         return no_memory(r);
-    *file = (struct task_file){
-        .path = c->run->out, .name = c->run->out_name, .records = r->sink.records};
-    context_phase(c, PROGRESS_WRITE);
-    if (sink_finish(&r->sink, &file->len, &file->crc, &why) != 0)
-        return context_fail_engine(c, &why);
-    done->files = (struct task_file_list){file, 1};
-    return 0;
+    pieces_open(&r->pieces, fetch_space, fetch_size, r->conf->scratch);
+    r->has_pieces = true;
+    return output_open(&r->output, c, buffer);
 }
 
 static void count_up(struct reducer *r, const struct task_done *done)
@@ -311,8 +285,10 @@ static void count_up(struct reducer *r, const struct task_done *done)
 
 static void tell_times(const struct reducer *r, uint64_t total, struct task_times *ret)
 {
-    *ret = (struct task_times){
-        .fetch = r->fetch_us, .merge = r->merge_us, .write = r->sink.write_us, .total = total};
+    *ret = (struct task_times){.fetch = r->fetch_us,
+                               .merge = r->merge_us,
+                               .write = r->output.sink.write_us,
+                               .total = total};
     uint64_t told = ret->fetch + ret->merge + ret->write;
     ret->reduce = total > told ? total - told : 0;
 }
@@ -345,7 +321,7 @@ int reducer_run(struct context *c, const struct reducer_conf *conf, struct task_
         rc = rc != 0 ? rc : cleanup;
     }
     if (rc == 0)
-        rc = finish(&r, done);
+        rc = output_finish(&r.output, c, done);
     if (rc == 0) {
         count_up(&r, done);
         done->top_key = keep_key(c, &r.top);
@@ -355,7 +331,7 @@ int reducer_run(struct context *c, const struct reducer_conf *conf, struct task_
     fetch_close(r.fetch);
     if (r.has_pieces)
         pieces_close(&r.pieces);
-    sink_abandon(&r.sink);
+    output_abandon(&r.output);
     c->owner = NULL;
     return rc;
 }

@@ -7,18 +7,9 @@
 
 #define NUMBER_MAX 32U
 
-int sink_open(struct sink *sink, struct files *files, const char *path, uint32_t replication,
-              struct slice buffer, struct err *err)
+static int write_out(void *arg, const void *data, size_t len)
 {
-    *sink =
-        (struct sink){.files = files, .buf = (uint8_t *)(uintptr_t)buffer.data, .cap = buffer.len};
-    return files_create(files, path, replication, &sink->out, err);
-}
-
-static int put_out(struct sink *sink, const void *data, size_t len)
-{
-    if (sink->failed.code != 0)
-        return sink->failed.code;
+    struct sink *sink = arg;
     uint64_t start = clock_mono_us();
     sink->crc = crc32c(sink->crc, data, len);
     int rc = len ? files_write(sink->files, sink->out, data, len, &sink->failed) : 0;
@@ -27,9 +18,33 @@ static int put_out(struct sink *sink, const void *data, size_t len)
     return rc;
 }
 
+int sink_open(struct sink *sink, struct files *files, const char *path, const struct sink_how *how,
+              struct slice buffer, struct err *err)
+{
+    *sink = (struct sink){
+        .how = *how, .files = files, .buf = (uint8_t *)(uintptr_t)buffer.data, .cap = buffer.len};
+    if (how->pack != PACKER_PLAIN && packer_open(how->pack, 0, write_out, sink, &sink->packer) != 0)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    int rc = files_create(files, path, how->replication, &sink->out, err);
+    if (rc != 0)
+        sink_abandon(sink);
+    return rc;
+}
+
+static int put_out(struct sink *sink, struct slice bytes)
+{
+    if (sink->failed.code != 0)
+        return sink->failed.code;
+    int rc =
+        sink->packer ? packer_put(sink->packer, bytes) : write_out(sink, bytes.data, bytes.len);
+    if (rc != 0 && sink->failed.code == 0)
+        err_set(&sink->failed, rc, "out of memory");
+    return rc;
+}
+
 static int flush(struct sink *sink)
 {
-    int rc = put_out(sink, sink->buf, sink->fill);
+    int rc = put_out(sink, slice_of(sink->buf, sink->fill));
     sink->fill = 0;
     return rc;
 }
@@ -41,7 +56,7 @@ int sink_write(struct sink *sink, struct slice bytes)
         if (rc != 0)
             return rc;
         if (bytes.len > sink->cap)
-            return put_out(sink, bytes.data, bytes.len);
+            return put_out(sink, bytes);
     }
     if (bytes.len)
         memcpy(sink->buf + sink->fill, bytes.data, bytes.len);
@@ -108,7 +123,7 @@ static int put_field(struct sink *sink, enum qn_type type, struct slice bytes)
 int sink_record(struct sink *sink, enum qn_type key_type, struct slice key, enum qn_type value_type,
                 struct slice value)
 {
-    if (sink->is_raw) {
+    if (sink->how.is_raw) {
         sink->records++;
         return sink_write(sink, key) != 0 ? sink->failed.code : sink_write(sink, value);
     }
@@ -124,6 +139,11 @@ int sink_record(struct sink *sink, enum qn_type key_type, struct slice key, enum
 int sink_finish(struct sink *sink, uint64_t *ret_len, uint32_t *ret_crc, struct err *err)
 {
     int rc = flush(sink);
+    if (rc == 0 && sink->packer) {
+        rc = packer_end(sink->packer);
+        if (rc != 0 && sink->failed.code == 0)
+            err_set(&sink->failed, rc, "out of memory");
+    }
     if (rc != 0) {
         if (err)
             *err = sink->failed;
@@ -134,6 +154,7 @@ int sink_finish(struct sink *sink, uint64_t *ret_len, uint32_t *ret_crc, struct 
     rc = files_finish(sink->files, sink->out, err);
     sink->write_us += clock_mono_us() - start;
     sink->out = NULL;
+    sink_abandon(sink);
     *ret_len = sink->len;
     *ret_crc = sink->crc;
     return rc;
@@ -142,5 +163,7 @@ int sink_finish(struct sink *sink, uint64_t *ret_len, uint32_t *ret_crc, struct 
 void sink_abandon(struct sink *sink)
 {
     files_abandon(sink->files, sink->out);
+    packer_close(sink->packer);
     sink->out = NULL;
+    sink->packer = NULL;
 }

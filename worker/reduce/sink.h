@@ -6,30 +6,37 @@
  *                           digits as bring the same double back; QN_NONE leaves out its side and
  *                           the tab
  *
- * or, raw, key and value as they are. */
+ * or, raw, key and value as they are; all of it packed, if asked for. */
 #ifndef QUERN_WORKER_REDUCE_SINK_H
 #define QUERN_WORKER_REDUCE_SINK_H
 
 #include "include/quern/job.h"
-#include "libcommon/base/slice.h"
+#include "libcommon/codec/packer.h"
 #include "worker/run/files.h"
 
 #define SINK_BUFFER ((size_t)1 << 20)
 
+struct sink_how {
+    uint32_t replication;
+    enum packer_kind pack;
+    bool is_raw;
+};
+
 struct sink {
+    struct sink_how how;
     struct files *files;
     struct files_out *out;
+    struct packer *packer; /* NULL: bytes go out as they are */
     uint8_t *buf;
     size_t cap, fill;
-    uint64_t len, records; /* len: of what has left the buffer */
+    uint64_t len, records; /* len: of the file so far */
     uint32_t crc;
     uint64_t write_us;
     struct err failed; /* code 0 while all is well; errors stick */
-    bool is_raw;       /* set after opening */
 };
 
 /* `buffer` is borrowed until finish or abandon. */
-int sink_open(struct sink *sink, struct files *files, const char *path, uint32_t replication,
+int sink_open(struct sink *sink, struct files *files, const char *path, const struct sink_how *how,
               struct slice buffer, struct err *err);
 /* Bytes as they are. */
 int sink_write(struct sink *sink, struct slice bytes);

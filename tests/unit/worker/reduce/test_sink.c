@@ -26,7 +26,8 @@ static struct sink open_sink(void)
 {
     struct sink sink;
     snprintf(path, sizeof(path), "%s/below/part-r-00000", dir);
-    assert_int_equal(sink_open(&sink, files_local(), path, 0, slice_of(room, sizeof(room)), &err),
+    assert_int_equal(sink_open(&sink, files_local(), path, &(struct sink_how){0},
+                               slice_of(room, sizeof(room)), &err),
                      0);
     return sink;
 }

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/reduce/output.h"
+
+#include "libcommon/base/str.h"
+
+#define COMPRESS "mapreduce.output.fileoutputformat.compress"
+#define CODEC    COMPRESS ".codec"
+
+static enum packer_kind choose_pack(const struct context *c)
+{
+    const char *wanted = context_conf(c, COMPRESS), *codec = context_conf(c, CODEC);
+    if (!wanted || strcmp(wanted, "true") != 0)
+        return PACKER_PLAIN;
+    return codec ? packer_kind_of(codec) : PACKER_GZIP;
+}
+
+static const char *with_suffix(struct context *c, struct slice name, enum packer_kind kind)
+{
+    const char *suffix = packer_suffix(kind);
+    size_t cap = name.len + strlen(suffix) + 1;
+    char *text = arena_alloc(&c->arena, cap);
+    if (text)
+        snprintf(text, cap, SLICE_FMT "%s", SLICE_ARG(name), suffix);
+    return text;
+}
+
+int output_open(struct output *output, struct context *c, void *buffer)
+{
+    struct err why;
+    enum packer_kind kind = choose_pack(c);
+    const char *path = with_suffix(c, c->run->out, kind);
+    const char *name = with_suffix(c, c->run->out_name, kind);
+    struct sink_how how = {.replication = c->run->replication,
+                           .pack = kind,
+                           .is_raw = c->plugin->job.output == QN_RAW};
+    output->file = arena_calloc(&c->arena, 1, sizeof(*output->file));
+    int rc = path && name && output->file ? 0 : err_set(&why, ERR_NOMEM, "out of memory");
+    if (rc == 0)
+        rc = sink_open(&output->sink, c->files, path, &how, slice_of(buffer, SINK_BUFFER), &why);
+    if (rc != 0)
+        return context_fail_engine(c, &why);
+    *output->file = (struct task_file){.path = slice_str(path), .name = slice_str(name)};
+    return 0;
+}
+
+int output_finish(struct output *output, struct context *c, struct task_done *done)
+{
+    struct err why;
+    context_phase(c, PROGRESS_WRITE);
+    output->file->records = output->sink.records;
+    if (sink_finish(&output->sink, &output->file->len, &output->file->crc, &why) != 0)
+        return context_fail_engine(c, &why);
+    done->files = (struct task_file_list){output->file, 1};
+    return 0;
+}
+
+void output_abandon(struct output *output)
+{
+    sink_abandon(&output->sink);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * output: the file that a map or reduce task leaves, from the job's settings to what DONE tells.
+ * With mapreduce.output.fileoutputformat.compress it is packed, and its name ends in .gz, .zst ... */
+#ifndef QUERN_WORKER_REDUCE_OUTPUT_H
+#define QUERN_WORKER_REDUCE_OUTPUT_H
+
+#include "worker/reduce/sink.h"
+#include "worker/runner/context.h"
+
+struct output {
+    struct sink sink;
+    struct task_file *file; /* in the context's arena */
+};
+
+/* `buffer` (SINK_BUFFER) is borrowed until finish or abandon. A failure is the context's. */
+int output_open(struct output *output, struct context *c, void *buffer);
+int output_finish(struct output *output, struct context *c, struct task_done *done);
+void output_abandon(struct output *output);
+
+#endif
