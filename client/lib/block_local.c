@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Reading a replica of the same node by passed descriptors. */
-#include <errno.h>
 #include <unistd.h>
 
 #include "client/lib/block_read.h"
@@ -8,7 +7,9 @@
 #include "libcommon/codec/chunksum.h"
 #include "libcommon/event/sock.h"
 
-#define WINDOW (256U << 10) /* read and verified while it is in the cache */
+#define WINDOW CL_PATIENT_MAX /* read and verified while it is in the cache */
+
+enum { DATA, SUMS }; /* of cl_files */
 
 static int recv_descriptors(struct cl_peer *peer, int fds[2], struct err *err)
 {
@@ -60,9 +61,14 @@ int cl_local_open(struct qn_fs *fs, const struct msg_node *node, const struct cl
     *local = (struct cl_local){.id = block->id,
                                .gs = answer.block.gs,
                                .len = answer.block.len,
-                               .data_fd = fds[0],
-                               .sums_fd = fds[1],
+                               .files = cl_files_new(fds),
+                               .patient = fs->patient,
+                               .wait_ms = fs->hedge_max ? fs->hedge_after_ms : fs->timeout_ms,
                                .sums_off = answer.sums_off};
+    if (!local->files) {
+        mem_free(local);
+        return err_set(err, ERR_NOMEM, "%s", err_text(ERR_NOMEM));
+    }
     list_init(&local->link);
     *ret = local;
     return 0;
@@ -70,25 +76,14 @@ int cl_local_open(struct qn_fs *fs, const struct msg_node *node, const struct cl
 
 void cl_local_close(struct cl_local *local)
 {
-    close(local->data_fd);
-    close(local->sums_fd);
+    cl_files_unref(local->files);
     mem_free(local);
 }
 
-static int pread_all(int fd, void *buffer, size_t size, uint64_t off)
+static int read_file(const struct cl_local *local, unsigned which, void *buffer, size_t size,
+                     uint64_t off)
 {
-    uint8_t *p = buffer;
-    while (size) {
-        ssize_t n = pread(fd, p, size, (off_t)off);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n <= 0)
-            return n < 0 ? err_from_errno(errno) : ERR_EOF;
-        p += n;
-        off += (uint64_t)n;
-        size -= (size_t)n;
-    }
-    return 0;
+    return cl_patient_pread(local->patient, local->files, which, buffer, size, off, local->wait_ms);
 }
 
 /* Whole chunks [off, off + size) (the last may be the block's short one) into `buffer`. */
@@ -100,9 +95,9 @@ static int read_chunks(const struct cl_local *local, uint8_t *buffer, size_t siz
     uint64_t sums_off = local->sums_off + off / CHUNKSUM_CHUNK * CHUNKSUM_SIZE;
     int rc = fault_errno(fault_hit("client.read.local"))
                  ? ERR_IO
-                 : pread_all(local->data_fd, buffer, size, off);
+                 : read_file(local, DATA, buffer, size, off);
     if (rc == 0)
-        rc = pread_all(local->sums_fd, sums, count * CHUNKSUM_SIZE, sums_off);
+        rc = read_file(local, SUMS, sums, count * CHUNKSUM_SIZE, sums_off);
     if (rc != 0)
         return err_set(err, rc, "block %llu by its local file: %s", (unsigned long long)local->id,
                        err_text(rc));

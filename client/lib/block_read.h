@@ -5,7 +5,8 @@
  *                   long answer and go on from there later: then the datanode and the kernel's
  *                   buffers read ahead for it.
  *   by descriptors  on the same node: block file and checksum file, read with pread. Not mapped: a
- *                   disk that vanishes is an error here and would be a SIGBUS there.
+ *                   disk that vanishes is an error here and would be a SIGBUS there. A disk that
+ *                   says nothing is left after a time (patient.h), like a silent datanode.
  *
  * Nothing is ever returned that did not match its checksum. */
 #ifndef QUERN_CLIENT_BLOCK_READ_H
@@ -13,6 +14,7 @@
 
 #include "client/lib/blocks.h"
 #include "client/lib/handle.h"
+#include "client/lib/patient.h"
 
 /* --- over a socket ---------------------------------------------------------------------------- */
 
@@ -45,7 +47,9 @@ void cl_remote_stop(struct cl_remote *remote);
 struct cl_local {
     struct list link;
     uint64_t id, gs, len;
-    int data_fd, sums_fd;
+    struct cl_files *files; /* data, checksums */
+    struct cl_patient *patient;
+    uint64_t wait_ms; /* for the disk */
     uint32_t sums_off;
     unsigned refs; /* guarded by the stream's lock */
 };
@@ -53,8 +57,8 @@ struct cl_local {
 int cl_local_open(struct qn_fs *fs, const struct msg_node *node, const struct cl_block *block,
                   struct cl_local **ret, struct err *err);
 void cl_local_close(struct cl_local *local);
-/* Exactly `size` bytes at `off`; ERR_CHECKSUM, ERR_IO, ERR_EOF (shorter than it should be). Any
- * thread. */
+/* Exactly `size` bytes at `off`; ERR_CHECKSUM, ERR_IO, ERR_EOF (shorter than it should be),
+ * ERR_TIMEOUT (the disk is silent). Any thread. */
 int cl_local_read(const struct cl_local *local, void *buffer, size_t size, uint64_t off,
                   struct err *err);
 

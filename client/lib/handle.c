@@ -5,6 +5,7 @@
 
 #include "client/lib/file.h"
 #include "client/lib/mode.h"
+#include "client/lib/patient.h"
 #include "client/lib/uri.h"
 #include "client/talk/namenode.h"
 #include "libcommon/base/clock.h"
@@ -165,7 +166,8 @@ struct qn_fs *cl_fs_open(const struct conf *conf, const char *uri, const char *u
     cl_peers_init(&fs->peers, &fs->self, 0);
     cl_rings_init(&fs->rings);
     cl_renew_init(&fs->renew, fs);
-    int rc = open_handle(fs, conf, uri, user, &err);
+    fs->patient = cl_patient_new();
+    int rc = fs->patient ? open_handle(fs, conf, uri, user, &err) : no_memory(&err);
     cl_edge(rc, &err, error);
     if (rc == 0)
         return fs;
@@ -216,6 +218,7 @@ void qn_fs_close(struct qn_fs *fs)
     cl_hang_up(fs);
     cl_peers_release(&fs->peers);
     cl_rings_release(&fs->rings);
+    cl_patient_close(fs->patient);
     mutex_release(&fs->lock);
     mem_free(fs->address);
     mem_free(fs->socket);

@@ -50,6 +50,7 @@ struct qn_fs {
     struct cl_peers peers;
     struct cl_rings rings;
     struct cl_renew renew;
+    struct cl_patient *patient; /* reads local files */
 
     struct mutex lock;  /* of what follows */
     struct list files;  /* struct qn_file */

@@ -39,8 +39,9 @@ static const struct conf_option rows[] = {
      "none. No threads are made for it",
      .min = "0", .max = "100000", .flags = CONF_JOB},
     {"dfs.client.hedged.read.threshold.millis", CONF_TIME, "500",
-     "a datanode that gives nothing of what is read for so long is silent", .min = "1ms",
-     .max = "1h", .flags = CONF_JOB},
+     "a datanode, or a disk of this machine, that gives nothing of what is read for so long is "
+     "silent",
+     .min = "1ms", .max = "1h", .flags = CONF_JOB},
     {"dfs.client.read.shortcircuit", CONF_BOOL, "true",
      "read and write through the local datanode's unix socket where there is one",
      .flags = CONF_JOB},

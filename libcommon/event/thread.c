@@ -123,3 +123,8 @@ void thread_join(struct thread *thread)
 {
     must(pthread_join(thread->handle, NULL), "thread_join");
 }
+
+void thread_detach(struct thread *thread)
+{
+    must(pthread_detach(thread->handle), "thread_detach");
+}

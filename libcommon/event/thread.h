@@ -35,9 +35,11 @@ struct thread {
     pthread_t handle;
 };
 /* Runs fn(arg) on a new thread called `name` (15 bytes are kept) with all signals blocked, so that
- * signals reach the loop's thread. Must be joined. */
+ * signals reach the loop's thread. Must be joined, or detached. */
 int thread_start(struct thread *thread, const char *name, void (*fn)(void *arg), void *arg,
                  struct err *err);
 void thread_join(struct thread *thread);
+/* Nobody waits for its end; what it uses must outlive it. */
+void thread_detach(struct thread *thread);
 
 #endif

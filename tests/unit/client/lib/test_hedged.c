@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <unistd.h>
 
+#include "libcommon/base/fault.h"
 #include "tests/unit/client/lib/fake_cluster.h"
 
 #define SIZE (2500000U) /* three blocks */
@@ -64,11 +65,11 @@ static void make_file(void)
     qn_fs_close(fs);
 }
 
-static struct qn_fs *connect_hedged(const char *size)
+static struct qn_fs *connect_from(const char *node, const char *size)
 {
     char uri[SOCK_TEXT_MAX + 16];
     snprintf(uri, sizeof(uri), "quern://%s", fake.nn_address);
-    const struct qn_option set[] = {{"node.name", "elsewhere"},
+    const struct qn_option set[] = {{"node.name", node},
                                     {"dfs.client.socket-timeout", "5s"},
                                     {"dfs.client.hedged.read.threadpool.size", size},
                                     {"dfs.client.hedged.read.threshold.millis", "100"},
@@ -78,6 +79,11 @@ static struct qn_fs *connect_hedged(const char *size)
     if (!fs)
         fail_msg("%s", error.message);
     return fs;
+}
+
+static struct qn_fs *connect_hedged(const char *size)
+{
+    return connect_from("elsewhere", size);
 }
 
 static struct qn_file *open_file(struct qn_fs *fs)
@@ -323,6 +329,49 @@ static void when_nobody_helps_the_error_names_each(void **state)
     qn_fs_close(fs);
 }
 
+/* The bytes are not cached, and the disk says nothing for three seconds. */
+static void hang_disk(void)
+{
+    struct err err;
+    assert_int_equal(fault_arm("client.read.cached=1+:drop,client.read.disk=1+:delay3000", &err),
+                     0);
+}
+
+static void a_local_disk_that_says_nothing_is_not_waited_for(void **state)
+{
+    (void)state;
+    for (int goes_on = 0; goes_on < 2; goes_on++) {
+        fake_reset();
+        fake.same_host = true;
+        make_file();
+        struct qn_fs *fs = connect_from("n0", "10");
+        hang_disk();
+        uint64_t begun_ms = clock_mono_ms();
+        check_both_ways(fs, goes_on);
+        assert_in_range(clock_mono_ms() - begun_ms, 80, SOON);
+        qn_fs_close(fs); /* nor for who waits for it */
+        assert_true(clock_mono_ms() - begun_ms < SOON);
+        assert_int_equal(fake.bad_reports, 0);
+        assert_true(fake.nodes[0].local_reads > 0 && fake.nodes[1].reads > 0);
+        assert_int_equal(fault_arm(NULL, NULL), 0);
+    }
+}
+
+static void without_hedging_a_local_disk_is_waited_for_as_long_as_a_datanode(void **state)
+{
+    (void)state;
+    make_file();
+    fake.same_host = true;
+    struct qn_fs *fs = fake_connect_with("n0", "dfs.client.socket-timeout", "400ms");
+    hang_disk();
+    uint64_t begun_ms = clock_mono_ms();
+    check_both_ways(fs, false);
+    assert_in_range(clock_mono_ms() - begun_ms, 400, SOON);
+    assert_int_equal(fault_arm(NULL, NULL), 0);
+    check_both_ways(fs, false);
+    qn_fs_close(fs);
+}
+
 struct job {
     struct thread thread;
     struct qn_file *file;
@@ -372,6 +421,8 @@ int main(void)
         CASE(a_replica_that_ends_too_early_is_passed_over),
         CASE(when_nobody_helps_the_error_names_each),
         CASE(no_more_are_hedged_than_allowed_and_all_end),
+        CASE(a_local_disk_that_says_nothing_is_not_waited_for),
+        CASE(without_hedging_a_local_disk_is_waited_for_as_long_as_a_datanode),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
