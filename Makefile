@@ -6,6 +6,7 @@
 #   check           unit + sim + fuzz (briefly) + cluster; ends with "N passed, N failed"
 #   unit sim fuzz cluster          one kind of test; see tests/README.md
 #   soak            random faults on real processes; MINUTES=10, SEED=N plays that one again
+#   races           a cluster under ThreadSanitizer (its own build, build/tsan), in a minute
 #   bench           ours beside others' programs, in a table; BENCH="--size 64m --runs 3", PEERS=DIR;
 #                   BENCH=--fs: the filesystem's figures beside their goals
 #   lint            layout, include layers, clang-tidy, size guides
@@ -54,7 +55,7 @@ CFLAGS_ALL := -std=gnu17 -fPIC -fvisibility=hidden $(WARN) $(FLAVOUR_$(FLAVOUR))
               -I. -Iinclude $(PKG_CFLAGS) -D_GNU_SOURCE -DQUERN_VERSION='"$(VERSION)"' -MMD -MP
 LDFLAGS_ALL := $(filter -fsanitize%,$(FLAVOUR_$(FLAVOUR))) -Wl,--build-id $(LDFLAGS)
 
-.PHONY: all check unit sim cluster fuzz soak bench lint format install clean help
+.PHONY: all check unit sim cluster fuzz soak races bench lint format install clean help
 .SUFFIXES:
 .SECONDARY:
 .DELETE_ON_ERROR:
@@ -125,6 +126,6 @@ format:
 clean:
 	$(Q)rm -rf build
 help:
-	@sed -n '2,23s/^# \{0,1\}//p' Makefile
+	@sed -n '2,24s/^# \{0,1\}//p' Makefile
 
 -include $(OBJS:.o=.d)

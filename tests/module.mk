@@ -79,6 +79,13 @@ SEED ?=
 soak: all $(TEST_EXTRA)
 	$(Q)QUERN_BUILD=$(B) tests/soak/soak.py --minutes $(MINUTES) $(if $(SEED),--seed $(SEED))
 
+# races: all daemons, tasks and clients built with ThreadSanitizer, at work.
+races:
+	$(Q)$(MAKE) FLAVOUR=tsan races-tsan
+.PHONY: races-tsan
+races-tsan: all $(B)/tests/cluster/model_client
+	$(Q)QUERN_BUILD=$(B) tests/pytest races tests/races
+
 # What ./scripts/check runs. Sanitized where code is tried, optimised where time is virtual.
 CHECKS := unit:debug $(if $(wildcard tests/sim/main.c),sim:release) $(if $(wildcard tests/fuzz),fuzz:debug) cluster:debug
 check:

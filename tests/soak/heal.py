@@ -32,9 +32,22 @@ class Healing:
             time.sleep(0.5)
 
     def amiss(self):
+        gone = self.gone()
+        if gone:
+            return gone
         wrong = self.report()
         wrong += self.fsck() if not wrong else []
         return wrong + self.world.directories_amiss() + self.leftovers() + self.strays()
+
+    def gone(self):
+        """Nobody kills any more: who does not run has broken by itself, and his log says how."""
+        wrong = []
+        for daemon in self.world.all_daemons():
+            if not self.world.pid(daemon):
+                lines = open(self.world.log_of(daemon), errors="replace").read().splitlines() or [""]
+                reasons = [line for line in lines if line.startswith(("reason:", "request:")) or " ERROR " in line]
+                wrong.append(f"{daemon} does not run: {'; '.join(reasons[-2:] or lines[-1:])}")
+        return wrong
 
     def report(self):
         run = self.world.run("admin", "-report", check=False)
@@ -59,8 +72,13 @@ class Healing:
         for node in range(1, self.world.plan.datanodes + 1):
             there, here = self.blocks_on(node), known.get(node, set())
             if there != here:
-                wrong.append(f"datanode{node} has {sorted(there - here)} the namenode does not know there, lacks {sorted(here - there)}")
+                wrong.append(f"datanode{node} has {self.some(there - here)} the namenode does not know there, lacks {self.some(here - there)}")
         return wrong
+
+    @staticmethod
+    def some(names):
+        names = sorted(names)
+        return f"{names[:5]}" + (f" and {len(names) - 5} more" if len(names) > 5 else "")
 
     def may_wait(self, line):
         """A block that no node has any byte of is given up only after the nodes had their time to come back: with

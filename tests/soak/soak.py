@@ -14,6 +14,7 @@ keeps its logs and data. Ends with "N passed, N failed": rounds."""
 import argparse
 import os
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -132,6 +133,7 @@ def main():
         return show(schedule.Plan(args.show, reason is None))
     if reason:
         print(f"no machines of their own, so no cut cables and no full disks: {reason}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended before its time"))  # no daemon stays behind
     base = tempfile.mkdtemp(prefix="quern-soak-", dir=os.environ.get("TMPDIR", "/tmp"))
     os.environ["TMPDIR"] = base
     text = Text(base)

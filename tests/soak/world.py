@@ -66,8 +66,8 @@ class Loopback(Cluster):
     def ask_console(self, daemon, *words):
         return self.run("console", self.console(daemon), *words, check=False, timeout=20)
 
-    def logs(self):
-        return os.path.join(self.dir, "log")
+    def log_of(self, daemon):
+        return os.path.join(self.dir, "log", daemon + ".log")
 
 
 class Machines(Nodes):
@@ -141,6 +141,9 @@ class Machines(Nodes):
         kind = daemon.rstrip("0123456789")
         below = {"namenode": "name", "jobtracker": "jobs", "datanode": "data", "worker": "work"}[kind]
         return os.path.join(self.root(self.node_of(daemon)), below) + (file and "/" + file)
+
+    def log_of(self, daemon):
+        return os.path.join(self.root(self.node_of(daemon)), daemon.rstrip("0123456789") + ".log")
 
     def ask_console(self, daemon, *words):
         return self.run("console", self.console(daemon), *words, on=self.node_of(daemon), check=False, timeout=20)
