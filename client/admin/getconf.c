@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * quern getconf: what the configuration of this machine says, for scripts. Nothing is asked of any
  * daemon. Exit codes: 0, and 255 for what is not set or not understood. */
+#include <inttypes.h>
 #include <strings.h>
 
 #include "client/admin/session.h"
@@ -27,14 +28,33 @@ static int usage(FILE *out)
     return EXIT_FAILED;
 }
 
+struct asked {
+    const char *key;
+    uint64_t unit; /* of what it counts; 0 = it is no size */
+};
+
+static void ask_type(const struct conf_option *option, const char *value, const char *where,
+                     void *arg)
+{
+    struct asked *asked = arg;
+    (void)value;
+    (void)where;
+    if (strcmp(option->key, asked->key) == 0 && option->type == CONF_SIZE)
+        asked->unit = option->unit ? option->unit : 1;
+}
+
 /* A key's value, its aliases too; what is not set, and has no default, is missing. */
 static int print_key(const struct conf *conf, const char *key)
 {
     const char *value = conf_knows(conf, key) ? conf_str(conf, key) : "";
-    if (value[0]) {
+    struct asked asked = {.key = key};
+    conf_each(conf, ask_type, &asked);
+    if (asked.unit && !conf_is_set(conf, key)) /* scripts reckon with defaults: a plain number */
+        printf("%" PRIu64 "\n", conf_size(conf, key) / asked.unit);
+    else if (value[0])
         puts(value);
+    if (value[0])
         return 0;
-    }
     fprintf(stderr, "Configuration %s is missing.\n", key);
     return EXIT_FAILED;
 }
@@ -84,7 +104,7 @@ static int run(struct session *session, int argc, char **argv)
     bool takes_key = strcasecmp(word, "confKey") == 0;
     if (argc != (takes_key ? 3 : 2))
         return usage(stderr);
-    int rc = config_open(&session->args, &session->conf, NULL, &err);
+    int rc = session_configure(session, &err);
     return rc == 0 ? answer(session->conf, word, takes_key ? argv[2] : NULL)
                    : session_fail("getconf", EXIT_FAILED, err.msg);
 }

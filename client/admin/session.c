@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/admin/session.h"
 
+#include "client/fs/fs.h"
 #include "client/lib/uri.h"
+#include "libcommon/base/mem.h"
 
 int session_fail(const char *what, int code, const char *message)
 {
@@ -37,13 +39,22 @@ int session_begin(struct session *session, const char *program, int *argc, char 
     return 0;
 }
 
+/* Under a name of Hadoop's any key is taken: old scripts set those of a JVM. */
+int session_configure(struct session *session, struct err *err)
+{
+    struct config_foreign foreign = {0};
+    int rc = config_open(&session->args, &session->conf, fs_is_hadoop() ? &foreign : NULL, err);
+    mem_free(foreign.defines);
+    return rc;
+}
+
 int session_connect(struct session *session, const char *what)
 {
     struct err err;
     struct qn_error error;
     if (session->fs)
         return 0;
-    int rc = config_open(&session->args, &session->conf, NULL, &err);
+    int rc = session_configure(session, &err);
     if (rc != 0)
         return session_fail(what, rc, err.msg);
     session->fs = cl_fs_open(session->conf, NULL, NULL, &error);

@@ -17,6 +17,8 @@ struct session {
 /* Takes -conf, -D and -fs out of argv wherever they stand (argc shrinks) and opens nothing yet. 0,
  * or ERR_USAGE with the message printed. */
 int session_begin(struct session *session, const char *program, int *argc, char **argv);
+/* Opens the configuration, with what was given before; conf is the session's. */
+int session_configure(struct session *session, struct err *err);
 /* Connect, unless that was done. 0, or the error, printed behind "what: ". */
 int session_connect(struct session *session, const char *what);
 /* The filesystem as it was asked for, "hdfs://host:port". */

@@ -61,8 +61,8 @@ def test_a_nightly_script_finds_everything_where_it_was(cluster, tmp_path):
 def test_what_is_not_here_says_so(cluster, tmp_path):
     done = shell(cluster, "hadoop jar etl.jar com.example.Main")
     assert done.returncode == 1 and "etl.jar is Java" in done.stderr
-    done = shell(cluster, "hadoop jar x-examples.jar pi 1 1")
-    assert done.returncode == 255 and "Unknown program 'pi' chosen." in done.stderr
+    done = shell(cluster, "hadoop jar x-examples.jar sudoku 1 1")
+    assert done.returncode == 255 and "Unknown program 'sudoku' chosen." in done.stdout
     done = shell(cluster, "hdfs ec -listPolicies")
     assert done.returncode == 1 and "ERROR: ec is not COMMAND" in done.stderr
 
@@ -172,3 +172,17 @@ def test_the_small_questions_of_scripts(cluster):
     assert " : " in done.stdout and "Queue Name : default" in done.stdout and "zlib:    true" in done.stdout
     done = shell(cluster, "hadoop fs -D fs.s3a.access.key=x -Ddfs.client.socket.timeout=1 -ls -d /")
     assert done.returncode == 0, done.stderr
+
+
+OLD = os.path.join(os.path.dirname(__file__), "..", "clients", "old_scripts")
+
+
+@pytest.mark.parametrize("name", ["nightly_load", "health_check", "benchmark", "housekeeping"])
+def test_an_old_script_runs(cluster, name, tmp_path):
+    done = shell(cluster, f"exec {os.path.abspath(OLD)}/{name}.sh", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout[-1500:] + done.stderr[-2500:]
+
+
+def test_an_old_script_copies_to_another_cluster(cluster, other, tmp_path):
+    done = shell(cluster, f"exec {os.path.abspath(OLD)}/offsite_copy.sh {uri(cluster)} {uri(other)}", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout[-1500:] + done.stderr[-2500:]

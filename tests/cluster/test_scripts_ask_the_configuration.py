@@ -31,6 +31,7 @@ def test_what_is_set_is_told(getconf):
 
 def test_what_is_not_set_has_its_default_or_is_missing(getconf):
     assert getconf("-confKey", "dfs.replication") == (0, "3\n", "")
+    assert getconf("-confKey", "mapreduce.task.io.sort.mb")[1].strip().isdigit()  # not 64m: scripts reckon with it
     assert getconf("-confKey", "no.such.key") == (255, "", "Configuration no.such.key is missing.\n")
     assert getconf("-includeFile") == (255, "", "Configuration dfs.hosts is missing.\n")
 
