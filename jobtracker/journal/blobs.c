@@ -10,29 +10,14 @@
 
 #define PART_SUFFIX ".part"
 
-static int remove_part(void *arg, const char *name, bool is_dir)
-{
-    struct blobs *blobs = arg;
-    size_t n = strlen(name), suffix = strlen(PART_SUFFIX);
-    if (is_dir || n < suffix || strcmp(name + n - suffix, PART_SUFFIX) != 0)
-        return 0;
-    char *path = fsutil_join(blobs->dir, name);
-    int rc = path ? disk_unlink(blobs->disk, path) : ERR_NOMEM;
-    mem_free(path);
-    return rc;
-}
-
 int blobs_init(struct blobs *blobs, struct disk *disk, const char *dir, struct err *err)
 {
     *blobs = (struct blobs){.disk = disk, .dir = str_dup(dir)};
     if (!blobs->dir)
         return err_set(err, ERR_NOMEM, "out of memory");
     int rc = fsutil_mkdirs(disk, dir, err);
-    if (rc == 0) {
-        rc = disk_list(disk, dir, remove_part, blobs);
-        if (rc != 0)
-            err_set(err, rc, "cannot clean up %s: %s", dir, err_text(rc));
-    }
+    if (rc == 0)
+        rc = fsutil_remove_endings(disk, dir, PART_SUFFIX, err);
     if (rc != 0)
         blobs_release(blobs);
     return rc;

@@ -15,6 +15,8 @@ int history_init(struct history *history, struct disk *disk, const char *dir, st
     if (!history->dir)
         return err_set(err, ERR_NOMEM, "out of memory");
     int rc = fsutil_mkdirs(disk, dir, err);
+    if (rc == 0) /* of a process that ended in the middle of a file */
+        rc = fsutil_remove_endings(disk, dir, ".tmp", err);
     if (rc != 0)
         history_release(history);
     return rc;

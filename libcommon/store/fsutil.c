@@ -223,6 +223,30 @@ int fsutil_remove_tree(struct disk *disk, const char *path, struct err *err)
     return rc == 0 || rc == ERR_NOENT ? 0 : fail(err, rc, path, "remove");
 }
 
+struct endings {
+    struct disk *disk;
+    const char *dir, *ending;
+};
+
+static int remove_if_ends_so(void *arg, const char *name, bool is_dir)
+{
+    const struct endings *e = arg;
+    size_t n = strlen(name), end = strlen(e->ending);
+    if (is_dir || n < end || strcmp(name + n - end, e->ending) != 0)
+        return 0;
+    char *path = fsutil_join(e->dir, name);
+    int rc = path ? disk_unlink(e->disk, path) : ERR_NOMEM;
+    mem_free(path);
+    return rc;
+}
+
+int fsutil_remove_endings(struct disk *disk, const char *dir, const char *ending, struct err *err)
+{
+    struct endings e = {disk, dir, ending};
+    int rc = disk_list(disk, dir, remove_if_ends_so, &e);
+    return rc == 0 ? 0 : err_set(err, rc, "cannot clean up %s: %s", dir, err_text(rc));
+}
+
 static int seen_something(void *arg, const char *name, bool is_dir)
 {
     (void)is_dir;

@@ -37,6 +37,8 @@ int fsutil_sync_parent(struct disk *disk, const char *path, struct err *err);
 /* rm -r, never following links; 0 also when nothing is there. Not durable until the parent is
  * synced: a crash may bring back any part. */
 int fsutil_remove_tree(struct disk *disk, const char *path, struct err *err);
+/* The files of a directory, not those below it, whose names end so. */
+int fsutil_remove_endings(struct disk *disk, const char *dir, const char *ending, struct err *err);
 
 /* Exists and is a directory with nothing in it (lost+found and in_use.lock do not count)? 1, 0, or
  * an error; ERR_NOENT when it is not there. */

@@ -209,7 +209,10 @@ class Faults:
         wait_for(lambda: self.world.run("admin", "-refreshNodes", check=False, timeout=60).returncode == 0, timeout=60)
         if self.is_away:
             self.bring_back(f"datanode{self.world.plan.rotten}", None)
-        wait_for(self.heal_directories, timeout=60, every=3)
+        try:
+            wait_for(self.heal_directories, timeout=60, every=3)
+        except AssertionError as e:
+            raise AssertionError(f"{e}: {self.world.directories_amiss()}") from e
 
     def heal_directories(self):
         """all directories are in use again"""

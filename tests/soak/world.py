@@ -19,7 +19,7 @@ dfs.namenode.reconstruction.pending.timeout-sec = 5s
 dfs.namenode.checkpoint.txns = 500
 dfs.blocksize = 1m
 """
-NODE_ROOM = "192m"
+NODE_ROOM = "192m"  # a name directory takes two thirds of it
 
 
 class Loopback(Cluster):
@@ -28,6 +28,8 @@ class Loopback(Cluster):
     def __init__(self, plan):
         super().__init__(datanodes=plan.datanodes, workers=plan.datanodes)
         self.plan, self.starting = plan, None
+        # Of its own: while all is dead others would take the usual ports, and answer its clients.
+        self.args += ["--port-base", str(12000 + os.getpid() % 380 * 50)]
         short = "".join(line + "\n" for line in IMPATIENT.splitlines() if not line.startswith("worker.")) if plan.patience == "short" else ""
         with open(os.path.join(self.dir, "site.conf"), "w") as f:
             f.write(ALWAYS + f"dfs.hosts.exclude = {self.dir}/exclude\n" + short)
@@ -77,7 +79,10 @@ class Machines(Nodes):
     def __init__(self, plan):
         names = ["names", "jobs"] + ["node%d" % (i + 1) for i in range(plan.datanodes)]
         self.plan = plan
-        super().__init__(datanodes=plan.datanodes, conf=ALWAYS, tmpfs=dict.fromkeys(names, NODE_ROOM))
+        rooms = dict.fromkeys(names, NODE_ROOM)
+        if plan.name_dirs == 2:
+            rooms["names"] = "384m"
+        super().__init__(datanodes=plan.datanodes, conf=ALWAYS, tmpfs=rooms)
         self.conf += f"dfs.hosts.exclude = {self.dir}.exclude\n"
         for daemon in ["namenode"] + [f"datanode{i + 1}" for i in range(plan.datanodes)]:
             self.configure(daemon, range(1 + self.has_two(daemon)))

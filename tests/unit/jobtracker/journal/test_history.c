@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include "jobtracker/journal/history.h"
+#include "libcommon/store/fsutil.h"
 #include "tests/sim/disk.h"
 
 struct fixture {
@@ -47,6 +48,20 @@ static void what_was_written_is_read_again_after_a_power_cut(void **state)
     assert_int_equal(history_read(&f->history, id, ".json", &out, NULL), 0);
     assert_true(slice_eq(buf_slice(&out), slice_str("{}")));
     buf_release(&out);
+}
+
+static void what_a_kill_left_half_written_is_gone_after_the_next_start(void **state)
+{
+    struct fixture *f = *state;
+    struct disk *disk = sim_disk(f->sim);
+    struct disk_stat st;
+    struct history again;
+    write_status(f, 5, 1);
+    assert_int_equal(fsutil_write_all(disk, "/h/job_5_0002.log.tmp", slice_str("ha"), NULL), 0);
+    assert_int_equal(history_init(&again, disk, "/h", NULL), 0);
+    history_release(&again);
+    assert_int_equal(disk_stat(disk, "/h/job_5_0002.log.tmp", &st), ERR_NOENT);
+    assert_int_equal(disk_stat(disk, "/h/job_5_0001.status", &st), 0);
 }
 
 static void a_job_that_was_never_written_is_not_there(void **state)
@@ -106,6 +121,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_was_written_is_read_again_after_a_power_cut, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(what_a_kill_left_half_written_is_gone_after_the_next_start,
+                                        setup, teardown),
         cmocka_unit_test_setup_teardown(a_job_that_was_never_written_is_not_there, setup, teardown),
         cmocka_unit_test_setup_teardown(a_full_disk_leaves_no_half_written_history, setup,
                                         teardown),
