@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * model_names: what a writer of model_client does to names, and to what is kept beside the bytes. */
+ * model_names: what a writer of model_client does to names, and to what is kept beside the bytes.
+ */
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -204,9 +205,8 @@ static int set_attr(struct writer *w, const char *path, enum attr attr, uint64_t
                                     QN_XATTR_CREATE | QN_XATTR_REPLACE, error)
                      : qn_remove_xattr(w->fs, path, TAG, error);
     case ATTR_LIST:
-        return value == ATTR_NONE
-                   ? qn_set_acl(w->fs, path, QN_ACL_REMOVE_ALL, NULL, 0, error)
-                   : qn_set_acl(w->fs, path, QN_ACL_MODIFY, &entry, 1, error);
+        return value == ATTR_NONE ? qn_set_acl(w->fs, path, QN_ACL_REMOVE_ALL, NULL, 0, error)
+                                  : qn_set_acl(w->fs, path, QN_ACL_MODIFY, &entry, 1, error);
     case ATTR_REPLICATION:
         return qn_set_replication(w->fs, path, (uint32_t)value, error);
     case ATTRS:
