@@ -156,8 +156,8 @@ def output_of(cluster, path):
 class ToldWriter:
     """A file that is written call by call, as it is told (told_writer.c)."""
 
-    def __init__(self, cluster, path, env=None):
-        self.run = cluster.popen([os.path.join(BUILD, "tests", "cluster", "told_writer"), path], env=env,
+    def __init__(self, cluster, path, env=None, append=False):
+        self.run = cluster.popen([os.path.join(BUILD, "tests", "cluster", "told_writer"), *["-append"][:append], path], env=env,
                                  stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.length = 0
         self.hear()

@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from cluster import MODEL, verdict, wait_for
+from cluster import MODEL, ToldWriter, verdict, wait_for
 from nodes import Nodes, need_nodes, why_not
 
 NAMES = ["names", "jobs", "node1", "node2", "node3"]
@@ -68,6 +68,44 @@ def test_power_goes_everywhere_at_once_and_nothing_closed_is_lost(tmp_path):
         assert check.returncode == 0, out
         assert c.run("fs", "-cat", "/before").stdout == before
         wait_for(lambda: is_well(c), timeout=60)
+
+
+def closed_by_recovery(c, path):
+    """its lease has no holder any more, and it has a length"""
+    return b"SUCCEEDED" in c.run("admin", "-recoverLease", "-path", path, check=False).stdout
+
+
+def test_what_was_synced_is_there_though_its_writer_and_all_power_are_gone():
+    """In the first block, over the end of one, behind what an append began with; and a truncation that was answered."""
+    machines = ["names", "node1", "node2", "node3"]
+    with Nodes(conf="dfs.blocksize = 1m\n", disks=dict.fromkeys(machines, "128m")) as c:
+        wait_for(lambda: b"OFF" in c.run("admin", "-safemode", "get", check=False).stdout)
+        closed = ToldWriter(c, "/append")
+        closed.tell("write 700000")
+        closed.close()
+        c.run("fs", "-cp", "/append", "/cut")
+        writers = {"/first": ToldWriter(c, "/first"), "/second": ToldWriter(c, "/second"), "/append": ToldWriter(c, "/append", append=True)}
+        writers["/first"].tell("write 300001", "hsync")
+        writers["/second"].tell("write 1500001", "hsync")
+        writers["/append"].tell("write 50001", "hsync", "write 10", "hsync")
+        synced = {path: writer.length for path, writer in writers.items()}
+        assert synced["/append"] == 750011
+        for writer in writers.values():
+            writer.tell("write 99999", "hflush")
+        c.run("fs", "-truncate", "333333", "/cut")
+        c.cut_power(machines)
+        for writer in writers.values():
+            writer.run.kill()
+            writer.run.wait()
+        c.give_power(machines)
+        wait_for(lambda: b"OFF" in c.run("admin", "-safemode", "get", check=False).stdout)
+        for path, length in synced.items():
+            wait_for(lambda: closed_by_recovery(c, path), timeout=90)
+            got = c.run("fs", "-cat", path).stdout
+            assert len(got) >= length and got == ToldWriter.bytes(len(got)), (path, length, len(got))
+        wait_for(lambda: c.run("fs", "-stat", "%b", "/cut").stdout == b"333333\n", timeout=90)
+        assert c.run("fs", "-cat", "/cut").stdout == ToldWriter.bytes(333333)
+        wait_for(lambda: is_well(c), timeout=90)
 
 
 def test_a_datanodes_disk_goes_read_only_and_its_blocks_are_copied_elsewhere():

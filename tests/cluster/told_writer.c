@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * told_writer PATH: writes one file as it is told on stdin, a line per call, and answers each with
+ * told_writer [-append] PATH: writes one file as it is told on stdin, a line per call, and answers each with
  * "ok LENGTH" or "error CODE MESSAGE": so that a test can look at the cluster, or break it, between
  * any two calls.
  *
@@ -60,8 +60,11 @@ static void answer(int rc)
 int main(int argc, char **argv)
 {
     char line[64];
-    struct qn_fs *fs = argc == 2 ? qn_fs_open(NULL, NULL, &error) : NULL;
-    struct qn_file *file = fs ? qn_open(fs, argv[1], QN_WRITE, NULL, &error) : NULL;
+    bool is_append = argc == 3 && strcmp(argv[1], "-append") == 0;
+    int flags = is_append ? QN_WRITE | QN_APPEND : QN_WRITE;
+    struct qn_fs *fs = argc == 2 || is_append ? qn_fs_open(NULL, NULL, &error) : NULL;
+    struct qn_file *file = fs ? qn_open(fs, argv[argc - 1], flags, NULL, &error) : NULL;
+    length = file ? (int64_t)qn_length(file) : 0;
     answer(file ? 0 : -1);
     while (file && fgets(line, sizeof(line), stdin)) {
         line[strcspn(line, "\n")] = '\0';

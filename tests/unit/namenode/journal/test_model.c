@@ -3,18 +3,23 @@
  * of whole paths. Then the same journal into a second state, an image into a third, and the two
  * mixed: all must be the same to the byte. */
 #include "libcommon/base/rand.h"
+#include "namenode/journal/apply.h"
 #include "namenode/namespace/acl.h"
 #include "namenode/namespace/quota.h"
 #include "tests/unit/namenode/journal/world.h"
 
 #define ENTRIES 400
-#define STEPS   6000
+#define STEPS   9000
 #define BLOCK   (1U << 20)
+#define BLOCKS  64 /* of one file, at most */
 
 struct entry {
     char path[96]; /* "" = free */
     bool is_dir, is_open;
+    bool grows; /* its last block is being written */
     uint64_t id, len;
+    uint64_t lens[BLOCKS]; /* of its blocks; `len` is their sum */
+    uint64_t base;         /* what its last block had before it was appended to */
     unsigned blocks, replication, mode;
     int64_t names_quota, space_quota; /* -1 = none */
 };
@@ -22,6 +27,7 @@ struct entry {
 static struct entry model[ENTRIES];
 static struct world live;
 static struct rand rnd;
+static unsigned appended, cut, joined; /* inside a block; the last: with blocks on both sides */
 
 /* ---- the model ---- */
 
@@ -80,7 +86,23 @@ static struct entry *insert(const char *path, bool is_dir)
 /* A block being written counts as a full one. */
 static uint64_t space_of(const struct entry *e)
 {
-    return (e->len + (e->is_open && e->blocks ? BLOCK : 0)) * e->replication;
+    uint64_t room = e->grows ? BLOCK - e->lens[e->blocks - 1] : 0;
+    return (e->len + room) * e->replication;
+}
+
+static void set_last(struct entry *e, uint64_t len)
+{
+    e->len += len - e->lens[e->blocks - 1];
+    e->lens[e->blocks - 1] = len;
+}
+
+/* A directory above it has a quota of space. */
+static bool has_space_quota(const char *path)
+{
+    for (size_t i = 0; i < ENTRIES; i++)
+        if (model[i].path[0] && model[i].space_quota >= 0 && is_under(path, model[i].path))
+            return true;
+    return false;
 }
 
 static struct nn_growth used_by(const char *path)
@@ -179,26 +201,202 @@ static void try_create(void)
     take_mode(fresh);
 }
 
+/* As it is, if nobody writes it any more; else with all it can hold. */
+static struct msg_block previous_of(const struct entry *e)
+{
+    return last_block(&live, e->id, !e->blocks || e->grows ? BLOCK : e->lens[e->blocks - 1]);
+}
+
+static void try_add_block(struct entry *e)
+{
+    struct nn_growth by = {0, (int64_t)BLOCK * e->replication};
+    bool may = e->is_open && has_room(e->path, "", by);
+    if (e->blocks == BLOCKS)
+        return;
+    int rc = do_add_block(&live, e->id, 7, previous_of(e));
+    assert_int_equal(rc == 0, may);
+    if (rc != 0)
+        return;
+    if (e->grows)
+        set_last(e, BLOCK);
+    e->lens[e->blocks++] = e->base = 0;
+    e->grows = true;
+}
+
+static void try_complete(struct entry *e)
+{
+    uint64_t len = e->grows ? e->base + rand_below(&rnd, BLOCK - e->base) : 0;
+    struct msg_block last = e->grows ? last_block(&live, e->id, len) : previous_of(e);
+    int rc = do_complete(&live, e->id, 7, last);
+    assert_int_equal(rc == 0, e->is_open);
+    if (rc != 0)
+        return;
+    if (e->grows)
+        set_last(e, len);
+    e->is_open = e->grows = false;
+    e->base = 0;
+}
+
 static void try_write(void)
 {
     struct entry *e = some_entry();
     if (!e || e->is_dir)
         return;
-    if (rand_chance(&rnd, 2)) {
-        struct nn_growth by = {0, (int64_t)BLOCK * e->replication};
-        bool may = e->is_open && has_room(e->path, "", by);
-        int rc = do_add_block(&live, e->id, 7, last_block(&live, e->id, BLOCK));
-        assert_int_equal(rc == 0, may);
-        if (rc == 0 && e->blocks++ > 0)
-            e->len += BLOCK;
-    } else {
-        uint64_t len = rand_below(&rnd, BLOCK);
-        int rc = do_complete(&live, e->id, 7, last_block(&live, e->id, len));
-        assert_int_equal(rc == 0, e->is_open);
-        if (rc == 0 && e->blocks > 0)
-            e->len += len;
-        e->is_open = rc != 0 && e->is_open;
+    if (rand_chance(&rnd, 2))
+        try_add_block(e);
+    else
+        try_complete(e);
+}
+
+/* ---- at the end of a file that was closed ---- */
+
+/* Mostly one that there is something to do with. */
+static void some_file(char *out, size_t cap)
+{
+    some_path(out, cap);
+    for (unsigned i = rand_chance(&rnd, 5) ? ENTRIES : 0; i < ENTRIES; i++) {
+        const struct entry *e = &model[rand_below(&rnd, ENTRIES)];
+        if (!e->path[0] || e->is_dir || e->is_open || e->blocks == 0)
+            continue;
+        snprintf(out, cap, "%s", e->path);
+        return;
     }
+}
+
+/* The prepared block takes the place of the last one; or the appender gives up before that. */
+static void switch_appended(struct entry *e)
+{
+    const struct nn_prepared *prepared = nn_prepareds_find(&live.state.prepared, e->id);
+    struct msg_block last = previous_of(e);
+    if (!prepared)
+        return;
+    if (rand_chance(&rnd, 4)) {
+        assert_int_equal(do_complete(&live, e->id, 7, last), 0);
+        e->is_open = false;
+        return;
+    }
+    struct nn_view view = world_view(&live);
+    struct nn_block block = nn_blockmap_get(live.blocks.map, prepared->block);
+    struct cl2nn_switch ask = {.origin = {.client = 7},
+                               .file_id = e->id,
+                               .last = last,
+                               .block = {block.id, block.gs, block.len}};
+    struct op_switch op;
+    int rc = nn_check_switch(&view, &ask, &op, &live.err);
+    assert_int_equal(world_done(&live, rc, NN_OP_SWITCH, &op), 0);
+    e->grows = true;
+    e->base = e->lens[e->blocks - 1];
+    appended++;
+}
+
+static void try_append(void)
+{
+    char path[96];
+    some_file(path, sizeof(path));
+    struct entry *e = find(path);
+    struct nn_view view = world_view(&live);
+    struct cl2nn_append ask = {.origin = {.client = 7},
+                               .path = slice_str(path),
+                               .new_block = rand_chance(&rnd, 3)};
+    struct op_append op;
+    uint32_t takeover = 0;
+    int rc = nn_check_append(&view, &ask, &op, &takeover, &live.err);
+    rc = world_done(&live, rc, NN_OP_APPEND, &op);
+    if (rc == ERR_QUOTA) {
+        assert_true(has_space_quota(path));
+        return;
+    }
+    assert_int_equal(rc == 0, e && !e->is_dir && !e->is_open);
+    if (rc != 0)
+        return;
+    e->is_open = true;
+    switch_appended(e);
+}
+
+/* What the datanodes do, done at once. */
+static void switch_truncated(struct entry *e)
+{
+    const struct nn_prepared *prepared = nn_prepareds_find(&live.state.prepared, e->id);
+    if (!prepared)
+        return;
+    struct op_switch op = {.at_ms = live.now_ms,
+                           .file_id = e->id,
+                           .block_id = nn_blockmap_get(live.blocks.map, prepared->block).id};
+    assert_int_equal(world_commit(&live, NN_OP_SWITCH, &op), 0);
+    cut++;
+}
+
+static void try_truncate(void)
+{
+    char path[96];
+    some_file(path, sizeof(path));
+    struct entry *e = find(path);
+    struct nn_view view = world_view(&live);
+    uint64_t len = e && e->len ? rand_below(&rnd, e->len + 1) : 0;
+    len = rand_chance(&rnd, 3) ? len - len % BLOCK : len;
+    struct cl2nn_truncate ask = {
+        .origin = {.client = 8}, .path = slice_str(path), .len = len};
+    struct op_truncate op;
+    bool is_done = false;
+    uint32_t takeover = 0;
+    int rc = nn_check_truncate(&view, &ask, &op, &is_done, &takeover, &live.err);
+    rc = world_done(&live, rc, NN_OP_TRUNCATE, &op);
+    if (rc == ERR_QUOTA) {
+        assert_true(has_space_quota(path));
+        return;
+    }
+    assert_int_equal(rc == 0 || rc == NN_CHECK_NOTHING, e && !e->is_dir && !e->is_open);
+    if (rc != 0)
+        return;
+    switch_truncated(e);
+    while (e->blocks > 0 && e->len - e->lens[e->blocks - 1] >= len)
+        e->len -= e->lens[--e->blocks];
+    if (e->blocks > 0)
+        set_last(e, e->lens[e->blocks - 1] - (e->len - len));
+}
+
+static bool are_siblings(const char *a, const char *b)
+{
+    size_t n = (size_t)(strrchr(a, '/') - a);
+    return n == (size_t)(strrchr(b, '/') - b) && strncmp(a, b, n) == 0;
+}
+
+static void try_concat(void)
+{
+    char to[96], from[96];
+    some_file(to, sizeof(to));
+    some_file(from, sizeof(from));
+    bool is_blind = rand_chance(&rnd, 5);
+    for (size_t i = 0; i < ENTRIES && !is_blind; i++)
+        if (model[i].path[0] && model[i].blocks && !model[i].is_open && strcmp(model[i].path, to) &&
+            are_siblings(model[i].path, to))
+            snprintf(from, sizeof(from), "%s", model[i].path);
+    struct entry *target = find(to), *source = find(from);
+    bool may = target && source && target != source && !target->is_dir && !source->is_dir &&
+               !target->is_open && !source->is_open && source->blocks > 0 &&
+               are_siblings(to, from);
+    if (may && target->blocks + source->blocks > BLOCKS)
+        return;
+    struct nn_view view = world_view(&live);
+    struct slice sources[1] = {slice_str(from)};
+    struct cl2nn_concat ask = {.path = slice_str(to), .sources = {sources, 1}};
+    struct arena arena = ARENA_INIT;
+    struct op_concat op;
+    int rc = nn_check_concat(&view, &ask, &arena, &op, &live.err);
+    rc = world_done(&live, rc, NN_OP_CONCAT, &op);
+    arena_release(&arena);
+    if (rc == ERR_QUOTA) {
+        assert_true(has_space_quota(to));
+        return;
+    }
+    assert_int_equal(rc == 0, may);
+    if (rc != 0)
+        return;
+    joined += target->blocks > 0;
+    memcpy(target->lens + target->blocks, source->lens, source->blocks * sizeof(source->lens[0]));
+    target->blocks += source->blocks;
+    target->len += source->len;
+    forget(from);
 }
 
 static void rename_model(const char *from, const char *to)
@@ -251,8 +449,8 @@ static void try_quota(void)
     char path[96];
     some_path(path, sizeof(path));
     struct entry *e = find(path);
-    int64_t names = rand_chance(&rnd, 4) ? -1 : 1 + (int64_t)rand_below(&rnd, 12);
-    int64_t space = rand_chance(&rnd, 2) ? -1 : (int64_t)rand_below(&rnd, 30 * (uint64_t)BLOCK);
+    int64_t names = rand_chance(&rnd, 2) ? -1 : 1 + (int64_t)rand_below(&rnd, 30);
+    int64_t space = rand_chance(&rnd, 3) ? (int64_t)rand_below(&rnd, 60 * (uint64_t)BLOCK) : -1;
     int rc = do_set_quota(&live, path, names, space);
     assert_int_equal(rc >= 0, e && e->is_dir);
     if (rc >= 0) {
@@ -338,12 +536,16 @@ static void random_step(void)
     static void (*const what[])(void) = {try_mkdir, try_mkdir, try_create, try_create,    try_write,
                                          try_write, try_write, try_rename, try_attributes};
     static void (*const rare[])(void) = {try_quota, try_lists, try_xattr};
+    static void (*const ends[])(void) = {try_append, try_concat, try_truncate};
     live.now_ms += rand_below(&rnd, 100);
     if (rand_chance(&rnd, 12))
         try_delete();
+    else if (rand_chance(&rnd, 10))
+        rare[rand_below(&rnd, ARRAY_LEN(rare))]();
+    else if (rand_chance(&rnd, 4))
+        ends[rand_below(&rnd, ARRAY_LEN(ends))]();
     else
-        (rand_chance(&rnd, 10) ? rare[rand_below(&rnd, ARRAY_LEN(rare))]
-                               : what[rand_below(&rnd, ARRAY_LEN(what))])();
+        what[rand_below(&rnd, ARRAY_LEN(what))]();
     (void)nn_state_reap(&live.state, (uint32_t)rand_below(&rnd, 5));
 }
 
@@ -458,6 +660,8 @@ static void the_namespace_does_what_the_model_does(void **state)
         buf_release(&image.bytes);
         world_release(&live);
     }
+    if (appended < 20 || cut < 20 || joined < 3)
+        fail_msg("only %u appended to, %u cut, %u joined", appended, cut, joined);
 }
 
 int main(void)
