@@ -99,6 +99,10 @@ static int begin(struct cl_out *out, const struct data_write *write, bool local,
                  struct cl_break *ret)
 {
     int rc = dial(out, local, &out->peer, &ret->why);
+    if (local && (rc == ERR_REFUSED || rc == ERR_NOENT)) {
+        local = false; /* its socket is gone, perhaps its port is not */
+        rc = dial(out, local, &out->peer, &ret->why);
+    }
     if (rc != 0)
         return broken(ret, 0, rc);
     cl_peer_set_behind(out->peer, out->pipe.count);
@@ -139,11 +143,7 @@ int cl_chain_connect(struct cl_out *out, uint64_t new_gs, struct cl_break *ret)
     fill_targets(out, targets, &write);
     out->ack_bytes = 0;
     out->sent_ms = clock_mono_ms();
-    bool local = cl_is_local(out->fs, node_at(out, 0));
-    int rc = begin(out, &write, local, ret);
-    if (rc != 0 && local && !out->peer && (rc == ERR_REFUSED || rc == ERR_NOENT))
-        rc = begin(out, &write, false, ret); /* its socket is gone, perhaps its port is not */
-    return rc;
+    return begin(out, &write, cl_is_local(out->fs, node_at(out, 0)), ret);
 }
 
 void cl_chain_hang_up(struct cl_out *out, bool clean)

@@ -35,11 +35,13 @@ struct fake_node {
     int listeners[2];
     struct fake_replica replicas[FAKE_BLOCKS];
     /* how it misbehaves */
-    bool is_down;    /* accepts and hangs up */
-    bool is_mute;    /* accepts and says nothing */
-    int mute_packet; /* says nothing any more from the middle of the n-th packet it is to send */
-    bool refuses;    /* answers every WRITE with a reason */
-    int fail_packet; /* the n-th packet with data from now on gets this node's bad status */
+    bool is_down;     /* accepts and hangs up */
+    bool is_mute;     /* accepts and says nothing */
+    int mute_packet;  /* says nothing any more from the middle of the n-th packet it is to send */
+    bool refuses;     /* answers every WRITE with a reason */
+    int refuse_code;  /* ... this one; 0 = no space */
+    unsigned refused; /* set-ups it headed that somebody refused */
+    int fail_packet;  /* the n-th packet with data from now on gets this node's bad status */
     int fail_code;
     int close_packet; /* the connection is cut at the n-th packet from now on */
     bool corrupts;    /* flips a bit in what it reads */

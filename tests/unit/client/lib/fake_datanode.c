@@ -170,8 +170,9 @@ static bool fake_write(struct fake_conn *c, bool in_ring)
     struct fake_node *bad = fake_begin(&chain, &ask, &why);
     struct data_writing answer = {.node = slice_str(c->node->name)};
     if (bad) {
+        c->node->refused++;
         answer.bad_node = slice_str(bad->name);
-        answer.code = ERR_NOSPC;
+        answer.code = bad->refuse_code ? bad->refuse_code : ERR_NOSPC;
         answer.why = slice_str(why);
     }
     fake_answer(c, &data_writing_desc, &answer);

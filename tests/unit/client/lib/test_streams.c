@@ -287,6 +287,22 @@ static void a_node_that_refuses_is_left_out(void **state)
     qn_fs_close(fs);
 }
 
+/* Refused by whom? The first one, next door, answered: it is not asked once more over TCP, where it
+ * would find that it has the new stamp already. */
+static void a_first_node_is_not_taken_for_gone_when_one_behind_it_is(void **state)
+{
+    (void)state;
+    fake.same_host = true;
+    struct qn_fs *fs = fake_connect("n0");
+    fake.nodes[1].refuses = true;
+    fake.nodes[1].refuse_code = ERR_REFUSED;
+    make_file(fs, 100000);
+    assert_int_equal(fake.block_count, 2);
+    assert_int_equal(fake.nodes[0].refused, 1);
+    check_stored(100000, 2);
+    qn_fs_close(fs);
+}
+
 static void a_first_node_that_is_down_is_left_out(void **state)
 {
     (void)state;
@@ -579,6 +595,7 @@ int main(void)
         BOTH_WAYS(hflush_makes_bytes_visible_at_any_offset),
         BOTH_WAYS(what_was_flushed_is_seen_or_the_file_cannot_be_opened),
         BOTH_WAYS(a_node_that_refuses_is_left_out),
+        OVER_TCP(a_first_node_is_not_taken_for_gone_when_one_behind_it_is),
         BOTH_WAYS(a_first_node_that_is_down_is_left_out),
         BOTH_WAYS(a_node_that_fails_on_the_way_is_dropped),
         BOTH_WAYS(a_connection_that_breaks_costs_the_first_node_only),

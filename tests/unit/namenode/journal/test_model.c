@@ -295,9 +295,8 @@ static void try_append(void)
     some_file(path, sizeof(path));
     struct entry *e = find(path);
     struct nn_view view = world_view(&live);
-    struct cl2nn_append ask = {.origin = {.client = 7},
-                               .path = slice_str(path),
-                               .new_block = rand_chance(&rnd, 3)};
+    struct cl2nn_append ask = {
+        .origin = {.client = 7}, .path = slice_str(path), .new_block = rand_chance(&rnd, 3)};
     struct op_append op;
     uint32_t takeover = 0;
     int rc = nn_check_append(&view, &ask, &op, &takeover, &live.err);
@@ -334,8 +333,7 @@ static void try_truncate(void)
     struct nn_view view = world_view(&live);
     uint64_t len = e && e->len ? rand_below(&rnd, e->len + 1) : 0;
     len = rand_chance(&rnd, 3) ? len - len % BLOCK : len;
-    struct cl2nn_truncate ask = {
-        .origin = {.client = 8}, .path = slice_str(path), .len = len};
+    struct cl2nn_truncate ask = {.origin = {.client = 8}, .path = slice_str(path), .len = len};
     struct op_truncate op;
     bool is_done = false;
     uint32_t takeover = 0;
@@ -373,8 +371,7 @@ static void try_concat(void)
             snprintf(from, sizeof(from), "%s", model[i].path);
     struct entry *target = find(to), *source = find(from);
     bool may = target && source && target != source && !target->is_dir && !source->is_dir &&
-               !target->is_open && !source->is_open && source->blocks > 0 &&
-               are_siblings(to, from);
+               !target->is_open && !source->is_open && source->blocks > 0 && are_siblings(to, from);
     if (may && target->blocks + source->blocks > BLOCKS)
         return;
     struct nn_view view = world_view(&live);
