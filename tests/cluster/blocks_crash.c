@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0
  * blocks_crash: kill a datanode at its first write, fsync, rename, unlink, ... on the disk, at its
- * second, and so on, while blocks are written, closed, copied, recovered and deleted there; each
- * time start it again and go on. Or let that operation fail, with EIO or ENOSPC, instead.
+ * second, and so on, while blocks are written, closed, copied, appended to, cut, joined, recovered
+ * and deleted there; each time start it again and go on. Or let that operation fail, with EIO or
+ * ENOSPC, instead. Or do all of that to the namenode.
  *
- *     blocks_crash [-act kill|eio|enospc] [-stride N] [-from N] [-point NAME]
+ *     blocks_crash [-act kill|eio|enospc] [-victim datanode|namenode] [-stride N] [-from N]
+ *                  [-point NAME]
  *
  * All points of the disk that change it are gone through (or that one), each hit of each.
  *
- * Datanode a is the victim, b and c stay. Most blocks have their only replica on a, so what was
+ * The namenode is started again at once, while its clients wait for it. Of datanodes, a is the
+ * victim, b and c stay. Most blocks have their only replica on a, so what was
  * acknowledged must be there when a is back: nobody else could give it. A step that was interrupted
  * may have failed; then it is done once more, with another file, and must succeed. At the end of
  * each life all files are read twice, before and after a was killed once more. Then they are
@@ -26,6 +29,7 @@
 #include "libcommon/base/clock.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/base/str.h"
+#include "libcommon/event/thread.h"
 #include "libcommon/proto/cl_nn/messages.h"
 #include "libcommon/wire/chan.h"
 #include "tests/cluster/crew.h"
@@ -42,6 +46,7 @@ enum way { RING, WIRE, NEXT, FAR }; /* a's own client; the same over TCP; b's; n
 struct file {
     char path[64];
     uint64_t seed, length; /* acknowledged; all of it, once closed */
+    uint64_t begin;        /* the first byte is that of this place */
     bool is_closed;
 };
 
@@ -50,6 +55,10 @@ static struct {
     const char *act;   /* kill, eio, enospc */
     const char *point; /* of the disk; NULL: all of them */
     const char *now;   /* the point that is tried */
+    enum member victim;
+    struct thread watcher;
+    struct mutex lock;       /* of the victim's process */
+    _Atomic bool is_watched; /* it is started again at once */
     uint64_t life, at, next_file;
     struct file files[FILES_MAX];
     size_t count;
@@ -57,7 +66,7 @@ static struct {
     uint64_t ended;   /* processes of the victim that the fault ended */
     struct identity self;
     struct chan *chan;
-} w = {.act = "kill"};
+} w = {.act = "kill", .victim = A};
 
 static uint8_t piece[PIECE_MAX], got[PIECE_MAX];
 
@@ -98,7 +107,7 @@ static void look_at_end(int status)
     bool is_killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
     bool is_refusal = WIFEXITED(status) && WEXITSTATUS(status) == 1;
     if (strcmp(w.act, "kill") == 0 ? !is_killed : !is_refusal)
-        die(crew_path(&w.crew, A, "log"), "the datanode ended in a way it should not");
+        die(crew_path(&w.crew, w.victim, "log"), "it ended in a way it should not");
 }
 
 static void start(unsigned member, const char *fault)
@@ -115,12 +124,37 @@ static void start(unsigned member, const char *fault)
 static bool revive(void)
 {
     int status = 0;
-    if (crew_runs(&w.crew, A, &status))
-        return false;
-    if (status)
+    mutex_lock(&w.lock);
+    bool is_up = crew_runs(&w.crew, w.victim, &status);
+    if (!is_up && status)
         look_at_end(status);
-    start(A, NULL);
-    return true;
+    if (!is_up)
+        start(w.victim, NULL);
+    mutex_unlock(&w.lock);
+    return !is_up;
+}
+
+/* Runs until the program ends: what a thread has started dies with it. */
+static void watch(void *arg)
+{
+    (void)arg;
+    for (;;) {
+        if (w.is_watched)
+            (void)revive();
+        pause_a_little();
+    }
+}
+
+/* The victim's next process; `sig` for the one before. */
+static void start_anew(int sig, const char *fault)
+{
+    w.is_watched = false;
+    mutex_lock(&w.lock);
+    (void)crew_stop(&w.crew, w.victim, sig);
+    start(w.victim, fault);
+    mutex_unlock(&w.lock);
+    (void)revive();
+    w.is_watched = w.victim == NAMES;
 }
 
 /* ---- clients ---- */
@@ -159,7 +193,7 @@ static struct file *new_file(const char *name)
 
 static int write_more(struct qn_file *out, struct file *f, size_t size, struct qn_error *error)
 {
-    fill(f->seed, f->length, size);
+    fill(f->seed, f->begin + f->length, size);
     if (qn_write(out, piece, size, error) < 0)
         return error->code;
     f->length += size;
@@ -313,6 +347,95 @@ static void recover(void)
     qn_fs_close(fs);
 }
 
+/* ---- at the end of the newest file ---- */
+
+/* A failed one leaves what was there, or flushed since, at least. */
+static int append(enum way way, struct qn_error *error)
+{
+    struct qn_fs *fs = client(way);
+    struct file *f = &w.files[w.count - 1], sure = *f;
+    struct qn_file *out = qn_open(fs, f->path, QN_WRITE | QN_APPEND, NULL, error);
+    int rc = out ? write_more(out, f, 20001, error) : error->code;
+    if (rc == 0)
+        rc = qn_hsync(out, error);
+    if (rc == 0) {
+        sure = *f;
+        rc = write_more(out, f, 10001, error);
+    }
+    if (rc == 0)
+        rc = qn_close(out, error);
+    else
+        qn_abort(out);
+    qn_fs_close(fs);
+    if (rc != 0) {
+        *f = sure;
+        f->is_closed = false;
+        recover();
+    }
+    return rc;
+}
+
+/* Of what is there; ERR_NOENT when it is not. Asks until that is known. */
+static int settled_length(const char *path, uint64_t *ret)
+{
+    uint64_t give_up_ms = now_ms() + HEAL_MS;
+    for (;;) {
+        struct qn_error error;
+        struct qn_stat stat = {.is_open = true};
+        struct qn_fs *fs = client(FAR);
+        int rc = qn_stat(fs, path, &stat, &error);
+        bool is_open = stat.is_open;
+        qn_fs_close(fs);
+        if (rc == 0) {
+            *ret = stat.length;
+            qn_stat_release(&stat);
+        }
+        if (rc == QN_ENOENT || (rc == 0 && !is_open))
+            return rc;
+        if (now_ms() > give_up_ms)
+            die(path, rc ? error.message : "is open for ever");
+        (void)revive();
+        pause_a_little();
+    }
+}
+
+static int cut(struct qn_error *error)
+{
+    struct file *f = &w.files[w.count - 1];
+    struct qn_fs *fs = client(FAR);
+    uint64_t to = f->length - f->length / 3 - 1, now = 0;
+    int rc = qn_truncate(fs, f->path, to, error);
+    qn_fs_close(fs);
+    if (settled_length(f->path, &now) != 0 || (now != to && (rc >= 0 || now != f->length)))
+        die(f->path, "was cut somewhere else");
+    f->length = now;
+    return rc < 0 ? rc : 0;
+}
+
+/* What goes on where the newest file ends, in a file of its own, becomes its end. */
+static int join(enum way way, struct qn_error *error)
+{
+    struct qn_fs *fs = client(way);
+    struct file *f = &w.files[w.count - 1], *tail = new_file("tail");
+    uint64_t left = 0;
+    tail->seed = f->seed;
+    tail->begin = f->length;
+    struct qn_file *out = qn_open(fs, tail->path, QN_WRITE, NULL, error);
+    int rc = out ? write_more(out, tail, 5001, error) : error->code;
+    if (rc == 0)
+        rc = qn_close(out, error);
+    else
+        qn_abort(out);
+    const char *sources[] = {tail->path};
+    bool was_asked = rc == 0;
+    if (was_asked)
+        rc = qn_concat(fs, f->path, sources, 1, error);
+    if (was_asked && (rc == 0 || settled_length(tail->path, &left) != 0))
+        f->length += tail->length;
+    qn_fs_close(fs);
+    return rc;
+}
+
 static int delete_oldest(struct qn_error *error)
 {
     struct qn_fs *fs = client(FAR);
@@ -325,7 +448,7 @@ static int delete_oldest(struct qn_error *error)
     return rc < 0 ? rc : 0;
 }
 
-#define STEPS 13
+#define STEPS 16
 static int step(unsigned i, struct qn_error *error)
 {
     switch (i) {
@@ -348,13 +471,19 @@ static int step(unsigned i, struct qn_error *error)
     case 8:
         return replicate(2, error); /* a is copied from */
     case 9:
-        return vanish(RING, error);
+        return append(RING, error);
     case 10:
+        return cut(error);
+    case 11:
+        return join(RING, error);
+    case 12:
+        return vanish(RING, error);
+    case 13:
         recover();
         return 0;
-    case 11:
+    case 14:
         return vanish(WIRE, error);
-    case 12:
+    case 15:
         recover();
         return 0;
     default:
@@ -370,6 +499,8 @@ static void work(void)
         if (step(i, &error) == 0)
             continue;
         w.refused++;
+        fprintf(stderr, "%s at hit %" PRIu64 " of %s: step %u is done again: %s\n", w.act, w.at,
+                w.now, i, error.message);
         (void)revive();
         uint64_t give_up_ms = now_ms() + HEAL_MS; /* until the namenode knows it is back */
         while (step(i, &error) != 0) {
@@ -434,16 +565,13 @@ static bool live(uint64_t at)
     w.at = at;
     if (at)
         snprintf(fault, sizeof(fault), "%s=%" PRIu64 ":%s", w.now, at, w.act);
-    (void)crew_stop(&w.crew, A, SIGTERM);
-    start(A, fault);
-    (void)revive();
+    start_anew(SIGTERM, fault);
     work();
     (void)revive();
     check_all();
     bool is_felt = w.refused + w.ended > before;
     if (at) {
-        (void)crew_stop(&w.crew, A, SIGKILL);
-        start(A, NULL);
+        start_anew(SIGKILL, NULL);
         check_all();
     }
     delete_all();
@@ -452,9 +580,12 @@ static bool live(uint64_t at)
 
 static void stop_in_good_order(unsigned member)
 {
+    w.is_watched = false;
+    mutex_lock(&w.lock);
     int status = crew_stop(&w.crew, member, SIGTERM);
     if (status != 0)
         die(crew_path(&w.crew, member, "log"), "did not end well");
+    mutex_unlock(&w.lock);
 }
 
 static void read_options(int argc, char **argv, uint64_t *stride, uint64_t *from)
@@ -463,6 +594,8 @@ static void read_options(int argc, char **argv, uint64_t *stride, uint64_t *from
         uint64_t *number = strcmp(argv[i], "-stride") == 0 ? stride : from;
         if (strcmp(argv[i], "-act") == 0)
             w.act = argv[i + 1];
+        else if (strcmp(argv[i], "-victim") == 0)
+            w.victim = strcmp(argv[i + 1], "namenode") == 0 ? NAMES : A;
         else if (strcmp(argv[i], "-point") == 0)
             w.point = argv[i + 1];
         else if (str_to_u64(argv[i + 1], number) != 0 || *number == 0)
@@ -484,7 +617,7 @@ static uint64_t try_all(uint64_t stride, uint64_t from, uint64_t *ret_felt)
 {
     uint64_t hits[ARRAY_LEN(points)], number = 0, lives = 0;
     for (size_t i = 0; i < ARRAY_LEN(points); i++)
-        hits[i] = crew_hits(&w.crew, A, points[i]);
+        hits[i] = crew_hits(&w.crew, w.victim, points[i]);
     for (size_t i = 0; i < ARRAY_LEN(points); i++) {
         w.now = points[i];
         for (uint64_t at = 1; at <= hits[i]; at++) {
@@ -503,12 +636,15 @@ int main(int argc, char **argv)
     uint64_t stride = 1, from = 1, felt = 0;
     w.now = "nothing";
     crew_open(&w.crew, "blocks_crash", MORE);
+    mutex_init(&w.lock);
     read_options(argc, argv, &stride, &from);
     for (unsigned member = NAMES; member <= C; member++)
         start(member, NULL);
     open_chan();
+    if (thread_start(&w.watcher, "watcher", watch, NULL, NULL) != 0)
+        die("thread", "cannot be started");
     (void)live(0);
-    stop_in_good_order(A); /* so that it says what it counted */
+    stop_in_good_order(w.victim); /* so that it says what it counted */
     uint64_t lives = try_all(stride, from, &felt);
     printf("%" PRIu64 " lives, %" PRIu64 " felt it, %" PRIu64 " deaths, %" PRIu64
            " steps done again\n",

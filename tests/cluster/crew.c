@@ -43,8 +43,8 @@ const char *crew_name(unsigned member)
 
 const char *crew_path(const struct crew *crew, unsigned member, const char *file)
 {
-    static char room[8][400]; /* as many as one call of printf wants */
-    static unsigned next;
+    static __thread char room[8][400]; /* as many as one call of printf wants */
+    static __thread unsigned next;
     char *path = room[next++ % ARRAY_LEN(room)];
     snprintf(path, sizeof(room[0]), "%s/%s.%s", crew->dir, crew_name(member), file);
     return path;
@@ -88,7 +88,7 @@ static pid_t spawn(const struct crew *crew, unsigned member, const char *const a
 
 static const char *program(const struct crew *crew, unsigned member)
 {
-    static char path[700];
+    static __thread char path[700];
     const char *kind = member == 0 ? "namenode" : member == CREW_JOBS ? "jobtracker" : "datanode";
     snprintf(path, sizeof(path), "%s/quern-%s", crew->bin, kind);
     return path;

@@ -31,7 +31,8 @@ void crew_open(struct crew *crew, const char *who, const char *more);
 void crew_close(struct crew *crew);
 
 const char *crew_name(unsigned member);
-/* A file of a member ("log", "conf", "count", "sock", "data"); in a static room. */
+/* A file of a member ("log", "conf", "count", "sock", "data"); in a room of this
+ * thread's. */
 const char *crew_path(const struct crew *crew, unsigned member, const char *file);
 
 /* `fault` NULL: none; "": none, but count them (crew_hits). False: it ended before it was ready;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * told_writer [-append] PATH: writes one file as it is told on stdin, a line per call, and answers each with
- * "ok LENGTH" or "error CODE MESSAGE": so that a test can look at the cluster, or break it, between
- * any two calls.
+ * told_writer [-append] PATH: writes one file as it is told on stdin, a line per call, and answers
+ * each with "ok LENGTH" or "error CODE MESSAGE": so that a test can look at the cluster, or break
+ * it, between any two calls.
  *
  *   write N   N more bytes; byte i of the file is (i * 31 + i / 256) % 251
  *   hflush, hsync, close, quit (without a close) */
