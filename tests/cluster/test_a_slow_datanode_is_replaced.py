@@ -93,6 +93,34 @@ def test_a_slow_disk_is_left(cluster, place):
     wait_for(lambda: holders(cluster) == [])
 
 
+def seconds(writer, *calls, times=1):
+    """What they take."""
+    begun = time.monotonic()
+    for _ in range(times):
+        writer.tell(*calls)
+    return time.monotonic() - begun
+
+
+def test_a_write_with_one_slow_disk_takes_less_than_three_times_as_long(cluster):
+    """Measured on this machine, now; fifteen times as long if the slow one stayed. The others take 20 ms a step, so that
+    what the replacement itself costs is a part of it."""
+    elsewhere, took = {"QUERN_CONF": os.path.join(cluster.dir, "remote.conf")}, {}
+    for how in ("healthy", "slow"):
+        writer = ToldWriter(cluster, f"/{how}", env=elsewhere)
+        writer.tell("write 100000", "hflush")
+        for node in NODES:
+            cluster.run("console", node, "faults", "dn.write.disk=1+:delay20")
+        if how == "slow":
+            cluster.run("console", holders(cluster)[1], "faults", "dn.write.disk=1+:delay300")
+        took[how] = seconds(writer, "write 20000", "hflush", times=160)
+        for node in NODES:
+            cluster.run("console", node, "faults", "off")
+        writer.close()
+        assert cluster.fs("-cat", f"/{how}").stdout == ToldWriter.bytes(writer.length)
+        wait_for(lambda: holders(cluster) == [])
+    assert took["slow"] < 3 * took["healthy"], took
+
+
 def test_when_all_disks_are_slow_nobody_is_left(cluster):
     writer = ToldWriter(cluster, "/all", env={"QUERN_CONF": os.path.join(cluster.dir, "remote.conf")})
     writer.tell("write 100000", "hflush")
@@ -121,23 +149,32 @@ def test_with_factor_0_nobody_is_too_slow(cluster):
 
 @need_nodes()
 def test_a_slow_network_is_left():
-    """12 MB take a minute and a half through a megabit: what arrives at a member, then also what leaves it."""
+    """12 MB take a minute and a half through a megabit: what arrives at a member, then also what leaves it. With everybody
+    else at 24 megabits a write takes some seconds, and not three times as long with the slow one in its pipeline."""
     with Nodes(datanodes=5, conf=WINDOW + "dfs.client.socket-timeout = 20s\n", replication=3) as c:
+        for node in c.workers:
+            limit(c, node, "to", "add", "24mbit")
+        writer = ToldWriter(c, "/healthy")
+        writer.tell("write 100000", "hflush")
+        healthy = seconds(writer, "write 12000000", "hflush")
+        writer.close()
+        wait_for(lambda: members(c) == [])
         for number, ways in enumerate([["to"], ["to", "from"]]):
             writer = ToldWriter(c, f"/{number}")
             writer.tell("write 100000", "hflush")
             first = members(c)
             slow, spares = first[number], [n for n in c.workers if n not in first]
-            for way in ways:
-                limit(c, slow, way, "add")
-            before = time.monotonic()
-            writer.tell("write 12000000", "hflush")
-            assert time.monotonic() - before < 20
+            limit(c, slow, "to", "change")
+            if "from" in ways:
+                limit(c, slow, "from", "add")
+            took = seconds(writer, "write 12000000", "hflush")
+            assert took < (3 * healthy if ways == ["to"] else healthy + 20), (ways, took, healthy)  # "from": its receiver is suspected first
             assert set(spares) & set(members(c)), "nobody has taken the place of the slow one"
             writer.close()
             wait_for(lambda: members(c) == [])
-            for way in ways:
-                limit(c, slow, way, "del")
+            limit(c, slow, "to", "change", "24mbit")
+            if "from" in ways:
+                limit(c, slow, "from", "del")
             assert c.run("fs", "-cat", f"/{number}").stdout == ToldWriter.bytes(writer.length)
 
 
@@ -146,6 +183,6 @@ def members(c):
     return [n for n in c.workers if os.listdir(os.path.join(c.root(n), "data", "current", "rbw"))]
 
 
-def limit(c, node, way, what):
+def limit(c, node, way, what, rate="1mbit"):
     where, device = (node, "eth0") if way == "from" else (c.switch, node + "0")
-    c.sh(where, f"tc qdisc {what} dev {device} root tbf rate 1mbit burst 16k latency 500ms")
+    c.sh(where, f"tc qdisc {what} dev {device} root tbf rate {rate} burst 16k latency 500ms")

@@ -34,3 +34,14 @@ def test_a_failing_disk_ends_it_with_a_word_and_loses_nothing(act):
 def test_a_failing_directory_of_two_does_not_end_it(act):
     tried, died, by_itself = lives(act, 2, 47)
     assert died == by_itself < tried
+
+
+@pytest.mark.parametrize("act,stride", [("kill", 41), ("eio", 97)])
+def test_files_are_written_appended_to_cut_and_joined_while_it_dies(act, stride):
+    """Real datanodes and clients, which wait for its next process (blocks_crash.c)."""
+    stride = os.environ.get("QUERN_CRASH_STRIDE", str(stride))
+    run = subprocess.run([os.path.join(BUILD, "tests", "cluster", "blocks_crash"), "-victim", "namenode", "-act", act, "-stride", stride],
+                         capture_output=True, text=True, timeout=900)
+    assert run.returncode == 0, run.stdout + run.stderr
+    tried, felt = int(run.stdout.split()[0]), int(run.stdout.split()[2])
+    assert felt > tried / 2
