@@ -43,6 +43,9 @@ struct jobtracker {
     struct list changes;  /* struct change_wait: the same */
     struct list over;     /* struct record: finished jobs still in memory, oldest first */
     size_t over_count;
+    struct list endings; /* struct ending: over, and not yet history */
+    struct loop_timer write_history;
+    bool writes_history; /* of some of them, on the work queue */
     struct loop_timer tick;
     struct loop_timer answers; /* watchers that may be told now */
     struct loop_timer retire;  /* old history leaves */

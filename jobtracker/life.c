@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "jobtracker/life.h"
 
+#include "jobtracker/endings.h"
 #include "jobtracker/journal/retire.h"
 #include "jobtracker/record.h"
 #include "jobtracker/replay.h"
@@ -20,8 +21,10 @@ static void on_durable(void *arg, uint64_t durable, const struct err *err)
     struct jobtracker *jt = arg;
     if (err)
         daemon_exit(jt->daemon, 1, "%s", err->msg);
-    else
+    else {
         clients_durable(jt, durable);
+        endings_durable(jt);
+    }
 }
 
 static void on_tick(void *arg)
@@ -302,6 +305,7 @@ int jobtracker_start(struct daemon *daemon, void **ret_state, struct err *err)
     list_init(&jt->submits);
     list_init(&jt->changes);
     list_init(&jt->over);
+    list_init(&jt->endings);
     for (size_t i = 0; i < WAL_DIRS_MAX; i++)
         jt->locks[i] = FSUTIL_LOCK_INIT;
     identity_init(&jt->self, WIRE_JOBTRACKER, daemon_node_name(daemon));
@@ -327,6 +331,7 @@ static void end_all(struct jobtracker *jt)
     loop_timer_stop(&jt->tick);
     loop_timer_stop(&jt->retire);
     clients_release(jt);
+    endings_stop(jt);
     if (jt->server)
         rpc_server_close(jt->server);
     if (jt->namenode)

@@ -22,6 +22,7 @@ struct record {
     struct task_times times[JT_STAGES_MAX];
     uint64_t submit_index, end_index;
     uint64_t publish_index; /* PUBLISH waits for this record; 0 = it does not wait */
+    bool is_history;        /* it is all in the history: its records in the journal may go */
     uint64_t ended_wall_ms;
     struct buf failure_bytes; /* encoded task_failed of the last failure, if any */
     struct buf last_words;    /* of failed attempts, for people; up to RECORD_WORDS_MAX */

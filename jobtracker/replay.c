@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "jobtracker/replay.h"
 
+#include "jobtracker/endings.h"
 #include "jobtracker/record.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/base/log.h"
@@ -11,6 +12,10 @@ struct seen {
     struct list link;
     uint64_t number, index;
     struct buf submit, events;
+    uint64_t end_index; /* it ended there, and its history is not written; 0 = it did not */
+    uint64_t end_wall_ms;
+    uint32_t end_state;
+    char *end_why;
 };
 
 struct replaying {
@@ -25,6 +30,7 @@ static void seen_free(struct seen *seen)
     list_remove(&seen->link);
     buf_release(&seen->submit);
     buf_release(&seen->events);
+    mem_free(seen->end_why);
     mem_free(seen);
 }
 
@@ -72,6 +78,31 @@ static int on_event(struct replaying *r, uint64_t number, const struct wal_recor
     return buf_failed(&seen->events) ? ERR_NOMEM : 0;
 }
 
+/* Its history follows the END; what has left since, being too old, stays away. */
+static bool has_history(const struct jobtracker *jt, const struct joblog_end *end)
+{
+    uint64_t age = conf_ms(daemon_conf(jt->daemon), "mapreduce.jobhistory.max-age-ms");
+    struct job_id id = {jt->cluster_ms, end->number};
+    return history_has(&jt->history, id) || end->wall_ms + age < clock_wall_ms();
+}
+
+static int on_end(struct replaying *r, const struct joblog_end *end, uint64_t index)
+{
+    struct seen *seen = find(r, end->number);
+    if (!seen)
+        return 0;
+    if (has_history(r->jt, end)) {
+        seen_free(seen);
+        return 0;
+    }
+    mem_free(seen->end_why);
+    seen->end_why = slice_dup(end->why);
+    seen->end_index = index;
+    seen->end_state = end->state;
+    seen->end_wall_ms = end->wall_ms;
+    return seen->end_why ? 0 : ERR_NOMEM;
+}
+
 union any {
     struct joblog_epoch epoch;
     struct joblog_submit submit;
@@ -106,12 +137,8 @@ static int visit(void *arg, const struct wal_record *record)
         return on_event(r, any.lost.id.job, record);
     case JOBLOG_PRIORITY:
         return on_event(r, any.priority.number, record);
-    default: {
-        struct seen *seen = find(r, any.end.number);
-        if (seen)
-            seen_free(seen);
-        return 0;
-    }
+    default:
+        return on_end(r, &any.end, record->index);
     }
 }
 
@@ -198,7 +225,13 @@ static int begin(struct replaying *r, struct seen *seen)
         p += 6 + len;
         left -= 6 + len;
     }
-    log_info("jt", "resuming job %llu", (unsigned long long)seen->number);
+    if (seen->end_index == 0) {
+        log_info("jt", "resuming job %llu", (unsigned long long)seen->number);
+    } else if (rc == 0) {
+        jt_on_resumed_end(&r->jt->core, record->job, seen->end_state,
+                          seen->end_why[0] ? seen->end_why : NULL);
+        endings_resume(r->jt, record->job, seen->end_index, seen->end_wall_ms);
+    }
     return rc;
 }
 

@@ -76,6 +76,9 @@ void jt_on_resumed(struct jt_core *core, struct jt_job *job, const struct attemp
                    struct slice worker_name, struct slice result, uint64_t now_ms);
 /* Replay: the output of that attempt was given up again. */
 void jt_on_resumed_lost(struct jt_core *core, struct jt_job *job, const struct attempt_id *id);
+/* Replay: it was over already. Nothing follows from it. `why`: of a job that did not succeed. */
+void jt_on_resumed_end(struct jt_core *core, struct jt_job *job, enum jt_job_state state,
+                       const char *why);
 /* Replay is over: number further attempts apart from those of the last life, and go on. */
 void jt_on_resume_end(struct jt_core *core, uint32_t epoch, uint64_t now_ms);
 

@@ -84,3 +84,17 @@ void jt_end_probation(struct jt_core *core)
         job->is_resumed = false;
     }
 }
+
+void jt_on_resumed_end(struct jt_core *core, struct jt_job *job, enum jt_job_state state,
+                       const char *why)
+{
+    if (jt_job_is_over(job))
+        return;
+    if (job->state == JT_JOB_WAITING && state == JT_JOB_SUCCEEDED)
+        sm_move(&jt_job_states, &job->state, JT_JOB_RUNNING);
+    if (state == JT_JOB_SUCCEEDED)
+        sm_move(&jt_job_states, &job->state, JT_JOB_COMMITTING);
+    else if (state != JT_JOB_KILLED)
+        state = JT_JOB_FAILED;
+    jt_job_end(core, job, state, why);
+}

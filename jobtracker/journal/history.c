@@ -54,6 +54,15 @@ int history_read(struct history *history, struct job_id id, const char *suffix, 
     return rc;
 }
 
+bool history_has(const struct history *history, struct job_id id)
+{
+    struct disk_stat st;
+    char *path = file_of(history, id, ".status");
+    bool has = path && disk_stat(history->disk, path, &st) == 0;
+    mem_free(path);
+    return has;
+}
+
 struct listing {
     struct job_id *ids;
     size_t count, limit;

@@ -26,6 +26,8 @@ int history_write(struct history *history, struct job_id id, const char *suffix,
 /* ERR_NOENT when it was never written or is gone. */
 int history_read(struct history *history, struct job_id id, const char *suffix, struct buf *out,
                  struct err *err);
+/* Is all of it there? `.status` is written last. */
+bool history_has(const struct history *history, struct job_id id);
 /* Newest first, at most `limit`; each number with the cluster_ms it belongs to. */
 int history_list(struct history *history, size_t limit, struct job_id *ret_ids, size_t *ret_count);
 

@@ -69,6 +69,23 @@ def test_the_jobtracker_dies(cluster, place):
             "maps whose outputs are held are not run again"
 
 
+def test_the_jobtracker_dies_before_the_history_of_a_job_is_written(cluster):
+    cluster.kill("jobtracker")
+    cluster.up(env={"QUERN_FAULT": "jt.history.write=1:kill"})
+    wait_for(lambda: cluster.run("job", "-workers").stdout.count(b" live ") == 3)
+    job = submit(cluster, "unwritten")
+    wait_for(lambda: not cluster.pid("jobtracker"))
+    cluster.up()
+    status = finish(cluster, job, "unwritten")
+    assert status["state"] == 3 and status["stages"][0]["done"] == status["stages"][0]["tasks"]
+    assert any(c["name"] == "Map input records" and c["value"] for c in status["counters"])
+    assert '"stage":"map"' in cluster.run("job", "-history", job, "--json").stdout.decode()
+    cluster.kill("jobtracker", signal.SIGTERM)
+    wait_for(lambda: not cluster.pid("jobtracker"))
+    cluster.up()
+    assert cluster.status(job)["state"] == 3
+
+
 @pytest.mark.parametrize("fault", ["jt.publish.ask=1:kill", "jt.publish.done=1:kill"])
 def test_the_jobtracker_dies_around_the_publication(cluster, fault):
     """Before the namenode is asked, and when it has said yes and nobody was told."""

@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "jobtracker/endings.h"
+
+#include "jobtracker/reasons.h"
+#include "jobtracker/record.h"
+#include "libcommon/base/clock.h"
+#include "libcommon/base/fault.h"
+#include "libcommon/base/log.h"
+#include "libcommon/base/metric.h"
+
+/* Finished jobs that are answered from memory; older ones from the history. */
+#define OVER_MAX 100
+/* How long the history waits for company: its fsyncs are not to stand in the way of the next job's.
+ */
+#define TOGETHER_MS 50
+
+METRIC_COUNTER(jobs_succeeded, "quern_jt_jobs_total{end=\"succeeded\"}", "jobs ended, by how");
+METRIC_COUNTER(jobs_failed, "quern_jt_jobs_total{end=\"failed\"}", "jobs ended, by how");
+METRIC_COUNTER(jobs_killed, "quern_jt_jobs_total{end=\"killed\"}", "jobs ended, by how");
+
+struct ending {
+    struct list link; /* of jt->endings, or of a batch */
+    struct job_id id;
+    uint64_t index; /* of its END */
+    struct buf json, status, logs, places;
+};
+
+/* Endings whose history is being written. */
+struct batch {
+    struct work work;
+    struct jobtracker *jt;
+    struct list endings;
+};
+
+static void ending_free(struct ending *e)
+{
+    list_remove(&e->link);
+    buf_release(&e->json);
+    buf_release(&e->status);
+    buf_release(&e->logs);
+    buf_release(&e->places);
+    mem_free(e);
+}
+
+/* --- writing it down ------------------------------------------------------------------------- */
+
+static void write_one(struct history *history, const struct ending *e)
+{
+    struct err err = {0};
+    int rc = history_write(history, e->id, ".json", buf_slice(&e->json), &err);
+    if (rc == 0 && e->logs.len)
+        rc = history_write(history, e->id, ".log", buf_slice(&e->logs), &err);
+    if (rc == 0)
+        rc = history_write(history, e->id, ".places", buf_slice(&e->places), &err);
+    if (rc == 0)
+        rc = history_write(history, e->id, ".status", buf_slice(&e->status), &err);
+    if (rc != 0)
+        log_error("jt.history", "%s", err.msg); /* the job's end still counts */
+}
+
+static void batch_run(struct work *work)
+{
+    struct batch *batch = CONTAINER_OF(work, struct batch, work);
+    list_each (&batch->endings, it)
+        write_one(&batch->jt->history, list_entry(it, struct ending, link));
+}
+
+static void forget_oldest(struct jobtracker *jt)
+{
+    while (jt->over_count > OVER_MAX) {
+        struct record *record = list_first(&jt->over, struct record, over);
+        if (!list_is_empty(&record->watchers))
+            return;
+        struct jt_job *job = record->job;
+        list_remove(&record->over);
+        jt->over_count--;
+        record_free(record);
+        jt_core_forget(&jt->core, job);
+    }
+}
+
+/* Records below the SUBMIT of every job that is not history are not needed any more. */
+static void drop_old_records(struct jobtracker *jt)
+{
+    uint64_t keep = jt->epoch_index;
+    list_each (&jt->core.all, it) {
+        const struct record *record = record_of(list_entry(it, struct jt_job, all));
+        if (!record->is_history && record->submit_index < keep)
+            keep = record->submit_index;
+    }
+    joblog_drop_below(jt->log, keep);
+}
+
+static void write_next(struct jobtracker *jt);
+
+static void batch_done(struct work *work)
+{
+    struct batch *batch = CONTAINER_OF(work, struct batch, work);
+    struct jobtracker *jt = batch->jt;
+    list_each_safe (&batch->endings, it) {
+        struct ending *e = list_entry(it, struct ending, link);
+        struct record *record = record_of(jt_core_job(&jt->core, e->id.number));
+        record->is_history = true;
+        list_push_back(&jt->over, &record->over);
+        jt->over_count++;
+        ending_free(e);
+    }
+    mem_free(batch);
+    jt->writes_history = false;
+    if (jt->is_stopping)
+        return;
+    drop_old_records(jt);
+    forget_oldest(jt);
+    write_next(jt);
+}
+
+static void write_batch(void *arg)
+{
+    struct jobtracker *jt = arg;
+    uint64_t durable = joblog_durable(jt->log);
+    struct batch *batch = mem_calloc(1, sizeof(*batch));
+    if (!batch) {
+        daemon_exit(jt->daemon, 1, "out of memory");
+        return;
+    }
+    fault_hit("jt.history.write");
+    batch->jt = jt;
+    list_init(&batch->endings);
+    list_each_safe (&jt->endings, it) {
+        struct ending *e = list_entry(it, struct ending, link);
+        if (e->index > durable)
+            break;
+        list_remove(&e->link);
+        list_push_back(&batch->endings, &e->link);
+    }
+    jt->writes_history = true;
+    workq_submit(jt->workq, &batch->work, batch_run, batch_done);
+}
+
+static void write_next(struct jobtracker *jt)
+{
+    if (list_is_empty(&jt->endings) || jt->writes_history || jt->is_stopping ||
+        loop_timer_is_running(&jt->write_history) ||
+        list_first(&jt->endings, struct ending, link)->index > joblog_durable(jt->log))
+        return;
+    if (loop_after(jt->loop, &jt->write_history, TOGETHER_MS, write_batch, jt) != 0)
+        daemon_exit(jt->daemon, 1, "out of memory");
+}
+
+void endings_durable(struct jobtracker *jt)
+{
+    write_next(jt);
+}
+
+void endings_stop(struct jobtracker *jt)
+{
+    loop_timer_stop(&jt->write_history);
+    list_each_safe (&jt->endings, it) /* the next life finds their END, and no history */
+        ending_free(list_entry(it, struct ending, link));
+}
+
+/* --- the end --------------------------------------------------------------------------------- */
+
+static int describe(struct jobtracker *jt, struct record *record, struct ending *e)
+{
+    struct arena arena = ARENA_INIT;
+    struct cl2jt_status status;
+    record_finish(record);
+    reasons_find(jt, record);
+    int rc = record_history(jt, record, &e->json);
+    if (rc == 0)
+        rc = record_status(jt, record, &arena, &status);
+    if (rc == 0)
+        msg_encode(&cl2jt_status_desc, &status, &e->status);
+    record_places(record, &e->places);
+    buf_append_slice(&e->logs, buf_slice(&record->last_words));
+    arena_release(&arena);
+    return rc == 0 && !buf_failed(&e->status) && !buf_failed(&e->places) ? 0 : ERR_NOMEM;
+}
+
+/* NULL: memory is out, and the process ends. Nobody has been told: the next one ends the job again,
+ * and can write down how it was. */
+static struct ending *ending_new(struct jobtracker *jt, struct jt_job *job, uint64_t wall_ms)
+{
+    struct record *record = record_of(job);
+    struct ending *e = mem_calloc(1, sizeof(*e));
+    if (e) {
+        list_init(&e->link);
+        e->id = (struct job_id){jt->cluster_ms, job->number};
+        record->ended_wall_ms = wall_ms;
+    }
+    if (!e || describe(jt, record, e) != 0) {
+        if (e)
+            ending_free(e);
+        daemon_exit(jt->daemon, 1, "out of memory");
+        return NULL;
+    }
+    list_push_back(&jt->endings, &e->link);
+    return e;
+}
+
+void endings_begin(struct jobtracker *jt, struct jt_job *job)
+{
+    struct record *record = record_of(job);
+    struct ending *e = ending_new(jt, job, clock_wall_ms());
+    if (!e)
+        return;
+    metric_add(job->state == JT_JOB_SUCCEEDED ? &jobs_succeeded
+               : job->state == JT_JOB_KILLED  ? &jobs_killed
+                                              : &jobs_failed,
+               1);
+    log_info("jt.jobs", "job %llu %s%s%s", (unsigned long long)job->number,
+             sm_name(&jt_job_states, job->state), job->why ? ": " : "", job->why ? job->why : "");
+    struct joblog_end end = {job->number, job->state, slice_str(job->why ? job->why : ""),
+                             record->ended_wall_ms};
+    e->index = record->end_index = jobtracker_journal(jt, JOBLOG_END, &end);
+}
+
+void endings_resume(struct jobtracker *jt, struct jt_job *job, uint64_t end_index, uint64_t wall_ms)
+{
+    struct record *record = record_of(job);
+    uint64_t ran_ms = wall_ms > record->spec.wall_ms ? wall_ms - record->spec.wall_ms : 0;
+    job->ended_ms = job->submitted_ms + ran_ms;
+    struct ending *e = ending_new(jt, job, wall_ms);
+    if (e)
+        e->index = record->end_index = end_index;
+    write_next(jt);
+}
