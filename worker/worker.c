@@ -19,6 +19,7 @@ METRIC_GAUGE(output_memory, "quern_wk_map_output_memory_bytes", "of these, in me
 METRIC_GAUGE(dirs_failed, "quern_wk_failed_directories", "local directories that have failed");
 METRIC_GAUGE(is_registered, "quern_wk_registered", "1 while the jobtracker knows this worker");
 
+#define BLANKS_MOST  8
 #define WATCH_MS     200
 #define EXPIRE_MS    3600000
 #define OUTPUT_SHARE 3 /* part of worker.memory that map outputs may take beside it */
@@ -61,11 +62,20 @@ static void open_fences(struct worker *worker)
         log_info("wk", "tasks run in control groups below %s", worker->fences.own.dir);
 }
 
+static uint32_t blanks_wanted(const struct conf *conf, uint32_t cores)
+{
+    int64_t n = conf_int(conf, "worker.runners.blank");
+    if (n >= 0)
+        return (uint32_t)n;
+    return cores < BLANKS_MOST ? cores : BLANKS_MOST;
+}
+
 static int start_all(struct worker *worker, struct err *err)
 {
     const struct conf *conf = daemon_conf(worker->daemon);
     worker->cores = (uint32_t)conf_int(conf, "worker.cores");
     worker->memory = conf_size(conf, "worker.memory");
+    worker->blanks_wanted = blanks_wanted(conf, worker->cores);
     segments_init(&worker->segments, conf_is_set(conf, "worker.output.memory")
                                          ? conf_size(conf, "worker.output.memory")
                                          : worker->memory / OUTPUT_SHARE);

@@ -27,6 +27,7 @@ struct worker_dir {
     struct fsutil_lock lock;
     struct version version; /* empty in a fresh one */
     bool is_bad;
+    uint64_t free_bytes, free_until_ms; /* as the disk said last, and how long that is believed */
 };
 
 struct worker {
@@ -56,9 +57,12 @@ struct worker {
     struct loop_timer beat, watch_tick;
     uint64_t next_expiry_ms; /* of logs */
 
-    struct list jobs;         /* struct wk_job */
-    struct list attempts;     /* struct wk_attempt */
-    struct list runners;      /* struct wk_process */
+    struct list jobs;       /* struct wk_job */
+    struct list attempts;   /* struct wk_attempt */
+    struct list runners;    /* struct wk_process */
+    uint64_t last_runner;   /* number of the last set of directories made for one */
+    uint32_t blanks_wanted; /* runners that wait for a job */
+    struct loop_timer add_blank;
     struct loop_timer strays; /* what ended runners left behind, until it is gone */
     struct fences fences;     /* around each runner */
     struct segments segments;

@@ -25,7 +25,6 @@ static const char *const ignored[] = {
     "mapreduce.fileoutputcommitter.*",
     "mapreduce.framework.name",
     "mapreduce.job.classloader",
-    "mapreduce.job.jvm.numtasks",
     "mapreduce.job.maps",
     "mapreduce.job.ubertask.*",
     "mapreduce.job.user.classpath.first",

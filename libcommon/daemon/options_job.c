@@ -29,6 +29,10 @@ static const struct conf_option rows[] = {
      "side files a job may bring, together (-file); 0 = any", .unit = MEGABYTES, .flags = CONF_JOB},
     {"mapreduce.job.counters.max", CONF_INT, "1000", "counters a job may have", .min = "1",
      .flags = CONF_JOB},
+    {"mapreduce.job.jvm.numtasks", CONF_INT, "-1",
+     "tasks of a job that one process serves, one after another; -1 = without limit, 1 = a process "
+     "for each",
+     .min = "-1", .flags = CONF_JOB, .alias = "mapred.job.reuse.jvm.num.tasks"},
     {"mapreduce.job.maps", CONF_INT, "0",
      "map tasks of a job that makes its own rows; 0 = one per million", .min = "0", .max = "100000",
      .alias = "mapred.map.tasks", .flags = CONF_JOB},

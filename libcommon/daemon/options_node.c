@@ -48,6 +48,10 @@ static const struct conf_option rows[] = {
      "memory for map outputs until they are fetched, beside that; beyond it they go to files; "
      "default: a third of worker.memory",
      .unit = MEGABYTES},
+    {"worker.runners.blank", CONF_INT, "-1",
+     "task processes that wait for the next job, once there has been one; -1 = as many as cores, "
+     "at most 8",
+     .min = "-1", .max = "1000"},
     {"worker.task.limit", CONF_CHOICE, "auto",
      "how tasks are kept to their memory: auto = in control groups, where this machine has them; "
      "poll = by looking at it",

@@ -45,7 +45,7 @@ def finish(c, job, name):
 
 PLACES = {
     "when just submitted": (["-D", "sluggish.map=300"], lambda c, job: True),
-    "while maps run": (["-D", "sluggish.map=300"], lambda c, job: stage(c, job, 0)["done"] >= 2),
+    "while maps run": (["-D", "sluggish.map=300", "-D", "sluggish.reduce=1500"], lambda c, job: stage(c, job, 0)["done"] >= 2),
     "while reduces run": (["-D", "sluggish.reduce=1500"],
                           lambda c, job: stage(c, job, 0)["done"] == stage(c, job, 0)["tasks"] and stage(c, job, 1)["running"]),
 }
@@ -139,15 +139,22 @@ def test_a_whole_worker_stands_still():
         finish(c, submit(c, "again"), "again")
 
 
-def tasks_of(pid):
+def works_on(pid, job):
+    try:
+        return f"/{job}/" in os.readlink(f"/proc/{pid}/cwd")
+    except OSError:
+        return False
+
+
+def tasks_of(pid, job):
+    """Those at work: others wait for the next job."""
     run = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True)
-    return [int(p) for p in run.stdout.split()]
+    return [int(p) for p in run.stdout.split() if works_on(p, job)]
 
 
 def test_a_task_process_that_is_stopped_is_a_straggler_like_any(cluster):
-    job = submit(cluster, "stopped", "-D", "sluggish.map=300")
-    wait_for(lambda: stage(cluster, job, 0)["done"] >= 3)
-    stopped = wait_for(lambda: tasks_of(cluster.pid("worker1")))[0]
+    job = submit(cluster, "stopped", "-D", "sluggish.map=2000")
+    stopped = wait_for(lambda: tasks_of(cluster.pid("worker1"), job))[0]
     os.kill(stopped, signal.SIGSTOP)
     finish(cluster, job, "stopped")
     wait_for(lambda: is_over(stopped))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sluggish: hands lines through, slowly where its options say so, or leaks. For tests that need a
  * job to be at a known place for a while. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -13,6 +14,8 @@ static int setup(struct qn_task *task)
     int only_first = strcmp(qn_option(task, "sluggish.which"), "first") == 0;
     if (only_first && (task->attempt % 1000 != 0 || task->task_index != 0))
         return 0;
+    if (ms)
+        fprintf(stderr, "sleeping\n");
     for (int i = 0; i < ms; i += 10) {
         usleep(10000);
         qn_status(task, "slept %d ms", i);

@@ -138,6 +138,7 @@ static int start(struct pool_runner *r, struct err *err)
     (void)setpgid(pid, pid);
     r->pid = pid;
     r->fd = pair[0];
+    r->is_last = false;
     return 0;
 }
 
@@ -220,13 +221,19 @@ static int on_frame(struct pool *pool, struct pool_runner *r, const struct frame
         rc = msg_decode(&task_done_desc, frame->body, &arena, &done, err);
         void *task = r->task;
         if (rc == 0) {
+            if (r->is_last)
+                (void)reap(r);
             forget_task(pool, r);
             pool->ops.on_done(pool->ops.arg, task, &done);
         }
     } else if (rc == 0 && frame->type == TASK_FAILED) {
         rc = msg_decode(&task_failed_desc, frame->body, &arena, &failed, err);
-        if (rc == 0)
+        if (rc == 0) {
+            (void)reap(r); /* who knows what a failed one leaves in the plugin's variables */
             fail(pool, r, &failed);
+        }
+    } else if (rc == 0 && frame->type == TASK_LAST) {
+        r->is_last = true;
     }
     arena_release(&arena);
     return rc;

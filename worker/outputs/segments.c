@@ -18,6 +18,7 @@ static void segment_free(struct segments *segments, struct segment *segment)
     if (segment->fd >= 0)
         close(segment->fd);
     mem_free(segment->path);
+    mem_free(segment->data);
     mem_free(segment->parts);
     mem_free(segment->crcs);
     mem_free(segment);
@@ -49,7 +50,9 @@ static int read_index(struct segment *segment, struct err *err)
 {
     struct run_reader reader;
     const char *name = segment->path ? segment->path : "map output in memory";
-    int rc = run_reader_open(&reader, segment->fd, segment->len, name, err);
+    int rc = segment->data
+                 ? run_reader_open_memory(&reader, slice_of(segment->data, segment->len), name, err)
+                 : run_reader_open(&reader, segment->fd, segment->len, name, err);
     for (uint32_t i = 0; rc == 0 && i < segment->part_count; i++) {
         struct run_piece piece;
         uint32_t *sums = NULL;
@@ -65,8 +68,21 @@ static int read_index(struct segment *segment, struct err *err)
     return rc;
 }
 
-struct segment *segments_add(struct segments *segments, const struct task_done *done, int fd,
-                             char *path, struct err *err)
+uint8_t *segments_read_small(int memfd, uint64_t len, struct err *err)
+{
+    uint8_t *data = len <= SEGMENT_SMALL_BYTES ? mem_alloc((size_t)len + 1) : NULL;
+    if (!data) {
+        err_set(err, ERR_NOMEM, "out of memory");
+    } else if (pread(memfd, data, (size_t)len, 0) != (ssize_t)len) {
+        err_set(err, ERR_CORRUPT, "the map output is shorter than its runner says");
+        mem_free(data);
+        data = NULL;
+    }
+    return data;
+}
+
+struct segment *segments_add(struct segments *segments, const struct task_done *done,
+                             const struct segment_place *place, struct err *err)
 {
     size_t n = done->parts.n;
     struct segment *segment = mem_calloc(1, sizeof(*segment));
@@ -76,8 +92,10 @@ struct segment *segments_add(struct segments *segments, const struct task_done *
         mem_free(segment);
         mem_free(parts);
         mem_free(crcs);
-        mem_free(path);
-        close(fd);
+        mem_free(place->path);
+        mem_free(place->data);
+        if (place->fd >= 0)
+            close(place->fd);
         err_set(err, ERR_NOMEM, "out of memory");
         return NULL;
     }
@@ -85,10 +103,11 @@ struct segment *segments_add(struct segments *segments, const struct task_done *
         parts[i] = done->parts.v[i];
     *segment = (struct segment){
         .id = done->id,
-        .fd = fd,
-        .path = path,
+        .fd = place->fd,
+        .path = place->path,
+        .data = place->data,
         .len = done->run_len,
-        .in_memory = path == NULL,
+        .in_memory = place->path == NULL,
         .refs = 1,
         .parts = parts,
         .crcs = crcs,

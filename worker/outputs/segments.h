@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * segments: map outputs this worker holds: a memfd, or a file. They belong to the worker, so they
+ * segments: map outputs this worker holds: a memfd, a file, or, where it is small, plain memory (a
+ * job may have more maps than a process may have descriptors). They belong to the worker, so they
  * outlive the runner that made them. Only outputs the jobtracker has accepted are handed out. A
  * segment in use by a stream stays until the stream lets it go. */
 #ifndef QUERN_WORKER_OUTPUTS_SEGMENTS_H
@@ -11,8 +12,9 @@
 struct segment {
     struct list link;
     struct task_attempt id;
-    int fd;     /* owned */
-    char *path; /* owned; NULL = memfd */
+    int fd;        /* owned; -1 = in `data` */
+    char *path;    /* owned; NULL = memfd or data */
+    uint8_t *data; /* owned; NULL = in fd */
     uint64_t len;
     bool in_memory, is_accepted, is_dropped;
     uint32_t refs; /* the table's own, and one per stream that sends it */
@@ -30,10 +32,19 @@ struct segments {
 void segments_init(struct segments *segments, uint64_t memory_max);
 void segments_release(struct segments *segments);
 
-/* Take a finished output: `fd` and `path` (NULL = memfd) are taken, also on failure. Reads the
- * run's index. NULL with err. */
-struct segment *segments_add(struct segments *segments, const struct task_done *done, int fd,
-                             char *path, struct err *err);
+#define SEGMENT_SMALL_BYTES 65536U
+
+/* Where a finished output is; all of it is taken, also on failure. */
+struct segment_place {
+    int fd;        /* -1 = in `data` */
+    char *path;    /* of a file */
+    uint8_t *data; /* run_len bytes */
+};
+/* Reads the run's index. NULL with err. */
+struct segment *segments_add(struct segments *segments, const struct task_done *done,
+                             const struct segment_place *place, struct err *err);
+/* The whole of a small output, read out of a memfd, for `place`. NULL: ERR_NOMEM, or unreadable. */
+uint8_t *segments_read_small(int memfd, uint64_t len, struct err *err);
 struct segment *segments_find(const struct segments *segments, const struct task_attempt *id);
 /* Give it up: out of the table, freed when no stream uses it. Files are unlinked at once. */
 void segments_drop(struct segments *segments, struct segment *segment);

@@ -25,20 +25,33 @@ static int read_at(int fd, void *out, size_t len, uint64_t off, const char *name
     return 0;
 }
 
+/* ... wherever it is. */
+static int get_at(const struct run_reader *reader, void *out, size_t len, uint64_t off,
+                  const char *name, struct err *err)
+{
+    if (!reader->data)
+        return read_at(reader->fd, out, len, off, name, err);
+    if (off > reader->len || len > reader->len - off)
+        return damaged(name, "map output is cut short", err);
+    memcpy(out, reader->data + off, len);
+    return 0;
+}
+
 static bool sum_fits(const uint8_t *bytes, size_t len)
 {
     return crc32c(0, bytes, len - RUN_SUM_BYTES) == get_u32(bytes + len - RUN_SUM_BYTES);
 }
 
-int run_reader_open(struct run_reader *reader, int fd, uint64_t len, const char *name,
-                    struct err *err)
+/* `reader` says where it is and how long. */
+static int open_run(struct run_reader *reader, const char *name, struct err *err)
 {
+    uint64_t len = reader->len;
     uint8_t head[RUN_HEADER_BYTES], foot[RUN_FOOTER_BYTES];
     if (len < sizeof(head) + sizeof(foot))
         return damaged(name, "map output is cut short", err);
-    int rc = read_at(fd, head, sizeof(head), 0, name, err);
+    int rc = get_at(reader, head, sizeof(head), 0, name, err);
     if (rc == 0)
-        rc = read_at(fd, foot, sizeof(foot), len - sizeof(foot), name, err);
+        rc = get_at(reader, foot, sizeof(foot), len - sizeof(foot), name, err);
     if (rc != 0)
         return rc;
     if (get_u32(head) != RUN_MAGIC || !sum_fits(head, sizeof(head)))
@@ -50,12 +63,32 @@ int run_reader_open(struct run_reader *reader, int fd, uint64_t len, const char 
         get_u64(foot + 8) != len || get_u32(foot + 16) != get_u32(head + 8) ||
         get_u32(foot + 20) != RUN_CHUNK || get_u32(head + 12) != RUN_CHUNK)
         return damaged(name, "map output has no footer, or a damaged one", err);
-    *reader = (struct run_reader){
-        .fd = fd, .len = len, .index_off = get_u64(foot), .partitions = get_u32(foot + 16)};
+    reader->index_off = get_u64(foot);
+    reader->partitions = get_u32(foot + 16);
     if (reader->index_off > len ||
         (len - reader->index_off - RUN_FOOTER_BYTES) / RUN_ROW_BYTES != reader->partitions)
         return damaged(name, "map output has an index of the wrong size", err);
     return 0;
+}
+
+int run_reader_open(struct run_reader *reader, int fd, uint64_t len, const char *name,
+                    struct err *err)
+{
+    struct run_reader made = {.fd = fd, .len = len};
+    int rc = open_run(&made, name, err);
+    if (rc == 0)
+        *reader = made;
+    return rc;
+}
+
+int run_reader_open_memory(struct run_reader *reader, struct slice run, const char *name,
+                           struct err *err)
+{
+    struct run_reader made = {.fd = -1, .data = run.data, .len = run.len};
+    int rc = open_run(&made, name, err);
+    if (rc == 0)
+        *reader = made;
+    return rc;
 }
 
 static int load_sums(const struct run_reader *reader, const uint8_t *row, uint32_t **ret_sums,
@@ -68,7 +101,7 @@ static int load_sums(const struct run_reader *reader, const uint8_t *row, uint32
     uint32_t *sums = mem_alloc(bytes);
     if (!sums)
         return err_set(err, ERR_NOMEM, "out of memory");
-    int rc = read_at(reader->fd, sums, bytes, get_u64(row + 32), "chunk sums", err);
+    int rc = get_at(reader, sums, bytes, get_u64(row + 32), "chunk sums", err);
     if (rc == 0 && crc32c(0, sums, bytes) != get_u32(row + 44))
         rc = damaged("chunk sums", "they are damaged", err);
     if (rc != 0) {
@@ -87,8 +120,8 @@ int run_reader_piece(const struct run_reader *reader, uint32_t partition, struct
     if (partition >= reader->partitions)
         return err_set(err, ERR_CORRUPT, "map output has %u partitions, not one of number %u",
                        reader->partitions, partition);
-    int rc = read_at(reader->fd, row, sizeof(row),
-                     reader->index_off + (uint64_t)partition * RUN_ROW_BYTES, "index", err);
+    int rc = get_at(reader, row, sizeof(row),
+                    reader->index_off + (uint64_t)partition * RUN_ROW_BYTES, "index", err);
     if (rc != 0)
         return rc;
     uint64_t offset = get_u64(row), len = get_u64(row + 8);
@@ -99,6 +132,7 @@ int run_reader_piece(const struct run_reader *reader, uint32_t partition, struct
     if (rc != 0)
         return rc;
     *ret = (struct run_piece){.fd = reader->fd,
+                              .data = reader->data ? reader->data + offset : NULL,
                               .offset = offset,
                               .len = len,
                               .records = get_u64(row + 16),

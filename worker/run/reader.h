@@ -26,7 +26,8 @@ struct run_piece {
 };
 
 struct run_reader {
-    int fd; /* borrowed */
+    int fd;              /* borrowed; -1 = in memory */
+    const uint8_t *data; /* borrowed; in memory */
     uint64_t len, index_off;
     uint32_t partitions;
 };
@@ -34,6 +35,9 @@ struct run_reader {
 /* Header and footer are checked. ERR_CORRUPT, ERR_VERSION, ERR_IO. `name` is for messages. */
 int run_reader_open(struct run_reader *reader, int fd, uint64_t len, const char *name,
                     struct err *err);
+/* ... of a run that is in memory: `run` is borrowed for as long as the reader is used. */
+int run_reader_open_memory(struct run_reader *reader, struct slice run, const char *name,
+                           struct err *err);
 /* *ret_sums holds the piece's chunk sums and is given (mem_free, NULL = none are needed). */
 int run_reader_piece(const struct run_reader *reader, uint32_t partition, struct run_piece *ret,
                      uint32_t **ret_sums, struct err *err);

@@ -12,13 +12,9 @@ int cord_send(int fd, const struct msg_method *method, const void *msg, const in
     struct frame frame = {.type = method->type, .flags = FRAME_ONEWAY};
     uint64_t deadline = clock_mono_ms() + CORD_SEND_MS;
     int rc = frame_put(&out, &frame, method->ask, msg);
-    if (rc == 0 && fd_count) {
-        rc = sock_send_fds(fd, slice_of(out.data, 1), fds, fd_count, deadline);
-        if (rc == 0)
-            rc = sock_send_all(fd, out.data + 1, out.len - 1, deadline);
-    } else if (rc == 0) {
-        rc = sock_send_all(fd, out.data, out.len, deadline);
-    }
+    if (rc == 0)
+        rc = fd_count ? sock_send_fds(fd, buf_slice(&out), fds, fd_count, deadline)
+                      : sock_send_all(fd, out.data, out.len, deadline);
     buf_release(&out);
     return rc == 0 ? 0 : err_set(err, rc, "cannot send %s: %s", method->name, err_text(rc));
 }

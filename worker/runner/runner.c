@@ -3,6 +3,7 @@
 #include "libcommon/base/fds.h"
 
 #include <fcntl.h>
+#include <grp.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -13,6 +14,7 @@
 #include "worker/runner/crash.h"
 #include "worker/runner/execution.h"
 #include "worker/runner/files_for.h"
+#include "worker/runner/tidy.h"
 #include "worker/task/strays.h"
 
 #define STRAYS_MS 2000 /* for what an attempt has left behind to be gone */
@@ -22,6 +24,8 @@ struct runner {
     struct execution_process process;
     struct identity self;
     char node[256];
+    bool has_run;
+    struct tidy tidy;           /* as the process was before the first attempt */
     const struct task_run *run; /* under way */
     struct buf in;              /* frames */
 };
@@ -107,6 +111,20 @@ static int answer(struct runner *r, const struct execution *execution, struct er
                : cord_send(r->fd, &TASK_methods[TASK_AT_FAILED], &execution->failed, NULL, 0, err);
 }
 
+/* Why this process serves no further attempt; NULL: it does. */
+static const char *why_last(const struct runner *r)
+{
+    if (strays_has_threads()) /* nothing more runs beside it */
+        return "the job left a thread behind";
+    return tidy_has_grown(&r->tidy, r->process.region.size) ? "the job keeps memory" : NULL;
+}
+
+/* Ahead of the answer, or the next attempt might already be on its way here. */
+static int say_last(struct runner *r, struct err *err)
+{
+    return cord_send(r->fd, &TASK_methods[TASK_AT_LAST], &(struct msg_void){0}, NULL, 0, err);
+}
+
 static int run_one(struct runner *r, const struct task_run *run, const struct sock_fds *fds,
                    struct err *err)
 {
@@ -118,6 +136,8 @@ static int run_one(struct runner *r, const struct task_run *run, const struct so
     use_directory(run);
     use_node(r, run);
     r->run = run;
+    if (r->has_run)
+        tidy_forget_peak();
     execution_run(&execution, &r->process,
                   &(struct execution_conf){.run = run,
                                            .page = page,
@@ -130,14 +150,37 @@ static int run_one(struct runner *r, const struct task_run *run, const struct so
                                            .news_fd = r->fd});
     (void)fflush(NULL);
     strays_end(NULL, NULL, STRAYS_MS);
-    int rc = answer(r, &execution, err);
+    const char *last = why_last(r);
+    int rc = last ? say_last(r, err) : 0;
+    if (rc == 0)
+        rc = answer(r, &execution, err);
     execution_release(&execution);
     r->run = NULL;
     munmap(page, PROGRESS_BYTES);
-    if (rc == 0 && strays_has_threads())
-        return err_set(err, ERR_EOF,
-                       "the job left a thread behind"); /* nothing more runs beside it */
-    return rc;
+    if (rc == 0 && last)
+        return err_set(err, ERR_EOF, "%s", last);
+    return rc == 0 && tidy_up(&r->tidy) != 0 ? err_set(err, ERR_NOMEM, "out of memory") : rc;
+}
+
+/* --- whom it runs as ------------------------------------------------------------------------- */
+
+/* No way back: the first RUN comes behind it. */
+static int become(const struct runner *r, const struct task_become *user, struct err *err)
+{
+    char *name = slice_dup(user->name);
+    int rc = name ? 0 : err_set(err, ERR_NOMEM, "out of memory");
+    if (rc == 0 && r->has_run)
+        rc = err_set(err, ERR_PROTO, "told to become another user after a task");
+    if (rc == 0 && (user->uid == 0 || initgroups(name, user->gid) != 0 || setgid(user->gid) != 0 ||
+                    setuid(user->uid) != 0))
+        rc = err_set(err, ERR_ACCESS, "cannot become %s", name);
+    mem_free(name);
+    if (rc != 0)
+        return rc;
+    /* What changing the user takes away, and an exec as that user would have given back. */
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    (void)prctl(PR_SET_DUMPABLE, 1);
+    return 0;
 }
 
 /* --- life ------------------------------------------------------------------------------------ */
@@ -148,11 +191,17 @@ static int serve_one(struct runner *r, struct err *err)
     struct sock_fds fds = {.count = 0};
     struct frame frame;
     struct task_run run;
+    struct task_become user;
     int rc = cord_recv(r->fd, &r->in, &frame, &fds, err);
     if (rc == 0 && frame.type == TASK_RUN) {
         rc = msg_decode(&task_run_desc, frame.body, &arena, &run, err);
         if (rc == 0)
             rc = run_one(r, &run, &fds, err);
+        r->has_run = true;
+    } else if (rc == 0 && frame.type == TASK_BECOME) {
+        rc = msg_decode(&task_become_desc, frame.body, &arena, &user, err);
+        if (rc == 0)
+            rc = become(r, &user, err);
     }
     /* OUTPUTS may come late, when their reduce is over: not for us any more. */
     while (fds.count)
@@ -165,15 +214,15 @@ int runner_serve(int fd)
 {
     struct runner r = {.fd = fd, .process = {.files_for = files_for}};
     struct err err = {0};
-    int rc;
     (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
     (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
     signal(SIGPIPE, SIG_IGN); /* a closed stdout is an error to the job, not its end */
     (void)fds_raise_limit();  /* many map outputs on this node are many descriptors */
     strays_adopt();
     runner_crash_install();
-    while ((rc = serve_one(&r, &err)) == 0)
-        ;
+    int rc = tidy_note(&r.tidy) == 0 ? 0 : err_set(&err, ERR_NOMEM, "out of memory");
+    while (rc == 0)
+        rc = serve_one(&r, &err);
     bool is_over = rc == ERR_EOF || rc == ERR_CLOSED;
     if (!is_over)
         log_error("task", "%s", err.msg);

@@ -129,11 +129,16 @@ static void on_log(struct rpc_call *call, const void *msg, void *arg)
     static const char kinds[] = {'m', 'r', 'c'};
     uint32_t max = ask->max && ask->max < LOG_PIECE_MAX ? ask->max : LOG_PIECE_MAX;
     int rc = ERR_NOENT;
+    struct wk_attempt *running = attempt_find(worker, id);
     job_id_text(named.job, job, sizeof(job));
+    if (running)
+        attempt_name_log(running);
     for (size_t i = 0; rc == ERR_NOENT && i < sizeof(kinds); i++)
         rc = sandbox_read_log(worker, job, attempt_id_text(&named, kinds[i], name, sizeof(name)),
                               false, ask->offset, max, &text, &answer.total);
     answer.bytes = buf_slice(&text);
+    if (rc == ERR_NOENT && sandbox_has_logs(worker, job))
+        rc = 0; /* it printed nothing */
     if (rc == 0)
         rpc_answer(call, &answer);
     else

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include "libcommon/base/ids.h"
@@ -50,14 +49,39 @@ struct wk_attempt *attempt_find(const struct worker *worker, const struct task_a
     return NULL;
 }
 
-/* --- birth and death ------------------------------------------------------------------------- */
+/* --- what it printed ------------------------------------------------------------------------- */
 
-static void close_fd(int *fd)
+void attempt_name_log(struct wk_attempt *attempt)
 {
-    if (*fd >= 0)
-        close(*fd);
-    *fd = -1;
+    if (attempt->process)
+        (void)sandbox_name_log(attempt->worker, attempt->job_name, attempt->name,
+                               &attempt->process->log);
 }
+
+/* It runs no more: the log goes with it if anything is in it, else the next one of its process has
+ * it. */
+static void take_log(struct wk_attempt *attempt)
+{
+    struct wk_process *process = attempt->process;
+    attempt_name_log(attempt);
+    if (!process || !process->log.is_named)
+        return;
+    attempt->log = process->log;
+    process->log = (struct task_log){.fd = -1};
+    sandbox_trim_log(attempt->worker, attempt->log.fd);
+}
+
+/* Its process works for somebody else from now on, or not at all. */
+static void leave_process(struct wk_attempt *attempt)
+{
+    take_log(attempt);
+    if (attempt->process)
+        attempt->process->attempt = NULL;
+    attempt->process = NULL;
+    attempt->page = NULL;
+}
+
+/* --- birth and death ------------------------------------------------------------------------- */
 
 /* Frees it and all it has on disk but its log and a segment that was handed over. */
 static void gone(struct wk_attempt *attempt)
@@ -66,18 +90,10 @@ static void gone(struct wk_attempt *attempt)
     sm_move(&wk_attempt_states, &attempt->state, WK_GONE);
     rpc_cancel(&attempt->wait);
     list_remove(&attempt->link);
-    if (attempt->process)
-        attempt->process->attempt = NULL;
+    leave_process(attempt);
     worker->segments.memory_used -= attempt->memory_offered;
-    if (attempt->page)
-        munmap(attempt->page, PROGRESS_BYTES);
-    close_fd(&attempt->log_fd);
-    close_fd(&attempt->page_fd);
-    close_fd(&attempt->memory_fd);
-    /* A run file in the attempt's directory lives on with its segment: its job removes it. */
-    if (attempt->dirs && !(attempt->segment && attempt->segment->path))
-        sandbox_remove_attempt(worker, attempt->job_name, attempt->name);
-    sandbox_free_dirs(attempt->dirs, attempt->dir_count);
+    if (attempt->log.fd >= 0)
+        close(attempt->log.fd);
     buf_release(&attempt->bytes);
     buf_release(&attempt->report);
     arena_release(&attempt->arena);
@@ -97,52 +113,31 @@ static int init(struct wk_attempt *attempt, const struct jt2wk_task *task, struc
                       err);
 }
 
-static int make_page(struct wk_attempt *attempt, struct err *err)
-{
-    attempt->page_fd = memfd_create("quern-progress", MFD_CLOEXEC);
-    if (attempt->page_fd < 0 || ftruncate(attempt->page_fd, PROGRESS_BYTES) != 0)
-        return err_errno(err, errno, "cannot make a progress page");
-    void *page =
-        mmap(NULL, PROGRESS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, attempt->page_fd, 0);
-    if (page == MAP_FAILED)
-        return err_errno(err, errno, "cannot map a progress page");
-    attempt->page = page;
-    attempt->page->magic = PROGRESS_MAGIC;
-    return 0;
-}
-
 /* Half of what is left in memory for map outputs, or as much as the task may use. */
-static int offer_memory(struct wk_attempt *attempt, struct err *err)
+static int offer_memory(struct wk_attempt *attempt, struct wk_process *process, struct err *err)
 {
     struct segments *segments = &attempt->worker->segments;
     uint64_t left = segments->memory_max - segments->memory_used;
     uint64_t offer = attempt->task.memory < left / 2 ? attempt->task.memory : left / 2;
     if (attempt->task.kind != TASK_MAP || offer < LEAST_OFFER_BYTES)
         return 0;
-    attempt->memory_fd = memfd_create("quern-map-output", MFD_CLOEXEC);
-    if (attempt->memory_fd < 0)
-        return err_errno(err, errno, "cannot make a memory file");
+    int rc = process_clear_memory(process, err);
+    if (rc != 0)
+        return rc;
     attempt->memory_offered = offer;
     segments->memory_used += offer;
     return 0;
 }
 
-static int prepare(struct wk_attempt *attempt, struct task_user *user, struct err *err)
+static int look_up_user(struct wk_job *job, struct err *err)
 {
-    char *submitter = slice_dup(attempt->job->spec.user);
-    int rc = submitter ? sandbox_user(attempt->worker, submitter, user, err)
+    char *submitter = job->has_user ? NULL : slice_dup(job->spec.user);
+    int rc = 0;
+    if (!job->has_user)
+        rc = submitter ? sandbox_user(job->worker, submitter, &job->user, err)
                        : err_set(err, ERR_NOMEM, "out of memory");
     mem_free(submitter);
-    if (rc == 0)
-        rc = sandbox_make(attempt->worker, attempt->job_name, attempt->name, user, &attempt->dirs,
-                          &attempt->dir_count, err);
-    if (rc == 0)
-        rc = sandbox_open_log(attempt->worker, attempt->job_name, attempt->name, &attempt->log_fd,
-                              err);
-    if (rc == 0)
-        rc = make_page(attempt, err);
-    if (rc == 0)
-        rc = offer_memory(attempt, err);
+    job->has_user = rc == 0;
     return rc;
 }
 
@@ -157,18 +152,18 @@ static uint64_t memory_limit(const struct wk_attempt *attempt)
 
 /* --- running --------------------------------------------------------------------------------- */
 
-static int describe(struct wk_attempt *attempt, struct arena *arena, struct task_run *run,
-                    struct err *err)
+static int describe(struct wk_attempt *attempt, const struct task_dirs *own, struct arena *arena,
+                    struct task_run *run, struct err *err)
 {
     const struct jt2wk_job *spec = &attempt->job->spec;
     const struct conf *conf = daemon_conf(attempt->worker->daemon);
-    struct slice *dirs = arena_calloc(arena, attempt->dir_count, sizeof(*dirs));
+    struct slice *dirs = arena_calloc(arena, own->count, sizeof(*dirs));
     size_t cap = spec->temporary.len + sizeof(attempt->name) + attempt->task.out_name.len + 3;
     char *out = arena_alloc(arena, cap);
     if (!dirs || !out)
         return err_set(err, ERR_NOMEM, "out of memory");
-    for (size_t i = 0; i < attempt->dir_count; i++)
-        dirs[i] = slice_str(attempt->dirs[i]);
+    for (size_t i = 0; i < own->count; i++)
+        dirs[i] = slice_str(own->v[i]);
     int len = snprintf(out, cap, SLICE_FMT "/%s/" SLICE_FMT, SLICE_ARG(spec->temporary),
                        attempt->name, SLICE_ARG(attempt->task.out_name));
     *run = (struct task_run){
@@ -181,7 +176,7 @@ static int describe(struct wk_attempt *attempt, struct arena *arena, struct task
         .partitions = spec->partitions,
         .maps = spec->maps,
         .fs_uri = spec->fs_uri,
-        .local_dirs = {dirs, attempt->dir_count},
+        .local_dirs = {dirs, own->count},
         .memory = attempt->task.memory,
         .input = attempt->task.input,
         .output_memory = attempt->memory_offered,
@@ -199,31 +194,48 @@ static int describe(struct wk_attempt *attempt, struct arena *arena, struct task
     return rc == 0 ? 0 : err_set(err, rc, "the places of the map outputs: %s", err_text(rc));
 }
 
-static int run(struct wk_attempt *attempt, struct err *err)
+static struct wk_process *find_process(const struct wk_attempt *attempt, struct err *err)
 {
-    struct task_user user;
+    const struct task_attempt *id = &attempt->task.id;
+    const struct process_wish wish = {id->cluster_ms, id->job, attempt->task.memory,
+                                      &attempt->job->user};
+    return process_get(attempt->worker, &wish, err);
+}
+
+static int hand_over(struct wk_attempt *attempt, struct wk_process *process, struct err *err)
+{
     struct task_run msg;
     struct arena arena = ARENA_INIT;
-    int rc = prepare(attempt, &user, err);
+    int rc = process_clear_dirs(process, attempt, err);
     if (rc == 0)
-        rc = describe(attempt, &arena, &msg, err);
-    struct wk_process *process = rc == 0 ? process_get(attempt->worker, attempt->task.id.cluster_ms,
-                                                       attempt->task.id.job, &user, err)
-                                         : NULL;
-    if (rc == 0 && !process)
-        rc = ERR_FAILED;
+        rc = process_clear_page(process, err);
+    if (rc == 0)
+        rc = offer_memory(attempt, process, err);
+    if (rc == 0)
+        rc = describe(attempt, &process->dirs, &arena, &msg, err);
     if (rc == 0) {
         fence_set(&process->fence, memory_limit(attempt));
-        int fds[3] = {attempt->page_fd, attempt->log_fd, attempt->memory_fd};
-        rc = process_run(process, &msg, fds, attempt->memory_fd >= 0 ? 3 : 2, err);
-        if (rc != 0)
-            process_kill(process);
+        struct task_fds fds = {{process->page_fd, process->log.fd, process->memory_fd},
+                               attempt->memory_offered ? 3 : 2};
+        rc = process_run(process, &msg, &fds, err);
     }
     arena_release(&arena);
+    if (rc != 0)
+        process_kill(process);
+    return rc;
+}
+
+static int run(struct wk_attempt *attempt, struct err *err)
+{
+    int rc = look_up_user(attempt->job, err);
+    struct wk_process *process = rc == 0 ? find_process(attempt, err) : NULL;
+    if (rc == 0)
+        rc = process ? hand_over(attempt, process, err) : ERR_FAILED;
     if (rc != 0)
         return rc;
     attempt->process = process;
     process->attempt = attempt;
+    attempt->page = process->page;
     attempt->started_ms = attempt->moved_ms = worker_now(attempt->worker);
     sm_move(&wk_attempt_states, &attempt->state, WK_RUNNING);
     return 0;
@@ -276,10 +288,7 @@ static void send_report(struct wk_attempt *attempt)
 
 static void begin_report(struct wk_attempt *attempt, bool is_done, const void *msg)
 {
-    if (attempt->process)
-        attempt->process->attempt = NULL;
-    attempt->process = NULL;
-    sandbox_trim_log(attempt->worker, attempt->log_fd);
+    leave_process(attempt);
     attempt->report_is_done = is_done;
     msg_encode(is_done ? &task_done_desc : &task_failed_desc, msg, &attempt->report);
     sm_move(&wk_attempt_states, &attempt->state, WK_REPORTING);
@@ -292,11 +301,12 @@ static void begin_report(struct wk_attempt *attempt, bool is_done, const void *m
 static void fail(struct wk_attempt *attempt, struct task_failed *failed)
 {
     struct buf tail = BUF_INIT;
+    attempt_name_log(attempt);
     report_complete(attempt, failed, &tail);
     log_warn("wk.task", "%s: " SLICE_FMT, attempt->name, SLICE_ARG(failed->why));
     /* The last line of its log, so that it tells the whole story. */
-    if (attempt->log_fd >= 0)
-        dprintf(attempt->log_fd, "%s " SLICE_FMT "%s" SLICE_FMT "\n", attempt->name,
+    if (attempt->process)
+        dprintf(attempt->process->log.fd, "%s " SLICE_FMT "%s" SLICE_FMT "\n", attempt->name,
                 SLICE_ARG(failed->why), failed->at.len ? " at " : "", SLICE_ARG(failed->at));
     begin_report(attempt, false, failed);
     buf_release(&tail);
@@ -310,30 +320,47 @@ static void fail_node(struct wk_attempt *attempt, const char *why)
 
 /* --- from the process ------------------------------------------------------------------------ */
 
+/* A file the runner has named, or its process's memfd: the content of that where it is small, so
+ * that the next attempt can have it again. */
+static int find_output(struct wk_attempt *attempt, const struct task_done *done,
+                       struct segment_place *ret, struct err *err)
+{
+    struct wk_process *process = attempt->process;
+    *ret = (struct segment_place){.fd = -1};
+    if (done->run_path.len) {
+        ret->path = slice_dup(done->run_path);
+        int rc = ret->path ? disk_open(attempt->worker->disk, ret->path, DISK_READ, &ret->fd)
+                           : ERR_NOMEM;
+        if (rc != 0)
+            err_set(err, rc, "cannot open the map output %s: %s", ret->path ? ret->path : "",
+                    err_text(rc));
+        if (rc != 0)
+            mem_free(ret->path);
+        process->dirs_kept = process->dirs_kept || rc == 0;
+        return rc;
+    }
+    if (!attempt->memory_offered)
+        return err_set(err, ERR_PROTO, "the runner names no map output");
+    if (done->run_len <= SEGMENT_SMALL_BYTES) {
+        ret->data = segments_read_small(process->memory_fd, done->run_len, err);
+        return ret->data ? 0 : err->code;
+    }
+    ret->fd = process->memory_fd;
+    process->memory_fd = -1;
+    return 0;
+}
+
 /* The output changes hands: from the attempt to the table of segments. */
 static int take_output(struct wk_attempt *attempt, const struct task_done *done, struct err *err)
 {
     struct segments *segments = &attempt->worker->segments;
-    int fd = attempt->memory_fd;
-    char *path = NULL;
-    int rc = 0;
-    if (done->run_path.len) {
-        path = slice_dup(done->run_path);
-        rc = path ? disk_open(attempt->worker->disk, path, DISK_READ, &fd) : ERR_NOMEM;
-        if (rc != 0)
-            err_set(err, rc, "cannot open the map output %s: %s", path ? path : "", err_text(rc));
-    } else {
-        attempt->memory_fd = -1;
-        segments->memory_used -= attempt->memory_offered;
-        attempt->memory_offered = 0;
-    }
-    if (rc != 0) {
-        mem_free(path);
+    struct segment_place place;
+    int rc = find_output(attempt, done, &place, err);
+    if (rc != 0)
         return rc;
-    }
-    if (fd < 0)
-        return err_set(err, ERR_PROTO, "the runner names no map output");
-    attempt->segment = segments_add(segments, done, fd, path, err);
+    segments->memory_used -= attempt->memory_offered;
+    attempt->memory_offered = 0;
+    attempt->segment = segments_add(segments, done, &place, err);
     return attempt->segment ? 0 : err->code;
 }
 
@@ -370,7 +397,6 @@ void attempt_on_exit(struct wk_attempt *attempt, int status)
     char why[REPORT_WHY_MAX];
     struct task_failed failed = {0};
     report_death(attempt, status, &failed, why);
-    attempt->process = NULL;
     fail(attempt, &failed);
 }
 
@@ -385,7 +411,7 @@ int attempt_begin(struct wk_job *job, const struct jt2wk_task *task, struct err 
         return err_set(err, ERR_NOMEM, "out of memory");
     attempt->worker = job->worker;
     attempt->job = job;
-    attempt->log_fd = attempt->page_fd = attempt->memory_fd = -1;
+    attempt->log.fd = -1;
     list_init(&attempt->link);
     int rc = init(attempt, task, err);
     if (rc == 0 && job->bring.state == BRING_HERE)
@@ -416,11 +442,9 @@ void attempts_ready(struct wk_job *job, const char *why)
 void attempt_kill(struct wk_attempt *attempt)
 {
     struct wk_process *process = attempt->process;
-    if (process) {
-        process->attempt = NULL;
+    leave_process(attempt);
+    if (process)
         process_kill(process);
-        attempt->process = NULL;
-    }
     if (attempt->segment)
         segments_drop(&attempt->worker->segments, attempt->segment);
     attempt->segment = NULL;
@@ -489,7 +513,8 @@ void attempts_watch(struct worker *worker)
             attempt->moved_ms = now;
         }
         watch_memory(attempt);
-        sandbox_trim_log(worker, attempt->log_fd);
+        attempt_name_log(attempt);
+        sandbox_trim_log(worker, attempt->process->log.fd);
         uint64_t limit = attempt->job->spec.timeout_ms;
         if (limit && !attempt->outgrown_bytes && now > attempt->moved_ms + limit &&
             !attempt->timed_out) {

@@ -28,10 +28,8 @@ struct wk_attempt {
     struct jt2wk_task task;
     char name[96]; /* attempt_..._m_000012_0 */
     char job_name[64];
-    char **dirs;
-    size_t dir_count;
-    int log_fd, page_fd, memory_fd;
-    struct progress_page *page;
+    struct task_log log;        /* its own, once it runs no more and has printed something */
+    struct progress_page *page; /* its process's, while it runs */
     uint64_t memory_offered;
     struct wk_process *process;
     uint64_t last_ticks, moved_ms, started_ms;
@@ -47,6 +45,8 @@ struct wk_attempt {
 /* The order to run it. An error is the answer to the jobtracker: it was not begun. */
 int attempt_begin(struct wk_job *job, const struct jt2wk_task *task, struct err *err);
 struct wk_attempt *attempt_find(const struct worker *worker, const struct task_attempt *id);
+/* Something was printed: from now on it can be found under the attempt's name. */
+void attempt_name_log(struct wk_attempt *attempt);
 void attempt_kill(struct wk_attempt *attempt);
 void attempts_end_job(struct wk_job *job);
 /* why NULL: the job's files are here, waiting attempts may run. Else they fail. */

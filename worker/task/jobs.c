@@ -2,6 +2,7 @@
 #include "worker/task/jobs.h"
 
 #include "libcommon/base/ids.h"
+#include "libcommon/base/str.h"
 #include "libcommon/codec/digest.h"
 #include "worker/task/attempt.h"
 #include "worker/task/sandbox.h"
@@ -38,6 +39,21 @@ static int keep(struct wk_job *job, const struct jt2wk_job *spec, struct err *er
     if (buf_failed(&job->bytes))
         return err_set(err, ERR_NOMEM, "out of memory");
     return msg_decode(&jt2wk_job_desc, buf_slice(&job->bytes), &job->arena, &job->spec, err);
+}
+
+/* A setting the client has checked: what is no number above 0 is no limit. */
+static uint32_t tasks_max(const struct jt2wk_job *spec)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < spec->conf.n; i++) {
+        if (!slice_is(spec->conf.v[i].key, "mapreduce.job.jvm.numtasks"))
+            continue;
+        char *value = slice_dup(spec->conf.v[i].value);
+        if (!value || str_to_u64(value, &n) != 0 || n > UINT32_MAX)
+            n = 0;
+        mem_free(value);
+    }
+    return (uint32_t)n;
 }
 
 static bool is_name(struct slice digest)
@@ -78,6 +94,7 @@ int jobs_add(struct worker *worker, const struct jt2wk_job *spec, struct err *er
         free_job(job);
         return rc;
     }
+    job->tasks_max = tasks_max(&job->spec);
     list_push_back(&worker->jobs, &job->link);
     bring_want(job);
     return 0;

@@ -5,6 +5,7 @@
 #define QUERN_WORKER_TASK_JOBS_H
 
 #include "worker/task/bring.h"
+#include "worker/task/sandbox.h"
 
 struct wk_job {
     struct list link;
@@ -12,6 +13,9 @@ struct wk_job {
     struct buf bytes; /* the encoded jt2wk_job; `spec` borrows from it */
     struct arena arena;
     struct jt2wk_job spec;
+    struct task_user user; /* of its tasks, once has_user */
+    bool has_user;
+    uint32_t tasks_max; /* that one process may serve; 0 = without limit */
     struct bring bring; /* its plugin and side files */
     struct buf sources; /* encoded task_source records, each after a u32 length */
     size_t source_count;

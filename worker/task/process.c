@@ -3,22 +3,26 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "libcommon/base/clock.h"
+#include "libcommon/base/ids.h"
 #include "libcommon/base/log.h"
 #include "libcommon/event/conn.h"
 #include "worker/task/attempt.h"
 #include "worker/task/strays.h"
 
-#define RUN_SEND_MS   10000
-#define REAP_AGAIN_MS 20
-#define UMBILICAL_FD  3
-#define STRAYS_MS     2000
+#define RUN_SEND_MS     10000
+#define REAP_AGAIN_MS   20
+#define UMBILICAL_FD    3
+#define CLASSIC_SIGNALS 32
+#define STRAYS_MS       2000
+/* Between two blank ones: they cost a fork and an exec, and a job may be at work. */
+#define BLANK_MS 20
 
 /* --- the child ------------------------------------------------------------------------------- */
 
@@ -32,23 +36,15 @@ static void go_first(void)
         close(fd);
 }
 
-static void become(const struct task_user *user)
-{
-    if (user->is_same)
-        return;
-    if (initgroups(user->name, user->gid) != 0 || setgid(user->gid) != 0 || setuid(user->uid) != 0)
-        _exit(126);
-}
-
 /* Between fork and exec: only what is safe there. */
-static void child(const char *program, int fd, const struct task_user *user)
+static void child(const char *program, int fd)
 {
     sigset_t none;
     char *const argv[] = {(char *)(uintptr_t) "quern-task", NULL};
     setpgid(0, 0);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    for (int s = 1; s < NSIG; s++)
+    for (int s = 1; s < CLASSIC_SIGNALS; s++) /* the daemon ignores none of the others */
         signal(s, SIG_DFL);
     if (fd == UMBILICAL_FD)
         fcntl(fd, F_SETFD, 0);
@@ -61,8 +57,7 @@ static void child(const char *program, int fd, const struct task_user *user)
         close(null);
     }
     go_first();
-    become(user);
-    prctl(PR_SET_PDEATHSIG, SIGKILL); /* after setuid, which clears it */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
     execv(program, argv);
     _exit(127);
 }
@@ -86,6 +81,31 @@ static void end_strays(void *arg)
         (void)loop_after(worker->loop, &worker->strays, REAP_AGAIN_MS, end_strays, worker);
 }
 
+static void close_fd(int fd)
+{
+    if (fd >= 0)
+        close(fd);
+}
+
+static void drop_dirs(struct wk_process *process)
+{
+    char job[ID_TEXT_MAX];
+    job_id_text((struct job_id){process->cluster_ms, process->job}, job, sizeof(job));
+    sandbox_drop(process->worker, job, &process->dirs, process->dirs_kept);
+    process->dirs_kept = false;
+}
+
+static void process_free(struct wk_process *process)
+{
+    if (process->page)
+        munmap(process->page, PROGRESS_BYTES);
+    close_fd(process->page_fd);
+    close_fd(process->memory_fd);
+    close_fd(process->log.fd);
+    drop_dirs(process);
+    mem_free(process);
+}
+
 static void reap(void *arg)
 {
     struct wk_process *process = arg;
@@ -100,10 +120,10 @@ static void reap(void *arg)
     loop_timer_stop(&process->reap);
     list_remove(&process->link);
     end_strays(process->worker);
-    if (process->attempt)
+    if (process->attempt) /* it still looks at the page */
         attempt_on_exit(process->attempt, pid == process->pid ? status : 0);
     fence_close(&process->fence);
-    mem_free(process);
+    process_free(process);
 }
 
 static void on_close(struct conn *conn, int code, void *arg)
@@ -130,19 +150,21 @@ static void on_frame(struct wk_process *process, const struct frame *frame)
     if (rc == 0 && frame->type == TASK_DONE) {
         rc = msg_decode(&task_done_desc, frame->body, &arena, &done, &err);
         if (rc == 0) {
-            process->attempt = NULL; /* free for the next one */
+            process_put(process, true, attempt->job->tasks_max);
             attempt_on_done(attempt, &done);
         }
     } else if (rc == 0 && frame->type == TASK_FAILED) {
         rc = msg_decode(&task_failed_desc, frame->body, &arena, &failed, &err);
         if (rc == 0) {
-            process->attempt = NULL;
+            process_put(process, false, 0);
             attempt_on_failed(attempt, &failed);
         }
     } else if (rc == 0 && frame->type == TASK_FETCH_FAILED) {
         rc = msg_decode(&task_fetch_failed_desc, frame->body, &arena, &fetch, &err);
         if (rc == 0)
             attempt_on_fetch_failed(attempt, &fetch);
+    } else if (rc == 0 && frame->type == TASK_LAST) {
+        process->is_last = true;
     }
     if (rc != 0) {
         log_warn("wk.task", "runner %d: %s", process->pid, err.msg);
@@ -177,8 +199,7 @@ static const struct conn_ops ops = {.on_data = on_data, .on_close = on_close};
 
 /* --- life ------------------------------------------------------------------------------------ */
 
-static struct wk_process *start(struct worker *worker, const struct task_user *user,
-                                struct err *err)
+static struct wk_process *start(struct worker *worker, struct err *err)
 {
     int pair[2];
     struct wk_process *process = mem_calloc(1, sizeof(*process));
@@ -193,7 +214,7 @@ static struct wk_process *start(struct worker *worker, const struct task_user *u
     }
     pid_t pid = fork();
     if (pid == 0)
-        child(worker->task_program, pair[1], user);
+        child(worker->task_program, pair[1]);
     close(pair[1]);
     if (pid < 0) {
         err_errno(err, errno, "cannot start a task process");
@@ -201,6 +222,7 @@ static struct wk_process *start(struct worker *worker, const struct task_user *u
         mem_free(process);
         return NULL;
     }
+    process->page_fd = process->memory_fd = process->log.fd = -1;
     setpgid(pid, pid); /* both sides: whoever comes first */
     process->worker = worker;
     process->pid = pid;
@@ -218,37 +240,174 @@ static struct wk_process *start(struct worker *worker, const struct task_user *u
     return process;
 }
 
-struct wk_process *process_get(struct worker *worker, uint64_t cluster_ms, uint64_t job,
-                               const struct task_user *user, struct err *err)
+/* The descriptors go with the first byte, past the connection's queue, which must be empty. */
+static int say(struct wk_process *process, uint16_t type, const struct msg_desc *desc,
+               const void *msg, const struct task_fds *fds, struct err *err)
+{
+    struct buf out = BUF_INIT;
+    struct frame frame = {.type = type, .flags = FRAME_ONEWAY};
+    uint64_t deadline = clock_mono_ms() + RUN_SEND_MS;
+    int rc = frame_put(&out, &frame, desc, msg);
+    if (rc == 0)
+        rc = fds ? sock_send_fds(process->fd, buf_slice(&out), fds->v, fds->n, deadline)
+                 : sock_send_all(process->fd, out.data, out.len, deadline);
+    buf_release(&out);
+    return rc == 0 ? 0 : err_set(err, rc, "cannot hand the task to its process: %s", err_text(rc));
+}
+
+/* --- who serves what ------------------------------------------------------------------------- */
+
+static bool is_idle(const struct wk_process *process)
+{
+    return !process->attempt && process->conn && !process->was_killed &&
+           conn_queued_bytes(process->conn) == 0;
+}
+
+static struct wk_process *find_idle(const struct worker *worker, uint64_t cluster_ms, uint64_t job)
 {
     list_each (&worker->runners, it) {
         struct wk_process *process = list_entry(it, struct wk_process, link);
-        if (process->job == job && process->cluster_ms == cluster_ms && !process->attempt &&
-            process->conn && !process->was_killed)
+        if (process->job == job && process->cluster_ms == cluster_ms && is_idle(process))
             return process;
     }
-    struct wk_process *process = start(worker, user, err);
-    if (process) {
-        process->cluster_ms = cluster_ms;
-        process->job = job;
+    return NULL;
+}
+
+/* An idle one keeps its buffers: what they and those at work hold must leave room for the task. */
+static void make_room(struct worker *worker, const struct process_wish *wish)
+{
+    uint64_t held = wish->memory;
+    list_each (&worker->runners, it)
+        held += list_entry(it, struct wk_process, link)->memory;
+    list_each_safe (&worker->runners, it) {
+        struct wk_process *process = list_entry(it, struct wk_process, link);
+        if (held <= worker->memory)
+            return;
+        if (process->job == 0 || !is_idle(process))
+            continue;
+        held -= process->memory;
+        process_kill(process);
     }
+}
+
+static int become(struct wk_process *process, const struct task_user *user, struct err *err)
+{
+    struct task_become msg = {slice_str(user->name), user->uid, user->gid};
+    return user->is_same ? 0 : say(process, TASK_BECOME, &task_become_desc, &msg, NULL, err);
+}
+
+struct wk_process *process_get(struct worker *worker, const struct process_wish *wish,
+                               struct err *err)
+{
+    struct wk_process *process = find_idle(worker, wish->cluster_ms, wish->job);
+    if (!process) {
+        make_room(worker, wish);
+        process = find_idle(worker, 0, 0);
+        if (!process)
+            process = start(worker, err);
+        if (process && become(process, wish->user, err) != 0) {
+            process_kill(process);
+            process = NULL;
+        }
+        process_keep_blanks(worker);
+    }
+    if (!process)
+        return NULL;
+    process->cluster_ms = wish->cluster_ms;
+    process->job = wish->job;
+    if (process->memory < wish->memory)
+        process->memory = wish->memory;
+    process->served++;
     return process;
 }
 
-int process_run(struct wk_process *process, const struct task_run *run, const int *fds,
-                size_t fd_count, struct err *err)
+void process_put(struct wk_process *process, bool was_done, uint32_t tasks_max)
 {
-    struct buf out = BUF_INIT;
-    struct frame frame = {.type = TASK_RUN, .flags = FRAME_ONEWAY};
-    int rc = frame_put(&out, &frame, &task_run_desc, run);
-    /* The first byte carries the descriptors; the rest follows as plain bytes. */
-    uint64_t deadline = clock_mono_ms() + RUN_SEND_MS;
-    if (rc == 0)
-        rc = sock_send_fds(process->fd, slice_of(out.data, 1), fds, fd_count, deadline);
-    if (rc == 0)
-        rc = sock_send_all(process->fd, out.data + 1, out.len - 1, deadline);
-    buf_release(&out);
-    return rc == 0 ? 0 : err_set(err, rc, "cannot hand the task to its process: %s", err_text(rc));
+    process->attempt = NULL;
+    /* Who knows what state a failed one has left behind in the plugin's variables. */
+    if (!was_done || process->is_last || (tasks_max && process->served >= tasks_max))
+        process_kill(process);
+}
+
+/* --- blank ones ------------------------------------------------------------------------------ */
+
+static void add_blank(void *arg)
+{
+    struct worker *worker = arg;
+    struct err err = {0};
+    uint32_t blank = 0;
+    list_each (&worker->runners, it) {
+        const struct wk_process *process = list_entry(it, struct wk_process, link);
+        blank += process->job == 0 && is_idle(process);
+    }
+    if (worker->is_stopping || blank >= worker->blanks_wanted)
+        return;
+    if (!start(worker, &err))
+        log_warn("wk.task", "%s", err.msg); /* the next task that needs one says it again */
+    else if (blank + 1 < worker->blanks_wanted)
+        process_keep_blanks(worker);
+}
+
+void process_keep_blanks(struct worker *worker)
+{
+    if (worker->blanks_wanted && !loop_timer_is_running(&worker->add_blank))
+        (void)loop_after(worker->loop, &worker->add_blank, BLANK_MS, add_blank, worker);
+}
+
+/* --- talking to it --------------------------------------------------------------------------- */
+
+/* --- what attempts in it use, one after another ----------------------------------------------- */
+
+int process_clear_dirs(struct wk_process *process, const struct wk_attempt *attempt,
+                       struct err *err)
+{
+    struct worker *worker = process->worker;
+    int rc = 0;
+    if (process->dirs_kept || !sandbox_is_clean(worker, &process->dirs)) {
+        drop_dirs(process);
+        rc = sandbox_make(worker, attempt->job_name, &attempt->job->user, &process->dirs, err);
+    }
+    if (rc == 0 && process->log.fd < 0)
+        rc = sandbox_open_log(worker, attempt->job_name, attempt->name, &process->log, err);
+    return rc;
+}
+
+static int make_page(struct wk_process *process, struct err *err)
+{
+    process->page_fd = memfd_create("quern-progress", MFD_CLOEXEC);
+    if (process->page_fd < 0 || ftruncate(process->page_fd, PROGRESS_BYTES) != 0)
+        return err_errno(err, errno, "cannot make a progress page");
+    void *page =
+        mmap(NULL, PROGRESS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, process->page_fd, 0);
+    if (page == MAP_FAILED)
+        return err_errno(err, errno, "cannot map a progress page");
+    process->page = page;
+    return 0;
+}
+
+int process_clear_page(struct wk_process *process, struct err *err)
+{
+    int rc = process->page ? 0 : make_page(process, err);
+    if (rc != 0)
+        return rc;
+    memset(process->page, 0, PROGRESS_BYTES);
+    process->page->magic = PROGRESS_MAGIC;
+    return 0;
+}
+
+int process_clear_memory(struct wk_process *process, struct err *err)
+{
+    if (process->memory_fd >= 0 && ftruncate(process->memory_fd, 0) == 0)
+        return 0;
+    close_fd(process->memory_fd);
+    process->memory_fd = memfd_create("quern-map-output", MFD_CLOEXEC);
+    return process->memory_fd >= 0 ? 0 : err_errno(err, errno, "cannot make a memory file");
+}
+
+int process_run(struct wk_process *process, const struct task_run *run, const struct task_fds *fds,
+                struct err *err)
+{
+    return say(process, TASK_RUN, &task_run_desc, run, fds, err);
 }
 
 void process_tell_outputs(struct wk_process *process, const struct task_outputs *outputs)
@@ -287,8 +446,10 @@ void process_kill_all(struct worker *worker)
         if (process->conn)
             conn_abort(process->conn);
         list_remove(&process->link);
+        drop_dirs(process);
         /* its memory goes with the process: on_close still points at it */
     }
     loop_timer_stop(&worker->strays);
+    loop_timer_stop(&worker->add_blank);
     strays_end(is_runner, worker, STRAYS_MS);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/task/sandbox.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
@@ -12,8 +13,9 @@
 #include "libcommon/base/str.h"
 #include "worker/task/strays.h"
 
-#define LOG_TAIL_BYTES  65536 /* of a log that grew too long; worker.log.limit is no less */
-#define LOG_BLOCK_BYTES 4096  /* a whole number of the filesystem's blocks */
+#define LOG_TAIL_BYTES   65536 /* of a log that grew too long; worker.log.limit is no less */
+#define FREE_BELIEVED_MS 500
+#define LOG_BLOCK_BYTES  4096 /* a whole number of the filesystem's blocks */
 
 /* --- directories ----------------------------------------------------------------------------- */
 
@@ -168,25 +170,38 @@ int sandbox_user(const struct worker *worker, const char *submitter, struct task
 
 /* --- an attempt's directories ---------------------------------------------------------------- */
 
-static uint64_t free_bytes(struct worker *worker, const struct worker_dir *dir)
+/* Which directory is best does not change from one task to the next. */
+static uint64_t free_bytes(struct worker *worker, struct worker_dir *dir)
 {
     struct disk_space space;
-    return disk_space(worker->disk, dir->path, &space) == 0 ? space.free_bytes : 0;
+    if (worker_now(worker) < dir->free_until_ms)
+        return dir->free_bytes;
+    dir->free_bytes = disk_space(worker->disk, dir->path, &space) == 0 ? space.free_bytes : 0;
+    dir->free_until_ms = worker_now(worker) + FREE_BELIEVED_MS;
+    return dir->free_bytes;
 }
 
-static int make_one(struct worker_dir *dir, const char *job, const char *attempt,
+/* mkdir of a directory in the job's own, which is made when it is not there. */
+static int make_below(const char *above, const char *path, mode_t mode, struct err *err)
+{
+    if (mkdir(path, mode) == 0 || errno == EEXIST)
+        return 0;
+    if (errno == ENOENT && mkdir(above, 0711) != 0 && errno != EEXIST)
+        return err_errno(err, errno, "cannot make %s", above);
+    if (mkdir(path, mode) != 0 && errno != EEXIST)
+        return err_errno(err, errno, "cannot make %s", path);
+    return 0;
+}
+
+static int make_one(struct worker_dir *dir, const char *job, const char *name,
                     const struct task_user *user, char **ret)
 {
-    char *path = str_printf("%s/jobs/%s/%s", dir->path, job, attempt);
+    char *path = str_printf("%s/jobs/%s/%s", dir->path, job, name);
     if (!path)
         return ERR_NOMEM;
     char *above = str_printf("%s/jobs/%s", dir->path, job);
     struct err err = {0};
-    int rc = above ? 0 : ERR_NOMEM;
-    if (rc == 0 && mkdir(above, 0711) != 0 && errno != EEXIST)
-        rc = err_errno(&err, errno, "cannot make %s", above);
-    if (rc == 0 && mkdir(path, 0700) != 0 && errno != EEXIST)
-        rc = err_errno(&err, errno, "cannot make %s", path);
+    int rc = above ? make_below(above, path, 0700, &err) : ERR_NOMEM;
     if (rc == 0 && !user->is_same && chown(path, user->uid, user->gid) != 0)
         rc = err_errno(&err, errno, "cannot give %s to %s", path, user->name);
     mem_free(above);
@@ -201,60 +216,83 @@ static int make_one(struct worker_dir *dir, const char *job, const char *attempt
     return 0;
 }
 
-void sandbox_free_dirs(char **dirs, size_t count)
+int sandbox_make(struct worker *worker, const char *job, const struct task_user *user,
+                 struct task_dirs *ret, struct err *err)
 {
-    for (size_t i = 0; i < count; i++)
-        mem_free(dirs[i]);
-    mem_free(dirs);
-}
-
-int sandbox_make(struct worker *worker, const char *job, const char *attempt,
-                 const struct task_user *user, char ***ret_dirs, size_t *ret_count, struct err *err)
-{
-    char **dirs = mem_calloc(worker->dir_count, sizeof(char *));
     uint64_t room[WORKER_DIRS_MAX];
-    size_t count = 0;
-    if (!dirs)
+    *ret = (struct task_dirs){.v = mem_calloc(worker->dir_count, sizeof(char *))};
+    if (!ret->v)
         return err_set(err, ERR_NOMEM, "out of memory");
+    snprintf(ret->name, sizeof(ret->name), "runner_%llu",
+             (unsigned long long)++worker->last_runner);
     for (size_t i = 0; i < worker->dir_count; i++) {
         struct worker_dir *dir = &worker->dirs[i];
         char *path;
-        if (dir->is_bad || make_one(dir, job, attempt, user, &path) != 0)
+        if (dir->is_bad || make_one(dir, job, ret->name, user, &path) != 0)
             continue;
         uint64_t here = free_bytes(worker, dir);
-        size_t at = count++;
+        size_t at = ret->count++;
         for (; at > 0 && room[at - 1] < here; at--) { /* most room first */
             room[at] = room[at - 1];
-            dirs[at] = dirs[at - 1];
+            ret->v[at] = ret->v[at - 1];
         }
         room[at] = here;
-        dirs[at] = path;
+        ret->v[at] = path;
     }
-    if (count == 0) {
-        mem_free(dirs);
-        return err_set(err, ERR_IO, "no usable directory left in worker.local.dir");
-    }
-    *ret_dirs = dirs;
-    *ret_count = count;
-    return 0;
+    if (ret->count > 0)
+        return 0;
+    mem_free(ret->v);
+    *ret = (struct task_dirs){0};
+    return err_set(err, ERR_IO, "no usable directory left in worker.local.dir");
+}
+
+static bool is_empty(const char *path)
+{
+    char entries[512]; /* of an empty one there are two, "." and ".." */
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? getdents64(fd, entries, sizeof(entries)) : -1;
+    size_t found = 0;
+    for (ssize_t at = 0; at < n; found++)
+        at += ((const struct dirent64 *)(const void *)(entries + at))->d_reclen;
+    if (fd >= 0)
+        close(fd);
+    return n > 0 && found == 2;
+}
+
+bool sandbox_is_clean(const struct worker *worker, const struct task_dirs *dirs)
+{
+    size_t good = 0;
+    for (size_t i = 0; i < worker->dir_count; i++)
+        good += !worker->dirs[i].is_bad;
+    if (good != dirs->count)
+        return false;
+    for (size_t i = 0; i < dirs->count; i++)
+        if (!is_empty(dirs->v[i]))
+            return false;
+    return true;
 }
 
 static void remove_below(struct worker *worker, const char *format_rest)
 {
     for (size_t i = 0; i < worker->dir_count; i++) {
         char *path = fsutil_join(worker->dirs[i].path, format_rest);
-        if (path && !worker->dirs[i].is_bad)
+        /* Mostly there is nothing left in it. */
+        if (path && !worker->dirs[i].is_bad && rmdir(path) != 0 && errno != ENOENT)
             fsutil_remove_tree(worker->disk, path, NULL);
         mem_free(path);
     }
 }
 
-void sandbox_remove_attempt(struct worker *worker, const char *job, const char *attempt)
+void sandbox_drop(struct worker *worker, const char *job, struct task_dirs *dirs, bool is_kept)
 {
-    char *rest = str_printf("jobs/%s/%s", job, attempt);
+    char *rest = dirs->v && !is_kept ? str_printf("jobs/%s/%s", job, dirs->name) : NULL;
     if (rest)
         remove_below(worker, rest);
     mem_free(rest);
+    for (size_t i = 0; i < dirs->count; i++)
+        mem_free(dirs->v[i]);
+    mem_free(dirs->v);
+    *dirs = (struct task_dirs){0};
 }
 
 void sandbox_remove_job(struct worker *worker, const char *job)
@@ -267,27 +305,38 @@ void sandbox_remove_job(struct worker *worker, const char *job)
 
 /* --- logs ------------------------------------------------------------------------------------ */
 
+/* Without a name; with the attempt's where that cannot be. */
+static int open_here(const char *above, const char *path, struct task_log *ret)
+{
+    int fd = open(above, O_TMPFILE | O_RDWR | O_APPEND | O_CLOEXEC, 0600);
+    ret->is_named = fd < 0 && errno != ENOENT;
+    if (ret->is_named)
+        fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    return fd;
+}
+
 static int open_log_in(const struct worker_dir *dir, const char *job, const char *attempt,
-                       int *ret_fd, struct err *err)
+                       struct task_log *ret, struct err *err)
 {
     char *above = str_printf("%s/logs/%s", dir->path, job);
     char *path = str_printf("%s/logs/%s/%s.log", dir->path, job, attempt);
     int rc = above && path ? 0 : err_set(err, ERR_NOMEM, "out of memory");
-    if (rc == 0 && mkdir(above, 0711) != 0 && errno != EEXIST)
-        rc = err_errno(err, errno, "cannot make %s", above);
-    int fd = rc == 0 ? open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600) : -1;
-    if (rc == 0 && fd < 0)
+    ret->fd = rc == 0 ? open_here(above, path, ret) : -1;
+    if (rc == 0 && ret->fd < 0 && errno == ENOENT) {
+        if (mkdir(above, 0711) != 0 && errno != EEXIST)
+            rc = err_errno(err, errno, "cannot make %s", above);
+        ret->fd = rc == 0 ? open_here(above, path, ret) : -1;
+    }
+    if (rc == 0 && ret->fd < 0)
         rc = err_errno(err, errno, "cannot open %s", path);
     mem_free(above);
     mem_free(path);
-    if (rc == 0)
-        *ret_fd = fd;
     return rc;
 }
 
 /* Where most room is: an attempt's last words should not be lost to a full disk. */
-int sandbox_open_log(struct worker *worker, const char *job, const char *attempt, int *ret_fd,
-                     struct err *err)
+int sandbox_open_log(struct worker *worker, const char *job, const char *attempt,
+                     struct task_log *ret, struct err *err)
 {
     bool was_tried[WORKER_DIRS_MAX] = {false};
     int rc = err_set(err, ERR_IO, "no place for the log of %s", attempt);
@@ -304,11 +353,40 @@ int sandbox_open_log(struct worker *worker, const char *job, const char *attempt
         if (best == WORKER_DIRS_MAX)
             return rc;
         was_tried[best] = true;
-        rc = open_log_in(&worker->dirs[best], job, attempt, ret_fd, err);
+        ret->dir = best;
+        rc = open_log_in(&worker->dirs[best], job, attempt, ret, err);
         if (rc == 0)
             return 0;
     }
     return rc;
+}
+
+bool sandbox_name_log(struct worker *worker, const char *job, const char *attempt,
+                      struct task_log *log)
+{
+    struct stat st;
+    if (log->fd < 0 || log->is_named || fstat(log->fd, &st) != 0 || st.st_size == 0)
+        return log->fd >= 0 && log->is_named;
+    char from[64];
+    char *path = str_printf("%s/logs/%s/%s.log", worker->dirs[log->dir].path, job, attempt);
+    snprintf(from, sizeof(from), "/proc/self/fd/%d", log->fd);
+    log->is_named = path && linkat(AT_FDCWD, from, AT_FDCWD, path, AT_SYMLINK_FOLLOW) == 0;
+    if (!log->is_named)
+        log_warn("wk.sandbox", "cannot keep the log of %s: %s", attempt, strerror(errno));
+    mem_free(path);
+    return log->is_named;
+}
+
+bool sandbox_has_logs(const struct worker *worker, const char *job)
+{
+    struct disk_stat st;
+    bool has = false;
+    for (size_t i = 0; !has && i < worker->dir_count; i++) {
+        char *path = str_printf("%s/logs/%s", worker->dirs[i].path, job);
+        has = path && disk_stat(worker->disk, path, &st) == 0;
+        mem_free(path);
+    }
+    return has;
 }
 
 /* The front is taken out in one step where the filesystem can, so what is written meanwhile stays

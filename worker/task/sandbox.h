@@ -3,8 +3,10 @@
  *
  *   DIR/plugins/<sha256>.so
  *   DIR/jobs/<job>/<sha256>        a side file; removed with the job
- *   DIR/jobs/<job>/<attempt>/      one in each good directory; removed when the attempt is gone
- *   DIR/logs/<job>/<attempt>.log   kept for worker.log.retain */
+ *   DIR/jobs/<job>/runner_<n>/     one in each good directory, for the attempts of one process; it
+ *                                  is empty when the next one begins
+ *   DIR/logs/<job>/<attempt>.log   kept for worker.log.retain; none of an attempt that was silent
+ */
 #ifndef QUERN_WORKER_TASK_SANDBOX_H
 #define QUERN_WORKER_TASK_SANDBOX_H
 
@@ -33,19 +35,39 @@ size_t sandbox_good_dir(const struct worker *worker, size_t from);
 int sandbox_user(const struct worker *worker, const char *submitter, struct task_user *ret,
                  struct err *err);
 
-/* The attempt's own directories, best first: given (each and the array mem_free, see
- * sandbox_free_dirs). A directory in which none can be made is left out: for good, when it fails;
- * this time, when it is full. */
-int sandbox_make(struct worker *worker, const char *job, const char *attempt,
-                 const struct task_user *user, char ***ret_dirs, size_t *ret_count,
-                 struct err *err);
-void sandbox_free_dirs(char **dirs, size_t count);
-void sandbox_remove_attempt(struct worker *worker, const char *job, const char *attempt);
+/* A process's own directories, best first; zeroed = none. */
+struct task_dirs {
+    char **v;
+    size_t count;
+    char name[32];
+};
+/* A directory in which none can be made is left out: for good, when it fails; this time, when it is
+ * full. */
+int sandbox_make(struct worker *worker, const char *job, const struct task_user *user,
+                 struct task_dirs *ret, struct err *err);
+/* May another attempt begin in them: are they empty, and their disks as good as they were? */
+bool sandbox_is_clean(const struct worker *worker, const struct task_dirs *dirs);
+/* They are no longer wanted: removed, or (is_kept) left for sandbox_remove_job, because a map
+ * output lies there. */
+void sandbox_drop(struct worker *worker, const char *job, struct task_dirs *dirs, bool is_kept);
 void sandbox_remove_job(struct worker *worker, const char *job);
 
-/* Open the attempt's log for appending; gives a descriptor. */
-int sandbox_open_log(struct worker *worker, const char *job, const char *attempt, int *ret_fd,
-                     struct err *err);
+/* A log that attempts append to. It has no name until one of them has printed something, so the
+ * many that print nothing cost nothing. fd -1 = none. */
+struct task_log {
+    int fd;
+    size_t dir; /* in worker->dirs */
+    bool is_named;
+};
+/* `attempt`: its name at once, where the filesystem has no files without one. */
+int sandbox_open_log(struct worker *worker, const char *job, const char *attempt,
+                     struct task_log *ret, struct err *err);
+/* Give it the attempt's name if anything is in it. True: it has one. */
+bool sandbox_name_log(struct worker *worker, const char *job, const char *attempt,
+                      struct task_log *log);
+/* Have attempts of this job run here whose logs are still kept? Then one without a log was silent.
+ */
+bool sandbox_has_logs(const struct worker *worker, const char *job);
 /* Up to `max` bytes from `offset`, or (from_end) the last `max`; appended to `out`. ERR_NOENT. */
 int sandbox_read_log(struct worker *worker, const char *job, const char *attempt, bool from_end,
                      uint64_t offset, size_t max, struct buf *out, uint64_t *ret_total);

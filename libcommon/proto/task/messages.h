@@ -2,12 +2,14 @@
  * task: a worker and the runner process it started, over the socket pair on descriptor 3 (frames
  * without a hello: the two were born together).
  *
- *   worker -> runner   RUN, whose first byte carries the descriptors: progress page (progress.h),
+ *   worker -> runner   BECOME, before the first RUN, where tasks are another user's than the worker
+ *                      RUN, whose first byte carries the descriptors: progress page (progress.h),
  *                      the attempt's log (opened O_APPEND: becomes stdout and stderr), and, where
  *                      output_memory is not 0, an empty memfd for the map output
  *                      OUTPUTS while a reduce fetches, KILL never (it is SIGKILLed)
- *   runner -> worker   DONE or FAILED, FETCH_FAILED; then it waits for the next RUN of the same
- * job, or for end of file, and exits
+ *   runner -> worker   FETCH_FAILED; LAST, where threads or memory are left in the process, so that
+ *                      it will serve no other attempt; DONE or FAILED; then it waits for the next
+ *                      RUN of the same job, or for end of file, and exits
  *
  * The local driver (no cluster) starts the same runners with the same messages. */
 #ifndef QUERN_PROTO_TASK_MESSAGES_H
@@ -91,6 +93,13 @@ enum task_kind {
     L(task_side, sides)
 MSG_STRUCT(task_run, TASK_RUN_FIELDS)
 
+/* Whom to run as from now on: the process is root's, and no code of a job has run in it. */
+#define TASK_BECOME_FIELDS(F, S, L) \
+    F(STR, name)                    \
+    F(U32, uid)                     \
+    F(U32, gid)
+MSG_STRUCT(task_become, TASK_BECOME_FIELDS)
+
 /* More places to fetch from; a map seen again with a newer attempt replaces the old one. */
 #define TASK_OUTPUTS_FIELDS(F, S, L) L(task_source, sources)
 MSG_STRUCT(task_outputs, TASK_OUTPUTS_FIELDS)
@@ -172,12 +181,14 @@ MSG_STRUCT(task_failed, TASK_FAILED_FIELDS)
     F(U32, is_damaged) /* 1: read where it lies, and its sums are wrong: no doubt is left */
 MSG_STRUCT(task_fetch_failed, TASK_FETCH_FAILED_FIELDS)
 
-#define TASK_METHODS(M, P)                                    \
-    M(P, 0x0701, RUN, MSG_ONEWAY, task_run, msg_void)         \
-    M(P, 0x0702, OUTPUTS, MSG_ONEWAY, task_outputs, msg_void) \
-    M(P, 0x0703, DONE, MSG_ONEWAY, task_done, msg_void)       \
-    M(P, 0x0704, FAILED, MSG_ONEWAY, task_failed, msg_void)   \
-    M(P, 0x0705, FETCH_FAILED, MSG_ONEWAY, task_fetch_failed, msg_void)
+#define TASK_METHODS(M, P)                                              \
+    M(P, 0x0701, RUN, MSG_ONEWAY, task_run, msg_void)                   \
+    M(P, 0x0702, OUTPUTS, MSG_ONEWAY, task_outputs, msg_void)           \
+    M(P, 0x0703, DONE, MSG_ONEWAY, task_done, msg_void)                 \
+    M(P, 0x0704, FAILED, MSG_ONEWAY, task_failed, msg_void)             \
+    M(P, 0x0705, FETCH_FAILED, MSG_ONEWAY, task_fetch_failed, msg_void) \
+    M(P, 0x0706, BECOME, MSG_ONEWAY, task_become, msg_void)             \
+    M(P, 0x0707, LAST, MSG_ONEWAY, msg_void, msg_void)
 
 MSG_METHODS(TASK, TASK_METHODS)
 

@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/runner/tidy.h"
+
+#include <fcntl.h>
+#include <locale.h>
+#include <malloc.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "libcommon/base/mem.h"
+#include "libcommon/base/str.h"
+
+/* Beside its buffers and what it had at first: less than a task is given beyond its buffers, so
+ * what others have left is not what it fails of. */
+#define KEPT_BYTES ((size_t)24 << 20)
+
+extern char **environ;
+
+/* --- environment ----------------------------------------------------------------------------- */
+
+static size_t count_environment(void)
+{
+    size_t n = 0;
+    while (environ && environ[n])
+        n++;
+    return n;
+}
+
+static int note_environment(struct tidy *tidy)
+{
+    size_t n = count_environment();
+    tidy->environment = mem_calloc(n + 1, sizeof(char *));
+    if (!tidy->environment)
+        return ERR_NOMEM;
+    for (; tidy->count < n; tidy->count++) {
+        tidy->environment[tidy->count] = str_dup(environ[tidy->count]);
+        if (!tidy->environment[tidy->count])
+            return ERR_NOMEM;
+    }
+    return 0;
+}
+
+static bool is_environment_same(const struct tidy *tidy)
+{
+    size_t i = 0;
+    for (; environ && environ[i] && i < tidy->count; i++)
+        if (strcmp(environ[i], tidy->environment[i]) != 0)
+            return false;
+    return i == tidy->count && (!environ || !environ[i]);
+}
+
+static int restore_environment(const struct tidy *tidy)
+{
+    if (is_environment_same(tidy))
+        return 0;
+    int rc = clearenv();
+    for (size_t i = 0; rc == 0 && i < tidy->count; i++) {
+        char *line = str_dup(tidy->environment[i]); /* the environment's own from now on */
+        rc = line ? putenv(line) : -1;
+    }
+    return rc == 0 ? 0 : ERR_NOMEM;
+}
+
+/* --- signals --------------------------------------------------------------------------------- */
+
+/* What to do with one has no word for "as before", so each is looked at. */
+static bool is_same_action(const struct sigaction *a, const struct sigaction *b)
+{
+    return a->sa_handler == b->sa_handler && a->sa_flags == b->sa_flags;
+}
+
+static void restore_signals(const struct tidy *tidy)
+{
+    struct sigaction now;
+    for (int s = 1; s < TIDY_SIGNALS; s++)
+        if (sigaction(s, NULL, &now) == 0 && !is_same_action(&now, &tidy->actions[s]))
+            (void)sigaction(s, &tidy->actions[s], NULL);
+    (void)sigprocmask(SIG_SETMASK, &tidy->blocked, NULL);
+}
+
+/* An alarm that was set must not ring in another attempt. */
+static void stop_timers(void)
+{
+    static const int timers[] = {ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF};
+    static const struct itimerval off;
+    for (size_t i = 0; i < sizeof(timers) / sizeof(timers[0]); i++)
+        (void)setitimer(timers[i], &off, NULL);
+}
+
+/* --- memory ---------------------------------------------------------------------------------- */
+
+static size_t own_memory(void)
+{
+    char text[128];
+    unsigned long long resident, shared;
+    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : 0;
+    if (fd >= 0)
+        close(fd);
+    text[n > 0 ? n : 0] = 0;
+    if (sscanf(text, "%*u %llu %llu", &resident, &shared) != 2 || resident < shared)
+        return 0;
+    return (size_t)(resident - shared) * (size_t)sysconf(_SC_PAGESIZE);
+}
+
+/* --- all of it ------------------------------------------------------------------------------- */
+
+int tidy_note(struct tidy *tidy)
+{
+    *tidy = (struct tidy){0};
+    tidy->mask = umask(0);
+    (void)umask(tidy->mask);
+    (void)sigprocmask(SIG_SETMASK, NULL, &tidy->blocked);
+    for (int s = 1; s < TIDY_SIGNALS; s++)
+        (void)sigaction(s, NULL, &tidy->actions[s]);
+    tidy->own_bytes = own_memory();
+    return note_environment(tidy);
+}
+
+int tidy_up(const struct tidy *tidy)
+{
+    stop_timers();
+    restore_signals(tidy);
+    (void)umask(tidy->mask);
+    const char *locale = setlocale(LC_ALL, NULL);
+    if (!locale || strcmp(locale, "C") != 0)
+        (void)setlocale(LC_ALL, "C");
+    return restore_environment(tidy);
+}
+
+bool tidy_has_grown(const struct tidy *tidy, size_t buffers)
+{
+    size_t most = tidy->own_bytes + buffers + KEPT_BYTES;
+    if (own_memory() <= most)
+        return false;
+    (void)malloc_trim(0); /* what was freed goes back to the system */
+    return own_memory() > most;
+}
+
+/* The kernel's high-water mark of a process can be set back to what it holds now. */
+void tidy_forget_peak(void)
+{
+    int fd = open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? write(fd, "5", 1) : 0;
+    (void)n; /* then an attempt is told to have had what an earlier one had */
+    if (fd >= 0)
+        close(fd);
+}

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * tidy: what a job's code may have changed in its process, and what the next attempt in it must
+ * find as a fresh process would have it: environment, umask, locale, timers, signal mask and
+ * dispositions. Noted before the first attempt, put back after each. (The working directory, stdout
+ * and stderr are each attempt's own anyway; children and threads are strays'.) */
+#ifndef QUERN_WORKER_RUNNER_TIDY_H
+#define QUERN_WORKER_RUNNER_TIDY_H
+
+#include <signal.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/stat.h>
+
+#define TIDY_SIGNALS 32 /* the classic ones; nobody sets the others by accident */
+
+struct tidy {
+    char **environment; /* copies, as many as `count` */
+    size_t count;
+    mode_t mask;
+    size_t own_bytes; /* of memory that is its alone */
+    sigset_t blocked;
+    struct sigaction actions[TIDY_SIGNALS];
+};
+
+/* As it is now. 0 or ERR_NOMEM. Kept for the life of the process. */
+int tidy_note(struct tidy *tidy);
+/* 0, or ERR_NOMEM: nothing more may run here. */
+int tidy_up(const struct tidy *tidy);
+
+/* Does the process hold so much memory, beside `buffers` bytes that are its to keep, that the next
+ * attempt should not pay for it? */
+bool tidy_has_grown(const struct tidy *tidy, size_t buffers);
+/* The peak of memory is counted anew from now on. */
+void tidy_forget_peak(void);
+
+#endif
