@@ -37,6 +37,8 @@ static struct jt_attempt *find_attempt(const struct jt_task *task, int64_t numbe
 {
     if (number >= 0)
         return jt_attempt_find(task, (uint32_t)number);
+    if (task->winner) /* a copy of it that came too late has little to say */
+        return task->winner;
     return list_is_empty(&task->attempts)
                ? NULL
                : list_entry(task->attempts.prev, struct jt_attempt, of_task);
