@@ -131,7 +131,7 @@ static int cmd_version(int argc, char **argv)
 static int cmd_help(int argc, char **argv)
 {
     static char flag[] = "--help";
-    if (argc < 2) {
+    if (argc < 2 || argv[1][0] == '-') {
         print_help(stdout);
         return 0;
     }

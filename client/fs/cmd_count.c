@@ -72,6 +72,9 @@ static int count_begin(struct fs_run *run)
         if (!is_type(p, n))
             return fs_bad_usage(run, "%.*s is no storage type", (int)n, p);
     }
+    bool is_quota = fs_has(run, "q") || fs_has(run, "u");
+    if (is_quota && fs_has(run, "x") && !fs_has(run, "-json"))
+        puts("q or u option is given, the -x option is ignored.");
     if (fs_has(run, "v") && !fs_has(run, "-json"))
         print_header(run);
     return 0;

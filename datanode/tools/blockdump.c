@@ -14,12 +14,12 @@
 #include "libcommon/base/str.h"
 #include "libcommon/codec/chunksum.h"
 
-static int usage(void)
+static int usage(bool is_asked_for)
 {
-    fprintf(stderr,
+    fprintf(is_asked_for ? stdout : stderr,
             "usage: quern-blockdump [-sums] FILE...\n"
             "FILE is blk_<id> or blk_<id>_<stamp>.meta; the other one is found beside it.\n");
-    return 2;
+    return is_asked_for ? 0 : 2;
 }
 
 static const char *name_of(const char *path)
@@ -135,12 +135,14 @@ int main(int argc, char **argv)
             printf("quern-blockdump %s\n", QUERN_VERSION);
             return 0;
         }
+        if (strcmp(flag, "help") == 0 || strcmp(flag, "h") == 0)
+            return usage(true);
         if (strcmp(flag, "sums") != 0)
-            return usage();
+            return usage(false);
         with_sums = true;
     }
     if (first == argc)
-        return usage();
+        return usage(false);
     for (int i = first; i < argc; i++)
         worst |= dump(argv[i], with_sums);
     return worst;

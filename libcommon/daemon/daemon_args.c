@@ -72,7 +72,7 @@ static const struct daemon_flag *find_flag(const struct daemon_desc *desc, const
 static int take_flag(struct daemon_args *args, const struct daemon_desc *desc, int argc,
                      char **argv, int *i, struct err *err)
 {
-    const char *word = argv[*i], *value = NULL;
+    const char *word = strcmp(argv[*i], "-h") == 0 ? "--help" : argv[*i], *value = NULL;
     if (word[0] != '-' || !word[1])
         return err_set(err, ERR_USAGE, "takes no argument \"%s\"", word);
     const struct daemon_flag *flag = find_flag(desc, word, &value);
