@@ -65,7 +65,9 @@ class Faults:
             os.kill(pid, signal.SIGCONT)
 
     def kill_task(self, _, place):
-        tasks = sorted(p for p, words in processes_of(self.world.dir).items() if "quern-task" in words.split()[0] and "-probe" not in words)
+        """Of a worker; those in which a client looks at a plugin or at its input are the client's own."""
+        tasks = sorted(p for p, words in processes_of(self.world.dir).items()
+                       if "quern-task" in words.split()[0] and not re.search(r" -(probe|sample)\b", words))
         self.kill_one(tasks, place)
 
     def kill_client(self, _, place):

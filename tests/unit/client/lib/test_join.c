@@ -61,10 +61,12 @@ static void write_through_failure(struct qn_fs *fs, bool is_flushed, unsigned fa
     put(file, 0, SIZE / 3);
     if (is_flushed)
         flush(file);
+    mutex_lock(&fake.lock);
     for (unsigned i = 0; i < fails; i++) {
         fake.nodes[i].fail_packet = is_flushed ? 1 : 2;
         fake.nodes[i].fail_code = ERR_IO;
     }
+    mutex_unlock(&fake.lock);
     put(file, SIZE / 3, SIZE);
     if (qn_close(file, &error) != 0)
         fail_msg("close: %s", error.message);
