@@ -64,7 +64,8 @@ static int pump(struct fs_run *run, int fd, const char *name, struct qn_file *fi
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            rc = fs_fail(run, "%s", errno == EISDIR ? strerror(errno) : name);
+            rc = errno == EISDIR ? fs_fail(run, "%s", strerror(errno))
+                                 : fs_fail(run, "reading %s: %s", name, strerror(errno));
         else if (n > 0 && qn_write(file, piece, (size_t)n, &err) < 0)
             rc = fs_fail_error(run, name, &err);
         if (n == 0)
@@ -100,7 +101,7 @@ static void append_all(struct fs_run *run, const struct fs_item *target, struct 
     if (has_stdin && run->parsed.count > 1)
         rc = fs_fail(run, "stdin (-) must be the sole input argument when present");
     else if (has_stdin)
-        rc = pump(run, STDIN_FILENO, "-", file);
+        rc = pump(run, STDIN_FILENO, "stdin", file);
     for (uint32_t i = 0; i < run->parsed.count && rc == 0 && !has_stdin; i++)
         rc = append_source(run, run->parsed.operands[i], file);
     if (fs_is_interrupted())

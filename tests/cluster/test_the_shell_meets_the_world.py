@@ -254,3 +254,10 @@ def test_what_goes_to_the_trash_side_by_side_is_told_in_its_order(cluster, tmp_p
     run = cluster.fs(*conf, "-rm", "/bin/*")
     said = run.stderr.decode().splitlines() + run.stdout.decode().splitlines()
     assert len(said) == 200 and all(f"/bin/f{i:03}" in line for i, line in enumerate(said))
+
+
+@pytest.mark.parametrize("words, said", [("-put -f - /closed", "put: reading stdin: Bad file descriptor"), ("-appendToFile - /closed", "appendToFile: reading stdin: Bad file descriptor"),
+                                         ("-ls /", "ls: Unable to write to output stream."), ("-cat /big", "cat: Unable to write to output stream.")])
+def test_descriptors_that_are_closed_are_told(cluster, words, said):
+    run = subprocess.run(["sh", "-c", f'exec "$0" fs {words} <&- >&-', QUERN], env=cluster.env, stderr=subprocess.PIPE, text=True, timeout=60)
+    assert (run.returncode, run.stderr) == (1, said + "\n")
