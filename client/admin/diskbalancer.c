@@ -37,7 +37,7 @@ static int usage(FILE *out)
             "Options:\n"
             "\t-bandwidth <MB/s>\tat most so many megabytes a second (default 10)\n"
             "\t-thresholdPercentage <percent>\tdirectories that differ from the node's average by "
-            "less are left alone (default 10)\n"
+            "less are left alone (default 10; 0 = as even as whole blocks can be)\n"
             "A node is a name, a host or host:port as `quern admin -report` shows them.\n");
     return out == stdout ? 0 : EXIT_WORDS;
 }
@@ -169,7 +169,7 @@ static int run_nodes(struct session *session, const struct wish *wish)
 
 static bool take_number(int argc, char **argv, int *i, uint64_t max, uint64_t *ret)
 {
-    return *i + 1 < argc && str_to_u64(argv[++*i], ret) == 0 && *ret > 0 && *ret <= max;
+    return *i + 1 < argc && str_to_u64(argv[++*i], ret) == 0 && *ret <= max;
 }
 
 static bool take_words(int argc, char **argv, struct wish *wish)
@@ -194,7 +194,7 @@ static bool take_words(int argc, char **argv, struct wish *wish)
             return false;
         }
     }
-    return wish->what != NULL;
+    return wish->what != NULL && wish->bandwidth > 0;
 }
 
 int cmd_diskbalancer(int argc, char **argv)

@@ -27,7 +27,7 @@
 
 #define TRIALS_MAX 300
 #define AGAIN_MS   10
-#define HEAL_MS    20000
+#define HEAL_MS    60000
 #define QUIET      4 /* trials in a row whose failure did not come: there are no more */
 #define BYTES      70001
 
@@ -265,11 +265,15 @@ static int recover(void)
 
 /* ---- what must be there before ---- */
 
+/* With nothing failing; a busy machine may be late. */
 static void must(int (*what)(void))
 {
-    int rc = what();
-    if (rc != 0)
-        die("cannot prepare");
+    uint64_t give_up_ms = clock_mono_ms() + HEAL_MS;
+    while (what() != 0) {
+        if (clock_mono_ms() > give_up_ms)
+            die("cannot prepare");
+        pause_a_little();
+    }
 }
 
 static void have_file(void)
