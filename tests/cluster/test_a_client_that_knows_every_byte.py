@@ -80,15 +80,47 @@ def test_what_was_closed_survives_the_death_of_everything(cluster, tmp_path):
     assert cluster.run("fsck", "/").stdout.decode().rstrip().endswith("is HEALTHY")
 
 
+def replicas(cluster, path):
+    """The three files of its one block."""
+    line = [w.split(":")[-1] for w in cluster.run("fsck", path, "-files", "-blocks").stdout.decode().split() if ":blk_" in w][0]
+    block = "_".join(line.split("_")[:2])
+    paths = sorted(os.path.join(base, name) for base, _, names in os.walk(os.path.join(cluster.dir, "data"))
+                   for name in names if name == block)
+    assert len(paths) == 3, paths
+    return paths
+
+
+def exchange(a, b):
+    os.rename(a, a + "~")
+    os.rename(b, a)
+    os.rename(a + "~", b)
+
+
+def test_files_of_two_blocks_that_were_exchanged_are_seen(cluster):
+    """With their checksums, which are right for their bytes: on the reader's own machine, and read over the network."""
+    data = {path: os.urandom(300_000) for path in ("/one", "/other")}
+    for path, text in data.items():
+        cluster.fs("-put", "-", path, input=text)
+    wait_for(lambda: all(b"Live_repl=3" in cluster.run("fsck", p, "-files", "-blocks", "-locations").stdout for p in data))
+    one, other = (replicas(cluster, path) for path in data)
+    exchange(one[0], other[0])
+    metas = [next(os.path.join(os.path.dirname(p), n) for n in os.listdir(os.path.dirname(p))
+                  if n.startswith(os.path.basename(p) + "_") and n.endswith(".meta")) for p in (one[0], other[0])]
+    exchange(*metas)
+    for conf in ("quern.conf", "remote.conf"):
+        with open(os.path.join(cluster.dir, "remote.conf"), "w") as f:
+            f.write("include = quern.conf\nnode.name = elsewhere\n")
+        for path, text in data.items():
+            for _ in range(4):
+                assert cluster.fs("-cat", path, env={"QUERN_CONF": os.path.join(cluster.dir, conf)}).stdout == text
+    wait_for(lambda: all_good(one, data["/one"]) and all_good(other, data["/other"]), timeout=60)
+
+
 def test_a_reader_never_sees_damaged_bytes(cluster):
     """Flip bits in two of three replicas on disk: reading gives the third, and the others are replaced."""
     data = os.urandom(3_000_000)
     cluster.fs("-put", "-", "/precious", input=data)
-    line = [w.split(":")[-1] for w in cluster.run("fsck", "/precious", "-files", "-blocks").stdout.decode().split() if ":blk_" in w][0]
-    block = "_".join(line.split("_")[:2])
-    paths = [os.path.join(base, name) for base, _, names in os.walk(os.path.join(cluster.dir, "data"))
-             for name in names if name == block]
-    assert len(paths) == 3, paths
+    paths = replicas(cluster, "/precious")
     for path in paths[:2]:
         os.chmod(path, 0o600)
         with open(path, "r+b") as f:

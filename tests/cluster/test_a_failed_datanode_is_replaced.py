@@ -77,6 +77,25 @@ def test_one_that_hangs_is_replaced_too(cluster):
     assert cluster.fs("-cat", "/hung").stdout == ToldWriter.bytes(10000)
 
 
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_sender_with_bad_memory_takes_no_healthy_receiver_with_it(cluster, place):
+    """It damages what it sends on, behind its own check. (Whoever is the last sends nothing.)"""
+    with open(os.path.join(cluster.dir, "remote.conf"), "w") as f:
+        f.write("include = quern.conf\nnode.name = elsewhere\n")  # no shared memory with the first of the chain
+    writer = ToldWriter(cluster, f"/sender{place}", env={"QUERN_CONF": os.path.join(cluster.dir, "remote.conf")})
+    writer.tell("write 100000", "hflush")
+    first = replicas(cluster, 100000)
+    cluster.run("console", first[place], "faults", "dn.write.forward=1+:corrupt")
+    try:
+        writer.tell("write 20000", "hflush", "write 300000", "hsync")
+        now = replicas(cluster, writer.length)
+    finally:
+        cluster.run("console", first[place], "faults", "off")
+    assert set(first) - {first[place]} <= set(now) and len(now) == 3, (first, now)
+    writer.close()
+    assert cluster.fs("-cat", f"/sender{place}").stdout == ToldWriter.bytes(writer.length)
+
+
 def test_a_newcomer_that_dies_while_it_gets_its_bytes_is_not_the_last(cluster):
     writer = ToldWriter(cluster, "/newcomer")
     writer.tell("write 70000", "hflush")

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from cluster import QUERN, Cluster, wait_for
+from cluster import QUERN, Cluster, ToldWriter, wait_for
 
 DATA = os.urandom(6_000_000)
 
@@ -89,3 +89,22 @@ def test_all_datanodes_restart_under_a_writer_and_nothing_flushed_is_lost(cluste
     cluster.fs("-rm", "-skipTrash", "/begun._COPYING_")
     cluster.fs("-rm", "-skipTrash", "/kept")
     wait_for(lambda: not block_files(cluster))
+
+
+def test_a_node_that_was_away_has_an_old_replica_and_only_that_goes(cluster):
+    """It had a part of the block when it died; the others went on under a new stamp. In the end it has all of it, alone."""
+    writer = ToldWriter(cluster, "/old")
+    writer.tell("write 100000", "hflush")
+    cluster.kill("datanode3")
+    writer.tell("write 100000", "hflush")
+    writer.close()
+    cluster.up()
+
+    def whole(node):
+        return [f for f in block_files(cluster, "finalized", node) if not f.endswith(".meta") and open(f, "rb").read() == ToldWriter.bytes(200000)]
+    wait_for(lambda: all(whole(node) for node in "123") and not block_files(cluster, "rbw"), timeout=60)
+    wait_for(lambda: b"Live_repl=3" in cluster.run("fsck", "/old", "-files", "-blocks", "-locations").stdout)
+    cluster.kill("datanode1")
+    cluster.kill("datanode2")
+    assert cluster.fs("-cat", "/old").stdout == ToldWriter.bytes(200000)
+    cluster.up()
