@@ -8,7 +8,8 @@
 #   soak            random faults on real processes; MINUTES=10, SEED=N plays that one again
 #   races           a cluster under ThreadSanitizer (its own build, build/tsan), in a minute
 #   bench           ours beside others' programs, in a table; BENCH="--size 64m --runs 3", PEERS=DIR;
-#                   BENCH=--fs: the filesystem's figures beside their goals
+#                   BENCH=--fs: the filesystem's figures beside their goals; BENCH=--tasks: those
+#                   of jobs and tasks without work
 #   lint            layout, include layers, clang-tidy, size guides
 #   format          let clang-format decide the layout of every source file
 #   install         DESTDIR= PREFIX=/usr/local: programs, library, headers, jobs, manual, units, samples

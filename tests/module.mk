@@ -105,7 +105,7 @@ $(bench_bin): $(B)/%: $(B)/%.o $(B)/bench.a $(ARCHIVE_FILES)
 
 .PHONY: bench-build
 bench-build: $(bench_bin)
-bench: all $(bench_bin)
+bench: all $(bench_bin) $(B)/tests/jobs/nothing.so
 	$(Q)QUERN_BUILD=$(B) tests/bench/compare.py $(BENCH)
 
 # fuzz: every tests/fuzz/fuzz_*.c is one program. All of libcommon and jobtracker (its journal) is linked

@@ -21,8 +21,8 @@
 #define UMBILICAL_FD    3
 #define CLASSIC_SIGNALS 32
 #define STRAYS_MS       2000
-/* Between two blank ones: they cost a fork and an exec, and a job may be at work. */
-#define BLANK_MS 20
+/* Between two blank ones: they cost a fork and an exec, and a job is at work. */
+#define BLANK_MS 3
 
 /* --- the child ------------------------------------------------------------------------------- */
 
