@@ -221,6 +221,34 @@ static void a_run_cut_anywhere_is_refused(void **state)
     drop_run(&made);
 }
 
+static void a_run_in_memory_has_the_pieces_it_has_in_a_file(void **state)
+{
+    (void)state;
+    struct made made = make_run(17, 3, 20, 60);
+    uint8_t *whole = mem_alloc((size_t)made.len);
+    struct run_reader in_file, in_memory;
+    assert_int_equal(pread(made.fd, whole, (size_t)made.len, 0), (ssize_t)made.len);
+    assert_int_equal(run_reader_open(&in_file, made.fd, made.len, "run", NULL), 0);
+    assert_int_equal(
+        run_reader_open_memory(&in_memory, slice_of(whole, (size_t)made.len), "run", NULL), 0);
+    for (uint32_t p = 0; p < 3; p++) {
+        struct run_piece a, b;
+        uint32_t *sums = NULL, *others = NULL;
+        assert_int_equal(run_reader_piece(&in_file, p, &a, &sums, NULL), 0);
+        assert_int_equal(run_reader_piece(&in_memory, p, &b, &others, NULL), 0);
+        assert_true(a.offset == b.offset && a.len == b.len && a.records == b.records);
+        assert_int_equal(a.crc, b.crc);
+        assert_ptr_equal(b.data, whole + b.offset);
+        mem_free(sums);
+        mem_free(others);
+    }
+    for (size_t len = 0; len < made.len; len++)
+        assert_int_equal(run_reader_open_memory(&in_memory, slice_of(whole, len), "run", NULL),
+                         ERR_CORRUPT);
+    mem_free(whole);
+    drop_run(&made);
+}
+
 static void a_record_above_the_limit_is_refused_by_name(void **state)
 {
     (void)state;
@@ -283,6 +311,7 @@ int main(void)
         cmocka_unit_test(every_flipped_byte_is_noticed),
         cmocka_unit_test(a_flipped_byte_in_a_partition_of_many_chunks_is_noticed),
         cmocka_unit_test(a_run_cut_anywhere_is_refused),
+        cmocka_unit_test(a_run_in_memory_has_the_pieces_it_has_in_a_file),
         cmocka_unit_test(a_record_above_the_limit_is_refused_by_name),
         cmocka_unit_test(a_full_target_fails_at_close),
         cmocka_unit_test(garbage_is_no_record),
