@@ -138,9 +138,11 @@ static char *file_above(const struct fs_item *item)
 int fs_fail_no_parent(struct fs_run *run, const struct fs_item *item, const char *missing,
                       const char *uri)
 {
-    char *file = item->volume->qn ? file_above(item) : NULL;
-    if (file)
+    char *file = file_above(item);
+    if (file && item->volume->qn)
         fs_fail(run, "%s (is not a directory)", file);
+    else if (file)
+        fs_fail(run, "Destination exists and is not a directory: %s", file);
     else if (uri)
         fs_fail(run, "`%s': %s: `%s'", missing, err_text(ERR_NOENT), uri);
     else

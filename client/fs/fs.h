@@ -88,7 +88,7 @@ int fs_fail(struct fs_run *run, const char *fmt, ...) __attribute__((format(prin
 int fs_fail_path(struct fs_run *run, const char *text, const char *why);
 /* What a volume said about `text`: the path form for the plain codes, else its own line. */
 int fs_fail_error(struct fs_run *run, const char *text, const struct qn_error *err);
-/* Nothing can be made at `item`: the file in its way is named (on a cluster), or `missing` is not
+/* Nothing can be made at `item`: the file in its way is named, or `missing` is not
  * there, and its whole `uri` unless NULL. Returns FS_STOP. */
 int fs_fail_no_parent(struct fs_run *run, const struct fs_item *item, const char *missing,
                       const char *uri);

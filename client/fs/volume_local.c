@@ -439,6 +439,17 @@ static int local_chmod(struct fs_volume *v, const char *path, uint32_t mode, str
     return chmod(path, mode & 01777) == 0 ? 0 : fail(err, errno, path);
 }
 
+/* As chown(1) says it, which Hadoop asks. */
+static int nobody(struct qn_error *err, const char *what, const char *owner, const char *group)
+{
+    if (err) {
+        err->code = ERR_INVAL;
+        snprintf(err->message, sizeof(err->message), "chown: invalid %s: \u2018%s%s%s\u2019", what,
+                 owner ? owner : "", group ? ":" : "", group ? group : "");
+    }
+    return ERR_INVAL;
+}
+
 static int local_chown(struct fs_volume *v, const char *path, const char *owner, const char *group,
                        struct qn_error *err)
 {
@@ -447,10 +458,10 @@ static int local_chown(struct fs_volume *v, const char *path, const char *owner,
     struct passwd pw, *pwp = NULL;
     struct group gr, *grp = NULL;
     if (owner && (getpwnam_r(owner, &pw, room, sizeof(room), &pwp) != 0 || !pwp))
-        return fail(err, EINVAL, owner);
+        return nobody(err, "user", owner, group);
     uid_t uid = owner ? pw.pw_uid : (uid_t)-1;
     if (group && (getgrnam_r(group, &gr, room, sizeof(room), &grp) != 0 || !grp))
-        return fail(err, EINVAL, group);
+        return nobody(err, "group", owner, group);
     return chown(path, uid, group ? gr.gr_gid : (gid_t)-1) == 0 ? 0 : fail(err, errno, path);
 }
 
