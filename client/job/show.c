@@ -7,6 +7,7 @@
 
 #include "libcommon/base/ids.h"
 #include "libcommon/base/str.h"
+#include "libcommon/proto/task/combined.h"
 
 #define BAR_CELLS     30
 #define LINE_EVERY_MS 10000
@@ -239,6 +240,9 @@ static void show_success(FILE *out, const struct cl2jt_status *status)
                 str_thousands(written ? written : counter(status, "Map output records"), groups,
                               sizeof(groups)));
     fputc('\n', out);
+    combined_tell(out, counter(status, "Combine input records"),
+                  counter(status, "Combine output records"),
+                  counter(status, "combine stepped aside"));
     show_times(out, status);
     show_slowest(out, status);
     show_first_finding(out, status);

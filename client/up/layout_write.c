@@ -63,7 +63,7 @@ static void print_worker_share(const struct up_layout *layout, struct buf *out)
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
     uint64_t memory = pages > 0 && page > 0 ? (uint64_t)pages * (uint64_t)page : 0;
     struct cgroup group;
-    cgroup_find(&group);
+    cgroup_find("memory", &group);
     if (cgroup_memory_limit(&group) < memory)
         memory = cgroup_memory_limit(&group);
     uint64_t share = memory / 16 * 9 / layout->workers; /* as of a worker alone */

@@ -46,8 +46,10 @@ enum qn_type { QN_UNSET, QN_TEXT, QN_BYTES, QN_U64, QN_I64, QN_F64, QN_NONE };
 
 /* How values of one key may be folded before they travel. A declared fold is the fastest; the
  * values must be QN_U64, QN_I64 or QN_F64 (QN_FIRST: any). QN_COUNT counts values, whatever they
- * are: reduce then sees partial counts as QN_U64. */
-enum qn_fold { QN_NO_FOLD, QN_SUM, QN_MIN, QN_MAX, QN_COUNT, QN_FIRST };
+ * are: reduce then sees partial counts as QN_U64. QN_CONCAT strings values together in the order
+ * they were emitted, with .concat_with between them, as long as they stay within .concat_limit
+ * bytes: reduce then sees several such pieces, and may not depend on where they were cut. */
+enum qn_fold { QN_NO_FOLD, QN_SUM, QN_MIN, QN_MAX, QN_COUNT, QN_FIRST, QN_CONCAT };
 
 /* How input becomes records. QN_LINES: lines of text. QN_RECORDS: .record_size bytes each, as they
  * are. QN_ROWS: there are no files; map is called with an empty record for each row 0 .. N - 1 in
@@ -166,6 +168,9 @@ struct qn_job {
     uint32_t record_size QN_ZERO; /* of QN_RECORDS */
     enum qn_output_format output QN_ZERO;
     enum qn_spread spread QN_ZERO;
+
+    const char *concat_with QN_ZERO; /* of QN_CONCAT; absent: nothing */
+    uint32_t concat_limit QN_ZERO;   /* of QN_CONCAT; 0 = 1024, at most 8192 */
 };
 
 /* Yours to define. Declared here so that C++ exports it too. */

@@ -124,7 +124,8 @@ static bool place(const struct mount *m, const char *path, enum cgroup_kind kind
     return ret->kind != CGROUP_NONE;
 }
 
-void cgroup_parse(const char *mounts, const char *groups, struct cgroup *ret)
+void cgroup_parse(const char *mounts, const char *groups, const char *controller,
+                  struct cgroup *ret)
 {
     char path[CGROUP_DIR_MAX];
     struct cgroup second = {0};
@@ -133,8 +134,8 @@ void cgroup_parse(const char *mounts, const char *groups, struct cgroup *ret)
         struct mount m;
         if (!parse_mount(p, &m))
             continue;
-        if (strcmp(m.type, "cgroup") == 0 && lists(m.options, "memory") &&
-            own_path(groups, "memory", path) && place(&m, path, CGROUP_V1, ret))
+        if (strcmp(m.type, "cgroup") == 0 && lists(m.options, controller) &&
+            own_path(groups, controller, path) && place(&m, path, CGROUP_V1, ret))
             return;
         if (strcmp(m.type, "cgroup2") == 0 && own_path(groups, "", path))
             place(&m, path, CGROUP_V2, &second);
@@ -142,21 +143,22 @@ void cgroup_parse(const char *mounts, const char *groups, struct cgroup *ret)
     *ret = second;
 }
 
-void cgroup_find(struct cgroup *ret)
+void cgroup_find(const char *controller, struct cgroup *ret)
 {
     char *mounts = read_text("/proc/self/mountinfo"), *groups = read_text("/proc/self/cgroup");
     *ret = (struct cgroup){0};
     if (mounts && groups)
-        cgroup_parse(mounts, groups, ret);
+        cgroup_parse(mounts, groups, controller, ret);
     mem_free(mounts);
     mem_free(groups);
     if (ret->kind == CGROUP_NONE)
         return;
     char path[PATH_ROOM];
+    bool is_first = ret->kind == CGROUP_V1;
     snprintf(path, sizeof(path), "%s/%s", ret->dir,
-             ret->kind == CGROUP_V1 ? "memory.limit_in_bytes" : "cgroup.controllers");
+             is_first ? "cgroup.procs" : "cgroup.controllers");
     char *said = read_text(path);
-    if (!said || (ret->kind == CGROUP_V2 && !strstr(said, "memory")))
+    if (!said || (!is_first && !strstr(said, controller)))
         ret->kind = CGROUP_NONE;
     mem_free(said);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * cgroup: the control group that accounts for this process's memory, of either version, and what
- * the groups above it leave us. */
+ * cgroup: the control group this process is in, of either version, and what the groups above it
+ * leave us of memory. */
 #ifndef QUERN_LIBCOMMON_DAEMON_CGROUP_H
 #define QUERN_LIBCOMMON_DAEMON_CGROUP_H
 
@@ -16,11 +16,14 @@ struct cgroup {
     size_t top_len;           /* so much of it is where the hierarchy is mounted */
 };
 
-/* From what /proc/self/mountinfo and /proc/self/cgroup say. CGROUP_NONE when memory is in neither
- * hierarchy, or the group cannot be seen from here. */
-void cgroup_parse(const char *mounts, const char *groups, struct cgroup *ret);
-void cgroup_find(struct cgroup *ret);
-/* The least limit of the group and those above it that can be seen; UINT64_MAX = none. */
+/* The group that counts for `controller` ("memory", "pids"), from what /proc/self/mountinfo and
+ * /proc/self/cgroup say. CGROUP_NONE when it is in neither hierarchy, or cannot be seen from here.
+ */
+void cgroup_parse(const char *mounts, const char *groups, const char *controller,
+                  struct cgroup *ret);
+void cgroup_find(const char *controller, struct cgroup *ret);
+/* Of a group for memory: the least limit of it and of those above it that can be seen; UINT64_MAX =
+ * none. */
 uint64_t cgroup_memory_limit(const struct cgroup *group);
 
 /* The number in `file` of a group's directory: alone, or behind `word` in a table of "word number".

@@ -2,6 +2,7 @@
 #include "worker/local/report.h"
 
 #include "libcommon/base/str.h"
+#include "libcommon/proto/task/combined.h"
 
 #define RECORD_SHOWN 60U
 
@@ -102,6 +103,8 @@ void report_done(FILE *out, struct job *job, const char *output, uint64_t wall_u
                       from, sizeof(from)),
         str_thousands(counter(job, "Reduce output records") + counter(job, "output records"), to,
                       sizeof(to)));
+    combined_tell(out, counter(job, "Combine input records"),
+                  counter(job, "Combine output records"), counter(job, "combine stepped aside"));
     print_times(out, &job->times);
     print_slowest(out, job, job->maps, job->map_count);
     print_slowest(out, job, job->reduces, job->reduce_count);

@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What a slot's `value` is: the number itself, or for QN_FIRST the place of the value in the arena,
- * whose length is in `extra`. */
+ * What a slot's `value` is: the number itself; else the place of the value in the arena, whose
+ * length is in `extra`. QN_CONCAT: there it begins with its capacity (eight bytes), and may be
+ * absent, what there was having gone out. */
 #include "worker/map/combine.h"
+
+#define CONCAT_HEAD 8U
+#define CONCAT_MIN  24U /* first capacity */
+#define ABSENT      UINT32_MAX
 
 void combine_open(struct combine *c, const struct fold *fold, void *space, size_t size,
                   combine_out *out, void *arg)
@@ -14,22 +19,25 @@ void combine_open(struct combine *c, const struct fold *fold, void *space, size_
 
 static struct slice value_of(const struct combine *c, const struct table_slot *slot)
 {
-    if (c->fold.op == QN_FIRST)
-        return slice_of(table_bytes(&c->table, (uint32_t)slot->value), slot->extra);
-    return slice_of(&slot->value, sizeof(slot->value));
+    if (fold_is_number(&c->fold))
+        return slice_of(&slot->value, sizeof(slot->value));
+    size_t head = c->fold.op == QN_CONCAT ? CONCAT_HEAD : 0;
+    return slice_of(table_bytes(&c->table, (uint32_t)slot->value) + head, slot->extra);
 }
 
 static int flush_table(struct combine *c)
 {
     c->in_records += c->round_in;
-    c->out_records += c->table.count;
-    c->round_in = c->window = 0;
+    c->round_in = c->round_out = c->window = 0;
     if (c->table.count == 0)
         return 0;
     table_each(&c->table, slot)
     {
         uint8_t room[8];
         struct slice key = table_key(&c->table, slot, room);
+        if (!fold_is_number(&c->fold) && slot->extra == ABSENT)
+            continue;
+        c->out_records++;
         int rc = c->out(c->arg, key_hash(key), key, value_of(c, slot));
         if (rc != 0)
             return rc;
@@ -41,7 +49,7 @@ static int flush_table(struct combine *c)
 /* The table (or the window) is full: empty it, and give up if it was of no use. */
 static int turn_over(struct combine *c)
 {
-    c->is_aside = c->round_in < 2 * (uint64_t)c->table.count;
+    c->is_aside = c->round_in < 2 * (c->table.count + c->round_out);
     c->uses_ring &= !c->is_aside;
     return flush_table(c);
 }
@@ -53,6 +61,72 @@ static int pass_by(struct combine *c, uint64_t hash, struct slice key, struct sl
     c->out_records++;
     return c->out(c->arg, hash, key, c->fold.op == QN_COUNT ? slice_of(&one, sizeof(one)) : value);
 }
+
+/* --- values strung together ------------------------------------------------------------------ */
+
+/* A place for `len` bytes that may grow; 0: no room. */
+static uint32_t concat_take(struct combine *c, size_t len)
+{
+    size_t cap = 2 * len < CONCAT_MIN ? CONCAT_MIN : 2 * len;
+    if (cap > c->fold.limit)
+        cap = len > c->fold.limit ? len : c->fold.limit;
+    uint32_t place = table_take(&c->table, CONCAT_HEAD + cap);
+    if (place)
+        put_u64(table_bytes(&c->table, place), cap);
+    return place;
+}
+
+/* Keep `value` behind what the slot has. False: no room. */
+static bool concat_keep(struct combine *c, struct table_slot *slot, struct slice value)
+{
+    size_t held = slot->extra == ABSENT ? 0 : slot->extra;
+    size_t with = slot->extra == ABSENT ? 0 : c->fold.with.len, need = held + with + value.len;
+    uint8_t *at = table_bytes(&c->table, (uint32_t)slot->value);
+    if (slot->value == 0 || get_u64(at) < need) {
+        uint32_t place = concat_take(c, need);
+        if (place == 0)
+            return false;
+        if (held)
+            memcpy(table_bytes(&c->table, place) + CONCAT_HEAD, at + CONCAT_HEAD, held);
+        slot->value = place;
+        at = table_bytes(&c->table, place);
+    }
+    at += CONCAT_HEAD + held;
+    if (with)
+        memcpy(at, c->fold.with.data, with);
+    if (value.len)
+        memcpy(at + with, value.data, value.len);
+    slot->extra = (uint32_t)need;
+    return true;
+}
+
+/* What the slot has goes out, and it has nothing. */
+static int concat_out(struct combine *c, uint64_t hash, struct slice key, struct table_slot *slot)
+{
+    if (slot->extra == ABSENT)
+        return 0;
+    int rc = c->out(c->arg, hash, key, value_of(c, slot));
+    c->round_out++;
+    c->out_records++;
+    slot->extra = ABSENT;
+    return rc;
+}
+
+static int concat_in(struct combine *c, struct table_slot *slot, uint64_t hash, struct slice key,
+                     struct slice value, bool *ret_full)
+{
+    size_t held = slot->extra == ABSENT ? 0 : slot->extra + c->fold.with.len;
+    int rc = held + value.len > c->fold.limit ? concat_out(c, hash, key, slot) : 0;
+    if (rc == 0 && value.len > c->fold.limit) { /* by itself, behind what came before it */
+        c->round_out++;
+        c->out_records++;
+        return c->out(c->arg, hash, key, value);
+    }
+    *ret_full = rc == 0 && !concat_keep(c, slot, value);
+    return rc;
+}
+
+/* --- one record ------------------------------------------------------------------------------ */
 
 /* False: no room. */
 static bool insert(struct combine *c, uint64_t hash, struct slice key, struct slice value)
@@ -68,6 +142,10 @@ static bool insert(struct combine *c, uint64_t hash, struct slice key, struct sl
     struct table_slot *slot = table_insert(&c->table, hash, key);
     if (!slot)
         return false;
+    if (c->fold.op == QN_CONCAT) {
+        slot->extra = ABSENT;
+        return concat_keep(c, slot, value);
+    }
     if (c->fold.op == QN_FIRST) {
         slot->value = place;
         slot->extra = (uint32_t)value.len;
@@ -77,25 +155,34 @@ static bool insert(struct combine *c, uint64_t hash, struct slice key, struct sl
     return true;
 }
 
-static bool fold_in(struct combine *c, uint64_t hash, struct slice key, struct slice value)
+/* Into the table; *ret_full: it must be emptied first. */
+static int take_in(struct combine *c, uint64_t hash, struct slice key, struct slice value,
+                   bool *ret_full)
 {
     struct table_slot *slot = table_find(&c->table, hash, key);
-    if (slot && fold_is_number(&c->fold))
+    *ret_full = false;
+    if (!slot)
+        *ret_full = !insert(c, hash, key, value);
+    else if (c->fold.op == QN_CONCAT)
+        return concat_in(c, slot, hash, key, value, ret_full);
+    else if (fold_is_number(&c->fold))
         slot->value =
             fold_numbers(&c->fold, slot->value, c->fold.op == QN_COUNT ? 1 : get_u64(value.data));
-    return slot != NULL;
+    return 0;
 }
 
 int combine_add_slow(struct combine *c, uint64_t hash, struct slice key, struct slice value)
 {
     int rc = 0;
-    /* What passes by must not overtake what came before it: QN_FIRST and sums of doubles care. */
+    bool is_full = false;
+    /* What passes by must not overtake what came before it: all but plain numbers care. */
     if (c->is_aside || key.len + value.len > COMBINE_RECORD_MAX) {
         if (!c->is_aside)
             rc = flush_table(c);
         return rc != 0 ? rc : pass_by(c, hash, key, value);
     }
-    if (!fold_in(c, hash, key, value) && !insert(c, hash, key, value)) {
+    rc = take_in(c, hash, key, value, &is_full);
+    if (rc == 0 && is_full) {
         rc = turn_over(c);
         if (rc != 0)
             return rc;
@@ -103,9 +190,11 @@ int combine_add_slow(struct combine *c, uint64_t hash, struct slice key, struct 
             return pass_by(c, hash, key, value);
         BUG_ON(!insert(c, hash, key, value));
     }
+    if (rc != 0)
+        return rc;
     c->round_in++;
     c->window += key.len + sizeof(struct table_slot);
-    if (!fold_is_free(&c->fold) && c->window >= COMBINE_WINDOW)
+    if (fold_is_exact(&c->fold) && c->window >= COMBINE_WINDOW)
         rc = turn_over(c);
     return rc;
 }

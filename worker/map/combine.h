@@ -45,8 +45,9 @@ struct combine {
     bool is_aside, uses_ring;
     uint64_t ring_at; /* records put into the ring since it was empty */
     struct combine_wait ring[COMBINE_RING];
-    uint64_t window;   /* bytes added since it was last empty */
-    uint64_t round_in; /* records added since it was last empty */
+    uint64_t window;    /* bytes added since it was last empty */
+    uint64_t round_in;  /* records added since it was last empty */
+    uint64_t round_out; /* and given out meanwhile */
     uint64_t in_records, out_records;
 };
 

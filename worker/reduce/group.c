@@ -1,15 +1,39 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/reduce/group.h"
 
-void group_open(struct group *g, struct merge *merge, const struct key_order *order,
-                int (*alike)(struct qn_slice, struct qn_slice))
+void group_open(struct group *g, const struct group_conf *conf)
 {
-    *g = (struct group){.merge = merge, .order = *order, .alike = alike};
+    *g = (struct group){.merge = conf->merge,
+                        .order = conf->order,
+                        .alike = conf->alike,
+                        .space = conf->space,
+                        .space_size = conf->space_size};
 }
 
-void group_close(struct group *g)
+static struct slice kept_key(const struct group *g)
 {
-    buf_release(&g->key);
+    return slice_of(g->space, g->key_len);
+}
+
+/* Of a mapped record by steps, so that its key is not in memory twice. */
+static int keep_key(struct group *g)
+{
+    struct slice key = g->at->key;
+    if (key.len > g->space_size)
+        return ERR_TOOBIG;
+    g->key_len = key.len;
+    if (!g->at->is_mapped) {
+        if (key.len)
+            memcpy(g->space, key.data, key.len);
+        return 0;
+    }
+    run_cursor_let_go(g->space + key.len, g->space_size - key.len);
+    for (size_t at = 0; at < key.len; at += RUN_STEP) {
+        size_t n = key.len - at < RUN_STEP ? key.len - at : RUN_STEP;
+        memcpy(g->space + at, key.data + at, n);
+        run_cursor_let_go(key.data + at, n);
+    }
+    return 0;
 }
 
 /* Does the record at hand belong to the group? */
@@ -22,8 +46,8 @@ static bool is_alike(struct group *g)
         return g->alike(key_to_qn(g->own_key), key_to_qn(own)) == 0;
     }
     if (g->order.compare)
-        return key_cmp(&g->order, buf_slice(&g->key), kept) == 0;
-    return run_cursor_has_key(g->at, buf_slice(&g->key));
+        return key_cmp(&g->order, kept_key(g), kept) == 0;
+    return run_cursor_has_key(g->at, kept_key(g));
 }
 
 /* Read one record on. False: the stream has ended, or failed. */
@@ -79,13 +103,10 @@ int group_next(struct group *g, struct slice *ret_key)
         advance(g);
     if (!g->at)
         return g->failed;
-    buf_clear(&g->key);
-    buf_append_slice(&g->key, g->at->key);
-    if (buf_failed(&g->key))
-        return ERR_NOMEM;
-    if (g->at->is_mapped)
-        run_cursor_let_go(g->at->key.data, g->at->key.len);
-    g->own_key = key_restore(&g->order, buf_slice(&g->key), g->room);
+    int rc = keep_key(g);
+    if (rc != 0)
+        return rc;
+    g->own_key = key_restore(&g->order, kept_key(g), g->room);
     g->is_open = true;
     g->groups++;
     g->first = g->records - 1;

@@ -19,8 +19,10 @@ struct group {
     struct merge *merge; /* borrowed */
     struct key_order order;
     int (*alike)(struct qn_slice a, struct qn_slice b); /* the job's; NULL = equal keys */
-    struct buf key;                                     /* kept form, of the group's first record */
-    uint8_t room[KEY_NUMBER_BYTES];                     /* the job's form, when it is another */
+    uint8_t *space; /* the group's key, as its first record has it in kept form; borrowed */
+    size_t space_size;
+    size_t key_len;
+    uint8_t room[KEY_NUMBER_BYTES]; /* the job's form, when it is another */
     struct slice own_key;
     struct run_cursor *at; /* a record not given out yet; NULL = none read */
     bool is_open;          /* at belongs to the group in hand */
@@ -30,9 +32,15 @@ struct group {
     struct group_top top;
 };
 
-void group_open(struct group *g, struct merge *merge, const struct key_order *order,
-                int (*alike)(struct qn_slice, struct qn_slice));
-void group_close(struct group *g);
+struct group_conf {
+    struct merge *merge;
+    struct key_order order;
+    int (*alike)(struct qn_slice a, struct qn_slice b);
+    uint8_t *space; /* room for the longest key. Of a mapped record's group, what the key leaves of
+                       it is given back: the record may take that much */
+    size_t space_size;
+};
+void group_open(struct group *g, const struct group_conf *conf);
 /* To the next group: 1 with its key (the job's form, valid until the following call), 0 at the end,
  * or a negative code (what failed is told by the cursors' err). */
 int group_next(struct group *g, struct slice *ret_key);

@@ -19,6 +19,8 @@ struct reducer {
     bool has_pieces;
     void *io_space;
     size_t io_size;
+    uint8_t *key_space; /* of the group in hand */
+    size_t key_size;
     struct output output;
     struct group *group;  /* in hand, for next */
     struct group_top top; /* largest group of all partitions */
@@ -200,13 +202,13 @@ static int reduce_sources(struct reducer *r, struct sources *sources, struct err
     struct group group;
     if (merge_open(&merge, sources->cursors, sources->count, &order) != 0)
         return err_set(why, ERR_NOMEM, "out of memory");
-    group_open(&group, &merge, &order, r->plugin->job.group);
+    group_open(&group, &(struct group_conf){&merge, order, r->plugin->job.group, r->key_space,
+                                            r->key_size});
     int rc = reduce_groups(r, &group);
     r->groups += group.groups;
     r->records += group.records;
     if (group.top.records > r->top.records)
         r->top = group.top;
-    group_close(&group);
     merge_close(&merge);
     return rc;
 }
@@ -258,11 +260,13 @@ static int open_all(struct reducer *r)
     struct context *c = r->c;
     struct region *region = r->conf->region;
     size_t fetch_size = (size_t)(c->run->memory / 2);
-    r->io_size = (size_t)(c->run->memory / 4);
+    r->key_size = (size_t)(c->run->memory / 4) & ~(size_t)63;
+    r->io_size = r->key_size > SINK_BUFFER ? r->key_size - SINK_BUFFER : 0;
     void *fetch_space = region_take(region, fetch_size);
     r->io_space = region_take(region, r->io_size);
     void *buffer = region_take(region, SINK_BUFFER);
-    if (!fetch_space || !r->io_space || !buffer || r->io_size < SOURCES_IO_MIN)
+    r->key_space = region_take(region, r->key_size);
+    if (!fetch_space || !r->io_space || !buffer || !r->key_space || r->io_size < SOURCES_IO_MIN)
         return no_memory(r);
     pieces_open(&r->pieces, fetch_space, fetch_size, r->conf->scratch);
     r->has_pieces = true;

@@ -3,8 +3,9 @@
  *
  *   fetch --> pieces --> [merge neighbours, when too many] --> merge --> group --> reduce --> sink
  *
- * The task's memory is carved once: half for pieces received, a quarter for reading and merging,
- * SINK_BUFFER for the output. What comes from descriptors needs a read buffer only. */
+ * The task's memory is carved once: half for pieces received, a quarter for the key in hand and the
+ * record it came with (which may be that long), the rest for reading, merging and the output. What
+ * comes from descriptors needs a read buffer only. */
 #ifndef QUERN_WORKER_REDUCE_REDUCER_H
 #define QUERN_WORKER_REDUCE_REDUCER_H
 

@@ -16,17 +16,27 @@
 struct fold {
     enum qn_fold op;    /* QN_NO_FOLD: nothing is folded */
     enum qn_type value; /* of what reduce sees: QN_U64 for QN_COUNT */
+    struct slice with;  /* QN_CONCAT: between values; borrowed */
+    uint32_t limit;     /* QN_CONCAT: bytes, of values strung together */
 };
 
-/* Is the result the same in whatever order the values are folded? */
+#define FOLD_CONCAT_LIMIT     1024U /* unless said */
+#define FOLD_CONCAT_LIMIT_MAX 8192U
+
+/* Does the result depend on the steps in which values are folded? */
+static inline bool fold_is_exact(const struct fold *fold)
+{
+    return fold->op == QN_SUM && fold->value == QN_F64;
+}
+/* May neighbours be folded again wherever they meet? */
 static inline bool fold_is_free(const struct fold *fold)
 {
-    return fold->op != QN_NO_FOLD && !(fold->op == QN_SUM && fold->value == QN_F64);
+    return fold->op != QN_NO_FOLD && fold->op != QN_CONCAT && !fold_is_exact(fold);
 }
-/* Are values eight bytes? (QN_FIRST takes any.) */
+/* Are values eight bytes? (QN_FIRST and QN_CONCAT take any.) */
 static inline bool fold_is_number(const struct fold *fold)
 {
-    return fold->op != QN_NO_FOLD && fold->op != QN_FIRST;
+    return fold->op != QN_NO_FOLD && fold->op != QN_FIRST && fold->op != QN_CONCAT;
 }
 
 /* a came before b. */

@@ -168,7 +168,7 @@ void run_cursor_let_go(const void *data, size_t len)
     size_t page = (size_t)sysconf(_SC_PAGESIZE);
     uintptr_t from = ((uintptr_t)data + page - 1) / page * page;
     uintptr_t to = ((uintptr_t)data + len) / page * page;
-    if (to > from) /* a hint: the pages are clean, and the file's own */
+    if (to > from) /* a hint only */
         (void)madvise((void *)from, to - from, MADV_DONTNEED);
 }
 

@@ -54,8 +54,8 @@ struct run_cursor {
 
 #define RUN_STEP ((size_t)1 << 20) /* of a mapped record, looked at at a time */
 
-/* The bytes [data, data + len) of the mapped record at hand leave memory; touching them brings them
- * back. */
+/* The pages within [data, data + len) leave memory. Touching those of a mapped record brings them
+ * back; others are zeros then. */
 void run_cursor_let_go(const void *data, size_t len);
 /* The order of two records' keys, as key_cmp has it. */
 int run_cursor_cmp(const struct key_order *order, const struct run_cursor *a,

@@ -13,7 +13,8 @@
 /* A table that ends before this lacks what every job has. */
 #define JOB_SIZE_MIN offsetof(struct qn_job, options)
 
-static const char *const fold_names[] = {"", "QN_SUM", "QN_MIN", "QN_MAX", "QN_COUNT", "QN_FIRST"};
+static const char *const fold_names[] = {"",         "QN_SUM",   "QN_MIN",   "QN_MAX",
+                                         "QN_COUNT", "QN_FIRST", "QN_CONCAT"};
 
 static int bad(const char *path, struct err *err, const char *what)
 {
@@ -66,8 +67,15 @@ static bool is_number(enum qn_type type)
 static int check_combine(const struct plugin *p, const char *path, struct err *err)
 {
     const struct qn_job *job = &p->job;
-    if ((unsigned)job->combine_op > QN_FIRST)
-        return bad(path, err, ".combine_op is none of QN_SUM, QN_MIN, QN_MAX, QN_COUNT, QN_FIRST");
+    if ((unsigned)job->combine_op > QN_CONCAT)
+        return bad(path, err,
+                   ".combine_op is none of QN_SUM, QN_MIN, QN_MAX, QN_COUNT, QN_FIRST, QN_CONCAT");
+    if (job->combine_op == QN_CONCAT && (is_number(p->value) || p->value == QN_NONE))
+        return bad(path, err, ".combine_op = QN_CONCAT needs .value = QN_TEXT or QN_BYTES");
+    if (job->combine_op != QN_CONCAT && (job->concat_with || job->concat_limit))
+        return bad(path, err, ".concat_with and .concat_limit need .combine_op = QN_CONCAT");
+    if (job->concat_limit > FOLD_CONCAT_LIMIT_MAX)
+        return bad(path, err, ".concat_limit is above 8192");
     if (job->combine_op != QN_NO_FOLD && job->combine)
         return bad(path, err, "has .combine and .combine_op: choose one");
     if ((job->combine_op != QN_NO_FOLD || job->combine) && !job->reduce)
@@ -221,7 +229,11 @@ struct key_order plugin_order(const struct plugin *plugin)
 
 struct fold plugin_fold(const struct plugin *plugin)
 {
-    return (struct fold){plugin->job.combine_op, plugin->reduce_value};
+    const struct qn_job *job = &plugin->job;
+    return (struct fold){.op = job->combine_op,
+                         .value = plugin->reduce_value,
+                         .with = slice_str(job->concat_with ? job->concat_with : ""),
+                         .limit = job->concat_limit ? job->concat_limit : FOLD_CONCAT_LIMIT};
 }
 
 const struct qn_option_row *plugin_option(const struct plugin *plugin, const char *name)

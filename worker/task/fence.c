@@ -15,11 +15,12 @@
 #include "libcommon/base/mem.h"
 #include "libcommon/base/str.h"
 
-#define PREFIX    "quern-task."
-#define LEAF      "quern-worker."
-#define DEPTH_MAX 64U
-#define MEBIBYTE  ((uint64_t)1 << 20)
-#define NEAR      (4 * MEBIBYTE) /* the first version counts in batches: its peak stays this near */
+#define PREFIX      "quern-task."
+#define LEAF        "quern-worker."
+#define DEPTH_MAX   64U
+#define KILL_ROUNDS 4
+#define MEBIBYTE    ((uint64_t)1 << 20)
+#define NEAR        (4 * MEBIBYTE) /* the first version counts in batches: its peak stays this near */
 #define DATA_ROOM \
     ((uint64_t)1 << 30) /* what a process may reserve beyond, and perhaps never touch */
 
@@ -40,9 +41,9 @@ static int write_pid(const char *dir, pid_t pid)
 
 /* Remove what groups there are below ours that belong to nobody: of this worker those without a
  * process, of others those whose worker is gone. */
-static bool sweep(const struct fences *fences)
+static bool sweep(const struct cgroup *own)
 {
-    DIR *d = opendir(fences->own.dir);
+    DIR *d = opendir(own->dir);
     bool has_left = false;
     for (struct dirent *e = d ? readdir(d) : NULL; e; e = readdir(d)) {
         const char *name = e->d_name;
@@ -61,10 +62,16 @@ static bool sweep(const struct fences *fences)
     return has_left;
 }
 
+static bool sweep_all(const struct fences *fences)
+{
+    bool has_left = sweep(&fences->own);
+    return (fences->pids.kind != CGROUP_NONE && sweep(&fences->pids)) || has_left;
+}
+
 void fences_sweep(struct fences *fences)
 {
     if (fences->has_left && fences->own.kind != CGROUP_NONE)
-        fences->has_left = sweep(fences);
+        fences->has_left = sweep_all(fences);
 }
 
 /* The second version: a group with processes of its own cannot hand memory on to groups below. */
@@ -79,6 +86,7 @@ static int hand_memory_down(struct fences *fences)
     int rc = is_top ? 0 : write_pid(leaf, getpid());
     if (rc == 0)
         rc = cgroup_write(own->dir, "cgroup.subtree_control", "+memory");
+    (void)cgroup_write(own->dir, "cgroup.subtree_control", "+pids"); /* if it may be */
     fences->has_moved = rc == 0 && !is_top;
     if (rc != 0 && !is_top) {
         (void)write_pid(own->dir, getpid());
@@ -104,7 +112,7 @@ void fences_open(struct fences *fences, bool may_group, char *why, size_t cap)
     snprintf(why, cap, "as configured");
     if (!may_group)
         return;
-    cgroup_find(&fences->own);
+    cgroup_find("memory", &fences->own);
     snprintf(why, cap, "no control groups for memory here");
     if (fences->own.kind == CGROUP_NONE)
         return;
@@ -117,7 +125,10 @@ void fences_open(struct fences *fences, bool may_group, char *why, size_t cap)
         fences_close(fences);
         return;
     }
-    (void)sweep(fences);
+    cgroup_find("pids", &fences->pids);
+    if (fences->pids.kind != CGROUP_V1) /* the second version has one tree for all */
+        fences->pids.kind = CGROUP_NONE;
+    (void)sweep_all(fences);
     *why = 0;
 }
 
@@ -125,10 +136,10 @@ void fences_close(struct fences *fences)
 {
     char leaf[CGROUP_DIR_MAX + 64];
     if (fences->own.kind != CGROUP_NONE)
-        (void)sweep(fences);
+        (void)sweep_all(fences);
     if (fences->has_moved) { /* back, for whoever takes over the group after us */
         snprintf(leaf, sizeof(leaf), "%s/" LEAF "%d", fences->own.dir, getpid());
-        (void)cgroup_write(fences->own.dir, "cgroup.subtree_control", "-memory");
+        (void)cgroup_write(fences->own.dir, "cgroup.subtree_control", "-memory -pids");
         (void)write_pid(fences->own.dir, getpid());
         rmdir(leaf);
     }
@@ -137,20 +148,31 @@ void fences_close(struct fences *fences)
 
 /* --- one process ----------------------------------------------------------------------------- */
 
-void fence_open(struct fence *fence, struct fences *all, pid_t pid)
+/* The process alone in a group of its own below `own`; NULL: it stays where it is. */
+static char *enclose(const struct cgroup *own, pid_t pid)
 {
-    *fence = (struct fence){.all = all, .pid = pid};
-    if (all->own.kind == CGROUP_NONE)
-        return;
-    char *dir = str_printf("%s/" PREFIX "%d.%d", all->own.dir, getpid(), pid);
+    char *dir = str_printf("%s/" PREFIX "%d.%d", own->dir, getpid(), pid);
     bool is_made = dir && (mkdir(dir, 0755) == 0 || errno == EEXIST);
-    if (is_made && write_pid(dir, pid) == 0) {
-        fence->dir = dir;
-        return;
-    }
+    if (is_made && write_pid(dir, pid) == 0)
+        return dir;
     if (is_made)
         rmdir(dir);
     mem_free(dir);
+    return NULL;
+}
+
+void fence_open(struct fence *fence, struct fences *all, pid_t pid)
+{
+    char most[16];
+    *fence = (struct fence){.all = all, .pid = pid};
+    if (all->own.kind != CGROUP_NONE)
+        fence->dir = enclose(&all->own, pid);
+    if (all->pids.kind != CGROUP_NONE)
+        fence->pids_dir = enclose(&all->pids, pid);
+    const char *counts = fence->pids_dir ? fence->pids_dir : fence->dir;
+    snprintf(most, sizeof(most), "%d", FENCE_PROCESSES);
+    if (counts)
+        (void)cgroup_write(counts, "pids.max", most);
 }
 
 static bool is_second(const struct fence *fence)
@@ -214,8 +236,39 @@ void fence_close(struct fence *fence)
 {
     if (fence->dir && rmdir(fence->dir) != 0)
         fence->all->has_left = true;
+    if (fence->pids_dir && rmdir(fence->pids_dir) != 0)
+        fence->all->has_left = true;
     mem_free(fence->dir);
+    mem_free(fence->pids_dir);
     *fence = (struct fence){0};
+}
+
+/* How many were killed in this round; those who die already count, too. */
+static size_t kill_round(const char *dir)
+{
+    char path[CGROUP_DIR_MAX + 64];
+    size_t n = 0;
+    long pid = 0;
+    snprintf(path, sizeof(path), "%s/cgroup.procs", dir);
+    FILE *f = fopen(path, "re");
+    for (; f && fscanf(f, "%ld", &pid) == 1; n++)
+        if (pid > 0)
+            kill((pid_t)pid, SIGKILL);
+    if (f)
+        fclose(f);
+    return n;
+}
+
+void fence_kill(const struct fence *fence)
+{
+    if (!fence->dir || cgroup_write(fence->dir, "cgroup.kill", "1") == 0)
+        return;
+    /* The first version: nobody may start another while we go through them. */
+    size_t before = SIZE_MAX, now;
+    if (fence->pids_dir)
+        (void)cgroup_write(fence->pids_dir, "pids.max", "0");
+    for (int i = 0; i < KILL_ROUNDS && (now = kill_round(fence->dir)) > 0 && now <= before; i++)
+        before = now;
 }
 
 /* --- looking --------------------------------------------------------------------------------- */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * fence: a hard limit around a task process and all it starts, and what is known when the kernel
- * has killed for it.
+ * fence: hard limits of memory and processes around a task process and all it starts, and what is
+ * known when the kernel has killed for memory.
  *
  *   own control group per process (of either version): the kernel keeps the limit; it counts the
  *       children too, wherever they hide, and map outputs in memory while they are being written
@@ -20,10 +20,13 @@
 #include "libcommon/base/err.h"
 #include "libcommon/daemon/cgroup.h"
 
+#define FENCE_PROCESSES 1024 /* and threads, of one task */
+
 struct fences {
-    struct cgroup own; /* below it groups are made; CGROUP_NONE: none can be */
-    bool has_moved;    /* we are in a leaf of our own */
-    bool has_left;     /* a group could not be removed yet */
+    struct cgroup own;  /* below it groups are made; CGROUP_NONE: none can be */
+    struct cgroup pids; /* the same for numbers of processes, where that is a tree of its own */
+    bool has_moved;     /* we are in a leaf of our own */
+    bool has_left;      /* a group could not be removed yet */
 };
 
 /* `may_group` false: look now and then, whatever the machine could do. Never fails: `why` says in
@@ -36,6 +39,7 @@ struct fence {
     struct fences *all;
     pid_t pid;
     char *dir;      /* its group; NULL: none */
+    char *pids_dir; /* its group in the other tree; NULL: none */
     uint64_t limit; /* 0 = none set yet */
     uint64_t kills; /* by the kernel for want of memory, when the limit was set: in the group, or */
     uint64_t limits; /* (second version) for this limit of them; without a group on the machine */
@@ -51,6 +55,8 @@ static inline bool fence_needs_looks(const struct fence *fence)
     return fence->limit && !fence->dir;
 }
 uint64_t fence_used(const struct fence *fence);
+/* SIGKILL to all inside, however fast they start others; without a group nothing is done. */
+void fence_kill(const struct fence *fence);
 /* The process is gone. */
 void fence_close(struct fence *fence);
 

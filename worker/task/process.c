@@ -116,7 +116,8 @@ static void reap(void *arg)
         if (loop_after(process->worker->loop, &process->reap, REAP_AGAIN_MS, reap, process) == 0)
             return;
     }
-    kill(-process->pid, SIGKILL); /* children it may have left behind */
+    fence_kill(&process->fence); /* children it may have left behind */
+    kill(-process->pid, SIGKILL);
     loop_timer_stop(&process->reap);
     list_remove(&process->link);
     end_strays(process->worker);
@@ -421,6 +422,7 @@ void process_tell_outputs(struct wk_process *process, const struct task_outputs 
 void process_kill(struct wk_process *process)
 {
     process->was_killed = true;
+    fence_kill(&process->fence);
     kill(-process->pid, SIGKILL);
     kill(process->pid, SIGKILL); /* its group may not exist yet */
 }

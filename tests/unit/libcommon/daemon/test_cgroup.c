@@ -26,7 +26,7 @@
 static void check(const char *mounts, const char *groups, enum cgroup_kind kind, const char *dir)
 {
     struct cgroup g;
-    cgroup_parse(mounts, groups, &g);
+    cgroup_parse(mounts, groups, "memory", &g);
     assert_int_equal(g.kind, kind);
     if (kind != CGROUP_NONE)
         assert_string_equal(g.dir, dir);
@@ -42,6 +42,9 @@ static void our_group_is_found_in_either_version(void **state)
           "/sys/fs/cgroup/memory/a/b");
     check(FIRST, "4:hugetlb,memory:/\n0::/x", CGROUP_V1, "/sys/fs/cgroup/memory");
     check(FIRST, "4:memoryless:/a\n0::/x", CGROUP_V2, "/sys/fs/cgroup/unified/x");
+    struct cgroup g;
+    cgroup_parse(FIRST, "4:memory:/a\n2:cpu:/b\n", "cpu", &g);
+    assert_string_equal(g.dir, "/sys/fs/cgroup/cpu/b");
     check("", "0::/\n", CGROUP_NONE, NULL);
     check(FIRST, "", CGROUP_NONE, NULL);
     check("nonsense - \n- cgroup\n", "::\n:\n", CGROUP_NONE, NULL);

@@ -357,6 +357,84 @@ static void a_combine_may_emit_another_key(void **state)
     gather_close(&g);
 }
 
+/* --- values strung together ------------------------------------------------------------------ */
+
+#define CONCAT_KEYS 300
+
+static struct {
+    struct buf in[CONCAT_KEYS], out[CONCAT_KEYS]; /* all values of a key, in order, joined */
+    uint64_t in_records, out_records;
+    size_t limit;
+} joined;
+
+static void join(struct buf *at, struct slice value)
+{
+    if (at->len)
+        buf_append_str(at, "; ");
+    buf_append_slice(at, value);
+}
+
+static int take_joined(void *arg, uint64_t hash, struct slice key, struct slice value)
+{
+    uint64_t *longest_of_one = arg;
+    uint32_t i = number_of(key);
+    assert_true(hash == key_hash(key));
+    assert_true(value.len <= joined.limit || value.len <= *longest_of_one);
+    join(&joined.out[i], value);
+    joined.out_records++;
+    return 0;
+}
+
+static struct slice random_value(struct rand *rand, char *room, size_t longest)
+{
+    size_t len = 1 + (size_t)rand_below(rand, rand_chance(rand, 50) || longest < 20 ? longest : 20);
+    for (size_t i = 0; i < len; i++)
+        room[i] = (char)('a' + rand_below(rand, 26));
+    return slice_of(room, len);
+}
+
+static void concatenate(uint32_t limit, size_t longest, uint64_t emits, uint64_t seed)
+{
+    void *room = NULL;
+    char value[9000], text[64];
+    uint64_t longest_of_one = longest;
+    struct combine c;
+    struct rand rand;
+    const struct fold fold = {
+        .op = QN_CONCAT, .value = QN_TEXT, .with = slice_str("; "), .limit = limit};
+    rand_init(&rand, seed);
+    memset(&joined, 0, sizeof(joined));
+    joined.limit = limit;
+    assert_int_equal(posix_memalign(&room, 64, COMBINE_SPACE_MIN), 0);
+    combine_open(&c, &fold, room, COMBINE_SPACE_MIN, take_joined, &longest_of_one);
+    for (uint64_t e = 0; e < emits; e++) {
+        uint32_t i = (uint32_t)rand_below(&rand, rand_chance(&rand, 3) ? CONCAT_KEYS : 9);
+        struct slice key = key_of(i, text), v = random_value(&rand, value, longest);
+        join(&joined.in[i], v);
+        assert_int_equal(combine_add(&c, key_hash(key), key, v), 0);
+    }
+    assert_int_equal(combine_flush(&c), 0);
+    assert_int_equal(c.in_records, emits);
+    assert_int_equal(c.out_records, joined.out_records);
+    for (uint32_t i = 0; i < CONCAT_KEYS; i++) {
+        assert_true(slice_eq(buf_slice(&joined.in[i]), buf_slice(&joined.out[i])));
+        buf_release(&joined.in[i]);
+        buf_release(&joined.out[i]);
+    }
+    free(room);
+}
+
+static void values_strung_together_keep_their_order_and_their_limit(void **state)
+{
+    (void)state;
+    concatenate(1024, 60, 20000, 1);
+    assert_true(joined.out_records < 20000 / 10);
+    concatenate(8192, 3000, 6000, 2); /* much more than the table holds */
+    concatenate(100, 300, 6000, 3);   /* some are longer than may be strung together */
+    concatenate(1, 10, 2000, 4);      /* nothing can be */
+    assert_int_equal(joined.out_records, 2000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -364,6 +442,7 @@ int main(void)
         cmocka_unit_test(minimum_and_maximum_of_doubles_survive_too),
         cmocka_unit_test(a_full_table_goes_out_and_begins_again),
         cmocka_unit_test(a_table_that_does_not_help_steps_aside),
+        cmocka_unit_test(values_strung_together_keep_their_order_and_their_limit),
         cmocka_unit_test(sums_of_doubles_take_the_same_steps_in_any_memory),
         cmocka_unit_test(the_first_value_stays_first_also_before_a_long_one),
         cmocka_unit_test(what_out_fails_with_is_told),

@@ -220,7 +220,8 @@ static uint64_t walk(struct fixture *f, int (*alike)(struct qn_slice, struct qn_
     struct slice key, value;
     assert_int_equal(sources_open(&sources, f->pieces, MAPS, &f->conf), 0);
     assert_int_equal(merge_open(&merge, sources.cursors, sources.count, &f->order), 0);
-    group_open(&group, &merge, &f->order, alike);
+    static uint8_t key_space[1 << 20];
+    group_open(&group, &(struct group_conf){&merge, f->order, alike, key_space, sizeof(key_space)});
     size_t at = 0;
     int rc;
     while ((rc = group_next(&group, &key)) == 1) {
@@ -244,7 +245,6 @@ static uint64_t walk(struct fixture *f, int (*alike)(struct qn_slice, struct qn_
     assert_int_equal(at, f->count);
     assert_int_equal(group.records, f->count);
     uint64_t groups = group.groups;
-    group_close(&group);
     merge_close(&merge);
     sources_close(&sources);
     return groups;

@@ -136,6 +136,15 @@ static void combining_must_make_sense(void **state)
     refused(job, ".combine_op is none");
     job.combine_op = QN_FIRST; /* any type */
     assert_null(said(&job));
+    job.concat_with = ",";
+    refused(job, ".concat_with and .concat_limit need .combine_op = QN_CONCAT");
+    job.combine_op = QN_CONCAT;
+    assert_null(said(&job));
+    job.concat_limit = 8193;
+    refused(job, ".concat_limit is above 8192");
+    job.concat_limit = 8192;
+    job.value = QN_U64;
+    refused(job, "QN_CONCAT needs .value = QN_TEXT or QN_BYTES");
 }
 
 static void types_must_be_types(void **state)

@@ -38,11 +38,20 @@ struct doer {
 static void live(int in, int out)
 {
     char how = 0;
+    pid_t first = getpid();
     while (read(in, &how, 1) == 1) {
         if (how == 'k')
             kill(getpid(), SIGKILL);
         if (how == 'e')
             eat(96 * MIB);
+        if (how == 'b') {
+            while (fork() >= 0) /* each of them goes on, too */
+                ;
+            if (getpid() != first) {
+                pause();
+                _exit(0);
+            }
+        }
         if (how == 'c') {
             pid_t child = fork();
             if (child == 0) {
@@ -171,6 +180,54 @@ static void a_kill_by_somebody_else_is_no_want_of_memory(void **state)
     fences_close(&fences);
 }
 
+/* Processes inside. */
+static size_t count_inside(const struct fence *fence)
+{
+    char path[CGROUP_DIR_MAX + 64];
+    size_t n = 0;
+    long pid = 0;
+    snprintf(path, sizeof(path), "%s/cgroup.procs", fence->dir);
+    FILE *f = fopen(path, "r");
+    while (f && fscanf(f, "%ld", &pid) == 1)
+        n++;
+    if (f)
+        fclose(f);
+    return n;
+}
+
+static void who_starts_processes_without_end_is_stopped_and_all_of_them_end(void **state)
+{
+    struct fences fences;
+    struct fence fence;
+    uint64_t most = 0;
+    (void)state;
+    if (!open_groups(&fences))
+        skip();
+    struct doer d = start();
+    fence_open(&fence, &fences, d.pid);
+    fence_set(&fence, 512 * MIB);
+    const char *counts = fence.pids_dir ? fence.pids_dir : fence.dir;
+    if (!cgroup_read(counts, "pids.max", NULL, &most)) {
+        end(&d);
+        fence_close(&fence);
+        fences_close(&fences);
+        skip(); /* numbers of processes are not counted here */
+    }
+    assert_int_equal(most, FENCE_PROCESSES);
+    assert_int_equal(cgroup_write(counts, "pids.max", "40"), 0);
+    assert_int_equal(tell(&d, 'b'), 'd');
+    assert_int_equal(count_inside(&fence), 40);
+    fence_kill(&fence);
+    waitpid(d.pid, NULL, 0);
+    for (int i = 0; i < 5000 && count_inside(&fence) > 0; i++)
+        usleep(2000);
+    assert_int_equal(count_inside(&fence), 0);
+    close(d.in);
+    close(d.out);
+    fence_close(&fence);
+    fences_close(&fences);
+}
+
 /* The part of the next test that is in a small group of its own. */
 static int in_a_small_machine(const char *dir)
 {
@@ -196,7 +253,7 @@ static void a_machine_without_memory_is_told_from_a_limit(void **state)
     struct cgroup own;
     char dir[CGROUP_DIR_MAX + 32], limit[32];
     (void)state;
-    cgroup_find(&own);
+    cgroup_find("memory", &own);
     snprintf(dir, sizeof(dir), "%s/quern-test.%d", own.dir, getpid());
     if (own.kind != CGROUP_V1 || mkdir(dir, 0755) != 0)
         skip();
@@ -295,6 +352,7 @@ int main(void)
         cmocka_unit_test(who_outgrows_his_group_dies_and_it_is_known),
         cmocka_unit_test(children_are_inside_too_and_a_higher_limit_lets_them_live),
         cmocka_unit_test(a_kill_by_somebody_else_is_no_want_of_memory),
+        cmocka_unit_test(who_starts_processes_without_end_is_stopped_and_all_of_them_end),
         cmocka_unit_test(a_machine_without_memory_is_told_from_a_limit),
         cmocka_unit_test(without_groups_the_memory_of_all_processes_is_added_up),
         cmocka_unit_test(the_second_versions_events_tell_limit_and_machine_apart),
