@@ -8,6 +8,8 @@
 A call may fail when daemons are gone; then all of it or nothing has happened. It may never lie, and never hang."""
 import os
 import random
+import select
+import shutil
 import subprocess
 import threading
 import time
@@ -48,6 +50,21 @@ class Text:
         return subprocess.run(["bash", "-c", line], env=dict(os.environ, LC_ALL="C"), capture_output=True, check=True).stdout
 
 
+def where_it_is(pid):
+    """What a process that hangs is doing, thread by thread."""
+    found = []
+    for task in sorted(os.listdir(f"/proc/{pid}/task") if os.path.isdir(f"/proc/{pid}/task") else []):
+        for what in ("comm", "wchan", "syscall", "stack"):
+            try:
+                found.append(f"{task} {what}: {open(f'/proc/{pid}/task/{task}/{what}').read().strip()}")
+            except OSError:
+                pass
+    if shutil.which("gdb"):
+        run = subprocess.run(["gdb", "-p", str(pid), "-batch", "-ex", "thread apply all bt 20"], capture_output=True, text=True, timeout=60)
+        found.append(run.stdout[-6000:])
+    return "\n".join(found)
+
+
 class Wrong(Exception):
     """The cluster has lied, lost something, or hangs."""
 
@@ -85,6 +102,8 @@ class Work:
             self.ends = 0
             for t in threads:
                 t.join(LIMIT_S * 3)
+        if any(t.is_alive() for t in threads):
+            self.wrong = self.wrong or Wrong(f"a put or a job has not ended within {LIMIT_S * 3} s")
         if self.wrong:
             model.kill()
             raise self.wrong
@@ -152,17 +171,28 @@ class Work:
         put = self.world.popen([QUERN, "fs", how, "-", path], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         try:
             for at in range(0, len(data), 300_000) if slow else []:
-                put.stdin.write(data[at:at + 300_000])
-                put.stdin.flush()
+                self.give(put, data[at:at + 300_000])
                 time.sleep(dice.uniform(0, 0.5))
             _, words = put.communicate(input=None if slow else data, timeout=LIMIT_S)
         except BrokenPipeError:
             put.stdin = None
             _, words = put.communicate(timeout=LIMIT_S)
         except subprocess.TimeoutExpired as e:
+            self.say(f"{how} of {path} hangs:\n{where_it_is(put.pid)}")
             put.kill()
             raise Wrong(f"{how} of {path} has not ended within {LIMIT_S} s") from e
         return put.returncode, words.decode(errors="replace")
+
+    @staticmethod
+    def give(put, piece):
+        """Into its standard input, which it reads or closes in time."""
+        fd, end = put.stdin.fileno(), time.monotonic() + LIMIT_S
+        os.set_blocking(fd, False)
+        while piece:
+            if not select.select([], [fd], [], max(0, end - time.monotonic()))[1]:
+                raise subprocess.TimeoutExpired(put.args, LIMIT_S)
+            piece = piece[os.write(fd, piece):]
+        os.set_blocking(fd, True)
 
     def rename(self, old, new):
         run = self.ask("fs", "-mv", old, new)
