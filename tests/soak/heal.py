@@ -9,7 +9,15 @@ import time
 from world import processes_of
 
 BOUND_S = 90
+READY_MAX = 8
 FD_SLACK = 24  # a daemon may keep connections open
+
+
+def parent_of(pid):
+    try:
+        return int(open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[1])
+    except OSError:
+        return None  # gone meanwhile
 
 
 class Healing:
@@ -106,9 +114,16 @@ class Healing:
         return [f"left behind: {path}" for path in wrong]
 
     def strays(self):
+        """Workers keep a few processes ready for tasks to come."""
         daemons = {self.world.pid(d) for d in self.world.all_daemons()}
-        wrong = [f"stray process {pid}: {words[:200]}" for pid, words in processes_of(self.world.dir).items()
-                 if pid not in daemons and re.search(r"quern-\w+$|quern$", words.split()[0]) and "nsenter" not in words]
+        wrong, ready = [], {}
+        for pid, words in processes_of(self.world.dir).items():
+            if pid in daemons or "nsenter" in words or not re.search(r"quern-\w+$|quern$", words.split()[0]):
+                continue
+            parent = parent_of(pid)
+            ready[parent] = ready.get(parent, 0) + 1
+            if parent not in daemons or ready[parent] > READY_MAX:
+                wrong.append(f"stray process {pid}: {words[:200]}")
         return wrong + [line for daemon in self.world.all_daemons() for line in self.descriptors(daemon)]
 
     def descriptors(self, daemon):
