@@ -143,6 +143,56 @@ static int get_begin(struct fs_run *run)
     return rc == 0 ? check_name(run, fs_value(run, "n")) : rc;
 }
 
+/* Of a Java string: over its UTF-16 units. */
+static uint32_t java_hash(const char *name)
+{
+    struct slice rest = slice_str(name);
+    uint32_t hash = 0, point;
+    while (rest.len > 0) {
+        size_t len = slice_utf8(rest, &point);
+        if (point > 0xffff) {
+            hash = 31 * hash + (0xd800 + ((point - 0x10000) >> 10));
+            point = 0xdc00 + ((point - 0x10000) & 0x3ff);
+        }
+        hash = 31 * hash + point;
+        rest = slice_of(rest.data + len, rest.len - len);
+    }
+    return hash ^ (hash >> 16);
+}
+
+struct placed {
+    const struct qn_xattr *xattr;
+    uint32_t bucket;
+};
+
+static int by_place(const void *a, const void *b)
+{
+    const struct placed *x = a, *y = b;
+    if (x->bucket != y->bucket)
+        return x->bucket < y->bucket ? -1 : 1;
+    return strcmp(x->xattr->name, y->xattr->name);
+}
+
+/* Hadoop's shell prints them as they lie in a hash table, which is at most three quarters full:
+ * scripts that compare what it prints have come to know that order. */
+static int print_all(const struct qn_xattrs *xattrs, enum encoding encoding)
+{
+    uint32_t buckets = 16;
+    struct placed *all = mem_calloc(xattrs->count + 1, sizeof(*all));
+    if (!all)
+        return ERR_NOMEM;
+    while (xattrs->count * 4 > (size_t)buckets * 3)
+        buckets *= 2;
+    for (size_t i = 0; i < xattrs->count; i++)
+        all[i] = (struct placed){&xattrs->xattrs[i],
+                                 java_hash(xattrs->xattrs[i].name) & (buckets - 1)};
+    qsort(all, xattrs->count, sizeof(*all), by_place);
+    for (size_t i = 0; i < xattrs->count; i++)
+        print_xattr(all[i].xattr, encoding);
+    mem_free(all);
+    return 0;
+}
+
 static int get_path(struct fs_run *run, struct fs_item *item)
 {
     const struct getfattr *get = run->state;
@@ -154,8 +204,8 @@ static int get_path(struct fs_run *run, struct fs_item *item)
     const char *name = fs_has(run, "d") ? NULL : fs_value(run, "n");
     if (qn_get_xattrs(item->volume->qn, item->path, name, &xattrs, &err) != 0)
         return fs_fail_error(run, item->text, &err);
-    for (size_t i = 0; i < xattrs.count; i++)
-        print_xattr(&xattrs.xattrs[i], get->encoding);
+    if (print_all(&xattrs, get->encoding) != 0)
+        (void)fs_fail_path(run, item->text, err_text(ERR_NOMEM));
     qn_xattrs_release(&xattrs);
     return 0;
 }

@@ -120,8 +120,6 @@ static int check(const struct nn_tree *tree, uint32_t slot, const struct nn_call
                "Permission denied: user=" SLICE_FMT ", access=%s, inode=", SLICE_ARG(caller->user),
                access_name(want));
     describe(tree, slot, &text);
-    if (access_list(tree, slot))
-        buf_append_byte(&text, '+');
     return denied(err, &text);
 }
 

@@ -135,7 +135,7 @@ def test_access_lists_let_in_whom_they_name(cluster):
     assert as_user(cluster, "bob", "-cat", "/acl/f").stdout == b"secret"
     run = as_user(cluster, "eve", "-cat", "/acl/f")
     assert run.stderr == (b'cat: Permission denied: user=eve, access=EXECUTE, '
-                          b'inode="/acl":root:supergroup:drwxr-x---+\n')
+                          b'inode="/acl":root:supergroup:drwxr-x---\n')
     assert cluster.fs("-getfacl", "/acl/f").stdout == (
         b"# file: /acl/f\n# owner: root\n# group: supergroup\nuser::rw-\nuser:bob:rw-\t#effective:r--\n"
         b"group::r--\nmask::r--\nother::---\n\n")
