@@ -184,8 +184,8 @@ static int print_all(const struct qn_xattrs *xattrs, enum encoding encoding)
     while (xattrs->count * 4 > (size_t)buckets * 3)
         buckets *= 2;
     for (size_t i = 0; i < xattrs->count; i++)
-        all[i] = (struct placed){&xattrs->xattrs[i],
-                                 java_hash(xattrs->xattrs[i].name) & (buckets - 1)};
+        all[i] =
+            (struct placed){&xattrs->xattrs[i], java_hash(xattrs->xattrs[i].name) & (buckets - 1)};
     qsort(all, xattrs->count, sizeof(*all), by_place);
     for (size_t i = 0; i < xattrs->count; i++)
         print_xattr(all[i].xattr, encoding);

@@ -191,19 +191,32 @@ int nn_access_ancestor(const struct nn_tree *tree, const struct nn_walk *walk,
     return check(tree, walk->slots[deepest], caller, want, err);
 }
 
-/* Nobody takes away with a sticky directory what he could not take out of it. */
-static int check_sticky_entries(const struct nn_tree *tree, uint32_t dir,
-                                const struct nn_caller *caller, struct err *err)
+/* Where a look below stands: at a directory, and, if that is sticky, behind an entry of it. */
+struct place {
+    uint32_t dir, entry; /* slots; dir 0 = all was seen, entry 0 = none of them yet */
+};
+
+/* Nobody takes away with a sticky directory what he could not take out of it. 1: the limit is
+ * reached, and entries are left. */
+static int check_sticky_entries(const struct nn_tree *tree, struct place *at,
+                                const struct nn_caller *caller, uint32_t *limit, struct err *err)
 {
-    const struct nn_inode *inode = nn_inode(&tree->store, dir);
-    struct nn_cursor at = {0, 0};
-    uint32_t child;
-    int rc = 0;
+    const struct nn_inode *inode = nn_inode(&tree->store, at->dir);
+    const struct nn_children *children = &nn_dir(&tree->store, at->dir)->children;
+    struct nn_naming naming = nn_inodes_naming(&tree->store);
+    struct nn_cursor cursor = {0, 0};
     if (!(inode->mode & 01000U) || slice_eq(owner_of(tree, inode), caller->user))
         return 0;
-    while (rc == 0 && (child = nn_children_next(&nn_dir(&tree->store, dir)->children, &at)))
-        rc = check_sticky(tree, child, caller, err);
-    return rc;
+    if (at->entry)
+        cursor = nn_children_after(children, &naming, nn_inode_name(&tree->store, at->entry));
+    for (; *limit > 0; --*limit) {
+        uint32_t child = nn_children_next(children, &cursor);
+        int rc = child ? check_sticky(tree, child, caller, err) : 0;
+        at->entry = child;
+        if (rc != 0 || !child)
+            return rc;
+    }
+    return 1;
 }
 
 /* The directory after this one, in pre-order; 0 behind the last one below `top`. */
@@ -216,20 +229,28 @@ static uint32_t next_below(const struct nn_tree *tree, uint32_t top, uint32_t at
     return at == top ? 0 : nn_dir(&tree->store, at)->next_subdir;
 }
 
-/* From *at on, at most `limit` directories; *at = 0 when all were seen. */
-static int look_below(const struct nn_tree *tree, uint32_t top, uint32_t *at,
-                      const struct nn_caller *caller, enum nn_access want, bool skip_empty,
-                      uint32_t limit, struct err *err)
+struct below_look {
+    const struct nn_caller *caller;
+    enum nn_access want;
+    bool skip_empty;
+    uint32_t limit; /* directories, and entries of sticky ones */
+};
+
+/* Negative: no. Else look at at->dir. */
+static int look_below(const struct nn_tree *tree, uint32_t top, struct place *at,
+                      struct below_look look, struct err *err)
 {
-    while (*at && limit-- > 0) {
-        if (!skip_empty || nn_dir(&tree->store, *at)->children.count) {
-            int rc = check(tree, *at, caller, want, err);
-            if (rc == 0 && (want & NN_W))
-                rc = check_sticky_entries(tree, *at, caller, err);
-            if (rc != 0)
-                return rc;
-        }
-        *at = next_below(tree, top, *at);
+    while (at->dir && look.limit > 0) {
+        int rc = 0;
+        look.limit--;
+        if (at->entry == 0 &&
+            (!look.skip_empty || nn_dir(&tree->store, at->dir)->children.count > 0))
+            rc = check(tree, at->dir, look.caller, look.want, err);
+        if (rc == 0 && (look.want & NN_W))
+            rc = check_sticky_entries(tree, at, look.caller, &look.limit, err);
+        if (rc != 0)
+            return rc < 0 ? rc : 0;
+        *at = (struct place){next_below(tree, top, at->dir), 0};
     }
     return 0;
 }
@@ -238,10 +259,12 @@ int nn_access_below(const struct nn_tree *tree, const struct nn_walk *walk,
                     const struct nn_caller *caller, enum nn_access want, bool skip_empty,
                     struct err *err)
 {
-    uint32_t top = nn_walk_last(walk), at = top;
+    uint32_t top = nn_walk_last(walk);
+    struct place at = {top, 0};
+    struct below_look look = {caller, want, skip_empty, UINT32_MAX};
     if (caller->is_super || !nn_inode(&tree->store, top)->is_dir)
         return 0;
-    return look_below(tree, top, &at, caller, want, skip_empty, UINT32_MAX, err);
+    return look_below(tree, top, &at, look, err);
 }
 
 static bool is_below(const struct nn_tree *tree, uint32_t top, uint32_t slot)
@@ -258,16 +281,21 @@ int nn_access_below_step(const struct nn_tree *tree, struct nn_below *below,
     uint32_t top = nn_tree_find_id(tree, below->top);
     if (caller->is_super || !top || !nn_inode(&tree->store, top)->is_dir)
         return 0;
-    uint32_t at = below->at ? nn_tree_find_id(tree, below->at) : top;
-    if (!at || !is_below(tree, top, at)) {
-        at = top;
+    struct place at = {below->at ? nn_tree_find_id(tree, below->at) : top,
+                       below->entry ? nn_tree_find_id(tree, below->entry) : 0};
+    if (!at.dir || !is_below(tree, top, at.dir)) {
+        at = (struct place){top, 0};
         below->restarts++;
     }
+    if (at.entry && nn_inode(&tree->store, at.entry)->parent != at.dir)
+        at.entry = 0; /* gone: from the first on again */
+    struct below_look look = {caller, want, skip_empty, limit};
     if (below->restarts > NN_BELOW_RESTARTS)
-        limit = UINT32_MAX;
-    int rc = look_below(tree, top, &at, caller, want, skip_empty, limit, err);
-    below->at = at ? nn_inode(&tree->store, at)->id : 0;
-    return rc == 0 && at ? 1 : rc;
+        look.limit = UINT32_MAX;
+    int rc = look_below(tree, top, &at, look, err);
+    below->at = at.dir ? nn_inode(&tree->store, at.dir)->id : 0;
+    below->entry = at.entry ? nn_inode(&tree->store, at.entry)->id : 0;
+    return rc == 0 && at.dir ? 1 : rc;
 }
 
 int nn_access_owner(const struct nn_tree *tree, const struct nn_walk *walk,

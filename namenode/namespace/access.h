@@ -45,9 +45,11 @@ int nn_access_below(const struct nn_tree *tree, const struct nn_walk *walk,
 #define NN_BELOW_RESTARTS 3
 struct nn_below {
     uint64_t top, at; /* ids; at 0 = the top */
+    uint64_t entry;   /* of a sticky `at`, seen last; 0 = none yet */
     unsigned restarts;
 };
-/* About `limit` directories more. 1: there is more to look at; 0: allowed, or the top is gone. */
+/* About `limit` directories, and entries of sticky ones, more. 1: there is more to look at; 0:
+ * allowed, or the top is gone. */
 int nn_access_below_step(const struct nn_tree *tree, struct nn_below *below,
                          const struct nn_caller *caller, enum nn_access want, bool skip_empty,
                          uint32_t limit, struct err *err);

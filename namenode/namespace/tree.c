@@ -194,7 +194,7 @@ int nn_tree_add(struct nn_tree *tree, uint32_t parent, struct slice name,
     if (birth->id >= tree->next_id)
         tree->next_id = birth->id + 1;
     add_sums(tree, parent, nn_tree_sums(tree, slot));
-    tree->changes += birth->is_dir;
+    tree->changes += birth->is_dir || (nn_inode(&tree->store, parent)->mode & 01000U);
     if (!birth->keep_parent_time)
         touch(tree, parent, birth->now_ms);
     *ret_slot = slot;

@@ -18,7 +18,8 @@
 struct nn_tree {
     struct nn_inodes store;
     uint64_t next_id; /* of the next inode; goes up only */
-    uint64_t changes; /* goes up when a directory appears or moves, or somebody's rights change */
+    uint64_t changes; /* goes up when a directory, or something in a sticky one, appears, when
+                       * something moves, and when somebody's rights change */
     uint32_t *doomed; /* tops waiting for the reaper */
     size_t doomed_count, doomed_cap;
     uint32_t reaping; /* where in the last of them the reaper stands; 0 = at its top */

@@ -13,7 +13,7 @@
 #include "libcommon/base/mem.h"
 #include "namenode/serve/turn.h"
 
-#define STEP_DIRS 5000 /* about a millisecond */
+#define STEP_DIRS 5000 /* about a millisecond; sticky directories' entries count as much */
 #define STEP_MS   1
 #define LOOKS_MAX 3
 
@@ -79,7 +79,7 @@ static void step(void *arg)
         go_on(b, false);
     } else {
         b->changes = tree->changes;
-        b->at.at = 0;
+        b->at.at = b->at.entry = 0;
         wait_a_little(b, &turn);
     }
 }
@@ -104,8 +104,10 @@ bool nn_turn_look_below(struct nn_turn *turn, void *arg, const struct nn_look *l
     struct nn_clients *clients = arg;
     const struct nn_tree *tree = &turn->nn->state.tree;
     uint32_t top = 0;
-    if (turn->caller.is_super || turn->view.below || !may_reach(turn, look, &top) ||
-        nn_tree_sums(tree, top).dirs <= STEP_DIRS)
+    if (turn->caller.is_super || turn->view.below || !may_reach(turn, look, &top))
+        return false;
+    struct nn_sums sums = nn_tree_sums(tree, top);
+    if (sums.dirs + (look->want & NN_W ? sums.files : 0) <= STEP_DIRS)
         return false;
     struct below *b = mem_calloc(1, sizeof(*b));
     if (!b)

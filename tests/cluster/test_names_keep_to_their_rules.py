@@ -2,6 +2,7 @@
 """What an administrator sets on names and what users then meet, on a real cluster and in Hadoop's
 words; all of it is still so after the namenode was killed, from the journal and from an image."""
 import os
+import time
 
 import pytest
 
@@ -13,7 +14,7 @@ def cluster():
     c = Cluster(datanodes=2, workers=1)
     with open(os.path.join(c.dir, "site.conf"), "w") as f:
         f.write("hadoop.user.group.static.mapping.overrides = bob=staff;eve=;carol=supergroup\n"
-                "dfs.blocksize = 1048576\n")
+                "dfs.blocksize = 1048576\ndfs.namenode.accesstime.precision = 500\n")
     with c:
         yield c
 
@@ -174,3 +175,31 @@ def test_a_copy_keeps_lists_and_attributes_when_asked(cluster):
         assert told("/keep/all" + name) == told("/keep/d" + name)
     assert b"bob" not in cluster.fs("-getfacl", "-R", "/keep/few").stdout
     assert b"color" not in cluster.fs("-getfattr", "-d", "/keep/few/f").stdout
+
+
+def test_a_file_remembers_when_it_was_read(cluster):
+    """To half a second, here: who reads again sooner changes nothing. It survives kill and image."""
+    cluster.fs("-put", "-", "/read", input=b"x")
+    read = lambda: int(cluster.fs("-stat", "%X", "/read").stdout)
+    made, changed = read(), cluster.fs("-stat", "%Y", "/read").stdout
+    assert abs(made - int(changed)) < 60_000
+
+    def is_later():
+        cluster.fs("-cat", "/read")
+        return read() - made
+    assert wait_for(is_later) >= 500
+    cluster.run("admin", "-safemode", "enter")
+    try:
+        before = read()
+        wait_for(lambda: time.time() * 1000 > before + 600)
+        cluster.fs("-cat", "/read")
+        assert read() == before  # nothing is written down in safe mode
+    finally:
+        cluster.run("admin", "-safemode", "leave")
+    restart(cluster)
+    assert read() == before
+    restart(cluster, image=True)
+    assert read() == before and cluster.fs("-stat", "%Y", "/read").stdout == changed
+    cluster.fs("-touch", "-a", "-t", "20200102:030405", "/read", env={"TZ": "UTC"})
+    assert cluster.fs("-stat", "%x", "/read").stdout == b"2020-01-02 03:04:05\n"
+    assert cluster.fs("-ls", "-u", "/read", env={"TZ": "UTC"}).stdout.split()[5:7] == [b"2020-01-02", b"03:04"]

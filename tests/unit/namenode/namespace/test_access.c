@@ -167,6 +167,42 @@ static void a_large_tree_can_be_looked_at_in_steps(void **state)
     assert_int_equal(nn_access_below_step(&tree, &below, &super, NN_RX, false, 10, &err), 0);
 }
 
+static void what_lies_in_a_sticky_directory_is_looked_at_in_steps_too(void **state)
+{
+    (void)state;
+    char path[64];
+    struct err err;
+    uint64_t changes = tree.changes;
+    add("/drop", true, 0777, "carol");
+    add("/drop/box", true, 01777, "carol");
+    for (int i = 0; i < 95; i++) {
+        snprintf(path, sizeof(path), "/drop/box/f%02d", i);
+        add(path, false, 0644, "bob");
+    }
+    assert_true(tree.changes >= changes + 2 + 95); /* who looks must look again */
+    struct nn_below below = begin_below("/drop");
+    unsigned steps = 1;
+    while (nn_access_below_step(&tree, &below, &bob, NN_RWX, true, 10, &err) == 1)
+        steps++;
+    assert_in_range(steps, 10, 12);
+
+    below = begin_below("/drop"); /* what was seen last goes away: all of it once more */
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(nn_access_below_step(&tree, &below, &bob, NN_RWX, true, 10, &err), 1);
+    assert_int_equal(nn_tree_doom(&tree, nn_inodes_by_id(&tree.store, below.entry), 1), 0);
+    for (steps = 1; nn_access_below_step(&tree, &below, &bob, NN_RWX, true, 10, &err) == 1;)
+        steps++;
+    assert_in_range(steps, 9, 12);
+
+    add("/drop/box/g", false, 0644, "alice"); /* the last one is not his */
+    below = begin_below("/drop");
+    int rc;
+    while ((rc = nn_access_below_step(&tree, &below, &bob, NN_RWX, true, 10, &err)) == 1)
+        ;
+    assert_int_equal(rc, ERR_ACCESS);
+    assert_non_null(strstr(err.msg, "path=\"/drop/box/g\":alice:"));
+}
+
 static void a_file_in_the_way_is_not_a_directory(void **state)
 {
     (void)state;
@@ -218,6 +254,7 @@ int main(void)
         T(the_sticky_bit_protects_what_others_put_there),
         T(a_sticky_directory_does_not_go_with_the_tree_above_it),
         T(a_large_tree_can_be_looked_at_in_steps),
+        T(what_lies_in_a_sticky_directory_is_looked_at_in_steps_too),
         T(a_file_in_the_way_is_not_a_directory),
         T(only_the_owner_may_change_attributes),
         T(deleting_a_tree_needs_every_directory_that_has_something_in_it),
