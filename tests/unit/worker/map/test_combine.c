@@ -110,11 +110,13 @@ static void every_integer_fold_survives_the_table(void **state)
     (void)state;
     const enum qn_fold ops[] = {QN_SUM, QN_MIN, QN_MAX, QN_COUNT};
     for (size_t i = 0; i < ARRAY_LEN(ops); i++) {
-        run_combine((struct fold){ops[i], QN_U64}, COMBINE_SPACE_MIN, 1000, 30000, i);
+        run_combine((struct fold){.op = ops[i], .value = QN_U64}, COMBINE_SPACE_MIN, 1000, 30000,
+                    i);
         check_sums();
         assert_true(sums.records_out <= 1000);
         if (ops[i] != QN_COUNT)
-            run_combine((struct fold){ops[i], QN_I64}, COMBINE_SPACE_MIN, 1000, 30000, i);
+            run_combine((struct fold){.op = ops[i], .value = QN_I64}, COMBINE_SPACE_MIN, 1000,
+                        30000, i);
         check_sums();
     }
 }
@@ -122,16 +124,16 @@ static void every_integer_fold_survives_the_table(void **state)
 static void minimum_and_maximum_of_doubles_survive_too(void **state)
 {
     (void)state;
-    run_combine((struct fold){QN_MIN, QN_F64}, COMBINE_SPACE_MIN, 500, 20000, 7);
+    run_combine((struct fold){.op = QN_MIN, .value = QN_F64}, COMBINE_SPACE_MIN, 500, 20000, 7);
     check_sums();
-    run_combine((struct fold){QN_MAX, QN_F64}, COMBINE_SPACE_MIN, 500, 20000, 8);
+    run_combine((struct fold){.op = QN_MAX, .value = QN_F64}, COMBINE_SPACE_MIN, 500, 20000, 8);
     check_sums();
 }
 
 static void a_full_table_goes_out_and_begins_again(void **state)
 {
     (void)state;
-    run_combine((struct fold){QN_SUM, QN_U64}, COMBINE_SPACE_MIN, KEYS, 250000, 9);
+    run_combine((struct fold){.op = QN_SUM, .value = QN_U64}, COMBINE_SPACE_MIN, KEYS, 250000, 9);
     check_sums();
     uint64_t distinct = 0;
     for (uint32_t i = 0; i < KEYS; i++)
@@ -143,7 +145,7 @@ static void a_table_that_does_not_help_steps_aside(void **state)
 {
     (void)state;
     static uint8_t space[COMBINE_SPACE_MIN] __attribute__((aligned(64)));
-    struct fold fold = {QN_SUM, QN_U64};
+    struct fold fold = {.op = QN_SUM, .value = QN_U64};
     struct combine c;
     reset(fold);
     combine_open(&c, &fold, space, sizeof(space), take_out, NULL);
@@ -163,7 +165,7 @@ static void a_table_that_does_not_help_steps_aside(void **state)
 static void sums_of_doubles_take_the_same_steps_in_any_memory(void **state)
 {
     (void)state;
-    struct fold fold = {QN_SUM, QN_F64};
+    struct fold fold = {.op = QN_SUM, .value = QN_F64};
     run_combine(fold, COMBINE_SPACE_MIN, 3000, 60000, 11);
     uint64_t small = sums.digest, records = sums.records_out;
     run_combine(fold, 8 * COMBINE_SPACE_MIN, 3000, 60000, 11);
@@ -193,7 +195,7 @@ static void the_first_value_stays_first_also_before_a_long_one(void **state)
     static uint8_t space[COMBINE_SPACE_MIN] __attribute__((aligned(64)));
     static uint8_t giant[COMBINE_RECORD_MAX + 1];
     memset(giant, 'g', sizeof(giant));
-    struct fold fold = {QN_FIRST, QN_TEXT};
+    struct fold fold = {.op = QN_FIRST, .value = QN_TEXT};
     struct combine c;
     combine_open(&c, &fold, space, sizeof(space), append_out, NULL);
     add_text(&c, "a", slice_str("one"));
@@ -223,7 +225,7 @@ static void what_out_fails_with_is_told(void **state)
 {
     (void)state;
     static uint8_t space[COMBINE_SPACE_MIN] __attribute__((aligned(64)));
-    struct fold fold = {QN_SUM, QN_U64};
+    struct fold fold = {.op = QN_SUM, .value = QN_U64};
     struct combine c;
     combine_open(&c, &fold, space, sizeof(space), refuse, NULL);
     uint64_t one = 1;
@@ -263,7 +265,7 @@ static void run_gather(gather_combine *combine, size_t space, uint32_t keys, uin
     struct gather g;
     struct rand rand;
     rand_init(&rand, keys);
-    reset((struct fold){QN_SUM, QN_U64});
+    reset((struct fold){.op = QN_SUM, .value = QN_U64});
     gather_open(&g, room, space, combine, take_out, NULL);
     for (uint64_t e = 0; e < emits; e++) {
         char text[64];
@@ -316,7 +318,7 @@ static void a_combine_may_emit_nothing(void **state)
     (void)state;
     static uint8_t space[GATHER_SPACE_MIN] __attribute__((aligned(64)));
     struct gather g;
-    reset((struct fold){QN_SUM, QN_U64});
+    reset((struct fold){.op = QN_SUM, .value = QN_U64});
     gather_open(&g, space, sizeof(space), drop_odd, take_out, NULL);
     uint64_t one = 1;
     char text[64];
@@ -345,7 +347,7 @@ static void a_combine_may_emit_another_key(void **state)
     (void)state;
     static uint8_t space[GATHER_SPACE_MIN] __attribute__((aligned(64)));
     struct gather g;
-    reset((struct fold){QN_SUM, QN_U64});
+    reset((struct fold){.op = QN_SUM, .value = QN_U64});
     gather_open(&g, space, sizeof(space), rename_key, take_out, NULL);
     uint64_t one = 1;
     char text[64];

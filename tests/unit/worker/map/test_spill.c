@@ -291,7 +291,7 @@ static void neighbours_are_folded_on_the_way_out(void **state)
 {
     (void)state;
     struct fixture *f = open_fixture(1);
-    f->conf.fold = (struct fold){QN_SUM, QN_U64};
+    f->conf.fold = (struct fold){.op = QN_SUM, .value = QN_U64};
     assert_int_equal(spill_open(&f->spill, &f->conf, &f->err), 0);
     uint64_t one = 1;
     for (int i = 0; i < 20000; i++) {

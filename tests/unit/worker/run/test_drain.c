@@ -145,7 +145,7 @@ static void drain_all(enum qn_fold op)
     uint32_t *sums[RUNS] = {NULL};
     int fds[RUNS], fd = -1;
     const struct key_order order = {QN_TEXT, NULL};
-    const struct fold fold = {op, QN_U64};
+    const struct fold fold = {.op = op, .value = QN_U64};
     for (unsigned s = 0; s < RUNS; s++) {
         uint64_t len = make_run(s, &fds[s]);
         open_piece(fds[s], len, rooms[s], &pieces[s], &sums[s]);

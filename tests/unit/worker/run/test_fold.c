@@ -21,20 +21,21 @@ static void integers_fold_as_integers(void **state)
 {
     (void)state;
     const uint64_t minus = (uint64_t)-5;
-    assert_int_equal(fold_numbers(&(struct fold){QN_SUM, QN_I64}, minus, 7), 2);
-    assert_int_equal(fold_numbers(&(struct fold){QN_MIN, QN_I64}, minus, 7), minus);
-    assert_int_equal(fold_numbers(&(struct fold){QN_MIN, QN_U64}, minus, 7), 7);
-    assert_int_equal(fold_numbers(&(struct fold){QN_MAX, QN_U64}, minus, 7), minus);
-    assert_int_equal(fold_numbers(&(struct fold){QN_COUNT, QN_U64}, 3, 4), 7);
-    assert_int_equal(fold_numbers(&(struct fold){QN_FIRST, QN_U64}, 3, 4), 3);
+    assert_int_equal(fold_numbers(&(struct fold){.op = QN_SUM, .value = QN_I64}, minus, 7), 2);
+    assert_int_equal(fold_numbers(&(struct fold){.op = QN_MIN, .value = QN_I64}, minus, 7), minus);
+    assert_int_equal(fold_numbers(&(struct fold){.op = QN_MIN, .value = QN_U64}, minus, 7), 7);
+    assert_int_equal(fold_numbers(&(struct fold){.op = QN_MAX, .value = QN_U64}, minus, 7), minus);
+    assert_int_equal(fold_numbers(&(struct fold){.op = QN_COUNT, .value = QN_U64}, 3, 4), 7);
+    assert_int_equal(fold_numbers(&(struct fold){.op = QN_FIRST, .value = QN_U64}, 3, 4), 3);
 }
 
 static void doubles_fold_as_doubles(void **state)
 {
     (void)state;
-    const struct fold min = {QN_MIN, QN_F64}, max = {QN_MAX, QN_F64};
+    const struct fold min = {.op = QN_MIN, .value = QN_F64}, max = {QN_MAX, QN_F64};
     uint64_t nan = bits((double)NAN), minus_zero = bits(-0.0), zero = bits(0.0);
-    assert_true(fold_numbers(&(struct fold){QN_SUM, QN_F64}, bits(0.5), bits(0.25)) == bits(0.75));
+    assert_true(fold_numbers(&(struct fold){.op = QN_SUM, .value = QN_F64}, bits(0.5),
+                             bits(0.25)) == bits(0.75));
     assert_true(fold_numbers(&min, bits(-2.0), bits(1.0)) == bits(-2.0));
     assert_true(fold_numbers(&max, nan, bits(1.0)) == bits(1.0));
     assert_true(fold_numbers(&max, bits(1.0), nan) == bits(1.0));
@@ -52,7 +53,7 @@ static void what_is_called_free_gives_the_same_in_any_order(void **state)
     struct rand rand;
     rand_init(&rand, 1);
     for (int round = 0; round < 3000; round++) {
-        struct fold fold = {ops[round % 4], types[round % 3]};
+        struct fold fold = {.op = ops[round % 4], .value = types[round % 3]};
         if (!fold_is_free(&fold))
             continue;
         uint64_t v[5];
@@ -68,8 +69,8 @@ static void what_is_called_free_gives_the_same_in_any_order(void **state)
         memcpy(&b, &right, 8);
         assert_true(left == right || (fold.value == QN_F64 && a != a && b != b));
     }
-    assert_false(fold_is_free(&(struct fold){QN_SUM, QN_F64}));
-    assert_false(fold_is_free(&(struct fold){QN_NO_FOLD, QN_U64}));
+    assert_false(fold_is_free(&(struct fold){.op = QN_SUM, .value = QN_F64}));
+    assert_false(fold_is_free(&(struct fold){.op = QN_NO_FOLD, .value = QN_U64}));
 }
 
 int main(void)
