@@ -475,7 +475,7 @@ static void take_report(struct wr_client *c, const struct wr_msg *msg)
     memcpy(lags, msg->lags, sizeof(lags));
     lags[0].link_ms = node_at(c, 0)->link_ms;
     c->is_told = true;
-    if (!c->w->is_nobody_slow && c->w->is_net_whole)
+    if (!c->w->is_nobody_slow && c->w->is_net_whole && c->w->slow.factor)
         count_slow(c);
     judge(c, lags, count);
 }

@@ -7,7 +7,8 @@
  *   - what was flushed is on every member that lives, what was synced on every member's disk
  *   - a closed block is whole, under its last stamp, on the disk of every member of its last chain
  *   - a block whose writer died or gave up is agreed upon (the real vote) with what was synced, and
- *     with what was flushed as long as one member has not crashed
+ *     with what was flushed as long as one member has not crashed, or had it told to the namenode
+ *     and somebody still has it
  *   - no replica ever has a wrong byte
  *   - with a whole network, only nodes with which something is wrong are left out
  *   - a slow one among quick ones does not stay; where all are slow, or only now and then, nobody
@@ -214,6 +215,8 @@ static void choose_mood(struct scenario *s)
         for (uint32_t i = 1; i <= w->node_count; i++)
             w->nodes[i].disk_ms = SLOW_MS;
     w->is_nobody_slow = mood == NOBODY_SLOW;
+    if (mood < ONE_SLOW && wr_below(w, 3) == 0)
+        w->slow.factor = 0; /* then silence alone tells who hangs */
     w->is_net_whole = !s->has[CUT] && !s->has[PART];
     w->sim->net.cut_one_in = s->has[CUT] ? 100 + (uint32_t)wr_below(w, 900) : 0;
     sim_trace(w->sim, "mood %d, %u nodes, %u replicas, policy %d", (int)mood, w->node_count,
@@ -292,6 +295,8 @@ static void check_abandoned(struct wr_world *w, const struct wr_file *f)
             *vote = (struct dn_vote){.state = (enum dn_replica_state)rep->r.state,
                                      .gs = rep->r.gs,
                                      .len = wr_rep_right(w, rep)};
+        if (rep && rep->r.gs >= f->gs && vote->len >= f->told && f->told > sure)
+            sure = f->told; /* the namenode knew, and somebody has it */
     }
     const struct dn_agreeing block = {.gs = f->gs, .flushed = f->told};
     int rc = dn_agree(votes, w->node_count, &block, &agreed);
