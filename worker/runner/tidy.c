@@ -84,7 +84,7 @@ static void restore_signals(const struct tidy *tidy)
 /* An alarm that was set must not ring in another attempt. */
 static void stop_timers(void)
 {
-    static const int timers[] = {ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF};
+    static const __itimer_which_t timers[] = {ITIMER_REAL, ITIMER_VIRTUAL, ITIMER_PROF};
     static const struct itimerval off;
     for (size_t i = 0; i < sizeof(timers) / sizeof(timers[0]); i++)
         (void)setitimer(timers[i], &off, NULL);
