@@ -546,24 +546,36 @@ static bool has_work(const struct nn_replicate *rep, bool is_settled)
     return false;
 }
 
+static int order_some(struct nn_replicate *rep, bool is_settled, struct budget *budget,
+                      uint64_t now_ms, struct nn_orders *orders)
+{
+    int rc = 0;
+    if (!is_settled)
+        return order_urgent(rep, budget, now_ms, orders);
+    for (unsigned level = 1; level < NN_LEVELS && rc == 0; level++)
+        rc = order_level(rep, level, budget, now_ms, orders);
+    return rc;
+}
+
 int nn_replicate_step(struct nn_replicate *rep, bool is_settled, uint64_t after, uint64_t now_ms,
                       struct nn_orders *orders)
 {
     int rc = end_late(rep, after, now_ms);
     if (rc == 0)
         rc = scan_slice(rep, after);
-    if (rc < 0 || now_ms < rep->next_ms || !has_work(rep, is_settled))
+    bool is_new = now_ms >= rep->next_ms;
+    bool has_ended = rep->pendings.by_block.count < rep->under_way;
+    if (rc < 0 || !has_work(rep, is_settled) || !(is_new || (has_ended && rep->copies_left)))
         return rc;
-    uint32_t copies = rep->nodes->living * rep->conf->work_multiplier;
+    uint32_t copies = is_new ? rep->nodes->living * rep->conf->work_multiplier : rep->copies_left;
     struct budget budget = {copies, copies * LOOKS_PER_COPY};
-    for (unsigned level = 1; level < NN_LEVELS && rc == 0 && is_settled; level++)
-        rc = order_level(rep, level, &budget, now_ms, orders);
-    if (!is_settled)
-        rc = order_urgent(rep, &budget, now_ms, orders);
+    rc = order_some(rep, is_settled, &budget, now_ms, orders);
+    rep->under_way = rep->pendings.by_block.count;
+    rep->copies_left = budget.copies;
     bool is_spent = budget.copies < copies || budget.looks == 0;
-    rep->next_ms =
-        now_ms +
-        (is_spent || rep->conf->redundancy_ms < AGAIN_MS ? rep->conf->redundancy_ms : AGAIN_MS);
+    bool is_soon = !is_spent && rep->conf->redundancy_ms >= AGAIN_MS;
+    if (is_new)
+        rep->next_ms = now_ms + (is_soon ? AGAIN_MS : rep->conf->redundancy_ms);
     return rc;
 }
 

@@ -12,8 +12,9 @@
  *
  * nn_replicate_step turns the queues into orders: at most work_multiplier copies per living node
  * and period, at most streams_soft (streams_hard for level 1) running copies at a source and at a
- * target. After a quiet period the first ones are ordered at once. An ordered copy is pending: it
- * counts as if it were there, until it is reported, fails or times out.
+ * target. When one ends, another may begin within the same period: where there is one target only,
+ * it is not left idle. After a quiet period the first ones are ordered at once. An ordered copy is
+ * pending: it counts as if it were there, until it is reported, fails or times out.
  *
  * Nothing at all happens in safe mode. While the cluster settles after a start, what seems to be
  * missing may be on its way with a datanode that has not come yet. Only what is urgent is mended
@@ -71,6 +72,8 @@ struct nn_replicate {
     void *surplus_arg;
     struct nn_pendings pendings; /* copies ordered, and what writers' nodes are to report */
     uint64_t next_ms;            /* next period of copies */
+    uint32_t copies_left;        /* that may still be ordered in this one ... */
+    size_t under_way;            /* ... when fewer are than after the last were ordered */
     uint64_t missing_single;     /* of level 5: only one replica was wanted */
 };
 

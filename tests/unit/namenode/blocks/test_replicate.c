@@ -229,6 +229,36 @@ static void a_dead_node_is_replaced_at_a_bounded_pace(void **state)
     world_release(&w);
 }
 
+/* Only node 3 lacks them, and takes two at a time: each copy that ends makes room for the next. */
+static void where_there_is_one_target_it_is_kept_busy_within_a_period(void **state)
+{
+    (void)state;
+    struct world w;
+    unsigned total = 0, at_once = 0;
+    world_start(&w, 1, 3);
+    pass(&w, 60000, alive(1, 3));
+    for (uint64_t id = 1; id <= 20; id++)
+        settled_block(&w, id, 3, 1, 2);
+    pass(&w, 1000, alive(1, 3));
+    for (int event = 0; event < 20; event++) {
+        struct nn_order *held[4];
+        size_t n = 0;
+        for (struct nn_order *o; n < 4 && (o = next_order(&w, NN_ORDER_COPY));)
+            held[n++] = o;
+        at_once = n > at_once ? (unsigned)n : at_once;
+        for (size_t i = 0; i < n; i++) {
+            received(&w, 3, held[i]->block.id, held[i]->block.gs);
+            nn_order_free(held[i]);
+        }
+        total += (unsigned)n;
+        w.now_ms += 101;
+        assert_int_equal(nn_blocks_step(&w.b, w.now_ms), 0);
+    }
+    assert_int_equal(at_once, 2);
+    assert_int_equal(total, 3 * 2); /* and no more than the period's: two a living node */
+    world_release(&w);
+}
+
 static void no_node_sends_more_copies_at_a_time_than_its_limit(void **state)
 {
     (void)state;
@@ -626,6 +656,7 @@ int main(void)
         cmocka_unit_test(no_copy_is_made_while_the_writers_own_nodes_are_about_to_finish),
         cmocka_unit_test(the_fewer_replicas_are_left_the_sooner_it_is_copied),
         cmocka_unit_test(a_dead_node_is_replaced_at_a_bounded_pace),
+        cmocka_unit_test(where_there_is_one_target_it_is_kept_busy_within_a_period),
         cmocka_unit_test(no_node_sends_more_copies_at_a_time_than_its_limit),
         cmocka_unit_test(a_copy_that_never_arrives_is_ordered_again),
         cmocka_unit_test(a_copy_that_fails_is_tried_again_soon_and_a_bad_source_is_not_used_twice),
