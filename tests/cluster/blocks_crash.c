@@ -34,11 +34,12 @@
 #include "libcommon/wire/chan.h"
 #include "tests/cluster/crew.h"
 
-#define HEAL_MS   30000
-#define AGAIN_MS  20
-#define BLOCK     65536
-#define PIECE_MAX (3 * BLOCK)
-#define FILES_MAX 32
+#define HEAL_MS      30000
+#define AGAIN_MS     20
+#define CLIENT_TRIES 100
+#define BLOCK        65536
+#define PIECE_MAX    (3 * BLOCK)
+#define FILES_MAX    32
 
 enum member { NAMES, A, B, C };
 enum way { RING, WIRE, NEXT, FAR }; /* a's own client; the same over TCP; b's; nobody's */
@@ -169,9 +170,13 @@ static struct qn_fs *client(enum way way)
     struct qn_fs_options how = {.conf_file = crew_path(&w.crew, way == NEXT ? B : A, "conf"),
                                 .user = "root",
                                 .options = options};
-    struct qn_fs *fs = qn_fs_open(NULL, &how, &error);
-    if (!fs)
-        die("no client", error.message);
+    struct qn_fs *fs;
+    for (int i = 0; !(fs = qn_fs_open(NULL, &how, &error)); i++) {
+        if (i == CLIENT_TRIES)
+            die("no client", error.message);
+        pause_a_little(); /* a namenode may end while it is greeted */
+        (void)revive();
+    }
     return fs;
 }
 

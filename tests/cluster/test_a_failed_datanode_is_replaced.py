@@ -29,6 +29,12 @@ def all_well_again(cluster):
         if cluster.pid(node):
             cluster.kill(node, signal.SIGCONT)
     cluster.up()
+    wait_for(lambda: nothing_is_left(cluster), timeout=120)
+
+
+def nothing_is_left(cluster):
+    """no replica is left in rbw or tmp: all files have the same bytes, so it would be taken for one of the next file"""
+    return not files(cluster, "rbw") + files(cluster, "tmp")
 
 
 def files(cluster, where, number="*"):
@@ -79,7 +85,8 @@ def test_one_that_hangs_is_replaced_too(cluster):
 
 @pytest.mark.parametrize("place", [0, 1, 2])
 def test_a_sender_with_bad_memory_takes_no_healthy_receiver_with_it(cluster, place):
-    """It damages what it sends on, behind its own check. (Whoever is the last sends nothing.)"""
+    """It damages what it sends on, behind its own check. (Whoever is the last sends nothing.) The two others
+    have all bytes; its own replica may be as bad as its memory."""
     with open(os.path.join(cluster.dir, "remote.conf"), "w") as f:
         f.write("include = quern.conf\nnode.name = elsewhere\n")  # no shared memory with the first of the chain
     writer = ToldWriter(cluster, f"/sender{place}", env={"QUERN_CONF": os.path.join(cluster.dir, "remote.conf")})
@@ -91,8 +98,8 @@ def test_a_sender_with_bad_memory_takes_no_healthy_receiver_with_it(cluster, pla
         now = replicas(cluster, writer.length)
     finally:
         cluster.run("console", first[place], "faults", "off")
-    assert set(first) - {first[place]} <= set(now) and len(now) == 3, (first, now)
-    writer.close()
+        writer.close() # what it leaves open would be taken for the next one's
+    assert set(first) - {first[place]} <= set(now), (first, now)
     assert cluster.fs("-cat", f"/sender{place}").stdout == ToldWriter.bytes(writer.length)
 
 
@@ -130,6 +137,6 @@ def test_in_the_end_nothing_is_left_over(cluster):
     def is_clean():
         """fsck is content, and no replica is left in rbw or tmp"""
         healthy = cluster.run("fsck", "/", check=False).stdout.decode().rstrip().endswith("is HEALTHY")
-        return healthy and not files(cluster, "rbw") + files(cluster, "tmp")
+        return healthy and nothing_is_left(cluster)
     cluster.up()
     wait_for(is_clean, timeout=120)
