@@ -200,30 +200,31 @@ static uint64_t limits_now(const struct fence *fence)
     return n;
 }
 
-static void limit_group(const struct fence *fence, uint64_t bytes)
+/* 0 when the group holds to it. */
+static int limit_group(const struct fence *fence, uint64_t bytes)
 {
     char text[24];
     uint64_t kept = 0; /* of memory files that were made here and are somebody else's now */
     (void)cgroup_read(fence->dir, "memory.stat", "shmem", &kept);
     snprintf(text, sizeof(text), "%llu", (unsigned long long)(bytes + kept));
     if (is_second(fence)) {
-        (void)cgroup_write(fence->dir, "memory.max", text);
-        (void)cgroup_write(fence->dir, "memory.swap.max", "0");
+        (void)cgroup_write(fence->dir, "memory.swap.max", "0"); /* where there is swap */
         (void)cgroup_write(fence->dir, "memory.oom.group", "1");
-        return;
+        return cgroup_write(fence->dir, "memory.max", text);
     }
     /* Memory with swap may never be limited to less than memory: one of the two orders fits. */
     (void)cgroup_write(fence->dir, "memory.memsw.limit_in_bytes", text);
-    (void)cgroup_write(fence->dir, "memory.limit_in_bytes", text);
+    int rc = cgroup_write(fence->dir, "memory.limit_in_bytes", text);
     (void)cgroup_write(fence->dir, "memory.memsw.limit_in_bytes", text);
     (void)cgroup_write(fence->dir, "memory.max_usage_in_bytes", "0"); /* the peak begins anew */
+    return rc;
 }
 
 void fence_set(struct fence *fence, uint64_t bytes)
 {
     fence->limit = bytes;
     if (fence->dir) {
-        limit_group(fence, bytes);
+        fence->is_open = limit_group(fence, bytes) != 0; /* then looks are what limits it */
     } else if (!IS_SANITIZED) {
         struct rlimit data = {2 * bytes + DATA_ROOM, 2 * bytes + DATA_ROOM};
         (void)prlimit(fence->pid, RLIMIT_DATA, &data, NULL); /* looks remain */

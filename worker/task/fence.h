@@ -40,6 +40,7 @@ struct fence {
     pid_t pid;
     char *dir;      /* its group; NULL: none */
     char *pids_dir; /* its group in the other tree; NULL: none */
+    bool is_open;   /* its group did not take the limit */
     uint64_t limit; /* 0 = none set yet */
     uint64_t kills; /* by the kernel for want of memory, when the limit was set: in the group, or */
     uint64_t limits; /* (second version) for this limit of them; without a group on the machine */
@@ -52,7 +53,7 @@ void fence_set(struct fence *fence, uint64_t bytes);
 /* Does somebody have to look? Then: bytes that it and all below it have now. */
 static inline bool fence_needs_looks(const struct fence *fence)
 {
-    return fence->limit && !fence->dir;
+    return fence->limit && (!fence->dir || fence->is_open);
 }
 uint64_t fence_used(const struct fence *fence);
 /* SIGKILL to all inside, however fast they start others; without a group nothing is done. */

@@ -162,6 +162,21 @@ static void children_are_inside_too_and_a_higher_limit_lets_them_live(void **sta
     fences_close(&fences);
 }
 
+static void a_group_that_takes_no_limit_is_looked_at(void **state)
+{
+    char dir[] = "/tmp/quern-fence-XXXXXX";
+    (void)state;
+    assert_non_null(mkdtemp(dir));
+    for (int kind = CGROUP_V1; kind <= CGROUP_V2; kind++) {
+        struct fences fences = {.own.kind = (enum cgroup_kind)kind};
+        struct fence fence = {.all = &fences, .pid = getpid(), .dir = dir};
+        assert_false(fence_needs_looks(&fence));
+        fence_set(&fence, 64 * MIB);
+        assert_true(fence_needs_looks(&fence));
+    }
+    assert_int_equal(rmdir(dir), 0);
+}
+
 static void a_kill_by_somebody_else_is_no_want_of_memory(void **state)
 {
     struct fences fences;
@@ -351,6 +366,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(who_outgrows_his_group_dies_and_it_is_known),
         cmocka_unit_test(children_are_inside_too_and_a_higher_limit_lets_them_live),
+        cmocka_unit_test(a_group_that_takes_no_limit_is_looked_at),
         cmocka_unit_test(a_kill_by_somebody_else_is_no_want_of_memory),
         cmocka_unit_test(who_starts_processes_without_end_is_stopped_and_all_of_them_end),
         cmocka_unit_test(a_machine_without_memory_is_told_from_a_limit),
