@@ -58,6 +58,17 @@ class Table:
             share = "" if goal is None else f"{100 * (middle / goal if more else goal / middle):.0f} %"
             yield f"| {work} | {word} | {shown(middle)} ({shown(min(figures))} to {shown(max(figures))}) | {share} | {note} |"
 
+    def tell(self, head, options, wrong):
+        """Print it, and keep the figures if asked to; the exit code."""
+        print(f"\n{head}, after {os.getloadavg()[0]:.1f}.\n")
+        print("\n".join(self.lines()))
+        if options.json:
+            with open(options.json, "w", encoding="ascii") as f:
+                json.dump({"machine": head, "rows": self.rows}, f, indent=1)
+        if wrong:
+            print(f"bench: {wrong}", file=sys.stderr)
+        return 1 if wrong else 0
+
 
 def shown(figure):
     return f"{figure:,.0f}" if figure >= 100 else f"{figure:.3f}"
@@ -191,14 +202,7 @@ def main():
         if "small" in only:
             b.release()
         shutil.rmtree(b.dir, ignore_errors=True)
-    print(f"\n{head}, after {os.getloadavg()[0]:.1f}.\n")
-    print("\n".join(table.lines()))
-    if options.json:
-        with open(options.json, "w", encoding="ascii") as f:
-            json.dump({"machine": head, "rows": table.rows}, f, indent=1)
-    if wrong:
-        print(f"filesystem: {wrong}", file=sys.stderr)
-    return 1 if wrong else 0
+    return table.tell(head, options, wrong)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ connection. Tasks are the maps of one job, in processes that serve one after ano
 tasks_bench; medians of --runs turns. The cost is CPU time of each kind of process for one job or task: unlike rates it hardly
 depends on what else the machine does."""
 import argparse
-import json
 import os
 import re
 import shutil
@@ -107,14 +106,7 @@ def main():
     finally:
         b.release()
         shutil.rmtree(b.dir, ignore_errors=True)
-    print(f"\n{head}, after {os.getloadavg()[0]:.1f}.\n")
-    print("\n".join(table.lines()))
-    if options.json:
-        with open(options.json, "w", encoding="ascii") as f:
-            json.dump({"machine": head, "rows": table.rows}, f, indent=1)
-    if wrong:
-        print(f"tasks: {wrong}", file=sys.stderr)
-    return 1 if wrong else 0
+    return table.tell(head, options, wrong)
 
 
 if __name__ == "__main__":
