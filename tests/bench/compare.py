@@ -116,6 +116,7 @@ class Bench:
 
     def __init__(self, options):
         self.options = options
+        os.makedirs(options.dir, exist_ok=True)
         self.dir = tempfile.mkdtemp(prefix="quern-bench.", dir=options.dir)
         self.quern = os.path.join(BUILD, "quern")
         self.env = dict(os.environ, QUERN_CONF=self.path("q/quern.conf"), LC_ALL="C")
