@@ -24,9 +24,12 @@ static void give_up(struct nn_rows *rows)
     rows->at = rows->end;
 }
 
+/* Most are below 128. Nothing is left of bad rows: at = end. */
 uint64_t nn_rows_varint(struct nn_rows *rows)
 {
     uint64_t v = 0;
+    if (rows->at < rows->end && *rows->at < 0x80)
+        return *rows->at++;
     size_t used = rows->is_bad ? 0 : get_varint(rows->at, (size_t)(rows->end - rows->at), &v);
     if (used == 0) {
         give_up(rows);
