@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "client/command.h"
+#include "client/help/asked.h"
 #include "client/help/keys.h"
 #include "client/up/program.h"
 #include "libcommon/base/fault.h"
@@ -177,7 +178,6 @@ static int take_conf(int argc, char **argv, int *at, struct err *err)
 
 int main(int argc, char **argv)
 {
-    static const char *const help[] = {"-help", "--help", "-h", "-?"};
     static const char *const version[] = {"-version", "--version", "-V"};
     struct err err = {0};
     int at = 1;
@@ -191,7 +191,7 @@ int main(int argc, char **argv)
         print_help(stderr);
         return EXIT_USAGE;
     }
-    if (is_word(argv[at], help, ARRAY_LEN(help)))
+    if (help_is_asked(argv[at]))
         return check_output("help", cmd_help(1, argv));
     if (is_word(argv[at], version, ARRAY_LEN(version)))
         return check_output("version", cmd_version(1, argv));

@@ -8,6 +8,7 @@
 #include "client/admin/reconfig.h"
 #include "client/admin/words.h"
 #include "client/command.h"
+#include "client/help/asked.h"
 
 #define ANY 1000
 
@@ -269,11 +270,17 @@ static int run(struct session *session, int argc, char **argv)
 {
     const char *name = argc > 1 ? without_dashes(argv[1]) : "";
     const struct command *command = argc > 1 && argv[1][0] == '-' ? find_command(name) : NULL;
+    if (!command && argc > 1 && !is_hdfs() && help_is_asked(argv[1]))
+        return run_help(session, 1, argv);
     if (!command) {
         if (*name)
             session_fail(name, 0, "Unknown command");
         print_all(stderr);
         return ADMIN_FAILED;
+    }
+    if (argc == 3 && !is_hdfs() && help_is_asked(argv[2])) {
+        print_help(command);
+        return 0;
     }
     if (argc - 1 < command->least || argc - 1 > command->most)
         return usage(command);

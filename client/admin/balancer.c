@@ -11,6 +11,7 @@
 
 #include "client/admin/session.h"
 #include "client/command.h"
+#include "client/help/asked.h"
 #include "client/talk/namenode.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/base/mem.h"
@@ -47,7 +48,7 @@ struct wish {
 static int usage(FILE *out)
 {
     fprintf(out,
-            "Usage: quern balancer\n"
+            "Usage: %s balancer\n"
             "\t[-policy <policy>]\tthe balancing policy: datanode or blockpool\n"
             "\t[-threshold <threshold>]\tPercentage of disk capacity\n"
             "\t[-exclude [-f <hosts-file> | <comma-separated list of hosts>]]\tExcludes the "
@@ -61,7 +62,8 @@ static int usage(FILE *out)
             "\t[-runDuringUpgrade]\tWhether to run the balancer during an ongoing upgrade.\n\n"
             "Blocks smaller than dfs.balancer.getBlocks.min-block-size stay where they are.\n"
             "Exit codes: 0 balanced, 255 another one runs, 254 no block can be moved, 253 nothing "
-            "moves,\n252 the namenode fails, 251 bad arguments, 250 interrupted.\n");
+            "moves,\n252 the namenode fails, 251 bad arguments, 250 interrupted.\n",
+            session_tool());
     return EXIT_ARGUMENTS;
 }
 
@@ -296,15 +298,6 @@ static void on_signal(int number)
     is_interrupted = 1;
 }
 
-static bool wants_help(int argc, char **argv)
-{
-    for (int i = 1; i < argc; i++)
-        if (strcmp(argv[i], "-help") == 0 || strcmp(argv[i], "--help") == 0 ||
-            strcmp(argv[i], "-h") == 0)
-            return true;
-    return false;
-}
-
 int cmd_balancer(int argc, char **argv)
 {
     const struct sigaction action = {.sa_handler = on_signal};
@@ -312,7 +305,7 @@ int cmd_balancer(int argc, char **argv)
     struct wish wish = {.threshold = 10, .idle = DEFAULT_IDLE};
     int code = EXIT_ARGUMENTS;
     if (session_begin(&session, "balancer", &argc, argv) == 0) {
-        if (wants_help(argc, argv)) {
+        if (help_is_asked_in(argc, argv)) {
             usage(stdout);
             code = 0;
         } else if (parse(argc, argv, &wish) != 0) {

@@ -8,6 +8,8 @@
 
 #include "client/admin/session.h"
 #include "client/command.h"
+#include "client/fs/fs.h"
+#include "client/help/asked.h"
 #include "client/talk/namenode.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/base/str.h"
@@ -28,7 +30,7 @@ struct wish {
 static int usage(FILE *out)
 {
     fprintf(out,
-            "Usage: quern diskbalancer [command] [options]\n"
+            "Usage: %s diskbalancer [command] [options]\n"
             "\t-plan <node>\twhat would be moved between the node's data directories\n"
             "\t-execute <node>\tmove it\n"
             "\t-query <node>\thow far it is; -v: each directory\n"
@@ -38,7 +40,8 @@ static int usage(FILE *out)
             "\t-bandwidth <MB/s>\tat most so many megabytes a second (default 10)\n"
             "\t-thresholdPercentage <percent>\tdirectories that differ from the node's average by "
             "less are left alone (default 10; 0 = as even as whole blocks can be)\n"
-            "A node is a name, a host or host:port as `quern admin -report` shows them.\n");
+            "A node is a name, a host or host:port as `%s -report` shows them.\n",
+            session_tool(), fs_is_hadoop() ? "hdfs dfsadmin" : "quern admin");
     return out == stdout ? 0 : EXIT_WORDS;
 }
 
@@ -203,7 +206,7 @@ int cmd_diskbalancer(int argc, char **argv)
     struct wish wish = {.bandwidth = DEFAULT_BANDWIDTH, .threshold = DEFAULT_THRESHOLD};
     int code = EXIT_WORDS;
     if (session_begin(&session, "quern diskbalancer", &argc, argv) == 0) {
-        if (argc == 2 && (strcmp(argv[1], "-help") == 0 || strcmp(argv[1], "--help") == 0))
+        if (help_is_asked_in(argc, argv))
             code = usage(stdout);
         else
             code = take_words(argc, argv, &wish) ? run_nodes(&session, &wish) : usage(stderr);

@@ -9,6 +9,7 @@
 #include "client/admin/fsck_report.h"
 #include "client/admin/session.h"
 #include "client/command.h"
+#include "client/help/asked.h"
 #include "client/talk/namenode.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/base/mem.h"
@@ -51,8 +52,9 @@ static const struct {
 
 static int usage(FILE *out)
 {
-    fputs(
-        "Usage: hdfs fsck <path> [-list-corruptfileblocks | [-move | -delete | -openforwrite] "
+    fprintf(
+        out,
+        "Usage: %s fsck <path> [-list-corruptfileblocks | [-move | -delete | -openforwrite] "
         "[-files [-blocks [-locations | -racks | -replicaDetails | -upgradedomains]]]] "
         "[-includeSnapshots] [-showprogress] [-storagepolicies] [-maintenance] "
         "[-blockId <blk_Id>] [-replicate]\n"
@@ -90,7 +92,7 @@ static int usage(FILE *out)
         "'fs.defaultFS' property from configurations.\n\n"
         "The general command line syntax is:\n"
         "command [genericOptions] [commandOptions]\n\n",
-        out);
+        session_tool());
     return EXIT_FAILED;
 }
 
@@ -367,12 +369,6 @@ static int take_option(struct wish *wish, int argc, char **argv, int *i)
     return 0;
 }
 
-static bool asks_help(int argc, char **argv)
-{
-    const char *word = argc == 2 && argv[1][0] == '-' ? argv[1] + 1 + (argv[1][1] == '-') : "";
-    return strcmp(word, "help") == 0 || strcmp(word, "h") == 0;
-}
-
 /* 0, or the exit code when there is nothing to check. */
 static int parse(int argc, char **argv, struct wish *wish)
 {
@@ -398,7 +394,7 @@ int cmd_fsck(int argc, char **argv)
     struct session session;
     struct wish *wish = mem_calloc(1, sizeof(*wish));
     int code = EXIT_FAILED;
-    if (asks_help(argc, argv)) {
+    if (help_is_asked_in(argc, argv)) {
         usage(stdout);
         printf(
             "Only here: -json prints one object, the counters and the paths of files that lack a "

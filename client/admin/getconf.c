@@ -6,6 +6,7 @@
 
 #include "client/admin/session.h"
 #include "client/command.h"
+#include "client/help/asked.h"
 #include "libcommon/daemon/address.h"
 
 #define EXIT_FAILED 255
@@ -13,8 +14,8 @@
 static int usage(FILE *out)
 {
     fprintf(out,
-            "quern getconf is utility for getting configuration information from the config file.\n"
-            "\nquern getconf \n"
+            "%s getconf is utility for getting configuration information from the config file.\n"
+            "\n%s getconf \n"
             "\t[-namenodes]\t\t\tgets list of namenodes in the cluster.\n"
             "\t[-secondaryNameNodes]\t\t\tgets list of secondary namenodes in the cluster.\n"
             "\t[-backupNodes]\t\t\tgets list of backup nodes in the cluster.\n"
@@ -24,7 +25,8 @@ static int usage(FILE *out)
             "\t[-excludeFile]\t\t\tgets the exclude file path that defines the datanodes that need "
             "to decommissioned.\n"
             "\t[-nnRpcAddresses]\t\t\tgets the namenode rpc addresses\n"
-            "\t[-confKey [key]]\t\t\tgets a specific key from the configuration\n\n");
+            "\t[-confKey [key]]\t\t\tgets a specific key from the configuration\n\n",
+            session_tool(), session_tool());
     return EXIT_FAILED;
 }
 
@@ -97,7 +99,7 @@ static int run(struct session *session, int argc, char **argv)
     if (word[0] != '-')
         return usage(stderr);
     word += 1 + (word[1] == '-');
-    if (strcmp(word, "help") == 0 || strcmp(word, "h") == 0) {
+    if (help_is_asked(argv[1])) {
         usage(stdout);
         return 0;
     }

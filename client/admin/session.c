@@ -12,6 +12,11 @@ int session_fail(const char *what, int code, const char *message)
     return code;
 }
 
+const char *session_tool(void)
+{
+    return fs_is_hadoop() ? "hdfs" : "quern";
+}
+
 /* A path that names a filesystem says which one is asked. */
 static void take_filesystem(struct session *session, const char *word)
 {

@@ -25,6 +25,9 @@ int session_connect(struct session *session, const char *what);
 const char *session_uri(const struct session *session);
 void session_end(struct session *session);
 
+/* What the program is called here: "hdfs" when it is under a name of Hadoop's, else "quern". */
+const char *session_tool(void);
+
 /* "what: message" on stderr, first line only. Returns `code`. */
 int session_fail(const char *what, int code, const char *message);
 

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "client/command.h"
+#include "client/help/asked.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/daemon/config.h"
 #include "libcommon/event/sock.h"
@@ -106,7 +107,7 @@ static int ask(int argc, char **argv, struct err *err)
 int cmd_console(int argc, char **argv)
 {
     struct err err = {0};
-    if (argc >= 2 && (strcmp(argv[1], "-help") == 0 || strcmp(argv[1], "--help") == 0)) {
+    if (argc >= 2 && help_is_asked(argv[1])) {
         printf("usage: quern console DAEMON COMMAND [WORD...]\n\n"
                "DAEMON is namenode, datanode1, worker2 ... of the local cluster, a daemon of this\n"
                "host with its socket in /run/quern, or the path of a socket. COMMAND help lists\n"

@@ -11,6 +11,7 @@
 #include "client/fs/commands.h"
 #include "client/fs/glob.h"
 #include "client/fs/later.h"
+#include "client/help/asked.h"
 #include "client/lib/uri.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/base/path.h"
@@ -446,12 +447,28 @@ static int parse_command(struct fs_run *run, int argc, char **argv, struct err *
     return rc;
 }
 
+/* -h where the command has no such option. Hadoop knows none of these, and its name stays with it.
+ */
+static bool wants_help(const struct fs_command *command, const char *word)
+{
+    if (fs_is_hadoop() || !help_is_asked(word))
+        return false;
+    for (const struct fs_option *o = command->syntax.options; o && o->name; o++)
+        if (strcmp(o->name, word + 1) == 0)
+            return false;
+    return true;
+}
+
 /* `word` is how the command was typed, with its dash if it has one. */
 static int run_one(struct fs_shell *shell, const struct fs_command *command, const char *word,
                    int argc, char **argv)
 {
     struct fs_run run = {.shell = shell, .command = command, .name = command->name};
     struct err err;
+    if (argc > 0 && wants_help(command, argv[0])) {
+        fs_print_help(stdout, command);
+        return 0;
+    }
     if (parse_command(&run, argc, argv, &err) != 0)
         return usage_exit(word, err.msg, command);
     if (command->state_size && !(run.state = mem_calloc(1, command->state_size))) {
@@ -535,7 +552,8 @@ int cmd_fs(int argc, char **argv)
         say(fs_program(), err.msg);
     else if (at >= argc || strcmp(argv[at], "-") == 0 || strcmp(argv[at], "--") == 0)
         fs_print_general(stderr, false);
-    else if (strcmp(argv[at], "--help") == 0)
+    else if (strcmp(argv[at], "--help") == 0 ||
+             (!fs_is_hadoop() && help_is_asked(argv[at]) && strcmp(argv[at], "-help") != 0))
         code = (fs_print_general(stdout, false), 0);
     else
         code = dispatch(&shell, argc - at, argv + at);
@@ -550,8 +568,7 @@ int cmd_distcp(int argc, char **argv)
     catch_interrupt();
     int code = EXIT_BAD_USAGE;
     int at = take_generic(&shell.args, argc, argv, &err);
-    bool wants_help =
-        at > 0 && at < argc && (strcmp(argv[at], "-help") == 0 || strcmp(argv[at], "--help") == 0);
+    bool wants_help = at > 0 && at < argc && help_is_asked(argv[at]);
     if (at < 0)
         say("distcp", err.msg);
     else if (wants_help)

@@ -3,6 +3,7 @@
 #include <inttypes.h>
 
 #include "client/command.h"
+#include "client/help/asked.h"
 #include "client/job/job.h"
 #include "client/job/kit.h"
 #include "client/talk/jobtracker.h"
@@ -361,8 +362,7 @@ int cmd_job(int argc, char **argv)
     if (code == 0 && !*word) {
         print_help(stderr);
         code = JOB_EXIT_USAGE;
-    } else if (code == 0 && (strcmp(word, "-help") == 0 || strcmp(word, "--help") == 0 ||
-                             strcmp(word, "-h") == 0)) {
+    } else if (code == 0 && help_is_asked(word)) {
         print_help(stdout);
     } else if (code == 0) {
         const struct row *row = find_row(word);

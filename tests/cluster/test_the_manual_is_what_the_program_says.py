@@ -45,6 +45,25 @@ def test_each_command_has_its_page(pages):
                 assert option.replace("-", "\\-") in page
 
 
+def test_whoever_asks_is_helped():
+    for command in re.findall(r"^  ([a-z]+) ", quern("help").stdout, re.M):
+        done = quern(command, "-h")
+        assert done.stdout and not done.stderr, command
+        assert "hdfs fsck" not in done.stdout and "Usage: hdfs" not in done.stdout
+    for word in ("-h", "-help", "--help"):
+        assert "-mkdir [-p] <path> ... :" in quern("fs", "-mkdir", word).stdout
+        assert "-report [-live]" in quern("admin", "-report", word).stdout
+
+
+def test_under_a_name_of_hadoops_the_help_is_about_that_name(tmp_path):
+    os.symlink(QUERN, tmp_path / "hdfs")
+    for area, first in (("fsck", "Usage: hdfs fsck <path>"), ("balancer", "Usage: hdfs balancer"), ("getconf", "hdfs getconf is utility")):
+        done = subprocess.run([tmp_path / "hdfs", area, "-h"], capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0 and done.stdout.startswith(first) and not done.stderr
+    done = subprocess.run([tmp_path / "hdfs", "dfs", "-h"], capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 255 and done.stderr.startswith("-h: Unknown command")  # as there
+
+
 @pytest.mark.skipif(not shutil.which("groff"), reason="no groff here")
 def test_the_pages_are_whole(pages):
     for name, text in pages.items():
