@@ -83,11 +83,9 @@ static void forget_oldest(struct jobtracker *jt)
 static void drop_old_records(struct jobtracker *jt)
 {
     uint64_t keep = jt->epoch_index;
-    list_each (&jt->core.all, it) {
-        const struct record *record = record_of(list_entry(it, struct jt_job, all));
-        if (!record->is_history && record->submit_index < keep)
-            keep = record->submit_index;
-    }
+    const struct record *oldest = list_first(&jt->unwritten, struct record, unwritten);
+    if (oldest && oldest->submit_index < keep)
+        keep = oldest->submit_index;
     joblog_drop_below(jt->log, keep);
 }
 
@@ -100,7 +98,7 @@ static void batch_done(struct work *work)
     list_each_safe (&batch->endings, it) {
         struct ending *e = list_entry(it, struct ending, link);
         struct record *record = record_of(jt_core_job(&jt->core, e->id.number));
-        record->is_history = true;
+        list_remove(&record->unwritten);
         list_push_back(&jt->over, &record->over);
         jt->over_count++;
         ending_free(e);
@@ -214,6 +212,7 @@ void endings_begin(struct jobtracker *jt, struct jt_job *job)
     struct joblog_end end = {job->number, job->state, slice_str(job->why ? job->why : ""),
                              record->ended_wall_ms};
     e->index = record->end_index = jobtracker_journal(jt, JOBLOG_END, &end);
+    list_push_back(&jt->ended, &record->ended);
 }
 
 void endings_resume(struct jobtracker *jt, struct jt_job *job, uint64_t end_index, uint64_t wall_ms)

@@ -42,14 +42,19 @@ uint64_t jobtracker_journal(struct jobtracker *jt, enum joblog_type type, const 
 void jobtracker_publish_ready(struct jobtracker *jt)
 {
     uint64_t durable = joblog_durable(jt->log);
-    list_each_safe (&jt->core.active, it) {
-        struct jt_job *job = list_entry(it, struct jt_job, active);
-        struct record *record = record_of(job);
-        if (record->publish_index == 0 || record->publish_index > durable)
-            continue;
-        record->publish_index = 0;
-        namenode_publish(jt, job);
+    list_each_safe (&jt->publishing, it) {
+        struct record *record = list_entry(it, struct record, publishing);
+        if (record->publish_index > durable)
+            break;
+        list_remove(&record->publishing);
+        namenode_publish(jt, record->job);
     }
+}
+
+static void wait_to_publish(struct jobtracker *jt, struct record *record)
+{
+    record->publish_index = jt->last_index;
+    list_push_back(&jt->publishing, &record->publishing);
 }
 
 static void write_done(struct jobtracker *jt, const struct jt_attempt *attempt)
@@ -87,7 +92,7 @@ static void carry_out(struct jobtracker *jt, const struct jt_effect *effect)
         endings_begin(jt, effect->job);
         break;
     case JT_PUBLISH:
-        record_of(effect->job)->publish_index = jt->last_index;
+        wait_to_publish(jt, record_of(effect->job));
         break;
     case JT_CLEAN_UP:
         namenode_clean_up(jt, effect->job);

@@ -12,6 +12,7 @@
 #include "jobtracker/journal/blobs.h"
 #include "jobtracker/journal/history.h"
 #include "jobtracker/journal/joblog.h"
+#include "libcommon/base/heap.h"
 #include "libcommon/daemon/daemon.h"
 #include "libcommon/event/workq.h"
 #include "libcommon/store/fsutil.h"
@@ -37,18 +38,22 @@ struct jobtracker {
     struct rpc_link *namenode;
     struct jt_core core;
     uint64_t cluster_ms, epoch;
-    uint64_t epoch_index; /* of this life's EPOCH record */
-    uint64_t last_index;  /* of the last record appended */
-    struct list submits;  /* struct submit_wait: accepted, not yet durable */
-    struct list changes;  /* struct change_wait: the same */
-    struct list over;     /* struct record: finished jobs still in memory, oldest first */
+    uint64_t epoch_index;   /* of this life's EPOCH record */
+    uint64_t last_index;    /* of the last record appended */
+    struct list submits;    /* struct submit_wait: accepted, not yet durable */
+    struct list changes;    /* struct change_wait: the same */
+    struct hmap origins;    /* struct record, by who submitted it and under which number */
+    struct list unwritten;  /* struct record: not yet in the history, oldest first */
+    struct list publishing; /* struct record: PUBLISH waits for the disk, in order of its index */
+    struct list ended;      /* struct record: END is on its way to the disk, in order */
+    struct heap watchers;   /* those that are told of progress, by when they may be next */
+    struct list over;       /* struct record: finished jobs still in memory, oldest first */
     size_t over_count;
     struct list endings; /* struct ending: over, and not yet history */
     struct loop_timer write_history;
     bool writes_history; /* of some of them, on the work queue */
     struct loop_timer tick;
-    struct loop_timer answers; /* watchers that may be told now */
-    struct loop_timer retire;  /* old history leaves */
+    struct loop_timer retire; /* old history leaves */
     bool is_replaying;
     bool is_stopping;
 };

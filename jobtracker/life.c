@@ -6,6 +6,7 @@
 #include "jobtracker/record.h"
 #include "jobtracker/replay.h"
 #include "jobtracker/serve/clients.h"
+#include "jobtracker/serve/watchers.h"
 #include "jobtracker/serve/workers.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/base/log.h"
@@ -32,7 +33,7 @@ static void on_tick(void *arg)
     struct jobtracker *jt = arg;
     jt_on_tick(&jt->core, jobtracker_now(jt));
     jobtracker_carry_out(jt);
-    clients_tell_watchers(jt);
+    watchers_tell_due(jt);
 }
 
 static void on_peer_down(struct rpc_peer *peer, int code, void *arg)
@@ -304,6 +305,9 @@ int jobtracker_start(struct daemon *daemon, void **ret_state, struct err *err)
     jt->disk = disk_real();
     list_init(&jt->submits);
     list_init(&jt->changes);
+    list_init(&jt->unwritten);
+    list_init(&jt->publishing);
+    list_init(&jt->ended);
     list_init(&jt->over);
     list_init(&jt->endings);
     for (size_t i = 0; i < WAL_DIRS_MAX; i++)
@@ -357,6 +361,8 @@ void jobtracker_release(void *state)
         log_error("jt", "%s", err.msg);
     list_each_safe (&jt->core.all, it)
         record_free(record_of(list_entry(it, struct jt_job, all)));
+    hmap_release(&jt->origins);
+    heap_release(&jt->watchers);
     jt_core_release(&jt->core);
     blobs_release(&jt->blobs);
     history_release(&jt->history);

@@ -24,6 +24,31 @@ static int load_splits(struct jobtracker *jt, struct record *record, struct err 
                       &record->splits, err);
 }
 
+static uint64_t origin_hash(const struct msg_origin *origin)
+{
+    return hash_u64(origin->client ^ hash_u64(origin->seq));
+}
+
+struct record *record_of_origin(const struct jobtracker *jt, const struct msg_origin *origin)
+{
+    struct hmap_node *n = origin->seq ? hmap_find(&jt->origins, origin_hash(origin)) : NULL;
+    for (; n; n = hmap_find_next(n)) {
+        struct record *record = CONTAINER_OF(n, struct record, by_origin);
+        const struct msg_origin *o = &record->spec.job.origin;
+        if (o->client == origin->client && o->seq == origin->seq)
+            return record;
+    }
+    return NULL;
+}
+
+static int note_origin(struct jobtracker *jt, struct record *record)
+{
+    const struct msg_origin *origin = &record->spec.job.origin;
+    int rc = origin->seq ? hmap_add(&jt->origins, &record->by_origin, origin_hash(origin)) : 0;
+    record->origins = rc == 0 && origin->seq ? &jt->origins : NULL;
+    return rc;
+}
+
 struct record *record_new(struct jobtracker *jt, struct buf *bytes, struct err *err)
 {
     struct record *record = mem_calloc(1, sizeof(*record));
@@ -33,6 +58,9 @@ struct record *record_new(struct jobtracker *jt, struct buf *bytes, struct err *
         return NULL;
     }
     list_init(&record->over);
+    list_init(&record->unwritten);
+    list_init(&record->publishing);
+    list_init(&record->ended);
     list_init(&record->watchers);
     record->bytes = *bytes;
     *bytes = BUF_INIT;
@@ -40,6 +68,8 @@ struct record *record_new(struct jobtracker *jt, struct buf *bytes, struct err *
                         &record->spec, err);
     if (rc == 0)
         rc = load_splits(jt, record, err);
+    if (rc == 0 && note_origin(jt, record) != 0)
+        rc = err_set(err, ERR_NOMEM, "out of memory");
     if (rc != 0) {
         record_free(record);
         return NULL;
@@ -51,7 +81,12 @@ void record_free(struct record *record)
 {
     if (!record)
         return;
+    if (record->origins)
+        hmap_remove(record->origins, &record->by_origin);
     list_remove(&record->over);
+    list_remove(&record->unwritten);
+    list_remove(&record->publishing);
+    list_remove(&record->ended);
     buf_release(&record->bytes);
     buf_release(&record->split_bytes);
     buf_release(&record->failure_bytes);
@@ -163,6 +198,8 @@ int record_begin(struct jobtracker *jt, struct record *record, struct err *err)
         record->job = jt_on_submit(&jt->core, record->spec.number, &submit, jobtracker_now(jt));
         if (!record->job)
             rc = ERR_NOMEM;
+        else
+            list_push_back(&jt->unwritten, &record->unwritten);
     }
     mem_free(splits);
     buf_release(&encoded);

@@ -11,7 +11,12 @@
 #define RECORD_WORDS_MAX (1U << 20)
 
 struct record {
-    struct list over; /* in jobtracker.over once finished */
+    struct list over;       /* in jobtracker.over once finished */
+    struct list unwritten;  /* in jobtracker.unwritten until its history is written */
+    struct list publishing; /* in jobtracker.publishing while PUBLISH waits for the disk */
+    struct list ended;      /* in jobtracker.ended until its END is durable */
+    struct hmap_node by_origin;
+    struct hmap *origins; /* that it is in; NULL: its submitter gave no origin */
     struct jt_job *job;
     struct buf bytes; /* the encoded joblog_submit everything below borrows from */
     struct buf split_bytes;
@@ -22,11 +27,10 @@ struct record {
     struct task_times times[JT_STAGES_MAX];
     uint64_t submit_index, end_index;
     uint64_t publish_index; /* PUBLISH waits for this record; 0 = it does not wait */
-    bool is_history;        /* it is all in the history: its records in the journal may go */
     uint64_t ended_wall_ms;
     struct buf failure_bytes; /* encoded task_failed of the last failure, if any */
     struct buf last_words;    /* of failed attempts, for people; up to RECORD_WORDS_MAX */
-    struct list watchers;     /* struct watcher */
+    struct list watchers;     /* serve/watchers */
     uint64_t told_ms;         /* when watchers were last told of progress */
     uint64_t out_bytes;
     uint32_t out_files;
@@ -40,6 +44,8 @@ struct record {
  * they are not inline. NULL with err. */
 struct record *record_new(struct jobtracker *jt, struct buf *bytes, struct err *err);
 void record_free(struct record *record);
+/* The one submitted by that client under that number, be it durable already or not; NULL: none. */
+struct record *record_of_origin(const struct jobtracker *jt, const struct msg_origin *origin);
 /* Hand the job to the core under its number. 0 or ERR_NOMEM. */
 int record_begin(struct jobtracker *jt, struct record *record, struct err *err);
 

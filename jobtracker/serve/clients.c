@@ -2,12 +2,11 @@
 #include "jobtracker/serve/clients.h"
 
 #include "jobtracker/serve/logs.h"
+#include "jobtracker/serve/watchers.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/base/log.h"
 
-/* Progress of a running job is told at most this often; its end at once. */
-#define TELL_EVERY_MS 100
-#define LIST_MAX      1000
+#define LIST_MAX 1000
 
 /* --- finding a job --------------------------------------------------------------------------- */
 
@@ -116,28 +115,6 @@ struct change_wait {
     uint64_t index;
 };
 
-static struct record *find_origin(const struct jobtracker *jt, const struct msg_origin *origin)
-{
-    list_each (&jt->core.all, it) {
-        struct record *record = record_of(list_entry(it, struct jt_job, all));
-        const struct msg_origin *o = &record->spec.job.origin;
-        if (o->client == origin->client && o->seq == origin->seq)
-            return record;
-    }
-    return NULL;
-}
-
-static bool is_underway(const struct jobtracker *jt, const struct msg_origin *origin)
-{
-    list_each (&jt->submits, it) {
-        const struct msg_origin *o =
-            &list_entry(it, struct submit_wait, link)->record->spec.job.origin;
-        if (o->client == origin->client && o->seq == origin->seq)
-            return true;
-    }
-    return false;
-}
-
 static int check_side(struct jobtracker *jt, const struct task_side *side, struct err *err)
 {
     bool whole;
@@ -176,12 +153,12 @@ static void on_submit(struct rpc_call *call, const void *msg, void *arg)
     struct jobtracker *jt = arg;
     const struct cl2jt_submit *ask = msg;
     struct err err = {0};
-    struct record *known = ask->origin.seq ? find_origin(jt, &ask->origin) : NULL;
+    struct record *known = record_of_origin(jt, &ask->origin);
     struct cl2jt_job answer = {jt->cluster_ms, known ? known->spec.number : 0};
+    if (known && !known->job)
+        return rpc_fail(call, ERR_RETRY, "being written");
     if (known)
         return rpc_answer(call, &answer);
-    if (ask->origin.seq && is_underway(jt, &ask->origin))
-        return rpc_fail(call, ERR_RETRY, "being written");
     if (check_submit(jt, ask, &err) != 0)
         return rpc_fail_err(call, &err);
     struct joblog_submit spec = {jt->core.next_job, slice_str(rpc_call_user(call)), clock_wall_ms(),
@@ -242,32 +219,19 @@ void clients_durable(struct jobtracker *jt, uint64_t durable)
         begin(jt, wait);
     }
     jobtracker_carry_out(jt); /* publishes, too, what waited for this */
-    clients_tell_watchers(jt);
+    watchers_tell_ended(jt, durable);
 }
 
 /* --- status ---------------------------------------------------------------------------------- */
 
-struct watcher {
-    struct list link;
-    struct rpc_call *call;
-    uint64_t version, until_ms;
-    bool only_end;
-    bool is_kill; /* wants to hear that the job is over, and no more */
-};
-
-static bool is_told_over(const struct jobtracker *jt, const struct record *record)
-{
-    return record->end_index && record->end_index <= joblog_durable(jt->log);
-}
-
 /* The end of a job is not told before it is durable: it looks as if it were still committing. */
-static void answer_status(const struct jobtracker *jt, const struct record *record,
-                          struct rpc_call *call)
+void clients_answer_status(const struct jobtracker *jt, const struct record *record,
+                           struct rpc_call *call)
 {
     struct cl2jt_status status;
     if (record_status(jt, record, rpc_call_arena(call), &status) != 0)
         return rpc_fail(call, ERR_NOMEM, "out of memory");
-    if (jt_job_is_over(record->job) && !is_told_over(jt, record))
+    if (jt_job_is_over(record->job) && !watchers_may_hear_end(jt, record))
         status.state = CL2JT_COMMITTING;
     rpc_answer(call, &status);
 }
@@ -295,48 +259,9 @@ static void on_status(struct rpc_call *call, const void *msg, void *arg)
 {
     struct record *record = find(arg, msg);
     if (record)
-        answer_status(arg, record, call);
+        clients_answer_status(arg, record, call);
     else
         answer_from_history(arg, call, msg);
-}
-
-static bool has_news(const struct jobtracker *jt, const struct record *record,
-                     const struct watcher *watcher)
-{
-    uint64_t now = jobtracker_now(jt);
-    if (is_told_over(jt, record))
-        return true;
-    if (watcher->is_kill)
-        return false;
-    if (now >= watcher->until_ms)
-        return true;
-    return !watcher->only_end && record->job->version > watcher->version &&
-           now >= record->told_ms + TELL_EVERY_MS;
-}
-
-static void tell(struct jobtracker *jt, struct record *record)
-{
-    bool told = false;
-    list_each_safe (&record->watchers, it) {
-        struct watcher *watcher = list_entry(it, struct watcher, link);
-        if (!has_news(jt, record, watcher))
-            continue;
-        if (watcher->is_kill)
-            rpc_answer(watcher->call, NULL);
-        else
-            answer_status(jt, record, watcher->call);
-        list_remove(&watcher->link);
-        mem_free(watcher);
-        told = true;
-    }
-    if (told)
-        record->told_ms = jobtracker_now(jt);
-}
-
-void clients_tell_watchers(struct jobtracker *jt)
-{
-    list_each_safe (&jt->core.all, it)
-        tell(jt, record_of(list_entry(it, struct jt_job, all)));
 }
 
 static void on_watch(struct rpc_call *call, const void *msg, void *arg)
@@ -346,15 +271,8 @@ static void on_watch(struct rpc_call *call, const void *msg, void *arg)
     struct record *record = find(jt, &ask->id);
     if (!record)
         return answer_from_history(jt, call, &ask->id);
-    struct watcher *watcher = mem_calloc(1, sizeof(*watcher));
-    if (!watcher)
-        return rpc_fail(call, ERR_NOMEM, "out of memory");
-    watcher->call = call;
-    watcher->version = ask->version;
-    watcher->only_end = ask->only_end;
-    watcher->until_ms = jobtracker_now(jt) + ask->max_wait_ms;
-    list_push_back(&record->watchers, &watcher->link);
-    tell(jt, record);
+    if (watchers_add(jt, record, call, ask) != 0)
+        rpc_fail(call, ERR_NOMEM, "out of memory");
 }
 
 /* Newest first; finished ones that are no longer in memory come from the history. */
@@ -418,21 +336,15 @@ static void on_kill(struct rpc_call *call, const void *msg, void *arg)
     if (jt_job_is_over(record->job))
         return rpc_fail(call, ERR_EXIST, "job %llu is over already",
                         (unsigned long long)ask->id.job);
-    struct watcher *watcher = mem_calloc(1, sizeof(*watcher));
-    if (!watcher)
-        return rpc_fail(call, ERR_NOMEM, "out of memory");
     char why[256];
     snprintf(why, sizeof(why), "killed by %s%s" SLICE_FMT, rpc_call_user(call),
              ask->why.len ? ": " : "", SLICE_ARG(ask->why));
     jt_on_kill(&jt->core, record->job, why, jobtracker_now(jt));
-    if (!jt_job_is_over(record->job)) {
-        mem_free(watcher);
+    if (!jt_job_is_over(record->job))
         return rpc_fail(call, ERR_BUSY, "job %llu is being published: it is too late to kill it",
                         (unsigned long long)ask->id.job);
-    }
-    watcher->call = call;
-    watcher->is_kill = true;
-    list_push_back(&record->watchers, &watcher->link);
+    if (watchers_add_kill(jt, record, call) != 0)
+        rpc_fail(call, ERR_NOMEM, "out of memory");
     jobtracker_carry_out(jt);
 }
 
@@ -554,13 +466,5 @@ void clients_release(struct jobtracker *jt)
         mem_free(wait);
     }
     list_init(&jt->changes);
-    list_each_safe (&jt->core.all, it) {
-        struct record *record = record_of(list_entry(it, struct jt_job, all));
-        list_each_safe (&record->watchers, w) {
-            struct watcher *watcher = list_entry(w, struct watcher, link);
-            rpc_fail(watcher->call, ERR_CLOSED, "the jobtracker is stopping");
-            list_remove(&watcher->link);
-            mem_free(watcher);
-        }
-    }
+    watchers_release(jt);
 }

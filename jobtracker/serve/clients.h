@@ -10,8 +10,10 @@ extern rpc_handler *const clients_handlers[CL2JT_METHOD_COUNT];
 
 /* Records up to this index are on disk. */
 void clients_durable(struct jobtracker *jt, uint64_t durable);
-/* Answer watchers whose job has news, or whose patience ends. */
-void clients_tell_watchers(struct jobtracker *jt);
+/* What there is to say of a job now. Its end is not told before it is durable: it looks as if it
+ * were still committing. */
+void clients_answer_status(const struct jobtracker *jt, const struct record *record,
+                           struct rpc_call *call);
 /* Drop all that waits: the process ends. */
 void clients_release(struct jobtracker *jt);
 
