@@ -11,84 +11,135 @@
 
 #define CURRENT "Current"
 #define TRIES   100
+#define AGAIN   1
+#define MOVES   10 /* names that are taken, checkpoints made meanwhile */
 
-/* The interval in ms; 0 = none. Local files have no trash. */
-static uint64_t interval_of(struct fs_volume *volume)
+/* The interval in ms; 0 = none. Local files have no trash. Who does not know it must not delete. */
+static int interval_of(struct fs_volume *volume, uint64_t *ret_ms, struct qn_error *err)
 {
-    struct qn_error ignored;
-    uint64_t ms = 0;
-    if (!volume->qn || cl_trash_interval(volume->qn, &ms, &ignored) != 0)
-        return 0;
-    return ms;
+    *ret_ms = 0;
+    return volume->qn ? cl_trash_interval(volume->qn, ret_ms, err) : 0;
 }
 
-/* Why it is not moved, and what to do. */
-static void consider(struct fs_answer *ret, const char *why)
+/* Why it is not moved. */
+static void refuse(struct fs_answer *ret, char *why)
 {
     ret->rc = ERR_FAILED;
-    ret->text = str_printf("%s. Consider using -skipTrash option", why);
+    ret->text = why ? why : str_dup(err_text(ERR_NOMEM));
+}
+
+static bool is_there(struct fs_volume *volume, const char *path, bool *ret_is_dir)
+{
+    struct qn_stat stat;
+    struct qn_error err;
+    if (volume->ops->stat(volume, path, &stat, &err) != 0)
+        return false;
+    *ret_is_dir = stat.is_dir;
+    volume->ops->stat_release(&stat);
+    return true;
 }
 
 /* `base` itself if it is free, else with the time behind it. mem_free it. */
 static char *free_name(struct fs_volume *volume, const char *base)
 {
     char *path = str_dup(base);
-    struct qn_stat stat;
-    struct qn_error err;
-    while (path && volume->ops->stat(volume, path, &stat, &err) == 0) {
-        volume->ops->stat_release(&stat);
+    bool is_dir;
+    while (path && is_there(volume, path, &is_dir)) {
         mem_free(path);
         path = str_printf("%s%" PRIu64, base, clock_wall_ms());
     }
     return path;
 }
 
-static void move(struct fs_item *item, const char *target, struct fs_answer *ret)
+/* A file that was removed lies where `target` needs a directory: what begins like it gets the time
+ * behind that name. NULL when it is not such a file; else mem_free it. */
+static char *beside_a_file(struct fs_volume *volume, const char *target, const char *current)
+{
+    struct slice at = path_parent(slice_str(target));
+    while (at.len > strlen(current)) {
+        char *path = slice_dup(at);
+        bool is_dir = true, exists = path && is_there(volume, path, &is_dir);
+        mem_free(path);
+        if (exists)
+            return is_dir ? NULL
+                          : str_printf(SLICE_FMT "%" PRIu64 "%s", SLICE_ARG(at), clock_wall_ms(),
+                                       target + at.len);
+        at = path_parent(at);
+    }
+    return NULL;
+}
+
+/* Once; AGAIN when something came in between. *path is where to, and becomes where it lies now:
+ * free names are found, and the emptier may have taken the directories that were made a moment ago.
+ */
+static int try_move(struct fs_item *item, const char *current, char **path, struct qn_error *err)
 {
     struct fs_volume *volume = item->volume;
-    struct qn_error *err = &ret->err;
-    char *parent = slice_dup(path_parent(slice_str(target)));
-    char *path = free_name(volume, target);
-    int rc = parent && path ? qn_mkdir(volume->qn, parent, 0700, true, err) : fs_out_of_memory(err);
-    if (rc == 0)
-        rc = volume->ops->rename(volume, item->path, path, false, err);
+    char *parent = slice_dup(path_parent(slice_str(*path))), *aside, *name;
+    int rc = parent ? qn_mkdir(volume->qn, parent, 0700, true, err) : fs_out_of_memory(err);
+    mem_free(parent);
+    if ((rc == ERR_NOTDIR || rc == ERR_EXIST) && (aside = beside_a_file(volume, *path, current))) {
+        mem_free(*path);
+        *path = aside;
+        return AGAIN;
+    }
+    if (rc != 0)
+        return rc;
+    name = free_name(volume, *path);
+    if (!name)
+        return fs_out_of_memory(err);
+    mem_free(*path);
+    *path = name;
+    rc = volume->ops->rename(volume, item->path, *path, false, err);
+    return rc == ERR_NOENT || rc == ERR_EXIST ? AGAIN : rc;
+}
+
+/* Takes `path`, below the directory `current`. */
+static void move(struct fs_item *item, const char *current, char *path, struct fs_answer *ret)
+{
+    struct fs_volume *volume = item->volume;
+    int rc = AGAIN;
+    for (int i = 0; i < MOVES && rc == AGAIN; i++)
+        rc = try_move(item, current, &path, &ret->err);
     if (rc == 0) {
         ret->rc = FS_TRASH_MOVED;
         ret->text = str_printf("Moved: '%s%s' to trash at: %s%s", volume->uri, item->path,
                                volume->uri, path);
     } else {
-        consider(ret, err->message);
+        refuse(ret, str_printf("Failed to move %s%s to trash %s%s: %s", volume->uri, item->path,
+                               volume->uri, path, ret->err.message));
     }
-    mem_free(parent);
     mem_free(path);
 }
 
 static void refuse_ancestor(const struct fs_item *item, struct fs_answer *ret)
 {
     char *uri = fs_item_uri(item);
-    char *why = str_printf("Cannot move \"%s\" to the trash, as it contains the trash",
-                           uri ? uri : item->text);
-    consider(ret, why ? why : err_text(ERR_NOMEM));
-    mem_free(why);
+    refuse(ret, str_printf("Cannot move \"%s\" to the trash, as it contains the trash. Consider "
+                           "using -skipTrash option",
+                           uri ? uri : item->text));
     mem_free(uri);
 }
 
 void fs_trash_take(struct fs_item *item, struct fs_answer *ret)
 {
-    ret->rc = 0;
-    if (interval_of(item->volume) == 0)
+    uint64_t interval_ms;
+    ret->rc = interval_of(item->volume, &interval_ms, &ret->err);
+    if (ret->rc != 0 || interval_ms == 0)
         return;
     char *trash = str_printf("%s/.Trash", item->volume->home);
-    char *target = trash ? str_printf("%s/" CURRENT "%s", trash, item->path) : NULL;
+    char *current = trash ? str_printf("%s/" CURRENT, trash) : NULL;
+    char *target = current ? str_printf("%s%s", current, item->path) : NULL;
     if (!target)
-        consider(ret, err_text(ERR_NOMEM));
+        refuse(ret, NULL);
     else if (path_is_under(slice_str(item->path), slice_str(trash)))
         ret->rc = 0; /* it lies there already: now it goes */
     else if (path_is_under(slice_str(trash), slice_str(item->path)))
         refuse_ancestor(item, ret);
     else
-        move(item, target, ret);
+        move(item, current, str_dup(target), ret);
     mem_free(trash);
+    mem_free(current);
     mem_free(target);
 }
 
@@ -127,7 +178,7 @@ static int make_checkpoint(struct fs_run *run, struct fs_volume *volume, const c
     for (int i = 1; i <= TRIES; i++) {
         int rc = volume->ops->rename(volume, from, to, false, &err);
         if (rc == 0)
-            fprintf(stderr, "Created trash checkpoint: %s%s\n", volume->uri, to);
+            fprintf(stderr, "Created trash checkpoint: %s\n", to);
         if (rc == 0 || rc == ERR_NOENT)
             return 0;
         if (rc != ERR_EXIST)
@@ -146,12 +197,15 @@ static int delete_old(struct fs_run *run, struct fs_item *trash, int64_t before_
         int64_t made_ms = 0;
         const char *path = entries.v[i].path;
         struct slice name = path_name(slice_str(path));
-        if (fs_trash_parse_name((const char *)name.data, &made_ms) != 0 || made_ms >= before_ms)
+        bool is_known = fs_trash_parse_name((const char *)name.data, &made_ms) == 0;
+        if (!is_known && !slice_is(name, CURRENT))
+            fprintf(stderr, "Unexpected item in trash: %s. Ignoring.\n", path);
+        if (!is_known || made_ms >= before_ms)
             continue;
         if (trash->volume->ops->remove(trash->volume, path, true, &err) < 0)
             rc = fs_fail_error(run, entries.v[i].text, &err);
         else
-            fprintf(stderr, "Deleted trash checkpoint: %s%s\n", trash->volume->uri, path);
+            fprintf(stderr, "Deleted trash checkpoint: %s\n", path);
     }
     fs_items_release(&entries);
     return rc;
@@ -161,11 +215,13 @@ int fs_trash_expunge(struct fs_run *run, struct fs_volume *volume, bool immediat
 {
     struct qn_error err;
     struct fs_item trash;
-    uint64_t interval_ms = interval_of(volume);
-    if (interval_ms == 0)
+    uint64_t interval_ms;
+    if (!volume->qn)
         return 0;
+    int rc = interval_of(volume, &interval_ms, &err); /* 0: what lies there lies there too long */
     char *path = str_printf("%s/.Trash", volume->home);
-    int rc = path ? fs_item_init(&trash, volume, path, &err) : fs_out_of_memory(&err);
+    if (rc == 0)
+        rc = path ? fs_item_init(&trash, volume, path, &err) : fs_out_of_memory(&err);
     mem_free(path);
     if (rc != 0)
         return fs_fail_error(run, ".Trash", &err);

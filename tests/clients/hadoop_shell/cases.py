@@ -39,7 +39,7 @@ TOKENS = {
     "{via}": r"Connecting to namenode via \S+", "{when}": r"\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \w+ \d{4}", "{took}": r"\d+ milliseconds",
     "{from}": r"from /\S+", "{pool}": r"BP-[-.\w]+", "{blk}": r"blk_\d+_\d+", "{id}": r"blk_\d+", "{node}": r"[\w.]+:\d+",
     "{storage}": r"DatanodeInfoWithStorage\[[\w.]+:\d+,[-\w]+,DISK\]", "{rackhost}": r"/default-rack/[\w.]+:\d+", "{onhost}": r"[\w.]+/default-rack ",
-    "{ms}": r"\d{13}", "{n}": r" *\d+", "{any}": r".*"}
+    "{ms}": r"\d{13}", "{checkpoint}": r"\d{12}(?:-\d)?", "{n}": r" *\d+", "{any}": r".*"}
 MARK = re.compile(r"(q?)(>\||>~|>|2>~|2>|\?) ?(.*)")
 
 
@@ -139,6 +139,7 @@ class Play:
         text = re.sub(r"(FSCK started by .*) from /\S+", r"\1 {from}", text)
         text = re.sub(r"(datanode/rack: )\S+/default-rack ", r"\1{onhost}", text)
         text = re.sub(TOKENS["{ms}"], lambda m: "{ms}" if abs(int(m[0]) / 1000 - now) < 86400 else m[0], text)
+        text = re.sub(r"(?<=\.Trash/)" + TOKENS["{checkpoint}"], lambda m: "{checkpoint}" if abs(int(m[0][:6]) - int(time.strftime("%y%m%d"))) < 2 else m[0], text)
         for token in ("{utc}", "{date}"):
             shape = "%Y-%m-%d %H:%M:%S"[:17 if token == "{utc}" else 14]
             near = {time.strftime(shape[:8], time.gmtime(now + d)) for d in (-86400, 0, 86400)}

@@ -22,6 +22,20 @@ SETTINGS = ["dfs.namenode.acls.enabled=true", "dfs.namenode.fs-limits.min-block-
             "dfs.namenode.accesstime.precision=3600000"]
 
 
+# What is moved to the trash, and what becomes of it there, is only told by the log.
+LOG = """log4j.rootLogger=OFF
+log4j.logger.org.apache.hadoop.fs.TrashPolicyDefault=INFO,trash
+log4j.appender.trash=org.apache.log4j.ConsoleAppender
+log4j.appender.trash.target=System.err
+log4j.appender.trash.follow=true
+log4j.appender.trash.layout=org.apache.log4j.PatternLayout
+log4j.appender.trash.layout.ConversionPattern=%m%n
+"""
+for i, text in enumerate(("TrashPolicyDefault#", "Can't create trash directory", "Invalid value")):  # the step it is at, and what follows says more
+    LOG += f"""log4j.appender.trash.filter.{i}=org.apache.log4j.varia.StringMatchFilter
+log4j.appender.trash.filter.{i}.StringToMatch={text}
+log4j.appender.trash.filter.{i}.AcceptOnMatch=false
+"""
 TRACE = re.compile(r"(?:^\tat .*\n)+\n?", re.M)  # where in Java it went wrong: nobody's script looks for that
 
 
@@ -30,7 +44,7 @@ class Hadoop:
         self.here = os.path.join(dir, "here")  # a JVM cannot change its directory: it is emptied before each case
         os.makedirs(self.here)
         subprocess.run(["javac", "-cp", jars + "/*", "-d", dir] + [os.path.join(cases.HERE, n) for n in ("Oracle.java", "World.java")], check=True)
-        open(os.path.join(dir, "log4j.properties"), "w").write("log4j.rootLogger=OFF\n")
+        open(os.path.join(dir, "log4j.properties"), "w").write(LOG)
         self.java = subprocess.Popen(["java", "-Dhadoop.log.dir=" + dir, "-cp", f"{dir}:{jars}/*", "Oracle", str(nodes), "hdfs.minidfs.basedir=" + dir + "/data"] + SETTINGS, cwd=self.here, stdin=subprocess.PIPE,
                                      stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         _, self.fs, self.datanode = self.line().split()
