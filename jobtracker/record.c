@@ -5,6 +5,7 @@
 
 #include "libcommon/base/clock.h"
 #include "libcommon/base/str.h"
+#include "libcommon/proto/task/times.h"
 
 #define SPLITS_MAX_BYTES (1U << 30)
 
@@ -206,19 +207,6 @@ int record_begin(struct jobtracker *jt, struct record *record, struct err *err)
     return rc == 0 ? 0 : err_set(err, rc, "the jobtracker has no memory left for this job");
 }
 
-static void add_times(struct task_times *sum, const struct task_times *more)
-{
-    sum->read += more->read;
-    sum->map += more->map;
-    sum->sort += more->sort;
-    sum->spill += more->spill;
-    sum->merge += more->merge;
-    sum->fetch += more->fetch;
-    sum->reduce += more->reduce;
-    sum->write += more->write;
-    sum->total += more->total;
-}
-
 static void count(struct record *record, const struct jt_stage *stage, const struct task_done *done)
 {
     for (size_t i = 0; i < done->counters.n; i++) {
@@ -226,7 +214,7 @@ static void count(struct record *record, const struct jt_stage *stage, const str
         if (jt_counters_add(&record->counters, c->group, c->name, c->value) != 0)
             record->counters.dropped++;
     }
-    add_times(&record->times[stage->index], &done->times);
+    task_times_add(&record->times[stage->index], &done->times);
     if (stage->kind == JT_STAGE_COMMIT)
         return;
     bool is_reduce = stage->kind == JT_STAGE_REDUCE;

@@ -25,6 +25,7 @@ struct record {
     struct cl2jt_splits splits;
     struct jt_counters counters;
     struct task_times times[JT_STAGES_MAX];
+    struct task_account accounts[JT_STAGES_MAX];
     uint64_t submit_index, end_index;
     uint64_t publish_index; /* PUBLISH waits for this record; 0 = it does not wait */
     uint64_t ended_wall_ms;

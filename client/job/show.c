@@ -8,6 +8,7 @@
 #include "libcommon/base/ids.h"
 #include "libcommon/base/str.h"
 #include "libcommon/proto/task/combined.h"
+#include "libcommon/proto/task/times.h"
 
 #define BAR_CELLS     30
 #define LINE_EVERY_MS 10000
@@ -174,27 +175,10 @@ static uint64_t counter(const struct cl2jt_status *status, const char *name)
 
 static void show_times(FILE *out, const struct cl2jt_status *status)
 {
-    uint64_t sums[8] = {0}, all = 0;
-    static const char *const names[] = {"read",  "map",   "sort",   "spill",
-                                        "merge", "fetch", "reduce", "write"};
-    for (size_t i = 0; i < status->stages.n; i++) {
-        const struct task_times *t = &status->stages.v[i].times;
-        const uint64_t parts[] = {t->read,  t->map,   t->sort,   t->spill,
-                                  t->merge, t->fetch, t->reduce, t->write};
-        for (size_t p = 0; p < ARRAY_LEN(parts); p++) {
-            sums[p] += parts[p];
-            all += parts[p];
-        }
-    }
-    if (all == 0)
-        return;
-    const char *gap = "time         ";
-    for (size_t p = 0; p < ARRAY_LEN(sums); p++)
-        if (sums[p] * 200 >= all) {
-            fprintf(out, "%s%s %.0f %%", gap, names[p], (double)sums[p] * 100 / (double)all);
-            gap = "  ";
-        }
-    fputc('\n', out);
+    struct task_times all = {0};
+    for (size_t i = 0; i < status->stages.n; i++)
+        task_times_add(&all, &status->stages.v[i].times);
+    task_times_tell(out, "time         ", &all);
 }
 
 static void show_slowest(FILE *out, const struct cl2jt_status *status)

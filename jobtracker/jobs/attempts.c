@@ -56,6 +56,8 @@ bool jt_launch(struct jt_core *core, struct jt_task *task, struct jt_worker *wor
     }
     attempt->is_speculative = is_speculative;
     attempt->locality = locality;
+    if (task->state == JT_TASK_WAITING)
+        attempt->queue_ms = core->now_ms - task->waiting_since_ms;
     attempt->taken = jt_task_need(task, worker);
     jt_worker_take(&core->fleet, worker, attempt->taken);
     list_push_back(&worker->attempts, &attempt->on_worker);

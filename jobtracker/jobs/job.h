@@ -63,8 +63,9 @@ struct jt_attempt {
     bool is_confirmed; /* while its worker registers: it has said that it has it */
     bool is_probation; /* taken over from before a restart: its worker must still confirm it */
     enum jt_locality locality;
-    struct jt_need taken;                                    /* of its worker, while it runs */
-    uint64_t start_ms, end_ms;                               /* monotonic */
+    struct jt_need taken;      /* of its worker, while it runs */
+    uint64_t start_ms, end_ms; /* monotonic */
+    uint64_t queue_ms;         /* that its task had waited for a core */
     uint64_t bytes_in, bytes_total, records_in, records_out; /* last told */
     uint64_t idle_ms;
     char *why; /* of a failure: owned, NULL if none */

@@ -4,6 +4,8 @@
  * absent, what there was having gone out. */
 #include "worker/map/combine.h"
 
+#include "libcommon/base/clock.h"
+
 #define CONCAT_HEAD 8U
 #define CONCAT_MIN  24U /* first capacity */
 #define ABSENT      UINT32_MAX
@@ -25,7 +27,7 @@ static struct slice value_of(const struct combine *c, const struct table_slot *s
     return slice_of(table_bytes(&c->table, (uint32_t)slot->value) + head, slot->extra);
 }
 
-static int flush_table(struct combine *c)
+static int empty_table(struct combine *c)
 {
     c->in_records += c->round_in;
     c->round_in = c->round_out = c->window = 0;
@@ -44,6 +46,14 @@ static int flush_table(struct combine *c)
     }
     table_clear(&c->table);
     return 0;
+}
+
+static int flush_table(struct combine *c)
+{
+    uint64_t start = clock_mono_us();
+    int rc = empty_table(c);
+    c->flush_us += clock_mono_us() - start;
+    return rc;
 }
 
 /* The table (or the window) is full: empty it, and give up if it was of no use. */

@@ -49,6 +49,7 @@ struct combine {
     uint64_t round_in;  /* records added since it was last empty */
     uint64_t round_out; /* and given out meanwhile */
     uint64_t in_records, out_records;
+    uint64_t flush_us; /* emptying the table, and what that led to */
 };
 
 /* Borrows `space` (64-byte aligned, at least COMBINE_SPACE_MIN). */

@@ -31,6 +31,7 @@ struct gather {
     void *arg;
     bool is_aside, is_full;
     uint64_t round_in, in_records, out_records;
+    uint64_t flush_us; /* combining what waits and emptying the table, and what that led to */
     /* of the combine call under way */
     struct slice key;
     const uint8_t *settled, *settled_end;

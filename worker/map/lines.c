@@ -170,7 +170,10 @@ static int unpack_more(struct lines *l, uint8_t *to, size_t cap, struct err *err
             return rc;
         before = l->packed_left.len;
     }
-    if (unpack_step(l->unpack, &l->packed_left, to, cap, &len) != 0)
+    uint64_t start = clock_mono_us();
+    int unpacked = unpack_step(l->unpack, &l->packed_left, to, cap, &len);
+    l->unpack_us += clock_mono_us() - start;
+    if (unpacked != 0)
         return damaged(l, "damaged compressed data", err);
     l->bytes += before - l->packed_left.len;
     l->fill += len;
@@ -307,6 +310,7 @@ static int next_in_segment(struct lines *l, struct slice *ret_span, uint64_t *re
             if (end > l->pos) {
                 *ret_span = slice_of((uint8_t *)l->conf.buffer + l->pos, end - l->pos);
                 *ret_offset = l->at + l->pos;
+                l->raw_bytes += end - l->pos;
                 l->bytes += l->unpack ? 0 : end - l->pos; /* counted as it is read */
                 l->pos = l->scanned = end;
                 if (is_last || (l->unpack && l->conf.is_sample))

@@ -46,13 +46,14 @@ struct lines {
     size_t segment; /* the one being read */
     char *path;     /* of its file; NULL between segments */
     struct files_in *in;
-    size_t pos, fill; /* bytes of the buffer: given out up to pos, read up to fill */
-    size_t scanned;   /* no '\n' between pos and here */
-    uint64_t at;      /* file offset of the buffer's first byte */
-    uint64_t stop;    /* no line of this segment begins here or behind */
-    bool is_skipping; /* the line in hand began in the segment before */
-    uint64_t bytes;   /* of the file, given out as lines: over all splits of a file, its length */
-    uint64_t read_us;
+    size_t pos, fill;   /* bytes of the buffer: given out up to pos, read up to fill */
+    size_t scanned;     /* no '\n' between pos and here */
+    uint64_t at;        /* file offset of the buffer's first byte */
+    uint64_t stop;      /* no line of this segment begins here or behind */
+    bool is_skipping;   /* the line in hand began in the segment before */
+    uint64_t bytes;     /* of the file, given out as lines: over all splits of a file, its length */
+    uint64_t raw_bytes; /* given out: of text, more than `bytes` where the file is packed */
+    uint64_t read_us, unpack_us;
     struct unpack *unpack; /* NULL: the file is text */
     uint8_t *packed;       /* what of the file is still to be unpacked; owned */
     struct slice packed_left;

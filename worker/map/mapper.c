@@ -9,6 +9,7 @@
 #include "worker/map/ranges.h"
 #include "worker/map/spill.h"
 #include "worker/reduce/output.h"
+#include "worker/runner/meter.h"
 
 #define MIB ((uint64_t)1 << 20)
 
@@ -30,6 +31,9 @@ struct mapper {
     struct output output;
     bool has_combine, has_gather;
     uint64_t records, emitted, emitted_bytes;
+    struct meter meter;
+    int (*emit)(struct qn_task *, struct qn_slice, struct qn_slice); /* what callbacks call */
+    uint64_t spill_in_map_us;
 };
 
 static struct mapper *mapper_of(struct qn_task *task)
@@ -174,7 +178,7 @@ static int emit_to_ring(struct qn_task *task, struct qn_slice qkey, struct qn_sl
     m->raw[key_hash_pick(hash, m->partitions)] += bytes;
     m->emitted_bytes += bytes;
     if (__builtin_expect((++m->emitted & 4095) == 0, 0))
-        context_tick(m->c);
+        context_often(m->c);
     return combine_add(&m->combine, hash, key, value) == 0 ? 0 : -1;
 }
 
@@ -190,6 +194,39 @@ static int emit_to_file(struct qn_task *task, struct qn_slice qkey, struct qn_sl
         return 0;
     context_fail_engine(m->c, &m->output.sink.failed);
     return -1;
+}
+
+/* --- what emit takes ------------------------------------------------------------------------- */
+
+/* Time within emit that is measured by itself. */
+static uint64_t lumps(const struct mapper *m)
+{
+    return m->spill.sort_us + m->spill.spill_us + m->combine.flush_us + m->gather.flush_us +
+           m->output.sink.write_us;
+}
+
+/* In emit's place while a burst is measured. */
+static int emit_measured(struct qn_task *task, struct qn_slice key, struct qn_slice value)
+{
+    struct mapper *m = mapper_of(task);
+    uint64_t before = lumps(m);
+    if (!meter_is_on(&m->meter))
+        meter_begin(&m->meter, METER_EMIT);
+    else
+        meter_move(&m->meter, METER_EMIT);
+    int rc = m->emit(task, key, value);
+    if (lumps(m) != before)
+        meter_drop(&m->meter);
+    if (!meter_is_on(&m->meter) || !meter_move(&m->meter, METER_USER))
+        m->c->host.emit = m->emit;
+    return rc;
+}
+
+static void measure_burst(void *owner)
+{
+    struct mapper *m = owner;
+    if (m->c->host.emit == m->emit) /* and not combine's */
+        m->c->host.emit = emit_measured;
 }
 
 /* --- the job's own combine ------------------------------------------------------------------- */
@@ -352,6 +389,15 @@ static int open_ranges(struct mapper *m)
     return rc == 0 ? 0 : context_fail_engine(c, &why);
 }
 
+static void use_emit(struct mapper *m,
+                     int (*emit)(struct qn_task *, struct qn_slice, struct qn_slice))
+{
+    m->emit = emit;
+    meter_open(&m->meter);
+    m->c->host.emit = emit_measured; /* the first ones, too: there may be no more */
+    m->c->on_often = measure_burst;
+}
+
 static int open_output(struct mapper *m, const struct mapper_conf *conf)
 {
     struct context *c = m->c;
@@ -360,11 +406,11 @@ static int open_output(struct mapper *m, const struct mapper_conf *conf)
         int rc = m->raw ? open_combine(m, conf->region) : no_memory(m);
         if (rc == 0)
             rc = open_ranges(m);
-        c->host.emit = choose_emit(m);
+        use_emit(m, choose_emit(m));
         return rc == 0 ? open_spill(m, conf) : rc;
     }
     void *buffer = region_take(conf->region, SINK_BUFFER);
-    c->host.emit = emit_to_file;
+    use_emit(m, emit_to_file);
     return buffer ? output_open(&m->output, c, buffer) : no_memory(m);
 }
 
@@ -487,6 +533,7 @@ static int map_all(struct mapper *m)
     uint64_t offset = 0;
     int rc;
     while ((rc = lines_next(&m->lines, &span, &offset, &why)) == 1) {
+        meter_drop(&m->meter); /* reading is measured by itself */
         rc = tell_input(m);
         if (rc == 0)
             rc = map_span_of_records(m, span, offset);
@@ -519,6 +566,7 @@ static int finish_run(struct mapper *m, struct task_done *done)
     struct spill_result result;
     struct err why;
     context_phase(c, PROGRESS_SORT);
+    m->spill_in_map_us = m->spill.sort_us + m->spill.spill_us;
     int rc = spill_finish(&m->spill, m->raw, &result, &why);
     if (rc != 0)
         return context_fail_engine(c, &why);
@@ -565,16 +613,52 @@ static void count_up(struct mapper *m, const struct task_done *done)
         counters_add(all, COUNTERS_GROUP, "output records", done->files.v[0].records);
 }
 
+/* Emptying the combiner's table, but for the sorting and spilling that this led to. */
+static uint64_t flush_us(const struct mapper *m)
+{
+    uint64_t gross = m->combine.flush_us + m->gather.flush_us;
+    return gross > m->spill_in_map_us ? gross - m->spill_in_map_us : 0;
+}
+
+/* What was measured is told as such; what is left was the job's own code, and emit's share of it as
+ * the sample says. */
 static void tell_times(const struct mapper *m, uint64_t total, struct task_times *ret)
 {
     *ret = (struct task_times){.read = m->lines.read_us,
+                               .decompress = m->lines.unpack_us,
+                               .combine = flush_us(m),
                                .sort = m->spill.sort_us,
                                .spill = m->spill.spill_us,
                                .merge = m->spill.merge_us,
                                .write = m->output.sink.write_us,
+                               .commit = m->output.sink.finish_us,
                                .total = total};
-    uint64_t told = ret->read + ret->sort + ret->spill + ret->merge + ret->write;
-    ret->map = total > told ? total - told : 0;
+    uint64_t told = ret->read + ret->decompress + ret->combine + ret->sort + ret->spill +
+                    ret->merge + ret->write + ret->commit;
+    uint64_t left = total > told ? total - told : 0;
+    uint64_t emit = meter_share(&m->meter, METER_EMIT, left);
+    bool combines =
+        (m->has_combine && !m->combine.is_aside) || (m->has_gather && !m->gather.is_aside);
+    ret->map = left - emit;
+    *(combines ? &ret->combine : m->emit == emit_to_file ? &ret->write : &ret->sort) += emit;
+}
+
+static void tell_account(const struct mapper *m, const struct task_done *done,
+                         struct task_account *ret)
+{
+    *ret = (struct task_account){
+        .in_bytes = m->lines.bytes,
+        .in_raw = m->lines.raw_bytes,
+        .in_records = m->records,
+        .emitted_records = m->emitted,
+        .emitted_bytes = m->emitted_bytes,
+        .run_bytes = done->run_len,
+        .spilled_records = m->spill.spilled_records,
+        .spilled_bytes = m->spill.spilled_bytes,
+    };
+    for (size_t i = 0; i < done->parts.n; i++)
+        ret->combined_records += done->parts.v[i].records;
+    output_account(&m->output, ret);
 }
 
 static uint64_t input_bytes(const struct task_run *run)
@@ -616,6 +700,7 @@ int mapper_run(struct context *c, const struct mapper_conf *conf, struct task_do
             c->run->kind == TASK_MAP_OUT ? output_finish(&m.output, c, done) : finish_run(&m, done);
     if (rc == 0) {
         count_up(&m, done);
+        tell_account(&m, done, &done->account);
         tell_times(&m, clock_mono_us() - start, &done->times);
     }
     lines_close(&m.lines);
@@ -623,5 +708,6 @@ int mapper_run(struct context *c, const struct mapper_conf *conf, struct task_do
     spill_close(&m.spill);
     output_abandon(&m.output);
     c->owner = NULL;
+    c->on_often = NULL;
     return rc;
 }

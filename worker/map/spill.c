@@ -196,6 +196,7 @@ int spill_out(struct spill *s, struct err *err)
     s->runs[s->run_count++] = run;
     s->spills++;
     s->spilled_records += s->collect.count;
+    s->spilled_bytes += run.len;
     collect_reset(&s->collect);
     return 0;
 }
@@ -234,6 +235,7 @@ static int merge_some(struct spill *s, struct err *err)
         for (size_t i = 0; i < count; i++)
             drop_run(&s->runs[at + i]);
         s->runs[at] = run;
+        s->spilled_bytes += run.len;
         memmove(&s->runs[at + 1], &s->runs[at + count],
                 (s->run_count - at - count) * sizeof(*s->runs));
         s->run_count -= count - 1;

@@ -49,7 +49,7 @@ struct spill {
     struct collect collect;
     struct spill_run *runs;
     size_t run_count, run_cap;
-    uint64_t spilled_records, spills; /* files written before the last one */
+    uint64_t spilled_records, spilled_bytes, spills; /* files written before the last one */
     uint64_t sort_us, spill_us, merge_us;
 };
 

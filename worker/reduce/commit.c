@@ -44,6 +44,6 @@ int commit_run(struct context *c, struct region *region, struct task_done *done)
     if (rc != 0)
         return context_fail_engine(c, &why);
     done->files = (struct task_file_list){file, 1};
-    done->times.total = done->times.write = clock_mono_us() - start;
+    done->times.total = done->times.commit = clock_mono_us() - start;
     return 0;
 }

@@ -54,6 +54,13 @@ int output_finish(struct output *output, struct context *c, struct task_done *do
     return 0;
 }
 
+void output_account(const struct output *output, struct task_account *account)
+{
+    account->out_records = output->sink.records;
+    account->out_raw = output->sink.raw;
+    account->out_bytes = output->sink.len;
+}
+
 void output_abandon(struct output *output)
 {
     sink_abandon(&output->sink);

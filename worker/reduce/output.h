@@ -16,6 +16,8 @@ struct output {
 /* `buffer` (SINK_BUFFER) is borrowed until finish or abandon. A failure is the context's. */
 int output_open(struct output *output, struct context *c, void *buffer);
 int output_finish(struct output *output, struct context *c, struct task_done *done);
+/* What went into it, so far as the account asks. */
+void output_account(const struct output *output, struct task_account *account);
 void output_abandon(struct output *output);
 
 #endif

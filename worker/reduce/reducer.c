@@ -6,9 +6,11 @@
 #include "worker/reduce/group.h"
 #include "worker/reduce/output.h"
 #include "worker/reduce/sources.h"
+#include "worker/runner/meter.h"
 
 #define MIB         ((uint64_t)1 << 20)
 #define STREAMS_MIN 8U
+#define BURST_EVERY 1024U /* groups; and when it is time after many calls in one group */
 
 struct reducer {
     struct context *c;
@@ -26,6 +28,7 @@ struct reducer {
     struct group_top top; /* largest group of all partitions */
     uint64_t groups, records, merged_again;
     uint64_t fetch_us, merge_us, remote_bytes, local_bytes;
+    struct meter meter;
 };
 
 struct values {
@@ -86,6 +89,64 @@ static int emit_to_file(struct qn_task *task, struct qn_slice key, struct qn_sli
         return 0;
     context_fail_engine(r->c, &r->output.sink.failed);
     return -1;
+}
+
+/* --- where the time goes --------------------------------------------------------------------- */
+
+static void end_burst(struct reducer *r)
+{
+    meter_drop(&r->meter);
+    r->c->host.emit = emit_to_file;
+    r->c->host.next = next_value;
+}
+
+static int next_measured(struct qn_values *values, struct qn_slice *ret_value)
+{
+    struct reducer *r = ((struct values *)(void *)values)->c->owner;
+    if (!meter_move(&r->meter, METER_MERGE))
+        end_burst(r);
+    int rc = next_value(values, ret_value);
+    if (meter_is_on(&r->meter) && !meter_move(&r->meter, METER_USER))
+        end_burst(r);
+    return rc;
+}
+
+static int emit_measured(struct qn_task *task, struct qn_slice key, struct qn_slice value)
+{
+    struct reducer *r = context_owner(task);
+    uint64_t before = r->output.sink.write_us; /* measured by itself */
+    if (!meter_move(&r->meter, METER_EMIT))
+        end_burst(r);
+    int rc = emit_to_file(task, key, value);
+    if (meter_is_on(&r->meter) &&
+        (r->output.sink.write_us != before || !meter_move(&r->meter, METER_USER)))
+        end_burst(r);
+    return rc;
+}
+
+/* The time is reduce's now, or that of what it called: as good as. */
+static void begin_burst(void *owner)
+{
+    struct reducer *r = owner;
+    if (meter_is_on(&r->meter))
+        return;
+    meter_begin(&r->meter, METER_USER);
+    r->c->host.emit = emit_measured;
+    r->c->host.next = next_measured;
+}
+
+static int next_group(struct reducer *r, struct group *group, struct slice *ret_key)
+{
+    if (group->groups % BURST_EVERY == 0)
+        begin_burst(r);
+    if (!meter_is_on(&r->meter))
+        return group_next(group, ret_key);
+    if (!meter_move(&r->meter, METER_MERGE))
+        end_burst(r);
+    int rc = group_next(group, ret_key);
+    if (meter_is_on(&r->meter) && !meter_move(&r->meter, METER_USER))
+        end_burst(r);
+    return rc;
 }
 
 /* --- fetching -------------------------------------------------------------------------------- */
@@ -184,7 +245,7 @@ static int reduce_groups(struct reducer *r, struct group *group)
     struct values values = {{&c->host}, group, c};
     struct slice key;
     int rc;
-    while ((rc = group_next(group, &key)) == 1) {
+    while ((rc = next_group(r, group, &key)) == 1) {
         context_record(c, key, 0);
         int returned = r->plugin->job.reduce(&c->task, key_to_qn(key), &values.head);
         rc = context_check(c, returned, "reduce");
@@ -287,14 +348,33 @@ static void count_up(struct reducer *r, const struct task_done *done)
     counters_add(all, COUNTERS_GROUP, "output bytes", done->files.v[0].len);
 }
 
+/* As in a map: what is left is shared as the sample says. */
 static void tell_times(const struct reducer *r, uint64_t total, struct task_times *ret)
 {
     *ret = (struct task_times){.fetch = r->fetch_us,
                                .merge = r->merge_us,
                                .write = r->output.sink.write_us,
+                               .commit = r->output.sink.finish_us,
                                .total = total};
-    uint64_t told = ret->fetch + ret->merge + ret->write;
-    ret->reduce = total > told ? total - told : 0;
+    uint64_t told = ret->fetch + ret->merge + ret->write + ret->commit;
+    uint64_t left = total > told ? total - told : 0;
+    uint64_t merge = meter_share(&r->meter, METER_MERGE, left);
+    uint64_t write = meter_share(&r->meter, METER_EMIT, left);
+    ret->merge += merge;
+    ret->write += write;
+    ret->reduce = left > merge + write ? left - merge - write : 0;
+}
+
+static void tell_account(const struct reducer *r, struct task_account *ret)
+{
+    *ret = (struct task_account){.in_records = r->records,
+                                 .in_bytes = r->remote_bytes + r->local_bytes,
+                                 .groups = r->groups,
+                                 .local_bytes = r->local_bytes,
+                                 .remote_bytes = r->remote_bytes,
+                                 .spilled_bytes = r->pieces.spilled_bytes + r->pieces.disk_bytes,
+                                 .merged_again = r->merged_again};
+    output_account(&r->output, ret);
 }
 
 /* The report outlives us. */
@@ -314,6 +394,8 @@ int reducer_run(struct context *c, const struct reducer_conf *conf, struct task_
     c->owner = &r;
     c->host.emit = emit_to_file;
     c->host.next = next_value;
+    meter_open(&r.meter);
+    c->on_often = begin_burst;
     int rc = open_all(&r);
     if (rc == 0)
         rc = fetch_pieces(&r);
@@ -328,6 +410,7 @@ int reducer_run(struct context *c, const struct reducer_conf *conf, struct task_
         rc = output_finish(&r.output, c, done);
     if (rc == 0) {
         count_up(&r, done);
+        tell_account(&r, &done->account);
         done->top_key = keep_key(c, &r.top);
         done->top_records = r.top.records;
         tell_times(&r, clock_mono_us() - start, &done->times);
@@ -337,5 +420,6 @@ int reducer_run(struct context *c, const struct reducer_conf *conf, struct task_
         pieces_close(&r.pieces);
     output_abandon(&r.output);
     c->owner = NULL;
+    c->on_often = NULL;
     return rc;
 }

@@ -25,7 +25,9 @@ int sink_open(struct sink *sink, struct files *files, const char *path, const st
         .how = *how, .files = files, .buf = (uint8_t *)(uintptr_t)buffer.data, .cap = buffer.len};
     if (how->pack != PACKER_PLAIN && packer_open(how->pack, 0, write_out, sink, &sink->packer) != 0)
         return err_set(err, ERR_NOMEM, "out of memory");
+    uint64_t start = clock_mono_us();
     int rc = files_create(files, path, how->replication, &sink->out, err);
+    sink->write_us = clock_mono_us() - start;
     if (rc != 0)
         sink_abandon(sink);
     return rc;
@@ -35,6 +37,7 @@ static int put_out(struct sink *sink, struct slice bytes)
 {
     if (sink->failed.code != 0)
         return sink->failed.code;
+    sink->raw += bytes.len;
     int rc =
         sink->packer ? packer_put(sink->packer, bytes) : write_out(sink, bytes.data, bytes.len);
     if (rc != 0 && sink->failed.code == 0)
@@ -152,7 +155,7 @@ int sink_finish(struct sink *sink, uint64_t *ret_len, uint32_t *ret_crc, struct 
     }
     uint64_t start = clock_mono_us();
     rc = files_finish(sink->files, sink->out, err);
-    sink->write_us += clock_mono_us() - start;
+    sink->finish_us = clock_mono_us() - start;
     sink->out = NULL;
     sink_abandon(sink);
     *ret_len = sink->len;

@@ -30,9 +30,10 @@ struct sink {
     uint8_t *buf;
     size_t cap, fill;
     uint64_t len, records; /* len: of the file so far */
+    uint64_t raw;          /* what went out, before packing */
     uint32_t crc;
-    uint64_t write_us;
-    struct err failed; /* code 0 while all is well; errors stick */
+    uint64_t write_us, finish_us; /* opening and writing; until it was whole */
+    struct err failed;            /* code 0 while all is well; errors stick */
 };
 
 /* `buffer` is borrowed until finish or abandon. */

@@ -155,6 +155,13 @@ static int host_no_next(struct qn_values *values, struct qn_slice *ret_value)
     return 0;
 }
 
+void context_often(struct context *c)
+{
+    context_tick(c);
+    if (c->on_often)
+        c->on_often(c->owner);
+}
+
 /* --- opening --------------------------------------------------------------------------------- */
 
 static const struct msg_pair *find_pair(const struct task_run *run, const char *key)

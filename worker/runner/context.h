@@ -29,8 +29,9 @@ struct context {
     const struct plugin *plugin;
     const struct task_run *run;
     struct files *files;
-    const char *thread; /* &context_thread of the one that runs the callbacks */
-    void *owner;        /* whoever put emit and next into host */
+    const char *thread;            /* &context_thread of the one that runs the callbacks */
+    void *owner;                   /* whoever put emit and next into host */
+    void (*on_often)(void *owner); /* now and then, after some thousand host calls; may be NULL */
     struct progress_page *page;
     struct counters counters;
     struct sides sides;
@@ -107,10 +108,11 @@ static inline void context_phase(struct context *c, enum progress_phase phase)
     context_tick(c);
 }
 /* Now and then from host calls: a callback may emit for hours from one record. */
+void context_often(struct context *c);
 static inline void context_called(struct context *c)
 {
     if (__builtin_expect((++c->calls & 4095) == 0, 0))
-        context_tick(c);
+        context_often(c);
 }
 /* The record in hand is this one. */
 static inline void context_record(struct context *c, struct slice record, uint64_t offset)

@@ -3,6 +3,7 @@
 
 #include <sys/resource.h>
 
+#include "libcommon/base/clock.h"
 #include "libcommon/base/mem.h"
 #include "worker/map/mapper.h"
 #include "worker/map/sort.h"
@@ -19,13 +20,33 @@ void execution_process_release(struct execution_process *process)
     region_release(&process->region);
 }
 
-/* Memory the process has had at once, at the most. */
-static uint64_t peak_memory(void)
+static uint64_t cpu_us(const struct rusage *usage)
 {
-    struct rusage usage;
-    if (getrusage(RUSAGE_SELF, &usage) != 0)
-        return 0;
-    return (uint64_t)usage.ru_maxrss * 1024;
+    const struct timeval *user = &usage->ru_utime, *system = &usage->ru_stime;
+    return (uint64_t)(user->tv_sec + system->tv_sec) * 1000000U +
+           (uint64_t)(user->tv_usec + system->tv_usec);
+}
+
+/* The process has served other attempts before: what it had used then is taken off, but for the
+ * peak of its memory, which was forgotten (tidy_forget_peak). */
+static void tell_usage(const struct rusage *before, struct task_account *ret)
+{
+    struct rusage now;
+    if (getrusage(RUSAGE_SELF, &now) != 0)
+        return;
+    ret->cpu_us = cpu_us(&now) - cpu_us(before);
+    ret->peak_memory = (uint64_t)now.ru_maxrss * 1024;
+    ret->major_faults = (uint64_t)(now.ru_majflt - before->ru_majflt);
+    ret->switches = (uint64_t)(now.ru_nvcsw - before->ru_nvcsw);
+}
+
+/* From the order's arrival on this node, whose processes share one clock. */
+static void tell_launch(const struct task_run *run, uint64_t start_us, uint64_t ready_us,
+                        struct task_times *ret)
+{
+    uint64_t from = run->ordered_us && run->ordered_us < start_us ? run->ordered_us : start_us;
+    ret->launch = ready_us - from;
+    ret->total += ret->launch;
 }
 
 /* One plugin per process: it cannot be unloaded. */
@@ -151,7 +172,10 @@ void execution_run(struct execution *execution, struct execution_process *proces
     struct execution *a = execution;
     struct err why = {0};
     struct files *files = NULL;
+    struct rusage before = {0};
+    uint64_t start_us = clock_mono_us();
     *a = (struct execution){0};
+    (void)getrusage(RUSAGE_SELF, &before);
     int rc = prepare(a, process, conf, &files, &why);
     if (rc == 0)
         rc = context_open(&a->context,
@@ -163,16 +187,22 @@ void execution_run(struct execution *execution, struct execution_process *proces
     }
     a->has_context = true;
     execution_now = &a->context;
+    uint64_t ready_us = clock_mono_us();
     rc = run_kind(a, process, conf);
     execution_now = NULL;
     if (rc != 0) {
         tell_failure(a, conf->run, a->context.failure, &a->context.failed);
+        tell_usage(&before, &a->failed.account);
         return;
     }
     context_phase(&a->context, PROGRESS_END);
     a->is_done = true;
     a->done.id = conf->run->id;
-    a->done.peak_memory = peak_memory();
+    tell_launch(conf->run, start_us, ready_us, &a->done.times);
+    tell_usage(&before, &a->done.account);
+    a->done.account.last_offset =
+        atomic_load_explicit(&a->context.page->input_offset, memory_order_relaxed);
+    a->done.peak_memory = a->done.account.peak_memory;
     (void)counters_list(&a->context.counters, &a->arena, &a->done.counters);
 }
 

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include "libcommon/base/clock.h"
 #include "libcommon/base/ids.h"
 #include "libcommon/base/log.h"
 #include "libcommon/base/str.h"
@@ -187,6 +188,7 @@ static int describe(struct wk_attempt *attempt, const struct task_dirs *own, str
         .conf_file = slice_str(config_file(conf)),
         .manifest = attempt->task.manifest,
         .node = slice_str(daemon_node_name(attempt->worker->daemon)),
+        .ordered_us = attempt->ordered_us,
     };
     int rc = jobs_sides(attempt->job, arena, &run->sides);
     if (rc == 0 && attempt->task.kind == TASK_REDUCE)
@@ -412,6 +414,7 @@ int attempt_begin(struct wk_job *job, const struct jt2wk_task *task, struct err 
     attempt->worker = job->worker;
     attempt->job = job;
     attempt->log.fd = -1;
+    attempt->ordered_us = clock_mono_us();
     list_init(&attempt->link);
     int rc = init(attempt, task, err);
     if (rc == 0 && job->bring.state == BRING_HERE)

@@ -33,6 +33,7 @@ struct wk_attempt {
     uint64_t memory_offered;
     struct wk_process *process;
     uint64_t last_ticks, moved_ms, started_ms;
+    uint64_t ordered_us; /* when the order came */
     bool timed_out;
     uint64_t outgrown_bytes; /* it was killed for using so much memory; 0 = it was not */
     /* while reporting */

@@ -90,7 +90,8 @@ enum task_kind {
     F(STR, conf_file) /* quern.conf the runner's client library reads; "" = none */           \
     F(STRS, manifest) /* commit: finished lines of _MANIFEST */                               \
     F(STR, node)      /* node.name of the worker, for locality of reads and writes */         \
-    L(task_side, sides)
+    L(task_side, sides)                                                                       \
+    F(U64, ordered_us) /* when the order came here, by clock_mono_us; 0 = nobody says */
 MSG_STRUCT(task_run, TASK_RUN_FIELDS)
 
 /* Whom to run as from now on: the process is root's, and no code of a job has run in it. */
@@ -120,18 +121,54 @@ MSG_STRUCT(task_part, TASK_PART_FIELDS)
     F(U64, records)
 MSG_STRUCT(task_file, TASK_FILE_FIELDS)
 
-/* Where the wall time of an attempt went, in microseconds. */
-#define TASK_TIMES_FIELDS(F, S, L) \
-    F(U64, read)                   \
-    F(U64, map)                    \
-    F(U64, sort)                   \
-    F(U64, spill)                  \
-    F(U64, merge)                  \
-    F(U64, fetch)                  \
-    F(U64, reduce)                 \
-    F(U64, write)                  \
-    F(U64, total)
+/* Where the wall time of an attempt went, in microseconds. What is not waiting for a core adds up
+ * to `total`, from the order's arrival on the node to the answer. */
+#define TASK_TIMES_FIELDS(F, S, L)                           \
+    F(U64, read) /* waiting for input */                     \
+    F(U64, map)  /* the job's own code */                    \
+    F(U64, sort) /* collecting and sorting what it emits */  \
+    F(U64, spill)                                            \
+    F(U64, merge)                                            \
+    F(U64, fetch)  /* waiting for map outputs */             \
+    F(U64, reduce) /* the job's own code */                  \
+    F(U64, write)  /* forming and writing output */          \
+    F(U64, total)                                            \
+    F(U64, queue)  /* before all this, waiting for a core */ \
+    F(U64, launch) /* until the job's code could run */      \
+    F(U64, decompress)                                       \
+    F(U64, combine)                                          \
+    F(U64, commit) /* until the output was on disks */
 MSG_STRUCT(task_times, TASK_TIMES_FIELDS)
+
+/* What an attempt moved and used: bytes and records on each arrow of
+ *
+ *     file -> (unpacked) -> map -> emitted -> combined -> run -> shuffle -> reduce -> output file
+ *
+ * raw and as they were stored or sent. What does not concern its kind is 0. */
+#define TASK_ACCOUNT_FIELDS(F, S, L)                                              \
+    F(U64, in_bytes)   /* map: read from files, as they lie there */              \
+    F(U64, in_raw)     /* map: of these, unpacked */                              \
+    F(U64, in_records) /* map: records; reduce: values */                         \
+    F(U64, emitted_records)                                                       \
+    F(U64, emitted_bytes)                                                         \
+    F(U64, combined_records) /* map: what went into the run */                    \
+    F(U64, run_bytes)        /* map: the run's length */                          \
+    F(U64, spilled_records)                                                       \
+    F(U64, spilled_bytes)                                                         \
+    F(U64, merged_again) /* runs that were merged to be merged once more */       \
+    F(U64, local_bytes)  /* input or shuffle: read on this node */                \
+    F(U64, rack_bytes)   /* from its rack */                                      \
+    F(U64, remote_bytes) /* from elsewhere */                                     \
+    F(U64, groups)       /* reduce: keys */                                       \
+    F(U64, out_records)  /* of output files */                                    \
+    F(U64, out_raw)                                                               \
+    F(U64, out_bytes) /* of these, packed */                                      \
+    F(U64, peak_memory)                                                           \
+    F(U64, major_faults)                                                          \
+    F(U64, switches)    /* it waited for something: voluntary context switches */ \
+    F(U64, cpu_us)      /* computed, its own threads */                           \
+    F(U64, last_offset) /* map: in its input file, of the last record it began */
+MSG_STRUCT(task_account, TASK_ACCOUNT_FIELDS)
 
 #define TASK_DONE_FIELDS(F, S, L)                                                 \
     S(task_attempt, id)                                                           \
@@ -143,7 +180,9 @@ MSG_STRUCT(task_times, TASK_TIMES_FIELDS)
     S(task_times, times)                                                          \
     F(U64, peak_memory)                                                           \
     F(BYTES, top_key) /* reduce: the key with the most values; its first bytes */ \
-    F(U64, top_records)
+    F(U64, top_records)                                                           \
+    S(task_account, account)                                                      \
+    F(BYTES, sketch) /* map: of the keys in each partition: see sketch.h; "" = none */
 MSG_STRUCT(task_done, TASK_DONE_FIELDS)
 
 enum task_failure {
@@ -160,17 +199,18 @@ enum task_failure {
     TASK_FAILED_NODE_MEMORY, /* the machine had no memory left: does not count either */
 };
 
-#define TASK_FAILED_FIELDS(F, S, L)                                  \
-    S(task_attempt, id)                                              \
-    F(U32, failure)  /* enum task_failure */                         \
-    F(I64, code)     /* signal number, exit code or enum err_code */ \
-    F(STR, why)      /* one line */                                  \
-    F(STR, path)     /* input file being read, "" = none */          \
-    F(U64, offset)   /* of the record in hand */                     \
-    F(BYTES, record) /* its first bytes */                           \
-    F(STR, log_tail) /* last lines the attempt wrote */              \
-    L(msg_counter, counters)                                         \
-    F(STR, at) /* where the plugin's code was: "clean.c:41 in parse_line"; "" = unknown */
+#define TASK_FAILED_FIELDS(F, S, L)                                                        \
+    S(task_attempt, id)                                                                    \
+    F(U32, failure)  /* enum task_failure */                                               \
+    F(I64, code)     /* signal number, exit code or enum err_code */                       \
+    F(STR, why)      /* one line */                                                        \
+    F(STR, path)     /* input file being read, "" = none */                                \
+    F(U64, offset)   /* of the record in hand */                                           \
+    F(BYTES, record) /* its first bytes */                                                 \
+    F(STR, log_tail) /* last lines the attempt wrote */                                    \
+    L(msg_counter, counters)                                                               \
+    F(STR, at) /* where the plugin's code was: "clean.c:41 in parse_line"; "" = unknown */ \
+    S(task_account, account)
 MSG_STRUCT(task_failed, TASK_FAILED_FIELDS)
 
 #define TASK_FETCH_FAILED_FIELDS(F, S, L) \
