@@ -229,32 +229,57 @@ static int reconnect(struct cl_out *out, uint64_t *ret_gs, struct cl_break *brok
     }
 }
 
-int cl_block_recover(struct cl_out *out, struct cl_break *broken, struct err *err)
+static int drop(struct cl_out *out, struct cl_break *broken, struct err *err)
+{
+    uint32_t dropped = out->pipe.nodes[broken->bad];
+    int rc = cl_pipeline_break(&out->pipe, broken->bad, broken->code, &dropped);
+    if (dropped != CL_NOBODY && cl_out_exclude(out, dropped, broken->why.msg) != 0)
+        return err_set(err, ERR_NOMEM, "%s", err_text(ERR_NOMEM));
+    return rc;
+}
+
+/* Those that are left under a new stamp, with whoever joins them; or one of them failed
+ * (broken->code). */
+static int set_up_anew(struct cl_out *out, struct cl_break *broken, struct err *err)
 {
     uint64_t new_gs = 0;
-    for (;;) {
-        uint32_t dropped = out->pipe.nodes[broken->bad];
+    int rc = cl_block_reinforce(out, broken, err);
+    if (rc == 0 && broken->code == 0)
+        rc = reconnect(out, &new_gs, broken, err);
+    if (rc != 0 || broken->code != 0)
+        return rc;
+    rc = tell_pipeline(out, new_gs, err);
+    if (rc != 0)
+        return rc;
+    out->block.gs = new_gs;
+    cl_pipeline_resume(&out->pipe);
+    return 0;
+}
+
+int cl_block_recover(struct cl_out *out, struct cl_break *broken, struct err *err)
+{
+    int rc = 0;
+    while (rc == 0 && broken->code != 0) {
         cl_chain_hang_up(out, false);
-        int rc = cl_pipeline_break(&out->pipe, broken->bad, broken->code, &dropped);
-        if (dropped != CL_NOBODY && cl_out_exclude(out, dropped, broken->why.msg) != 0)
-            return err_set(err, ERR_NOMEM, "%s", err_text(ERR_NOMEM));
+        rc = drop(out, broken, err);
+        if (rc == ERR_NOMEM)
+            return rc;
         if (rc != 0)
             return begin_anew(out, err);
-        rc = cl_block_reinforce(out, broken, err);
-        if (rc == ERR_RETRY)
-            continue;
-        if (rc != 0)
-            return rc;
-        rc = reconnect(out, &new_gs, broken, err);
-        if (rc != 0)
-            return rc;
-        if (broken->code != 0)
-            continue;
-        rc = tell_pipeline(out, new_gs, err);
-        if (rc != 0)
-            return rc;
-        out->block.gs = new_gs;
-        cl_pipeline_resume(&out->pipe);
-        return 0;
+        rc = set_up_anew(out, broken, err);
     }
+    return rc;
+}
+
+int cl_block_prove(struct cl_out *out, struct err *err)
+{
+    struct cl_break broken = {.bad = cl_pipeline_guilty_place(&out->pipe), .code = ERR_CORRUPT};
+    if (broken.bad != CL_NOBODY && out->pipe.count > 1 && cl_block_has_reserve(out)) {
+        out->must_replace = true;
+        err_set(&broken.why, ERR_CORRUPT, "what it sends on is damaged");
+        return cl_block_recover(out, &broken, err);
+    }
+    cl_chain_hang_up(out, false);
+    int rc = set_up_anew(out, &broken, err);
+    return rc == 0 ? cl_block_recover(out, &broken, err) : rc;
 }

@@ -88,6 +88,8 @@ static int ask_chain(struct cl_out *out, const struct data_write *write, struct 
         broken(ret, 0, rc);
     } else if (answer.bad_node.len) {
         rc = answer.code < 0 && answer.code > -1000 ? (int)answer.code : ERR_FAILED;
+        if (rc == ERR_CHECKSUM) /* of its own replica: nobody has sent anything yet */
+            rc = ERR_CORRUPT;
         err_set(&ret->why, rc, SLICE_FMT, SLICE_ARG(answer.why));
         broken(ret, place_of(out, answer.bad_node), rc);
     }

@@ -62,6 +62,8 @@ static int ask_source(struct cl_out *out, uint32_t source, uint32_t target, uint
             err_set(err, rc, SLICE_FMT, SLICE_ARG(answer.why));
             if (!slice_eq(answer.bad_node, from->name))
                 *ret_bad = CL_NOBODY;
+            else if (rc == ERR_CHECKSUM) /* its own replica's */
+                rc = ERR_CORRUPT;
         }
         cl_peer_put(peer);
     }
@@ -69,8 +71,8 @@ static int ask_source(struct cl_out *out, uint32_t source, uint32_t target, uint
     return rc;
 }
 
-/* One node more. ERR_RETRY: a member failed. A newcomer that fails is left out and the next one
- * asked for, as often as for a new block. */
+/* One node more; or a member failed (ret->code), then it is not 0. A newcomer that fails is left
+ * out and the next one asked for, as often as for a new block. */
 static int join_one(struct cl_out *out, struct cl_break *ret, struct err *err)
 {
     for (unsigned attempt = 0;; attempt++) {
@@ -89,7 +91,7 @@ static int join_one(struct cl_out *out, struct cl_break *ret, struct err *err)
         if (bad != CL_NOBODY && rc != ERR_BUSY) {
             ret->bad = bad;
             ret->code = rc;
-            return ERR_RETRY;
+            return rc;
         }
         if (bad == CL_NOBODY && cl_out_exclude(out, node, ret->why.msg) != 0)
             return err_set(err, ERR_NOMEM, "%s", err_text(ERR_NOMEM));
@@ -113,13 +115,12 @@ int cl_block_reinforce(struct cl_out *out, struct cl_break *ret, struct err *err
                                          .is_counted_on = out->was_flushed};
     struct err why = {0};
     out->must_replace = false;
+    ret->code = 0;
     while (cl_pipeline_wants_node(&out->pipe, &rule)) {
         int rc = join_one(out, ret, &why);
-        if (rc == ERR_RETRY)
-            return rc;
         if (rc == 0)
             continue;
-        if (!out->fs->replace_or_fail)
+        if (ret->code != 0 || !out->fs->replace_or_fail)
             return 0;
         return err_set(err, rc,
                        "%s: block blk_%" PRIu64 " has %u datanodes left of %u, and no good one is "

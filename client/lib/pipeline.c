@@ -15,6 +15,7 @@ void cl_pipeline_init(struct cl_pipeline *p, uint64_t ring_bytes, uint64_t packe
                               .packet_bytes = packet_bytes,
                               .block_bytes = block_bytes,
                               .suspect = CL_NOBODY,
+                              .complainer = CL_NOBODY,
                               .guilty = CL_NOBODY};
 }
 
@@ -22,12 +23,14 @@ void cl_pipeline_begin_at(struct cl_pipeline *p, uint64_t len)
 {
     BUG_ON(len > p->block_bytes);
     p->filled = p->sent = p->acked = p->synced = p->sync_sent = p->filled_before = len;
+    p->proven = len;
 }
 
 void cl_pipeline_set_nodes(struct cl_pipeline *p, const uint32_t *nodes, uint32_t count)
 {
     BUG_ON(count > CL_PIPELINE_NODES);
     memcpy(p->nodes, nodes, count * sizeof(*nodes));
+    memset(p->is_doubted, 0, sizeof(p->is_doubted));
     p->count = count;
 }
 
@@ -134,23 +137,44 @@ static void take_out(struct cl_pipeline *p, uint32_t place)
 {
     p->count--;
     memmove(&p->nodes[place], &p->nodes[place + 1], (p->count - place) * sizeof(*p->nodes));
+    memmove(&p->is_doubted[place], &p->is_doubted[place + 1],
+            (p->count - place) * sizeof(*p->is_doubted));
+}
+
+static void put_in(struct cl_pipeline *p, uint32_t node, bool is_doubted)
+{
+    p->is_doubted[p->count] = is_doubted;
+    p->nodes[p->count++] = node;
+}
+
+/* The one at `bad` has complained of two: then it is not them. */
+static void acquit_senders(struct cl_pipeline *p, uint32_t bad)
+{
+    p->is_doubted[bad - 1] = false;
+    for (uint32_t i = 0; i < p->count; i++)
+        if (p->nodes[i] == p->suspect)
+            p->is_doubted[i] = false;
 }
 
 /* The one at `bad` found damaged what the one before it had sent. True: that one was moved, and
  * nobody needs to go; else *bad is who does. */
 static bool settle_damage(struct cl_pipeline *p, uint32_t *bad)
 {
-    uint32_t sender = p->nodes[*bad - 1];
+    uint32_t sender = p->nodes[*bad - 1], complainer = p->nodes[*bad];
     if (p->suspect == sender) {
         (*bad)--;
         return false;
     }
+    p->is_doubted[*bad - 1] = true;
+    if (p->suspect != CL_NOBODY && p->complainer == complainer)
+        acquit_senders(p, *bad);
     p->suspect = sender;
+    p->complainer = complainer;
     if (p->was_moved)
         return false;
     p->was_moved = true;
     take_out(p, *bad - 1);
-    p->nodes[p->count++] = sender;
+    put_in(p, sender, true);
     return true;
 }
 
@@ -169,6 +193,22 @@ int cl_pipeline_break(struct cl_pipeline *p, uint32_t bad, int code, uint32_t *r
     *ret_dropped = p->nodes[bad];
     take_out(p, bad);
     return 0;
+}
+
+bool cl_pipeline_has_doubts(const struct cl_pipeline *p)
+{
+    for (uint32_t i = 0; i < p->count; i++)
+        if (p->is_doubted[i] && p->filled > p->proven)
+            return true;
+    return false;
+}
+
+uint32_t cl_pipeline_guilty_place(const struct cl_pipeline *p)
+{
+    for (uint32_t i = 0; i < p->count; i++)
+        if (p->nodes[i] == p->guilty)
+            return i;
+    return CL_NOBODY;
 }
 
 bool cl_pipeline_wants_node(const struct cl_pipeline *p, const struct cl_replace_rule *rule)
@@ -197,11 +237,12 @@ uint32_t cl_pipeline_source(const struct cl_pipeline *p)
 void cl_pipeline_join(struct cl_pipeline *p, uint32_t node)
 {
     BUG_ON(p->count >= CL_PIPELINE_NODES);
-    p->nodes[p->count++] = node;
+    put_in(p, node, false);
 }
 
 void cl_pipeline_resume(struct cl_pipeline *p)
 {
+    p->proven = p->acked;
     p->head = p->in_flight = 0;
     p->sent = p->acked;
     p->synced = p->synced < p->acked ? p->synced : p->acked;

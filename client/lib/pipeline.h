@@ -51,6 +51,7 @@ struct cl_flight {
 struct cl_pipeline {
     uint64_t ring_bytes, packet_bytes, block_bytes;
     uint32_t nodes[CL_PIPELINE_NODES];
+    bool is_doubted[CL_PIPELINE_NODES]; /* by place: it was suspected, and is still here */
     uint32_t count;
     struct cl_flight flights[CL_PIPELINE_FLIGHTS]; /* ring: [head, head + in_flight) */
     uint32_t head, in_flight;
@@ -58,9 +59,11 @@ struct cl_pipeline {
     uint64_t filled, sent, acked, synced;
     uint64_t sync_sent;     /* a packet that asks for a sync of so much has gone */
     uint64_t filled_before; /* bytes of the block that its datanodes had before we came */
+    uint64_t proven;        /* all compared these with their checksums: when the chain was set up */
     bool last_sent, is_finished;
     unsigned recoveries; /* since bytes were last acknowledged */
     uint32_t suspect;    /* who sent what its neighbour found damaged; CL_NOBODY */
+    uint32_t complainer; /* that neighbour; CL_NOBODY */
     bool was_moved;      /* the suspect to the end: since bytes were last acknowledged */
     uint32_t guilty;     /* a suspect after whose move all went well; CL_NOBODY */
 };
@@ -110,20 +113,29 @@ struct cl_ack {
 int cl_pipeline_ack(struct cl_pipeline *p, const struct cl_ack *ack, uint32_t *ret_bad);
 
 /* The chain broke at `bad` (place) with `code`. Says who is dropped: usually `bad`. Not so when it
- * found damaged what its neighbour had sent: either may be at fault, so nobody is dropped
- * (CL_NOBODY), but the sender moves to the end, where it sends nothing; the one who complained gets
- * its bytes from somebody else now. Complains it still, it goes; does all go well, it was the
- * sender (`guilty`), and he who for the second time sent what was damaged is dropped himself.
+ * found damaged what its neighbour had sent (ERR_CHECKSUM; whose own replica is damaged says
+ * ERR_CORRUPT): either may be at fault, so nobody is dropped (CL_NOBODY), but the sender moves to
+ * the end, where it sends nothing; the one who complained gets its bytes from somebody else now.
+ * Complains it still, it goes; does all go well, it was the sender (`guilty`), and he who for the
+ * second time sent what was damaged is dropped himself.
  * ERR_NONODE when nobody is left, ERR_LIMIT after too many times in vain (nothing is dropped then).
  * Then the stream stands still until cl_pipeline_resume. */
 int cl_pipeline_break(struct cl_pipeline *p, uint32_t bad, int code, uint32_t *ret_dropped);
+/* Are there bytes, acknowledged or not, for which somebody was in the chain who is suspected? If it
+ * is his memory that is bad, not the way he sends, his own replica is as bad as what he sent, and
+ * nobody is behind him to notice. Then nobody may count on these bytes before they are acknowledged
+ * and the chain is set up anew, without him or with him: that compares all of them with their
+ * checksums at every member. He stays in doubt for those that follow. */
+bool cl_pipeline_has_doubts(const struct cl_pipeline *p);
+/* The place of the guilty one, or CL_NOBODY: better somebody else. */
+uint32_t cl_pipeline_guilty_place(const struct cl_pipeline *p);
 /* Should a further node join now? */
 bool cl_pipeline_wants_node(const struct cl_pipeline *p, const struct cl_replace_rule *rule);
 /* Whose bytes it is to get (place): not those of somebody who is suspected, if there is another. */
 uint32_t cl_pipeline_source(const struct cl_pipeline *p);
 /* It has what was acknowledged: it is the last of the chain. */
 void cl_pipeline_join(struct cl_pipeline *p, uint32_t node);
-/* The survivors are at `acked` and listen: everything behind it is to be sent again. */
+/* All are at `acked`, have proven it, and listen: everything behind it is to be sent again. */
 void cl_pipeline_resume(struct cl_pipeline *p);
 /* Nobody is left: may all of it be written again elsewhere? True when every byte of the block is
  * still in the ring (and none was there before us); then nothing counts as sent any more. */

@@ -47,9 +47,16 @@ static int drive(struct cl_out *out, enum goal goal, struct err *err)
     struct cl_break broken;
     int rc = out->has_block ? 0 : cl_block_allocate(out, err);
     while (rc == 0) {
-        rc = cl_chain_send(out, flags[goal], &broken);
-        if (rc == 0 && is_reached(&out->pipe, goal))
-            return 0;
+        /* Who flushes, syncs, ends counts on every member's replica. */
+        bool must_prove = goal >= GOAL_ACKED && cl_pipeline_has_doubts(&out->pipe);
+        enum goal step = must_prove && goal == GOAL_FINISHED ? GOAL_ACKED : goal;
+        rc = cl_chain_send(out, flags[step], &broken);
+        if (rc == 0 && is_reached(&out->pipe, step)) {
+            if (!must_prove)
+                return 0;
+            rc = cl_block_prove(out, err);
+            continue;
+        }
         if (rc == 0)
             rc = cl_chain_acks(out, true, &broken);
         if (rc != 0)

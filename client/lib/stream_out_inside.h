@@ -84,8 +84,11 @@ int cl_slow_silence(struct cl_out *out, struct cl_break *ret);
 /* --- out_block.c --- */
 /* A block and a chain that stands. */
 int cl_block_allocate(struct cl_out *out, struct err *err);
-/* After `broken`: survivors under a new stamp, or all of it elsewhere. */
+/* After `broken` (code not 0; changed): survivors under a new stamp, or all of it elsewhere. */
 int cl_block_recover(struct cl_out *out, struct cl_break *broken, struct err *err);
+/* Somebody is in doubt: he is replaced, or all prove what is acknowledged (cl_pipeline_has_doubts).
+ */
+int cl_block_prove(struct cl_out *out, struct err *err);
 /* The length readers may count on. */
 int cl_block_tell_length(struct cl_out *out, struct err *err);
 
@@ -108,11 +111,11 @@ void cl_append_give_up(struct cl_out *out);
 int cl_out_exclude(struct cl_out *out, uint32_t node, const char *why);
 
 /* --- out_join.c --- */
-/* After nodes were dropped: further ones, as the policy says, with what was acknowledged. 0: go on
- * with those there are now. ERR_RETRY: one of the chain failed in it (*ret: it is to be dropped).
- * Else the write fails. */
 /* Is there anybody who could join? */
 bool cl_block_has_reserve(struct cl_out *out);
+/* After nodes were dropped: further ones, as the policy says, with what was acknowledged. 0: go on
+ * with those there are now, or (ret->code not 0) one of them failed in it and is to be dropped.
+ * Else the write fails. */
 int cl_block_reinforce(struct cl_out *out, struct cl_break *ret, struct err *err);
 
 #endif

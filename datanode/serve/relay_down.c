@@ -79,7 +79,7 @@ static void look_again(struct dn_relay *r, uint64_t seq)
             size_t left = data[i].iov_len - at, len = left < DN_SUM_CHUNK ? left : DN_SUM_CHUNK;
             uint32_t want = len < DN_SUM_CHUNK ? slot->tail_sum : get_u32(dn_relay_sum_at(r, off));
             if (crc32c(0, (uint8_t *)data[i].iov_base + at, len) != want) {
-                dn_pipeline_local_failed(&r->p, ERR_CHECKSUM);
+                dn_pipeline_local_failed(&r->p, ERR_CORRUPT); /* it came as it should be */
                 return;
             }
         }

@@ -62,6 +62,8 @@ static void exclude(struct wr_client *c, uint32_t number, int code)
 static void check_member(struct wr_client *c, const struct wr_node *node, bool is_synced)
 {
     const struct wr_rep *rep = wr_node_find(node, c->file->block);
+    if (!wr_node_is_relied_on(node, c->file->block))
+        return;
     if (!is_synced && node->crashes != c->file->crashes[node->number])
         return;
     uint64_t has = rep ? is_synced ? rep->synced : rep->r.len : 0;
@@ -334,7 +336,8 @@ static uint32_t place_of(const struct wr_client *c, uint32_t number)
 static void ready(struct wr_client *c, const struct wr_msg *said)
 {
     if (said->code != 0) {
-        broken(c, place_of(c, said->bad), said->code);
+        bool is_own = said->code == ERR_CHECKSUM; /* of its replica: nothing was sent yet */
+        broken(c, place_of(c, said->bad), is_own ? ERR_CORRUPT : said->code);
     } else if (c->new_gs == 0) {
         tell_pipeline(c, c->file->gs);
         stream(c);
@@ -354,9 +357,9 @@ static void send_packet(struct wr_client *c, const struct cl_packet *packet)
     wr_post(&c->host, c->conn, msg, node_at(c, 0)->link_ms, &c->link_free_ms);
 }
 
-static bool is_reached(const struct wr_client *c)
+static bool is_reached(const struct wr_client *c, enum goal goal)
 {
-    switch ((enum goal)c->goal) {
+    switch (goal) {
     case GOAL_NONE:
         return true;
     case GOAL_ROOM:
@@ -383,6 +386,23 @@ static void reached(struct wr_client *c)
     }
 }
 
+/* Somebody is doubted, and others will count on what he has: he goes, if somebody can take his
+ * place, or all of them prove it. */
+static void prove(struct wr_client *c)
+{
+    uint32_t guilty = cl_pipeline_guilty_place(&c->p);
+    c->attempts = 0;
+    if (guilty != CL_NOBODY && c->p.count > 1 && c->w->policy != CL_REPLACE_NEVER &&
+        reserves(c) > 0) {
+        c->must_replace = true;
+        broken(c, guilty, ERR_CORRUPT);
+        return;
+    }
+    sim_trace(sim_of(c), "all members prove %llu bytes", (unsigned long long)c->p.acked);
+    hang_up(c);
+    reinforce(c);
+}
+
 /* All that may go now; and what comes of it. */
 static void pump(struct wr_client *c)
 {
@@ -390,10 +410,15 @@ static void pump(struct wr_client *c)
                                      [GOAL_SYNCED] = CL_PACKET_SYNC,
                                      [GOAL_FINISHED] = CL_PACKET_LAST};
     struct cl_packet packet;
-    unsigned flag = c->goal < ARRAY_LEN(flags) ? flags[c->goal] : 0;
-    while (cl_pipeline_next(&c->p, flag, &packet))
+    bool must_prove = c->goal >= GOAL_FLUSHED && cl_pipeline_has_doubts(&c->p);
+    enum goal step = must_prove && c->goal == GOAL_FINISHED ? GOAL_FLUSHED : (enum goal)c->goal;
+    while (cl_pipeline_next(&c->p, flags[step], &packet))
         send_packet(c, &packet);
-    if (c->goal != GOAL_NONE && is_reached(c))
+    if (step == GOAL_NONE || !is_reached(c, step))
+        return;
+    if (must_prove)
+        prove(c);
+    else
         reached(c);
 }
 

@@ -73,6 +73,11 @@ uint64_t wr_rep_right(const struct wr_world *w, const struct wr_rep *rep)
     return at;
 }
 
+bool wr_node_is_relied_on(const struct wr_node *node, uint64_t block)
+{
+    return !node->has_bad_memory || node->caught == block;
+}
+
 static struct wr_rep *rep_add(struct wr_node *node, const struct wr_msg *msg,
                               enum dn_replica_state state)
 {
@@ -295,6 +300,8 @@ static int resume(struct wr_node *node, const struct wr_msg *ask, struct wr_rep 
     if (rc != 0)
         return rc;
     end_writing(node, rep);
+    if (wr_rep_right(node->w, rep) < ask->len)
+        return ERR_CHECKSUM;
     rc = dn_replica_resume(&rep->r, ask->gs, ask->new_gs, ask->len);
     rep->synced = rep->synced < ask->len ? rep->synced : ask->len;
     return rc;
@@ -345,18 +352,41 @@ static void set_up_below(struct wr_relay *r, const struct wr_msg *said)
 
 /* ---- packets ---- */
 
+/* Behind its own check. */
+static void damage(struct wr_relay *r, struct wr_msg *msg)
+{
+    struct wr_node *node = r->node;
+    if (!node->corrupts_one_in || !msg->size || wr_below(node->w, node->corrupts_one_in) != 0)
+        return;
+    uint64_t at = wr_below(node->w, msg->size);
+    msg->bytes[at] ^= 4;
+    if (node->has_bad_memory)
+        r->bytes[msg->offset + at] ^= 4;
+    sim_trace(sim_of(node), "%s damages packet %llu", node->host.name,
+              (unsigned long long)msg->seq);
+}
+
+/* To the next one, if there is one. */
 static void forward(struct wr_relay *r, const struct wr_msg *msg)
 {
     struct wr_node *node = r->node;
     struct wr_msg *onward = wr_msg_copy(msg);
-    if (node->corrupts_one_in && onward->size && wr_below(node->w, node->corrupts_one_in) == 0) {
-        onward->bytes[wr_below(node->w, onward->size)] ^= 4;
-        sim_trace(sim_of(node), "%s damages packet %llu", node->host.name,
-                  (unsigned long long)msg->seq);
+    damage(r, onward);
+    if (!r->down || r->p->bad_count > 0 || r->down_failed) {
+        mem_free(onward);
+        return;
     }
     r->sent++;
     r->moved_ms = sim_of(node)->now_ms;
     wr_post(&node->host, r->down, onward, next_of(r)->link_ms, &r->link_free_ms);
+}
+
+/* Only another datanode sends what is damaged. */
+static void complain(const struct wr_relay *r)
+{
+    struct wr_node *sender =
+        CONTAINER_OF(sim_conn_peer(r->up, &r->node->host), struct wr_node, host);
+    sender->caught = r->rep->r.id;
 }
 
 static void take_packet(struct wr_relay *r, const struct wr_msg *msg)
@@ -375,11 +405,13 @@ static void take_packet(struct wr_relay *r, const struct wr_msg *msg)
                  r->node->host.name, (unsigned long long)msg->seq);
         return;
     }
-    if (wr_sum(msg->bytes, msg->size) != msg->sum)
+    if (wr_sum(msg->bytes, msg->size) != msg->sum) {
         dn_pipeline_local_failed(r->p, ERR_CHECKSUM);
-    else if (msg->size)
+        complain(r);
+    } else if (msg->size) {
         memcpy(r->bytes + msg->offset, msg->bytes, msg->size);
-    if (r->p->local_code == 0 && r->down && r->p->bad_count == 0 && !r->down_failed)
+    }
+    if (r->p->local_code == 0)
         forward(r, msg);
     report(r);
     send_acks(r);
@@ -414,18 +446,23 @@ static void send_copy(struct wr_node *node, struct sim_conn *conn, const struct 
     uint32_t target = ask->nodes[0];
     r->is_copying = true;
     enum dn_replica_state to;
-    bool can = rep && rep->r.gs >= ask->gs && rep->r.len >= ask->len &&
+    uint64_t right = rep ? wr_rep_right(node->w, rep) : 0;
+    bool can = rep && rep->r.gs >= ask->gs && right >= ask->len &&
                dn_replica_next((enum dn_replica_state)rep->r.state,
                                (enum dn_replica_state)rep->r.before, DN_EVENT_RESUME, &to) == 0;
     if (can)
         end_writing(node, rep);
     r->down = can ? sim_connect(&node->host, &node->w->nodes[target].host) : NULL;
     if (!r->down) {
-        answer(r, WR_COPIED, can ? ERR_UNREACHABLE : ERR_STALE, can ? target : node->number);
+        answer(r, WR_COPIED,
+               can                ? ERR_UNREACHABLE
+               : right < ask->len ? ERR_CORRUPT
+                                  : ERR_STALE,
+               can ? target : node->number);
         relay_close(r);
         return;
     }
-    struct wr_msg *copy = wr_msg_new(WR_COPY, rep->bytes, (uint32_t)rep->r.len);
+    struct wr_msg *copy = wr_msg_new(WR_COPY, rep->bytes, (uint32_t)right);
     copy->block = ask->block;
     copy->gs = rep->r.gs;
     r->setup_by_ms = sim_of(node)->now_ms + WR_WAIT_MS;

@@ -78,6 +78,8 @@ struct wr_node {
     uint64_t hung_until_ms, faulty_ms; /* faulty: when something was last wrong with it */
     uint32_t disk_ms, link_ms;         /* of a step; the way to it. 0 = healthy */
     uint32_t corrupts_one_in;          /* of the packets it sends on */
+    bool has_bad_memory;               /* ... and of those it writes: that is why */
+    uint64_t caught;                   /* the block of which its next one found a packet damaged */
     uint32_t crashes;
 };
 
@@ -87,7 +89,10 @@ void wr_node_start(struct wr_node *node);
 void wr_node_hang(struct wr_node *node, uint64_t ms);
 void wr_node_release(struct wr_node *node);
 struct wr_rep *wr_node_find(const struct wr_node *node, uint64_t block);
-/* So many of its bytes, from the first one on, are what they should be. */
+/* Its memory is good, or it was found out while this block was written: its replica counts. */
+bool wr_node_is_relied_on(const struct wr_node *node, uint64_t block);
+/* So many of its bytes, from the first one on, are what they should be (and agree with their
+ * checksums, which are as they were sent). */
 uint64_t wr_rep_right(const struct wr_world *w, const struct wr_rep *rep);
 
 /* ---- the writer: wr_client.c ---- */

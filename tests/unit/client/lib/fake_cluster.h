@@ -27,6 +27,7 @@
 struct fake_replica {
     bool is_there, is_final;
     uint64_t id, gs, acked;
+    uint64_t damaged; /* its first wrong byte; UINT64_MAX: none */
     struct buf data;
 };
 struct fake_node {
@@ -43,9 +44,10 @@ struct fake_node {
     unsigned refused; /* set-ups it headed that somebody refused */
     int fail_packet;  /* the n-th packet with data from now on gets this node's bad status */
     int fail_code;
-    int close_packet; /* the connection is cut at the n-th packet from now on */
-    bool corrupts;    /* flips a bit in what it reads */
-    bool loses;       /* what it has of a block is wrong when it is to go elsewhere */
+    int close_packet;    /* the connection is cut at the n-th packet from now on */
+    bool corrupts;       /* flips a bit in what it reads */
+    bool has_bad_memory; /* what it writes is wrong, and nobody notices before it is verified */
+    bool loses;          /* what it has of a block is wrong when it is to go elsewhere */
     unsigned reads, local_reads, writes, ring_writes, transfers;
 };
 struct fake_block {

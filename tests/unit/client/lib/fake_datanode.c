@@ -26,7 +26,8 @@ struct fake_replica *fake_replica_of(struct fake_node *node, uint64_t id, bool m
             return &node->replicas[i];
     for (size_t i = 0; make && i < FAKE_BLOCKS; i++) {
         if (!node->replicas[i].is_there) {
-            node->replicas[i] = (struct fake_replica){.is_there = true, .id = id};
+            node->replicas[i] =
+                (struct fake_replica){.is_there = true, .id = id, .damaged = UINT64_MAX};
             return &node->replicas[i];
         }
     }
@@ -55,8 +56,9 @@ static struct fake_node *fake_begin(struct fake_chain *chain, const struct data_
         struct fake_replica *r =
             fake_replica_of(chain->nodes[i], ask->block.id, ask->stage == DATA_WRITE_CREATE);
         *ret_why = "it does not hold the bytes";
-        if (!r || r->data.len < ask->block.len)
+        if (!r || r->data.len < ask->block.len || r->damaged < ask->block.len)
             return chain->nodes[i];
+        r->damaged = UINT64_MAX;
         r->gs = ask->stage == DATA_WRITE_CREATE ? ask->block.gs : ask->new_gs;
         r->data.len = ask->block.len;
         r->acked = ask->block.len;
@@ -81,6 +83,12 @@ static int fake_trouble(struct fake_chain *chain, bool has_data, int *ret_code, 
     return -1;
 }
 
+static bool fake_is_damaged(struct fake_node *node, const struct data_write *ask)
+{
+    struct fake_replica *r = fake_replica_of(node, ask->block.id, false);
+    return r && r->damaged < ask->block.len;
+}
+
 static void fake_store(struct fake_chain *chain, const struct packet_header *h, const uint8_t *data,
                        bool good)
 {
@@ -90,6 +98,10 @@ static void fake_store(struct fake_chain *chain, const struct packet_header *h, 
         if (h->data_len) {
             r->data.len = h->offset;
             buf_append(&r->data, data, h->data_len);
+        }
+        if (h->data_len && chain->nodes[i]->has_bad_memory) {
+            r->data.data[r->data.len - 1] ^= 4;
+            r->damaged = r->damaged < r->data.len - 1 ? r->damaged : r->data.len - 1;
         }
         if (good)
             r->acked = r->data.len;
@@ -172,7 +184,9 @@ static bool fake_write(struct fake_conn *c, bool in_ring)
     if (bad) {
         c->node->refused++;
         answer.bad_node = slice_str(bad->name);
-        answer.code = bad->refuse_code ? bad->refuse_code : ERR_NOSPC;
+        answer.code = fake_is_damaged(bad, &ask) ? ERR_CHECKSUM
+                      : bad->refuse_code         ? bad->refuse_code
+                                                 : ERR_NOSPC;
         answer.why = slice_str(why);
     }
     fake_answer(c, &data_writing_desc, &answer);

@@ -218,6 +218,80 @@ static void a_faulty_sender_costs_no_healthy_receiver(void **state)
     qn_fs_close(fs);
 }
 
+/* The replicas of the block as far as it is flushed, of those the namenode knows: how many are
+ * right? */
+static unsigned right_ones(size_t len)
+{
+    const struct fake_block *block = &fake.blocks[fake.block_count - 1];
+    unsigned right = 0;
+    for (unsigned i = 0; i < block->node_count; i++)
+        for (unsigned n = 0; n < FAKE_ALL; n++) {
+            struct fake_replica *r = fake_replica_of(&fake.nodes[n], block->id, false);
+            right += strcmp(fake.nodes[n].name, block->nodes[i]) == 0 && r && r->data.len >= len &&
+                     memcmp(r->data.data, bytes, len) == 0;
+        }
+    return right;
+}
+
+/* Node 0 sends what is damaged, and writes it, too: at the end of the chain nobody sees that. */
+static struct qn_file *write_with_bad_memory(struct qn_fs *fs)
+{
+    struct qn_file *file = create(fs);
+    put(file, 0, SIZE / 3);
+    flush(file);
+    fake.nodes[0].has_bad_memory = true;
+    fake.nodes[1].fail_packet = 1;
+    fake.nodes[1].fail_code = ERR_CHECKSUM;
+    put(file, SIZE / 3, SIZE / 2);
+    return file;
+}
+
+static void a_flush_counts_on_no_replica_of_a_faulty_sender(void **state)
+{
+    (void)state;
+    struct qn_fs *fs = fake_connect(NULL);
+    fake.spares = 2;
+    struct qn_file *file = write_with_bad_memory(fs);
+    flush(file);
+    assert_int_equal(right_ones(SIZE / 2), 3);
+    put(file, SIZE / 2, SIZE);
+    if (qn_close(file, &error) != 0)
+        fail_msg("close: %s", error.message);
+    assert_int_equal(holders(), 6 + 8);
+    qn_fs_close(fs);
+}
+
+static void without_another_node_a_faulty_sender_proves_what_he_has(void **state)
+{
+    (void)state;
+    struct qn_fs *fs = fake_connect(NULL);
+    struct qn_file *file = write_with_bad_memory(fs);
+    flush(file); /* he cannot: he is left out */
+    assert_int_equal(right_ones(SIZE / 2), 2);
+    assert_int_equal(fake.blocks[0].node_count, 2);
+    put(file, SIZE / 2, SIZE);
+    if (qn_close(file, &error) != 0)
+        fail_msg("close: %s", error.message);
+    assert_int_equal(holders(), 6);
+    qn_fs_close(fs);
+}
+
+static void a_block_is_not_finished_with_a_replica_in_doubt(void **state)
+{
+    (void)state;
+    struct qn_fs *fs = fake_connect(NULL);
+    struct qn_file *file = create(fs);
+    fake.nodes[0].has_bad_memory = true;
+    fake.nodes[1].fail_packet = 2;
+    fake.nodes[1].fail_code = ERR_CHECKSUM;
+    put(file, 0, SIZE);
+    if (qn_close(file, &error) != 0)
+        fail_msg("close: %s", error.message);
+    assert_int_equal(holders(), 6);
+    assert_int_equal(fake.blocks[0].node_count, 2);
+    qn_fs_close(fs);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup(name, begin)
@@ -232,6 +306,9 @@ int main(void)
         TEST(without_another_node_the_write_goes_on_with_those_left),
         TEST(or_fails_and_names_the_key_when_it_is_told_to),
         TEST(a_faulty_sender_costs_no_healthy_receiver),
+        TEST(a_flush_counts_on_no_replica_of_a_faulty_sender),
+        TEST(without_another_node_a_faulty_sender_proves_what_he_has),
+        TEST(a_block_is_not_finished_with_a_replica_in_doubt),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

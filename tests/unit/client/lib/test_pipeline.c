@@ -307,6 +307,62 @@ static void he_who_sends_damaged_bytes_twice_is_dropped_himself(void **state)
     expect_nodes(&p, 2, (const uint32_t[]){11, 10});
 }
 
+/* What a suspect acknowledges is proven before anybody counts on it: at the next set-up, by all. */
+static void what_a_suspect_has_is_in_doubt_until_it_is_proven(void **state)
+{
+    (void)state;
+    struct cl_pipeline p = begin(3);
+    go_on(&p);
+    assert_false(cl_pipeline_has_doubts(&p));
+    assert_int_equal(cl_pipeline_guilty_place(&p), CL_NOBODY);
+    assert_int_equal(damaged_at(&p, 2), CL_NOBODY);
+    assert_false(cl_pipeline_has_doubts(&p)); /* all of it was proven just now */
+    cl_pipeline_fill(&p, 1);
+    assert_true(cl_pipeline_has_doubts(&p));
+    cl_pipeline_resume(&p);
+    assert_true(cl_pipeline_has_doubts(&p)); /* it is not acknowledged yet */
+    go_on(&p);
+    assert_true(cl_pipeline_has_doubts(&p));
+    assert_int_equal(cl_pipeline_guilty_place(&p), 2);
+    cl_pipeline_resume(&p);
+    assert_false(cl_pipeline_has_doubts(&p));
+    go_on(&p); /* he stays in doubt */
+    assert_true(cl_pipeline_has_doubts(&p));
+    uint32_t dropped = 0;
+    assert_int_equal(cl_pipeline_break(&p, 2, ERR_CORRUPT, &dropped), 0);
+    assert_int_equal(dropped, 11);
+    assert_int_equal(cl_pipeline_guilty_place(&p), CL_NOBODY);
+    assert_false(cl_pipeline_has_doubts(&p));
+}
+
+static void whose_complainer_complains_of_two_is_not_in_doubt(void **state)
+{
+    (void)state;
+    struct cl_pipeline p = begin(4);
+    assert_int_equal(damaged_at(&p, 2), CL_NOBODY); /* 12 complains of 11 */
+    assert_int_equal(damaged_at(&p, 1), 12);        /* and of 10 */
+    go_on(&p);
+    assert_false(cl_pipeline_has_doubts(&p));
+    p = begin(4);
+    assert_int_equal(damaged_at(&p, 1), CL_NOBODY); /* 11 complains of 10 */
+    assert_int_equal(damaged_at(&p, 2), 13);        /* another one of 12 */
+    go_on(&p);
+    assert_true(cl_pipeline_has_doubts(&p));
+}
+
+/* Whose own replica is damaged says so himself: nobody else is suspected. */
+static void who_finds_his_own_bytes_damaged_goes(void **state)
+{
+    (void)state;
+    struct cl_pipeline p = begin(3);
+    uint32_t dropped = 0;
+    assert_int_equal(cl_pipeline_break(&p, 1, ERR_CORRUPT, &dropped), 0);
+    assert_int_equal(dropped, 11);
+    cl_pipeline_resume(&p);
+    go_on(&p);
+    assert_false(cl_pipeline_has_doubts(&p));
+}
+
 /* Rows: policy, replicas wanted, nodes left, counted on; is one wanted? */
 static void a_further_node_is_wanted_as_the_policy_says(void **state)
 {
@@ -537,6 +593,9 @@ int main(void)
         cmocka_unit_test(a_further_node_is_wanted_as_the_policy_says),
         cmocka_unit_test(a_newcomer_is_last_and_gets_its_bytes_from_nobody_suspected),
         cmocka_unit_test(he_who_sends_damaged_bytes_twice_is_dropped_himself),
+        cmocka_unit_test(what_a_suspect_has_is_in_doubt_until_it_is_proven),
+        cmocka_unit_test(whose_complainer_complains_of_two_is_not_in_doubt),
+        cmocka_unit_test(who_finds_his_own_bytes_damaged_goes),
         cmocka_unit_test(an_idle_chain_gets_one_beat_at_a_time),
         cmocka_unit_test(a_block_that_is_all_in_the_ring_can_begin_anew),
         cmocka_unit_test(whatever_breaks_every_byte_arrives_once),
