@@ -3,6 +3,7 @@
 flushed is always in as many memories as there are replicas, what was synced on as many disks."""
 import glob
 import os
+import re
 import signal
 
 import pytest
@@ -51,6 +52,17 @@ def replicas(cluster, length):
     return sorted(set(found))
 
 
+def chain(cluster, path):
+    """The datanodes the block at the end of an open file is written to, in their order."""
+    told = cluster.run("fsck", path, "-files", "-blocks", "-locations", "-openforwrite", check=False).stdout.decode()
+    ports = re.findall(r"DatanodeInfoWithStorage\[[^,]*:(\d+),", told)
+    of = {}
+    for node in NODES:
+        with open(os.path.join(cluster.dir, "conf", node + ".conf")) as f:
+            of[re.search(r"dfs.datanode.address = .*:(\d+)", f.read())[1]] = node
+    return [of[port] for port in ports]
+
+
 def test_a_block_that_was_flushed_keeps_its_three_replicas(cluster):
     writer = ToldWriter(cluster, "/flushed")
     writer.tell("write 100001", "hflush")
@@ -91,7 +103,8 @@ def test_a_sender_with_bad_memory_takes_no_healthy_receiver_with_it(cluster, pla
         f.write("include = quern.conf\nnode.name = elsewhere\n")  # no shared memory with the first of the chain
     writer = ToldWriter(cluster, f"/sender{place}", env={"QUERN_CONF": os.path.join(cluster.dir, "remote.conf")})
     writer.tell("write 100000", "hflush")
-    first = replicas(cluster, 100000)
+    first = chain(cluster, f"/sender{place}")
+    assert sorted(first) == replicas(cluster, 100000)
     cluster.run("console", first[place], "faults", "dn.write.forward=1+:corrupt")
     try:
         writer.tell("write 20000", "hflush", "write 300000", "hsync")
