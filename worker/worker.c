@@ -86,8 +86,10 @@ static int start_all(struct worker *worker, struct err *err)
                        worker->task_program ? worker->task_program : "quern-task");
     worker->workq = workq_new(worker->loop, "wk-disk", 1, err);
     int rc = worker->workq ? sandbox_open(worker, err) : ERR_NOMEM;
-    if (rc == 0)
+    if (rc == 0) {
+        birth_open(&worker->birth, worker->task_program); /* it has our mark now, and hands it on */
         rc = outputs_listen(worker, err);
+    }
     if (rc == 0)
         rc = jobtracker_link(worker, err);
     if (rc == 0)

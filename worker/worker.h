@@ -17,6 +17,7 @@
 #include "libcommon/store/home.h"
 #include "libcommon/wire/rpc.h"
 #include "worker/outputs/segments.h"
+#include "worker/task/birth.h"
 #include "worker/task/fence.h"
 
 #define WORKER_DIRS_MAX 32
@@ -61,6 +62,7 @@ struct worker {
     struct list attempts;   /* struct wk_attempt */
     struct list runners;    /* struct wk_process */
     uint64_t last_runner;   /* number of the last set of directories made for one */
+    struct birth birth;     /* of runners */
     uint32_t blanks_wanted; /* runners that wait for a job */
     struct loop_timer add_blank;
     struct loop_timer strays; /* what ended runners left behind, until it is gone */

@@ -98,7 +98,6 @@ static void print_own(const struct up_layout *layout, struct up_daemon daemon, s
                    daemon.index);
         buf_printf(out, "worker.address = 127.0.0.1:%u\n", port);
         buf_printf(out, "worker.http.address = 127.0.0.1:%u\n", http);
-        print_worker_share(layout, out);
         print_data_socket(layout, daemon.index, out);
         break;
     }
@@ -107,7 +106,10 @@ static void print_own(const struct up_layout *layout, struct up_daemon daemon, s
 static void print_daemon(const struct up_layout *layout, struct up_daemon daemon, struct buf *out)
 {
     char path[UP_PATH_MAX];
-    buf_append_str(out, "# written by `quern up`\ninclude = ../quern.conf\n");
+    buf_append_str(out, "# written by `quern up`\n");
+    if (daemon.kind == UP_WORKER)
+        print_worker_share(layout, out); /* unless site.conf says otherwise, which wins */
+    buf_append_str(out, "include = ../quern.conf\n");
     print_own(layout, daemon, out);
     buf_printf(out, "log.file = %s\n", up_daemon_path(layout, daemon, "log", "log", path));
     up_daemon_path(layout, daemon, "run", "sock", path);

@@ -29,7 +29,7 @@ def cluster():
 def breaks(c, how, *more):
     run = c.run("run", *more, "-D", f"misbehave.how={how}", MISBEHAVE, "/in/a", "/out/" + how.replace(" ", "-"), check=False, timeout=60)
     assert run.returncode == 1, (run.stdout, run.stderr)
-    assert c.fs("-test", "-e", "/out/" + how.replace(" ", "-"), check=False).returncode == 1
+    wait_for(lambda: c.fs("-test", "-e", "/out/" + how.replace(" ", "-"), check=False).returncode == 1)
     return run.stderr.decode()
 
 

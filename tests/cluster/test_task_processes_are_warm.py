@@ -3,6 +3,7 @@
 shared by two jobs, and none that saw a failure is used again."""
 import os
 import re
+import signal
 
 import pytest
 
@@ -33,12 +34,28 @@ def newest(c):
 
 
 def blank(c):
-    """Children of the worker, once there are as many as are to wait."""
+    """Children of the worker, once there are as many as are to wait, but for the one that makes the others."""
     def look():
-        with open(f"/proc/{c.pid('worker1')}/task/{c.pid('worker1')}/children", encoding="ascii") as f:
-            return {int(word) for word in f.read().split()}
+        return {pid for pid in children(c) if name_of(pid) == "quern-task"}
     wait_for(lambda: len(look()) == 2)
     return look()
+
+
+def children(c):
+    with open(f"/proc/{c.pid('worker1')}/task/{c.pid('worker1')}/children", encoding="ascii") as f:
+        return {int(word) for word in f.read().split()}
+
+
+def name_of(pid):
+    try:
+        with open(f"/proc/{pid}/comm", encoding="ascii") as f:
+            return f.read().strip()
+    except OSError:
+        return ""  # gone
+
+
+def template(c):
+    return [pid for pid in children(c) if name_of(pid) == "quern-template"]
 
 
 def test_a_process_serves_many_tasks_as_if_each_were_its_first(cluster):
@@ -65,6 +82,15 @@ def test_a_process_whose_task_failed_is_not_used_again(cluster):
 
 def test_memory_that_tasks_leave_behind_is_not_the_next_ones(cluster):
     assert len(set(processes(cluster, "/greedy", "-D", "litter.bytes=100000000"))) == 12
+
+
+def test_a_template_that_is_killed_or_stopped_is_made_anew(cluster):
+    for how in signal.SIGKILL, signal.SIGSTOP:
+        blank(cluster)
+        old, = template(cluster)
+        os.kill(old, how)
+        processes(cluster, f"/template{how}", tasks=2)
+        wait_for(lambda: template(cluster) not in ([], [old]))
 
 
 def test_a_silent_task_has_an_empty_log(cluster):

@@ -15,9 +15,12 @@
 #include "worker/runner/execution.h"
 #include "worker/runner/files_for.h"
 #include "worker/runner/tidy.h"
+#include "worker/runner/twin.h"
 #include "worker/task/strays.h"
 
 #define STRAYS_MS 2000 /* for what an attempt has left behind to be gone */
+#define NAME      "quern-task"
+#define TEMPLATE  "quern-template" /* as `ps` shows it */
 
 struct runner {
     int fd;
@@ -183,6 +186,31 @@ static int become(const struct runner *r, const struct task_become *user, struct
     return 0;
 }
 
+/* --- twins ----------------------------------------------------------------------------------- */
+
+/* What a process says of itself alone, so that a fork loses it. */
+static void be_own_process(void)
+{
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    strays_adopt();
+}
+
+static int make_twin(struct runner *r, const struct sock_fds *fds, struct err *err)
+{
+    if (r->has_run || fds->count != 1)
+        return err_set(err, ERR_PROTO, "told to make a twin of a process that ran tasks");
+    (void)prctl(PR_SET_NAME, TEMPLATE);
+    pid_t pid = twin_fork_with(fds->fd[0], r->fd);
+    if (pid == 0) {
+        (void)prctl(PR_SET_NAME, NAME);
+        (void)fcntl(r->fd, F_SETFD, FD_CLOEXEC);
+        be_own_process();
+        return 0;
+    }
+    struct task_born born = {pid > 0 ? (uint32_t)pid : 0, pid > 0 ? 0 : pid};
+    return cord_send(r->fd, &TASK_methods[TASK_AT_BORN], &born, NULL, 0, err);
+}
+
 /* --- life ------------------------------------------------------------------------------------ */
 
 static int serve_one(struct runner *r, struct err *err)
@@ -202,6 +230,8 @@ static int serve_one(struct runner *r, struct err *err)
         rc = msg_decode(&task_become_desc, frame.body, &arena, &user, err);
         if (rc == 0)
             rc = become(r, &user, err);
+    } else if (rc == 0 && frame.type == TASK_TWIN) {
+        rc = make_twin(r, &fds, err);
     }
     /* OUTPUTS may come late, when their reduce is over: not for us any more. */
     while (fds.count)
@@ -215,10 +245,9 @@ int runner_serve(int fd)
     struct runner r = {.fd = fd, .process = {.files_for = files_for}};
     struct err err = {0};
     (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
-    (void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+    be_own_process();
     signal(SIGPIPE, SIG_IGN); /* a closed stdout is an error to the job, not its end */
     (void)fds_raise_limit();  /* many map outputs on this node are many descriptors */
-    strays_adopt();
     runner_crash_install();
     int rc = tidy_note(&r.tidy) == 0 ? 0 : err_set(&err, ERR_NOMEM, "out of memory");
     while (rc == 0)

@@ -5,7 +5,6 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -16,57 +15,19 @@
 #include "worker/task/attempt.h"
 #include "worker/task/strays.h"
 
-#define RUN_SEND_MS     10000
-#define REAP_AGAIN_MS   20
-#define UMBILICAL_FD    3
-#define CLASSIC_SIGNALS 32
-#define STRAYS_MS       2000
+#define RUN_SEND_MS   10000
+#define REAP_AGAIN_MS 20
+#define STRAYS_MS     2000
 /* Between two blank ones: they cost a fork and an exec, and a job is at work. */
 #define BLANK_MS 3
-
-/* --- the child ------------------------------------------------------------------------------- */
-
-/* When the machine runs out of memory, a task goes before any daemon. */
-static void go_first(void)
-{
-    int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? write(fd, "900", 3) : 0;
-    (void)n; /* without it the kernel decides alone */
-    if (fd >= 0)
-        close(fd);
-}
-
-/* Between fork and exec: only what is safe there. */
-static void child(const char *program, int fd)
-{
-    sigset_t none;
-    char *const argv[] = {(char *)(uintptr_t) "quern-task", NULL};
-    setpgid(0, 0);
-    sigemptyset(&none);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    for (int s = 1; s < CLASSIC_SIGNALS; s++) /* the daemon ignores none of the others */
-        signal(s, SIG_DFL);
-    if (fd == UMBILICAL_FD)
-        fcntl(fd, F_SETFD, 0);
-    else if (dup2(fd, UMBILICAL_FD) < 0)
-        _exit(126);
-    close_range(UMBILICAL_FD + 1, ~0U, 0);
-    int null = open("/dev/null", O_RDONLY);
-    if (null >= 0 && null != 0) {
-        dup2(null, 0);
-        close(null);
-    }
-    go_first();
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    execv(program, argv);
-    _exit(127);
-}
 
 /* --- its end --------------------------------------------------------------------------------- */
 
 static bool is_runner(const void *arg, pid_t pid)
 {
     const struct worker *worker = arg;
+    if (pid == worker->birth.pid)
+        return true;
     list_each (&worker->runners, it)
         if (list_entry(it, struct wk_process, link)->pid == pid)
             return true;
@@ -213,12 +174,9 @@ static struct wk_process *start(struct worker *worker, struct err *err)
         mem_free(process);
         return NULL;
     }
-    pid_t pid = fork();
-    if (pid == 0)
-        child(worker->task_program, pair[1]);
+    pid_t pid = birth_make(&worker->birth, pair[1], err);
     close(pair[1]);
-    if (pid < 0) {
-        err_errno(err, errno, "cannot start a task process");
+    if (pid == 0) {
         close(pair[0]);
         mem_free(process);
         return NULL;
@@ -453,5 +411,6 @@ void process_kill_all(struct worker *worker)
     }
     loop_timer_stop(&worker->strays);
     loop_timer_stop(&worker->add_blank);
+    birth_close(&worker->birth);
     strays_end(is_runner, worker, STRAYS_MS);
 }

@@ -7,9 +7,12 @@
  *                      the attempt's log (opened O_APPEND: becomes stdout and stderr), and, where
  *                      output_memory is not 0, an empty memfd for the map output
  *                      OUTPUTS while a reduce fetches, KILL never (it is SIGKILLed)
+ *                      TWIN, to one that never gets a RUN: make a process like yourself, whose
+ *                      descriptor 3 is the one that comes with this
  *   runner -> worker   FETCH_FAILED; LAST, where threads or memory are left in the process, so that
  *                      it will serve no other attempt; DONE or FAILED; then it waits for the next
  *                      RUN of the same job, or for end of file, and exits
+ *                      BORN, the answer to TWIN
  *
  * The local driver (no cluster) starts the same runners with the same messages. */
 #ifndef QUERN_PROTO_TASK_MESSAGES_H
@@ -221,6 +224,12 @@ MSG_STRUCT(task_failed, TASK_FAILED_FIELDS)
     F(U32, is_damaged) /* 1: read where it lies, and its sums are wrong: no doubt is left */
 MSG_STRUCT(task_fetch_failed, TASK_FETCH_FAILED_FIELDS)
 
+/* The twin is a child of the worker, as its template is. */
+#define TASK_BORN_FIELDS(F, S, L)       \
+    F(U32, pid)  /* 0: there is none */ \
+    F(I64, code) /* then: why */
+MSG_STRUCT(task_born, TASK_BORN_FIELDS)
+
 #define TASK_METHODS(M, P)                                              \
     M(P, 0x0701, RUN, MSG_ONEWAY, task_run, msg_void)                   \
     M(P, 0x0702, OUTPUTS, MSG_ONEWAY, task_outputs, msg_void)           \
@@ -228,7 +237,9 @@ MSG_STRUCT(task_fetch_failed, TASK_FETCH_FAILED_FIELDS)
     M(P, 0x0704, FAILED, MSG_ONEWAY, task_failed, msg_void)             \
     M(P, 0x0705, FETCH_FAILED, MSG_ONEWAY, task_fetch_failed, msg_void) \
     M(P, 0x0706, BECOME, MSG_ONEWAY, task_become, msg_void)             \
-    M(P, 0x0707, LAST, MSG_ONEWAY, msg_void, msg_void)
+    M(P, 0x0707, LAST, MSG_ONEWAY, msg_void, msg_void)                  \
+    M(P, 0x0708, TWIN, MSG_ONEWAY, msg_void, msg_void)                  \
+    M(P, 0x0709, BORN, MSG_ONEWAY, task_born, msg_void)
 
 MSG_METHODS(TASK, TASK_METHODS)
 
