@@ -155,3 +155,13 @@ def test_without_a_cluster(cluster, scripts):
         cluster.run("run", "-jt", "local", "-stream", *more, "-reduces", "1", "-files", f"{scripts}/map.py,{scripts}/reduce.py",
                     "-mapper", "map.py", "-reducer", "reduce.py", str(scripts / "in"), str(scripts / str(n)))
         assert b"".join(open(p, "rb").read() for p in glob.glob(f"{scripts}/{n}/part-*")) == counted(TEXT)
+
+
+def test_without_a_cluster_the_end_of_one_process_is_not_that_of_another(cluster, tmp_path):
+    """A task whose first attempt fails, while another is at work in the process beside it: that one goes on."""
+    (tmp_path / "in").write_bytes(b"a\nb\n")
+    first = "case $mapreduce_task_partition.$mapreduce_task_attempt_id in 0.*_0) exit 1;; 1.*_0) sleep 1; cat;; 1.*) echo killed;; *) cat;; esac"
+    cluster.run("run", "-jt", "local", "-stream", "-D", "mapreduce.input.fileinputformat.split.maxsize=2", "-D", "worker.cores=2", "-D",
+                "mapreduce.map.maxattempts=3", "-mapper", first,
+                "-reducer", "NONE", str(tmp_path / "in"), str(tmp_path / "out"))
+    assert b"".join(open(p, "rb").read() for p in sorted(glob.glob(f"{tmp_path}/out/part-*"))) == b"a\t\nb\t\n"

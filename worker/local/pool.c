@@ -35,14 +35,13 @@ int pool_open(struct pool *pool, size_t count, const struct pool_ops *ops, const
 
 /* --- one process ----------------------------------------------------------------------------- */
 
-/* Of all this driver starts. Its own children may be others' too: a shell may have become it. */
-static const char *pool_mark(void)
+/* What one process of ours starts carries its own mark: when it ends, that goes, and nothing of its
+ * neighbours. Not the parent alone tells: our own children may be others', where a shell has become
+ * this driver. */
+static void mark(char *out, size_t cap)
 {
-    static char mark[48];
-    if (!mark[0])
-        snprintf(mark, sizeof(mark), "local.%d.%llx", getpid(),
-                 (unsigned long long)clock_mono_us());
-    return mark;
+    static unsigned count;
+    snprintf(out, cap, "local.%d.%llx.%u", getpid(), (unsigned long long)clock_mono_us(), count++);
 }
 
 static int reap(struct pool_runner *r)
@@ -54,7 +53,7 @@ static int reap(struct pool_runner *r)
     close(r->fd);
     r->pid = 0;
     r->fd = -1;
-    (void)strays_end_marked(pool_mark());
+    (void)strays_end_marked(r->mark);
     return status;
 }
 
@@ -125,7 +124,8 @@ static int start(struct pool_runner *r, struct err *err)
         return rc;
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
         return err_errno(err, errno, "cannot make a socket pair");
-    strays_mark(pool_mark());
+    mark(r->mark, sizeof(r->mark));
+    strays_mark(r->mark);
     pid_t pid = fork();
     if (pid == 0)
         child(pair[1]);
