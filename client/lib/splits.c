@@ -164,6 +164,15 @@ static void pack(struct cutter *c, struct split_segment segment, uint64_t target
     c->pack_bytes += segment.length;
 }
 
+/* What waits to be packed comes first: tasks are in the order of the input, and so are the values
+ * of a key. */
+static void emit_alone(struct cutter *c, struct split_segment segment)
+{
+    close_pack(c);
+    if (c->rc == 0)
+        emit(c, &segment, 1, segment.length);
+}
+
 /* as Hadoop: a last piece may be up to a tenth longer, so that no crumbs are left */
 static bool is_long(uint64_t left, uint64_t size)
 {
@@ -180,15 +189,14 @@ static void cut_file(struct cutter *c, uint32_t index)
     const struct split_file *file = &c->files[index];
     uint64_t size = split_size(c->conf, file->block_size), at = 0;
     while (c->rc == 0 && !file->is_whole && is_long(file->len - at, size)) {
-        struct split_segment segment = {index, at, size};
-        emit(c, &segment, 1, size);
+        emit_alone(c, (struct split_segment){index, at, size});
         at += size;
     }
     if (c->rc != 0 || at == file->len)
         return;
     struct split_segment rest = {index, at, file->len - at};
     if (rest.length >= size)
-        emit(c, &rest, 1, rest.length);
+        emit_alone(c, rest);
     else
         pack(c, rest, size);
 }

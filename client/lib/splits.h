@@ -4,7 +4,8 @@
  * *hint* where to run a split depends on places).
  *
  * A file longer than 1.1 splits is cut at multiples of the split size; what is left of it, and
- * files smaller than a split, are packed together in order of path until a split is full. Empty
+ * files smaller than a split that follow it, are packed together until a split is full. Splits are
+ * in the order of the input, by path and offset: "the last one" of a key means something. Empty
  * files make no task; a compressed file is one. */
 #ifndef QUERN_CLIENT_SPLITS_H
 #define QUERN_CLIENT_SPLITS_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * A sample of the input: few short stretches of it, evenly, and the beginning of each file it
- * comes to. */
+ * Splits in the order of the input, packed where pieces are small. A sample of it: few short
+ * stretches, evenly, and the beginning of each file it comes to. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -83,6 +83,46 @@ static void of_nothing_there_is_no_sample(void **state)
     assert_int_equal(sample(NULL, 0).segment_count, 0);
 }
 
+static struct splits cut(const uint64_t *lens, size_t count, uint64_t size)
+{
+    static struct split_file files[100];
+    const struct split_conf conf = {.max_bytes = size};
+    struct splits splits;
+    for (size_t i = 0; i < count; i++)
+        files[i] = (struct split_file){.path = slice_str("x"), .len = lens[i], .block_size = size};
+    assert_int_equal(splits_compute(files, count, &conf, &arena, &splits), 0);
+    return splits;
+}
+
+static void splits_are_in_the_order_of_the_input_and_leave_nothing_out(void **state)
+{
+    (void)state;
+    const uint64_t lens[] = {70, 230, 0, 30, 40, 500, 1, 1, 100, 105, 250, 0};
+    struct splits splits = cut(lens, 12, 100);
+    uint64_t at = 0;
+    uint32_t file = 0;
+    for (size_t i = 0; i < splits.n; i++)
+        for (size_t s = 0; s < splits.v[i].segment_count; s++) {
+            const struct split_segment *segment = &splits.v[i].segments[s];
+            for (; file < segment->file; at = 0)
+                assert_int_equal(at, lens[file++]);
+            assert_int_equal(file, segment->file);
+            assert_int_equal(segment->offset, at);
+            at += segment->length;
+        }
+    assert_int_equal(splits.bytes, 70 + 230 + 30 + 40 + 500 + 2 + 100 + 105 + 250);
+}
+
+static void small_neighbours_are_one_split(void **state)
+{
+    (void)state;
+    const uint64_t lens[] = {130, 20, 20, 20, 20, 20, 20};
+    struct splits splits = cut(lens, 7, 100);
+    assert_int_equal(splits.n, 3);
+    assert_int_equal(splits.v[1].segment_count, 4); /* what was left of the first, and three more */
+    assert_int_equal(splits.v[2].segment_count, 3);
+}
+
 static int release(void **state)
 {
     (void)state;
@@ -93,6 +133,8 @@ static int release(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(splits_are_in_the_order_of_the_input_and_leave_nothing_out),
+        cmocka_unit_test(small_neighbours_are_one_split),
         cmocka_unit_test(a_long_file_is_looked_at_from_one_end_to_the_other),
         cmocka_unit_test(a_short_file_is_the_sample_and_no_byte_comes_twice),
         cmocka_unit_test(each_file_it_comes_to_begins_at_its_beginning),
