@@ -33,11 +33,8 @@ static char *read_text(const char *path)
     return text;
 }
 
-bool cgroup_read(const char *dir, const char *file, const char *word, uint64_t *ret)
+bool cgroup_number(const char *text, const char *word, uint64_t *ret)
 {
-    char path[PATH_ROOM];
-    snprintf(path, sizeof(path), "%s/%s", dir, file);
-    char *text = read_text(path);
     const char *p = text;
     size_t n = word ? strlen(word) : 0;
     while (p && word && !(strncmp(p, word, n) == 0 && p[n] == ' ')) {
@@ -48,9 +45,18 @@ bool cgroup_read(const char *dir, const char *file, const char *word, uint64_t *
     char *end = NULL;
     unsigned long long value = p ? strtoull(p, &end, 10) : 0;
     bool is_number = p && end != p;
-    mem_free(text);
     if (is_number)
         *ret = value;
+    return is_number;
+}
+
+bool cgroup_read(const char *dir, const char *file, const char *word, uint64_t *ret)
+{
+    char path[PATH_ROOM];
+    snprintf(path, sizeof(path), "%s/%s", dir, file);
+    char *text = read_text(path);
+    bool is_number = text && cgroup_number(text, word, ret);
+    mem_free(text);
     return is_number;
 }
 

@@ -29,6 +29,8 @@ uint64_t cgroup_memory_limit(const struct cgroup *group);
 /* The number in `file` of a group's directory: alone, or behind `word` in a table of "word number".
  * False: not there, or no number ("max"). */
 bool cgroup_read(const char *dir, const char *file, const char *word, uint64_t *ret);
+/* The same in the text of such a file. */
+bool cgroup_number(const char *text, const char *word, uint64_t *ret);
 /* 0 or the negative code of what write() said. */
 int cgroup_write(const char *dir, const char *file, const char *text);
 

@@ -349,6 +349,7 @@ static int find_output(struct wk_attempt *attempt, const struct task_done *done,
     }
     ret->fd = process->memory_fd;
     process->memory_fd = -1;
+    process->fence.has_given = true;
     return 0;
 }
 

@@ -180,70 +180,128 @@ static bool is_second(const struct fence *fence)
     return fence->all->own.kind == CGROUP_V2;
 }
 
-/* Times the kernel has killed for want of memory: in the group, or on the machine. */
-static uint64_t kills_now(const struct fence *fence)
+static int file_of(struct fence *fence, enum fence_file which)
 {
-    uint64_t n = 0;
-    if (!fence->dir)
-        (void)cgroup_read("/proc", "vmstat", "oom_kill", &n);
-    else
-        (void)cgroup_read(fence->dir, is_second(fence) ? "memory.events" : "memory.oom_control",
-                          "oom_kill", &n);
-    return n;
+    static const char *const names[][FENCE_FILES] = {
+        {"memory.limit_in_bytes", "memory.memsw.limit_in_bytes", "memory.max_usage_in_bytes",
+         "memory.oom_control"},
+        {"memory.max", "memory.swap.max", "memory.peak", "memory.events"},
+    };
+    char path[CGROUP_DIR_MAX + 64];
+    if (fence->files[which] == 0) {
+        snprintf(path, sizeof(path), "%s/%s", fence->dir, names[is_second(fence)][which]);
+        fence->files[which] = open(path, (which == FENCE_EVENTS ? O_RDONLY : O_WRONLY) | O_CLOEXEC);
+    }
+    return fence->files[which];
 }
 
-static uint64_t limits_now(const struct fence *fence)
+static int put(struct fence *fence, enum fence_file which, const char *text)
 {
-    uint64_t n = 0;
-    if (fence->dir && is_second(fence))
-        (void)cgroup_read(fence->dir, "memory.events", "oom", &n);
-    return n;
+    int fd = file_of(fence, which);
+    if (fd < 0)
+        return ERR_NOENT;
+    return pwrite(fd, text, strlen(text), 0) < 0 ? err_from_errno(errno) : 0;
+}
+
+static void note_events(struct fence *fence, uint64_t *kills, uint64_t *limits)
+{
+    char text[1024];
+    *kills = *limits = 0;
+    if (!fence->dir) {
+        (void)cgroup_read("/proc", "vmstat", "oom_kill", kills);
+        return;
+    }
+    int fd = file_of(fence, FENCE_EVENTS);
+    ssize_t n = fd >= 0 ? pread(fd, text, sizeof(text) - 1, 0) : 0;
+    text[n > 0 ? n : 0] = 0;
+    (void)cgroup_number(text, "oom_kill", kills);
+    if (is_second(fence))
+        (void)cgroup_number(text, "oom", limits);
+}
+
+/* Memory with swap may never be limited to less than memory: where it is not known which of them is
+ * in the way, one of the two orders fits. */
+static int limit_first_version(struct fence *fence, uint64_t bytes, const char *text)
+{
+    if (bytes > fence->taken)
+        (void)put(fence, FENCE_SWAP, text);
+    int rc = put(fence, FENCE_MEMORY, text);
+    if (bytes < fence->taken || fence->taken == 0)
+        (void)put(fence, FENCE_SWAP, text);
+    return rc;
+}
+
+static int limit_second_version(struct fence *fence, const char *text)
+{
+    if (fence->taken == 0) {
+        (void)put(fence, FENCE_SWAP, "0"); /* where there is swap */
+        (void)cgroup_write(fence->dir, "memory.oom.group", "1");
+    }
+    return put(fence, FENCE_MEMORY, text);
 }
 
 /* 0 when the group holds to it. */
-static int limit_group(const struct fence *fence, uint64_t bytes)
+static int limit_group(struct fence *fence, uint64_t bytes)
 {
     char text[24];
-    uint64_t kept = 0; /* of memory files that were made here and are somebody else's now */
-    (void)cgroup_read(fence->dir, "memory.stat", "shmem", &kept);
-    snprintf(text, sizeof(text), "%llu", (unsigned long long)(bytes + kept));
-    if (is_second(fence)) {
-        (void)cgroup_write(fence->dir, "memory.swap.max", "0"); /* where there is swap */
-        (void)cgroup_write(fence->dir, "memory.oom.group", "1");
-        return cgroup_write(fence->dir, "memory.max", text);
-    }
-    /* Memory with swap may never be limited to less than memory: one of the two orders fits. */
-    (void)cgroup_write(fence->dir, "memory.memsw.limit_in_bytes", text);
-    int rc = cgroup_write(fence->dir, "memory.limit_in_bytes", text);
-    (void)cgroup_write(fence->dir, "memory.memsw.limit_in_bytes", text);
-    (void)cgroup_write(fence->dir, "memory.max_usage_in_bytes", "0"); /* the peak begins anew */
+    uint64_t kept = 0;
+    if (fence->has_given)
+        (void)cgroup_read(fence->dir, "memory.stat", "shmem", &kept);
+    bytes += kept;
+    if (bytes == fence->taken)
+        return 0;
+    snprintf(text, sizeof(text), "%llu", (unsigned long long)bytes);
+    int rc = is_second(fence) ? limit_second_version(fence, text)
+                              : limit_first_version(fence, bytes, text);
+    fence->taken = rc == 0 ? bytes : 0;
     return rc;
 }
 
 void fence_set(struct fence *fence, uint64_t bytes)
 {
+    bool is_same = fence->limit == bytes;
     fence->limit = bytes;
     if (fence->dir) {
         fence->is_open = limit_group(fence, bytes) != 0; /* then looks are what limits it */
-    } else if (!IS_SANITIZED) {
+        if (!is_second(fence))
+            (void)put(fence, FENCE_PEAK, "0"); /* begins anew */
+    } else if (!IS_SANITIZED && !is_same) {
         struct rlimit data = {2 * bytes + DATA_ROOM, 2 * bytes + DATA_ROOM};
         (void)prlimit(fence->pid, RLIMIT_DATA, &data, NULL); /* looks remain */
     }
-    fence->kills = kills_now(fence);
-    fence->limits = limits_now(fence);
+    note_events(fence, &fence->kills, &fence->limits);
 }
 
-void fence_close(struct fence *fence)
+static bool remove_groups(struct fence *fence)
 {
-    if (fence->dir && rmdir(fence->dir) != 0)
-        fence->all->has_left = true;
-    if (fence->pids_dir && rmdir(fence->pids_dir) != 0)
-        fence->all->has_left = true;
+    bool is_gone = !fence->dir || rmdir(fence->dir) == 0 || errno == ENOENT;
+    return (!fence->pids_dir || rmdir(fence->pids_dir) == 0 || errno == ENOENT) && is_gone;
+}
+
+static void forget(struct fence *fence)
+{
+    for (size_t i = 0; i < FENCE_FILES; i++)
+        if (fence->files[i] > 0)
+            close(fence->files[i]);
     mem_free(fence->dir);
     mem_free(fence->pids_dir);
     *fence = (struct fence){0};
 }
 
+bool fence_close_empty(struct fence *fence)
+{
+    if (!fence->dir || !remove_groups(fence))
+        return false;
+    forget(fence);
+    return true;
+}
+
+void fence_close(struct fence *fence)
+{
+    if (fence->all && !remove_groups(fence))
+        fence->all->has_left = true;
+    forget(fence);
+}
 /* How many were killed in this round; those who die already count, too. */
 static size_t kill_round(const char *dir)
 {
@@ -262,7 +320,7 @@ static size_t kill_round(const char *dir)
 
 void fence_kill(const struct fence *fence)
 {
-    if (!fence->dir || cgroup_write(fence->dir, "cgroup.kill", "1") == 0)
+    if (!fence->dir || (is_second(fence) && cgroup_write(fence->dir, "cgroup.kill", "1") == 0))
         return;
     /* The first version: nobody may start another while we go through them. */
     size_t before = SIZE_MAX, now;
@@ -333,11 +391,13 @@ uint64_t fence_used(const struct fence *fence)
 
 /* --- judging --------------------------------------------------------------------------------- */
 
-enum fence_verdict fence_judge(const struct fence *fence, bool is_killed, uint64_t *ret_peak,
+enum fence_verdict fence_judge(struct fence *fence, bool is_killed, uint64_t *ret_peak,
                                char *evidence, size_t cap)
 {
-    uint64_t kills = kills_now(fence) - fence->kills, limit = fence->limit;
+    uint64_t kills, limits, limit = fence->limit;
     char a[32], b[32];
+    note_events(fence, &kills, &limits);
+    kills -= fence->kills;
     *ret_peak = 0;
     *evidence = 0;
     if (kills == 0 || fence->limit == 0 || (!fence->dir && !is_killed))
@@ -354,7 +414,6 @@ enum fence_verdict fence_judge(const struct fence *fence, bool is_killed, uint64
     snprintf(evidence, cap, "control group: limit %s, peak %s, %llu killed by the kernel",
              str_human(limit, a, sizeof(a)), str_human(*ret_peak, b, sizeof(b)),
              (unsigned long long)kills);
-    bool is_limit =
-        is_second(fence) ? limits_now(fence) > fence->limits : *ret_peak + NEAR >= limit;
+    bool is_limit = is_second(fence) ? limits > fence->limits : *ret_peak + NEAR >= limit;
     return is_limit ? FENCE_LIMIT : FENCE_NODE;
 }

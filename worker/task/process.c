@@ -77,8 +77,10 @@ static void reap(void *arg)
         if (loop_after(process->worker->loop, &process->reap, REAP_AGAIN_MS, reap, process) == 0)
             return;
     }
-    fence_kill(&process->fence); /* children it may have left behind */
-    kill(-process->pid, SIGKILL);
+    if (process->attempt || !fence_close_empty(&process->fence)) {
+        fence_kill(&process->fence); /* children it may have left behind */
+        kill(-process->pid, SIGKILL);
+    }
     loop_timer_stop(&process->reap);
     list_remove(&process->link);
     end_strays(process->worker);

@@ -109,7 +109,7 @@ static bool open_groups(struct fences *fences)
     return *why == 0;
 }
 
-static enum fence_verdict judge(const struct fence *fence, bool is_killed, char evidence[256])
+static enum fence_verdict judge(struct fence *fence, bool is_killed, char evidence[256])
 {
     uint64_t peak = 0;
     return fence_judge(fence, is_killed, &peak, evidence, 256);
@@ -175,6 +175,25 @@ static void a_group_that_takes_no_limit_is_looked_at(void **state)
         assert_true(fence_needs_looks(&fence));
     }
     assert_int_equal(rmdir(dir), 0);
+}
+
+static void a_group_is_removed_at_once_only_when_nobody_is_left_inside(void **state)
+{
+    struct fences fences;
+    struct fence fence;
+    (void)state;
+    if (!open_groups(&fences))
+        skip();
+    struct doer d = start();
+    fence_open(&fence, &fences, d.pid);
+    fence_set(&fence, 64 * MIB);
+    assert_false(fence_close_empty(&fence));
+    assert_non_null(fence.dir);
+    end(&d);
+    assert_true(fence_close_empty(&fence));
+    assert_null(fence.dir);
+    fence_close(&fence); /* nothing is left to close */
+    fences_close(&fences);
 }
 
 static void a_kill_by_somebody_else_is_no_want_of_memory(void **state)
@@ -339,7 +358,7 @@ static void the_second_versions_events_tell_limit_and_machine_apart(void **state
     snprintf(top, sizeof(top), "/tmp/fence.XXXXXX");
     assert_non_null(mkdtemp(top));
     struct fences fences = {.own = {.kind = CGROUP_V2}};
-    struct fence fence = {.all = &fences, .pid = 1, .dir = top};
+    struct fence fence = {.all = &fences, .pid = 1, .dir = top, .has_given = true};
     put("memory.events", "low 0\nhigh 0\nmax 9\noom 0\noom_kill 0\n");
     put("memory.stat", "anon 1\nshmem 1000\n");
     put("memory.peak", "1234567\n");
@@ -350,6 +369,13 @@ static void the_second_versions_events_tell_limit_and_machine_apart(void **state
     check_file("memory.max", "5001000");
     check_file("memory.swap.max", "0");
     check_file("memory.oom.group", "1");
+    put("memory.max", "is not written again");
+    fence_set(&fence, 5000000);
+    check_file("memory.max", "is not written again");
+    put("memory.stat", "anon 1\nshmem 2000\n"); /* until more of its memory is somebody else's */
+    put("memory.max", "");
+    fence_set(&fence, 5000000);
+    check_file("memory.max", "5002000");
     assert_int_equal(judge(&fence, true, evidence), FENCE_QUIET);
     put("memory.events", "low 0\nhigh 0\nmax 9\noom 0\noom_kill 2\n");
     assert_int_equal(judge(&fence, true, evidence), FENCE_NODE);
@@ -367,6 +393,7 @@ int main(void)
         cmocka_unit_test(who_outgrows_his_group_dies_and_it_is_known),
         cmocka_unit_test(children_are_inside_too_and_a_higher_limit_lets_them_live),
         cmocka_unit_test(a_group_that_takes_no_limit_is_looked_at),
+        cmocka_unit_test(a_group_is_removed_at_once_only_when_nobody_is_left_inside),
         cmocka_unit_test(a_kill_by_somebody_else_is_no_want_of_memory),
         cmocka_unit_test(who_starts_processes_without_end_is_stopped_and_all_of_them_end),
         cmocka_unit_test(a_machine_without_memory_is_told_from_a_limit),
