@@ -147,8 +147,8 @@ static int find_work(struct run *run, struct err *err)
         rc = job_inputs_rows(&run->inputs, &run->settings, &run->plugin.probe, run->conf, err);
     else if (rc == 0)
         rc = job_inputs_open(&run->inputs, run->volume, run->conf, run->args.inputs,
-                             run->args.input_count, true, err);
-    if (rc == 0 && job_inputs_split(&run->inputs, run->conf, &run->splits) != 0)
+                             run->args.input_count, &run->plugin.probe, err);
+    if (rc == 0 && job_inputs_split(&run->inputs, &run->splits) != 0)
         rc = err_set(err, ERR_NOMEM, "out of memory");
     return rc;
 }

@@ -202,11 +202,13 @@ static void sort(struct split_file *files, struct split_file *room, size_t from,
 
 /* --- compressed files ------------------------------------------------------------------------ */
 
-static struct split_conf split_conf(const struct conf *conf)
+static struct split_conf split_conf(const struct conf *conf, const struct task_probe *probe)
 {
     return (struct split_conf){
-        conf_size(conf, "mapreduce.input.fileinputformat.split.minsize"),
-        conf_size(conf, "mapreduce.input.fileinputformat.split.maxsize"),
+        .min_bytes = conf_size(conf, "mapreduce.input.fileinputformat.split.minsize"),
+        .max_bytes = conf_size(conf, "mapreduce.input.fileinputformat.split.maxsize"),
+        .is_whole = probe->is_whole,
+        .takes_empty = probe->takes_empty,
     };
 }
 
@@ -215,7 +217,7 @@ static int look_inside(struct walk *w, struct split_file *file)
     const struct fs_volume_ops *ops = w->volume->ops;
     struct qn_error error = {0};
     const char *path = (const char *)file->path.data;
-    uint8_t head[8];
+    uint8_t head[UNPACK_HEAD];
     void *in = ops->open(w->volume, path, &error);
     ssize_t n = in ? ops->read(in, head, sizeof(head), &error) : -1;
     if (in)
@@ -227,21 +229,20 @@ static int look_inside(struct walk *w, struct split_file *file)
 }
 
 /* Only of files that would be cut it must be known before: tasks unpack by what they find. */
-static int find_compressed(struct walk *w, const struct conf *conf)
+static int find_compressed(struct walk *w)
 {
-    const struct split_conf how = split_conf(conf);
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < w->inputs->count; i++)
-        if (splits_would_cut(&w->inputs->files[i], &how))
+        if (splits_would_cut(&w->inputs->files[i], &w->inputs->how))
             rc = look_inside(w, &w->inputs->files[i]);
     return rc;
 }
 
 int job_inputs_open(struct job_inputs *inputs, struct fs_volume *volume, const struct conf *conf,
-                    char **words, size_t count, bool with_places, struct err *err)
+                    char **words, size_t count, const struct task_probe *probe, struct err *err)
 {
     struct walk w = {inputs, volume, conf_bool(conf, RECURSIVE), err};
-    *inputs = (struct job_inputs){0};
+    *inputs = (struct job_inputs){.how = split_conf(conf, probe)};
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < count; i++)
         rc = add_word(&w, words[i]);
@@ -251,9 +252,9 @@ int job_inputs_open(struct job_inputs *inputs, struct fs_volume *volume, const s
     if (rc == 0)
         sort(inputs->files, room, 0, inputs->count);
     mem_free(room);
-    if (rc == 0 && with_places)
-        rc = find_compressed(&w, conf);
-    for (size_t i = 0; rc == 0 && with_places && i < inputs->count; i++)
+    if (rc == 0)
+        rc = find_compressed(&w);
+    for (size_t i = 0; rc == 0 && i < inputs->count; i++)
         if (inputs->files[i].len)
             rc = find_places(&w, &inputs->files[i]);
     if (rc != 0)
@@ -265,7 +266,7 @@ int job_inputs_rows(struct job_inputs *inputs, const struct msg_pair_list *setti
                     const struct task_probe *probe, const struct conf *conf, struct err *err)
 {
     char key[128];
-    *inputs = (struct job_inputs){0};
+    *inputs = (struct job_inputs){.how = split_conf(conf, probe)};
     task_probe_rows_key(probe, key, sizeof(key));
     struct slice text = task_probe_setting(probe, settings, key);
     if (mem_grow(&inputs->files, &inputs->cap, 0, sizeof(*inputs->files)) != 0)
@@ -313,11 +314,10 @@ static int to_message(struct job_inputs *inputs, const struct split *split, stru
     return job_inputs_describe(inputs, split, &inputs->arena, &ret->segments);
 }
 
-int job_inputs_split(struct job_inputs *inputs, const struct conf *conf, struct cl2jt_splits *ret)
+int job_inputs_split(struct job_inputs *inputs, struct cl2jt_splits *ret)
 {
-    const struct split_conf how = split_conf(conf);
     struct splits splits;
-    int rc = splits_compute(inputs->files, inputs->count, &how, &inputs->arena, &splits);
+    int rc = splits_compute(inputs->files, inputs->count, &inputs->how, &inputs->arena, &splits);
     struct cl2jt_split *items =
         rc == 0 ? arena_calloc(&inputs->arena, splits.n + 1, sizeof(*items)) : NULL;
     if (!items)

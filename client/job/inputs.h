@@ -17,13 +17,13 @@ struct job_inputs {
     struct split_file *files; /* in order of path */
     size_t count, cap;
     uint64_t bytes;
+    struct split_conf how; /* they will be cut */
 };
 
-/* Expand `words` on `volume`; with `with_places` also ask where the blocks are, and
- * which of the long ones are compressed. Errors are one line
- * without the program's name: "/in: No such file or directory". */
+/* Expand `words` on `volume`, ask where the blocks are, and look which of the long ones are
+ * compressed. Errors are one line without the program's name: "/in: No such file or directory". */
 int job_inputs_open(struct job_inputs *inputs, struct fs_volume *volume, const struct conf *conf,
-                    char **words, size_t count, bool with_places, struct err *err);
+                    char **words, size_t count, const struct task_probe *probe, struct err *err);
 /* The rows of a job that makes its own: what its option NAME.rows says. */
 int job_inputs_rows(struct job_inputs *inputs, const struct msg_pair_list *settings,
                     const struct task_probe *probe, const struct conf *conf, struct err *err);
@@ -33,6 +33,6 @@ void job_inputs_close(struct job_inputs *inputs);
 int job_inputs_describe(const struct job_inputs *inputs, const struct split *split,
                         struct arena *arena, struct task_segment_list *ret);
 /* The job's splits as the jobtracker wants them; lives in the inputs' arena. */
-int job_inputs_split(struct job_inputs *inputs, const struct conf *conf, struct cl2jt_splits *ret);
+int job_inputs_split(struct job_inputs *inputs, struct cl2jt_splits *ret);
 
 #endif

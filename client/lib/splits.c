@@ -181,18 +181,19 @@ static bool is_long(uint64_t left, uint64_t size)
 
 bool splits_would_cut(const struct split_file *file, const struct split_conf *conf)
 {
-    return is_long(file->len, split_size(conf, file->block_size));
+    return !conf->is_whole && is_long(file->len, split_size(conf, file->block_size));
 }
 
 static void cut_file(struct cutter *c, uint32_t index)
 {
     const struct split_file *file = &c->files[index];
     uint64_t size = split_size(c->conf, file->block_size), at = 0;
-    while (c->rc == 0 && !file->is_whole && is_long(file->len - at, size)) {
+    bool is_whole = file->is_whole || c->conf->is_whole;
+    while (c->rc == 0 && !is_whole && is_long(file->len - at, size)) {
         emit_alone(c, (struct split_segment){index, at, size});
         at += size;
     }
-    if (c->rc != 0 || at == file->len)
+    if (c->rc != 0 || (at == file->len && !(at == 0 && c->conf->takes_empty)))
         return;
     struct split_segment rest = {index, at, file->len - at};
     if (rest.length >= size)

@@ -6,7 +6,7 @@
  * A file longer than 1.1 splits is cut at multiples of the split size; what is left of it, and
  * files smaller than a split that follow it, are packed together until a split is full. Splits are
  * in the order of the input, by path and offset: "the last one" of a key means something. Empty
- * files make no task; a compressed file is one. */
+ * files make no task, unless they are records; a compressed file is never cut. */
 #ifndef QUERN_CLIENT_SPLITS_H
 #define QUERN_CLIENT_SPLITS_H
 
@@ -27,11 +27,13 @@ struct split_file {
     uint64_t len, block_size;
     const struct split_block *blocks; /* in order of offset; may be none (local files) */
     size_t block_count;
-    bool is_whole; /* never cut: compressed, so that it can be read from its beginning only */
+    bool is_whole; /* never cut: it can be read from its beginning only */
 };
 
 struct split_conf {
     uint64_t min_bytes, max_bytes; /* 0 = no such limit; the block size is between them */
+    bool is_whole;                 /* no file is cut: its records cannot be found from the middle */
+    bool takes_empty;              /* empty files are given to tasks, too */
 };
 
 struct split_segment {

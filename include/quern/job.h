@@ -51,10 +51,32 @@ enum qn_type { QN_UNSET, QN_TEXT, QN_BYTES, QN_U64, QN_I64, QN_F64, QN_NONE };
  * bytes: reduce then sees several such pieces, and may not depend on where they were cut. */
 enum qn_fold { QN_NO_FOLD, QN_SUM, QN_MIN, QN_MAX, QN_COUNT, QN_FIRST, QN_CONCAT };
 
-/* How input becomes records. QN_LINES: lines of text. QN_RECORDS: .record_size bytes each, as they
- * are. QN_ROWS: there are no files; map is called with an empty record for each row 0 .. N - 1 in
- * `where`, N being the job's option called "<its name>.rows" (1000, 10m, 2b). */
-enum qn_input_format { QN_LINES, QN_RECORDS, QN_ROWS };
+/* How input becomes records. Whatever the format, a record is in one task's hands, whole.
+ *
+ *     QN_LINES        lines of text, without their '\n'; a '\r' before it is the line's own
+ *     QN_RECORDS      .record_size bytes each, as they are
+ *     QN_ROWS         there are no files; map is called with an empty record for each row 0 .. N -
+ * 1 in `where`, N being the job's option called "<its name>.rows" (1000, 10m, 2b) QN_CRLF_LINES
+ * lines of text that end in "\n" or "\r\n", without either QN_KEY_VALUES   the same, cut at the
+ * first tab: `where` is what stands before it, the record what stands behind it (nothing, when
+ * there is no tab) QN_PREFIXED     bytes, before each record its length (four bytes, least
+ * significant first); a file is not cut QN_CSV          RFC 4180 with .csv_separator: a quoted
+ * field may have line breaks in it. The record is as the file has it, without its end;
+ * <quern/csv.h> takes fields off QN_JSON_LINES   one JSON value in a line, checked; empty lines are
+ * passed over. Malformed ones end the task, or are counted and passed over (-D job.bad.records=N)
+ *     QN_WHOLE_FILES  each file is one record, also an empty one; it must fit into a quarter of the
+ *                     task's memory */
+enum qn_input_format {
+    QN_LINES,
+    QN_RECORDS,
+    QN_ROWS,
+    QN_CRLF_LINES,
+    QN_KEY_VALUES,
+    QN_PREFIXED,
+    QN_CSV,
+    QN_JSON_LINES,
+    QN_WHOLE_FILES
+};
 /* How what is emitted becomes a file. QN_TEXT_LINES: key TAB value and a newline, numbers as people
  * write them. QN_RAW: the bytes of key and value, and nothing else. */
 enum qn_output_format { QN_TEXT_LINES, QN_RAW };
@@ -86,6 +108,8 @@ struct qn_host {
     int (*format)(char *out, size_t cap, const char *fmt, __builtin_va_list ap);
     int (*side_file)(struct qn_task *task, const char *name, struct qn_slice *ret);
     const char *(*setting)(struct qn_task *task, uint32_t index, const char **ret_name);
+    int (*emit_to)(struct qn_task *task, const char *output, struct qn_slice key,
+                   struct qn_slice value);
 };
 
 /* The visible head of what the host passes around; the rest is its own. */
@@ -135,10 +159,11 @@ struct qn_job {
     const char *about QN_ZERO; /* one line for `quern run -list` */
 
     int (*setup)(struct qn_task *task) QN_ZERO;
-    /* One record: for text input, a line without its end; `where` is its offset (QN_U64). */
+    /* One record; `where` is its offset in the file (QN_U64), but for QN_KEY_VALUES. */
     int (*map)(struct qn_task *task, struct qn_slice record, struct qn_slice where) QN_ZERO;
-    /* Instead of map, if present: a span of many whole records; lines each with its '\n' (the last
-     * line of a file may lack it). `where` is the span's offset. Not for QN_ROWS. */
+    /* Instead of map, if present: a span of many whole records as the file has them; lines each
+     * with its '\n' (the last line of a file may lack it). `where` is the span's offset. Not for
+     * QN_ROWS, QN_JSON_LINES and QN_WHOLE_FILES. */
     int (*map_lines)(struct qn_task *task, struct qn_slice lines, struct qn_slice where) QN_ZERO;
 
     /* Folding before the shuffle: declared, or your own (associative and commutative; may run any
@@ -171,6 +196,8 @@ struct qn_job {
 
     const char *concat_with QN_ZERO; /* of QN_CONCAT; absent: nothing */
     uint32_t concat_limit QN_ZERO;   /* of QN_CONCAT; 0 = 1024, at most 8192 */
+
+    char csv_separator QN_ZERO; /* of QN_CSV; 0 = ',' */
 };
 
 /* Yours to define. Declared here so that C++ exports it too. */
@@ -181,6 +208,16 @@ extern __attribute__((visibility("default"))) const struct qn_job qn_job;
 static inline int qn_emit(struct qn_task *task, struct qn_slice key, struct qn_slice value)
 {
     return task->host->emit(task, key, value);
+}
+/* To a further output of the same task, written as the job's output is: what goes to "errors" is in
+ * OUT/errors-r-00003 when reducer 3 emits it, OUT/errors-m-00003 when map 3 does. A name may have
+ * slashes: "day=2026-11-21/part" is OUT/day=2026-11-21/part-r-00003. Appears with the job's output,
+ * all at once, or not at all. A task may have 1000 of them. From map, reduce and cleanup; not from
+ * combine. */
+static inline int qn_emit_to(struct qn_task *task, const char *output, struct qn_slice key,
+                             struct qn_slice value)
+{
+    return task->host->emit_to(task, output, key, value);
 }
 /* 1 = *value is the next one, 0 = no more. */
 static inline int qn_next(struct qn_values *values, struct qn_slice *value)

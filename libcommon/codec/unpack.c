@@ -32,10 +32,18 @@ static bool is_bzip2(struct slice head)
             memcmp(head.data + 4, end, sizeof(end)) == 0);
 }
 
+/* Magic, the one method there is, and no flag that means nothing: other bytes may begin with two of
+ * these. What is cut off after the magic is gzip that was cut off. */
+static bool is_gzip(struct slice head)
+{
+    return head.len >= 2 && head.data[0] == 0x1f && head.data[1] == 0x8b &&
+           (head.len < 3 || head.data[2] == 8) && (head.len < 4 || head.data[3] < 0x20);
+}
+
 enum unpack_kind unpack_detect(struct slice head)
 {
     static const uint8_t zstd[] = {0x28, 0xb5, 0x2f, 0xfd}, lz4[] = {0x04, 0x22, 0x4d, 0x18};
-    if (head.len >= 2 && head.data[0] == 0x1f && head.data[1] == 0x8b)
+    if (is_gzip(head))
         return UNPACK_GZIP;
     if (slice_has_prefix(head, slice_of(zstd, sizeof(zstd))))
         return UNPACK_ZSTD;

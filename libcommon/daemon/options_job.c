@@ -5,6 +5,12 @@
 #define MEGABYTES (1 << 20)
 
 static const struct conf_option rows[] = {
+    {"job.bad.records", CONF_INT, "0",
+     "malformed records a task may pass over before it fails (JSON lines)", .min = "0",
+     .flags = CONF_JOB},
+    {"job.csv.quoted.max", CONF_SIZE, "16m",
+     "CSV: a quoted field with line breaks, but no quote in it, is no longer where a file is cut",
+     .min = "1", .flags = CONF_JOB},
     {"job.output.mode", CONF_CHOICE, "fail", "what happens when the output exists",
      .choices = "fail replace", .flags = CONF_JOB},
     {"jobtracker.dir", CONF_LIST, "/var/lib/quern/jobs",

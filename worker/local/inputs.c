@@ -122,7 +122,7 @@ int inputs_find_compressed(struct inputs *inputs, const struct split_conf *how, 
     for (size_t i = 0; i < inputs->count; i++) {
         struct split_file *file = &inputs->files[i];
         const char *path = (const char *)file->path.data;
-        uint8_t head[8];
+        uint8_t head[UNPACK_HEAD];
         if (!splits_would_cut(file, how))
             continue;
         int fd = open(path, O_RDONLY | O_CLOEXEC);

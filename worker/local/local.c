@@ -96,7 +96,9 @@ static struct split_conf split_conf(const struct local *l)
 {
     struct split_conf conf = {
         .min_bytes = conf_size(l->command.conf, "mapreduce.input.fileinputformat.split.minsize"),
-        .max_bytes = conf_size(l->command.conf, "mapreduce.input.fileinputformat.split.maxsize")};
+        .max_bytes = conf_size(l->command.conf, "mapreduce.input.fileinputformat.split.maxsize"),
+        .is_whole = l->job.probe.is_whole,
+        .takes_empty = l->job.probe.takes_empty};
     uint64_t size = (uint64_t)8 << 20;
     while (size < (uint64_t)128 << 20 && size < l->inputs.bytes / 16)
         size *= 2;

@@ -4,6 +4,7 @@
 #include "libcommon/base/clock.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/base/str.h"
+#include "worker/map/border.h"
 #include "worker/run/record.h"
 
 #define READ_BEYOND ((size_t)16 << 10) /* at a time, behind the end of the segment */
@@ -11,7 +12,8 @@
 void lines_open(struct lines *lines, const struct lines_conf *conf)
 {
     BUG_ON(conf->buffer_size < 2 * LINES_READ);
-    *lines = (struct lines){.conf = *conf};
+    *lines = (struct lines){.conf = *conf,
+                            .frame = {.format = conf->format, .separator = conf->separator}};
 }
 
 static const struct task_segment *segment_of(const struct lines *l)
@@ -52,7 +54,7 @@ const char *lines_path(const struct lines *lines)
 /* Is it compressed? Its first bytes tell. */
 static int look_inside(struct lines *l, struct err *err)
 {
-    uint8_t head[8];
+    uint8_t head[UNPACK_HEAD];
     uint64_t len = segment_of(l)->file_len;
     int64_t n =
         files_pread(l->conf.files, l->in, head, len < sizeof(head) ? len : sizeof(head), 0, err);
@@ -60,7 +62,6 @@ static int look_inside(struct lines *l, struct err *err)
     if (n < 0 || kind == UNPACK_PLAIN)
         return n < 0 ? (int)n : 0;
     if (segment_of(l)->offset > 0) { /* for a sample: no line can be found in the middle */
-        l->is_skipping = false;
         l->at = l->stop;
         return 0;
     }
@@ -83,9 +84,54 @@ static int begin_records(struct lines *l, struct err *err)
         return err_set(err, ERR_CORRUPT,
                        "%s: has %llu bytes, which is no whole number of records of %llu", l->path,
                        (unsigned long long)seg->file_len, (unsigned long long)size);
-    l->is_skipping = false;
     l->at = (seg->offset + size - 1) / size * size;
     l->stop = (end + size - 1) / size * size;
+    return 0;
+}
+
+static int find_border(struct lines *l, uint64_t at, uint64_t *ret_first, struct err *err)
+{
+    const struct border border = {.files = l->conf.files,
+                                  .in = l->in,
+                                  .path = l->path,
+                                  .file_len = segment_of(l)->file_len,
+                                  .look_max = l->conf.look_max,
+                                  .separator = l->conf.separator};
+    return border_find(&border, at, ret_first, err);
+}
+
+/* The part behind us must begin where ours ends: border.h. */
+static int check_border(struct lines *l, struct err *err)
+{
+    const struct task_segment *seg = segment_of(l);
+    uint64_t border = seg->offset + seg->length, end = l->at + l->pos, first = 0;
+    if (l->conf.format != QN_CSV || l->unpack || l->conf.is_sample || border >= seg->file_len)
+        return 0;
+    int rc = find_border(l, border, &first, err);
+    if (rc != 0 || first == end)
+        return rc;
+    return err_set(err, ERR_CORRUPT,
+                   "%s: the record across offset %llu ends at %llu, but looks as if it ended at "
+                   "%llu: a quoted field there is longer than job.csv.quoted.max, or the file is "
+                   "no CSV (-D mapreduce.input.fileinputformat.split.minsize=1t reads each file in "
+                   "one piece)",
+                   l->path, (unsigned long long)border, (unsigned long long)end,
+                   (unsigned long long)first);
+}
+
+/* In the middle of a file: to the first record that begins here. */
+static int begin_in_middle(struct lines *l, struct err *err)
+{
+    if (l->conf.format == QN_CSV) {
+        int rc = find_border(l, l->at, &l->at, err);
+        return rc == 0 && l->at >= l->stop ? check_border(l, err) : rc;
+    }
+    if (l->conf.format == QN_PREFIXED || l->conf.format == QN_WHOLE_FILES) {
+        l->at = l->stop; /* a sample's stretch: no record can be found there */
+        return 0;
+    }
+    l->is_skipping = true;
+    l->at--;
     return 0;
 }
 
@@ -99,13 +145,19 @@ static int begin_segment(struct lines *l, struct err *err)
     int rc = files_open(l->conf.files, l->path, &l->in, err);
     if (rc != 0)
         return rc;
-    l->is_skipping = seg->offset > 0;
-    l->at = seg->offset - l->is_skipping;
+    l->is_skipping = false;
+    l->at = seg->offset;
     l->stop = seg->offset + seg->length;
     l->pos = l->fill = l->scanned = 0;
+    l->is_owed = l->conf.format == QN_WHOLE_FILES && seg->offset == 0;
+    frame_reset(&l->frame);
+    if (seg->offset == 0 || l->conf.is_sample)
+        rc = look_inside(l, err);
+    if (rc != 0 || l->unpack || l->at == l->stop)
+        return rc;
     if (l->conf.record_size)
         return begin_records(l, err);
-    return seg->offset == 0 || l->conf.is_sample ? look_inside(l, err) : 0;
+    return seg->offset > 0 ? begin_in_middle(l, err) : 0;
 }
 
 static bool is_at_end(const struct lines *l)
@@ -197,10 +249,27 @@ static int append(struct lines *l, size_t n, struct err *err)
     return rc;
 }
 
+/* Where the record in hand ends, if it does so in what was read: a line break, outside quotes. */
+static uint8_t *find_end(struct lines *l, size_t from, bool *is_quoted)
+{
+    uint8_t *buf = l->conf.buffer, *end = buf + l->fill;
+    if (l->conf.format != QN_CSV)
+        return memchr(buf + from, '\n', l->fill - from);
+    for (uint8_t *p = buf + from; p < end; p++) {
+        *is_quoted = *is_quoted != (*p == '"');
+        if (*p == '\n' && !*is_quoted)
+            return p;
+    }
+    return NULL;
+}
+
 /* How long is the line in hand? Its end is looked for and nothing of it kept: the task fails. */
 static int measure(struct lines *l, uint64_t *ret_len, struct err *err)
 {
     uint8_t *buf = l->conf.buffer, *nl = NULL;
+    uint64_t at = l->at + l->pos;
+    bool is_quoted = false;
+    (void)find_end(l, l->pos, &is_quoted);
     *ret_len = l->fill - l->pos;
     while (!nl && !is_at_end(l) && *ret_len <= RECORD_LEN_MAX) {
         l->at += l->fill;
@@ -209,33 +278,55 @@ static int measure(struct lines *l, uint64_t *ret_len, struct err *err)
         int rc = append(l, l->unpack || left > LINES_READ ? LINES_READ : (size_t)left, err);
         if (rc != 0)
             return rc;
-        nl = memchr(buf, '\n', l->fill);
+        nl = find_end(l, 0, &is_quoted);
         *ret_len += nl ? (size_t)(nl - buf) : l->fill;
         if (l->conf.ticks)
             atomic_fetch_add_explicit(l->conf.ticks, 1, memory_order_relaxed);
     }
+    if (l->conf.format == QN_CSV && !nl && is_quoted && is_at_end(l))
+        return err_set(err, ERR_CORRUPT, "%s: no quote closes a field of the record at offset %llu",
+                       l->path, (unsigned long long)at);
     return 0;
+}
+
+/* Of a record that does not fit. */
+static int find_length(struct lines *l, uint64_t *ret_len, struct err *err)
+{
+    const uint8_t *buf = l->conf.buffer;
+    *ret_len = l->conf.record_size;
+    if (l->conf.format == QN_PREFIXED)
+        *ret_len = get_u32(buf + l->pos);
+    else if (l->conf.format == QN_WHOLE_FILES && !l->unpack)
+        *ret_len = segment_of(l)->file_len;
+    return *ret_len ? 0 : measure(l, ret_len, err);
+}
+
+static const char *word_for_record(const struct lines *l)
+{
+    bool is_lines = !l->conf.record_size && !frame_is_for(l->conf.format);
+    return l->conf.format == QN_WHOLE_FILES ? "file" : is_lines ? "line" : "record";
 }
 
 static int too_long(struct lines *l, struct err *err)
 {
     char size[32], memory[32];
-    uint64_t at = l->at + l->pos, len = l->conf.record_size;
-    int rc = len ? 0 : measure(l, &len, err);
+    const char *word = word_for_record(l);
+    uint64_t at = l->at + l->pos, len = 0;
+    int rc = find_length(l, &len, err);
     if (rc != 0)
         return rc;
     str_human(len, size, sizeof(size));
     str_human(l->conf.memory, memory, sizeof(memory));
     if (len > RECORD_LEN_MAX)
         return err_set(err, ERR_TOOBIG,
-                       "%s: the line at offset %llu is longer than 4 G: no record "
+                       "%s: the %s at offset %llu is longer than 4 G: no record "
                        "may be",
-                       l->path, (unsigned long long)at);
+                       l->path, word, (unsigned long long)at);
     return err_set(err, ERR_TOOBIG,
                    "%s: the %s at offset %llu has %s, more than a quarter of this task's memory "
                    "(%s): -D mapreduce.map.memory.mb=%llu would do",
-                   l->path, l->conf.record_size ? "record" : "line", (unsigned long long)at, size,
-                   memory, (unsigned long long)record_memory_mb(len));
+                   l->path, word, (unsigned long long)at, size, memory,
+                   (unsigned long long)record_memory_mb(len));
 }
 
 /* Read on, behind what is not given out yet. */
@@ -255,6 +346,14 @@ static int read_more(struct lines *l, struct err *err)
     return append(l, n, err);
 }
 
+/* Unpacked bytes that are no whole record. */
+static int cut_short(const struct lines *l, struct err *err)
+{
+    return err_set(err, ERR_CORRUPT,
+                   "%s: its text has %llu bytes, which is no whole number of records of %u",
+                   l->path, (unsigned long long)(l->at + l->fill), l->conf.record_size);
+}
+
 /* Drop the line that began before the segment. True: its end was found. */
 static bool skip(struct lines *l)
 {
@@ -270,8 +369,8 @@ static size_t records_end(const struct lines *l, bool *ret_last)
 {
     uint64_t left = l->stop - (l->at + l->pos);
     size_t in_hand = l->fill - l->pos, size = l->conf.record_size;
-    *ret_last = in_hand >= left;
-    return l->pos + (*ret_last ? (size_t)left : in_hand / size * size);
+    *ret_last = in_hand >= left && left % size == 0; /* unpacked ones may be cut short */
+    return l->pos + (in_hand < left ? in_hand : (size_t)left) / size * size;
 }
 
 /* Index behind the last whole line in hand that begins before `stop`; pos when there is none.
@@ -295,44 +394,99 @@ static size_t span_end(struct lines *l, bool *ret_last)
     return nl ? (size_t)(nl - buf) + 1 : l->pos;
 }
 
-/* Lines out of the open segment: 1, 0 when it has no more, or negative. */
+/* As span_end, of records that a frame tells apart. */
+static int framed_end(struct lines *l, size_t *ret_end, bool *ret_last, struct err *err)
+{
+    uint64_t ours = l->stop - l->at;
+    struct frame_window w = {.bytes = l->conf.buffer,
+                             .start = l->pos,
+                             .scanned = l->scanned,
+                             .fill = l->fill,
+                             .stop = ours < SIZE_MAX ? (size_t)ours : SIZE_MAX,
+                             .at = l->at,
+                             .left =
+                                 l->unpack ? UINT64_MAX : segment_of(l)->file_len - l->at - l->pos,
+                             .is_file_end = is_at_end(l)};
+    if (frame_scan(&l->frame, &w) != 0)
+        return err_set(err, ERR_CORRUPT, "%s: %s at offset %llu", l->path, w.bad,
+                       (unsigned long long)w.bad_at);
+    l->scanned = w.scanned;
+    *ret_end = w.end;
+    *ret_last = w.is_last;
+    return 0;
+}
+
+static int find_span(struct lines *l, size_t *ret_end, bool *ret_last, struct err *err)
+{
+    if (frame_is_for(l->conf.format))
+        return framed_end(l, ret_end, ret_last, err);
+    *ret_end = span_end(l, ret_last);
+    l->scanned = l->fill;
+    return 0;
+}
+
+/* Give the bytes up to `end` out. */
+static int give(struct lines *l, size_t end, bool is_last, struct slice *ret_span,
+                uint64_t *ret_offset, struct err *err)
+{
+    *ret_span = slice_of((uint8_t *)l->conf.buffer + l->pos, end - l->pos);
+    *ret_offset = l->at + l->pos;
+    l->raw_bytes += end - l->pos;
+    l->bytes += l->unpack ? 0 : end - l->pos; /* counted as it is read */
+    l->pos = l->scanned = end;
+    frame_reset(&l->frame);
+    int rc = is_last ? check_border(l, err) : 0;
+    if (is_last || (l->unpack && l->conf.is_sample))
+        l->stop = l->at + l->pos;
+    return rc < 0 ? rc : 1;
+}
+
+/* Records out of the open segment: 1, 0 when it has no more, or negative. */
 static int next_in_segment(struct lines *l, struct slice *ret_span, uint64_t *ret_offset,
                            struct err *err)
 {
     for (;;) {
         bool is_last = false;
+        int rc = 0;
         if (l->is_skipping && l->fill > l->pos)
             skip(l);
         if (!l->is_skipping && l->at + l->pos >= l->stop)
             return 0;
         if (!l->is_skipping && l->fill > l->pos) {
-            size_t end = span_end(l, &is_last);
-            if (end > l->pos) {
-                *ret_span = slice_of((uint8_t *)l->conf.buffer + l->pos, end - l->pos);
-                *ret_offset = l->at + l->pos;
-                l->raw_bytes += end - l->pos;
-                l->bytes += l->unpack ? 0 : end - l->pos; /* counted as it is read */
-                l->pos = l->scanned = end;
-                if (is_last || (l->unpack && l->conf.is_sample))
-                    l->stop = l->at + l->pos;
-                return 1;
-            }
-            l->scanned = l->fill;
+            size_t end = l->pos;
+            rc = find_span(l, &end, &is_last, err);
+            if (rc == 0 && end > l->pos)
+                return give(l, end, is_last, ret_span, ret_offset, err);
         }
-        if (is_at_end(l))
-            return 0;
-        int rc = read_more(l, err);
+        if (rc == 0 && is_at_end(l))
+            return l->conf.record_size && l->fill > l->pos ? cut_short(l, err) : 0;
+        if (rc == 0)
+            rc = read_more(l, err);
         if (rc != 0)
             return rc;
     }
 }
 
+/* All of the file: 1, once, or negative. */
+static int next_whole(struct lines *l, struct slice *ret_span, uint64_t *ret_offset,
+                      struct err *err)
+{
+    while (!is_at_end(l)) {
+        int rc = read_more(l, err);
+        if (rc != 0)
+            return rc;
+    }
+    l->is_owed = false;
+    return give(l, l->fill, true, ret_span, ret_offset, err);
+}
+
 int lines_next(struct lines *lines, struct slice *ret_span, uint64_t *ret_offset, struct err *err)
 {
     while (lines->segment < lines->conf.count) {
-        int rc = lines->in || segment_of(lines)->length == 0 ? 0 : begin_segment(lines, err);
+        bool is_passed = segment_of(lines)->length == 0 && lines->conf.format != QN_WHOLE_FILES;
+        int rc = lines->in || is_passed ? 0 : begin_segment(lines, err);
         if (rc == 0 && lines->in)
-            rc = next_in_segment(lines, ret_span, ret_offset, err);
+            rc = (lines->is_owed ? next_whole : next_in_segment)(lines, ret_span, ret_offset, err);
         if (rc != 0)
             return rc;
         end_segment(lines);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0
- * lines: the text lines of a split, as spans of whole lines.
+ * lines: the records of a split, as spans of whole ones; most often they are lines of text.
  *
  * A line belongs to the segment its first byte lies in. So a segment that does not begin at offset
  * 0 is read from one byte before it and begins after the first '\n' found; and a segment ends with
@@ -13,7 +13,9 @@
  * and what memory would do.
  *
  * Records of a fixed size are lines without a '\n': one belongs to the segment its first byte lies
- * in, and a file holds a whole number of them.
+ * in, and a file holds a whole number of them. So do records of CSV (frame.h tells where they end,
+ * border.h where the first of a segment begins). A file of records behind their lengths, or one
+ * that is a record, is one segment.
  *
  * A file whose first bytes are those of gzip, zstd or lz4 is unpacked on the way, whatever its name
  * is. It comes as one segment (splits_compute leaves it whole); offsets are those of its text. */
@@ -25,6 +27,7 @@
 #include "libcommon/base/slice.h"
 #include "libcommon/codec/unpack.h"
 #include "libcommon/proto/task/messages.h"
+#include "worker/map/frame.h"
 #include "worker/run/files.h"
 
 #define LINES_READ ((size_t)256 << 10) /* one read; small enough to stay in the cache */
@@ -39,6 +42,9 @@ struct lines_conf {
     uint32_t record_size;    /* 0 = lines; else records of so many bytes are given out instead */
     _Atomic uint64_t *ticks; /* grows while a line that is too long is measured; may be NULL */
     bool is_sample; /* a compressed file gives its first lines only, and segments inside it none */
+    enum qn_input_format format;
+    uint8_t separator; /* of CSV */
+    uint64_t look_max; /* border.h */
 };
 
 struct lines {
@@ -46,11 +52,13 @@ struct lines {
     size_t segment; /* the one being read */
     char *path;     /* of its file; NULL between segments */
     struct files_in *in;
-    size_t pos, fill;   /* bytes of the buffer: given out up to pos, read up to fill */
-    size_t scanned;     /* no '\n' between pos and here */
-    uint64_t at;        /* file offset of the buffer's first byte */
-    uint64_t stop;      /* no line of this segment begins here or behind */
-    bool is_skipping;   /* the line in hand began in the segment before */
+    size_t pos, fill; /* bytes of the buffer: given out up to pos, read up to fill */
+    size_t scanned;   /* no '\n' between pos and here */
+    uint64_t at;      /* file offset of the buffer's first byte */
+    uint64_t stop;    /* no line of this segment begins here or behind */
+    bool is_skipping; /* the line in hand began in the segment before */
+    bool is_owed;     /* a file that is one record has not been given out yet */
+    struct frame frame;
     uint64_t bytes;     /* of the file, given out as lines: over all splits of a file, its length */
     uint64_t raw_bytes; /* given out: of text, more than `bytes` where the file is packed */
     uint64_t read_us, unpack_us;

@@ -4,6 +4,7 @@
 #include "libcommon/base/clock.h"
 #include "libcommon/base/str.h"
 #include "worker/map/combine.h"
+#include "worker/map/feed.h"
 #include "worker/map/gather.h"
 #include "worker/map/lines.h"
 #include "worker/map/ranges.h"
@@ -11,7 +12,8 @@
 #include "worker/reduce/output.h"
 #include "worker/runner/meter.h"
 
-#define MIB ((uint64_t)1 << 20)
+#define MIB      ((uint64_t)1 << 20)
+#define LOOK_MAX (16 * MIB) /* as the setting's default */
 
 struct mapper {
     struct context *c;
@@ -22,6 +24,7 @@ struct mapper {
     uint64_t record_max;
     uint64_t *raw; /* per partition, bytes before combining */
     struct lines lines;
+    struct feed feed;
     size_t told_segment; /* of the split, counted from 1: whose path the context has */
     struct spill spill;
     struct combine combine;
@@ -30,7 +33,7 @@ struct mapper {
     bool has_ranges;
     struct output output;
     bool has_combine, has_gather;
-    uint64_t records, emitted, emitted_bytes;
+    uint64_t emitted, emitted_bytes;
     struct meter meter;
     int (*emit)(struct qn_task *, struct qn_slice, struct qn_slice); /* what callbacks call */
     uint64_t spill_in_map_us;
@@ -291,19 +294,24 @@ static int no_memory(struct mapper *m)
 
 static int open_lines(struct mapper *m, struct region *region)
 {
+    const struct qn_job *job = &m->plugin->job;
     size_t size = (size_t)m->record_max + 2 * LINES_READ;
     void *buffer = region_take(region, size);
     if (!buffer)
         return no_memory(m);
-    lines_open(&m->lines, &(struct lines_conf){.files = m->c->files,
-                                               .segments = m->c->run->input.v,
-                                               .count = m->c->run->input.n,
-                                               .buffer = buffer,
-                                               .buffer_size = size,
-                                               .memory = m->c->run->memory,
-                                               .record_size = m->plugin->job.record_size,
-                                               .ticks = &m->c->page->ticks,
-                                               .is_sample = m->c->run->kind == TASK_SAMPLE});
+    lines_open(&m->lines, &(struct lines_conf){
+                              .files = m->c->files,
+                              .segments = m->c->run->input.v,
+                              .count = m->c->run->input.n,
+                              .buffer = buffer,
+                              .buffer_size = size,
+                              .memory = m->c->run->memory,
+                              .record_size = job->record_size,
+                              .ticks = &m->c->page->ticks,
+                              .is_sample = m->c->run->kind == TASK_SAMPLE,
+                              .format = job->input,
+                              .separator = feed_separator(job),
+                              .look_max = context_conf_size(m->c, "job.csv.quoted.max", LOOK_MAX)});
     return 0;
 }
 
@@ -416,59 +424,6 @@ static int open_output(struct mapper *m, const struct mapper_conf *conf)
 
 /* --- running --------------------------------------------------------------------------------- */
 
-static int map_span(struct mapper *m, struct slice span, uint64_t offset)
-{
-    struct context *c = m->c;
-    context_record(c, span, offset);
-    int rc = m->plugin->job.map_lines(&c->task, key_to_qn(span), qn_from_u64(&offset));
-    return context_check(c, rc, "map_lines");
-}
-
-static int map_each(struct mapper *m, struct slice span, uint64_t offset)
-{
-    struct context *c = m->c;
-    int (*map)(struct qn_task *, struct qn_slice, struct qn_slice) = m->plugin->job.map;
-    const uint8_t *p = span.data, *end = span.data + span.len;
-    while (p < end) {
-        const uint8_t *nl = memchr(p, '\n', (size_t)(end - p));
-        const uint8_t *next = nl ? nl + 1 : end;
-        size_t len = (size_t)((nl ? nl : end) - p);
-        context_record(c, slice_of(p, len), offset);
-        int rc = map(&c->task, qn_bytes(p, len), qn_from_u64(&offset));
-        rc = context_check(c, rc, "map");
-        if (__builtin_expect(rc != 0, 0))
-            return rc;
-        m->records++;
-        offset += (uint64_t)(next - p);
-        p = next;
-    }
-    return 0;
-}
-
-static int map_records(struct mapper *m, struct slice span, uint64_t offset)
-{
-    struct context *c = m->c;
-    size_t size = m->plugin->job.record_size;
-    int rc = 0;
-    for (size_t at = 0; rc == 0 && at < span.len; at += size, offset += size) {
-        struct slice record = slice_of(span.data + at, size);
-        context_record(c, record, offset);
-        rc = m->plugin->job.map(&c->task, key_to_qn(record), qn_from_u64(&offset));
-        rc = context_check(c, rc, "map");
-        m->records++;
-    }
-    return rc;
-}
-
-static uint64_t count_lines(struct slice span)
-{
-    uint64_t n = 0;
-    const uint8_t *p = span.data, *end = span.data + span.len;
-    for (; p < end && (p = memchr(p, '\n', (size_t)(end - p))) != NULL; p++)
-        n++;
-    return n + (span.len > 0 && end[-1] != '\n');
-}
-
 /* What qn_input tells, and the report of a failure. */
 static int tell_input(struct mapper *m)
 {
@@ -481,48 +436,12 @@ static int tell_input(struct mapper *m)
         return no_memory(m);
     memcpy(path, lines_path(&m->lines), seg->path.len + 1);
     m->told_segment = m->lines.segment + 1;
-    c->input.path = path;
+    c->input.path = m->feed.path = path;
     c->input.split_offset = seg->offset;
     c->input.split_length = seg->length;
     atomic_store_explicit(&c->page->input_segment, (uint32_t)m->lines.segment,
                           memory_order_relaxed);
     return 0;
-}
-
-static uint64_t count_records(const struct mapper *m, struct slice span)
-{
-    uint32_t size = m->plugin->job.record_size;
-    return size ? span.len / size : count_lines(span);
-}
-
-static int map_span_of_records(struct mapper *m, struct slice span, uint64_t offset)
-{
-    if (m->plugin->job.map_lines) {
-        m->records += count_records(m, span);
-        return map_span(m, span, offset);
-    }
-    return m->plugin->job.record_size ? map_records(m, span, offset) : map_each(m, span, offset);
-}
-
-/* Rows instead of files: segments are ranges of their numbers. */
-static int map_rows(struct mapper *m)
-{
-    struct context *c = m->c;
-    const struct task_segment_list *input = &c->run->input;
-    int rc = 0;
-    for (size_t i = 0; i < input->n; i++) {
-        uint64_t end = input->v[i].offset + input->v[i].length;
-        for (uint64_t row = input->v[i].offset; rc == 0 && row < end; row++) {
-            context_record(c, slice_of("", 0), row);
-            rc = m->plugin->job.map(&c->task, qn_nothing(), qn_from_u64(&row));
-            rc = context_check(c, rc, "map");
-            if ((++m->records & 4095) == 0) {
-                atomic_store_explicit(&c->page->bytes_in, m->records, memory_order_relaxed);
-                context_tick(c);
-            }
-        }
-    }
-    return rc;
 }
 
 static int map_all(struct mapper *m)
@@ -536,7 +455,7 @@ static int map_all(struct mapper *m)
         meter_drop(&m->meter); /* reading is measured by itself */
         rc = tell_input(m);
         if (rc == 0)
-            rc = map_span_of_records(m, span, offset);
+            rc = feed_span(&m->feed, span, offset);
         if (rc != 0)
             return rc;
         atomic_store_explicit(&c->page->bytes_in, m->lines.bytes, memory_order_relaxed);
@@ -594,7 +513,9 @@ out:
 static void count_up(struct mapper *m, const struct task_done *done)
 {
     struct counters *all = &m->c->counters;
-    counters_add(all, COUNTERS_GROUP, "Map input records", m->records);
+    counters_add(all, COUNTERS_GROUP, "Map input records", m->feed.records);
+    if (m->feed.bad)
+        counters_add(all, COUNTERS_GROUP, "bad records", m->feed.bad);
     counters_add(all, COUNTERS_GROUP, "Map input bytes", m->lines.bytes);
     counters_add(all, COUNTERS_GROUP, "Map output records", m->emitted);
     counters_add(all, COUNTERS_GROUP, "Map output bytes", m->emitted_bytes);
@@ -649,7 +570,7 @@ static void tell_account(const struct mapper *m, const struct task_done *done,
     *ret = (struct task_account){
         .in_bytes = m->lines.bytes,
         .in_raw = m->lines.raw_bytes,
-        .in_records = m->records,
+        .in_records = m->feed.records,
         .emitted_records = m->emitted,
         .emitted_bytes = m->emitted_bytes,
         .run_bytes = done->run_len,
@@ -682,13 +603,14 @@ int mapper_run(struct context *c, const struct mapper_conf *conf, struct task_do
     c->owner = &m;
     atomic_store_explicit(&c->page->bytes_total, input_bytes(c->run), memory_order_relaxed);
     context_phase(c, PROGRESS_MAP);
+    feed_open(&m.feed, c);
     int rc = open_lines(&m, conf->region);
     if (rc == 0)
         rc = open_output(&m, conf);
     if (rc == 0) {
         rc = context_setup(c);
         if (rc == 0)
-            rc = m.plugin->job.input == QN_ROWS ? map_rows(&m) : map_all(&m);
+            rc = m.plugin->job.input == QN_ROWS ? feed_rows(&m.feed) : map_all(&m);
         /* Also after a failure: an author may hold files open. Its own comes second then. */
         int cleanup = context_cleanup(c);
         rc = rc != 0 ? rc : cleanup;

@@ -148,6 +148,15 @@ static int host_no_emit(struct qn_task *task, struct qn_slice key, struct qn_sli
     return host_fail(task, "qn_emit cannot be called here");
 }
 
+static int host_no_emit_to(struct qn_task *task, const char *output, struct qn_slice key,
+                           struct qn_slice value)
+{
+    (void)output;
+    (void)key;
+    (void)value;
+    return host_fail(task, "qn_emit_to cannot be called here");
+}
+
 static int host_no_next(struct qn_values *values, struct qn_slice *ret_value)
 {
     (void)values;
@@ -219,7 +228,8 @@ int context_open(struct context *c, const struct context_conf *conf, struct err 
                                .input = host_input,
                                .format = host_format,
                                .side_file = host_side_file,
-                               .setting = host_setting};
+                               .setting = host_setting,
+                               .emit_to = host_no_emit_to};
     c->task = (struct qn_task){.host = &c->host,
                                .task_index = run->id.task,
                                .attempt = run->id.attempt,

@@ -122,12 +122,19 @@ static int check_types(const struct qn_job *job, const char *path, struct err *e
 
 static int check_formats(const struct qn_job *job, const char *path, struct err *err)
 {
-    if ((unsigned)job->input > QN_ROWS || (unsigned)job->output > QN_RAW)
+    if ((unsigned)job->input > QN_WHOLE_FILES || (unsigned)job->output > QN_RAW)
         return bad(path, err, ".input or .output is none of the formats job.h knows");
     if ((job->input == QN_RECORDS) != (job->record_size > 0))
         return bad(path, err, ".input = QN_RECORDS and .record_size need each other");
-    if (job->input == QN_ROWS && !job->map)
-        return bad(path, err, ".input = QN_ROWS calls .map, which is absent");
+    bool wants_map =
+        job->input == QN_ROWS || job->input == QN_JSON_LINES || job->input == QN_WHOLE_FILES;
+    if (wants_map && (!job->map || job->map_lines))
+        return bad(path, err,
+                   ".input = QN_ROWS, QN_JSON_LINES and QN_WHOLE_FILES call .map, not .map_lines");
+    if (job->csv_separator && job->input != QN_CSV)
+        return bad(path, err, ".csv_separator needs .input = QN_CSV");
+    if (job->csv_separator == '"' || job->csv_separator == '\n' || job->csv_separator == '\r')
+        return bad(path, err, ".csv_separator cannot be a quote or a line's end");
     return 0;
 }
 
@@ -277,21 +284,24 @@ int plugin_describe(const struct plugin *plugin, struct arena *arena, struct tas
                                              .default_value = slice_str(row->default_value),
                                              .help = slice_str(row->help)};
     }
-    *ret = (struct task_probe){.name = slice_str(job->name),
-                               .about = slice_str(job->about),
-                               .abi = job->head.abi,
-                               .key = slice_str(key_type_name(plugin->key)),
-                               .value = slice_str(key_type_name(plugin->value)),
-                               .out_key = slice_str(key_type_name(plugin->out_key)),
-                               .out_value = slice_str(key_type_name(plugin->out_value)),
-                               .has_reduce = job->reduce != NULL,
-                               .combine = slice_str(combine_name(job)),
-                               .has_partition = job->partition != NULL,
-                               .has_compare = job->compare != NULL,
-                               .has_group = job->group != NULL,
-                               .default_reducers = job->default_reducers,
-                               .options = {rows, count},
-                               .has_rows = job->input == QN_ROWS,
-                               .has_ranges = job->spread == QN_BY_RANGE};
+    *ret =
+        (struct task_probe){.name = slice_str(job->name),
+                            .about = slice_str(job->about),
+                            .abi = job->head.abi,
+                            .key = slice_str(key_type_name(plugin->key)),
+                            .value = slice_str(key_type_name(plugin->value)),
+                            .out_key = slice_str(key_type_name(plugin->out_key)),
+                            .out_value = slice_str(key_type_name(plugin->out_value)),
+                            .has_reduce = job->reduce != NULL,
+                            .combine = slice_str(combine_name(job)),
+                            .has_partition = job->partition != NULL,
+                            .has_compare = job->compare != NULL,
+                            .has_group = job->group != NULL,
+                            .default_reducers = job->default_reducers,
+                            .options = {rows, count},
+                            .has_rows = job->input == QN_ROWS,
+                            .has_ranges = job->spread == QN_BY_RANGE,
+                            .is_whole = job->input == QN_PREFIXED || job->input == QN_WHOLE_FILES,
+                            .takes_empty = job->input == QN_WHOLE_FILES};
     return 0;
 }

@@ -14,23 +14,25 @@
     F(STR, help)
 MSG_STRUCT(task_probe_option, TASK_PROBE_OPTION_FIELDS)
 
-#define TASK_PROBE_FIELDS(F, S, L)                    \
-    F(STR, name)                                      \
-    F(STR, about)                                     \
-    F(U32, abi)                                       \
-    F(STR, key) /* "QN_TEXT" ... what map emits */    \
-    F(STR, value)                                     \
-    F(STR, out_key) /* what reduce emits */           \
-    F(STR, out_value)                                 \
-    F(BOOL, has_reduce)                               \
-    F(STR, combine) /* "", "QN_SUM" ..., or "own" */  \
-    F(BOOL, has_partition)                            \
-    F(BOOL, has_compare)                              \
-    F(BOOL, has_group)                                \
-    F(U32, default_reducers)                          \
-    L(task_probe_option, options)                     \
-    F(BOOL, has_rows)   /* no input files: QN_ROWS */ \
-    F(BOOL, has_ranges) /* QN_BY_RANGE: its keys are to be sampled */
+#define TASK_PROBE_FIELDS(F, S, L)                                     \
+    F(STR, name)                                                       \
+    F(STR, about)                                                      \
+    F(U32, abi)                                                        \
+    F(STR, key) /* "QN_TEXT" ... what map emits */                     \
+    F(STR, value)                                                      \
+    F(STR, out_key) /* what reduce emits */                            \
+    F(STR, out_value)                                                  \
+    F(BOOL, has_reduce)                                                \
+    F(STR, combine) /* "", "QN_SUM" ..., or "own" */                   \
+    F(BOOL, has_partition)                                             \
+    F(BOOL, has_compare)                                               \
+    F(BOOL, has_group)                                                 \
+    F(U32, default_reducers)                                           \
+    L(task_probe_option, options)                                      \
+    F(BOOL, has_rows)    /* no input files: QN_ROWS */                 \
+    F(BOOL, has_ranges)  /* QN_BY_RANGE: its keys are to be sampled */ \
+    F(BOOL, is_whole)    /* files are not cut */                       \
+    F(BOOL, takes_empty) /* empty files are records, too */
 MSG_STRUCT(task_probe, TASK_PROBE_FIELDS)
 
 /* A setting of the job: as it was said, else the plugin's default; empty when neither. */
