@@ -9,7 +9,7 @@
 
 struct state {
     uint64_t key, order;
-    struct qn_room room;
+    struct qn_room key_room, room, best; /* of a key; of a line; of the newest so far */
 };
 
 static int setup(struct qn_task *task)
@@ -34,30 +34,45 @@ static struct qn_slice field_of(struct qn_slice line, uint64_t n)
 static int map(struct qn_task *task, struct qn_slice line, struct qn_slice where)
 {
     struct state *s = *qn_state(task);
-    size_t need = 4 * line.len + 4; /* both fields, were they all zero bytes and the whole line */
+    struct qn_slice field = field_of(line, s->key), order = field_of(line, s->order), cut;
     (void)where;
-    if (qn_grow(task, &s->room, need) != 0)
+    if (!line.data)
+        line = qn_nothing();
+    if (!field.len)
+        field = qn_bytes(line.data, 0);
+    /* both were they all zero bytes */
+    if (qn_grow(task, &s->key_room, 2 * (field.len + order.len) + 4) != 0 ||
+        qn_key_cut(task, line, field, &s->room, &cut) != 0)
         return -1;
-    struct qn_key key = qn_key_in(s->room.data, s->room.size);
-    qn_key_put_text(&key, field_of(line, s->key), QN_ASC);
-    qn_key_put_text(&key, field_of(line, s->order), QN_DESC);
-    return qn_emit(task, qn_key_bytes(&key), line);
+    struct qn_key key = qn_key_in(s->key_room.data, s->key_room.size);
+    qn_key_put_text(&key, field, QN_ASC);
+    qn_key_put_text(&key, order, QN_DESC);
+    return qn_emit(task, qn_key_bytes(&key), cut);
 }
 
+static int is_same(struct qn_slice a, struct qn_slice b)
+{
+    return a.len == b.len && memcmp(a.data, b.data, a.len) == 0;
+}
+
+/* The newest come first; of these the last. */
 static int reduce(struct qn_task *task, struct qn_slice key, struct qn_values *lines)
 {
     struct state *s = *qn_state(task);
-    struct qn_slice line, best = qn_nothing();
-    (void)key;
-    for (int first = 1; qn_next(lines, &line); first = 0) {
-        struct qn_slice a = field_of(line, s->order), b = field_of(best, s->order);
-        if (!first && (a.len != b.len || memcmp(a.data, b.data, a.len) != 0))
-            break; /* older ones from here on */
-        if (qn_grow(task, &s->room, line.len + 1) != 0)
+    struct qn_slice field, cut, line, best = qn_nothing();
+    if (qn_grow(task, &s->key_room, key.len) != 0)
+        return -1;
+    if (!qn_key_take_text(&key, s->key_room.data, s->key_room.size, &field, QN_ASC))
+        return qn_fail(task, "a key that map did not make");
+    for (int first = 1; qn_next(lines, &cut); first = 0) {
+        if (qn_key_mend(task, cut, field, &s->room, &line) != 0)
             return -1;
-        if (line.len)
-            memcpy(s->room.data, line.data, line.len);
-        best = qn_bytes(s->room.data, line.len);
+        if (!first && !is_same(field_of(line, s->order), field_of(best, s->order)))
+            break; /* older ones from here on */
+        struct qn_room other = s->best;
+        s->best = s->room;
+        s->room = other;
+        best = line;
     }
     return qn_emit(task, best, qn_nothing());
 }
@@ -65,8 +80,11 @@ static int reduce(struct qn_task *task, struct qn_slice key, struct qn_values *l
 static int cleanup(struct qn_task *task)
 {
     struct state *s = *qn_state(task);
-    if (s)
+    if (s) {
+        qn_give_back(&s->key_room);
         qn_give_back(&s->room);
+        qn_give_back(&s->best);
+    }
     free(s);
     return 0;
 }

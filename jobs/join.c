@@ -13,7 +13,8 @@ struct state {
     uint64_t fields[2]; /* which one is the key: left, right */
     int keep_left, keep_right;
     struct qn_counter *left_out;
-    struct qn_room room, lines; /* of a key; of the left lines of a key, each behind its length */
+    struct qn_room room, line; /* of a key, and what comes out; of a line */
+    struct qn_room lines;      /* the left lines of a key, each behind its length */
     size_t used;
 };
 
@@ -42,22 +43,23 @@ static int map(struct qn_task *task, struct qn_slice line, struct qn_slice where
 {
     struct state *s = *qn_state(task);
     uint64_t side = strncmp(qn_input(task)->path, s->left, s->left_len) != 0;
-    struct qn_slice field;
+    struct qn_slice field, cut;
     (void)where;
+    if (!line.data)
+        line = qn_nothing();
     if (!qn_field(line, '\t', s->fields[side], &field)) {
         s->left_out->value++;
         return 0;
     }
     if (qn_grow(task, &s->room, 2 * field.len + 10) != 0 ||
-        qn_grow(task, &s->lines, line.len + 1) != 0)
+        qn_key_cut(task, line, field, &s->line, &cut) != 0 ||
+        qn_grow(task, &s->line, cut.len + 1) != 0)
         return -1;
     struct qn_key key = qn_key_in(s->room.data, s->room.size);
     qn_key_put_text(&key, field, QN_ASC);
     qn_key_put_u64(&key, side, QN_ASC);
-    s->lines.data[0] = (unsigned char)side;
-    if (line.len)
-        memcpy(s->lines.data + 1, line.data, line.len);
-    return qn_emit(task, qn_key_bytes(&key), qn_bytes(s->lines.data, line.len + 1));
+    s->line.data[cut.len] = (unsigned char)side;
+    return qn_emit(task, qn_key_bytes(&key), qn_bytes(s->line.data, cut.len + 1));
 }
 
 static int keep(struct qn_task *task, struct state *s, struct qn_slice line)
@@ -108,8 +110,11 @@ static int reduce(struct qn_task *task, struct qn_slice key, struct qn_values *l
         return qn_fail(task, "a key that map did not make");
     s->used = 0;
     while (qn_next(lines, &line)) {
-        int is_right = *(const unsigned char *)line.data;
-        struct qn_slice text = qn_bytes((const unsigned char *)line.data + 1, line.len - 1);
+        int is_right = ((const unsigned char *)line.data)[--line.len];
+        struct qn_slice text;
+        name.data = s->room.data; /* emit may have moved it */
+        if (qn_key_mend(task, line, name, &s->line, &text) != 0)
+            return -1;
         rights += is_right;
         if (!is_right ? keep(task, s, text) != 0
             : s->used ? emit_each_left(task, s, name, text) != 0
@@ -124,6 +129,7 @@ static int cleanup(struct qn_task *task)
     struct state *s = *qn_state(task);
     if (s) {
         qn_give_back(&s->room);
+        qn_give_back(&s->line);
         qn_give_back(&s->lines);
     }
     free(s);

@@ -7,6 +7,7 @@
 #include "client/command.h"
 #include "client/fs/item.h"
 #include "client/job/inputs.h"
+#include "client/job/iterate.h"
 #include "client/job/job.h"
 #include "client/job/local.h"
 #include "client/job/place.h"
@@ -43,6 +44,8 @@ struct run {
     struct identity self;
     struct chan *chan;
     struct cl2jt_job id;
+    const struct job_step *step; /* of -iterate; NULL = no part of one */
+    char *step_define;
 };
 
 static void run_release(struct run *run)
@@ -54,11 +57,33 @@ static void run_release(struct run *run)
     arena_release(&run->arena);
     buf_release(&run->out);
     mem_free(run->foreign.defines);
+    mem_free(run->step_define);
     conf_free(run->conf);
     run_args_release(&run->args);
 }
 
 /* --- before anything is asked of a cluster --------------------------------------------------- */
+
+/* A job that asks for NAME.step is told which step of -iterate this is. */
+static int tell_step(struct run *run, struct err *err)
+{
+    const struct task_probe *probe = &run->plugin.probe;
+    char *key = str_printf(SLICE_FMT ".step", SLICE_ARG(probe->name)), *define = NULL;
+    size_t cap = run->foreign.count;
+    bool is_asked = false;
+    for (size_t i = 0; key && i < probe->options.n; i++)
+        is_asked |= slice_is(probe->options.v[i].name, key);
+    int rc = key ? 0 : ERR_NOMEM;
+    if (rc == 0 && is_asked && run->step) {
+        define = str_printf("%s=%" PRIu32, key, run->step->number);
+        rc = define ? mem_grow(&run->foreign.defines, &cap, cap, sizeof(char *)) : ERR_NOMEM;
+    }
+    if (rc == 0 && define)
+        run->foreign.defines[run->foreign.count++] = define;
+    run->step_define = define;
+    mem_free(key);
+    return rc == 0 ? 0 : err_set(err, rc, "out of memory");
+}
 
 static int look_at_plugin(struct run *run, struct err *err)
 {
@@ -66,6 +91,8 @@ static int look_at_plugin(struct run *run, struct err *err)
     if (rc != 0 || run->args.want_help) /* what it needs can be asked without having it */
         return rc;
     rc = config_open(&run->args.config, &run->conf, &run->foreign, err);
+    if (rc == 0)
+        rc = tell_step(run, err);
     if (rc == 0)
         rc = job_settings(run->conf, &run->foreign, &run->plugin.probe, &run->arena, &run->settings,
                           err);
@@ -319,12 +346,24 @@ static int run_it(struct run *run, struct err *err)
     return run_on_cluster(run, err);
 }
 
-static int run_words(int argc, char **argv)
+static void take_step(struct run *run, const struct job_step *step)
+{
+    run->step = step;
+    run->args.output = step->out;
+    if (step->in) {
+        run->args.inputs = (char **)&step->in;
+        run->args.input_count = 1;
+    }
+}
+
+static int run_step(int argc, char **argv, const struct job_step *step)
 {
     struct run run = {.args = RUN_ARGS_INIT};
     struct err err = {0};
     int exit_code = JOB_EXIT_USAGE;
     int rc = run_args_parse(&run.args, argc, argv, &err);
+    if (rc == 0 && step)
+        take_step(&run, step);
     if (rc == 0 && run.args.want_list)
         exit_code = job_plugin_list();
     else if (rc == 0 && !run.args.plugin) {
@@ -336,6 +375,12 @@ static int run_words(int argc, char **argv)
         fprintf(stderr, "quern run: %s\n", err.msg);
     run_release(&run);
     return exit_code;
+}
+
+static int run_words(int argc, char **argv)
+{
+    return job_iterate_is(argc, argv) ? job_iterate(argc, argv, run_step)
+                                      : run_step(argc, argv, NULL);
 }
 
 int cmd_run(int argc, char **argv)

@@ -5,7 +5,8 @@
 #include "libcommon/proto/cl_nn/messages.h"
 
 static const char *const options[] = {"reduces", "mode", "name", "detach", "list", "help",
-                                      "conf",    "D",    "fs",   "jt",     "file", "files"};
+                                      "conf",    "D",    "fs",   "jt",     "file", "files",
+                                      "iterate"};
 
 static int bad(struct err *err, const char *word)
 {
@@ -39,6 +40,15 @@ static int take_reduces(struct run_args *args, const char *value, struct err *er
     return 0;
 }
 
+static int take_iterate(struct run_args *args, const char *value, struct err *err)
+{
+    uint64_t n;
+    if (str_to_u64(value, &n) != 0 || n == 0 || n > 10000)
+        return err_set(err, ERR_USAGE, "-iterate %s: a number from 1 to 10000", value);
+    args->iterate = (uint32_t)n;
+    return 0;
+}
+
 static int take_name(struct run_args *args, const char *value, struct err *err)
 {
     (void)err;
@@ -64,7 +74,8 @@ static const struct valued {
               {"mode", take_mode},
               {"name", take_name},
               {"file", take_file},
-              {"files", take_files}};
+              {"files", take_files},
+              {"iterate", take_iterate}};
 
 static const struct valued *find_valued(const char *word, size_t len)
 {
@@ -161,6 +172,8 @@ void run_args_help(FILE *out)
         "  -mode fail|replace  what happens when OUTPUT exists\n"
         "  -name TEXT          shown in lists; default: the plugin's name\n"
         "  -file PATH[#NAME]   a file the tasks need beside them, any number of times\n"
+        "  -iterate N          N times, each from what the one before made (quern run pagerank\n"
+        "                      -help); only the last one's output stays\n"
         "  -detach             print the job's id and leave it running\n"
         "  -jt local           no cluster: local files, all cores of this machine\n"
         "  -conf FILE, -fs URI another configuration, another filesystem\n"

@@ -16,6 +16,7 @@ struct run_args {
     const char *output;
     size_t words;            /* behind the plugin */
     int64_t reduces;         /* -1 = not said */
+    uint32_t iterate;        /* so many times, each from what the one before made; 0 = not said */
     uint32_t mode;           /* enum cl2nn_publish_mode */
     struct side_words sides; /* -file, -files */
     bool detach, want_list, want_help;

@@ -143,6 +143,38 @@ static inline int qn_key_take_text(struct qn_slice *rest, void *room, size_t cap
     return 0;
 }
 
+/* A line that travels under one of its own fields need not carry that field a second time. Cut: the
+ * line without the bytes of `field`, which is a part of it, behind the place they are missing at
+ * (u64), in `room`. Mend: the line again, in `room`. 0, or the task has failed. */
+static inline int qn_key_cut(struct qn_task *task, struct qn_slice line, struct qn_slice field,
+                             struct qn_room *room, struct qn_slice *cut)
+{
+    const unsigned char *p = (const unsigned char *)line.data;
+    uint64_t at = (uint64_t)((const unsigned char *)field.data - p);
+    if (qn_grow(task, room, sizeof(at) + line.len - field.len) != 0)
+        return -1;
+    memcpy(room->data, &at, sizeof(at));
+    memcpy(room->data + sizeof(at), p, (size_t)at);
+    memcpy(room->data + sizeof(at) + at, p + at + field.len, line.len - field.len - (size_t)at);
+    *cut = qn_bytes(room->data, sizeof(at) + line.len - field.len);
+    return 0;
+}
+static inline int qn_key_mend(struct qn_task *task, struct qn_slice cut, struct qn_slice field,
+                              struct qn_room *room, struct qn_slice *line)
+{
+    const unsigned char *p = (const unsigned char *)cut.data + sizeof(uint64_t);
+    uint64_t at = qn_to_u64(qn_bytes(cut.data, sizeof(at)));
+    size_t len = cut.len - sizeof(at);
+    if (qn_grow(task, room, len + field.len + 1) != 0)
+        return -1;
+    memcpy(room->data, p, (size_t)at);
+    if (field.len)
+        memcpy(room->data + at, field.data, field.len);
+    memcpy(room->data + at + field.len, p + at, len - (size_t)at);
+    *line = qn_bytes(room->data, len + field.len);
+    return 0;
+}
+
 /* How many bytes the text at the beginning of a key takes, its end included: what `.group` and
  * `.partition` look at. 0 = no text begins there. */
 static inline size_t qn_key_text_size(struct qn_slice key, enum qn_direction direction)

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Each bundled job against a few lines of Python, over tidy tables, odd ones and none: with splits of several sizes, one reducer
-and several, in one thread, in processes and on a cluster. The other four are in test_answers_equal_coreutils.py."""
-import collections
+"""Each bundled job against a few lines of Python (bundled.py), over tidy tables, odd ones and none: with splits of several sizes, one
+reducer and several, inputs packed and plain, in one thread, in processes and on a cluster. wordcount, sort, distinct and grep meet
+coreutils, too, in test_answers_equal_coreutils.py."""
 import decimal
 import glob
 import gzip
-import math
 import os
 import random
 import subprocess
@@ -13,110 +12,10 @@ import zlib
 
 import pytest
 
-from cluster import BUILD, Cluster
+from bundled import JOBS, TABLES, inputs_of, lines, pagerank
+from cluster import BUILD, QUERN, Cluster
 
 TASK = os.path.join(BUILD, "quern-task")
-
-
-def table(seed, rows, keys):
-    rnd = random.Random(seed)
-    return b"".join(b"%s\t%s\t%06d\n" % (rnd.choice(keys), rnd.choice([b"%d" % rnd.randrange(-99, 99), b"%.3f" % rnd.gauss(0, 50),
-                                                                      b"-0", b"1e3", b"x", b""]), n) for n in range(rows))
-
-
-KEYS = [b"a", b"b", b"ab", b"", b"a\0", b"\0", b"\0\xff", b"\xff", b"k" * 300, "\u00e4\u20ac".encode(), b"a b"]
-TABLES = {
-    "tidy": b"".join(b"key%d\t%d\t%d\n" % (n % 97, n * 7919 % 1009, n) for n in range(4000)),
-    "odd": table(1, 3000, KEYS),
-    "one key": b"k\t1\n" * 3000,
-    "one row": b"only\t-5",
-    "no tabs": b"just\nsome\n\nlines\nsome\n",
-    "nothing": b"",
-}
-
-
-def lines(text):
-    cut = text.split(b"\n")
-    return cut[:-1] if cut[-1] == b"" else cut
-
-
-def joined(rows):
-    return b"".join(row + b"\n" for row in rows)
-
-
-def number(text):
-    try:
-        v = float(text) if text and len(text) < 64 and text.strip() == text and b"_" not in text else math.nan
-    except ValueError:
-        v = math.nan
-    return None if math.isnan(v) else v
-
-
-def field(line, n):
-    fields = line.split(b"\t")
-    return fields[n - 1] if n <= len(fields) else None
-
-
-def secondarysort(files):
-    rows = []
-    for line in (l for text in files.values() for l in lines(text)):
-        second = field(line, 2) or b""
-        if second.lstrip(b"-").isdigit() and len(second) - len(second.lstrip(b"-")) < 2:
-            rows.append((field(line, 1), int(second)))
-    return joined(b"%s\t%d" % row for row in sorted(rows))
-
-
-def topn(files):
-    rows = [(-number(field(l, 2)), l) for text in files.values() for l in lines(text) if number(field(l, 2)) is not None]
-    return joined(l for _, l in sorted(rows)[:25])
-
-
-def dedupe(files):
-    best = {}
-    for line in (l for path in sorted(files) for l in lines(files[path])):
-        order = field(line, 3) or b""
-        if field(line, 1) not in best or order >= best[field(line, 1)][0]:
-            best[field(line, 1)] = (order, line)
-    return joined(best[key][1] for key in sorted(best))
-
-
-def invertedindex(files):
-    counts = collections.Counter((word, path) for path, text in files.items() for word in text.split())
-    return joined(b"%s\t%s\t%d" % (word, path.encode(), counts[word, path]) for word, path in sorted(counts))
-
-
-def histogram(files):
-    numbers = [number(field(l, 2)) for text in files.values() for l in lines(text)]
-    counts = collections.Counter(math.floor(v / 12.5) * 12.5 for v in numbers if v is not None)
-    return joined(b"%s\t%d" % ((b"%d" if low == int(low) else b"%.1f") % low, counts[low]) for low in sorted(counts))
-
-
-def join(files):
-    sides = [collections.defaultdict(list), collections.defaultdict(list)]
-    for path in sorted(files):
-        for line in lines(files[path]):
-            sides[not os.path.basename(path).startswith("l")][field(line, 1)].append(line)
-    rows = []
-    for key in sorted(set(sides[0]) | set(sides[1])):
-        for right in sides[1][key] or [b""]:
-            rows += [b"%s\t%s\t%s" % (key, left, right) for left in sides[0][key] or [b""]]
-    return joined(rows)
-
-
-JOBS = {
-    "secondarysort": ([], secondarysort),
-    "topn": (["-D", "topn.n=25", "-D", "topn.field=2"], topn),
-    "dedupe": (["-D", "dedupe.order=3"], dedupe),
-    "invertedindex": ([], invertedindex),
-    "histogram": (["-D", "histogram.width=12.5", "-D", "histogram.field=2"], histogram),
-    "join": (["-D", "join.left={dir}/l", "-D", "join.type=full"], join),
-}
-
-
-def inputs_of(text):
-    """Left and right file, for a join's sake: the second half may lack a key of the first."""
-    rows = lines(text)
-    return {"left": joined(rows[:len(rows) // 2])[:400], "right": joined(rows[len(rows) // 2:])}
 
 
 def local(*args):
@@ -132,27 +31,72 @@ def plugin(job):
     return os.path.join(BUILD, "jobs", job + ".so")
 
 
-@pytest.mark.parametrize("job", JOBS)
-def test_without_a_cluster_however_it_is_cut(job, tmp_path):
-    options, want = JOBS[job]
-    for n, text in enumerate(TABLES.values()):
-        home = tmp_path / str(n)
-        home.mkdir()
-        files = inputs_of(text)
-        for name, content in files.items():
-            (home / name).write_bytes(content)
-        said = [o.format(dir=home) for o in options]
-        expected = want({f"{home}/{name}": content for name, content in files.items()})
-        for extra in (["-D", "local.inprocess=true", "-reduces", "1"],
-                      ["-D", f"mapreduce.input.fileinputformat.split.maxsize={len(text) // 5 + 1}", "-reduces", "1"],
-                      ["-D", "mapreduce.input.fileinputformat.split.maxsize=900", "-D", "local.inprocess=true", "-reduces", "3"]):
-            out = home / f"out{len(os.listdir(home))}"
-            local(*extra, *said, plugin(job), home / "left", home / "right", out)
-            got = parts(out)
-            if "3" in extra:
-                assert sorted(lines(b"".join(got))) == sorted(lines(expected)), (n, extra)
-            else:
-                assert got == [expected], (n, extra)
+SPLIT = "mapreduce.input.fileinputformat.split.maxsize"
+ONE_THREAD = ["-D", "local.inprocess=true"]
+# How a job runs; each table meets one of them, each job all.
+CUTS = (
+    lambda size: ["-reduces", "1", *ONE_THREAD],
+    lambda size: ["-reduces", "1", "-D", f"{SPLIT}={size // 4 + 1}"],
+    lambda size: ["-reduces", "3", *ONE_THREAD, "-D", f"{SPLIT}={size // 9 + 1}"],
+    lambda size: ["-reduces", "1", *ONE_THREAD, "-D", f"{SPLIT}={size // 20 + 11}"],
+    lambda size: ["-reduces", "2", *ONE_THREAD, "packed"],
+)
+
+
+def write_inputs(home, files, packed, side):
+    home.mkdir()
+    for name, content in files.items():
+        (home / name).write_bytes(gzip.compress(content, 1) if packed and name != side else content)
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_without_a_cluster_however_it_is_cut(name, tmp_path):
+    job = JOBS[name]
+    for n, (kind, text) in enumerate(TABLES.items()):
+        home, files = tmp_path / str(n), inputs_of(text)
+        how = CUTS[(n + len(name)) % len(CUTS)](len(text))
+        write_inputs(home, files, "packed" in how, job.side)
+        said = [o.format(dir=home) for o in job.options] + (["-file", home / job.side] if job.side else [])
+        want = job.want({f"{home}/{file}": content for file, content in files.items()})
+        local(*(word for word in how if word != "packed"), *said, plugin(job.plugin), home / "left", home / "right", home / "out")
+        got = b"".join(parts(home / "out"))
+        if how[1] == "1" and not job.side:
+            assert got == want, (kind, how)
+        else:
+            assert sorted(lines(got)) == sorted(lines(want)), (kind, how)
+
+
+# A fifth of what it is about in small: records of 100 MB where a task has 512 MB.
+@pytest.mark.parametrize("name", [name for name in JOBS if name not in ("grep", "invertedindex", "stream", "stream, programs")])
+def test_records_of_a_fifth_of_the_memory(name, tmp_path):
+    job = JOBS[name]
+    long = 6_500_000
+    files = {"left": b"k\t" + b"x" * long + b"\nb\t-5\n" + b"y" * long, "right": b"k\t" + b"z" * long + b"\nk\t5\nb\t6\n"}
+    write_inputs(tmp_path / "in", files, False, None)
+    said = [o.format(dir=tmp_path / "in") for o in job.options] + (["-file", tmp_path / "in" / job.side] if job.side else [])
+    local("-D", "mapreduce.map.memory.mb=32m", "-D", "mapreduce.reduce.memory.mb=32m", "-reduces", "1", *said, plugin(job.plugin),
+          tmp_path / "in" / "left", tmp_path / "in" / "right", tmp_path / "out")
+    got, want = b"".join(parts(tmp_path / "out")), job.want({f"{tmp_path}/in/{file}": text for file, text in files.items()})
+    assert (sorted(lines(got)) == sorted(lines(want))) if job.side else got == want
+
+
+def test_iterations_go_on_from_what_the_one_before_made(tmp_path):
+    rnd = random.Random(11)
+    links = b"".join(b"p%d\tp%d\n" % (rnd.randrange(200), int(rnd.random() ** 3 * 300)) for _ in range(2000))
+    (tmp_path / "links").write_bytes(b"# from\tto\n" + links)
+    for steps, more in ((1, []), (2, ["-reduces", "1"]), (5, ["-reduces", "3", "-D", f"{SPLIT}=4000"])):
+        out = tmp_path / f"ranks{steps}"
+        done = subprocess.run([QUERN, "run", "-jt", "local", "-iterate", str(steps), *more, "pagerank", tmp_path / "links", out], capture_output=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        want = pagerank({"links": (tmp_path / "links").read_bytes()}, steps)
+        assert sorted(lines(b"".join(parts(out)))) == lines(want), steps
+    assert sorted(os.listdir(tmp_path)) == ["links", "ranks1", "ranks2", "ranks5"], "what was made on the way is gone"
+    for words, said in ((["-iterate", "0", "pagerank", "a", "b"], "a number from 1"), (["-iterate", "2", "teragen", "out"], "needs INPUT... and OUTPUT"),
+                        (["-iterate", "2", "-detach", "sort", "a", "b"], "-detach leaves one job"),
+                        (["-iterate", "3", "-D", "pagerank.damping=2", "pagerank", tmp_path / "links", tmp_path / "bad"], "that was step 1 of 3")):
+        done = subprocess.run([QUERN, "run", "-jt", "local", *map(str, words)], capture_output=True, text=True, timeout=60)
+        assert done.returncode in (1, 2) and said in done.stderr, done.stderr
+    assert not os.path.exists(tmp_path / "bad")
 
 
 def test_a_sample_is_the_same_every_time_and_as_large_as_asked(tmp_path):
@@ -293,13 +237,21 @@ def test_on_a_cluster_the_same():
         files = inputs_of(TABLES["odd"])
         for name, text in files.items():
             c.fs("-put", "-", f"/in/{name}", input=text)
-        runs = {}
-        for job, (options, want) in JOBS.items():
-            runs[job] = c.start("run", *[o.format(dir="/in") for o in options], "-reduces", "2", job, "/in", f"/out/{job}")
-        for job, run in runs.items():
-            assert run.communicate(timeout=60) and run.returncode == 0, job
-            want = JOBS[job][1]({f"/in/{name}": text for name, text in files.items()})
-            assert sorted(lines(c.fs("-cat", f"/out/{job}/part-*").stdout)) == sorted(lines(want)), job
+            with open(f"{c.dir}/{name}", "wb") as f:
+                f.write(text)
+        for some in (list(JOBS)[:8], list(JOBS)[8:]):
+            runs = {}
+            for name in some:
+                job = JOBS[name]
+                said = [o.format(dir="/in") for o in job.options] + (["-file", f"{c.dir}/{job.side}"] if job.side else [])
+                runs[name] = c.start("run", *said, "-reduces", "2", job.plugin, "/in", "/out/" + name.replace(" ", ""))
+            for name, run in runs.items():
+                assert run.communicate(timeout=60) and run.returncode == 0, name
+                want = JOBS[name].want({f"/in/{file}": text for file, text in files.items()})
+                assert sorted(lines(c.fs("-cat", f"/out/{name.replace(' ', '')}/part-*").stdout)) == sorted(lines(want)), name
+        c.run("run", "-iterate", "3", "pagerank", "/in", "/ranks")
+        assert sorted(lines(c.fs("-cat", "/ranks/part-*").stdout)) == sorted(lines(pagerank(files, 3)))
+        assert b"-step-" not in c.fs("-ls", "/").stdout
         made = c.run("run", "-D", "teragen.rows=20k", "-D", "mapreduce.job.maps=3", "teragen", "/rows")
         assert c.fs("-cat", "/rows/part-*").stdout == b"".join(rows_of_the_benchmark(20000)), made.stderr
         c.run("run", "-reduces", "2", "terasort", "/rows", "/sorted")
