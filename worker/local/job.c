@@ -5,6 +5,7 @@
 
 #include "libcommon/base/mem.h"
 #include "libcommon/base/str.h"
+#include "libcommon/proto/task/times.h"
 #include "worker/reduce/commit.h"
 
 static bool has_reduce(const struct job *job)
@@ -198,19 +199,6 @@ int job_describe(struct job *job, struct job_task *task, uint64_t output_memory,
 
 /* --- how it went ----------------------------------------------------------------------------- */
 
-static void add_times(struct task_times *sum, const struct task_times *t)
-{
-    sum->read += t->read;
-    sum->map += t->map;
-    sum->sort += t->sort;
-    sum->spill += t->spill;
-    sum->merge += t->merge;
-    sum->fetch += t->fetch;
-    sum->reduce += t->reduce;
-    sum->write += t->write;
-    sum->total += t->total;
-}
-
 static struct slice keep(struct arena *arena, struct slice s)
 {
     uint8_t *copy = arena_alloc(arena, s.len + 1);
@@ -245,7 +233,7 @@ int job_done(struct job *job, struct job_task *task, const struct task_done *don
     task->is_done = true;
     task->wall_us = done->times.total;
     counters_add_list(&job->counters, &done->counters);
-    add_times(&job->times, &done->times);
+    task_times_add(&job->times, &done->times);
     if (done->files.n) {
         task->file = done->files.v[0];
         task->file.path = keep(&job->arena, task->file.path);

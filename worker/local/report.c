@@ -3,6 +3,7 @@
 
 #include "libcommon/base/str.h"
 #include "libcommon/proto/task/combined.h"
+#include "libcommon/proto/task/times.h"
 
 #define RECORD_SHOWN 60U
 
@@ -34,23 +35,6 @@ void report_progress(FILE *out, const struct job *job, uint64_t done_bytes, bool
 static uint64_t counter(struct job *job, const char *name)
 {
     return counters_get(&job->counters, COUNTERS_GROUP, name)->value;
-}
-
-static void print_times(FILE *out, const struct task_times *t)
-{
-    const struct {
-        const char *name;
-        uint64_t us;
-    } parts[] = {{"read", t->read},     {"map", t->map},     {"sort", t->sort},
-                 {"spill", t->spill},   {"merge", t->merge}, {"fetch", t->fetch},
-                 {"reduce", t->reduce}, {"write", t->write}};
-    fprintf(out, "time        ");
-    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
-        uint64_t percent = t->total ? (parts[i].us * 100 + t->total / 2) / t->total : 0;
-        if (percent)
-            fprintf(out, " %s %llu %%", parts[i].name, (unsigned long long)percent);
-    }
-    fprintf(out, "\n");
 }
 
 static int by_wall(const void *pa, const void *pb)
@@ -105,7 +89,7 @@ void report_done(FILE *out, struct job *job, const char *output, uint64_t wall_u
                       sizeof(to)));
     combined_tell(out, counter(job, "Combine input records"),
                   counter(job, "Combine output records"), counter(job, "combine stepped aside"));
-    print_times(out, &job->times);
+    task_times_tell(out, "time         ", &job->times);
     print_slowest(out, job, job->maps, job->map_count);
     print_slowest(out, job, job->reduces, job->reduce_count);
     fprintf(out, "output       %s, %zu file%s, _SUCCESS\n", output, files, files == 1 ? "" : "s");
