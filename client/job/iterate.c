@@ -73,8 +73,7 @@ static void remove_made(const struct run_args *args, const char *path)
     if (rc == 0)
         rc = volume->ops->remove(volume, item.path, true, &error);
     if (rc != 0 && rc != ERR_NOENT)
-        fprintf(stderr, "quern run: %s stays behind: %s\n", path,
-                volume ? error.message : err.msg);
+        fprintf(stderr, "quern run: %s stays behind: %s\n", path, volume ? error.message : err.msg);
     fs_item_release(&item);
     fs_volume_free(volume);
     conf_free(conf);
@@ -107,7 +106,8 @@ static int run_steps(int argc, char **argv, const struct run_args *args, job_ste
         else if (before)
             remove_made(args, before);
         if (code != JOB_EXIT_DONE)
-            fprintf(stderr, "quern run: that was step %" PRIu32 " of %" PRIu32 ", no other follows\n",
+            fprintf(stderr,
+                    "quern run: that was step %" PRIu32 " of %" PRIu32 ", no other follows\n",
                     n + 1, args->iterate);
         mem_free(words);
         mem_free(before);
@@ -128,8 +128,9 @@ int job_iterate(int argc, char **argv, job_step_fn run)
     if (rc == 0 && (args.want_list || args.want_help))
         code = run(argc, argv, NULL);
     else if (rc == 0 && !args.output)
-        err_set(&err, ERR_USAGE, "-iterate needs INPUT... and OUTPUT: each step but the first has "
-                                 "the one before's output for its input");
+        err_set(&err, ERR_USAGE,
+                "-iterate needs INPUT... and OUTPUT: each step but the first has "
+                "the one before's output for its input");
     else if (rc == 0 && args.detach)
         err_set(&err, ERR_USAGE, "-detach leaves one job to a cluster, not the steps of -iterate");
     else if (rc == 0)

@@ -4,9 +4,9 @@
 #include "libcommon/base/str.h"
 #include "libcommon/proto/cl_nn/messages.h"
 
-static const char *const options[] = {"reduces", "mode", "name", "detach", "list", "help",
-                                      "conf",    "D",    "fs",   "jt",     "file", "files",
-                                      "iterate"};
+static const char *const options[] = {"reduces", "mode",  "name",   "detach", "list",
+                                      "help",    "conf",  "D",      "fs",     "jt",
+                                      "file",    "files", "iterate"};
 
 static int bad(struct err *err, const char *word)
 {
@@ -70,12 +70,8 @@ static int take_files(struct run_args *args, const char *value, struct err *err)
 static const struct valued {
     const char *name;
     int (*take)(struct run_args *args, const char *value, struct err *err);
-} valued[] = {{"reduces", take_reduces},
-              {"mode", take_mode},
-              {"name", take_name},
-              {"file", take_file},
-              {"files", take_files},
-              {"iterate", take_iterate}};
+} valued[] = {{"reduces", take_reduces}, {"mode", take_mode},   {"name", take_name},
+              {"file", take_file},       {"files", take_files}, {"iterate", take_iterate}};
 
 static const struct valued *find_valued(const char *word, size_t len)
 {

@@ -23,7 +23,7 @@ struct pool_runner {
     char *log_path;
     uint64_t ticks, moved_ms;
     bool has_timed_out;
-    bool is_last; /* it has said that it serves no further attempt */
+    bool is_last;  /* it has said that it serves no further attempt */
     char mark[64]; /* of it and all it starts */
 };
 
