@@ -109,8 +109,7 @@ static int distcp_begin(struct fs_run *run)
     run->recursive = true;
     distcp->dest.overwrite = true; /* what may not be replaced was skipped before */
     distcp->dest.process = distcp_process;
-    fs_pool_init(&distcp->dest.pool,
-                 threads > FS_POOL_THREADS_MAX ? FS_POOL_THREADS_MAX : (unsigned)threads, 1024);
+    fs_dest_begin_pool(&distcp->dest, threads, 1024);
     fs_progress_begin(&distcp->dest.progress, run->name);
     return fs_dest_remote(run);
 }

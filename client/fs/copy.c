@@ -244,6 +244,7 @@ int fs_copy_process(struct fs_run *run, struct fs_item *src, struct fs_item *tar
         return fs_fail(run, "%s", err_text(ERR_NOMEM));
     }
     fs_progress_expect(&dest->progress, src->stat.length);
+    copy->job.is_heavy = src->stat.length > FS_HEAVY_BYTES;
     fs_pool_add(&dest->pool, &copy->job);
     return 0;
 }

@@ -7,8 +7,10 @@
 #include "libcommon/base/path.h"
 #include "libcommon/base/str.h"
 
-#define THREADS_DEFAULT 16 /* many small files wait for fsyncs, not for a core */
-#define QUEUE_DEFAULT   1024
+/* Nobody said how many: as many small files as can be, for they wait for fsyncs that all of them
+ * share; of those beyond a buffer or two a few for each core and disk. */
+#define HEAVY_DEFAULT 16
+#define QUEUE_DEFAULT 1024
 
 static char here[] = ".";
 
@@ -65,18 +67,25 @@ static int number(struct fs_run *run, const char *option, uint64_t *ret)
     return 0;
 }
 
+void fs_dest_begin_pool(struct fs_dest *dest, uint64_t threads, uint64_t queue)
+{
+    unsigned most =
+        threads && threads < FS_POOL_THREADS_MAX ? (unsigned)threads : FS_POOL_THREADS_MAX;
+    fs_pool_init(&dest->pool,
+                 &(struct fs_pool_limits){most, threads ? most : HEAVY_DEFAULT, queue});
+}
+
 int fs_dest_begin_copy(struct fs_run *run)
 {
     struct fs_dest *dest = run->state;
-    uint64_t threads = THREADS_DEFAULT, queue = QUEUE_DEFAULT;
+    uint64_t threads = 0, queue = QUEUE_DEFAULT;
     if (number(run, "t", &threads) != 0 || number(run, "q", &queue) != 0)
         return FS_USAGE;
     dest->process = fs_copy_process;
     dest->direct = fs_has(run, "d");
     dest->overwrite = fs_has(run, "f");
     run->recursive = true;
-    fs_pool_init(&dest->pool,
-                 threads > FS_POOL_THREADS_MAX ? FS_POOL_THREADS_MAX : (unsigned)threads, queue);
+    fs_dest_begin_pool(dest, threads, queue);
     fs_progress_begin(&dest->progress, run->name);
     return 0;
 }

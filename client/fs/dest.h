@@ -8,6 +8,8 @@
 #include "client/fs/pool.h"
 #include "client/fs/progress.h"
 
+#define FS_HEAVY_BYTES (1U << 20) /* a longer file is a heavy job */
+
 struct fs_dest {
     struct fs_item dst; /* where sources go now; deeper while the walk is */
     bool dst_is_new;    /* made by us: nothing can be in it */
@@ -30,6 +32,8 @@ int fs_dest_remote(struct fs_run *run);
 int fs_dest_local(struct fs_run *run);
 /* -t and -q of a copying command, "" and nonsense refused; then the pool and progress begin. */
 int fs_dest_begin_copy(struct fs_run *run);
+/* The pool of those: 0 threads = as many as are good for most. */
+void fs_dest_begin_pool(struct fs_dest *dest, uint64_t threads, uint64_t queue);
 void fs_dest_end(struct fs_run *run);
 
 /* Rows of the command table. */

@@ -92,7 +92,7 @@ int fs_later(struct fs_run *run, struct fs_item *item, const struct fs_request *
         later = run->later = mem_calloc(1, sizeof(*later));
         if (!later)
             return fs_fail(run, "%s", err_text(ERR_NOMEM));
-        fs_pool_init(&later->pool, THREADS, QUEUE);
+        fs_pool_init(&later->pool, &(struct fs_pool_limits){THREADS, THREADS, QUEUE});
     }
     if (run->depth == 0 && !is_beside(later, item))
         fs_later_settle(run);

@@ -1,24 +1,37 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/fs/pool.h"
 
-void fs_pool_init(struct fs_pool *pool, unsigned threads, size_t limit)
+void fs_pool_init(struct fs_pool *pool, const struct fs_pool_limits *limits)
 {
-    *pool = (struct fs_pool){.limit = limit ? limit : 1};
-    pool->thread_max = threads > FS_POOL_THREADS_MAX ? FS_POOL_THREADS_MAX : threads;
+    *pool = (struct fs_pool){.limit = limits->queue ? limits->queue : 1};
+    pool->thread_max =
+        limits->threads > FS_POOL_THREADS_MAX ? FS_POOL_THREADS_MAX : limits->threads;
+    pool->heavy_max = limits->heavy ? limits->heavy : 1;
     mutex_init(&pool->lock);
     cond_init(&pool->changed);
     list_init(&pool->waiting);
+    list_init(&pool->heavy);
     list_init(&pool->in_order);
 }
 
-/* Lock held on entry and exit. */
-static void run_first(struct fs_pool *pool)
+/* The job to begin now; NULL: none may. The longer ones first. */
+static struct fs_job *next(const struct fs_pool *pool)
 {
-    struct fs_job *job = list_first(&pool->waiting, struct fs_job, link);
+    if (!list_is_empty(&pool->heavy) && pool->heavy_running < pool->heavy_max)
+        return list_first(&pool->heavy, struct fs_job, link);
+    return list_first(&pool->waiting, struct fs_job, link);
+}
+
+/* Lock held on entry and exit. */
+static void run_job(struct fs_pool *pool, struct fs_job *job)
+{
+    bool is_heavy = job->is_heavy;
     list_remove(&job->link);
+    pool->heavy_running += is_heavy;
     mutex_unlock(&pool->lock);
     job->run(job);
     mutex_lock(&pool->lock);
+    pool->heavy_running -= is_heavy;
     job->is_finished = true;
     cond_broadcast(&pool->changed);
 }
@@ -28,8 +41,9 @@ static void work(void *arg)
     struct fs_pool *pool = arg;
     mutex_lock(&pool->lock);
     for (;;) {
-        if (!list_is_empty(&pool->waiting))
-            run_first(pool);
+        struct fs_job *job = next(pool);
+        if (job)
+            run_job(pool, job);
         else if (pool->is_ending)
             break;
         else
@@ -54,11 +68,11 @@ static void reap(struct fs_pool *pool)
 /* One step towards an emptier pool: report, work ourselves, or wait. Lock held. */
 static void step(struct fs_pool *pool)
 {
-    struct fs_job *head = list_first(&pool->in_order, struct fs_job, in_order);
+    struct fs_job *head = list_first(&pool->in_order, struct fs_job, in_order), *job = next(pool);
     if (head->is_finished)
         reap(pool);
-    else if (!list_is_empty(&pool->waiting))
-        run_first(pool);
+    else if (job)
+        run_job(pool, job);
     else
         cond_wait(&pool->changed, &pool->lock);
 }
@@ -67,8 +81,8 @@ void fs_pool_add(struct fs_pool *pool, struct fs_job *job)
 {
     job->is_finished = false;
     mutex_lock(&pool->lock);
-    bool others_wait = !list_is_empty(&pool->waiting);
-    list_push_back(&pool->waiting, &job->link);
+    bool others_wait = next(pool) != NULL;
+    list_push_back(job->is_heavy ? &pool->heavy : &pool->waiting, &job->link);
     list_push_back(&pool->in_order, &job->in_order);
     pool->count++;
     /* The caller works too when it has to wait: one thread less than asked for. */
