@@ -13,6 +13,7 @@
 #define WINDOW_FIRST   (256ULL << 10)
 #define WINDOW_LAST    (8ULL << 20) /* from here on: the rest of the block */
 #define ROUNDS         4            /* through all replicas, with fresh places in between */
+#define ROUNDS_NOWHERE 6            /* the same where the namenode knows no datanode that has it */
 #define ROUND_PAUSE_MS 150          /* doubles */
 #define BAD_MAX        32
 #define LOCALS_KEPT    8
@@ -509,11 +510,21 @@ static int fail_block(struct cl_in *in, const struct cl_block *block, int rc, st
 }
 
 /* Is another round worth it? A busy node is a good one: it is asked again for as long as a silent
- * one would be waited for. */
-static bool is_worth_a_round(const struct cl_in *in, int rc, unsigned round, uint64_t begun_ms)
+ * one would be waited for. A namenode that knows of no place may have been cut off from all of them
+ * until now: they need a moment to come back. */
+static bool is_worth_a_round(const struct cl_in *in, const struct cl_block *block, int rc,
+                             unsigned round, uint64_t begun_ms)
 {
-    return rc != 0 && (round + 1 < ROUNDS ||
+    unsigned rounds = block->node_count == 0 ? ROUNDS_NOWHERE : ROUNDS;
+    return rc != 0 && (round + 1 < rounds ||
                        (rc == ERR_BUSY && clock_mono_ms() < begun_ms + in->fs->timeout_ms));
+}
+
+static void pause_before(unsigned round)
+{
+    unsigned doubled = round < ROUNDS_NOWHERE ? round : ROUNDS;
+    if (round) /* the first time at once: perhaps we only had old places */
+        usleep((useconds_t)(ROUND_PAUSE_MS << doubled) * 1000);
 }
 
 /* `size` bytes of one block, whatever it takes. */
@@ -526,11 +537,9 @@ static int read_block(struct reader *r, struct cl_block *block, void *buffer, si
     for (unsigned round = 0;; round++) {
         buf_clear(&tried);
         rc = try_replicas(r, block, buffer, size, offset - block->offset, &tried);
-        if (!is_worth_a_round(r->in, rc, round, begun_ms))
+        if (!is_worth_a_round(r->in, block, rc, round, begun_ms))
             break;
-        /* the first time at once: perhaps we only had old places */
-        if (round)
-            usleep((useconds_t)(ROUND_PAUSE_MS << (round < ROUNDS ? round : ROUNDS)) * 1000);
+        pause_before(round);
         if (locate(r->in, offset, 1, false, err) != 0)
             break;
         if (!known(r->in, offset, block) || block->offset + block->len < offset + size) {

@@ -65,7 +65,8 @@ extern struct fake {
     uint64_t block_size, next_gs, file_len;
     bool exists, is_complete, same_host;
     unsigned renews, bad_reports, stamps, flushes, deletes, extras;
-    unsigned spares; /* further nodes, to replace others */
+    unsigned nowhere; /* so many questions for places are answered with none */
+    unsigned spares;  /* further nodes, to replace others */
     char last_bad[16];
     int nn_listener;
     char nn_address[SOCK_TEXT_MAX];

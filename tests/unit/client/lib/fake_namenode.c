@@ -121,6 +121,9 @@ static bool fake_on_locate(struct fake_conn *c)
             answer.blocks.v[answer.blocks.n++] = fake_locate(c, b, offset);
         offset += b->len;
     }
+    for (size_t i = 0; fake.nowhere && i < answer.blocks.n; i++)
+        answer.blocks.v[i].nodes.n = 0;
+    fake.nowhere -= fake.nowhere > 0;
     answer.file_len = offset;
     fake_answer(c, &cl2nn_located_desc, &answer);
     return true;

@@ -525,6 +525,18 @@ static void when_no_replica_can_be_read_the_error_names_each(void **state)
     qn_fs_close(fs);
 }
 
+/* As after the namenode was cut off from all of them, and has given them up. */
+static void a_read_waits_for_datanodes_that_come_back_a_little_later(void **state)
+{
+    (void)state;
+    struct qn_fs *fs = fake_connect(NULL);
+    make_file(fs, 1000);
+    fake.nowhere = 4;
+    check_read(fs, 1000);
+    assert_int_equal(fake.nowhere, 0);
+    qn_fs_close(fs);
+}
+
 static void a_missing_file_is_no_file(void **state)
 {
     (void)state;
@@ -610,6 +622,7 @@ int main(void)
         BOTH_WAYS(a_node_that_dies_under_a_read_is_replaced),
         BOTH_WAYS(a_replica_that_is_too_short_is_passed_over),
         BOTH_WAYS(when_no_replica_can_be_read_the_error_names_each),
+        OVER_TCP(a_read_waits_for_datanodes_that_come_back_a_little_later),
         BOTH_WAYS(a_missing_file_is_no_file),
         BOTH_WAYS(several_threads_read_one_file),
     };
