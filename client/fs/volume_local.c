@@ -32,6 +32,24 @@ static int fail(struct qn_error *err, int errnum, const char *path)
     return code;
 }
 
+/* What cannot be opened is told as Java tells it. */
+static int fail_open(struct qn_error *err, int errnum, const char *path)
+{
+    int code = fail(err, errnum, path);
+    if (err && errnum == EACCES)
+        snprintf(err->message, sizeof(err->message), "%s (%s)", path, err_text(code));
+    return code;
+}
+
+/* What chmod(1) and chown(1), which Hadoop asks, say: "changing VERB of 'PATH': ...". */
+static int fail_changing(struct qn_error *err, int errnum, const char *tool, const char *path)
+{
+    int code = fail(err, errnum, path);
+    if (err && (errnum == EACCES || errnum == EPERM))
+        snprintf(err->message, sizeof(err->message), "%s of '%s': %s", tool, path, err_text(code));
+    return code;
+}
+
 static int no_memory(struct qn_error *err)
 {
     return fail(err, ENOMEM, "local");
@@ -203,7 +221,7 @@ static void *local_open(struct fs_volume *v, const char *path, struct qn_error *
     (void)v;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
-        fail(err, errno, path);
+        fail_open(err, errno, path);
         return NULL;
     }
     struct stat st;
@@ -284,7 +302,7 @@ static void *local_create(struct fs_volume *v, const char *path, const struct fs
     int fd = how->overwrite ? open_over(path, mode) : open_new(path, mode);
     if (fd >= 0)
         return file_new(fd, path, err);
-    fail(err, -fd, path);
+    fail_open(err, -fd, path);
     if (fd == -EBUSY && err)
         snprintf(err->message, sizeof(err->message), "%s: another process is writing it", path);
     return NULL;
@@ -436,7 +454,9 @@ static int remove_below(struct fs_volume *v, const char *path, struct qn_error *
 static int local_chmod(struct fs_volume *v, const char *path, uint32_t mode, struct qn_error *err)
 {
     (void)v;
-    return chmod(path, mode & 01777) == 0 ? 0 : fail(err, errno, path);
+    return chmod(path, mode & 01777) == 0
+               ? 0
+               : fail_changing(err, errno, "chmod: changing permissions", path);
 }
 
 /* As chown(1) says it, which Hadoop asks. */
@@ -462,7 +482,9 @@ static int local_chown(struct fs_volume *v, const char *path, const char *owner,
     uid_t uid = owner ? pw.pw_uid : (uid_t)-1;
     if (group && (getgrnam_r(group, &gr, room, sizeof(room), &grp) != 0 || !grp))
         return nobody(err, "group", owner, group);
-    return chown(path, uid, group ? gr.gr_gid : (gid_t)-1) == 0 ? 0 : fail(err, errno, path);
+    return chown(path, uid, group ? gr.gr_gid : (gid_t)-1) == 0
+               ? 0
+               : fail_changing(err, errno, "chown: changing ownership", path);
 }
 
 static struct timespec to_timespec(int64_t ms)

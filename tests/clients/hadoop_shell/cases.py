@@ -151,11 +151,14 @@ class Play:
             self.shell.run("fs", ["-rm", "-r", "-f", "-skipTrash", "/*"], USER, b"", self.cwd)
         self.shell.run("fs", ["-mkdir", "-p", f"/user/{USER}"] + ([] if self.case.empty else [self.absolute]), USER, b"", self.cwd)
 
+    def local(self, text):
+        subprocess.run(["bash", "-c", text], cwd=self.cwd, check=True)
+
     def do(self, step):
         """Exit code, stdout and stderr of one step; None for a local one."""
         text = self.fill(step.text)
         if step.kind == "%":
-            subprocess.run(["bash", "-c", text], cwd=self.cwd, check=True)
+            self.local(text)
             return None
         if step.kind == "!":
             code, out, err = self.shell.run("world", shlex.split(text), USER, b"", self.cwd)
