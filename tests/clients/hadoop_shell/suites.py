@@ -5,13 +5,15 @@ on a running cluster, and tell what differs.
 
     suites.py [-n NUMBER] [-k PART-OF-TITLE] --data DIR FILE.xml
 
-$QUERN_CONF names the cluster, which is written to and emptied by the tests themselves: take one of its own
-(`quern up -dir ... -replication 1`). DIR has the files data15bytes, data30bytes ... beside Hadoop's
+A cluster as the suites want it, eight datanodes in four racks, is started and stopped, unless $QUERN_CONF
+names one: that is written to and emptied by the tests. DIR has the files data15bytes, data30bytes ... beside Hadoop's
 TestCLI. $QUERN is the program, else build/release/quern of this tree. Exit code 1 when a test differs."""
 import argparse
+import contextlib
 import getpass
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,6 +22,30 @@ import xml.etree.ElementTree as tree
 ROOT = os.path.abspath(os.path.join(os.path.dirname(__file__), "..", "..", ".."))
 QUERN = os.environ.get("QUERN", os.path.join(ROOT, "build/release/quern"))
 TOOLS = {"command": ["hadoop", "fs"], "dfs-admin-command": ["hdfs", "dfsadmin"]}
+
+
+RACKS = ["/rack1"] * 2 + ["/rack2"] * 3 + ["/rack3"] + ["/rack4"] * 2
+
+
+class Own:
+    """The cluster that Hadoop's runner of a suite makes."""
+
+    def __init__(self, file):
+        self.dir = tempfile.mkdtemp(prefix="quern-suite-")
+        with open(os.path.join(self.dir, "racks"), "w") as f:
+            f.writelines(f"node{i} {rack}\n" for i, rack in enumerate(RACKS, 1))
+        with open(os.path.join(self.dir, "site.conf"), "w") as f:
+            f.write(f"net.topology.table.file.name = {self.dir}/racks\n")
+            if os.path.basename(file) == "testAclCLI.xml":
+                f.write("dfs.namenode.posix.acl.inheritance.enabled = false\n")
+
+    def __enter__(self):
+        subprocess.run([QUERN, "up", "-dir", self.dir, "-datanodes", str(len(RACKS)), "-workers", "1", "-replication", "1", "-detach"], check=True, stdout=subprocess.DEVNULL)
+        os.environ["QUERN_CONF"] = os.path.join(self.dir, "quern.conf")
+
+    def __exit__(self, *_):
+        subprocess.run([QUERN, "down", "-dir", self.dir], check=True, stdout=subprocess.DEVNULL)
+        shutil.rmtree(self.dir)
 
 
 class Suite:
@@ -82,7 +108,7 @@ def main():
     options.add_argument("file")
     args = options.parse_args()
     tests = tree.parse(args.file).getroot().findall("tests/test")
-    with tempfile.TemporaryDirectory() as here:
+    with tempfile.TemporaryDirectory() as here, contextlib.nullcontext() if "QUERN_CONF" in os.environ else Own(args.file):
         suite = Suite(args.data, here)
         chosen = [(i, t) for i, t in enumerate(tests, 1) if args.n in (None, i) and args.k in t.findtext("description")]
         differ = [i for i, test in chosen if not suite.play(i, test)]
