@@ -183,7 +183,12 @@ void fs_print_help(FILE *out, const struct fs_command *command)
 {
     struct rows rows = {.n = 0};
     bool listed = false;
-    fprintf(out, "-%s%s%s :\n", command->name, *usage_of(command) ? " " : "", usage_of(command));
+    if (command == &fs_distcp) /* no command of fs */
+        fprintf(out, "Usage: %s distcp %s\n\n", fs_is_hadoop() ? "hadoop" : "quern",
+                command->usage);
+    else
+        fprintf(out, "-%s%s%s :\n", command->name, *usage_of(command) ? " " : "",
+                usage_of(command));
     for (const char *text = command->help; *text;) {
         struct slice line = slice_of(text, strcspn(text, "\n"));
         text += line.len + (text[line.len] == '\n');

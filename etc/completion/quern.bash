@@ -5,7 +5,7 @@
 # What can be typed is asked of quern's own help, so this knows each command that quern knows.
 
 # Words that begin with a dash in a help text, from its standard input.
-_quern_dashed() { grep -oE '(^|[][ |{,])--?[a-zA-Z][-a-zA-Z]*' | tr -d '][ |{,' | sort -u; }
+_quern_dashed() { grep -oE '(^|[][[:space:]|{,])--?[a-zA-Z][-a-zA-Z]*' | tr -d '][ \t|{,' | sort -u; }
 
 # Those that begin a line: commands, where options stand behind them.
 _quern_leading() { grep -oE '^[[:space:]]*\[?--?[a-zA-Z][-a-zA-Z]*' | _quern_dashed; }
@@ -30,12 +30,45 @@ _quern_fs() {
     done
     case $command/$cur in
     /* ) _quern_offer "$(quern fs -usage 2>/dev/null | _quern_leading)" ;;
-    help/* | usage/*) _quern_offer "$(quern fs -usage 2>/dev/null | _quern_leading | sed 's/^-//')" ;;
+    help/* | usage/*) _quern_offer "$(quern fs -usage 2>/dev/null | grep $'^\t' | _quern_leading | sed 's/^-//')" ;;
     */-*) _quern_offer "$(quern fs -usage "$command" 2>/dev/null | sed 's/.* -'"$command"'//' | _quern_dashed)" ;;
     put/* | copyFromLocal/* | moveFromLocal/* | appendToFile/*)
         _quern_offer "$(_quern_paths "$cur")"
         COMPREPLY+=($(compgen -f -- "$cur")) ;;
     *) _quern_offer "$(_quern_paths "$cur")" ;;
+    esac
+}
+
+# Keys of the configuration, each with $1 behind it.
+_quern_keys() { _quern_offer "$(quern help keys 2>/dev/null | awk -v end="$1" '/^[a-z]/ && /\./ { print $1 end }')"; compopt -o nospace 2>/dev/null; }
+
+_quern_nodes() { quern admin -report -live 2>/dev/null | awk '$1 == "Name:" { print $2 }'; }
+
+# Words that may stand where the usage says <one | other>, nodes where it asks for one, else paths.
+_quern_admin() {
+    local command=${COMP_WORDS[2]} usage
+    if [ "$COMP_CWORD" -eq 2 ]; then
+        _quern_offer "$(quern admin -help 2>/dev/null | grep $'^\t\[-' | _quern_leading)"
+        return
+    fi
+    usage=$(quern admin -help 2>/dev/null | grep -m 1 $'^\t\['"$command[] ]" | cut -d ' ' -f 2-)
+    case $cur/$command/$usage in
+    -*) _quern_offer "$(_quern_dashed <<<" $usage")" ;;
+    /*/-*/*) _quern_offer "$(_quern_paths "$cur")" ;;
+    */-help/*) _quern_offer "$(quern admin -help 2>/dev/null | grep $'^\t\[-' | _quern_leading | sed 's/^-//')" ;;
+    */-reconfig/*) _quern_offer "namenode datanode livenodes start status properties $(_quern_nodes)" ;;
+    *host:ipc_port*) _quern_offer "$(_quern_nodes)" ;;
+    */-fetchImage/*) COMPREPLY=($(compgen -d -- "$cur")) ;;
+    *'|'*) _quern_offer "$(tr '|<>[]' '     ' <<<"$usage")" ;;
+    *) _quern_offer "$(_quern_paths "${cur:-/}")" ;;
+    esac
+}
+
+_quern_console() {
+    local conf=${QUERN_CONF:-$HOME/.local/share/quern/quern.conf} socket
+    case $COMP_CWORD in
+    2) _quern_offer "$(for socket in "${conf%/*}"/run/*.sock /run/quern/*.sock; do [ -S "$socket" ] && basename "$socket" .sock; done)" ;;
+    3) _quern_offer "$(quern console "${COMP_WORDS[2]}" help 2>/dev/null | awk '{ print $1 }')" ;;
     esac
 }
 
@@ -62,12 +95,27 @@ _quern() {
         _quern_offer "$(quern help 2>/dev/null | awk '/^  [a-z]/ && NF > 2 { print $1 }')"
         return
     fi
+    case ${COMP_WORDS[COMP_CWORD - 1]} in
+    -D) _quern_keys =; return ;;
+    -confKey) _quern_keys ""; return ;;
+    esac
     case ${COMP_WORDS[1]} in
     fs | dfs) _quern_fs ;;
+    admin | dfsadmin) _quern_admin ;;
+    console) _quern_console ;;
+    distcp)
+        case $cur in
+        -*) _quern_offer "$(quern distcp -help 2>/dev/null | _quern_dashed)" ;;
+        *)  _quern_offer "$(_quern_paths "$cur")" ;;
+        esac ;;
     run) _quern_run ;;
     job) _quern_job ;;
     fsck) case $cur in -*) _quern_offer "$(quern fsck -help 2>&1 | _quern_dashed)" ;; *) _quern_offer "$(_quern_paths "$cur")" ;; esac ;;
-    help) _quern_offer "$(quern help 2>/dev/null | awk '/^  [a-z]/ && NF > 2 { print $1 }')" ;;
+    help)
+        case $cur in
+        *.*) _quern_keys "" ;;
+        *)   _quern_offer "keys $(quern help 2>/dev/null | awk '/^  [a-z]/ && NF > 2 { print $1 }')" ;;
+        esac ;;
     *) case $cur in
         -*) _quern_offer "$(quern "${COMP_WORDS[1]}" -help 2>&1 | _quern_dashed)" ;;
         *) COMPREPLY=($(compgen -f -- "$cur")) ;;

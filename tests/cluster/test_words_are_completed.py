@@ -42,6 +42,16 @@ def test_areas_commands_and_options(cluster):
     assert offered(cluster, "run", "word") == ["wordcount"]
 
 
+def test_words_of_an_administrator(cluster):
+    assert set(offered(cluster, "admin", "-safemode", "")) == {"enter", "leave", "get", "wait", "forceExit"}
+    assert "-live" not in offered(cluster, "admin", "-") and "-live" in offered(cluster, "admin", "-report", "-")
+    assert offered(cluster, "admin", "-setQuota", "5", "/logs") == ["/logs/"]
+    assert ":" in offered(cluster, "admin", "-getDatanodeInfo", "")[0]
+    assert offered(cluster, "getconf", "-confKey", "dfs.blocks") == ["dfs.blocksize"]
+    assert offered(cluster, "fs", "-D", "dfs.blocks") == ["dfs.blocksize="]
+    assert offered(cluster, "console", "name") == ["namenode"]
+
+
 def test_paths_of_the_cluster(cluster):
     assert offered(cluster, "fs", "-cat", "/lo") == ["/logs/", "/lost/"]
     assert offered(cluster, "fs", "-cat", "/logs/") == ["/logs/a"]
