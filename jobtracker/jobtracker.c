@@ -2,6 +2,7 @@
 #include "jobtracker/jobtracker.h"
 
 #include "jobtracker/endings.h"
+#include "jobtracker/packing.h"
 #include "jobtracker/record.h"
 #include "jobtracker/serve/clients.h"
 #include "jobtracker/serve/orders.h"
@@ -93,6 +94,9 @@ static void carry_out(struct jobtracker *jt, const struct jt_effect *effect)
         break;
     case JT_PUBLISH:
         wait_to_publish(jt, record_of(effect->job));
+        break;
+    case JT_PACK:
+        packing_decide(jt, effect->stage);
         break;
     case JT_CLEAN_UP:
         namenode_clean_up(jt, effect->job);

@@ -171,6 +171,22 @@ static void read_slowstart(const struct cl2jt_submit *spec, struct jt_submit *su
     mem_free(text);
 }
 
+/* As the core wants them; what an older client says is in `partitions` alone. */
+static void read_shuffles(const struct cl2jt_submit *spec, struct jt_shuffle *shuffles,
+                          struct jt_submit *submit)
+{
+    for (size_t i = 0; i < spec->shuffles.n; i++) {
+        const struct cl2jt_shuffle *s = &spec->shuffles.v[i];
+        shuffles[i] = (struct jt_shuffle){
+            .partitions = s->partitions,
+            .tasks = s->reduces,
+            .is_packed = s->packing != CL2JT_PACK_EACH,
+        };
+    }
+    submit->shuffles = shuffles;
+    submit->shuffle_count = (uint32_t)spec->shuffles.n;
+}
+
 int record_begin(struct jobtracker *jt, struct record *record, struct err *err)
 {
     const struct cl2jt_submit *spec = &record->spec.job;
@@ -195,6 +211,8 @@ int record_begin(struct jobtracker *jt, struct record *record, struct err *err)
             .split_count = (uint32_t)record->splits.splits.n,
             .spec = record,
         };
+        struct jt_shuffle shuffles[JT_SHUFFLES_MAX];
+        read_shuffles(spec, shuffles, &submit);
         read_slowstart(spec, &submit);
         record->job = jt_on_submit(&jt->core, record->spec.number, &submit, jobtracker_now(jt));
         if (!record->job)
@@ -315,7 +333,7 @@ int record_output_files(const struct jt_job *job, struct arena *arena, struct ta
     *ret = (struct task_file_list){0};
     for (uint32_t s = 0; rc == 0 && s < job->stage_count; s++) {
         const struct jt_stage *stage = &job->stages[s];
-        if (stage->kind == JT_STAGE_MAP || stage->kind == JT_STAGE_COMMIT)
+        if (stage->feeds || stage->kind == JT_STAGE_COMMIT)
             continue;
         for (uint32_t t = 0; rc == 0 && t < stage->count; t++)
             if (stage->tasks[t].result.len)

@@ -2,12 +2,13 @@
 #include "jobtracker/replay.h"
 
 #include "jobtracker/endings.h"
+#include "jobtracker/packing.h"
 #include "jobtracker/record.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/base/log.h"
 
-/* A job seen in the journal, with its DONE, LOST and PRIORITY records in order: u16 type, u32 len,
- * bytes. */
+/* A job seen in the journal, with its DONE, LOST, PRIORITY and PACKED records in order: u16 type,
+ * u32 len, bytes. */
 struct seen {
     struct list link;
     uint64_t number, index;
@@ -110,6 +111,7 @@ union any {
     struct joblog_lost lost;
     struct joblog_end end;
     struct joblog_priority priority;
+    struct joblog_packed packed;
 };
 
 static int visit(void *arg, const struct wal_record *record)
@@ -137,6 +139,8 @@ static int visit(void *arg, const struct wal_record *record)
         return on_event(r, any.lost.id.job, record);
     case JOBLOG_PRIORITY:
         return on_event(r, any.priority.number, record);
+    case JOBLOG_PACKED:
+        return on_event(r, any.packed.number, record);
     default:
         return on_end(r, &any.end, record->index);
     }
@@ -154,6 +158,12 @@ static int apply_event(struct replaying *r, struct record *record, uint16_t type
     if (type == JOBLOG_PRIORITY) {
         jt_on_priority(&jt->core, record->job, any.priority.priority, jobtracker_now(jt));
         return 0;
+    }
+    if (type == JOBLOG_PACKED) {
+        rc = packing_resume(jt, record->job, &any.packed);
+        return rc == 0 ? 0
+                       : err_set(r->err, rc, "job journal: what reducers of job %llu read: %s",
+                                 (unsigned long long)any.packed.number, err_text(rc));
     }
     struct attempt_id id = jobtracker_core_id(type == JOBLOG_DONE ? &any.done.id : &any.lost.id);
     if (type == JOBLOG_DONE)

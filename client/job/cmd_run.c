@@ -16,6 +16,7 @@
 #include "client/job/sample.h"
 #include "client/job/settings.h"
 #include "client/job/stream_args.h"
+#include "client/lib/reducers.h"
 #include "client/talk/jobtracker.h"
 #include "libcommon/base/ids.h"
 #include "libcommon/base/rand.h"
@@ -39,8 +40,7 @@ struct run {
     struct job_inputs inputs;
     struct cl2jt_splits splits;
     struct buf out; /* normal output path */
-    uint32_t partitions;
-    bool is_auto;
+    struct cl2jt_shuffle shuffle;
     struct identity self;
     struct chan *chan;
     struct cl2jt_job id;
@@ -105,18 +105,10 @@ static int look_at_plugin(struct run *run, struct err *err)
 /* -reduces, else -D mapreduce.job.reduces, else what the plugin says, else by the input's size. */
 static void choose_reducers(struct run *run)
 {
-    int64_t n =
+    int64_t said =
         run->args.reduces >= 0 ? run->args.reduces : conf_int(run->conf, "mapreduce.job.reduces");
-    run->is_auto = false;
-    if (!run->plugin.probe.has_reduce)
-        n = 0;
-    else if (n < 0 && run->plugin.probe.default_reducers)
-        n = run->plugin.probe.default_reducers;
-    else if (n < 0) {
-        n = splits_reducers(run->inputs.bytes);
-        run->is_auto = true;
-    }
-    run->partitions = (uint32_t)n;
+    const struct reducers_wish wish = {said, run->inputs.bytes, reducers_start_early(run->conf)};
+    run->shuffle = reducers_choose(&run->plugin.probe, &wish);
 }
 
 /* --- the filesystem -------------------------------------------------------------------------- */
@@ -223,7 +215,7 @@ static int bring_sample(struct run *run, struct err *err)
                                       .fs_uri = run->volume->uri,
                                       .conf_file = run->args.config.file,
                                       .conf = run->conf};
-    if (!run->plugin.probe.has_ranges || run->partitions < 2)
+    if (!run->plugin.probe.has_ranges || run->shuffle.partitions < 2)
         return 0;
     int rc = job_sample_take(&sample, &bytes, err);
     if (rc == 0)
@@ -252,7 +244,8 @@ static int submit(struct run *run, struct err *err)
         .plugin_name = run->plugin.probe.name,
         .plugin_about = run->plugin.probe.about,
         .conf = run->settings,
-        .partitions = run->partitions,
+        .partitions = run->shuffle.partitions,
+        .shuffles = {&run->shuffle, run->shuffle.partitions > 0},
         .mode = run->args.mode,
         .priority = conf_choice(run->conf, "mapreduce.job.priority"),
         .fs_uri = slice_str(run->volume->uri),
@@ -289,7 +282,7 @@ static int announce(struct run *run, struct err *err)
     struct arena arena = ARENA_INIT;
     int rc = jobtracker_ask(run->chan, STATUS, &run->id, &arena, &status, err);
     if (rc == 0)
-        job_show_begin(stderr, &status, run->is_auto);
+        job_show_begin(stderr, &status, &run->shuffle);
     arena_release(&arena);
     return rc;
 }

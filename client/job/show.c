@@ -145,7 +145,8 @@ void job_show_progress(struct job_show *show, const struct cl2jt_status *status)
 
 /* --- begin and end --------------------------------------------------------------------------- */
 
-void job_show_begin(FILE *out, const struct cl2jt_status *status, bool is_auto)
+void job_show_begin(FILE *out, const struct cl2jt_status *status,
+                    const struct cl2jt_shuffle *shuffle)
 {
     char bytes[32];
     uint32_t maps = 0, reduces = 0;
@@ -158,9 +159,10 @@ void job_show_begin(FILE *out, const struct cl2jt_status *status, bool is_auto)
     fprintf(out, "job %" PRIu64 "  " SLICE_FMT "  %" PRIu64 " file%s, %s in %" PRIu32 " split%s",
             status->id.job, SLICE_ARG(status->name), status->files, status->files == 1 ? "" : "s",
             str_human(status->bytes, bytes, sizeof(bytes)), maps, maps == 1 ? "" : "s");
-    if (reduces)
-        fprintf(out, ", %" PRIu32 " reducer%s%s", reduces, reduces == 1 ? "" : "s",
-                is_auto ? " (auto)" : "");
+    if (reduces && shuffle->packing != CL2JT_PACK_EACH && shuffle->reduces == 0)
+        fprintf(out, ", reducers as the maps' output needs");
+    else if (reduces)
+        fprintf(out, ", %" PRIu32 " reducer%s", reduces, reduces == 1 ? "" : "s");
     fputc('\n', out);
     fflush(out);
 }

@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/lib/splits.h"
 
-#define BYTES_PER_REDUCER (256ULL << 20)
-#define REDUCERS_MAX      1000
-#define ROWS_PER_TASK     1000000
-#define SAMPLE_COUNT      32
-#define SAMPLE_BYTES      ((uint64_t)64 << 10) /* a stretch */
+#define ROWS_PER_TASK 1000000
+#define SAMPLE_COUNT  32
+#define SAMPLE_BYTES  ((uint64_t)64 << 10) /* a stretch */
 
 struct cutter {
     const struct split_file *files;
@@ -274,10 +272,4 @@ int splits_sample(const struct split_file *files, size_t file_count, struct aren
         add_stretch(ret, files, file, at - before);
     }
     return 0;
-}
-
-uint32_t splits_reducers(uint64_t bytes)
-{
-    uint64_t n = (bytes + BYTES_PER_REDUCER - 1) / BYTES_PER_REDUCER;
-    return (uint32_t)(n < 1 ? 1 : n > REDUCERS_MAX ? REDUCERS_MAX : n);
 }

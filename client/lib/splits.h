@@ -72,7 +72,4 @@ int splits_compute(const struct split_file *files, size_t file_count, const stru
 int splits_sample(const struct split_file *files, size_t file_count, struct arena *arena,
                   struct split *ret);
 
-/* Reduce tasks for so many bytes of input (before any combining), when nobody says how many. */
-uint32_t splits_reducers(uint64_t bytes);
-
 #endif

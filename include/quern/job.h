@@ -118,7 +118,7 @@ struct qn_task {
     void *state;         /* yours: qn_state */
     uint32_t task_index; /* 0, 1, 2 ... within its stage */
     uint32_t attempt;
-    uint32_t partitions; /* reducers of this job */
+    uint32_t partitions; /* reducers of this job; as long as nobody knows: at most so many */
     uint32_t is_reduce;
 };
 struct qn_values {

@@ -39,7 +39,7 @@ bool jt_tell_job(struct jt_core *core, struct jt_link *link)
         jt_effect_add(core, JT_TELL_JOB, link->job)->worker = link->worker;
         link->told_job = true;
         link->outputs_told = 0;
-        link->told_complete = false;
+        link->told_complete = 0;
     }
     return true;
 }

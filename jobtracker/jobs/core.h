@@ -31,6 +31,7 @@ enum jt_effect_kind {
     JT_WRITE_LOST,   /* attempt: its output is gone; same */
     JT_WRITE_END,    /* job reached a final state: to the journal, fsynced */
     JT_PUBLISH,      /* job: ask the namenode; answer with jt_on_published */
+    JT_PACK,         /* job, stage: choose what its tasks read; answer with jt_on_packed */
     JT_CLEAN_UP,     /* job: remove its temporary tree */
 };
 
@@ -39,9 +40,10 @@ struct jt_effect {
     struct jt_job *job;
     struct jt_worker *worker;
     struct jt_attempt *attempt;
+    struct jt_stage *stage;
     size_t from, to;
-    bool complete;
-    const char *why; /* a literal, or owned by the object named */
+    uint32_t complete; /* stages, as jt_outputs_complete has them */
+    const char *why;   /* a literal, or owned by the object named */
 };
 
 struct jt_core {

@@ -71,6 +71,37 @@ void jt_on_published(struct jt_core *core, struct jt_job *job, int code, const c
     jt_settle(core, job);
 }
 
+/* What is in hand of it is from before; some of its results may be gone meanwhile. */
+void jt_on_packed(struct jt_core *core, struct jt_stage *stage, const struct slice *inputs,
+                  uint32_t tasks, uint64_t now_ms)
+{
+    struct jt_job *job = stage->job;
+    core->now_ms = now_ms;
+    if (stage->has_packing || jt_job_is_over(job))
+        return;
+    if (tasks == 0) {
+        stage->has_asked = false;
+        return;
+    }
+    if (tasks != stage->count && jt_stage_make_tasks(stage, tasks) != 0) {
+        core->out_of_memory = true;
+        return;
+    }
+    for (uint32_t i = 0; i < tasks; i++) {
+        uint8_t *input = arena_alloc(&job->arena, inputs[i].len + 1);
+        if (!input) {
+            core->out_of_memory = true;
+            return;
+        }
+        if (inputs[i].len)
+            memcpy(input, inputs[i].data, inputs[i].len);
+        stage->tasks[i].input = slice_of(input, inputs[i].len);
+    }
+    stage->has_packing = true;
+    job->version++;
+    jt_settle(core, job);
+}
+
 static struct jt_attempt *find_running(const struct jt_core *core, const struct jt_worker *worker,
                                        const struct attempt_id *id)
 {
@@ -129,7 +160,7 @@ bool jt_on_done(struct jt_core *core, struct jt_worker *worker, const struct att
     stage->done_ms_total += attempt->end_ms - attempt->start_ms;
     jt_speculate_note(stage, attempt);
     jt_effect_add(core, JT_WRITE_DONE, stage->job)->attempt = attempt;
-    if (stage->kind == JT_STAGE_MAP)
+    if (stage->feeds)
         jt_output_place(core, attempt);
     jt_settle(core, stage->job);
     return true;

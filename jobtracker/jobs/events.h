@@ -24,6 +24,12 @@ void jt_on_priority(struct jt_core *core, struct jt_job *job, uint32_t priority,
 void jt_on_published(struct jt_core *core, struct jt_job *job, int code, const char *why,
                      uint64_t now_ms);
 
+/* The answer to JT_PACK, or the journal's: task i of a packed stage reads what inputs[i] says
+ * (opaque here, copied). No tasks: it cannot be told now, something it reads is gone; it is asked
+ * again. */
+void jt_on_packed(struct jt_core *core, struct jt_stage *stage, const struct slice *inputs,
+                  uint32_t tasks, uint64_t now_ms);
+
 /* A new incarnation of a known worker first loses what the old one ran and held; the same one
  * (a broken connection) keeps it. NULL when memory is out. */
 struct jt_worker *jt_on_register(struct jt_core *core, const struct jt_worker_offer *offer,

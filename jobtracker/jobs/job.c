@@ -46,7 +46,34 @@ static char *arena_dup(struct arena *arena, struct slice s)
     return copy;
 }
 
-static int stage_init(struct jt_job *job, enum jt_stage_kind kind, uint32_t count)
+static int make_tasks(struct jt_stage *stage, uint32_t count)
+{
+    stage->tasks = mem_calloc(count, sizeof(struct jt_task));
+    if (!stage->tasks)
+        return ERR_NOMEM;
+    stage->count = stage->blocked = count;
+    stage->outputs_missing = stage->feeds ? count : 0;
+    for (uint32_t i = 0; i < count; i++) {
+        stage->tasks[i].stage = stage;
+        stage->tasks[i].index = i;
+        list_init(&stage->tasks[i].attempts);
+    }
+    return 0;
+}
+
+int jt_stage_make_tasks(struct jt_stage *stage, uint32_t count)
+{
+    struct jt_task *before = stage->tasks;
+    BUG_ON(stage->blocked != stage->count);
+    int rc = make_tasks(stage, count);
+    if (rc == 0)
+        mem_free(before);
+    else
+        stage->tasks = before;
+    return rc;
+}
+
+static int stage_init(struct jt_job *job, enum jt_stage_kind kind, uint32_t count, bool feeds)
 {
     struct jt_stage *stage = &job->stages[job->stage_count];
     stage->job = job;
@@ -54,17 +81,26 @@ static int stage_init(struct jt_job *job, enum jt_stage_kind kind, uint32_t coun
     stage->kind = kind;
     stage->reads_from = job->stage_count ? job->stage_count - 1 : JT_NO_STAGE;
     stage->cores = 1;
-    stage->tasks = mem_calloc(count, sizeof(struct jt_task));
-    if (!stage->tasks)
-        return ERR_NOMEM;
-    stage->count = stage->blocked = count;
-    for (uint32_t i = 0; i < count; i++) {
-        stage->tasks[i].stage = stage;
-        stage->tasks[i].index = i;
-        list_init(&stage->tasks[i].attempts);
+    stage->feeds = feeds;
+    int rc = make_tasks(stage, count);
+    job->stage_count += rc == 0;
+    return rc;
+}
+
+/* The reduce stages, each behind the other. Of a packed one whose number of tasks nobody knows yet
+ * there is one task, so that it is not done. */
+static int add_shuffles(struct jt_job *job, const struct jt_shuffle *shuffles, uint32_t count)
+{
+    int rc = 0;
+    for (uint32_t i = 0; rc == 0 && i < count; i++) {
+        const struct jt_shuffle *s = &shuffles[i];
+        struct jt_stage *stage = &job->stages[job->stage_count];
+        uint32_t tasks = !s->is_packed ? s->partitions : s->tasks ? s->tasks : 1;
+        rc = stage_init(job, JT_STAGE_REDUCE, tasks, i + 1 < count);
+        stage->partitions = s->partitions;
+        stage->is_packed = s->is_packed;
     }
-    job->stage_count++;
-    return 0;
+    return rc;
 }
 
 static int take_split(struct jt_job *job, struct jt_task *task, const struct jt_split *split)
@@ -110,17 +146,21 @@ static int fill(struct jt_job *job, const struct jt_submit *submit)
     job->user = arena_dup(&job->arena, submit->user);
     if (!job->name || !job->user)
         return ERR_NOMEM;
-    bool has_reduce = submit->partitions > 0;
-    int rc = stage_init(job, has_reduce ? JT_STAGE_MAP : JT_STAGE_MAP_OUT, submit->split_count);
-    if (rc == 0 && has_reduce)
-        rc = stage_init(job, JT_STAGE_REDUCE, submit->partitions);
+    const struct jt_shuffle plain = {.partitions = submit->partitions};
+    const struct jt_shuffle *shuffles = submit->shuffle_count ? submit->shuffles : &plain;
+    uint32_t count = submit->shuffle_count ? submit->shuffle_count : submit->partitions > 0;
+    if (count > JT_SHUFFLES_MAX)
+        return ERR_INVAL;
+    int rc =
+        stage_init(job, count ? JT_STAGE_MAP : JT_STAGE_MAP_OUT, submit->split_count, count > 0);
     if (rc == 0)
-        rc = stage_init(job, JT_STAGE_COMMIT, 1);
+        rc = add_shuffles(job, shuffles, count);
+    if (rc == 0)
+        rc = stage_init(job, JT_STAGE_COMMIT, 1, false);
     if (rc == 0)
         ask_for(job, submit);
     for (uint32_t i = 0; rc == 0 && i < submit->split_count; i++)
         rc = take_split(job, &job->stages[0].tasks[i], &submit->splits[i]);
-    job->outputs_missing = has_reduce ? submit->split_count : 0;
     return rc;
 }
 
@@ -275,7 +315,7 @@ bool jt_stage_is_done(const struct jt_stage *stage)
 
 bool jt_stage_is_needed(const struct jt_stage *stage)
 {
-    if (stage->kind != JT_STAGE_MAP || jt_job_is_over(stage->job))
+    if (!stage->feeds || jt_job_is_over(stage->job))
         return false;
     for (uint32_t i = 0; i < stage->job->stage_count; i++) {
         const struct jt_stage *reader = &stage->job->stages[i];

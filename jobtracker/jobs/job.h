@@ -7,9 +7,13 @@
  *   task      blocked -> waiting <-> running -> done      (done -> waiting: its output was lost)
  *   attempt   running -> done | failed | killed
  *
- * A job is a graph of stages: each names the stage it reads from. A stage may start to fetch once
+ * A job is a row of stages: each names the stage it reads from. A stage may start to fetch once
  * the one before is fully handed out, and runs when that is done. MapReduce is map -> reduce ->
- * commit; nothing here counts on two. */
+ * commit; nothing here counts on two.
+ *
+ * Which partitions a fetching task gets is known from the start where each gets one. A packed stage
+ * is told when all it reads is there (jt_on_packed): its tasks get several partitions each, chosen
+ * by what is in them, and it may be then only that the number of tasks is known. */
 #ifndef QUERN_JOBTRACKER_JOBS_JOB_H
 #define QUERN_JOBTRACKER_JOBS_JOB_H
 
@@ -50,7 +54,8 @@ enum jt_locality { JT_NODE_LOCAL, JT_RACK_LOCAL, JT_REMOTE, JT_NO_PREFERENCE };
 #define JT_ATTEMPTS  4
 #define JT_NODE_FAILURES \
     8 /* refusals by nodes, at least, before they are taken for the task's own */
-#define JT_STAGES_MAX 16
+#define JT_STAGES_MAX   16
+#define JT_SHUFFLES_MAX (JT_STAGES_MAX - 2)
 
 struct jt_attempt {
     struct list of_task;
@@ -105,7 +110,12 @@ struct jt_stage {
     struct jt_job *job;
     uint32_t index;
     enum jt_stage_kind kind;
-    uint32_t reads_from; /* index of the stage before; JT_NO_STAGE for files */
+    uint32_t reads_from;         /* index of the stage before; JT_NO_STAGE for files */
+    uint32_t partitions;         /* of what it reads; 0 for files */
+    bool is_packed;              /* its tasks' partitions are chosen when all they read is there: */
+    bool has_packing, has_asked; /* they are; somebody was asked to */
+    bool feeds;                  /* its outputs are fetched by the next stage */
+    uint32_t outputs_missing;    /* of one that feeds: its tasks whose output is not placed now */
     struct jt_task *tasks;
     uint32_t count, blocked, waiting, running, done;
     uint32_t max_attempts; /* failures of one task that end the job; 0 = as configured here */
@@ -132,11 +142,11 @@ struct jt_link {
     struct jt_worker *worker;
     struct jt_job *job;
     bool told_job;
-    size_t outputs_told; /* of job->outputs */
-    bool told_complete;
-    uint32_t running;  /* attempts of the job there */
-    uint32_t reducing; /* of them, those that fetch */
-    uint32_t failures; /* of the job there: at 3 it gets no more of it */
+    size_t outputs_told;    /* of job->outputs */
+    uint32_t told_complete; /* which stages, as jt_outputs_complete has them */
+    uint32_t running;       /* attempts of the job there */
+    uint32_t reducing;      /* of them, those that fetch */
+    uint32_t failures;      /* of the job there: at 3 it gets no more of it */
 };
 
 /* One line of the job's list of placed map outputs: only ever appended, so a worker needs to be
@@ -160,7 +170,6 @@ struct jt_job {
     struct list links;
     struct jt_output *outputs;
     size_t output_count, output_cap;
-    uint32_t outputs_missing;        /* tasks of producing stages not placed now */
     uint64_t submitted_ms, ended_ms; /* monotonic */
     uint64_t version;
     char *why;               /* of a failed or killed job; owned */
@@ -177,10 +186,19 @@ struct jt_split {
     uint32_t node_count;
 };
 
+/* One reduce stage. */
+struct jt_shuffle {
+    uint32_t partitions; /* that the stage before makes for it */
+    uint32_t tasks;      /* of a packed one; 0 = as many as jt_on_packed says */
+    bool is_packed;      /* else each partition is a task */
+};
+
 struct jt_submit {
     struct slice name, user;
     uint32_t priority;
-    uint32_t partitions;                    /* 0 = no reduce stage */
+    uint32_t partitions; /* one reduce stage of so many tasks, if `shuffles` says nothing */
+    const struct jt_shuffle *shuffles;
+    uint32_t shuffle_count;                 /* 0, and no partitions: no reduce stage */
     uint64_t map_memory, reduce_memory;     /* 0 = the worker's share */
     uint32_t map_cores, reduce_cores;       /* 0 = 1 */
     uint32_t map_attempts, reduce_attempts; /* 0 = as configured here */
@@ -196,6 +214,8 @@ struct jt_submit {
 struct jt_job *jt_job_new(uint64_t number, const struct jt_submit *submit, uint64_t now_ms);
 void jt_job_free(struct jt_job *job);
 
+/* Other tasks instead of the ones it has, none of which has begun. 0 or ERR_NOMEM. */
+int jt_stage_make_tasks(struct jt_stage *stage, uint32_t count);
 void jt_task_move(struct jt_task *task, enum jt_task_state to); /* keeps the stage's counts */
 struct jt_attempt *jt_attempt_new(struct jt_task *task, struct jt_worker *worker, uint64_t now_ms);
 struct jt_attempt *jt_attempt_find(const struct jt_task *task, uint32_t number);

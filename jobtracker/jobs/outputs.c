@@ -5,10 +5,19 @@
 
 #include "jobtracker/jobs/attempts.h"
 
+uint32_t jt_outputs_complete(const struct jt_job *job)
+{
+    uint32_t stages = 0;
+    for (uint32_t i = 0; i < job->stage_count; i++)
+        if (job->stages[i].feeds && job->stages[i].outputs_missing == 0)
+            stages |= UINT32_C(1) << i;
+    return stages;
+}
+
 void jt_outputs_tell(struct jt_core *core, struct jt_link *link)
 {
     struct jt_job *job = link->job;
-    bool complete = job->outputs_missing == 0;
+    uint32_t complete = jt_outputs_complete(job);
     if (link->outputs_told == job->output_count && link->told_complete == complete)
         return;
     struct jt_effect *effect = jt_effect_add(core, JT_TELL_OUTPUTS, job);
@@ -27,7 +36,7 @@ void jt_outputs_tell_all(struct jt_core *core, struct jt_job *job)
     list_each (&job->links, it) {
         struct jt_link *link = list_entry(it, struct jt_link, of_job);
         if (link->worker->is_live && link->told_job &&
-            (link->reducing > 0 || link->told_complete != (job->outputs_missing == 0)))
+            (link->reducing > 0 || link->told_complete != jt_outputs_complete(job)))
             jt_outputs_tell(core, link);
     }
 }
@@ -42,15 +51,36 @@ int jt_output_place(struct jt_core *core, struct jt_attempt *attempt)
     }
     job->outputs[job->output_count++] = (struct jt_output){
         attempt->task->stage->index, attempt->task->index, attempt->number, attempt->worker};
-    BUG_ON(job->outputs_missing == 0);
-    job->outputs_missing--;
+    struct jt_stage *stage = attempt->task->stage;
+    BUG_ON(stage->outputs_missing == 0);
+    stage->outputs_missing--;
     jt_outputs_tell_all(core, job);
     return 0;
+}
+
+/* Nobody holds it, or said so in time after a restart. */
+static bool is_gone(const struct jt_attempt *winner)
+{
+    if (winner->is_probation)
+        return !winner->task->stage->job->is_resumed;
+    return !winner->worker->is_live;
+}
+
+/* A stage has to run again whose own input nobody has kept an eye on since it was done. */
+static void lose_what_it_reads(struct jt_core *core, const struct jt_stage *stage)
+{
+    if (stage->reads_from == JT_NO_STAGE)
+        return;
+    struct jt_stage *before = &stage->job->stages[stage->reads_from];
+    for (uint32_t i = 0; i < before->count; i++)
+        if (before->tasks[i].winner && is_gone(before->tasks[i].winner))
+            jt_output_lose(core, &before->tasks[i]);
 }
 
 /* A done task whose output is gone runs again, if somebody still needs it. */
 void jt_output_lose(struct jt_core *core, struct jt_task *task)
 {
+    bool was_done = jt_stage_is_done(task->stage);
     struct jt_job *job = task->stage->job;
     struct jt_attempt *winner = task->winner;
     if (task->state != JT_TASK_DONE || !winner || !jt_stage_is_needed(task->stage))
@@ -61,7 +91,7 @@ void jt_output_lose(struct jt_core *core, struct jt_task *task)
     task->winner = NULL;
     task->fetch_reports = 0;
     if (!winner->is_probation)
-        job->outputs_missing++;
+        task->stage->outputs_missing++;
     winner->is_probation = false;
     mem_free((void *)(uintptr_t)task->result.data);
     task->result = slice_of(NULL, 0);
@@ -69,4 +99,6 @@ void jt_output_lose(struct jt_core *core, struct jt_task *task)
     task->stage->ended_ms = 0;
     jt_task_wait(core, task);
     jt_outputs_tell_all(core, job);
+    if (was_done)
+        lose_what_it_reads(core, task->stage);
 }

@@ -42,7 +42,7 @@ void jt_on_resumed(struct jt_core *core, struct jt_job *job, const struct attemp
     attempt->number = id->attempt;
     attempt->end_ms = now_ms;
     sm_move(&jt_attempt_states, &attempt->state, JT_ATTEMPT_DONE);
-    attempt->is_probation = task->stage->kind == JT_STAGE_MAP;
+    attempt->is_probation = task->stage->feeds;
     task->winner = attempt;
     jt_task_move(task, JT_TASK_DONE);
     job->is_resumed = true;
@@ -75,7 +75,7 @@ void jt_end_probation(struct jt_core *core)
         return;
     list_each_safe (&core->active, it) {
         struct jt_job *job = list_entry(it, struct jt_job, active);
-        for (uint32_t s = 0; job->is_resumed && s < job->stage_count; s++)
+        for (uint32_t s = job->stage_count; job->is_resumed && s-- > 0;)
             for (uint32_t t = 0; t < job->stages[s].count; t++) {
                 struct jt_task *task = &job->stages[s].tasks[t];
                 if (task->winner && task->winner->is_probation)

@@ -13,8 +13,21 @@ static void unblock(struct jt_core *core, struct jt_stage *stage)
             jt_task_wait(core, &stage->tasks[i]);
 }
 
+/* Before all is there that a packed stage reads, nobody can say what its tasks are to fetch. */
+static bool is_packed_up(struct jt_core *core, struct jt_stage *stage,
+                         const struct jt_stage *before)
+{
+    if (!stage->is_packed || stage->has_packing)
+        return true;
+    if (jt_stage_is_done(before) && !stage->has_asked) {
+        stage->has_asked = true;
+        jt_effect_add(core, JT_PACK, stage->job)->stage = stage;
+    }
+    return false;
+}
+
 /* A fetching stage gets workers once what it reads is wholly handed out and begun to be done. */
-static bool may_begin(const struct jt_core *core, const struct jt_stage *stage)
+static bool may_begin(struct jt_core *core, struct jt_stage *stage)
 {
     const struct jt_job *job = stage->job;
     if (stage->kind == JT_STAGE_COMMIT) {
@@ -26,6 +39,8 @@ static bool may_begin(const struct jt_core *core, const struct jt_stage *stage)
     if (stage->reads_from == JT_NO_STAGE)
         return true;
     const struct jt_stage *before = &job->stages[stage->reads_from];
+    if (!is_packed_up(core, stage, before))
+        return false;
     uint64_t share =
         stage->has_slowstart ? stage->slowstart_percent : core->config.slowstart_percent;
     return before->waiting == 0 && before->blocked == 0 &&

@@ -10,7 +10,8 @@ static void lose_outputs_of(struct jt_core *core, struct jt_worker *worker)
 {
     list_each_safe (&core->active, it) {
         struct jt_job *job = list_entry(it, struct jt_job, active);
-        for (uint32_t s = 0; s < job->stage_count; s++) {
+        /* The last first: what is lost there makes those before it needed again. */
+        for (uint32_t s = job->stage_count; s-- > 0;) {
             struct jt_stage *stage = &job->stages[s];
             if (!jt_stage_is_needed(stage))
                 continue;
@@ -28,7 +29,7 @@ static void forget_what_was_told(struct jt_worker *worker)
         struct jt_link *link = list_entry(it, struct jt_link, of_worker);
         link->told_job = false;
         link->outputs_told = 0;
-        link->told_complete = false;
+        link->told_complete = 0;
     }
 }
 

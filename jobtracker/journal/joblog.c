@@ -10,6 +10,7 @@ MSG_DEFINE(joblog_done, JOBLOG_DONE_FIELDS)
 MSG_DEFINE(joblog_lost, JOBLOG_LOST_FIELDS)
 MSG_DEFINE(joblog_end, JOBLOG_END_FIELDS)
 MSG_DEFINE(joblog_priority, JOBLOG_PRIORITY_FIELDS)
+MSG_DEFINE(joblog_packed, JOBLOG_PACKED_FIELDS)
 
 static const struct {
     const char *name;
@@ -21,6 +22,7 @@ static const struct {
     [JOBLOG_LOST] = {"LOST", &joblog_lost_desc},
     [JOBLOG_END] = {"END", &joblog_end_desc},
     [JOBLOG_PRIORITY] = {"PRIORITY", &joblog_priority_desc},
+    [JOBLOG_PACKED] = {"PACKED", &joblog_packed_desc},
 };
 
 const struct msg_desc *joblog_desc(uint16_t type)

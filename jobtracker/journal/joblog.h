@@ -7,6 +7,8 @@
  *   LOST    that output is gone, the task runs again
  *   END     a final state; told to clients when durable
  *   PRIORITY  a job's new priority; answered when durable
+ *   PACKED  which partitions each task of a stage reads, now that it is known what is in them;
+ *           before the first of them is DONE. Never changes, whatever runs again
  *
  * A record that was written without waiting may be missing after a power cut: then a task runs
  * again. Records of a job are dropped once no unfinished job is older. */
@@ -23,7 +25,8 @@ enum joblog_type {
     JOBLOG_DONE,
     JOBLOG_LOST,
     JOBLOG_END,
-    JOBLOG_PRIORITY
+    JOBLOG_PRIORITY,
+    JOBLOG_PACKED
 };
 
 #define JOBLOG_EPOCH_FIELDS(F, S, L) \
@@ -59,6 +62,13 @@ MSG_STRUCT(joblog_end, JOBLOG_END_FIELDS)
     F(U64, number)                      \
     F(U32, priority)
 MSG_STRUCT(joblog_priority, JOBLOG_PRIORITY_FIELDS)
+
+#define JOBLOG_PACKED_FIELDS(F, S, L) \
+    F(U64, number)                    \
+    F(U32, stage)                     \
+    F(U32, tasks)                     \
+    F(U64S, task_of) /* per partition: the task of the stage that has it */
+MSG_STRUCT(joblog_packed, JOBLOG_PACKED_FIELDS)
 
 const struct msg_desc *joblog_desc(uint16_t type); /* NULL: not ours */
 const char *joblog_name(uint16_t type);

@@ -11,7 +11,7 @@
 static bool waits_for(const struct jt_attempt *attempt, const struct jt_stage *stage)
 {
     const struct jt_stage *own = attempt->task->stage;
-    return own->job == stage->job && own->reads_from == stage->index;
+    return own->job == stage->job && own->index > stage->index;
 }
 
 static struct jt_attempt *youngest_there(const struct jt_worker *worker,
@@ -91,7 +91,7 @@ void jt_preempt(struct jt_core *core, struct jt_job *job)
 {
     for (uint32_t s = 0; s < job->stage_count; s++) {
         struct jt_stage *stage = &job->stages[s];
-        if (stage->kind != JT_STAGE_MAP || stage->waiting == 0)
+        if (!stage->feeds || stage->waiting == 0)
             continue;
         for (uint32_t t = 0; t < stage->count; t++) {
             struct jt_task *task = &stage->tasks[t];
@@ -105,7 +105,7 @@ struct jt_worker *jt_preempt_for_copy(struct jt_core *core, const struct jt_atte
 {
     const struct jt_task *task = straggler->task;
     struct jt_worker *worker =
-        task->stage->kind == JT_STAGE_MAP ? find_room(task, straggler->worker, false) : NULL;
+        task->stage->feeds ? find_room(task, straggler->worker, false) : NULL;
     if (worker && jt_worker_is_slow(worker))
         worker = NULL;
     if (worker)

@@ -6,7 +6,10 @@
 #include "libcommon/base/clock.h"
 #include "libcommon/base/log.h"
 
-#define LIST_MAX 1000
+#define LIST_MAX       1000
+
+#define REDUCERS_MAX   100000U
+#define PARTITIONS_MAX 400000U
 
 /* --- finding a job --------------------------------------------------------------------------- */
 
@@ -127,6 +130,23 @@ static int check_side(struct jobtracker *jt, const struct task_side *side, struc
     return 0;
 }
 
+static int check_shuffles(const struct cl2jt_submit *ask, struct err *err)
+{
+    if (ask->shuffles.n > JT_SHUFFLES_MAX)
+        return err_set(err, ERR_INVAL, "at most %d reduce stages", JT_SHUFFLES_MAX);
+    for (size_t i = 0; i < ask->shuffles.n; i++) {
+        const struct cl2jt_shuffle *s = &ask->shuffles.v[i];
+        bool is_packed = s->packing != CL2JT_PACK_EACH;
+        if (s->packing > CL2JT_PACK_IN_ORDER || s->partitions == 0 ||
+            s->partitions > PARTITIONS_MAX || s->reduces > REDUCERS_MAX ||
+            (is_packed && s->reduces > s->partitions) ||
+            (is_packed && s->reduces == 0 && s->reduce_bytes == 0))
+            return err_set(err, ERR_INVAL, "reduce stage %zu: %u partitions for %u reducers", i + 1,
+                           s->partitions, s->reduces);
+    }
+    return 0;
+}
+
 static int check_submit(struct jobtracker *jt, const struct cl2jt_submit *ask, struct err *err)
 {
     bool whole;
@@ -136,13 +156,13 @@ static int check_submit(struct jobtracker *jt, const struct cl2jt_submit *ask, s
                        SLICE_ARG(ask->name));
     if (ask->out.len == 0 || ask->out.data[0] != '/')
         return err_set(err, ERR_INVAL, "a job needs an absolute output path");
-    if (ask->partitions > 100000)
-        return err_set(err, ERR_INVAL, "at most 100000 reducers");
+    if (ask->partitions > REDUCERS_MAX)
+        return err_set(err, ERR_INVAL, "at most %u reducers", REDUCERS_MAX);
     if (ask->priority > CL2JT_VERY_HIGH)
         return err_set(err, ERR_INVAL, "no such priority");
     if (ask->sides.n > SIDES_MAX)
         return err_set(err, ERR_INVAL, "at most %u side files", SIDES_MAX);
-    int rc = 0;
+    int rc = check_shuffles(ask, err);
     for (size_t i = 0; rc == 0 && i < ask->sides.n; i++)
         rc = check_side(jt, &ask->sides.v[i], err);
     return rc;

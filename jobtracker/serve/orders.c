@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "jobtracker/serve/orders.h"
 
+#include "jobtracker/packing.h"
 #include "jobtracker/record.h"
 #include "libcommon/base/log.h"
 #include "libcommon/base/str.h"
@@ -98,7 +99,7 @@ static void tell_job(struct jobtracker *jt, const struct jt_effect *effect)
         .user = record->spec.user,
         .plugin_digest = spec->plugin_digest,
         .conf = spec->conf,
-        .partitions = spec->partitions,
+        .partitions = spec->shuffles.n ? spec->shuffles.v[0].partitions : spec->partitions,
         .maps = effect->job->stages[0].count,
         .fs_uri = spec->fs_uri,
         .temporary = slice_str(temporary),
@@ -145,13 +146,29 @@ static const char *out_name(const struct jt_task *task, char *out, size_t cap)
     return out;
 }
 
+/* What a task must know of the stages around its own. */
+static int describe_stages(const struct jt_task *task, struct arena *arena, struct jt2wk_task *ret)
+{
+    const struct jt_stage *stage = task->stage, *stages = stage->job->stages;
+    const struct jt_stage *reader = stage->feeds ? &stages[stage->index + 1] : stage;
+    if (stage->feeds)
+        ret->makes = reader->partitions;
+    if (reader->kind == JT_STAGE_REDUCE &&
+        (!reader->is_packed || reader->has_packing || packing_is_fixed(reader)))
+        ret->reduces = reader->count;
+    if (stage->kind != JT_STAGE_REDUCE)
+        return 0;
+    ret->reads = stage->reads_from;
+    ret->sources = stages[stage->reads_from].count;
+    return packing_of_task(task, arena, &ret->partitions);
+}
+
 static void tell_run(struct jobtracker *jt, const struct jt_effect *effect)
 {
     const struct jt_attempt *attempt = effect->attempt;
     struct jt_task *task = attempt->task;
     struct arena arena = ARENA_INIT;
     char name[32];
-    uint64_t partition = task->index;
     struct cl2jt_split split = {0};
     struct jt2wk_task one = {
         .id = jobtracker_attempt_id(jt, attempt),
@@ -160,12 +177,12 @@ static void tell_run(struct jobtracker *jt, const struct jt_effect *effect)
         .out_name = slice_str(out_name(task, name, sizeof(name))),
     };
     int rc = 0;
-    if (task->input.len) {
+    if (task->input.len && task->stage->reads_from == JT_NO_STAGE) {
         rc = msg_decode(&cl2jt_split_desc, task->input, &arena, &split, NULL);
         one.input = split.segments;
     }
-    if (task->stage->kind == JT_STAGE_REDUCE)
-        one.partitions = (struct msg_u64s){&partition, 1};
+    if (rc == 0)
+        rc = describe_stages(task, &arena, &one);
     if (rc == 0 && task->stage->kind == JT_STAGE_COMMIT)
         rc = manifest(task->stage->job, &arena, &one.manifest);
     struct jt2wk_run msg = {.epoch = jt->epoch, .tasks = {&one, 1}};
@@ -182,6 +199,7 @@ static struct task_source source_of(const struct jt_output *output)
     return (struct task_source){
         .map_task = output->task,
         .map_attempt = output->attempt,
+        .stage = output->stage,
         .worker = slice_str(worker->name),
         .host = slice_str(worker->host),
         .port = worker->port,
@@ -207,7 +225,8 @@ static void tell_outputs(struct jobtracker *jt, const struct jt_effect *effect)
         .cluster_ms = jt->cluster_ms,
         .job = job->number,
         .sources = {sources, n},
-        .complete = effect->complete,
+        .complete = effect->complete & 1,
+        .complete_stages = effect->complete,
     };
     ask(jt, effect->worker, JT2WK_AT_OUTPUTS, &msg, NULL);
     mem_free(sources);

@@ -173,7 +173,8 @@ static void pack_in_order(const uint64_t *weights, uint32_t count, const struct 
 {
     struct row row = {weights, count, conf->target};
     if (conf->bins == 0) {
-        *ret_bins = (uint32_t)walk(&row, conf->target, 0, ret_bin);
+        uint32_t bins = (uint32_t)walk(&row, conf->target, 0, NULL);
+        *ret_bins = (uint32_t)walk(&row, least(&row, bins), 0, ret_bin);
     } else {
         uint32_t bins = conf->bins < count ? conf->bins : count;
         row.alone = divide_up(sum_of(weights, count), conf->bins);

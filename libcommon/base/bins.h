@@ -19,7 +19,7 @@ enum bins_how { BINS_ANY, BINS_IN_ORDER };
 struct bins_conf {
     enum bins_how how;
     uint32_t bins;   /* so many, none of them empty while there are things; 0 = as `target` wants */
-    uint64_t target; /* weight of a bin when their number is free; at least 1 */
+    uint64_t target; /* weight of a bin at most, when their number is free; at least 1 */
 };
 
 /* ret_bin (room for `count`) says for each thing which bin it is in; bins are numbered in order of

@@ -47,8 +47,10 @@ static const struct conf_option rows[] = {
     {"mapreduce.job.priority", CONF_CHOICE, "NORMAL", "who goes first when not all can run",
      .choices = "VERY_LOW LOW NORMAL HIGH VERY_HIGH", .flags = CONF_JOB},
     {"mapreduce.job.reduce.slowstart.completedmaps", CONF_NUMBER, "0.05",
-     "share of maps that must be done before reducers are started", .min = "0", .max = "1",
-     .flags = CONF_JOB},
+     "share of maps that must be done before reducers are started; a job that says less than 1 "
+     "itself gets a partition for each reducer, known from the start, else they are packed when "
+     "all maps are done",
+     .min = "0", .max = "1", .flags = CONF_JOB},
     {"mapreduce.job.reduces", CONF_INT, "-1", "reduce tasks; 0 = none, -1 = as the bytes need",
      .min = "-1", .max = "100000", .alias = "mapred.reduce.tasks", .flags = CONF_JOB},
     {"mapreduce.jobhistory.max-age-ms", CONF_TIME, "7d",

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include "libcommon/base/bins.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/base/str.h"
 #include "libcommon/proto/task/times.h"
@@ -10,28 +11,54 @@
 
 static bool has_reduce(const struct job *job)
 {
-    return job->partitions > 0;
+    return job->shuffle.partitions > 0;
+}
+
+static int make_reduces(struct job *job, uint32_t count)
+{
+    job->reduces = arena_calloc(&job->arena, count + (size_t)1, sizeof(*job->reduces));
+    if (!job->reduces)
+        return ERR_NOMEM;
+    job->reduce_count = count;
+    for (uint32_t i = 0; i < count; i++)
+        job->reduces[i] = (struct job_task){.kind = TASK_REDUCE, .index = i, .memfd = -1};
+    return 0;
+}
+
+/* Which reduce gets which partition: one to one; else packed, now that the maps are done. */
+static int pack(struct job *job)
+{
+    const struct cl2jt_shuffle *s = &job->shuffle;
+    uint32_t count = s->reduces;
+    struct bins_conf conf = {s->packing == CL2JT_PACK_IN_ORDER ? BINS_IN_ORDER : BINS_ANY,
+                             s->reduces, s->reduce_bytes};
+    job->task_of = arena_calloc(&job->arena, s->partitions + (size_t)1, sizeof(*job->task_of));
+    if (!job->task_of)
+        return ERR_NOMEM;
+    for (uint32_t p = 0; s->packing == CL2JT_PACK_EACH && p < s->partitions; p++)
+        job->task_of[p] = p;
+    int rc = s->packing == CL2JT_PACK_EACH
+                 ? 0
+                 : bins_pack(job->raw, s->partitions, &conf, job->task_of, &count);
+    return rc == 0 ? make_reduces(job, count) : rc;
 }
 
 int job_plan(struct job *job)
 {
     job->map_count = job->splits.n;
-    job->reduce_count = job->partitions;
     job->maps = arena_calloc(&job->arena, job->map_count + 1, sizeof(*job->maps));
-    job->reduces = arena_calloc(&job->arena, job->reduce_count + 1, sizeof(*job->reduces));
+    job->raw = arena_calloc(&job->arena, job->shuffle.partitions + (size_t)1, sizeof(*job->raw));
     job->sources = arena_calloc(&job->arena, job->map_count + 1, sizeof(*job->sources));
-    if (!job->maps || !job->reduces || !job->sources)
+    if (!job->maps || !job->raw || !job->sources)
         return ERR_NOMEM;
     for (uint32_t i = 0; i < job->map_count; i++)
         job->maps[i] = (struct job_task){.kind = has_reduce(job) ? TASK_MAP : TASK_MAP_OUT,
                                          .index = i,
                                          .memfd = -1,
                                          .bytes = job->splits.v[i].bytes};
-    for (uint32_t i = 0; i < job->reduce_count; i++)
-        job->reduces[i] = (struct job_task){.kind = TASK_REDUCE, .index = i, .memfd = -1};
     job->commit = (struct job_task){.kind = TASK_COMMIT, .memfd = -1};
     counters_init(&job->counters, COUNTERS_MAX);
-    return 0;
+    return job->map_count == 0 && has_reduce(job) ? pack(job) : 0;
 }
 
 static void drop_run(struct job_task *task)
@@ -152,11 +179,14 @@ static int describe_manifest(const struct job *job, struct arena *arena, struct 
 static int describe_reduce(const struct job *job, const struct job_task *task, struct arena *arena,
                            struct task_run *ret)
 {
-    uint64_t *partition = arena_calloc(arena, 1, sizeof(*partition));
-    if (!partition)
+    uint64_t *list = arena_calloc(arena, job->shuffle.partitions + (size_t)1, sizeof(*list));
+    size_t n = 0;
+    if (!list)
         return ERR_NOMEM;
-    *partition = task->index;
-    ret->reduce_partitions = (struct msg_u64s){partition, 1};
+    for (uint32_t p = 0; p < job->shuffle.partitions; p++)
+        if (job->task_of[p] == task->index)
+            list[n++] = p;
+    ret->reduce_partitions = (struct msg_u64s){list, n};
     ret->sources = (struct task_source_list){job->sources, job->map_count};
     return 0;
 }
@@ -173,23 +203,25 @@ int job_describe(struct job *job, struct job_task *task, uint64_t output_memory,
         return ERR_NOMEM;
     *dir = slice_str(job->scratch);
     bool is_reduce = task->kind == TASK_REDUCE;
-    *ret = (struct task_run){.id = {.cluster_ms = job->cluster_ms,
-                                    .job = 1,
-                                    .stage = is_reduce,
-                                    .task = task->index,
-                                    .attempt = task->attempts},
-                             .kind = task->kind,
-                             .job_name = slice_str(job->name),
-                             .plugin = slice_str(job->plugin),
-                             .conf = job->conf,
-                             .sides = job->sides,
-                             .partitions = job->partitions,
-                             .maps = (uint32_t)job->map_count,
-                             .local_dirs = {dir, 1},
-                             .memory = is_reduce ? job->reduce_memory : job->map_memory,
-                             .output_memory = task->kind == TASK_MAP ? output_memory : 0,
-                             .out = slice_str(out),
-                             .out_name = slice_str(kept)};
+    *ret =
+        (struct task_run){.id = {.cluster_ms = job->cluster_ms,
+                                 .job = 1,
+                                 .stage = is_reduce,
+                                 .task = task->index,
+                                 .attempt = task->attempts},
+                          .kind = task->kind,
+                          .job_name = slice_str(job->name),
+                          .plugin = slice_str(job->plugin),
+                          .conf = job->conf,
+                          .sides = job->sides,
+                          .partitions = job->shuffle.partitions,
+                          .reduces = is_reduce ? (uint32_t)job->reduce_count : job->shuffle.reduces,
+                          .maps = (uint32_t)job->map_count,
+                          .local_dirs = {dir, 1},
+                          .memory = is_reduce ? job->reduce_memory : job->map_memory,
+                          .output_memory = task->kind == TASK_MAP ? output_memory : 0,
+                          .out = slice_str(out),
+                          .out_name = slice_str(kept)};
     task->attempts++;
     if (task->kind == TASK_COMMIT)
         return describe_manifest(job, arena, &ret->manifest);
@@ -220,6 +252,8 @@ static int take_run(struct job *job, struct job_task *task, const struct task_do
     if (is_in_memory)
         job->output_memory_used += done->run_len;
     job->shuffled_bytes += done->run_len;
+    for (size_t i = 0; i < done->parts.n && i < job->shuffle.partitions; i++)
+        job->raw[i] += done->parts.v[i].raw_bytes;
     job->sources[task->index] = (struct task_source){
         .map_task = task->index, .map_attempt = done->id.attempt, .run = slice_str(task->run_path)};
     return 0;
@@ -247,8 +281,9 @@ int job_done(struct job *job, struct job_task *task, const struct task_done *don
         close(memfd);
     if (task->kind == TASK_REDUCE)
         job->reduces_done++;
-    else if (task->kind != TASK_COMMIT)
-        job->maps_done++;
+    else if (task->kind != TASK_COMMIT && ++job->maps_done == job->map_count && rc == 0 &&
+             has_reduce(job))
+        rc = pack(job);
     return rc == 0 ? 0 : err_set(err, rc, "out of memory");
 }
 

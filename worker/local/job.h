@@ -4,6 +4,7 @@
 #ifndef QUERN_WORKER_LOCAL_JOB_H
 #define QUERN_WORKER_LOCAL_JOB_H
 
+#include "client/lib/reducers.h"
 #include "client/lib/splits.h"
 #include "libcommon/proto/task/messages.h"
 #include "libcommon/proto/task/probe.h"
@@ -31,7 +32,9 @@ struct job {
     struct task_side_list sides;
     const struct split_file *files;
     struct splits splits;
-    uint32_t partitions; /* 0 = no reduce stage */
+    struct cl2jt_shuffle shuffle; /* partitions 0 = no reduce stage */
+    uint64_t *raw;                /* bytes in each partition, before combining */
+    uint32_t *task_of;            /* which reduce has which, once the maps are done */
     uint64_t map_memory, reduce_memory;
     uint32_t max_attempts;
     uint64_t cluster_ms;
@@ -48,7 +51,8 @@ struct job {
     struct task_failed failed; /* copied into the arena */
 };
 
-/* Make the tasks; name, plugin, probe, conf, splits ... are set. 0 or ERR_NOMEM. */
+/* Make the tasks (of reduces whose number the maps' output decides later); name, plugin, probe,
+ * conf, splits ... are set. 0 or ERR_NOMEM. */
 int job_plan(struct job *job);
 void job_release(struct job *job);
 

@@ -107,14 +107,11 @@ static struct split_conf split_conf(const struct local *l)
     return conf;
 }
 
-static uint32_t choose_reducers(const struct local *l)
+static struct cl2jt_shuffle choose_reducers(const struct local *l)
 {
-    const struct task_probe *probe = &l->job.probe;
-    if (!probe->has_reduce)
-        return 0;
-    if (l->command.reduces >= 0)
-        return (uint32_t)l->command.reduces;
-    return probe->default_reducers ? probe->default_reducers : splits_reducers(l->inputs.bytes);
+    const struct reducers_wish wish = {l->command.reduces, l->inputs.bytes,
+                                       reducers_start_early(l->command.conf)};
+    return reducers_choose(&l->job.probe, &wish);
 }
 
 static uint32_t choose_attempts(const struct conf *conf)
@@ -241,7 +238,7 @@ static int prepare(struct local *l, struct err *err)
         return rc;
     job->scratch = l->scratch;
     job->files = l->inputs.files;
-    job->partitions = choose_reducers(l);
+    job->shuffle = choose_reducers(l);
     job->map_memory = conf_size(conf, "mapreduce.map.memory.mb");
     job->reduce_memory = conf_size(conf, "mapreduce.reduce.memory.mb");
     job->max_attempts = choose_attempts(conf);

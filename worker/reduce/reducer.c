@@ -274,7 +274,7 @@ static int reduce_sources(struct reducer *r, struct sources *sources, struct err
     return rc;
 }
 
-static int reduce_partition(struct reducer *r, const struct piece *first, size_t count)
+static int reduce_pieces(struct reducer *r, const struct piece *first, size_t count)
 {
     struct err why = {0};
     struct sources sources;
@@ -304,14 +304,18 @@ static int reduce_partition(struct reducer *r, const struct piece *first, size_t
     return rc;
 }
 
+/* Ranges of keys follow one another as their partitions do. Otherwise each partition has keys from
+ * everywhere, and all of them are merged, so that the output is in order. */
 static int reduce_all(struct reducer *r)
 {
     const struct pieces *all = &r->pieces;
     int rc = 0;
+    if (r->plugin->job.spread != QN_BY_RANGE)
+        return all->count ? reduce_pieces(r, all->all, all->count) : 0;
     for (size_t from = 0, to; rc == 0 && from < all->count; from = to) {
         for (to = from; to < all->count && all->all[to].partition == all->all[from].partition; to++)
             ;
-        rc = reduce_partition(r, &all->all[from], to - from);
+        rc = reduce_pieces(r, &all->all[from], to - from);
     }
     return rc;
 }

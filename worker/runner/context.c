@@ -115,7 +115,7 @@ static void add_own_settings(struct context *c)
     add_setting(c, "mapreduce.task.id", slice_str(text));
     snprintf(text, sizeof(text), "%u", id->task);
     add_setting(c, "mapreduce.task.partition", slice_str(text));
-    snprintf(text, sizeof(text), "%u", c->run->partitions);
+    snprintf(text, sizeof(text), "%u", c->task.partitions);
     add_setting(c, "mapreduce.job.reduces", slice_str(text));
 }
 
@@ -233,7 +233,7 @@ int context_open(struct context *c, const struct context_conf *conf, struct err 
     c->task = (struct qn_task){.host = &c->host,
                                .task_index = run->id.task,
                                .attempt = run->id.attempt,
-                               .partitions = run->partitions,
+                               .partitions = run->reduces ? run->reduces : run->partitions,
                                .is_reduce = run->kind == TASK_REDUCE};
     c->input.path = "";
     uint64_t max = context_conf_size(c, "mapreduce.job.counters.max", COUNTERS_MAX);

@@ -20,11 +20,15 @@
 /* Bytes one stream may send before others get their turn. */
 #define TURN_BYTES (4U << 20)
 
+/* Headers wait for company up to here, so that many small ones are one packet. */
+#define HEADERS_MAX (16U << 10)
+
+/* What a stream has to send of one segment: its partitions, one after another. */
 struct piece {
     struct list link;
     struct segment *segment; /* a reference is held; NULL = the end */
-    uint32_t partition;
-    bool header_sent;
+    size_t at;               /* which of the stream's partitions is being sent */
+    bool header_sent, fd_sent;
     uint64_t sent; /* bytes of the partition */
 };
 
@@ -32,6 +36,7 @@ struct out_stream {
     struct list link;
     struct worker *worker;
     uint64_t cluster_ms, job;
+    uint32_t stage;
     uint64_t *partitions;
     size_t partition_count;
     int fd;
@@ -91,47 +96,87 @@ static int send_unsent(struct out_stream *stream)
     return rc;
 }
 
-static void encode_header(const struct piece *piece, uint32_t flags,
-                          uint8_t out[SHUFFLE_HEADER_BYTES])
+/* The partition in hand; one that the run does not have holds nothing. */
+static struct task_part part_of(const struct out_stream *stream, const struct piece *piece)
 {
-    struct shuffle_header header = {.flags = flags, .partition = piece->partition};
+    uint64_t partition = stream->partitions[piece->at];
+    return partition < piece->segment->part_count ? piece->segment->parts[partition]
+                                                  : (struct task_part){0};
+}
+
+/* How many of the partitions in hand and behind it hold nothing. */
+static size_t count_empty(const struct out_stream *stream, const struct piece *piece)
+{
+    struct piece look = *piece;
+    while (look.at < stream->partition_count && part_of(stream, &look).records == 0)
+        look.at++;
+    return look.at - piece->at;
+}
+
+static void encode_header(const struct out_stream *stream, const struct piece *piece,
+                          uint32_t flags, uint8_t out[SHUFFLE_HEADER_BYTES])
+{
+    struct shuffle_header header = {.flags = flags};
     if (piece->segment) {
-        const struct task_part *part = &piece->segment->parts[piece->partition];
+        const struct task_part part = part_of(stream, piece);
         header.map_task = piece->segment->id.task;
         header.map_attempt = piece->segment->id.attempt;
-        header.crc = piece->segment->crcs[piece->partition];
-        header.len = part->len;
-        header.records = part->records;
-        header.offset = part->offset;
+        header.partition = (uint32_t)stream->partitions[piece->at];
+        header.crc = header.partition < piece->segment->part_count
+                         ? piece->segment->crcs[header.partition]
+                         : 0;
+        header.len = part.len;
+        header.records = part.records;
+        header.offset = part.offset;
     }
+    if (flags & SHUFFLE_EMPTY)
+        header.records = count_empty(stream, piece);
     shuffle_header_encode(&header, out);
 }
 
 /* The header goes with the descriptor as one message: a stream socket may take it in part, but the
- * descriptor is with the first byte. */
+ * descriptor is with the first byte. Everything else before it has to be gone. */
+static int send_fd(struct out_stream *stream, struct piece *piece,
+                   const uint8_t header[SHUFFLE_HEADER_BYTES])
+{
+    int rc = send_unsent(stream);
+    if (rc == 0)
+        rc = sock_send_fds(stream->fd, slice_of(header, 1), &piece->segment->fd, 1, 0);
+    if (rc != 0)
+        return rc == ERR_TIMEOUT ? ERR_RETRY : rc; /* full: try the same again */
+    buf_append(&stream->unsent, header + 1, SHUFFLE_HEADER_BYTES - 1);
+    piece->fd_sent = true;
+    return 0;
+}
+
 static int send_header(struct out_stream *stream, struct piece *piece)
 {
     uint8_t header[SHUFFLE_HEADER_BYTES];
     bool with_fd = stream->pass_fds && piece->segment && piece->segment->fd >= 0;
-    encode_header(piece, piece->segment ? (with_fd ? SHUFFLE_FD : 0) : SHUFFLE_END, header);
-    if (with_fd) {
-        int rc = sock_send_fds(stream->fd, slice_of(header, 1), &piece->segment->fd, 1, 0);
-        if (rc == ERR_TIMEOUT)
-            return ERR_RETRY; /* full: try the same again */
+    size_t empty = piece->segment ? count_empty(stream, piece) : 0;
+    uint32_t flags = !piece->segment ? SHUFFLE_END
+                     : empty > 1     ? SHUFFLE_EMPTY
+                     : with_fd       ? SHUFFLE_FD | (piece->fd_sent ? SHUFFLE_SAME : 0)
+                                     : 0;
+    encode_header(stream, piece, flags, header);
+    if (flags == SHUFFLE_FD) {
+        int rc = send_fd(stream, piece, header);
         if (rc != 0)
             return rc;
-        buf_append(&stream->unsent, header + 1, sizeof(header) - 1);
-        piece->sent = piece->segment->parts[piece->partition].len; /* no bytes follow */
     } else {
         buf_append(&stream->unsent, header, sizeof(header));
     }
+    if (flags & SHUFFLE_EMPTY)
+        piece->at += empty - 1;
+    else if (flags & SHUFFLE_FD)
+        piece->sent = part_of(stream, piece).len; /* no bytes follow */
     piece->header_sent = true;
-    return buf_failed(&stream->unsent) ? ERR_NOMEM : send_unsent(stream);
+    return buf_failed(&stream->unsent) ? ERR_NOMEM : 0;
 }
 
 static int fill_buffer(struct out_stream *stream, struct piece *piece)
 {
-    const struct task_part *part = &piece->segment->parts[piece->partition];
+    const struct task_part own = part_of(stream, piece), *part = &own;
     uint64_t left = part->len - piece->sent;
     size_t want = left < PIECE_BYTES ? (size_t)left : PIECE_BYTES;
     if (!stream->buffer)
@@ -155,10 +200,12 @@ static int fill_buffer(struct out_stream *stream, struct piece *piece)
 
 static int send_bytes(struct out_stream *stream, struct piece *piece, size_t *budget)
 {
-    uint64_t len = piece->segment ? piece->segment->parts[piece->partition].len : 0;
+    uint64_t len = piece->segment ? part_of(stream, piece).len : 0;
     while (piece->sent < len) {
         size_t sent;
-        int rc = stream->buffer_at == stream->buffered ? fill_buffer(stream, piece) : 0;
+        int rc = send_unsent(stream);
+        if (rc == 0 && stream->buffer_at == stream->buffered)
+            rc = fill_buffer(stream, piece);
         if (rc != 0)
             return rc;
         rc = send_some(stream->fd, stream->buffer + stream->buffer_at,
@@ -174,6 +221,18 @@ static int send_bytes(struct out_stream *stream, struct piece *piece, size_t *bu
     return 0;
 }
 
+/* What is in hand is sent: the next partition, or *ret_over. */
+static void go_on(struct out_stream *stream, struct piece *piece, bool *ret_over)
+{
+    bool is_end = !piece->segment;
+    piece->at++;
+    piece->header_sent = false;
+    piece->sent = 0;
+    if (is_end || piece->at >= stream->partition_count)
+        drop_piece(stream, piece);
+    *ret_over = is_end;
+}
+
 /* 0 = nothing left to send now. */
 static int pump(struct out_stream *stream)
 {
@@ -181,18 +240,19 @@ static int pump(struct out_stream *stream)
     int rc = send_unsent(stream);
     while (rc == 0 && !list_is_empty(&stream->queue)) {
         struct piece *piece = list_first(&stream->queue, struct piece, link);
+        bool is_over = false;
         if (!piece->header_sent)
             rc = send_header(stream, piece);
         if (rc == 0)
             rc = send_bytes(stream, piece, &budget);
-        if (rc == 0) {
-            bool was_end = !piece->segment;
-            drop_piece(stream, piece);
-            if (was_end)
-                return ERR_EOF;
-        }
+        if (rc == 0)
+            go_on(stream, piece, &is_over);
+        if (rc == 0 && (is_over || stream->unsent.len >= HEADERS_MAX))
+            rc = send_unsent(stream);
+        if (is_over)
+            return rc == 0 ? ERR_EOF : rc;
     }
-    return rc;
+    return rc == 0 ? send_unsent(stream) : rc;
 }
 
 /* False: the stream is gone. */
@@ -227,26 +287,18 @@ static void on_ready(int fd, unsigned ready, void *arg)
 
 /* --- queueing -------------------------------------------------------------------------------- */
 
-static int queue_piece(struct out_stream *stream, struct segment *segment, uint32_t partition)
+static int queue_segment(struct out_stream *stream, struct segment *segment)
 {
+    if (segment && stream->partition_count == 0)
+        return 0;
     struct piece *piece = mem_calloc(1, sizeof(*piece));
     if (!piece)
         return ERR_NOMEM;
     piece->segment = segment;
-    piece->partition = partition;
     if (segment)
         segment_ref(segment);
     list_push_back(&stream->queue, &piece->link);
     return 0;
-}
-
-static int queue_segment(struct out_stream *stream, struct segment *segment)
-{
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < stream->partition_count; i++)
-        if (stream->partitions[i] < segment->part_count)
-            rc = queue_piece(stream, segment, (uint32_t)stream->partitions[i]);
-    return rc;
 }
 
 static int queue_end(struct out_stream *stream)
@@ -254,7 +306,7 @@ static int queue_end(struct out_stream *stream)
     if (stream->is_ending)
         return 0;
     stream->is_ending = true;
-    return queue_piece(stream, NULL, 0);
+    return queue_segment(stream, NULL);
 }
 
 static bool is_of(const struct out_stream *stream, uint64_t cluster_ms, uint64_t job)
@@ -262,11 +314,23 @@ static bool is_of(const struct out_stream *stream, uint64_t cluster_ms, uint64_t
     return stream->job == job && stream->cluster_ms == cluster_ms;
 }
 
+static bool wants(const struct out_stream *stream, const struct segment *segment)
+{
+    return is_of(stream, segment->id.cluster_ms, segment->id.job) &&
+           stream->stage == segment->id.stage;
+}
+
+/* All that its stage makes is placed. */
+static bool is_complete(const struct out_stream *stream, const struct wk_job *job)
+{
+    return stream->stage < 64 && (job->complete >> stream->stage & 1);
+}
+
 void outputs_accepted(struct worker *worker, struct segment *segment)
 {
     list_each_safe (&worker->streams, it) {
         struct out_stream *stream = list_entry(it, struct out_stream, link);
-        if (!is_of(stream, segment->id.cluster_ms, segment->id.job))
+        if (!wants(stream, segment))
             continue;
         if (queue_segment(stream, segment) == 0)
             serve(stream);
@@ -275,13 +339,11 @@ void outputs_accepted(struct worker *worker, struct segment *segment)
     }
 }
 
-void outputs_complete(struct worker *worker, uint64_t cluster_ms, uint64_t job, bool complete)
+void outputs_complete(struct worker *worker, const struct wk_job *job)
 {
-    if (!complete)
-        return; /* streams that have ended already are asked for again by their reducer */
     list_each_safe (&worker->streams, it) {
         struct out_stream *stream = list_entry(it, struct out_stream, link);
-        if (!is_of(stream, cluster_ms, job))
+        if (!is_of(stream, job->spec.cluster_ms, job->spec.job) || !is_complete(stream, job))
             continue;
         if (queue_end(stream) == 0)
             serve(stream);
@@ -324,6 +386,7 @@ static struct out_stream *stream_new(struct worker *worker, const struct shuffle
         .worker = worker,
         .cluster_ms = ask->cluster_ms,
         .job = ask->job,
+        .stage = ask->stage,
         .partitions = partitions,
         .partition_count = ask->partitions.n,
         .fd = -1,
@@ -341,11 +404,11 @@ static int queue_what_is_here(struct out_stream *stream, const struct shuffle_fe
     int rc = 0;
     list_each (&worker->segments.all, it) {
         struct segment *segment = list_entry(it, struct segment, link);
-        if (rc == 0 && segment->is_accepted &&
-            is_of(stream, segment->id.cluster_ms, segment->id.job) && !has(ask, segment->id.task))
+        if (rc == 0 && segment->is_accepted && wants(stream, segment) &&
+            !has(ask, segment->id.task))
             rc = queue_segment(stream, segment);
     }
-    if (rc == 0 && job && job->is_complete)
+    if (rc == 0 && job && is_complete(stream, job))
         rc = queue_end(stream);
     return rc;
 }

@@ -5,6 +5,7 @@
 #ifndef QUERN_WORKER_SERVE_OUTPUTS_H
 #define QUERN_WORKER_SERVE_OUTPUTS_H
 
+#include "worker/task/jobs.h"
 #include "worker/worker.h"
 
 int outputs_listen(struct worker *worker, struct err *err);
@@ -13,9 +14,9 @@ void outputs_release(struct worker *worker);
 
 /* A segment may be handed out from now on. */
 void outputs_accepted(struct worker *worker, struct segment *segment);
-/* Every map of the job is placed: streams end when they have sent what they have. `complete` false:
- * one was lost again. */
-void outputs_complete(struct worker *worker, uint64_t cluster_ms, uint64_t job, bool complete);
+/* Streams of stages whose outputs are all placed end when they have sent what they have. (Where one
+ * was lost again, those that have ended already are asked for again by their reducer.) */
+void outputs_complete(struct worker *worker, const struct wk_job *job);
 /* The job is over: its streams break off. */
 void outputs_end_job(struct worker *worker, uint64_t cluster_ms, uint64_t job);
 

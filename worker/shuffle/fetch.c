@@ -75,16 +75,28 @@ int fetch_open(const struct fetch_conf *conf, struct fetch **ret, struct err *er
 
 /* --- what streams ask (on their threads) ----------------------------------------------------- */
 
+/* Where a partition is among ours, which are in order; SIZE_MAX: it is none of them. */
+static size_t index_of(const struct fetch *f, uint64_t partition)
+{
+    const struct msg_u64s *ours = &f->conf.run->reduce_partitions;
+    size_t from = 0, end = ours->n;
+    while (from < end) {
+        size_t mid = from + (end - from) / 2;
+        if (ours->v[mid] == partition)
+            return mid;
+        if (ours->v[mid] < partition)
+            from = mid + 1;
+        else
+            end = mid;
+    }
+    return SIZE_MAX;
+}
+
 /* Index of (map, partition) in `got`; SIZE_MAX: none of ours. */
 static size_t place_of(const struct fetch *f, uint32_t map, uint64_t partition)
 {
-    const struct msg_u64s *ours = &f->conf.run->reduce_partitions;
-    if (map >= f->plan.map_count)
-        return SIZE_MAX;
-    for (size_t i = 0; i < ours->n; i++)
-        if (ours->v[i] == partition)
-            return map * ours->n + i;
-    return SIZE_MAX;
+    size_t at = map < f->plan.map_count ? index_of(f, partition) : SIZE_MAX;
+    return at == SIZE_MAX ? SIZE_MAX : map * partitions_of(f) + at;
 }
 
 static void wake_up(struct fetch *f)
@@ -110,6 +122,29 @@ static void settle(struct fetch *f, uint32_t worker, const struct piece *piece, 
     f->got[place_of(f, piece->map, piece->partition)] = is_kept ? HERE : NOT_HERE;
     if (is_kept && ++f->got_count[piece->map] == partitions_of(f))
         plan_got(&f->plan, worker, piece->map);
+}
+
+/* Locked. There is nothing to bring of these. */
+static void settle_empty(struct fetch *f, uint32_t worker, uint32_t map, size_t at, uint64_t count)
+{
+    for (size_t i = at; i < partitions_of(f) && i - at < count; i++) {
+        struct piece nothing = {.map = map,
+                                .partition = (uint32_t)f->conf.run->reduce_partitions.v[i]};
+        if (claim(f, map, nothing.partition))
+            settle(f, worker, &nothing, true);
+    }
+}
+
+static void on_empty(void *arg, uint32_t map, uint64_t partition, uint64_t count)
+{
+    struct place *place = arg;
+    struct fetch *f = place->fetch;
+    mutex_lock(&f->lock);
+    size_t at = index_of(f, partition);
+    if (at != SIZE_MAX && map < f->plan.map_count)
+        settle_empty(f, place->number, map, at, count);
+    mutex_unlock(&f->lock);
+    wake_up(f);
 }
 
 static bool on_claim(void *arg, uint32_t map, uint64_t partition)
@@ -169,7 +204,8 @@ static void on_thread(void *arg)
                                 .partitions = run->reduce_partitions,
                                 .reduce_task = run->id.task,
                                 .reduce_attempt = run->id.attempt,
-                                .pass_fds = place->passes_fds};
+                                .pass_fds = place->passes_fds,
+                                .stage = run->reads};
     mutex_lock(&f->lock);
     int code = list_held(f, &arena, &ask.have);
     mutex_unlock(&f->lock);
@@ -180,6 +216,7 @@ static void on_thread(void *arg)
                                .stall_ms = f->conf.stall_ms,
                                .claim = on_claim,
                                .settle = on_settle,
+                               .empty = on_empty,
                                .expects = on_expects,
                                .arg = place,
                                .fd = &place->fd};
@@ -234,33 +271,44 @@ static int place_for(struct fetch *f, uint32_t number, const struct task_source 
     return set_address(f, f->places[number], source);
 }
 
-/* One partition of an output that is a file here. */
-static int take_partition(struct fetch *f, const char *path, struct piece *piece, struct err *err)
+static int open_file(const char *path, uint32_t map, struct run_reader *reader, struct err *err)
 {
-    struct run_reader reader;
     struct disk_stat st;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
-        return err_errno(err, errno, "output of map %u: %s", piece->map, path);
+        return err_errno(err, errno, "output of map %u: %s", map, path);
     int rc = disk_stat_fd(disk_real(), fd, &st);
     if (rc != 0)
-        err_set(err, rc, "output of map %u: %s: %s", piece->map, path, err_text(rc));
+        err_set(err, rc, "output of map %u: %s: %s", map, path, err_text(rc));
     else
-        rc = run_reader_open(&reader, fd, st.size_bytes, path, err);
-    if (rc == 0)
-        rc = run_reader_piece(&reader, piece->partition, &piece->run, &piece->sums, err);
-    if (rc != 0) {
+        rc = run_reader_open(reader, fd, st.size_bytes, path, err);
+    if (rc != 0)
         close(fd);
+    return rc;
+}
+
+/* One partition of an output that is a file here. The first piece kept takes *own_fd. */
+static int take_partition(struct fetch *f, const struct run_reader *reader, int *own_fd,
+                          struct piece *piece, struct err *err)
+{
+    int rc = run_reader_piece(reader, piece->partition, &piece->run, &piece->sums, err);
+    if (rc != 0 || piece->run.len == 0) {
+        mem_free(piece->sums);
         return rc;
     }
-    rc = pieces_add_passed(f->conf.pieces, fd, piece);
+    piece->own_fd = *own_fd;
+    *own_fd = -1;
+    rc = pieces_add_passed(f->conf.pieces, piece);
     return rc == 0 ? 0 : err_set(err, rc, "output of map %u: %s", piece->map, err_text(rc));
 }
 
 static int take_file(struct fetch *f, const struct task_source *source, struct err *err)
 {
     char *path = slice_dup(source->run);
-    int rc = path ? 0 : err_set(err, ERR_NOMEM, "out of memory");
+    struct run_reader reader;
+    int rc = path ? open_file(path, source->map_task, &reader, err)
+                  : err_set(err, ERR_NOMEM, "out of memory");
+    int own_fd = rc == 0 ? reader.fd : -1;
     for (size_t i = 0; rc == 0 && i < partitions_of(f); i++) {
         struct piece piece = {.map = source->map_task,
                               .partition = (uint32_t)f->conf.run->reduce_partitions.v[i]};
@@ -269,12 +317,14 @@ static int take_file(struct fetch *f, const struct task_source *source, struct e
         mutex_unlock(&f->lock);
         if (!is_ours)
             continue;
-        rc = take_partition(f, path, &piece, err);
+        rc = take_partition(f, &reader, &own_fd, &piece, err);
         mutex_lock(&f->lock);
         settle(f, PLAN_NO_WORKER, &piece, rc == 0);
         f->local_bytes += rc == 0 ? piece.run.len : 0;
         mutex_unlock(&f->lock);
     }
+    if (own_fd >= 0)
+        close(own_fd);
     mem_free(path);
     return rc;
 }
@@ -379,6 +429,8 @@ static int wait_for_change(struct fetch *f, uint64_t until_ms, struct err *err)
 int fetch_run(struct fetch *fetch, struct err *err)
 {
     struct fetch *f = fetch;
+    if (partitions_of(f) == 0) /* a reducer too many */
+        return 0;
     for (int rc = 0; rc == 0;) {
         reap(f);
         mutex_lock(&f->lock);

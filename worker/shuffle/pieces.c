@@ -226,8 +226,8 @@ int pieces_commit(struct pieces *pieces, struct pieces_slot *slot, const struct 
         pieces->disk_bytes += slot->len;
     }
     piece.run.sums = piece.sums;
-    int rc = add(pieces, &piece);
-    if (rc != 0)
+    int rc = piece.run.len ? add(pieces, &piece) : 0;
+    if (rc != 0 || piece.run.len == 0)
         mem_free(piece.sums);
     end_slot(pieces, slot);
     mutex_unlock(&pieces->lock);
@@ -241,16 +241,16 @@ void pieces_cancel(struct pieces *pieces, struct pieces_slot *slot)
     mutex_unlock(&pieces->lock);
 }
 
-int pieces_add_passed(struct pieces *pieces, int fd, const struct piece *what)
+int pieces_add_passed(struct pieces *pieces, const struct piece *what)
 {
     struct piece piece = *what;
-    piece.own_fd = fd;
-    piece.run.fd = fd;
+    piece.is_passed = true;
     mutex_lock(&pieces->lock);
     int rc = add(pieces, &piece);
     mutex_unlock(&pieces->lock);
     if (rc != 0) {
-        close(fd);
+        if (piece.own_fd >= 0)
+            close(piece.own_fd);
         mem_free(piece.sums);
     }
     return rc;
@@ -260,7 +260,7 @@ bool pieces_is_damaged(const struct piece *piece)
 {
     uint8_t chunk[RUN_CHUNK];
     bool is_good = true;
-    for (uint64_t at = 0; is_good && piece->own_fd >= 0 && at < piece->run.len;) {
+    for (uint64_t at = 0; is_good && piece->is_passed && at < piece->run.len;) {
         size_t n = piece->run.len - at < RUN_CHUNK ? (size_t)(piece->run.len - at) : RUN_CHUNK;
         int64_t got = disk_pread(disk_real(), piece->run.fd, chunk, n, piece->run.offset + at);
         is_good = got == (int64_t)n && run_piece_is_good(&piece->run, at, chunk, n);

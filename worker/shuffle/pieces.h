@@ -7,9 +7,10 @@
  *     disk     there, or received straight into it when larger than a quarter of the stretch
  *     passed   a descriptor of the worker's (or of a local file), read in place
  *
- * Pieces are kept as they came and never merged on arrival: so they can be put in order of map at
- * the end, whatever the order of arrival. Received bytes were checked against their sum before they
- * count; from disk and descriptors they are read through chunk sums again.
+ * Of those that hold nothing nothing is kept. Pieces are kept as they came and never merged on
+ * arrival: so they can be put in order of map at the end, whatever the order of arrival. Received
+ * bytes were checked against their sum before they count; from disk and descriptors they are read
+ * through chunk sums again.
  *
  * Any thread; a slot belongs to the thread that began it. */
 #ifndef QUERN_WORKER_SHUFFLE_PIECES_H
@@ -23,7 +24,8 @@ struct piece {
     struct run_piece run;
     uint32_t map, partition;
     uint32_t *sums; /* owned; what run.sums points to */
-    int own_fd;     /* -1, or a descriptor that is closed with it */
+    int own_fd; /* -1, or a descriptor that is closed with it: of pieces of one run the first's */
+    bool is_passed;
 };
 
 struct pieces {
@@ -65,8 +67,9 @@ int pieces_commit(struct pieces *pieces, struct pieces_slot *slot, const struct 
 /* Or drop it. */
 void pieces_cancel(struct pieces *pieces, struct pieces_slot *slot);
 
-/* A piece in a descriptor: takes fd (closed on failure too) and what->sums. */
-int pieces_add_passed(struct pieces *pieces, int fd, const struct piece *what);
+/* A piece in a descriptor, what->run.fd: takes what->own_fd (closed on failure too; -1 when a piece
+ * here has that descriptor already) and what->sums. */
+int pieces_add_passed(struct pieces *pieces, const struct piece *what);
 
 /* Read a passed piece whole, where it lies: do its bytes fail their sums, or to be read? false for
  * pieces that were received: whatever became of those is this node's affair. */

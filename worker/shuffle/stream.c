@@ -20,7 +20,9 @@ struct stream {
     int fd;
     uint8_t *room; /* MOVE bytes */
     struct shuffle_header header;
-    int passed; /* descriptor that came with the header, -1 = none */
+    int passed;        /* the last descriptor that came with a header, -1 = none */
+    bool is_given;     /* a piece has it now */
+    uint32_t told_map; /* whose run it holds */
     struct err *err;
 };
 
@@ -69,6 +71,14 @@ static int wait_for_segment(struct stream *s)
     }
 }
 
+static void let_go(struct stream *s)
+{
+    if (s->passed >= 0 && !s->is_given)
+        close(s->passed);
+    s->passed = -1;
+    s->is_given = false;
+}
+
 static uint64_t deadline(const struct stream *s)
 {
     return clock_mono_ms() + s->conf->stall_ms;
@@ -82,12 +92,19 @@ static int read_header(struct stream *s)
                                     : sock_recv_exact(s->fd, bytes, sizeof(bytes), deadline(s));
     if (rc != 0)
         return broken(s, rc, "reading a segment's header");
-    s->passed = fds.count ? fds.fd[0] : -1;
+    if (fds.count) {
+        let_go(s);
+        s->passed = fds.fd[0];
+    }
     for (size_t i = 1; i < fds.count; i++)
         close(fds.fd[i]);
     rc = shuffle_header_decode(bytes, &s->header);
-    if (rc == 0 && (s->header.flags & SHUFFLE_FD) && s->passed < 0)
+    bool is_same = rc == 0 && (s->header.flags & SHUFFLE_SAME);
+    if (rc == 0 && (s->header.flags & SHUFFLE_FD) &&
+        (s->passed < 0 || is_same != (fds.count == 0) ||
+         (is_same && s->header.map_task != s->told_map)))
         rc = ERR_PROTO;
+    s->told_map = s->header.map_task;
     return rc == 0 ? 0 : broken(s, rc, "a segment's header");
 }
 
@@ -174,18 +191,23 @@ static int take_passed(struct stream *s)
     if (rc == 0 && (piece.run.len != s->header.len || piece.run.offset != s->header.offset ||
                     piece.run.crc != s->header.crc))
         rc = broken(s, ERR_CORRUPT, "a run is not what its worker says");
-    if (rc != 0) {
+    if (rc != 0 || piece.run.len == 0) {
         mem_free(piece.sums);
         return rc;
     }
-    rc = pieces_add_passed(s->conf->pieces, s->passed, &piece);
-    s->passed = -1;
+    piece.own_fd = s->is_given ? -1 : s->passed;
+    s->is_given = true;
+    rc = pieces_add_passed(s->conf->pieces, &piece);
     return rc == 0 ? 0 : broken(s, rc, "keeping a segment");
 }
 
 static int take_segment(struct stream *s)
 {
     bool is_passed = s->header.flags & SHUFFLE_FD;
+    if (s->header.flags & SHUFFLE_EMPTY) {
+        s->conf->empty(s->conf->arg, s->header.map_task, s->header.partition, s->header.records);
+        return 0;
+    }
     struct piece piece = piece_of(s);
     if (!s->conf->claim(s->conf->arg, piece.map, piece.partition))
         return is_passed ? 0 : pass_over(s);
@@ -203,9 +225,6 @@ static int take_all(struct stream *s)
         bool is_end = rc == 0 && (s->header.flags & SHUFFLE_END);
         if (rc == 0 && !is_end)
             rc = take_segment(s);
-        if (s->passed >= 0)
-            close(s->passed);
-        s->passed = -1;
         if (rc != 0 || is_end)
             return rc;
     }
@@ -220,6 +239,7 @@ int stream_run(const struct stream_conf *conf, struct err *err)
     if (rc == 0) {
         atomic_store(conf->fd, s.fd);
         rc = take_all(&s);
+        let_go(&s);
         atomic_store(conf->fd, -1);
         close(s.fd);
     }

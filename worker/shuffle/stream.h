@@ -21,6 +21,9 @@ struct stream_conf {
      */
     bool (*claim)(void *arg, uint32_t map, uint64_t partition);
     void (*settle)(void *arg, const struct piece *piece, bool is_passed, bool is_kept);
+    /* Of the partitions asked for, `partition` and those behind it, `count` in all, hold nothing.
+     */
+    void (*empty)(void *arg, uint32_t map, uint64_t partition, uint64_t count);
     /* Are segments overdue there? A stream from which nothing is expected may stay silent. */
     bool (*expects)(void *arg);
     void *arg;

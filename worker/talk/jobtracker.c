@@ -85,10 +85,9 @@ static void on_outputs(struct rpc_call *call, const void *msg, void *arg)
     if (!job)
         return rpc_fail(call, ERR_NOENT, "job %llu was not described to this worker",
                         (unsigned long long)ask->job);
-    if (jobs_add_sources(job, ask) != 0)
+    if (jobs_add_sources(job, ask) != 0 || attempts_tell_outputs(job, &ask->sources) != 0)
         return rpc_fail(call, ERR_NOMEM, "out of memory");
-    attempts_tell_outputs(job, &ask->sources);
-    outputs_complete(worker, ask->cluster_ms, ask->job, ask->complete);
+    outputs_complete(worker, job);
     rpc_answer(call, NULL);
 }
 
@@ -232,8 +231,7 @@ static int held(struct worker *worker, struct arena *arena, struct wk2jt_registe
     list_each (&worker->segments.all, it) {
         const struct segment *segment = list_entry(it, struct segment, link);
         if (segment->is_accepted)
-            msg->held.v[msg->held.n++] =
-                (struct wk2jt_held){segment->id, {segment->parts, segment->part_count}};
+            msg->held.v[msg->held.n++] = (struct wk2jt_held){.id = segment->id};
     }
     list_each (&worker->attempts, it)
         msg->running.v[msg->running.n++] = list_entry(it, struct wk_attempt, link)->task.id;

@@ -174,8 +174,8 @@ static int describe(struct wk_attempt *attempt, const struct task_dirs *own, str
         .plugin = slice_str(attempt->job->bring.paths[0]),
         .user = spec->user,
         .conf = spec->conf,
-        .partitions = spec->partitions,
-        .maps = spec->maps,
+        .partitions = attempt->task.makes ? attempt->task.makes : spec->partitions,
+        .maps = attempt->task.sources ? attempt->task.sources : spec->maps,
         .fs_uri = spec->fs_uri,
         .local_dirs = {dirs, own->count},
         .memory = attempt->task.memory,
@@ -189,10 +189,12 @@ static int describe(struct wk_attempt *attempt, const struct task_dirs *own, str
         .manifest = attempt->task.manifest,
         .node = slice_str(daemon_node_name(attempt->worker->daemon)),
         .ordered_us = attempt->ordered_us,
+        .reduces = attempt->task.reduces,
+        .reads = attempt->task.reads,
     };
     int rc = jobs_sides(attempt->job, arena, &run->sides);
     if (rc == 0 && attempt->task.kind == TASK_REDUCE)
-        rc = jobs_sources(attempt->job, arena, &run->sources);
+        rc = jobs_sources(attempt->job, attempt->task.reads, arena, &run->sources);
     return rc == 0 ? 0 : err_set(err, rc, "the places of the map outputs: %s", err_text(rc));
 }
 
@@ -367,6 +369,19 @@ static int take_output(struct wk_attempt *attempt, const struct task_done *done,
     return attempt->segment ? 0 : err->code;
 }
 
+/* The jobtracker is told how much went into each partition, and not where it lies. */
+static int shorten(struct task_done *report, struct arena *arena)
+{
+    uint64_t *raw = arena_calloc(arena, report->parts.n + 1, sizeof(*raw));
+    if (!raw)
+        return ERR_NOMEM;
+    for (size_t i = 0; i < report->parts.n; i++)
+        raw[i] = report->parts.v[i].raw_bytes;
+    report->raw = (struct msg_u64s){raw, report->parts.n};
+    report->parts = (struct task_part_list){0};
+    return 0;
+}
+
 void attempt_on_done(struct wk_attempt *attempt, const struct task_done *done)
 {
     struct err err = {0};
@@ -376,7 +391,10 @@ void attempt_on_done(struct wk_attempt *attempt, const struct task_done *done)
         fail_node(attempt, err.msg);
         return;
     }
-    begin_report(attempt, true, &report);
+    if (shorten(&report, &attempt->arena) != 0)
+        daemon_exit(attempt->worker->daemon, 1, "out of memory");
+    else
+        begin_report(attempt, true, &report);
 }
 
 void attempt_on_failed(struct wk_attempt *attempt, const struct task_failed *failed)
@@ -470,15 +488,32 @@ void attempts_release(struct worker *worker)
         attempt_kill(list_entry(it, struct wk_attempt, link));
 }
 
-void attempts_tell_outputs(struct wk_job *job, const struct task_source_list *sources)
+/* Those of one stage, at the front of `room`. */
+static struct task_source_list of_stage(const struct task_source_list *sources, uint32_t stage,
+                                        struct task_source *room)
 {
-    struct task_outputs msg = {*sources};
+    struct task_source_list list = {room, 0};
+    for (size_t i = 0; i < sources->n; i++)
+        if (sources->v[i].stage == stage)
+            room[list.n++] = sources->v[i];
+    return list;
+}
+
+int attempts_tell_outputs(struct wk_job *job, const struct task_source_list *sources)
+{
+    struct task_source *room = mem_calloc(sources->n + 1, sizeof(*room));
+    if (!room)
+        return ERR_NOMEM;
     list_each (&job->worker->attempts, it) {
         struct wk_attempt *attempt = list_entry(it, struct wk_attempt, link);
         if (attempt->job == job && attempt->state == WK_RUNNING &&
-            attempt->task.kind == TASK_REDUCE && attempt->process)
+            attempt->task.kind == TASK_REDUCE && attempt->process) {
+            struct task_outputs msg = {of_stage(sources, attempt->task.reads, room)};
             process_tell_outputs(attempt->process, &msg);
+        }
     }
+    mem_free(room);
+    return 0;
 }
 
 void attempts_link_up(struct worker *worker)

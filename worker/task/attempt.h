@@ -57,7 +57,8 @@ void attempts_ready(struct wk_job *job, const char *why);
 int attempts_progress(struct worker *worker, struct arena *arena, struct wk2jt_progress_list *ret);
 void attempts_watch(struct worker *worker);
 void attempts_link_up(struct worker *worker);
-void attempts_tell_outputs(struct wk_job *job, const struct task_source_list *sources);
+/* To those that fetch from the stages of these sources. 0 or ERR_NOMEM. */
+int attempts_tell_outputs(struct wk_job *job, const struct task_source_list *sources);
 void attempts_release(struct worker *worker);
 
 /* From the process. */

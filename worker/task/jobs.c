@@ -148,23 +148,26 @@ int jobs_add_sources(struct wk_job *job, const struct jt2wk_outputs *outputs)
         put_u32(job->sources.data + at, (uint32_t)(job->sources.len - at - 4));
         job->source_count++;
     }
-    job->is_complete = outputs->complete;
+    job->complete = outputs->complete_stages ? outputs->complete_stages : outputs->complete;
     return 0;
 }
 
-int jobs_sources(const struct wk_job *job, struct arena *arena, struct task_source_list *ret)
+int jobs_sources(const struct wk_job *job, uint32_t stage, struct arena *arena,
+                 struct task_source_list *ret)
 {
     struct task_source *items = arena_calloc(arena, job->source_count + 1, sizeof(*items));
+    size_t n = 0;
     if (!items)
         return ERR_NOMEM;
     const uint8_t *p = job->sources.data;
     for (size_t i = 0; i < job->source_count; i++) {
         uint32_t len = get_u32(p);
-        int rc = msg_decode(&task_source_desc, slice_of(p + 4, len), arena, &items[i], NULL);
+        int rc = msg_decode(&task_source_desc, slice_of(p + 4, len), arena, &items[n], NULL);
         if (rc != 0)
             return rc;
+        n += items[n].stage == stage;
         p += 4 + len;
     }
-    *ret = (struct task_source_list){items, job->source_count};
+    *ret = (struct task_source_list){items, n};
     return 0;
 }

@@ -19,16 +19,17 @@ struct wk_job {
     struct bring bring; /* its plugin and side files */
     struct buf sources; /* encoded task_source records, each after a u32 length */
     size_t source_count;
-    bool is_complete; /* every map is placed: streams may end */
-    bool is_over;     /* told to end while a piece of a file was being written */
+    uint64_t complete; /* a bit for each stage all of whose outputs are placed: streams may end */
+    bool is_over;      /* told to end while a piece of a file was being written */
 };
 
 struct wk_job *jobs_find(const struct worker *worker, uint64_t cluster_ms, uint64_t number);
 /* Keeps a copy; begins to bring its files. Known already: 0. */
 int jobs_add(struct worker *worker, const struct jt2wk_job *spec, struct err *err);
 int jobs_add_sources(struct wk_job *job, const struct jt2wk_outputs *outputs);
-/* All sources so far, decoded into `arena`. */
-int jobs_sources(const struct wk_job *job, struct arena *arena, struct task_source_list *ret);
+/* The sources of a stage so far, decoded into `arena`. */
+int jobs_sources(const struct wk_job *job, uint32_t stage, struct arena *arena,
+                 struct task_source_list *ret);
 /* Free it; its attempts must be gone. */
 void jobs_remove(struct wk_job *job);
 /* It was removed while a piece was being written, which now is. */

@@ -32,6 +32,17 @@ MSG_STRUCT(cl2jt_split, CL2JT_SPLIT_FIELDS)
     F(U64, bytes)
 MSG_STRUCT(cl2jt_splits, CL2JT_SPLITS_FIELDS)
 
+/* How the partitions of a shuffle go to reduce tasks. EACH: one to one, known from the start.
+ * EVENLY, IN_ORDER: once all are made, by the bytes in them before combining; in any order, or
+ * neighbours only, where partitions are ranges of keys. */
+enum cl2jt_packing { CL2JT_PACK_EACH, CL2JT_PACK_EVENLY, CL2JT_PACK_IN_ORDER };
+#define CL2JT_SHUFFLE_FIELDS(F, S, L)                                      \
+    F(U32, partitions)                                                     \
+    F(U32, reduces) /* 0 = as many as `reduce_bytes` makes; not of EACH */ \
+    F(U32, packing) /* enum cl2jt_packing */                               \
+    F(U64, reduce_bytes)
+MSG_STRUCT(cl2jt_shuffle, CL2JT_SHUFFLE_FIELDS)
+
 enum cl2jt_priority { CL2JT_VERY_LOW, CL2JT_LOW, CL2JT_NORMAL, CL2JT_HIGH, CL2JT_VERY_HIGH };
 
 #define CL2JT_SUBMIT_FIELDS(F, S, L)                                                \
@@ -52,7 +63,8 @@ enum cl2jt_priority { CL2JT_VERY_LOW, CL2JT_LOW, CL2JT_NORMAL, CL2JT_HIGH, CL2JT
     F(U64, reduce_memory)                                                           \
     F(U32, replication) /* of the output; 0 = default */                            \
     F(STR, plugin_about)                                                            \
-    L(task_side, sides) /* brought as blobs, like the plugin */
+    L(task_side, sides)        /* brought as blobs, like the plugin */              \
+    L(cl2jt_shuffle, shuffles) /* a reduce stage each; none: one, EACH of `partitions` */
 MSG_STRUCT(cl2jt_submit, CL2JT_SUBMIT_FIELDS)
 
 #define CL2JT_JOB_FIELDS(F, S, L)                      \

@@ -39,16 +39,17 @@ MSG_STRUCT(task_attempt, TASK_ATTEMPT_FIELDS)
 MSG_STRUCT(task_segment, TASK_SEGMENT_FIELDS)
 
 /* Where one map's committed output can be fetched. An empty host = this very node. */
-#define TASK_SOURCE_FIELDS(F, S, L)                                              \
-    F(U32, map_task)                                                             \
-    F(U32, map_attempt)                                                          \
-    F(STR, worker) /* node.name */                                               \
-    F(STR, host)                                                                 \
-    F(U32, port)                                                                 \
-    F(STR, socket) /* its unix socket, usable when boot_id and netns are ours */ \
-    F(STR, boot_id)                                                              \
-    F(U64, netns)                                                                \
-    F(STR, run) /* local driver: path of the run itself; nobody is asked for it */
+#define TASK_SOURCE_FIELDS(F, S, L)                                                  \
+    F(U32, map_task)                                                                 \
+    F(U32, map_attempt)                                                              \
+    F(STR, worker) /* node.name */                                                   \
+    F(STR, host)                                                                     \
+    F(U32, port)                                                                     \
+    F(STR, socket) /* its unix socket, usable when boot_id and netns are ours */     \
+    F(STR, boot_id)                                                                  \
+    F(U64, netns)                                                                    \
+    F(STR, run)   /* local driver: path of the run itself; nobody is asked for it */ \
+    F(U32, stage) /* whose task `map_task` is */
 MSG_STRUCT(task_source, TASK_SOURCE_FIELDS)
 
 /* A file that goes with a job, the same for all its tasks. They find a link to it, named `name`, in
@@ -94,7 +95,9 @@ enum task_kind {
     F(STRS, manifest) /* commit: finished lines of _MANIFEST */                               \
     F(STR, node)      /* node.name of the worker, for locality of reads and writes */         \
     L(task_side, sides)                                                                       \
-    F(U64, ordered_us) /* when the order came here, by clock_mono_us; 0 = nobody says */
+    F(U64, ordered_us) /* when the order came here, by clock_mono_us; 0 = nobody says */      \
+    F(U32, reduces)    /* of the job; 0 = not known yet, or as many as partitions */          \
+    F(U32, reads)      /* reduce: the stage whose tasks made what it fetches */
 MSG_STRUCT(task_run, TASK_RUN_FIELDS)
 
 /* Whom to run as from now on: the process is root's, and no code of a job has run in it. */
@@ -173,19 +176,21 @@ MSG_STRUCT(task_times, TASK_TIMES_FIELDS)
     F(U64, last_offset) /* map: in its input file, of the last record it began */
 MSG_STRUCT(task_account, TASK_ACCOUNT_FIELDS)
 
-#define TASK_DONE_FIELDS(F, S, L)                                                 \
-    S(task_attempt, id)                                                           \
-    L(msg_counter, counters)                                                      \
-    L(task_part, parts) /* map: one per partition */                              \
-    F(STR, run_path)    /* map: "" = it is in the memfd */                        \
-    F(U64, run_len)                                                               \
-    L(task_file, files) /* output files finished */                               \
-    S(task_times, times)                                                          \
-    F(U64, peak_memory)                                                           \
-    F(BYTES, top_key) /* reduce: the key with the most values; its first bytes */ \
-    F(U64, top_records)                                                           \
-    S(task_account, account)                                                      \
-    F(BYTES, sketch) /* map: of the keys in each partition: see sketch.h; "" = none */
+#define TASK_DONE_FIELDS(F, S, L)                                                                  \
+    S(task_attempt, id)                                                                            \
+    L(msg_counter, counters)                                                                       \
+    L(task_part, parts) /* map: one per partition */                                               \
+    F(STR, run_path)    /* map: "" = it is in the memfd */                                         \
+    F(U64, run_len)                                                                                \
+    L(task_file, files) /* output files finished */                                                \
+    S(task_times, times)                                                                           \
+    F(U64, peak_memory)                                                                            \
+    F(BYTES, top_key) /* reduce: the key with the most values; its first bytes */                  \
+    F(U64, top_records)                                                                            \
+    S(task_account, account)                                                                       \
+    F(BYTES, sketch) /* map: of the keys in each partition: see sketch.h; "" = none */             \
+    F(U64S, raw)     /* bytes of each partition before combining: instead of `parts`, to those who \
+                        are to choose which reduce gets it */
 MSG_STRUCT(task_done, TASK_DONE_FIELDS)
 
 enum task_failure {

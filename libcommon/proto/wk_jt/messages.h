@@ -99,14 +99,18 @@ MSG_STRUCT(wk2jt_blob_piece, WK2JT_BLOB_PIECE_FIELDS)
     L(task_side, sides)
 MSG_STRUCT(jt2wk_job, JT2WK_JOB_FIELDS)
 
-#define JT2WK_TASK_FIELDS(F, S, L) \
-    S(task_attempt, id)            \
-    F(U32, kind)                   \
-    L(task_segment, input)         \
-    F(U64S, partitions)            \
-    F(U64, memory)                 \
-    F(STR, out_name)               \
-    F(STRS, manifest)
+#define JT2WK_TASK_FIELDS(F, S, L)                                                         \
+    S(task_attempt, id)                                                                    \
+    F(U32, kind)                                                                           \
+    L(task_segment, input)                                                                 \
+    F(U64S, partitions)                                                                    \
+    F(U64, memory)                                                                         \
+    F(STR, out_name)                                                                       \
+    F(STRS, manifest)                                                                      \
+    F(U32, reads)   /* reduce: the stage it fetches from, */                               \
+    F(U32, sources) /* and how many tasks that has; 0 = as the job's `maps` */             \
+    F(U32, makes)   /* partitions of what it makes for the next stage; 0 = as the job's */ \
+    F(U32, reduces) /* as in task_run */
 MSG_STRUCT(jt2wk_task, JT2WK_TASK_FIELDS)
 
 #define JT2WK_RUN_FIELDS(F, S, L) \
@@ -127,7 +131,8 @@ MSG_STRUCT(jt2wk_kill, JT2WK_KILL_FIELDS)
     F(U64, cluster_ms)                \
     F(U64, job)                       \
     L(task_source, sources)           \
-    F(BOOL, complete)
+    F(BOOL, complete)                 \
+    F(U64, complete_stages) /* a bit for each that feeds another and is wholly placed */
 MSG_STRUCT(jt2wk_outputs, JT2WK_OUTPUTS_FIELDS)
 
 /* The job is over: kill what runs, free its outputs, keep its logs for their time. */

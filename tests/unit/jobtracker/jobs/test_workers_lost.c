@@ -9,14 +9,14 @@ static void a_lost_worker_takes_its_running_tasks_and_its_map_outputs_with_it(vo
     struct jt_job *job = submit(f, 2, 1, NULL);
     struct jt_attempt *m = running_on(a);
     assert_true(done(f, m));
-    assert_int_equal(job->outputs_missing, 1);
+    assert_int_equal(job->stages[0].outputs_missing, 1);
     struct jt_worker *b = worker(f, "b", 2, 1);
     f->now += jt_config_default.worker_timeout_ms / 2;
     jt_on_beat(&f->core, b, f->now);
     f->now += jt_config_default.worker_timeout_ms / 2 + 1;
     jt_on_tick(&f->core, f->now);
     assert_false(a->is_live);
-    assert_int_equal(job->outputs_missing, 2);
+    assert_int_equal(job->stages[0].outputs_missing, 2);
     assert_int_equal(job->stages[0].done, 0);
     assert_int_equal(job->stages[0].running, 2);
     assert_int_equal(count(f, JT_WRITE_LOST), 1);
@@ -137,7 +137,7 @@ static void what_was_done_before_a_restart_is_not_done_again(void **state)
     jt_on_resume_end(&f->core, 2, f->now);
     struct jt_worker *a = worker(f, "a", 1, 7);
     assert_true(jt_on_held(&f->core, a, &id, f->now));
-    assert_int_equal(job->outputs_missing, 1);
+    assert_int_equal(job->stages[0].outputs_missing, 1);
     jt_on_beat(&f->core, a, f->now);
     assert_int_equal(running_on(a)->task->index, 0);
     assert_true(running_on(a)->number >= 2000);

@@ -125,7 +125,7 @@ static struct job new_job(uint32_t maps, uint32_t partitions)
                       .plugin = "/x.so",
                       .scratch = "/scratch",
                       .stage = "/stage",
-                      .partitions = partitions,
+                      .shuffle = {.partitions = partitions, .reduces = partitions},
                       .map_memory = 32 << 20,
                       .reduce_memory = 64 << 20,
                       .max_attempts = 2};
