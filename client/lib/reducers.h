@@ -18,12 +18,13 @@
 #include "libcommon/proto/cl_jt/messages.h"
 #include "libcommon/proto/task/probe.h"
 
-#define REDUCER_BYTES       (UINT64_C(256) << 20)
-#define REDUCERS_AUTO_MAX   1000
-#define REDUCERS_PACKED_MAX 65536U /* partitions: where N wants more than these, each is its own \
-                                    */
-#define REDUCERS_HASH_FACTOR  4U   /* each costs a sorted stretch more to merge */
-#define REDUCERS_RANGE_FACTOR 8U   /* ranges follow one another and cost nothing */
+#define REDUCER_BYTES     (UINT64_C(256) << 20)
+#define REDUCERS_AUTO_MAX 1000
+#define REDUCERS_PACKED_MAX                                                                    \
+    65536U                       /* partitions: where N wants more than these, each is its own \
+                                  */
+#define REDUCERS_HASH_FACTOR  4U /* each costs a sorted stretch more to merge */
+#define REDUCERS_RANGE_FACTOR 8U /* ranges follow one another and cost nothing */
 
 struct reducers_wish {
     int64_t said;         /* how many; -1 = nobody did */

@@ -170,10 +170,25 @@ static void values_come_in_order_of_map_and_emission(void **state)
     drop(t);
 }
 
-static void several_partitions_go_one_after_another(void **state)
+static void several_partitions_become_one_order(void **state)
 {
     (void)state;
     struct qn_job job = join_job();
+    struct task *t = make(&job, 2);
+    t->partitions[1] = 1;
+    t->run.reduce_partitions.n = 2;
+    make_run(t, 0, (const char *[]){"a 1", "z 1", NULL});
+    make_run(t, 1, (const char *[]){"a 2", NULL});
+    assert_int_equal(run(t), 0);
+    check_output(t, "a\t1,2,\nother\t,,\nz\t1,\n");
+    drop(t);
+}
+
+static void ranges_of_keys_go_one_after_another(void **state)
+{
+    (void)state;
+    struct qn_job job = join_job();
+    job.spread = QN_BY_RANGE;
     struct task *t = make(&job, 2);
     t->partitions[1] = 1;
     t->run.reduce_partitions.n = 2;
@@ -349,7 +364,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(values_come_in_order_of_map_and_emission),
-        cmocka_unit_test(several_partitions_go_one_after_another),
+        cmocka_unit_test(several_partitions_become_one_order),
+        cmocka_unit_test(ranges_of_keys_go_one_after_another),
         cmocka_unit_test(no_maps_make_an_empty_file),
         cmocka_unit_test(a_reduce_may_leave_values_unread),
         cmocka_unit_test(the_jobs_grouping_joins_keys),

@@ -110,12 +110,16 @@ static void pieces_that_do_not_fit_move_to_disk_and_stay_the_same(void **state)
         receive(map, map % 2, records_of(map));
     assert_true(pieces.spilled_bytes > 0);
     pieces_sort(&pieces);
-    assert_int_equal(pieces.count, 60);
+    size_t at = 0;
     for (uint32_t i = 0; i < 60; i++) {
-        assert_int_equal(pieces.all[i].partition, i < 30 ? 0 : 1);
-        assert_int_equal(pieces.all[i].map, i < 30 ? 2 * i : 2 * (i - 30) + 1);
-        check(&pieces.all[i], records_of(pieces.all[i].map));
+        uint32_t map = i < 30 ? 2 * i : 2 * (i - 30) + 1;
+        if (records_of(map) == 0) /* of nothing nothing is kept */
+            continue;
+        assert_int_equal(pieces.all[at].partition, map % 2);
+        assert_int_equal(pieces.all[at].map, map);
+        check(&pieces.all[at++], records_of(map));
     }
+    assert_int_equal(pieces.count, at);
     end();
 }
 
@@ -206,11 +210,14 @@ static void many_threads_share_the_memory(void **state)
     for (int i = 0; i < 4; i++)
         thread_join(&threads[i]);
     pieces_sort(&pieces);
-    assert_int_equal(pieces.count, 300);
+    size_t at = 0;
     for (uint32_t i = 0; i < 300; i++) {
-        assert_int_equal(pieces.all[i].map, i);
-        check(&pieces.all[i], records_of(i));
+        if (records_of(i) == 0)
+            continue;
+        assert_int_equal(pieces.all[at].map, i);
+        check(&pieces.all[at++], records_of(i));
     }
+    assert_int_equal(pieces.count, at);
     end();
 }
 
