@@ -133,6 +133,15 @@ static int read_conf(struct qn_fs *fs, const struct conf *conf, struct err *err)
     return 0;
 }
 
+/* From now on it is this cluster: a namenode or a datanode of another one that answers in its
+ * place, in the middle of a write or a read, is refused. */
+static int bind_to_cluster(struct qn_fs *fs, struct err *err)
+{
+    fs->cluster = str_dup(chan_peer_cluster(fs->namenode));
+    fs->self.cluster = fs->cluster;
+    return fs->cluster ? 0 : no_memory(err);
+}
+
 static int open_handle(struct qn_fs *fs, const struct conf *conf, const char *uri, const char *user,
                        struct err *err)
 {
@@ -148,7 +157,8 @@ static int open_handle(struct qn_fs *fs, const struct conf *conf, const char *ur
     rand_secret(&fs->client_id, sizeof(fs->client_id));
     fs->client_id |= 1; /* never 0 */
     fs->peers.timeout_ms = fs->timeout_ms;
-    return cl_dial(fs, err);
+    rc = cl_dial(fs, err);
+    return rc == 0 ? bind_to_cluster(fs, err) : rc;
 }
 
 struct qn_fs *cl_fs_open(const struct conf *conf, const char *uri, const char *user,
@@ -227,6 +237,7 @@ void qn_fs_close(struct qn_fs *fs)
     mem_free(fs->home);
     mem_free(fs->node);
     mem_free(fs->boot);
+    mem_free(fs->cluster);
     mem_free(fs);
 }
 

@@ -27,8 +27,9 @@ struct cl_dead {
 
 struct qn_fs {
     char *address, *uri, *user, *home;
-    char *socket;      /* where the namenode listens too if it is on this machine; may be NULL */
-    char *node, *boot; /* whose strings `self` shows */
+    char *socket; /* where the namenode listens too if it is on this machine; may be NULL */
+    char *node, *boot,
+        *cluster; /* whose strings `self` shows; the cluster: the first that answered */
     struct identity self;
     uint64_t client_id;
     uint32_t umask;

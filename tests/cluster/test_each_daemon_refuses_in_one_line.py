@@ -2,13 +2,14 @@
 """What keeps a daemon from starting is one line on its stderr, which names the thing, and an exit code:
 2 for options and configuration, 1 for all else. For each kind of daemon; and nothing on disk is touched."""
 import os
+import re
 import shutil
 import socket
 import subprocess
 
 import pytest
 
-from cluster import BUILD, Cluster, wait_for
+from cluster import BUILD, Cluster, ToldWriter, wait_for
 
 DAEMONS = ["namenode", "datanode1", "jobtracker", "worker1"]
 RPC = {"namenode": "dfs.namenode.rpc-address", "datanode1": "dfs.datanode.address",
@@ -219,3 +220,29 @@ def test_a_copied_data_directory_does_not_serve_twice(cluster, stopped):
     finally:
         line.kill()
         line.wait()
+
+
+def test_another_clusters_namenode_in_the_place_of_ours_is_refused(cluster, tmp_path):
+    """The same address, another namespace: who is in the middle of something hears it in one line and changes nothing."""
+    conf = ["-conf", f"{cluster.dir}/conf/namenode.conf", "-D", f"dfs.namenode.name.dir={tmp_path}/other", "-D", f"log.file={tmp_path}/other.log"]
+    ids = [re.search("cluster=(.*)", open(version_of(f"{cluster.dir}/name")).read())[1]]
+    subprocess.run([program("namenode"), "-format", *conf], check=True, capture_output=True, timeout=30)
+    ids.append(re.search("cluster=(.*)", open(version_of(f"{tmp_path}/other")).read())[1])
+    writer = ToldWriter(cluster, "/open")
+    writer.tell("write 1000", "hflush", "write 1000")
+    daemons = [d for d in ("datanode1", "jobtracker") if cluster.pid(d)]
+    cluster.kill("namenode")
+    other = subprocess.Popen([program("namenode"), *conf], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        writer.say("close")
+        answer = writer.run.stdout.readline()
+        assert answer.startswith("error ") and ids[0] in answer and ids[1] in answer, answer
+        for daemon in daemons:
+            wait_for(lambda: not cluster.pid(daemon))
+            last = open(f"{cluster.dir}/log/{daemon}.log").read().splitlines()[-6:]
+            assert any(ids[0] in line and ids[1] in line and "wrong namenode" in line for line in last), last
+    finally:
+        other.kill()
+        other.wait()
+    cluster.up()
+    assert cluster.fs("-cat", "/open").stdout[:1000] == ToldWriter.bytes(1000)

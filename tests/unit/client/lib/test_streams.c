@@ -537,6 +537,27 @@ static void a_read_waits_for_datanodes_that_come_back_a_little_later(void **stat
     qn_fs_close(fs);
 }
 
+/* Somebody else's daemons at the same addresses, in the middle of a read: their bytes are not ours.
+ */
+static void a_datanode_of_another_cluster_is_not_read(void **state)
+{
+    (void)state;
+    uint8_t byte;
+    fake.self.cluster = "c1";
+    struct qn_fs *fs = fake_connect(NULL);
+    make_file(fs, 5000);
+    qn_fs_close(fs);
+    fs = fake_connect(NULL);
+    struct qn_file *file = qn_open(fs, "/f", QN_READ, NULL, &error);
+    assert_non_null(file);
+    fake.self.cluster = "c2";
+    assert_true(qn_pread(file, &byte, 1, 0, &error) < 0);
+    assert_non_null(strstr(error.message, "belongs to cluster c2"));
+    assert_int_equal(qn_close(file, &error), 0);
+    qn_fs_close(fs);
+    fake.self.cluster = NULL;
+}
+
 static void a_missing_file_is_no_file(void **state)
 {
     (void)state;
@@ -623,6 +644,7 @@ int main(void)
         BOTH_WAYS(a_replica_that_is_too_short_is_passed_over),
         BOTH_WAYS(when_no_replica_can_be_read_the_error_names_each),
         OVER_TCP(a_read_waits_for_datanodes_that_come_back_a_little_later),
+        BOTH_WAYS(a_datanode_of_another_cluster_is_not_read),
         BOTH_WAYS(a_missing_file_is_no_file),
         BOTH_WAYS(several_threads_read_one_file),
     };
