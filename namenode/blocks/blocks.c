@@ -321,6 +321,11 @@ static unsigned known_nodes(const struct nn_blocks *b)
     return known > b->nodes.node_count ? known : (unsigned)b->nodes.node_count;
 }
 
+bool nn_blocks_awaits_nodes(const struct nn_blocks *b)
+{
+    return b->now_ms - b->started_ms < b->conf.recheck_ms && known_nodes(b) > b->nodes.node_count;
+}
+
 const struct nn_node *nn_blocks_new_member(const struct nn_blocks *b)
 {
     if (b->members.count == NN_CLOSE_REPLICAS || known_nodes(b) <= b->members.count)

@@ -47,6 +47,18 @@ static int place(struct nn_turn *turn, uint32_t slot, struct nn_place_ask *ask,
     return rc;
 }
 
+/* Of a new block. Who comes so early after a start that datanodes of before are not back (without
+ * any block there is no safe mode to wait in) is told to come again. */
+static int place_first(struct nn_turn *turn, uint32_t slot, struct nn_place_ask *ask,
+                       struct nn_placed *ret)
+{
+    int rc = place(turn, slot, ask, ret);
+    if (rc != ERR_NONODE || !nn_blocks_awaits_nodes(&turn->nn->blocks))
+        return rc;
+    err_wrap(&turn->err, "datanodes known before the namenode's start are not back yet");
+    return ERR_RETRY;
+}
+
 /* The block is there already; its pipeline is remembered only until a restart. */
 static void repeat_add_block(struct nn_turn *turn, const void *message,
                              const struct nn_answer *answer)
@@ -68,7 +80,7 @@ static void repeat_add_block(struct nn_turn *turn, const void *message,
                                      .count = nn_blockmap_get(turn->nn->blocks.map, index).want,
                                      .exclude = ask->exclude.v,
                                      .exclude_count = ask->exclude.n};
-        rc = place(turn, slot, &where, &nodes);
+        rc = place_first(turn, slot, &where, &nodes);
     }
     if (rc == 0)
         rc = nn_turn_tell_block(turn, index, answer->values[1], &nodes, &block);
@@ -95,7 +107,7 @@ void nn_on_ADD_BLOCK(struct rpc_call *call, const void *message, void *arg)
             .count = (uint32_t)nn_inode(&turn.nn->state.tree.store, slot)->replication,
             .exclude = ask->exclude.v,
             .exclude_count = ask->exclude.n};
-        rc = place(&turn, slot, &where, &nodes);
+        rc = place_first(&turn, slot, &where, &nodes);
     }
     rc = nn_turn_commit(&turn, rc, NN_OP_ADD_BLOCK, &op, answer);
     if (rc == 0)

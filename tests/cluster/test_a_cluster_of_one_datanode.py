@@ -3,6 +3,7 @@
 it has had two it wants two, also when the namenode is new and the second one is not back yet."""
 import os
 import signal
+import subprocess
 import time
 
 import pytest
@@ -29,6 +30,23 @@ def finalized(cluster, node):
     """How many blocks it has."""
     top = os.path.join(cluster.dir, "data", str(node), "current", "finalized")
     return sum(name.startswith("blk_") and not name.endswith(".meta") for _, _, names in os.walk(top) for name in names)
+
+
+def test_a_write_waits_for_the_datanode_that_was_there_before_the_namenodes_start(cluster):
+    """Without a single block there is no safe mode to wait in."""
+    cluster.kill("datanode1", signal.SIGSTOP)
+    cluster.kill("namenode")
+    again = cluster.start("up", "--detach", "--dir", cluster.dir, *cluster.args)
+    try:
+        wait_for(lambda: b"OFF" in cluster.run("admin", "-safemode", "get", check=False).stdout)
+        assert b"Live datanodes" not in cluster.run("admin", "-report").stdout
+        run = cluster.start("fs", "-D", "dfs.replication=3", "-put", os.path.join(cluster.dir, "quern.conf"), "/early")
+        with pytest.raises(subprocess.TimeoutExpired):
+            run.wait(1)
+    finally:
+        cluster.kill("datanode1", signal.SIGCONT)
+    assert run.wait(60) == 0, run.stderr.read()
+    assert again.wait(120) == 0, again.stderr.read()
 
 
 def test_one_replica_is_enough_where_one_is_all_there_can_be(cluster):

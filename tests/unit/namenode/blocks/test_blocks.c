@@ -125,6 +125,29 @@ static void who_is_on_record_and_back_counts_once(void **state)
     world_release(&w);
 }
 
+static void datanodes_on_record_are_awaited_for_a_while_after_a_start(void **state)
+{
+    (void)state;
+    struct world w;
+    world_start(&w, 1, 0);
+    assert_false(nn_blocks_awaits_nodes(&w.b));
+    put_on_record(&w, "dn1");
+    put_on_record(&w, "dn2");
+    assert_true(nn_blocks_awaits_nodes(&w.b));
+    world_register(&w, 1);
+    assert_true(nn_blocks_awaits_nodes(&w.b));
+    world_register(&w, 2);
+    assert_false(nn_blocks_awaits_nodes(&w.b));
+    world_release(&w);
+    world_start(&w, 1, 0);
+    put_on_record(&w, "dn1");
+    w.b.now_ms = w.b.started_ms + w.b.conf.recheck_ms - 1;
+    assert_true(nn_blocks_awaits_nodes(&w.b));
+    w.b.now_ms++;
+    assert_false(nn_blocks_awaits_nodes(&w.b));
+    world_release(&w);
+}
+
 static void the_first_datanodes_are_put_on_record_and_no_more(void **state)
 {
     (void)state;
@@ -444,6 +467,7 @@ int main(void)
         cmocka_unit_test(where_there_never_was_a_second_datanode_one_replica_is_enough),
         cmocka_unit_test(datanodes_on_record_count_though_they_are_not_back),
         cmocka_unit_test(who_is_on_record_and_back_counts_once),
+        cmocka_unit_test(datanodes_on_record_are_awaited_for_a_while_after_a_start),
         cmocka_unit_test(the_first_datanodes_are_put_on_record_and_no_more),
         cmocka_unit_test(a_datanode_that_changes_its_name_or_its_directories_is_no_second_one),
         cmocka_unit_test(replicas_left_behind_by_a_new_stamp_do_not_count),

@@ -510,6 +510,10 @@ static void without_datanodes_no_block_is_given_out(void **state)
     assert_non_null(strstr(served_err.msg,
                            "File /f could only be written to 0 of the 1 minReplication nodes. "
                            "There are 0 datanode(s) running"));
+    assert_int_equal(nn_members_add(&s.nn->blocks.members, slice_str("dn9"), slice_str("u9")), 0);
+    ask.origin = origin();
+    assert_int_equal(ask_nn(&s, ADD_BLOCK, &ask, &block), ERR_RETRY); /* it comes back, perhaps */
+    assert_non_null(strstr(served_err.msg, "not back yet: File /f could only be written to 0"));
     assert_int_equal(the_journal.last, before);
 }
 
