@@ -56,6 +56,7 @@ static int place_first(struct nn_turn *turn, uint32_t slot, struct nn_place_ask 
     if (rc != ERR_NONODE || !nn_blocks_awaits_nodes(&turn->nn->blocks))
         return rc;
     err_wrap(&turn->err, "datanodes known before the namenode's start are not back yet");
+    turn->err.code = ERR_RETRY;
     return ERR_RETRY;
 }
 
