@@ -169,9 +169,18 @@ static int push_order(const struct nn_recovery *rec, const struct nn_block *bloc
     return 0;
 }
 
-static bool had_time(const struct nn_recoveries *r, const struct nn_recovery *rec, uint64_t now_ms)
+static bool had_time(const struct nn_recovery *rec, uint64_t ms, uint64_t now_ms)
 {
-    return now_ms - rec->since_ms > nn_blocks_conf_dead_ms(r->conf);
+    return now_ms - rec->since_ms > ms;
+}
+
+/* How long those who are absent are waited for before this is believed without them. */
+static uint64_t patience_ms(const struct nn_recoveries *r, const struct nn_block *block,
+                            const struct nn_recovered *said)
+{
+    if (block->len > (said->is_dropped ? 0 : said->len))
+        return nn_blocks_conf_dead_ms(r->conf);
+    return said->is_dropped ? r->conf->stale_ms : 0;
 }
 
 static uint64_t timeout_ms(const struct nn_recoveries *r, const struct nn_recovery *rec)
@@ -186,7 +195,7 @@ static int start_attempt(struct nn_recoveries *r, struct nn_recovery *rec, uint6
     struct nn_block block = nn_blockmap_get(r->map, rec->block);
     gather(r, rec->block, &team);
     if (team.count == 0) {
-        bool is_hopeless = block.len == 0 && had_time(r, rec, now_ms);
+        bool is_hopeless = block.len == 0 && had_time(rec, nn_blocks_conf_dead_ms(r->conf), now_ms);
         wake_at(r, rec, now_ms + (is_hopeless ? timeout_ms(r, rec) : LOOK_MS));
         if (!is_hopeless)
             return 0;
@@ -227,8 +236,8 @@ int nn_recoveries_result(struct nn_recoveries *r, const struct nn_recovered *sai
     if (!rec || rec->gs == 0 || rec->gs != said->gs || !rec->primary || rec->is_done)
         return ERR_STALE;
     struct nn_block block = nn_blockmap_get(r->map, said->block);
-    bool is_loss = said->is_dropped || said->len < block.len;
-    if (code < 0 || (is_loss && !rec->has_all && !had_time(r, rec, now_ms))) {
+    uint64_t patience = patience_ms(r, &block, said);
+    if (code < 0 || (patience > 0 && !rec->has_all && !had_time(rec, patience, now_ms))) {
         give_up(r, rec, now_ms + LOOK_MS);
         return ERR_RETRY;
     }

@@ -13,9 +13,10 @@
  * The stamp must be journaled before it is used: `after` is its journal index. Attempts go on until
  * one succeeds; the time they are given doubles up to 16 times conf.recover_ms.
  *
- * A result that takes something away (the block altogether, or bytes the namespace knows to have
- * been flushed) is believed only when every node that should have the block took part, or when the
- * absent ones had nn_blocks_conf_dead_ms to come back. */
+ * A result that takes something away is believed only when every node that should have the block
+ * took part, or when the absent ones had time to come back: nn_blocks_conf_dead_ms where bytes go
+ * that the namespace knows to have been flushed, conf.stale_ms where the block goes altogether and
+ * nobody was ever promised a byte of it. */
 #ifndef QUERN_NN_BLOCKS_RECOVER_H
 #define QUERN_NN_BLOCKS_RECOVER_H
 

@@ -173,6 +173,25 @@ static void a_block_nobody_ever_got_a_byte_of_is_dropped_when_all_its_nodes_say_
     world_release(&w);
 }
 
+/* After a restart nobody knows who was in the pipeline. */
+static void a_block_without_a_byte_is_dropped_soon_though_its_pipeline_is_forgotten(void **state)
+{
+    (void)state;
+    struct world w;
+    world_start(&w, 1, 4);
+    uint32_t block = add_block(&w, FIRST_ID, 3);
+    assert_int_equal(say(&w, 1, NN_CHANGE_RECEIVING, FIRST_ID, FIRST_GS, 0), 0);
+    assert_int_equal(nn_blocks_recover(&w.b, block, 20), 0);
+    nn_order_free(take_recover(&w));
+    assert_int_equal(result(&w, 20, 0, true, 0), ERR_RETRY); /* another may be about to come */
+    pass(&w, w.b.conf.stale_ms, ALIVE);
+    assert_int_equal(nn_blocks_recover(&w.b, block, 21), 0);
+    nn_order_free(take_recover(&w));
+    assert_int_equal(result(&w, 21, 0, true, 0), 0);
+    assert_true(w.recovered[0].is_dropped);
+    world_release(&w);
+}
+
 static void a_block_that_no_node_knows_is_dropped_after_all_had_time_to_come_back(void **state)
 {
     (void)state;
@@ -268,6 +287,7 @@ int main(void)
         cmocka_unit_test(when_the_primary_dies_another_attempt_follows),
         cmocka_unit_test(flushed_bytes_are_not_given_up_while_a_node_that_may_have_them_is_away),
         cmocka_unit_test(a_block_nobody_ever_got_a_byte_of_is_dropped_when_all_its_nodes_say_so),
+        cmocka_unit_test(a_block_without_a_byte_is_dropped_soon_though_its_pipeline_is_forgotten),
         cmocka_unit_test(a_block_that_no_node_knows_is_dropped_after_all_had_time_to_come_back),
         cmocka_unit_test(after_a_replay_no_stamp_is_used_a_second_time),
         cmocka_unit_test(a_recovery_that_an_image_speaks_of_goes_on_with_a_fresh_stamp),
