@@ -24,6 +24,7 @@ int job_exit_of_error(int code)
     case ERR_UNREACHABLE:
     case ERR_TIMEOUT:
     case ERR_CLOSED:
+    case ERR_EOF:
         return JOB_EXIT_NO_CLUSTER;
     case ERR_USAGE:
     case ERR_CONFIG:

@@ -6,6 +6,7 @@ import pty
 import re
 import select
 import signal
+import socket
 import subprocess
 import time
 
@@ -127,6 +128,12 @@ def test_no_cluster_is_worth_a_retry(cluster):
     for words in (["run", "-jt", "127.0.0.1:1", "wordcount", "/in", "/x"], ["run", "-fs", "quern://127.0.0.1:1", "wordcount", "/in", "/x"],
                   ["job", "-jt", "127.0.0.1:1", "-list"]):
         assert cluster.run(*words, check=False).returncode == 75
+    with socket.create_server(("127.0.0.1", 0)) as dying:  # killed just when it had taken the call
+        run = cluster.start("job", "-jt", "127.0.0.1:%d" % dying.getsockname()[1], "-list")
+        while run.poll() is None:
+            if select.select([dying], [], [], 0.1)[0]:
+                dying.accept()[0].close()
+        assert run.returncode == 75
 
 
 def test_a_killed_job_is_3_to_who_waits(cluster):
