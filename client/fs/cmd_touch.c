@@ -70,7 +70,7 @@ static int set_times(struct fs_run *run, struct fs_item *item)
 
 static void touch_missing(struct fs_run *run, struct fs_item *item)
 {
-    if (fs_has(run, "c") || fs_check_parent(run, item) != 0)
+    if (fs_check_parent(run, item) != 0 || fs_has(run, "c"))
         return;
     if (create_empty(run, item, false) == 0 && fs_has(run, "t"))
         set_times(run, item);

@@ -150,7 +150,9 @@ static int keep_attributes(const struct fs_dest *dest, const struct fs_item *src
         rc = ops->chmod(target->volume, target->path, stat->mode, err);
     if (rc == 0 && dest->keep_acl)
         rc = fs_keep_acl(src, target, err);
-    return rc == 0 && dest->keep_xattrs ? fs_keep_xattrs(src, target, err) : rc;
+    if (rc == 0 && (dest->keep_xattrs || (fs_keep_is_raw(src) && fs_keep_is_raw(target))))
+        rc = fs_keep_xattrs(src, target, !dest->keep_xattrs, err);
+    return rc;
 }
 
 int fs_copy_attributes(struct fs_run *run, const struct fs_item *src, const struct fs_item *target)

@@ -3,6 +3,7 @@
 
 #include "client/fs/commands.h"
 #include "client/fs/glob.h"
+#include "client/fs/keep.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/base/path.h"
 #include "libcommon/base/str.h"
@@ -152,10 +153,28 @@ int fs_dest_target(struct fs_run *run, const struct fs_item *src, bool ask, stru
     return rc;
 }
 
+/* What is raw stays raw: attributes that only show there would be lost, or come out. */
+static int check_raw(struct fs_run *run, const struct fs_item *item)
+{
+    const struct fs_dest *dest = run->state;
+    bool from = fs_keep_is_raw(item);
+    if (from == fs_keep_is_raw(&dest->dst))
+        return 0;
+    char *uri = from ? fs_item_uri(item) : NULL;
+    fs_fail(run,
+            "`'%s' copy from %s'/.reserved/raw' to %s'/.reserved/raw'. Either both source and "
+            "target must be in '/.reserved/raw' or neither.': Operation not supported",
+            uri ? uri : dest->dst.text, from ? "" : "non ", from ? "non " : "");
+    mem_free(uri);
+    return FS_STOP;
+}
+
 /* A directory cannot go into itself. */
 void fs_dest_argument(struct fs_run *run, struct fs_item *item)
 {
     struct fs_dest *dest = run->state;
+    if (dest->process == fs_copy_process && check_raw(run, item) != 0)
+        return;
     if (item->stat.is_dir && fs_volume_is_same(item->volume, dest->dst.volume)) {
         struct fs_item target = {0};
         if (fs_dest_target(run, item, false, &target) != 0)

@@ -236,6 +236,8 @@ static int walk_listing(struct search *s, const char *dir, struct slice pattern,
     }
     if (listing)
         s->volume->ops->closedir(listing);
+    if (local.code == ERR_NOTDIR && s->volume->qn)
+        local.code = ERR_FAILED; /* a file lies above it: its message says which */
     if (rc == 0 && local.code != 0 && local.code != ERR_NOENT && local.code != ERR_NOTDIR) {
         if (s->err)
             *s->err = local;

@@ -3,6 +3,7 @@
 
 #include "client/fs/acl_spec.h"
 #include "libcommon/base/mem.h"
+#include "libcommon/base/path.h"
 
 static int unsupported(const char *what, struct qn_error *err)
 {
@@ -31,7 +32,13 @@ int fs_keep_acl(const struct fs_item *src, const struct fs_item *target, struct 
     return rc;
 }
 
-int fs_keep_xattrs(const struct fs_item *src, const struct fs_item *target, struct qn_error *err)
+bool fs_keep_is_raw(const struct fs_item *item)
+{
+    return item->volume->qn && path_is_under(slice_str(item->path), slice_str("/.reserved/raw"));
+}
+
+int fs_keep_xattrs(const struct fs_item *src, const struct fs_item *target, bool only_raw,
+                   struct qn_error *err)
 {
     struct qn_xattrs xattrs = {0};
     if (!src->volume->qn)
@@ -40,9 +47,10 @@ int fs_keep_xattrs(const struct fs_item *src, const struct fs_item *target, stru
     if (rc == 0 && xattrs.count && !target->volume->qn)
         rc = unsupported("extended attributes", err);
     for (size_t i = 0; rc == 0 && i < xattrs.count; i++)
-        rc = qn_set_xattr(target->volume->qn, target->path, xattrs.xattrs[i].name,
-                          xattrs.xattrs[i].value, xattrs.xattrs[i].size,
-                          QN_XATTR_CREATE | QN_XATTR_REPLACE, err);
+        if (!only_raw || strncmp(xattrs.xattrs[i].name, "raw.", 4) == 0)
+            rc = qn_set_xattr(target->volume->qn, target->path, xattrs.xattrs[i].name,
+                              xattrs.xattrs[i].value, xattrs.xattrs[i].size,
+                              QN_XATTR_CREATE | QN_XATTR_REPLACE, err);
     qn_xattrs_release(&xattrs);
     return rc;
 }
