@@ -32,7 +32,7 @@ struct segments {
 void segments_init(struct segments *segments, uint64_t memory_max);
 void segments_release(struct segments *segments);
 
-#define SEGMENT_SMALL_BYTES 65536U
+#define SEGMENT_SMALL_BYTES TASK_RUN_SMALL
 
 /* Where a finished output is; all of it is taken, also on failure. */
 struct segment_place {

@@ -28,6 +28,8 @@ struct runner {
     struct identity self;
     char node[256];
     bool has_run;
+    struct progress_page *page; /* these came with a RUN, and are of those that bring none, too */
+    int log_fd, memory_fd;      /* -1 = none */
     struct tidy tidy;           /* as the process was before the first attempt */
     const struct task_run *run; /* under way */
     struct buf in;              /* frames */
@@ -74,20 +76,42 @@ static void on_blame(void *arg, struct slice worker, const uint64_t *maps, size_
 
 /* --- one attempt ----------------------------------------------------------------------------- */
 
-static struct progress_page *map_page(int fd)
+static void close_fd(int *fd)
 {
-    void *page = mmap(NULL, PROGRESS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    return page == MAP_FAILED ? NULL : page;
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+/* Takes them all. */
+static int keep_fds(struct runner *r, struct sock_fds *fds, struct err *err)
+{
+    if (fds->count == 0 && r->page)
+        return 0;
+    void *page = fds->count > CORD_LOG ? mmap(NULL, PROGRESS_BYTES, PROT_READ | PROT_WRITE,
+                                              MAP_SHARED, fds->fd[CORD_PAGE], 0)
+                                       : MAP_FAILED;
+    if (page == MAP_FAILED)
+        return err_set(err, ERR_PROTO, "RUN came without a progress page or a log");
+    if (r->page)
+        munmap(r->page, PROGRESS_BYTES);
+    close_fd(&r->log_fd);
+    close_fd(&r->memory_fd);
+    r->page = page;
+    r->log_fd = fds->fd[CORD_LOG];
+    if (fds->count > CORD_MEMFD)
+        r->memory_fd = fds->fd[CORD_MEMFD];
+    close(fds->fd[CORD_PAGE]);
+    fds->count = 0;
+    return 0;
 }
 
 /* From here on what the job prints is the attempt's log. */
 static void use_log(int fd)
 {
     (void)fflush(NULL);
-    if (fd >= 0) {
-        (void)dup2(fd, 1);
-        (void)dup2(fd, 2);
-    }
+    (void)dup2(fd, 1);
+    (void)dup2(fd, 2);
 }
 
 static void use_directory(const struct task_run *run)
@@ -115,7 +139,7 @@ static int answer(struct runner *r, const struct execution *execution, struct er
 }
 
 /* Why this process serves no further attempt; NULL: it does. */
-static const char *why_last(const struct runner *r)
+static const char *why_last(struct runner *r)
 {
     if (strays_has_threads()) /* nothing more runs beside it */
         return "the job left a thread behind";
@@ -128,25 +152,22 @@ static int say_last(struct runner *r, struct err *err)
     return cord_send(r->fd, &TASK_methods[TASK_AT_LAST], &(struct msg_void){0}, NULL, 0, err);
 }
 
-static int run_one(struct runner *r, const struct task_run *run, const struct sock_fds *fds,
+static int run_one(struct runner *r, const struct task_run *run, struct sock_fds *fds,
                    struct err *err)
 {
     struct execution execution;
-    struct progress_page *page = fds->count > CORD_PAGE ? map_page(fds->fd[CORD_PAGE]) : NULL;
-    if (!page)
-        return err_set(err, ERR_PROTO, "RUN came without a progress page");
-    use_log(fds->count > CORD_LOG ? fds->fd[CORD_LOG] : -1);
+    if (keep_fds(r, fds, err) != 0)
+        return err->code;
+    use_log(r->log_fd);
     use_directory(run);
     use_node(r, run);
     r->run = run;
     if (r->has_run)
-        tidy_forget_peak();
+        tidy_forget_peak(&r->tidy);
     execution_run(&execution, &r->process,
                   &(struct execution_conf){.run = run,
-                                           .page = page,
-                                           .memfd = fds->count > CORD_MEMFD && run->output_memory
-                                                        ? fds->fd[CORD_MEMFD]
-                                                        : -1,
+                                           .page = r->page,
+                                           .memfd = run->output_memory ? r->memory_fd : -1,
                                            .on_news = on_news,
                                            .on_blame = on_blame,
                                            .arg = r,
@@ -157,9 +178,10 @@ static int run_one(struct runner *r, const struct task_run *run, const struct so
     int rc = last ? say_last(r, err) : 0;
     if (rc == 0)
         rc = answer(r, &execution, err);
+    if (execution.done.run_len > TASK_RUN_SMALL && execution.done.run_path.len == 0)
+        close_fd(&r->memory_fd); /* so that it goes when the worker lets it go */
     execution_release(&execution);
     r->run = NULL;
-    munmap(page, PROGRESS_BYTES);
     if (rc == 0 && last)
         return err_set(err, ERR_EOF, "%s", last);
     return rc == 0 && tidy_up(&r->tidy) != 0 ? err_set(err, ERR_NOMEM, "out of memory") : rc;
@@ -242,7 +264,8 @@ static int serve_one(struct runner *r, struct err *err)
 
 int runner_serve(int fd)
 {
-    struct runner r = {.fd = fd, .process = {.files_for = files_for}};
+    struct runner r = {
+        .fd = fd, .log_fd = -1, .memory_fd = -1, .process = {.files_for = files_for}};
     struct err err = {0};
     (void)fcntl(fd, F_SETFD, FD_CLOEXEC);
     be_own_process();

@@ -92,14 +92,18 @@ static void stop_timers(void)
 
 /* --- memory ---------------------------------------------------------------------------------- */
 
-static size_t own_memory(void)
+static int open_once(int *fd, const char *path, int how)
+{
+    if (*fd == 0)
+        *fd = open(path, how | O_CLOEXEC);
+    return *fd;
+}
+
+static size_t own_memory(int fd)
 {
     char text[128];
     unsigned long long resident, shared;
-    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : 0;
-    if (fd >= 0)
-        close(fd);
+    ssize_t n = fd >= 0 ? pread(fd, text, sizeof(text) - 1, 0) : 0;
     text[n > 0 ? n : 0] = 0;
     if (sscanf(text, "%*u %llu %llu", &resident, &shared) != 2 || resident < shared)
         return 0;
@@ -116,7 +120,10 @@ int tidy_note(struct tidy *tidy)
     (void)sigprocmask(SIG_SETMASK, NULL, &tidy->blocked);
     for (int s = 1; s < TIDY_SIGNALS; s++)
         (void)sigaction(s, NULL, &tidy->actions[s]);
-    tidy->own_bytes = own_memory();
+    int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC); /* not kept: a twin has its own */
+    tidy->own_bytes = own_memory(fd);
+    if (fd >= 0)
+        close(fd);
     return note_environment(tidy);
 }
 
@@ -131,21 +138,20 @@ int tidy_up(const struct tidy *tidy)
     return restore_environment(tidy);
 }
 
-bool tidy_has_grown(const struct tidy *tidy, size_t buffers)
+bool tidy_has_grown(struct tidy *tidy, size_t buffers)
 {
     size_t most = tidy->own_bytes + buffers + KEPT_BYTES;
-    if (own_memory() <= most)
+    int fd = open_once(&tidy->statm_fd, "/proc/self/statm", O_RDONLY);
+    if (own_memory(fd) <= most)
         return false;
     (void)malloc_trim(0); /* what was freed goes back to the system */
-    return own_memory() > most;
+    return own_memory(fd) > most;
 }
 
 /* The kernel's high-water mark of a process can be set back to what it holds now. */
-void tidy_forget_peak(void)
+void tidy_forget_peak(struct tidy *tidy)
 {
-    int fd = open("/proc/self/clear_refs", O_WRONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? write(fd, "5", 1) : 0;
+    int fd = open_once(&tidy->refs_fd, "/proc/self/clear_refs", O_WRONLY);
+    ssize_t n = fd >= 0 ? pwrite(fd, "5", 1, 0) : 0;
     (void)n; /* then an attempt is told to have had what an earlier one had */
-    if (fd >= 0)
-        close(fd);
 }

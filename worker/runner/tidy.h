@@ -20,6 +20,7 @@ struct tidy {
     size_t own_bytes; /* of memory that is its alone */
     sigset_t blocked;
     struct sigaction actions[TIDY_SIGNALS];
+    int statm_fd, refs_fd; /* of /proc/self, opened at their first use; 0 = not yet */
 };
 
 /* As it is now. 0 or ERR_NOMEM. Kept for the life of the process. */
@@ -29,8 +30,8 @@ int tidy_up(const struct tidy *tidy);
 
 /* Does the process hold so much memory, beside `buffers` bytes that are its to keep, that the next
  * attempt should not pay for it? */
-bool tidy_has_grown(const struct tidy *tidy, size_t buffers);
+bool tidy_has_grown(struct tidy *tidy, size_t buffers);
 /* The peak of memory is counted anew from now on. */
-void tidy_forget_peak(void);
+void tidy_forget_peak(struct tidy *tidy);
 
 #endif

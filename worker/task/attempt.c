@@ -219,9 +219,7 @@ static int hand_over(struct wk_attempt *attempt, struct wk_process *process, str
         rc = describe(attempt, &process->dirs, &arena, &msg, err);
     if (rc == 0) {
         fence_set(&process->fence, memory_limit(attempt));
-        struct task_fds fds = {{process->page_fd, process->log.fd, process->memory_fd},
-                               attempt->memory_offered ? 3 : 2};
-        rc = process_run(process, &msg, &fds, err);
+        rc = process_run(process, &msg, err);
     }
     arena_release(&arena);
     if (rc != 0)
@@ -347,6 +345,7 @@ static int find_output(struct wk_attempt *attempt, const struct task_done *done,
         return err_set(err, ERR_PROTO, "the runner names no map output");
     if (done->run_len <= SEGMENT_SMALL_BYTES) {
         ret->data = segments_read_small(process->memory_fd, done->run_len, err);
+        process->is_memory_used = false;
         return ret->data ? 0 : err->code;
     }
     ret->fd = process->memory_fd;

@@ -201,6 +201,12 @@ static struct wk_process *start(struct worker *worker, struct err *err)
     return process;
 }
 
+/* Descriptors that go with a message; borrowed. */
+struct task_fds {
+    int v[3];
+    size_t n;
+};
+
 /* The descriptors go with the first byte, past the connection's queue, which must be empty. */
 static int say(struct wk_process *process, uint16_t type, const struct msg_desc *desc,
                const void *msg, const struct task_fds *fds, struct err *err)
@@ -210,8 +216,8 @@ static int say(struct wk_process *process, uint16_t type, const struct msg_desc 
     uint64_t deadline = clock_mono_ms() + RUN_SEND_MS;
     int rc = frame_put(&out, &frame, desc, msg);
     if (rc == 0)
-        rc = fds ? sock_send_fds(process->fd, buf_slice(&out), fds->v, fds->n, deadline)
-                 : sock_send_all(process->fd, out.data, out.len, deadline);
+        rc = fds && fds->n ? sock_send_fds(process->fd, buf_slice(&out), fds->v, fds->n, deadline)
+                           : sock_send_all(process->fd, out.data, out.len, deadline);
     buf_release(&out);
     return rc == 0 ? 0 : err_set(err, rc, "cannot hand the task to its process: %s", err_text(rc));
 }
@@ -328,13 +334,16 @@ int process_clear_dirs(struct wk_process *process, const struct wk_attempt *atte
         drop_dirs(process);
         rc = sandbox_make(worker, attempt->job_name, &attempt->job->user, &process->dirs, err);
     }
-    if (rc == 0 && process->log.fd < 0)
+    if (rc == 0 && process->log.fd < 0) {
+        process->has_fds = false;
         rc = sandbox_open_log(worker, attempt->job_name, attempt->name, &process->log, err);
+    }
     return rc;
 }
 
 static int make_page(struct wk_process *process, struct err *err)
 {
+    process->has_fds = false;
     process->page_fd = memfd_create("quern-progress", MFD_CLOEXEC);
     if (process->page_fd < 0 || ftruncate(process->page_fd, PROGRESS_BYTES) != 0)
         return err_errno(err, errno, "cannot make a progress page");
@@ -358,17 +367,27 @@ int process_clear_page(struct wk_process *process, struct err *err)
 
 int process_clear_memory(struct wk_process *process, struct err *err)
 {
-    if (process->memory_fd >= 0 && ftruncate(process->memory_fd, 0) == 0)
+    /* Small outputs may lie over one another: what a run is long is said with it. */
+    bool is_clear = process->memory_fd >= 0 &&
+                    (!process->is_memory_used || ftruncate(process->memory_fd, 0) == 0);
+    process->is_memory_used = true; /* until it is known that little was put there */
+    if (is_clear)
         return 0;
     close_fd(process->memory_fd);
+    process->has_fds = false;
     process->memory_fd = memfd_create("quern-map-output", MFD_CLOEXEC);
     return process->memory_fd >= 0 ? 0 : err_errno(err, errno, "cannot make a memory file");
 }
 
-int process_run(struct wk_process *process, const struct task_run *run, const struct task_fds *fds,
-                struct err *err)
+int process_run(struct wk_process *process, const struct task_run *run, struct err *err)
 {
-    return say(process, TASK_RUN, &task_run_desc, run, fds, err);
+    struct task_fds fds = {{process->page_fd, process->log.fd, process->memory_fd},
+                           process->memory_fd >= 0 ? 3 : 2};
+    if (process->has_fds)
+        fds.n = 0;
+    int rc = say(process, TASK_RUN, &task_run_desc, run, &fds, err);
+    process->has_fds = rc == 0;
+    return rc;
 }
 
 void process_tell_outputs(struct wk_process *process, const struct task_outputs *outputs)

@@ -32,6 +32,8 @@ struct wk_process {
     int page_fd;                /* the attempt's progress page, again for each; -1 = not made yet */
     struct progress_page *page;
     int memory_fd; /* where a map puts its output, if that is small again for each; -1 = none */
+    bool is_memory_used; /* more is in it than small outputs */
+    bool has_fds;        /* the process has these three descriptors as they are here */
     struct loop_timer reap;
     struct fence fence; /* its limits are set for each attempt */
     bool was_killed;
@@ -51,20 +53,14 @@ struct wk_process *process_get(struct worker *worker, const struct process_wish 
                                struct err *err);
 /* Have blank ones wait, worker.runners.blank of them, made one by one from now on. */
 void process_keep_blanks(struct worker *worker);
-/* Descriptors that go with a message; borrowed. */
-struct task_fds {
-    int v[3];
-    size_t n;
-};
 /* Directories with nothing in them, for the attempt of that job; a log with nothing in it. */
 int process_clear_dirs(struct wk_process *process, const struct wk_attempt *attempt,
                        struct err *err);
 /* Its page, as new; its memfd, empty. 0 or an error. */
 int process_clear_page(struct wk_process *process, struct err *err);
 int process_clear_memory(struct wk_process *process, struct err *err);
-/* Send RUN with its descriptors. The process must be idle. */
-int process_run(struct wk_process *process, const struct task_run *run, const struct task_fds *fds,
-                struct err *err);
+/* Send RUN, with descriptors if there are new ones. The process must be idle. */
+int process_run(struct wk_process *process, const struct task_run *run, struct err *err);
 void process_tell_outputs(struct wk_process *process, const struct task_outputs *outputs);
 /* SIGKILL to its group; attempt_on_exit follows if it was busy. */
 void process_kill(struct wk_process *process);

@@ -4,8 +4,10 @@
  *
  *   worker -> runner   BECOME, before the first RUN, where tasks are another user's than the worker
  *                      RUN, whose first byte carries the descriptors: progress page (progress.h),
- *                      the attempt's log (opened O_APPEND: becomes stdout and stderr), and, where
- *                      output_memory is not 0, an empty memfd for the map output
+ *                      the attempt's log (opened O_APPEND: becomes stdout and stderr), and, if a
+ *                      map may put its output into memory, a memfd; none: those of the last RUN.
+ *                      A memfd with a run of more than TASK_RUN_SMALL bytes is the worker's from
+ *                      then on, of a smaller one the bytes are
  *                      OUTPUTS while a reduce fetches, KILL never (it is SIGKILLed)
  *                      TWIN, to one that never gets a RUN: make a process like yourself, whose
  *                      descriptor 3 is the one that comes with this
@@ -71,6 +73,8 @@ enum task_kind {
     TASK_COMMIT,  /* writes _MANIFEST for the whole job */
     TASK_SAMPLE,  /* input segments -> a run of one partition, wanted for its keys only */
 };
+
+#define TASK_RUN_SMALL 65536U
 
 #define TASK_RUN_FIELDS(F, S, L)                                                              \
     S(task_attempt, id)                                                                       \
