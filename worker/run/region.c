@@ -19,18 +19,26 @@ int region_reserve(struct region *region, size_t size, struct err *err)
     if (base == MAP_FAILED)
         return err_set(err, ERR_NOMEM, "cannot reserve %zu MiB for the task: %s", size >> 20,
                        err_text(err_from_errno(errno)));
-    /* A hint only: small pages work too, at half the speed of a first touch. */
-    (void)madvise(base, size, MADV_HUGEPAGE);
     *region = (struct region){.base = base, .size = size};
     return 0;
+}
+
+/* A hint only: small pages work too, at half the speed of a first touch. A piece begins with small
+ * ones, for a task of little data would clear megabytes for nothing. */
+static void use_huge_pages(uint8_t *piece, size_t size)
+{
+    uintptr_t from = ((uintptr_t)piece + HUGE) & ~(HUGE - 1), end = (uintptr_t)piece + size;
+    if (end > from + HUGE)
+        (void)madvise((void *)from, end - from, MADV_HUGEPAGE);
 }
 
 void *region_take(struct region *region, size_t size)
 {
     if (size > region_left(region))
         return NULL;
-    void *piece = region->base + region->used;
+    uint8_t *piece = region->base + region->used;
     region->used += (size + ALIGN - 1) & ~(size_t)(ALIGN - 1);
+    use_huge_pages(piece, size);
     return piece;
 }
 

@@ -13,9 +13,10 @@
 
 struct dfs {
     struct files files;
-    struct qn_fs *fs;
-    char *uri;
+    struct qn_fs *fs; /* NULL = not connected yet */
+    char *uri, *conf, *user, *node;
 };
+static struct dfs dfs; /* of the process: its tasks are of one job */
 
 /* An open file is the library's own handle: these never exist. */
 static struct qn_file *of_in(struct files_in *in)
@@ -32,11 +33,15 @@ static int failed(const struct qn_error *error, struct err *err)
     return err_set(err, error->code ? error->code : ERR_FAILED, "%s", error->message);
 }
 
+static int connect_now(bool may_wait, struct err *err);
+
 static int dfs_open(struct files *files, const char *path, struct files_in **ret, struct err *err)
 {
-    struct dfs *dfs = CONTAINER_OF(files, struct dfs, files);
+    (void)files;
     struct qn_error error = {0};
-    struct qn_file *file = qn_open(dfs->fs, path, QN_READ, NULL, &error);
+    if (!dfs.fs && connect_now(true, err) != 0)
+        return err->code;
+    struct qn_file *file = qn_open(dfs.fs, path, QN_READ, NULL, &error);
     if (!file)
         return failed(&error, err);
     *ret = (struct files_in *)(void *)file;
@@ -58,10 +63,12 @@ static void dfs_close(struct files_in *in)
 static int dfs_create(struct files *files, const char *path, uint32_t replication,
                       struct files_out **ret, struct err *err)
 {
-    struct dfs *dfs = CONTAINER_OF(files, struct dfs, files);
+    (void)files;
     struct qn_create create = {.replication = replication};
     struct qn_error error = {0};
-    struct qn_file *file = qn_open(dfs->fs, path, QN_WRITE | QN_OVERWRITE, &create, &error);
+    if (!dfs.fs && connect_now(true, err) != 0)
+        return err->code;
+    struct qn_file *file = qn_open(dfs.fs, path, QN_WRITE | QN_OVERWRITE, &create, &error);
     if (!file)
         return failed(&error, err);
     *ret = (struct files_out *)(void *)file;
@@ -108,43 +115,51 @@ static struct qn_fs *wait_for_fs(const char *uri, const struct qn_fs_options *ho
     return fs;
 }
 
-static int connect_to(struct dfs *dfs, const struct task_run *run, struct err *err)
+static int connect_now(bool may_wait, struct err *err)
 {
-    char *uri = slice_dup(run->fs_uri), *conf = slice_dup(run->conf_file);
-    char *user = slice_dup(run->user), *node = slice_dup(run->node);
     struct qn_error error = {0};
-    int rc = uri && conf && user && node ? 0 : err_set(err, ERR_NOMEM, "out of memory");
-    if (rc == 0) {
-        const struct qn_option options[] = {{"node.name", node}, {NULL, NULL}};
-        const struct qn_fs_options how = {.conf_file = conf[0] ? conf : NULL,
-                                          .user = user[0] ? user : NULL,
-                                          .options = node[0] ? options : NULL};
-        dfs->fs = wait_for_fs(uri, &how, &error);
-        rc = dfs->fs ? 0 : failed(&error, err);
+    const struct qn_option options[] = {{"node.name", dfs.node}, {NULL, NULL}};
+    const struct qn_fs_options how = {.conf_file = dfs.conf[0] ? dfs.conf : NULL,
+                                      .user = dfs.user[0] ? dfs.user : NULL,
+                                      .options = dfs.node[0] ? options : NULL};
+    dfs.fs = may_wait ? wait_for_fs(dfs.uri, &how, &error) : qn_fs_open(dfs.uri, &how, &error);
+    return dfs.fs ? 0 : failed(&error, err);
+}
+
+static int note(const struct task_run *run, struct err *err)
+{
+    struct dfs made = {.files.ops = &dfs_ops,
+                       .uri = slice_dup(run->fs_uri),
+                       .conf = slice_dup(run->conf_file),
+                       .user = slice_dup(run->user),
+                       .node = slice_dup(run->node)};
+    if (made.uri && made.conf && made.user && made.node) {
+        dfs = made;
+        return 0;
     }
-    if (rc == 0) {
-        dfs->files.ops = &dfs_ops;
-        dfs->uri = uri;
-        uri = NULL;
-    }
-    mem_free(uri);
-    mem_free(conf);
-    mem_free(user);
-    mem_free(node);
-    return rc;
+    mem_free(made.uri);
+    mem_free(made.conf);
+    mem_free(made.user);
+    mem_free(made.node);
+    return err_set(err, ERR_NOMEM, "out of memory");
 }
 
 struct files *files_for(const struct task_run *run, struct err *err)
 {
-    static struct dfs dfs; /* of the process: its tasks are of one job */
     if (run->fs_uri.len == 0)
         return files_local();
-    if (dfs.fs && slice_is(run->fs_uri, dfs.uri))
-        return &dfs.files;
-    if (dfs.fs) {
-        err_set(err, ERR_PROTO, "this process works on %s already, not on " SLICE_FMT, dfs.uri,
-                SLICE_ARG(run->fs_uri));
+    if (!dfs.uri && note(run, err) != 0)
         return NULL;
-    }
-    return connect_to(&dfs, run, err) == 0 ? &dfs.files : NULL;
+    if (slice_is(run->fs_uri, dfs.uri))
+        return &dfs.files;
+    err_set(err, ERR_PROTO, "this process works on %s already, not on " SLICE_FMT, dfs.uri,
+            SLICE_ARG(run->fs_uri));
+    return NULL;
+}
+
+void files_for_next(void)
+{
+    struct err err;
+    if (dfs.uri && !dfs.fs)
+        (void)connect_now(false, &err); /* whoever opens a file hears why not */
 }

@@ -152,6 +152,15 @@ static int say_last(struct runner *r, struct err *err)
     return cord_send(r->fd, &TASK_methods[TASK_AT_LAST], &(struct msg_void){0}, NULL, 0, err);
 }
 
+/* No other task follows in this process. */
+static bool is_single(const struct task_run *run)
+{
+    for (size_t i = 0; i < run->conf.n; i++)
+        if (slice_is(run->conf.v[i].key, "mapreduce.job.jvm.numtasks"))
+            return slice_is(run->conf.v[i].value, "1");
+    return false;
+}
+
 static int run_one(struct runner *r, const struct task_run *run, struct sock_fds *fds,
                    struct err *err)
 {
@@ -184,7 +193,11 @@ static int run_one(struct runner *r, const struct task_run *run, struct sock_fds
     r->run = NULL;
     if (rc == 0 && last)
         return err_set(err, ERR_EOF, "%s", last);
-    return rc == 0 && tidy_up(&r->tidy) != 0 ? err_set(err, ERR_NOMEM, "out of memory") : rc;
+    if (rc == 0 && tidy_up(&r->tidy) != 0)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    if (rc == 0 && !is_single(run))
+        files_for_next();
+    return rc;
 }
 
 /* --- whom it runs as ------------------------------------------------------------------------- */
