@@ -63,6 +63,7 @@ struct worker {
     struct list runners;    /* struct wk_process */
     uint64_t last_runner;   /* number of the last set of directories made for one */
     struct birth birth;     /* of runners */
+    uint64_t usual_limit;   /* of memory, for a job's first task here: the last job's */
     uint32_t blanks_wanted; /* runners that wait for a job */
     struct loop_timer add_blank;
     struct loop_timer strays; /* what ended runners left behind, until it is gone */

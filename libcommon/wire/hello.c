@@ -48,15 +48,20 @@ static void read_boot_id(char *out, size_t cap)
 void identity_init(struct identity *identity, enum wire_role role, const char *node)
 {
     static char user[HELLO_TEXT_MAX + 1], host[HELLO_TEXT_MAX + 1], boot[HELLO_TEXT_MAX + 1];
+    static uid_t user_uid = (uid_t)-1; /* whom `user` is the name of */
     const char *wanted = getenv("HADOOP_USER_NAME");
     struct stat netns;
-    if (wanted && *wanted)
+    if (wanted && *wanted) {
         snprintf(user, sizeof(user), "%s", wanted);
-    else
-        identity_user_of(geteuid(), user, sizeof(user));
+        user_uid = (uid_t)-1;
+    } else if (user_uid != geteuid()) {
+        user_uid = geteuid();
+        identity_user_of(user_uid, user, sizeof(user));
+    }
     if (gethostname(host, sizeof(host) - 1) != 0)
         snprintf(host, sizeof(host), "localhost");
-    read_boot_id(boot, sizeof(boot));
+    if (!*boot)
+        read_boot_id(boot, sizeof(boot));
     *identity =
         (struct identity){.role = role, .node = node ? node : host, .user = user, .boot = boot};
     if (stat("/proc/self/ns/net", &netns) == 0)

@@ -124,7 +124,7 @@ static void use_directory(const struct task_run *run)
 
 static void use_node(struct runner *r, const struct task_run *run)
 {
-    if (r->self.role == 0) {
+    if (!r->process.self) {
         snprintf(r->node, sizeof(r->node), SLICE_FMT, SLICE_ARG(run->node));
         identity_init(&r->self, WIRE_TASK, r->node[0] ? r->node : NULL);
         r->process.self = &r->self;
@@ -285,6 +285,7 @@ int runner_serve(int fd)
     signal(SIGPIPE, SIG_IGN); /* a closed stdout is an error to the job, not its end */
     (void)fds_raise_limit();  /* many map outputs on this node are many descriptors */
     runner_crash_install();
+    identity_init(&r.self, WIRE_TASK, NULL); /* what is looked up now, twins need not look up */
     int rc = tidy_note(&r.tidy) == 0 ? 0 : err_set(&err, ERR_NOMEM, "out of memory");
     while (rc == 0)
         rc = serve_one(&r, &err);

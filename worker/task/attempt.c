@@ -218,7 +218,10 @@ static int hand_over(struct wk_attempt *attempt, struct wk_process *process, str
     if (rc == 0)
         rc = describe(attempt, &process->dirs, &arena, &msg, err);
     if (rc == 0) {
-        fence_set(&process->fence, memory_limit(attempt));
+        uint64_t limit = memory_limit(attempt);
+        if (process->served == 1)
+            attempt->worker->usual_limit = limit;
+        fence_set(&process->fence, limit);
         rc = process_run(process, &msg, err);
     }
     arena_release(&arena);

@@ -18,8 +18,10 @@
 #define RUN_SEND_MS   10000
 #define REAP_AGAIN_MS 20
 #define STRAYS_MS     2000
-/* Between two blank ones: they cost a fork and an exec, and a job is at work. */
-#define BLANK_MS 3
+/* Until there are blank ones again. Each costs half a millisecond, which is not to be the job's
+ * that has just begun, unless the next one would find none. */
+#define BLANK_MS      25
+#define BLANK_SOON_MS 2
 
 /* --- its end --------------------------------------------------------------------------------- */
 
@@ -298,27 +300,48 @@ void process_put(struct wk_process *process, bool was_done, uint32_t tasks_max)
 
 /* --- blank ones ------------------------------------------------------------------------------ */
 
-static void add_blank(void *arg)
+static uint32_t count_blanks(const struct worker *worker)
 {
-    struct worker *worker = arg;
-    struct err err = {0};
     uint32_t blank = 0;
     list_each (&worker->runners, it) {
         const struct wk_process *process = list_entry(it, struct wk_process, link);
         blank += process->job == 0 && is_idle(process);
     }
+    return blank;
+}
+
+/* What its first task would have to wait for. */
+static void prepare(struct wk_process *process)
+{
+    struct err err;
+    (void)process_clear_page(process, &err); /* what cannot be now is tried again then */
+    (void)process_clear_memory(process, &err);
+    if (process->worker->usual_limit)
+        fence_set(&process->fence, process->worker->usual_limit);
+}
+
+static void add_blank(void *arg)
+{
+    struct worker *worker = arg;
+    struct err err = {0};
+    uint32_t blank = count_blanks(worker);
     if (worker->is_stopping || blank >= worker->blanks_wanted)
         return;
-    if (!start(worker, &err))
+    struct wk_process *process = start(worker, &err);
+    if (process)
+        prepare(process);
+    else
         log_warn("wk.task", "%s", err.msg); /* the next task that needs one says it again */
-    else if (blank + 1 < worker->blanks_wanted)
-        process_keep_blanks(worker);
+    if (process && blank + 1 < worker->blanks_wanted) /* one by one, so that nobody waits for all */
+        (void)loop_after(worker->loop, &worker->add_blank, BLANK_SOON_MS, add_blank, worker);
 }
 
 void process_keep_blanks(struct worker *worker)
 {
-    if (worker->blanks_wanted && !loop_timer_is_running(&worker->add_blank))
-        (void)loop_after(worker->loop, &worker->add_blank, BLANK_MS, add_blank, worker);
+    bool is_running = loop_timer_is_running(&worker->add_blank);
+    uint64_t wait_ms = count_blanks(worker) ? BLANK_MS : BLANK_SOON_MS;
+    if (worker->blanks_wanted && (!is_running || wait_ms == BLANK_SOON_MS))
+        (void)loop_after(worker->loop, &worker->add_blank, wait_ms, add_blank, worker);
 }
 
 /* --- talking to it --------------------------------------------------------------------------- */
