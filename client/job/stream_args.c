@@ -8,8 +8,12 @@
 /* Everything said, gathered from left to right. */
 struct gathering {
     struct stream_args *to;
-    struct buf environment;
-    char **inputs; /* -input */
+    struct buf environment, unpack; /* commands that go before each, for -archives */
+    char *mapper, *reducer, *combiner;
+    const char *order, *spread, *separator; /* of keys, by fields */
+    bool orders_by_fields, spreads_by_fields;
+    char *by_fields; /* the job that does */
+    char **inputs;   /* -input */
     size_t input_count;
     char *output; /* -output */
     bool failed;
@@ -64,28 +68,27 @@ static bool ends_with(const char *text, const char *end)
 
 static int take_mapper(struct gathering *g, char *value, struct err *err)
 {
+    static char none[] = "";
     (void)err;
-    put_setting(g, "stream.map.command", ends_with(value, "IdentityMapper") ? "" : value);
+    g->mapper = ends_with(value, "IdentityMapper") ? none : value;
     return 0;
 }
 
 static int take_reducer(struct gathering *g, char *value, struct err *err)
 {
-    if (strcmp(value, "aggregate") == 0)
-        return err_set(err, ERR_USAGE,
-                       "-reducer aggregate is not known here: sum in a program, or write a plugin "
-                       "(docs/first-job.md)");
+    static char none[] = "";
+    (void)err;
     if (strcmp(value, "NONE") == 0)
         put_reduces(g, "0");
     else
-        put_setting(g, "stream.reduce.command", ends_with(value, "IdentityReducer") ? "" : value);
+        g->reducer = ends_with(value, "IdentityReducer") ? none : value;
     return 0;
 }
 
 static int take_combiner(struct gathering *g, char *value, struct err *err)
 {
     (void)err;
-    put_setting(g, "stream.combine.command", value);
+    g->combiner = value;
     return 0;
 }
 
@@ -119,23 +122,180 @@ static int take_reduces(struct gathering *g, char *value, struct err *err)
     return 0;
 }
 
-static int take_jobconf(struct gathering *g, char *value, struct err *err)
+/* --- settings that mean something to streaming only ------------------------------------------ */
+
+static int take_partitioner(struct gathering *g, char *value, struct err *err)
+{
+    g->spreads_by_fields = ends_with(value, "KeyFieldBasedPartitioner");
+    if (g->spreads_by_fields || ends_with(value, "HashPartitioner"))
+        return 0;
+    return err_set(err, ERR_USAGE,
+                   "%s is Java, and not known here: HashPartitioner and KeyFieldBasedPartitioner "
+                   "are",
+                   value);
+}
+
+static int take_comparator(struct gathering *g, char *value, struct err *err)
+{
+    g->orders_by_fields = ends_with(value, "KeyFieldBasedComparator");
+    return g->orders_by_fields
+               ? 0
+               : err_set(err, ERR_USAGE,
+                         "%s is Java, and not known here: KeyFieldBasedComparator is", value);
+}
+
+static int take_order(struct gathering *g, char *value, struct err *err)
 {
     (void)err;
-    put_own(g, str_printf("-D%s", value));
+    g->order = value;
+    return 0;
+}
+
+static int take_spread(struct gathering *g, char *value, struct err *err)
+{
+    (void)err;
+    g->spread = value;
+    return 0;
+}
+
+static int take_separator(struct gathering *g, char *value, struct err *err)
+{
+    (void)err;
+    g->separator = value;
+    return 0;
+}
+
+/* "lines alike in their first N fields meet", before there were -k */
+static int take_field_count(struct gathering *g, char *value, struct err *err)
+{
+    char *text = str_printf("-k1,%s", value);
+    (void)err;
+    if (!text) {
+        g->failed = true;
+        return 0;
+    }
+    g->to->own[g->to->own_count++] = text;
+    g->spread = text;
+    return 0;
+}
+
+/* Under their names of today and of yesterday. */
+static const struct stream_setting {
+    const char *key;
+    int (*take)(struct gathering *g, char *value, struct err *err);
+} stream_settings[] = {
+    {"mapreduce.partition.keycomparator.options", take_order},
+    {"mapred.text.key.comparator.options", take_order},
+    {"mapreduce.partition.keypartitioner.options", take_spread},
+    {"mapred.text.key.partitioner.options", take_spread},
+    {"num.key.fields.for.partition", take_field_count},
+    {"mapreduce.map.output.key.field.separator", take_separator},
+    {"map.output.key.field.separator", take_separator},
+    {"mapreduce.job.output.key.comparator.class", take_comparator},
+    {"mapred.output.key.comparator.class", take_comparator},
+    {"mapreduce.job.partitioner.class", take_partitioner},
+    {"mapred.partitioner.class", take_partitioner},
+};
+
+/* `define` is key=value. */
+static int take_define(struct gathering *g, char *define, struct err *err)
+{
+    size_t len = strcspn(define, "=");
+    for (size_t i = 0; define[len] && i < ARRAY_LEN(stream_settings); i++)
+        if (strlen(stream_settings[i].key) == len &&
+            memcmp(stream_settings[i].key, define, len) == 0)
+            return stream_settings[i].take(g, define + len + 1, err);
+    put_own(g, str_printf("-D%s", define));
     return 0;
 }
 
 /* Classes of Java that do what is done here anyway. */
 static int take_class(struct gathering *g, char *value, struct err *err)
 {
-    static const char *const same[] = {"TextInputFormat", "TextOutputFormat", "HashPartitioner"};
+    static const char *const same[] = {"TextInputFormat", "KeyValueTextInputFormat",
+                                       "CombineTextInputFormat", "AutoInputFormat",
+                                       "TextOutputFormat"};
     (void)g;
     for (size_t i = 0; i < ARRAY_LEN(same); i++)
         if (ends_with(value, same[i]))
             return 0;
     return err_set(err, ERR_USAGE, "%s is Java, and not known here", value);
 }
+
+/* --- archives: side files that are unpacked before a command begins -------------------------- */
+
+/* In quotes for sh. */
+static void quote(struct buf *out, struct slice text)
+{
+    buf_append_byte(out, '\'');
+    for (size_t i = 0; i < text.len; i++)
+        if (text.data[i] == '\'')
+            buf_append_str(out, "'\\''");
+        else
+            buf_append_byte(out, text.data[i]);
+    buf_append_byte(out, '\'');
+}
+
+/* PATH[#NAME]: a directory NAME, or the last part of PATH, that holds what PATH packs. */
+static void take_archive(struct gathering *g, struct slice word)
+{
+    const uint8_t *hash = memchr(word.data, '#', word.len);
+    struct slice path = hash ? slice_of(word.data, (size_t)(hash - word.data)) : word;
+    const uint8_t *slash = memrchr(path.data, '/', path.len);
+    struct slice name = hash    ? slice_of(hash + 1, word.len - path.len - 1)
+                        : slash ? slice_of(slash + 1, path.len - (size_t)(slash + 1 - path.data))
+                                : path;
+    char *packed = str_printf(".packed-" SLICE_FMT, SLICE_ARG(name));
+    if (!packed) {
+        g->failed = true;
+        return;
+    }
+    bool is_zip = path.len > 4 && (memcmp(path.data + path.len - 4, ".zip", 4) == 0 ||
+                                   memcmp(path.data + path.len - 4, ".jar", 4) == 0);
+    put_own(g, str_printf("-file=" SLICE_FMT "#%s", SLICE_ARG(path), packed));
+    buf_append_str(&g->unpack, "{ [ -e ");
+    quote(&g->unpack, name);
+    buf_append_str(&g->unpack, " ] || { mkdir ");
+    quote(&g->unpack, name);
+    buf_append_str(&g->unpack, is_zip ? " && python3 -m zipfile -e " : " && tar -xf ");
+    quote(&g->unpack, slice_str(packed));
+    buf_append_str(&g->unpack, is_zip ? " " : " -C ");
+    quote(&g->unpack, name);
+    buf_append_str(&g->unpack, "; }; } </dev/null && ");
+    mem_free(packed);
+}
+
+static int take_archives(struct gathering *g, char *value, struct err *err)
+{
+    (void)err;
+    for (char *at = value; *at;) {
+        size_t len = strcspn(at, ",");
+        if (len)
+            take_archive(g, slice_of(at, len));
+        at += len + (at[len] == ',');
+    }
+    return 0;
+}
+
+/* The command, behind what it needs unpacked. */
+static void put_command(struct gathering *g, const char *key, const char *command)
+{
+    bool is_program = command && *command && strcmp(command, "aggregate") != 0;
+    char *whole;
+    if (!command)
+        return;
+    if (!is_program || g->unpack.len == 0) {
+        put_setting(g, key, command);
+        return;
+    }
+    whole = str_printf("%s{ %s\n}", buf_cstr(&g->unpack), command);
+    if (whole)
+        put_setting(g, key, whole);
+    g->failed |= !whole;
+    mem_free(whole);
+}
+
+/* --- all of them ----------------------------------------------------------------------------- */
 
 static const struct stream_option {
     const char *name;
@@ -148,10 +308,13 @@ static const struct stream_option {
     {"input", take_input},
     {"output", take_output},
     {"numReduceTasks", take_reduces},
-    {"jobconf", take_jobconf},
+    {"jobconf", take_define},
+    {"D", take_define},
+    {"archives", take_archives},
+    {"cacheArchive", take_archives},
     {"inputformat", take_class},
     {"outputformat", take_class},
-    {"partitioner", take_class},
+    {"partitioner", take_partitioner},
     {"stream", NULL},
     {"verbose", NULL},
     {"debug", NULL},
@@ -170,7 +333,7 @@ static const struct stream_option *find(const char *word)
 /* Options whose value must not be taken for one of ours. */
 static bool has_value(const char *word)
 {
-    static const char *const valued[] = {"D",     "conf",    "fs",   "jt",  "file",
+    static const char *const valued[] = {"conf",  "fs",      "jt",   "file",
                                          "files", "reduces", "mode", "name"};
     const char *name = option_of(word);
     for (size_t i = 0; name && i < ARRAY_LEN(valued); i++)
@@ -188,6 +351,12 @@ static int take_word(struct gathering *g, int argc, char **argv, int *i, struct 
         return err_set(err, ERR_USAGE, "%s needs a value", argv[*i]);
     if (option)
         return option->take(g, argv[++*i], err);
+    if (argv[*i][0] == '-' && argv[*i][1] == 'D' && argv[*i][2])
+        return take_define(g, argv[*i] + 2, err);
+    if (strcmp(argv[*i], "-cacheFile") == 0) {
+        put_own(g, str_dup("-file"));
+        return 0;
+    }
     if (strcmp(argv[*i], "-background") == 0) {
         put_own(g, str_dup("-detach"));
         return 0;
@@ -198,9 +367,31 @@ static int take_word(struct gathering *g, int argc, char **argv, int *i, struct 
     return 0;
 }
 
+static void put_gathered(struct gathering *g)
+{
+    bool by_fields = g->orders_by_fields || g->spreads_by_fields;
+    if (by_fields)
+        g->to->argv[1] = g->by_fields;
+    put_command(g, "stream.map.command", g->mapper);
+    put_command(g, "stream.reduce.command", g->reducer);
+    put_command(g, "stream.combine.command", g->combiner);
+    if (g->orders_by_fields && g->order)
+        put_setting(g, "stream.key.order", g->order);
+    if (g->spreads_by_fields && g->spread)
+        put_setting(g, "stream.key.spread", g->spread);
+    if (by_fields && g->separator)
+        put_setting(g, "stream.key.separator", g->separator);
+    if (g->environment.len)
+        put_setting(g, "stream.addenvironment", buf_cstr(&g->environment));
+}
+
 int stream_args_translate(int argc, char **argv, struct stream_args *ret, struct err *err)
 {
-    size_t most = 2 * (size_t)argc + 4;
+    size_t most = 2 * (size_t)argc + 16, commas = 0;
+    for (int i = 0; i < argc; i++)
+        for (const char *at = argv[i]; (at = strchr(at, ',')) != NULL; at++)
+            commas++; /* of lists, each part of which may become a word */
+    most += commas;
     struct gathering g = {.to = ret};
     *ret = (struct stream_args){.argv = mem_calloc(most, sizeof(char *)),
                                 .own = mem_calloc(most, sizeof(char *))};
@@ -208,18 +399,21 @@ int stream_args_translate(int argc, char **argv, struct stream_args *ret, struct
     g.failed = !ret->argv || !ret->own || !g.inputs;
     int rc = 0;
     if (!g.failed) {
+        static char plugin[] = "stream", fields[] = "streamfields";
         put(&g, argv[0]);
-        put_own(&g, str_dup("stream"));
+        put(&g, plugin);
+        g.by_fields = fields;
     }
     for (int i = 1; rc == 0 && !g.failed && i < argc; i++)
         rc = take_word(&g, argc, argv, &i, err);
-    if (rc == 0 && !g.failed && g.environment.len)
-        put_setting(&g, "stream.addenvironment", buf_cstr(&g.environment));
+    if (rc == 0 && !g.failed)
+        put_gathered(&g);
     for (size_t i = 0; i < g.input_count; i++)
         put(&g, g.inputs[i]);
     if (g.output)
         put(&g, g.output);
     buf_release(&g.environment);
+    buf_release(&g.unpack);
     mem_free(g.inputs);
     return g.failed ? err_set(err, ERR_NOMEM, "out of memory") : rc;
 }

@@ -6,7 +6,8 @@
  *   -D stream.map.command=M -D stream.reduce.command=R -D stream.addenvironment=A=1 -file F stream
  *     IN OUT
  *
- * Hadoop gives inputs and output by -input and -output, too. */
+ * Hadoop gives inputs and output by -input and -output, too. Where its KeyFieldBasedPartitioner or
+ * KeyFieldBasedComparator is asked for, the job is `streamfields`. */
 #ifndef QUERN_CLIENT_JOB_STREAM_ARGS_H
 #define QUERN_CLIENT_JOB_STREAM_ARGS_H
 

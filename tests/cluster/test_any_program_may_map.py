@@ -5,6 +5,7 @@ import collections
 import glob
 import os
 import random
+import subprocess
 
 import pytest
 
@@ -134,8 +135,8 @@ def test_how_a_program_fails_is_told(cluster):
         run = stream(cluster, out, *quick, "-mapper", command, "-reducer", "NONE", put_in="/dots", check=False)
         assert run.returncode == 1 and said in run.stderr, run.stderr
     stream(cluster, "/f4", "-D", "stream.non.zero.exit.is.failure=false", "-mapper", "cat; exit 3", "-reducer", "NONE", put_in="/dots")
-    for words, said in ((["-mapper"], "needs a value"), (["-cmdenv", "x"], "NAME=VALUE"), (["-reducer", "aggregate"], "not known here"),
-                        (["-inputformat", "my.Format"], "is Java")):
+    for words, said in ((["-mapper"], "needs a value"), (["-cmdenv", "x"], "NAME=VALUE"), (["-partitioner", "my.Own"], "is Java"),
+                        (["-D", "mapred.output.key.comparator.class=my.Own"], "is Java"), (["-inputformat", "my.Format"], "is Java")):
         run = cluster.run("run", "-stream", *words, check=False)
         assert run.returncode == 2 and said in run.stderr.decode() and len(run.stderr.splitlines()) == 1, run.stderr
 
@@ -147,6 +148,81 @@ def test_a_killed_job_leaves_no_program_behind(cluster):
     wait_for(running)
     cluster.run("job", "-kill", job)
     wait_for(lambda: not running())
+
+
+# What Hadoop 3.4.2 makes of the same (its local runner), but for the order of what its comparator takes for equal.
+AGGREGATE = b"awk '" + b"; ".join(b'print "%s:%s" %s' % row for row in (
+    (b"LongValueSum", b"sum_", b'$1 "\\t" $2'), (b"LongValueMax", b"max_", b'$1 "\\t" $2'), (b"LongValueMin", b"min_", b'$1 "\\t" $2'),
+    (b"DoubleValueSum", b"ds_", b'$1 "\\t" $2 ".5"'), (b"StringValueMax", b"smax", b'"\\t" $1'), (b"StringValueMin", b"smin", b'"\\t" $1'),
+    (b"UniqValueCount", b"uniq_", b'$1 "\\t" $2'), (b"ValueHistogram", b"hist", b'"\\t" $1'), (b"ValueHistogram", b"hist2", b'"\\t" $1 "\\t" $2')))
+AGGREGATE = AGGREGATE.replace(b"awk '", b"awk '{ ") + b" }'"
+AGGREGATED = b"""ds_a\t11.5\nds_b\t11.0\nds_c\t-3.5\nmax_a\t7\nmax_b\t5\nmax_c\t-3\nmin_a\t1\nmin_b\t5\nmin_c\t-3\nsum_a\t10\nsum_b\t10\nsum_c\t-3
+smax\tc\nsmin\ta\nuniq_a\t3\nuniq_b\t1\nuniq_c\t1\nhist\t3\t1\t2\t3\t2.0\t0.816496580927726\nhist2\t3\t-3\t10\t10\t5.666666666666667\t6.128258770283412
+"""
+
+
+def test_aggregate_adds_up_as_hadoops_does(cluster, tmp_path):
+    (tmp_path / "in").write_bytes(b"a 1\nb 5\na 7\nc -3\nb 5\na 2\n")
+    local = ["run", "-jt", "local", "-stream", "-reduces", "1"]
+    cluster.run(*local, "-mapper", AGGREGATE.decode(), "-reducer", "aggregate", str(tmp_path / "in"), str(tmp_path / "out"))
+    assert (tmp_path / "out" / "part-r-00000").read_bytes() == AGGREGATED
+    for key, said in (("LongValueSum:x\\tno", "is no whole number"), ("Sum:x\\t1", "is not TYPE:ID"), ("x\\t1", "is not TYPE:ID"),
+                      ("LongValueSum:x\\t99999999999999999999", "is no whole number"), ("DoubleValueSum:x\\t1,5", "is no number")):
+        run = cluster.run(*local, "-mapper", f"printf '{key}\\n'", "-reducer", "aggregate", str(tmp_path / "in"), str(tmp_path / "bad"), check=False)
+        assert run.returncode == 1 and said in run.stderr.decode(), run.stderr
+
+
+COMPARE = ["-D", "mapred.output.key.comparator.class=org.apache.hadoop.mapred.lib.KeyFieldBasedComparator"]
+DOTS = ["-D", "stream.num.map.output.key.fields=4", "-D", "stream.map.output.field.separator=.", "-D", "map.output.key.field.separator=."]
+
+
+@pytest.mark.parametrize("spec,key", [
+    ("-k2,2nr -k1,4", lambda f: (-float(f[1]), b".".join(f))), ("-k1,1r -k3,3n -k1,4", lambda f: ([-c for c in f[0]] + [1], float(f[2]), b".".join(f))),
+    ("-k4.2,4.3 -k2,2n -k1,4", lambda f: (f[3][1:3] or b"", float(f[1]), b".".join(f)))])
+def test_keys_are_ordered_by_their_fields(cluster, tmp_path, spec, key):
+    rnd = random.Random(7)
+    rows = [[b"%d" % rnd.choice((1, 2, 10, 33)), b"%d" % rnd.choice((-12, -3, 0, 7, 12, 10**17)), b"%d" % rnd.choice((9, 10, 11)), rnd.choice((b"abc", b"xyz", b"pq"))]
+            for _ in range(300)]
+    (tmp_path / "in").write_bytes(b"".join(b".".join(row) + b".value\n" for row in rows))
+    cluster.run("run", "-jt", "local", "-stream", "-reduces", "1", *COMPARE, *DOTS, "-D", "mapreduce.partition.keycomparator.options=" + spec, "-mapper", "cat",
+                "-reducer", "cat", "-D", "mapreduce.input.fileinputformat.split.maxsize=2000", str(tmp_path / "in"), str(tmp_path / "out"))
+    got = (tmp_path / "out" / "part-r-00000").read_bytes()
+    assert got == b"".join(b".".join(row) + b"\tvalue\n" for row in sorted(rows, key=key))
+
+
+def test_lines_alike_in_some_fields_meet(cluster):
+    stream(cluster, "/meet", *DOTS, "-reduces", "3", "-partitioner", "org.apache.hadoop.mapred.lib.KeyFieldBasedPartitioner",
+           "-D", "mapreduce.partition.keypartitioner.options=-k1,2", "-mapper", "cat", "-reducer", "cat", put_in="/dots")
+    # The same files as Hadoop's: its hash, and its remainder.
+    want = {n: b"" for n in range(3)}
+    for line in sorted(b"11.12.1.2\n11.14.2.3\n11.11.4.1\n11.12.1.1\n11.14.2.2\n".split()):
+        hash = 0
+        for c in b".".join(line.split(b".")[:2]):
+            hash = (hash * 31 + c) % 2**32
+        want[hash % 2**31 % 3] += line + b"\t\n"
+    assert [cluster.fs("-cat", f"/meet/part-r-{n:05d}").stdout for n in range(3)] == list(want.values())
+    for spec in ("-k0", "-k", "-kx", "-k1,2z", "x"):
+        run = stream(cluster, "/bad", "-D", "mapreduce.map.maxattempts=1", *COMPARE, "-D", "mapred.text.key.comparator.options=" + spec, "-mapper", "cat", put_in="/dots",
+                     check=False)
+        assert run.returncode == 1 and b"parts of keys are -kF" in run.stderr, (spec, run.stderr)
+
+
+def test_archives_are_unpacked_beside_the_program(cluster, tmp_path):
+    (tmp_path / "dir").mkdir()
+    (tmp_path / "dir" / "word").write_text("found")
+    for name, pack in (("a.tgz", ["tar", "-czf"]), ("it's.tar", ["tar", "-cf"])):
+        subprocess.run([*pack, tmp_path / name, "-C", tmp_path / "dir", "word"], check=True)
+    subprocess.run(["python3", "-m", "zipfile", "-c", tmp_path / "b.zip", tmp_path / "dir" / "word"], check=True)
+    stream(cluster, "/archives", "-archives", f"{tmp_path}/a.tgz#a,{tmp_path}/b.zip", "-cacheArchive", f"{tmp_path}/it's.tar#it's", "-reduces", "1",
+           "-mapper", "cat a/word b.zip/word; wc -l", "-reducer", "cat it\\'s/word; cat", put_in="/dots")
+    assert answer(cluster, "/archives") == b"found5\t\n".replace(b"found5", b"foundfoundfound5")
+
+
+def test_old_scripts_find_old_names(cluster):
+    stream(cluster, "/old", "-reducer", "NONE", "-D", "stream.jobconf.truncate.limit=5", "-cmdenv", "LONG=longer than five", "-mapper", "env", put_in="/dots")
+    env = dict(line.rstrip("\t").split("=", 1) for line in answer(cluster, "/old").decode().splitlines() if "=" in line)
+    assert env["map_input_file"] == "/dots" and env["mapred_task_is_map"] == "true" and env["mapred_task_partition"] == "0"
+    assert env["mapred_job_id"] == env["mapreduce_job_id"] == "job_1" and env["LONG"] == "longer than five"
 
 
 def test_without_a_cluster(cluster, scripts):

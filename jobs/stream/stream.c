@@ -6,6 +6,9 @@
  *   combine  the same lines, sorted, some of them -> lines "key TAB value", before they travel
  *   reduce   lines "key TAB value", in order of key -> lines of the output
  *
+ * Built twice from these files: as `stream`, whose keys are ordered and shared out as they are; and
+ * as `streamfields` (STREAM_BY_FIELDS), where fields of them decide (fields.h).
+ *
  * A line without a separator is all key. No command: what comes in goes out. Each runs under `sh
  * -c` in the task's directory, where side files are, which is in PATH too. Settings are in its
  * environment (dots and dashes as underscores: mapreduce_job_id). Its stderr is the attempt's log;
@@ -23,11 +26,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include <quern/job.h>
+#include "jobs/stream/aggregate.h"
+#include "jobs/stream/fields.h"
 
 #define PIPE_BYTES    (1 << 20)
 #define READ_BYTES    65536
 #define COMBINE_BYTES ((size_t)32 << 20)
+#ifdef STREAM_BY_FIELDS
+#define BY_FIELDS 1
+#else
+#define BY_FIELDS 0
+#endif
 
 /* How a line is cut into key and value: behind the n-th separator. */
 struct cut {
@@ -55,6 +64,11 @@ struct state {
     struct qn_room lines; /* waiting for the combiner, or a line in the making */
     size_t lines_len;
     int has_environment, has_failed;
+    int has_fields, is_aggregate;
+    struct fields_list order, spread; /* of has_fields */
+    char key_separator;
+    struct qn_room key;
+    struct aggregate aggregate;
 };
 
 /* --- settings -------------------------------------------------------------------------------- */
@@ -70,6 +84,18 @@ static struct cut cut_of(struct qn_task *task, const char *separator_name, const
     uint64_t fields = strtoul(qn_option(task, fields_name), NULL, 10);
     struct cut cut = {separator(task, separator_name), fields ? fields : 1};
     return cut;
+}
+
+static int setup_fields(struct qn_task *task, struct state *s)
+{
+    const char *order = qn_option(task, "stream.key.order");
+    const char *spread = qn_option(task, "stream.key.spread");
+    s->has_fields = 1;
+    s->key_separator = separator(task, "stream.key.separator");
+    if (fields_parse(order, &s->order) == 0 && fields_parse(spread, &s->spread) == 0)
+        return 0;
+    return qn_fail(task, "\"%s\", \"%s\": parts of keys are -kF[.C][nr][,F[.C][nr]]", order,
+                   spread);
 }
 
 static int setup(struct qn_task *task)
@@ -88,7 +114,10 @@ static int setup(struct qn_task *task)
     s->reduce_out =
         cut_of(task, "stream.reduce.output.field.separator", "stream.num.reduce.output.key.fields");
     s->reduce_in = separator(task, "stream.reduce.input.field.separator");
-    return 0;
+    s->is_aggregate = task->is_reduce && strcmp(s->main.command, "aggregate") == 0;
+    if (s->is_aggregate)
+        s->main.command = ""; /* nothing is started */
+    return BY_FIELDS && task->partitions > 0 ? setup_fields(task, s) : 0;
 }
 
 /* --- starting a command ---------------------------------------------------------------------- */
@@ -136,11 +165,42 @@ static int put_path(void)
     return rc;
 }
 
+/* Under its name, and under the one it had before Hadoop 0.21, as old scripts ask for it. */
+static int put_setting(const char *name, const char *value)
+{
+    static const char *const old[][2] = {
+        {"mapreduce.job.id", "mapred_job_id"},
+        {"mapreduce.job.name", "mapred_job_name"},
+        {"mapreduce.job.reduces", "mapred_reduce_tasks"},
+        {"mapreduce.task.id", "mapred_tip_id"},
+        {"mapreduce.task.attempt.id", "mapred_task_id"},
+        {"mapreduce.task.partition", "mapred_task_partition"},
+        {"mapreduce.task.ismap", "mapred_task_is_map"},
+        {"mapreduce.map.input.file", "map_input_file"},
+        {"mapreduce.map.input.start", "map_input_start"},
+        {"mapreduce.map.input.length", "map_input_length"},
+    };
+    int rc = put_variable(name, strlen(name), value);
+    for (size_t i = 0; rc == 0 && i < sizeof(old) / sizeof(*old); i++)
+        if (strcmp(old[i][0], name) == 0)
+            rc = setenv(old[i][1], value, 1);
+    return rc;
+}
+
 static int put_number(const char *name, uint64_t number)
 {
     char text[32];
     snprintf(text, sizeof(text), "%llu", (unsigned long long)number);
-    return put_variable(name, strlen(name), text);
+    return put_setting(name, text);
+}
+
+/* A setting no longer than stream.jobconf.truncate.limit allows. */
+static int put_short(const char *name, const char *value, long limit)
+{
+    char *cut = limit >= 0 && strlen(value) > (size_t)limit ? strndup(value, (size_t)limit) : NULL;
+    int rc = put_setting(name, cut ? cut : value);
+    free(cut);
+    return rc;
 }
 
 /* Once an attempt. The task's own process has no other use for its environment. */
@@ -152,11 +212,12 @@ static int fill_environment(struct qn_task *task)
     if (s->has_environment)
         return 0;
     s->has_environment = 1;
+    long limit = strtol(qn_option(task, "stream.jobconf.truncate.limit"), NULL, 10);
     int rc = put_path();
     for (uint32_t i = 0; rc == 0 && (value = qn_setting_at(task, i, &name)) != NULL; i++)
-        rc = put_variable(name, strlen(name), value);
+        rc = put_short(name, value, limit);
     if (rc == 0 && !task->is_reduce) {
-        rc = setenv("mapreduce_map_input_file", input->path, 1);
+        rc = put_setting("mapreduce.map.input.file", input->path);
         rc = rc ? rc : put_number("mapreduce.map.input.start", input->split_offset);
         rc = rc ? rc : put_number("mapreduce.map.input.length", input->split_length);
     }
@@ -367,30 +428,37 @@ static void end_child(struct child *c)
 
 /* --- lines between them ---------------------------------------------------------------------- */
 
-static int emit_cut(struct qn_task *task, const struct cut *cut, struct qn_slice line)
+/* The line becomes its key; what stands behind the separator is the value. */
+static struct qn_slice cut_line(const struct cut *cut, struct qn_slice *line)
 {
-    const char *p = (const char *)line.data, *end = p + line.len, *at = p;
+    const char *p = (const char *)line->data, *end = p + line->len, *at = p;
     for (uint64_t n = 0; n < cut->fields && at; n++) {
         const char *from = n ? at + 1 : p;
-        at = (const char *)memchr(from, cut->separator, (size_t)(end - from));
+        at = from < end ? (const char *)memchr(from, cut->separator, (size_t)(end - from)) : NULL;
     }
     if (!at)
-        return qn_emit(task, line, qn_nothing());
-    return qn_emit(task, qn_bytes(p, (size_t)(at - p)), qn_bytes(at + 1, (size_t)(end - at - 1)));
+        return qn_nothing();
+    line->len = (size_t)(at - p);
+    return qn_bytes(at + 1, (size_t)(end - at - 1));
 }
 
 static int emit_mapped(struct qn_task *task, struct child *c, struct qn_slice line)
 {
-    const struct state *s = *qn_state(task);
+    struct state *s = *qn_state(task);
+    struct qn_slice value = cut_line(&s->map_out, &line);
     (void)c;
-    return emit_cut(task, &s->map_out, line);
+    if (s->has_fields &&
+        fields_wrap(task, &s->order, &s->spread, s->key_separator, line, &s->key, &line) != 0)
+        return -1;
+    return qn_emit(task, line, value);
 }
 
 static int emit_reduced(struct qn_task *task, struct child *c, struct qn_slice line)
 {
     const struct state *s = *qn_state(task);
+    struct qn_slice value = cut_line(&s->reduce_out, &line);
     (void)c;
-    return emit_cut(task, &s->reduce_out, line);
+    return qn_emit(task, line, value);
 }
 
 static int append(struct qn_task *task, struct state *s, struct qn_slice bytes)
@@ -500,6 +568,10 @@ static int reduce(struct qn_task *task, struct qn_slice key, struct qn_values *v
     struct state *s = *qn_state(task);
     struct qn_slice value;
     s->main.on_line = emit_reduced;
+    if (s->has_fields)
+        s->has_failed |= fields_unwrap(task, &s->order, key, &s->key, &key) != 0;
+    if (s->is_aggregate && !s->has_failed)
+        s->has_failed = aggregate_reduce(task, &s->aggregate, key, values) != 0;
     while (!s->has_failed && qn_next(values, &value))
         s->has_failed = *s->main.command ? take_value(task, s, key, value) != 0
                                          : qn_emit(task, key, value) != 0;
@@ -525,13 +597,15 @@ static int cleanup(struct qn_task *task)
     end_child(&s->main);
     end_child(&s->combiner);
     qn_give_back(&s->lines);
+    qn_give_back(&s->key);
+    aggregate_release(&s->aggregate);
     free(s);
     return rc;
 }
 
 static const struct qn_option_row options[] = {
     {"stream.map.command", "", "the mapper; none: lines as they are"},
-    {"stream.reduce.command", "", "the reducer; none: sorted lines as they are"},
+    {"stream.reduce.command", "", "the reducer; none: sorted lines as they are; aggregate"},
     {"stream.combine.command", "", "run over sorted lines of a mapper before they travel"},
     {"stream.map.output.field.separator", "\\t", "what ends a field of a mapper's line"},
     {"stream.num.map.output.key.fields", "1", "so many fields of it are the key"},
@@ -540,18 +614,34 @@ static const struct qn_option_row options[] = {
     {"stream.num.reduce.output.key.fields", "1", "so many fields of it are the key"},
     {"stream.non.zero.exit.is.failure", "true", "false: the exit code does not matter"},
     {"stream.addenvironment", "", "NAME=VALUE for the commands' environment (-cmdenv)"},
+    {"stream.jobconf.truncate.limit", "-1",
+     "settings in the environment have so many bytes at most"},
+    {"stream.map.input.ignoreKey", "true", "a mapper gets lines, not where they stand: only true"},
+#ifdef STREAM_BY_FIELDS
+    {"stream.key.order", "", "the fields that order keys: -k2,2nr -k1"},
+    {"stream.key.spread", "", "the fields that choose the reducer: -k1,2"},
+    {"stream.key.separator", "\\t", "between fields of a key"},
+#endif
     {NULL, NULL, NULL},
 };
 
 const struct qn_job qn_job = {
     .head = QN_JOB_HEAD,
+#ifdef STREAM_BY_FIELDS
+    .name = "streamfields",
+    .about = "as stream, with keys in order of their fields",
+#else
     .name = "stream",
     .about = "any program as mapper or reducer, through stdin and stdout",
+#endif
     .setup = setup,
     .map_lines = map_lines,
     .reduce = reduce,
     .cleanup = cleanup,
     .key = QN_TEXT,
     .value = QN_TEXT,
+#ifdef STREAM_BY_FIELDS
+    .partition = fields_partition,
+#endif
     .options = options,
 };
