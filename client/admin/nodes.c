@@ -5,6 +5,7 @@
 
 #include "client/admin/commands.h"
 #include "client/admin/sizes.h"
+#include "client/fs/grammar.h"
 #include "libcommon/base/str.h"
 #include "libcommon/proto/data/messages.h"
 #include "libcommon/wire/chan.h"
@@ -187,28 +188,36 @@ int admin_shutdown(struct session *session, int argc, char **argv)
 }
 
 /* [-incremental] HOST:PORT [-namenode HOST:PORT]: an odd one, whose own complaints end with 1. */
+/* Takes the word out of argv wherever it stands: as Hadoop, which lets options follow the node. */
+static bool take_word(const char *word, int *argc, char **argv)
+{
+    for (int i = 1; i < *argc; i++)
+        if (strcmp(argv[i], word) == 0) {
+            memmove(&argv[i], &argv[i + 1], (size_t)(*argc - i - 1) * sizeof(*argv));
+            --*argc;
+            return true;
+        }
+    return false;
+}
+
 int admin_trigger_report(struct session *session, int argc, char **argv)
 {
-    bool is_changes = false;
-    const char *namenode = NULL;
+    const char *namenode = fs_pop_option("namenode", &argc, argv);
+    bool is_changes = take_word("-incremental", &argc, argv);
     int at = 1;
-    if (at < argc && strcmp(argv[at], "-incremental") == 0)
-        is_changes = at++ > 0;
+    while (at < argc && argv[at][0] == '-')
+        at++;
     if (at == argc) {
         fprintf(stderr, "You must specify a host:port pair.\n");
         return 1;
     }
-    char *words[] = {argv[0], argv[at++]};
-    if (words[1][0] == '-') {
-        fprintf(stderr, "Can't understand arguments: %s\n", words[1]);
-        return 1;
-    }
-    if (at + 1 < argc && strcmp(argv[at], "-namenode") == 0) {
-        namenode = argv[at + 1];
-        at += 2;
-    }
-    if (at < argc) {
-        fprintf(stderr, "Can't understand arguments: %s\n", argv[at]);
+    char *words[] = {argv[0], argv[at]};
+    if (argc > 2) {
+        fprintf(stderr, "Can't understand arguments:");
+        for (int i = 1; i < argc; i++)
+            if (i != at)
+                fprintf(stderr, " %s", argv[i]);
+        fputc('\n', stderr);
         return 1;
     }
     struct arena arena = ARENA_INIT;

@@ -208,6 +208,16 @@ void report_topology(const struct cl2nn_report *report, struct buf *out)
 
 typedef void print_fn(const struct cl2nn_report *report, unsigned sections, struct buf *out);
 
+/* However they registered, a list is the same each time. */
+static int by_address(const void *a, const void *b)
+{
+    const struct cl2nn_node_report *x = a, *y = b;
+    int rc = slice_cmp(x->node.host, y->node.host);
+    return rc != 0
+               ? rc
+               : (x->node.data_port > y->node.data_port) - (x->node.data_port < y->node.data_port);
+}
+
 static int print_report(struct session *session, const char *what, unsigned sections,
                         print_fn *print)
 {
@@ -217,6 +227,8 @@ static int print_report(struct session *session, const char *what, unsigned sect
     const struct msg_void ask = {0};
     int rc = admin_ask(session, what, CL2NN_AT_REPORT, &ask, &arena, &report);
     if (rc == 0) {
+        if (report.nodes.n)
+            qsort(report.nodes.v, report.nodes.n, sizeof(*report.nodes.v), by_address);
         print(&report, sections, &out);
         if (out.len)
             fwrite(out.data, 1, out.len, stdout);

@@ -38,7 +38,7 @@ static const struct fs_option cp_options[] = {
     {"f", NULL, "Overwrite the destination if it already exists."},
     {"d", NULL, "Skip creation of temporary file(<dst>._COPYING_)."},
     {"t", "<thread count>",
-     "Number of threads to be used, default is 64, of files above 1 MiB 16."},
+     "Number of threads to be used, default is 16 (sixty-four of files up to 1 MiB)."},
     {"q", "<thread pool queue size>", "Thread pool queue size to be used, default is 1024."},
     {NULL, NULL, NULL},
 };

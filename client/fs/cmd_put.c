@@ -63,7 +63,7 @@ static const struct fs_option put_options[] = {
     {"p", NULL, "Preserves timestamps, ownership and the mode."},
     {"f", NULL, "Overwrites the destination if it already exists."},
     {"t", "<thread count>",
-     "Number of threads to be used, default is 64, of files above 1 MiB 16."},
+     "Number of threads to be used, default is 16 (sixty-four of files up to 1 MiB)."},
     {"q", "<thread pool queue size>", "Thread pool queue size to be used, default is 1024."},
     {"l", NULL,
      "Allow DataNode to lazily persist the file to disk. Forces replication factor of 1. This flag "
@@ -142,7 +142,7 @@ static const struct fs_option get_options[] = {
     {"crc", NULL, "write CRC checksums for the files downloaded."},
     {"ignoreCrc", NULL, "Skip CRC checks on the file(s) downloaded."},
     {"t", "<thread count>",
-     "Number of threads to be used, default is 64, of files above 1 MiB 16."},
+     "Number of threads to be used, default is 16 (sixty-four of files up to 1 MiB)."},
     {"q", "<thread pool queue size>", "Thread pool queue size to be used, default is 1024."},
     {"d", NULL, NULL},
     {NULL, NULL, NULL},
