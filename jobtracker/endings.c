@@ -23,6 +23,7 @@ struct ending {
     struct job_id id;
     uint64_t index; /* of its END */
     struct buf json, status, logs, places;
+    bool has_failed; /* something of it could not be written */
 };
 
 /* Endings whose history is being written. */
@@ -44,25 +45,42 @@ static void ending_free(struct ending *e)
 
 /* --- writing it down ------------------------------------------------------------------------- */
 
-static void write_one(struct history *history, const struct ending *e)
+static void put_all_but_status(struct history *history, struct ending *e)
 {
     struct err err = {0};
-    int rc = history_write(history, e->id, ".json", buf_slice(&e->json), &err);
+    int rc = history_put(history, e->id, ".json", buf_slice(&e->json), &err);
     if (rc == 0 && e->logs.len)
-        rc = history_write(history, e->id, ".log", buf_slice(&e->logs), &err);
+        rc = history_put(history, e->id, ".log", buf_slice(&e->logs), &err);
     if (rc == 0)
-        rc = history_write(history, e->id, ".places", buf_slice(&e->places), &err);
-    if (rc == 0)
-        rc = history_write(history, e->id, ".status", buf_slice(&e->status), &err);
+        rc = history_put(history, e->id, ".places", buf_slice(&e->places), &err);
+    e->has_failed = rc != 0;
     if (rc != 0)
         log_error("jt.history", "%s", err.msg); /* the job's end still counts */
 }
 
+static void put_status(struct history *history, const struct ending *e)
+{
+    struct err err = {0};
+    if (!e->has_failed && history_put(history, e->id, ".status", buf_slice(&e->status), &err) != 0)
+        log_error("jt.history", "%s", err.msg);
+}
+
+/* Two fsyncs of the directory for all of them: .status vouches for the others. */
 static void batch_run(struct work *work)
 {
     struct batch *batch = CONTAINER_OF(work, struct batch, work);
+    struct history *history = &batch->jt->history;
+    struct err err = {0};
     list_each (&batch->endings, it)
-        write_one(&batch->jt->history, list_entry(it, struct ending, link));
+        put_all_but_status(history, list_entry(it, struct ending, link));
+    int rc = history_sync(history, &err);
+    if (rc == 0) {
+        list_each (&batch->endings, it)
+            put_status(history, list_entry(it, struct ending, link));
+        rc = history_sync(history, &err);
+    }
+    if (rc != 0)
+        log_error("jt.history", "%s", err.msg);
 }
 
 static void forget_oldest(struct jobtracker *jt)

@@ -6,6 +6,7 @@
 #include "libcommon/base/mem.h"
 #include "libcommon/base/str.h"
 #include "libcommon/store/fsutil.h"
+#include "libcommon/store/outfile.h"
 
 #define HISTORY_FILE_MAX (256U << 20)
 
@@ -34,14 +35,32 @@ static char *file_of(const struct history *history, struct job_id id, const char
     return str_printf("%s/%s%s", history->dir, job_id_text(id, name, sizeof(name)), suffix);
 }
 
+int history_put(struct history *history, struct job_id id, const char *suffix, struct slice data,
+                struct err *err)
+{
+    struct outfile out;
+    char *path = file_of(history, id, suffix);
+    int rc = path ? outfile_open(&out, history->disk, path, err)
+                  : err_set(err, ERR_NOMEM, "out of memory");
+    if (rc == 0) {
+        outfile_append(&out, data.data, data.len);
+        rc = outfile_commit_unnamed(&out, err);
+    }
+    mem_free(path);
+    return rc;
+}
+
+int history_sync(struct history *history, struct err *err)
+{
+    int rc = disk_fsync_dir(history->disk, history->dir);
+    return rc == 0 ? 0 : err_set(err, rc, "%s: cannot sync: %s", history->dir, err_text(rc));
+}
+
 int history_write(struct history *history, struct job_id id, const char *suffix, struct slice data,
                   struct err *err)
 {
-    char *path = file_of(history, id, suffix);
-    int rc = path ? fsutil_replace(history->disk, path, data, err)
-                  : err_set(err, ERR_NOMEM, "out of memory");
-    mem_free(path);
-    return rc;
+    int rc = history_put(history, id, suffix, data, err);
+    return rc == 0 ? history_sync(history, err) : rc;
 }
 
 int history_read(struct history *history, struct job_id id, const char *suffix, struct buf *out,

@@ -23,6 +23,11 @@ void history_release(struct history *history);
 /* suffix: ".json", ".status", ".places", ".log". Blocks: from a work queue. */
 int history_write(struct history *history, struct job_id id, const char *suffix, struct slice data,
                   struct err *err);
+/* The same, but it may be gone after a power cut until history_sync: that does for many. What
+ * .status vouches for is synced before .status is put. */
+int history_put(struct history *history, struct job_id id, const char *suffix, struct slice data,
+                struct err *err);
+int history_sync(struct history *history, struct err *err);
 /* ERR_NOENT when it was never written or is gone. */
 int history_read(struct history *history, struct job_id id, const char *suffix, struct buf *out,
                  struct err *err);

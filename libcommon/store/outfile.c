@@ -77,7 +77,7 @@ uint64_t outfile_offset(const struct outfile *out)
     return out->off + out->pending.len;
 }
 
-int outfile_commit(struct outfile *out, struct err *err)
+static int commit(struct outfile *out, bool with_name, struct err *err)
 {
     flush_pending(out);
     if (out->failed.code == 0) {
@@ -98,9 +98,19 @@ int outfile_commit(struct outfile *out, struct err *err)
         outfile_abort(out);
         return rc;
     }
-    rc = fsutil_sync_parent(out->disk, out->path, err);
+    rc = with_name ? fsutil_sync_parent(out->disk, out->path, err) : 0;
     release(out);
     return rc;
+}
+
+int outfile_commit(struct outfile *out, struct err *err)
+{
+    return commit(out, true, err);
+}
+
+int outfile_commit_unnamed(struct outfile *out, struct err *err)
+{
+    return commit(out, false, err);
 }
 
 void outfile_abort(struct outfile *out)

@@ -32,6 +32,9 @@ uint64_t outfile_offset(const struct outfile *out);
 /* Ends the outfile in either case; on failure PATH is as before, unless only step 5 failed: then a
  * crash may still bring the old one back. */
 int outfile_commit(struct outfile *out, struct err *err);
+/* The same but for step 5, so that one fsync of the directory does for many: until then a crash may
+ * bring the old file back, or leave none. */
+int outfile_commit_unnamed(struct outfile *out, struct err *err);
 void outfile_abort(struct outfile *out); /* ends it and removes the temporary file */
 
 #endif

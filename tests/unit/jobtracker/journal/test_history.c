@@ -50,6 +50,24 @@ static void what_was_written_is_read_again_after_a_power_cut(void **state)
     buf_release(&out);
 }
 
+static void what_was_put_is_there_after_a_power_cut_once_all_of_it_was_synced(void **state)
+{
+    struct fixture *f = *state;
+    struct buf out = BUF_INIT;
+    for (uint64_t n = 1; n <= 3; n++)
+        assert_int_equal(
+            history_put(&f->history, (struct job_id){5, n}, ".json", slice_str("{}"), NULL), 0);
+    assert_int_equal(history_sync(&f->history, NULL), 0);
+    assert_int_equal(
+        history_put(&f->history, (struct job_id){5, 4}, ".json", slice_str("{}"), NULL), 0);
+    sim_disk_crash(f->sim, SIM_CRASH_NOTHING, 1);
+    for (uint64_t n = 1; n <= 3; n++)
+        assert_int_equal(history_read(&f->history, (struct job_id){5, n}, ".json", &out, NULL), 0);
+    assert_int_equal(history_read(&f->history, (struct job_id){5, 4}, ".json", &out, NULL),
+                     ERR_NOENT);
+    buf_release(&out);
+}
+
 static void what_a_kill_left_half_written_is_gone_after_the_next_start(void **state)
 {
     struct fixture *f = *state;
@@ -121,6 +139,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(what_was_written_is_read_again_after_a_power_cut, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(
+            what_was_put_is_there_after_a_power_cut_once_all_of_it_was_synced, setup, teardown),
         cmocka_unit_test_setup_teardown(what_a_kill_left_half_written_is_gone_after_the_next_start,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(a_job_that_was_never_written_is_not_there, setup, teardown),
