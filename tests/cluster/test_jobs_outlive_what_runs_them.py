@@ -225,7 +225,7 @@ def test_a_job_says_when_its_reduces_begin(cluster):
     job = submit(cluster, "faststart", "-D", "sluggish.map=60000", "-D", "sluggish.which=first", "-D", "mapreduce.map.speculative=false",
                  "-D", "mapreduce.job.reduce.slowstart.completedmaps=0.1")
     wait_for(lambda: stage(cluster, job, 1)["running"] > 0)
-    assert stage(cluster, job, 0)["running"] == 1
+    wait_for(lambda: stage(cluster, job, 0)["running"] == 1)
     cluster.run("job", "-kill", job)
 
 
