@@ -55,6 +55,7 @@ void jobtracker_publish_ready(struct jobtracker *jt)
 static void wait_to_publish(struct jobtracker *jt, struct record *record)
 {
     record->publish_index = jt->last_index;
+    joblog_hurry(jt->log); /* winners are among what nobody waited for so far */
     list_push_back(&jt->publishing, &record->publishing);
 }
 

@@ -35,6 +35,9 @@ const char *joblog_name(uint16_t type)
     return joblog_desc(type) ? rows[type].name : "?";
 }
 
+/* What nobody waits for waits this long for company: its fsync would be in the way of others. */
+#define LATE_MS 10
+
 struct joblog {
     struct wal *wal;
     struct loop *loop;
@@ -46,6 +49,9 @@ struct joblog {
     struct work work;
     struct wal_batch *batch; /* in flight, or NULL */
     struct buf scratch;
+    struct loop_timer late; /* records that nobody waits for go to disk */
+    bool has_late;          /* there are some */
+    bool is_wanted;         /* somebody waits for what was appended last */
     bool is_stopped;
 };
 
@@ -55,6 +61,7 @@ static void batch_run(struct work *work)
 }
 
 static void pump(void *arg);
+static void pump_if_wanted(void *arg);
 
 static void batch_done(struct work *work)
 {
@@ -65,6 +72,13 @@ static void batch_done(struct work *work)
     int rc = wal_batch_done(log->wal, batch, &err);
     log->on_durable(log->arg, wal_durable(log->wal), rc == 0 ? NULL : &err);
     if (rc == 0)
+        pump_if_wanted(log);
+}
+
+static void pump_if_wanted(void *arg)
+{
+    struct joblog *log = arg;
+    if (log->is_wanted || !log->has_late)
         pump(log);
 }
 
@@ -73,9 +87,17 @@ static void pump(void *arg)
     struct joblog *log = arg;
     if (log->batch || log->is_stopped)
         return;
+    log->is_wanted = log->has_late = false;
     log->batch = wal_take_batch(log->wal, loop_now_ms(log->loop));
     if (log->batch)
         workq_submit(log->workq, &log->work, batch_run, batch_done);
+}
+
+static void late(void *arg)
+{
+    struct joblog *log = arg;
+    log->is_wanted = true; /* if a batch is under way, behind that */
+    pump(log);
 }
 
 /* What an operator must know: a directory dropped or filled again, a torn tail cut, no room. */
@@ -114,7 +136,7 @@ int joblog_open(const struct joblog_options *options, struct joblog **ret, struc
     log->on_durable = options->on_durable;
     log->arg = options->arg;
     log->work = WORK_INIT;
-    loop_on_turn_end(log->loop, &log->hook, pump, log);
+    loop_on_turn_end(log->loop, &log->hook, pump_if_wanted, log);
     rc = loop_every(log->loop, &log->seal, WAL_SEAL_IDLE_MS, pump, log);
     if (rc != 0) {
         joblog_close(log, NULL);
@@ -142,7 +164,17 @@ uint64_t joblog_append(struct joblog *log, enum joblog_type type, const void *re
         err_set(err, rc, "cannot write to the job journal: %s", err_text(rc));
         return 0;
     }
+    bool is_late = type == JOBLOG_DONE || type == JOBLOG_LOST;
+    if (is_late && !loop_timer_is_running(&log->late))
+        is_late = loop_after(log->loop, &log->late, LATE_MS, late, log) == 0;
+    log->has_late = log->has_late || is_late;
+    log->is_wanted = log->is_wanted || !is_late;
     return index;
+}
+
+void joblog_hurry(struct joblog *log)
+{
+    log->is_wanted = true;
 }
 
 uint64_t joblog_durable(const struct joblog *log)
@@ -159,6 +191,7 @@ void joblog_stop(struct joblog *log)
 {
     loop_hook_remove(&log->hook);
     loop_timer_stop(&log->seal);
+    loop_timer_stop(&log->late);
     log->is_stopped = true;
 }
 

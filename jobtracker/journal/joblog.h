@@ -3,14 +3,15 @@
  *
  *   EPOCH   at each start: the life's number, when this history began, the next job number
  *   SUBMIT  a job: everything needed to run it again from nothing; answered when durable
- *   DONE    an attempt was accepted as its task's winner: written without waiting
- *   LOST    that output is gone, the task runs again
+ *   DONE    an attempt was accepted as its task's winner: written without waiting, together with
+ *           what else comes within ten milliseconds, or with the next record that is waited for
+ *   LOST    that output is gone, the task runs again: the same
  *   END     a final state; told to clients when durable
  *   PRIORITY  a job's new priority; answered when durable
  *   PACKED  which partitions each task of a stage reads, now that it is known what is in them;
  *           before the first of them is DONE. Never changes, whatever runs again
  *
- * A record that was written without waiting may be missing after a power cut: then a task runs
+ * A record that was written without waiting may be missing in the next life: then a task runs
  * again. Records of a job are dropped once no unfinished job is older. */
 #ifndef QUERN_JOBTRACKER_JOURNAL_JOBLOG_H
 #define QUERN_JOBTRACKER_JOURNAL_JOBLOG_H
@@ -93,9 +94,12 @@ int joblog_open(const struct joblog_options *options, struct joblog **ret, struc
 /* Before the first append: every record, in order. */
 int joblog_replay(struct joblog *log, wal_visit_fn visit, void *arg, struct err *err);
 /* Returns the record's index, or 0 with err: nothing was written, and the process should end. It
- * leaves for the disk at the end of this turn of the loop, with all others of the turn. */
+ * leaves for the disk at the end of this turn of the loop, with all others of the turn; if nobody
+ * waits for records of its type, later. */
 uint64_t joblog_append(struct joblog *log, enum joblog_type type, const void *record,
                        struct err *err);
+/* Somebody does wait for what was appended last. */
+void joblog_hurry(struct joblog *log);
 uint64_t joblog_durable(const struct joblog *log);
 void joblog_drop_below(struct joblog *log, uint64_t index);
 /* Hand no more batches to the work queue; then drain that, then close (which writes the rest). */
