@@ -40,7 +40,8 @@ static void watch(void *arg)
 {
     struct worker *worker = arg;
     attempts_watch(worker);
-    fences_sweep(&worker->fences);
+    if (workq_pending(worker->fencer) == 0) /* an empty group may be one that is being made */
+        fences_sweep(&worker->fences);
     if (worker_now(worker) >= worker->next_expiry_ms) {
         worker->next_expiry_ms = worker_now(worker) + EXPIRE_MS;
         sandbox_expire_logs(worker);
@@ -85,7 +86,8 @@ static int start_all(struct worker *worker, struct err *err)
         return err_set(err, ERR_NOENT, "cannot execute %s: install it beside quern-worker",
                        worker->task_program ? worker->task_program : "quern-task");
     worker->workq = workq_new(worker->loop, "wk-disk", 1, err);
-    int rc = worker->workq ? sandbox_open(worker, err) : ERR_NOMEM;
+    worker->fencer = workq_new(worker->loop, "wk-fence", 1, err);
+    int rc = worker->workq && worker->fencer ? sandbox_open(worker, err) : ERR_NOMEM;
     if (rc == 0) {
         birth_open(&worker->birth, worker->task_program); /* it has our mark now, and hands it on */
         rc = outputs_listen(worker, err);

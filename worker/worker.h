@@ -68,6 +68,7 @@ struct worker {
     struct loop_timer add_blank;
     struct loop_timer strays; /* what ended runners left behind, until it is gone */
     struct fences fences;     /* around each runner */
+    struct workq *fencer;     /* puts waiting runners inside */
     struct segments segments;
     struct rpc_service shuffle;
     struct rpc_server *tcp_server, *unix_server;

@@ -99,7 +99,8 @@ static void on_close(struct conn *conn, int code, void *arg)
     (void)code;
     process->conn = NULL;
     process->fd = -1;
-    reap(process);
+    if (!process->is_being_fenced) /* else when that is done */
+        reap(process);
 }
 
 /* --- what it says ---------------------------------------------------------------------------- */
@@ -190,7 +191,6 @@ static struct wk_process *start(struct worker *worker, struct err *err)
     process->worker = worker;
     process->pid = pid;
     process->fd = pair[0];
-    fence_open(&process->fence, &worker->fences, pid);
     fcntl(pair[0], F_SETFL, O_NONBLOCK);
     process->conn = conn_new(worker->loop, pair[0], &ops, process);
     list_push_back(&worker->runners, &process->link);
@@ -229,7 +229,7 @@ static int say(struct wk_process *process, uint16_t type, const struct msg_desc 
 static bool is_idle(const struct wk_process *process)
 {
     return !process->attempt && process->conn && !process->was_killed &&
-           conn_queued_bytes(process->conn) == 0;
+           !process->is_being_fenced && conn_queued_bytes(process->conn) == 0;
 }
 
 static struct wk_process *find_idle(const struct worker *worker, uint64_t cluster_ms, uint64_t job)
@@ -272,8 +272,8 @@ struct wk_process *process_get(struct worker *worker, const struct process_wish 
     if (!process) {
         make_room(worker, wish);
         process = find_idle(worker, 0, 0);
-        if (!process)
-            process = start(worker, err);
+        if (!process && (process = start(worker, err)))
+            fence_open(&process->fence, &worker->fences, process->pid);
         if (process && become(process, wish->user, err) != 0) {
             process_kill(process);
             process = NULL;
@@ -305,7 +305,7 @@ static uint32_t count_blanks(const struct worker *worker)
     uint32_t blank = 0;
     list_each (&worker->runners, it) {
         const struct wk_process *process = list_entry(it, struct wk_process, link);
-        blank += process->job == 0 && is_idle(process);
+        blank += process->job == 0 && (process->is_being_fenced || is_idle(process));
     }
     return blank;
 }
@@ -320,6 +320,23 @@ static void prepare(struct wk_process *process)
         fence_set(&process->fence, process->worker->usual_limit);
 }
 
+/* Moving a process into a group waits for all processors to have looked up: milliseconds. */
+static void fence_run(struct work *work)
+{
+    struct wk_process *process = CONTAINER_OF(work, struct wk_process, fencing);
+    fence_open(&process->fence, &process->worker->fences, process->pid);
+}
+
+static void fence_done(struct work *work)
+{
+    struct wk_process *process = CONTAINER_OF(work, struct wk_process, fencing);
+    process->is_being_fenced = false;
+    if (process->conn)
+        prepare(process);
+    else
+        reap(process);
+}
+
 static void add_blank(void *arg)
 {
     struct worker *worker = arg;
@@ -328,9 +345,11 @@ static void add_blank(void *arg)
     if (worker->is_stopping || blank >= worker->blanks_wanted)
         return;
     struct wk_process *process = start(worker, &err);
-    if (process)
-        prepare(process);
-    else
+    if (process) {
+        process->is_being_fenced = true;
+        process->fencing = WORK_INIT;
+        workq_submit(worker->fencer, &process->fencing, fence_run, fence_done);
+    } else
         log_warn("wk.task", "%s", err.msg); /* the next task that needs one says it again */
     if (process && blank + 1 < worker->blanks_wanted) /* one by one, so that nobody waits for all */
         (void)loop_after(worker->loop, &worker->add_blank, BLANK_SOON_MS, add_blank, worker);
@@ -440,6 +459,8 @@ void process_end_job(struct worker *worker, uint64_t cluster_ms, uint64_t job)
 
 void process_kill_all(struct worker *worker)
 {
+    workq_free(worker->fencer); /* nobody is on the way into a group */
+    worker->fencer = NULL;
     list_each_safe (&worker->runners, it) {
         struct wk_process *process = list_entry(it, struct wk_process, link);
         process->attempt = NULL;

@@ -36,6 +36,8 @@ struct wk_process {
     bool has_fds;        /* the process has these three descriptors as they are here */
     struct loop_timer reap;
     struct fence fence; /* its limits are set for each attempt */
+    struct work fencing;
+    bool is_being_fenced; /* on a thread, before it serves anybody: the fence is not ours yet */
     bool was_killed;
     bool is_last; /* it has said that it serves no further attempt */
 };
