@@ -33,7 +33,7 @@ static void mkdir_missing(struct fs_run *run, struct fs_item *item)
     if (!parents && check_parent(run, item) != 0)
         return;
     int rc = item->volume->ops->mkdir(item->volume, item->path, parents, &err);
-    if (rc == ERR_NOTDIR)
+    if (rc == ERR_NOTDIR && !item->volume->qn)
         fs_fail_no_parent(run, item, item->text, NULL);
     else if (rc != 0)
         fs_fail_error(run, item->text, &err);

@@ -103,10 +103,13 @@ int fs_fail_error(struct fs_run *run, const char *text, const struct qn_error *e
     switch (err->code) {
     case ERR_USAGE: /* what cannot be a path stops the command */
         return fs_bad_usage(run, "%s", err->message);
+    case ERR_NOTDIR:
+        if (strstr(err->message, "(is not a directory)")) /* what lies above it */
+            return fs_fail(run, "%s", err->message);
+        return fs_fail_path(run, text, err_text(err->code));
     case ERR_NOENT:
     case ERR_EXIST:
     case ERR_ISDIR:
-    case ERR_NOTDIR:
     case ERR_NOTEMPTY:
         return fs_fail_path(run, text, err_text(err->code));
     default:
@@ -114,7 +117,7 @@ int fs_fail_error(struct fs_run *run, const char *text, const struct qn_error *e
     }
 }
 
-/* The nearest thing above `path` that is no directory, when there is one: to be freed. */
+/* The thing directly above it (a local one: the nearest) when that is no directory: to be freed. */
 static char *file_above(const struct fs_item *item)
 {
     struct slice dir = slice_str(item->path);
@@ -130,7 +133,7 @@ static char *file_above(const struct fs_item *item)
         if (is_file)
             return path;
         mem_free(path);
-        if (rc != ERR_NOENT && rc != ERR_NOTDIR)
+        if ((rc != ERR_NOENT && rc != ERR_NOTDIR) || item->volume->qn)
             break;
     }
     return NULL;
