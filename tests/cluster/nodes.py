@@ -130,8 +130,9 @@ class Nodes(Cluster):
             self.sh(one, f"ip neigh replace {self.address(other)} lladdr 02:00:00:00:00:99 dev eth0 nud permanent")
 
     def join_between(self, a, b):
+        """They may be joined already."""
         for one, other in ((a, b), (b, a)):
-            self.sh(one, f"ip neigh del {self.address(other)} dev eth0")
+            self.sh(one, f"ip neigh flush to {self.address(other)} nud permanent dev eth0")
 
     # --- disks ---
     def root(self, name):

@@ -29,6 +29,11 @@ JOBS = {
 }
 
 
+def is_refused(run):
+    """The job was not taken: nobody was there, or the jobtracker's disk is full, where its program should go."""
+    return run.returncode == NO_CLUSTER or (run.returncode == 1 and b"/jobs/blobs/" in run.stderr and b"No space left on device" in run.stderr)
+
+
 class Text:
     """Real text, and what coreutils say of it."""
 
@@ -218,12 +223,12 @@ class Work:
         run, retried = None, 0
         while time.monotonic() < self.ends or run is None:
             run = self.ask(*words, *JOBS[name][0], name, "/in/text", out)
-            if run.returncode != NO_CLUSTER:
+            if not is_refused(run):
                 break
             retried += 1
             time.sleep(0.2)
         self.counts["retried"] += retried
-        if run.returncode == NO_CLUSTER:
+        if is_refused(run):
             return
         # nobody could say what became of an earlier try: it has succeeded
         is_earlier = retried and b"exists already" in run.stderr
