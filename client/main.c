@@ -43,6 +43,7 @@ static const struct row rows[] = {
      "quern-editdump"},
     {"run", "PLUGIN IN... OUT", "run a job", cmd_run, NULL},
     {"job", "-COMMAND ...", "list, look at, wait for, kill jobs", cmd_job, NULL},
+    {"bench", "[OPTION...]", "run standard jobs here and tell how long they take", cmd_bench, NULL},
     {"up", "[OPTION...]", "start a cluster on this machine", cmd_up, NULL},
     {"down", "[-dir DIR]", "stop it; the data stays", cmd_down, NULL},
     {"console", "DAEMON COMMAND", "ask or provoke a running daemon", cmd_console, NULL},

@@ -5,6 +5,7 @@ coreutils, too, in test_answers_equal_coreutils.py."""
 import decimal
 import glob
 import gzip
+import json
 import os
 import random
 import subprocess
@@ -270,3 +271,12 @@ def test_on_a_cluster_the_same():
                             (["-D", "teragen.rows=", "teragen", "/x"], b"no number of rows")):
             run = c.run("run", *words, check=False)
             assert run.returncode in (1, 2) and said in run.stderr and len(run.stderr.splitlines()) == 1, run.stderr
+        bench = c.run("bench", "-size", "1m", "-files", "2", "--json")
+        rows = {row["name"]: row for row in json.loads(bench.stdout)}
+        assert list(rows) == ["empty job", "dfsio write", "dfsio read", "teragen", "terasort", "teravalidate", "wordcount", "grep", "sort"]
+        assert rows["dfsio read"]["bytes"] == 1 << 20 and rows["terasort"]["bytes"] == (1 << 20) // 100 * 100 and rows["sort"]["seconds"] > 0
+        assert c.fs("-ls", "/benchmarks").stdout == b"" and b"MiB/s a task" in c.run("bench", "-only", "dfsio", "-size", "1m", "-keep").stdout
+        for words, said in ((["-only", "grep,nonsense"], b"-only nonsense: no such job"), (["-size", "7"], b"a size from 1m up"), ([], b"exists already"),
+                            (["-fles", "2"], b"no option -fles")):
+            run = c.run("bench", *words, check=False)
+            assert run.returncode in (1, 2) and said in run.stderr and not run.stdout, run.stderr
