@@ -443,7 +443,8 @@ void process_tell_outputs(struct wk_process *process, const struct task_outputs 
 void process_kill(struct wk_process *process)
 {
     process->was_killed = true;
-    fence_kill(&process->fence);
+    if (!process->is_being_fenced) /* it has started nobody then, and the fence is not ours */
+        fence_kill(&process->fence);
     kill(-process->pid, SIGKILL);
     kill(process->pid, SIGKILL); /* its group may not exist yet */
 }
