@@ -5,6 +5,10 @@
 #define WEIGHT  65536U
 #define MOST_MS 10000000U
 
+/* One long step, and then nothing to do for a while, is a hiccup: reports without news repeat it.
+ */
+#define STEPS_MIN 2U
+
 void cl_lags_init(struct cl_lags *l, const struct cl_lags_rule *rule)
 {
     *l = (struct cl_lags){.rule = *rule, .suspect = CL_LAGS_NONE};
@@ -17,7 +21,7 @@ void cl_lags_begin(struct cl_lags *l)
     memset(l->link, 0, sizeof(l->link));
     l->count = 0;
     l->culprit = CL_LAGS_NONE;
-    l->reports = 0;
+    l->reports = l->steps = 0;
 }
 
 /* --- who is slow ------------------------------------------------------------------------------ */
@@ -86,15 +90,26 @@ static uint32_t blame_for_link(const struct cl_lags *l, const uint32_t *nodes, u
     return place;
 }
 
-static uint32_t find_culprit(const struct cl_lags *l, const uint32_t *nodes, uint32_t *ret_sender)
+static bool is_long_step(const struct cl_lags *l, uint32_t ms)
+{
+    return ms != CL_LAG_NONE && ms >= l->rule.min_ms;
+}
+
+/* *ret_is_news: this report tells of a long step; without one it is blamed for an earlier. */
+static uint32_t find_culprit(const struct cl_lags *l, const uint32_t *nodes,
+                             const struct cl_lag *lags, uint32_t *ret_sender, bool *ret_is_news)
 {
     *ret_sender = CL_LAGS_NONE;
-    for (uint32_t i = 0; i < l->count; i++)
+    for (uint32_t i = 0; i < l->count; i++) {
+        *ret_is_news = is_long_step(l, lags[i].disk_ms);
         if (is_slow(l, l->disk, i))
             return i;
-    for (uint32_t i = 0; i < l->count; i++)
+    }
+    for (uint32_t i = 0; i < l->count; i++) {
+        *ret_is_news = is_long_step(l, lags[i].link_ms);
         if (is_slow(l, l->link, i))
             return blame_for_link(l, nodes, i, ret_sender);
+    }
     return CL_LAGS_NONE;
 }
 
@@ -116,13 +131,15 @@ uint32_t cl_lags_report(struct cl_lags *l, const uint32_t *nodes, const struct c
         smooth(&l->disk[i], lags[i].disk_ms);
         smooth(&l->link[i], lags[i].link_ms);
     }
-    uint32_t culprit = find_culprit(l, nodes, &sender);
+    bool is_news = false;
+    uint32_t culprit = find_culprit(l, nodes, lags, &sender, &is_news);
     if (culprit != l->culprit) {
         l->culprit = culprit;
         l->since_ms = now_ms;
-        l->reports = 0;
+        l->reports = l->steps = 0;
     }
-    if (culprit == CL_LAGS_NONE || ++l->reports < CL_LAGS_REPORTS ||
+    l->steps += is_news;
+    if (culprit == CL_LAGS_NONE || ++l->reports < CL_LAGS_REPORTS || l->steps < STEPS_MIN ||
         now_ms - l->since_ms < window_ms(l))
         return CL_LAGS_NONE;
     l->verdicts++;

@@ -5,7 +5,7 @@
  *
  *   - more than a floor (a pipeline that is fast enough has no slow member), and
  *   - a multiple of what the others take (one whose members are all slow has none, either), and
- *   - that for a whole window, told several times (a hiccup is nothing)
+ *   - that for a whole window, told several times, of several steps (a hiccup is nothing)
  *
  * and every verdict doubles the window, so that a pipeline is never rebuilt again and again.
  *
@@ -45,6 +45,7 @@ struct cl_lags {
     uint32_t culprit; /* place; CL_LAGS_NONE */
     uint64_t since_ms;
     unsigned reports; /* in which it was the culprit, in a row */
+    unsigned steps;   /* of those: with news of a long step */
     unsigned verdicts;
     uint32_t suspect; /* the node that sent on a slow way before */
 };

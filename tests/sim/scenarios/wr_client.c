@@ -175,6 +175,7 @@ static void connect_chain(struct wr_client *c)
         c->file->crashes[c->p.nodes[i]] = node_at(c, i)->crashes;
     c->step = WR_SETTING_UP;
     c->deadline_ms = sim_of(c)->now_ms + WR_WAIT_MS + c->p.count * WR_BEHIND_MS;
+    c->link_free_ms = 0;
     c->conn = sim_connect(&c->host, &node_at(c, 0)->host);
     if (c->conn)
         sim_send(c->conn, &c->host, &msg->head);

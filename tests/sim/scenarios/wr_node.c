@@ -220,7 +220,8 @@ static uint32_t link_ms(const struct wr_relay *r, uint64_t now_ms)
 static void report(struct wr_relay *r)
 {
     uint64_t now_ms = sim_of(r->node)->now_ms;
-    if (now_ms < r->next_report_ms || (r->p->count == 0 && !r->has_news))
+    if (now_ms < r->next_report_ms || (r->p->count == 0 && !r->has_news) ||
+        r->node->w->slow.factor == 0) /* nobody asked */
         return;
     struct wr_msg *msg = wr_msg_new(WR_REPORT, NULL, 0);
     uint32_t disk = r->disk_steps ? (uint32_t)(r->disk_sum_ms / r->disk_steps) : CL_LAG_NONE;
@@ -648,8 +649,8 @@ void wr_node_crash(struct wr_node *node, bool is_power_cut)
         enum dn_replica_state state = DN_REPLICA_GONE;
         int rc = dn_replica_next((enum dn_replica_state)rep->r.state,
                                  (enum dn_replica_state)rep->r.before, DN_EVENT_RESTART, &state);
-        if (is_power_cut && !dn_replica_is_whole(&rep->r))
-            rep->r.len = rep->synced;
+        if (is_power_cut && !dn_replica_is_whole(&rep->r)) /* some was written out already */
+            rep->r.len = rep->synced += wr_below(node->w, rep->r.len - rep->synced + 1);
         rep->r.state = (uint8_t)state;
         if (rc != 0 || state == DN_REPLICA_GONE)
             rep_free(rep);

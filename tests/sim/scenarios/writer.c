@@ -23,7 +23,7 @@
 #define SLOW_MS     300
 
 enum fault { KILL, POWER, HANG, CUT, PART, SLOW, DIE, FAULTS };
-enum mood { MIXED, CRASHES, SENDER, ONE_SLOW, NOBODY_SLOW, MOODS };
+enum mood { MIXED, CRASHES, SENDER, HANGS, ONE_SLOW, NOBODY_SLOW, MOODS };
 
 struct scenario {
     struct wr_world w; /* first: wr_world(sim) */
@@ -91,7 +91,7 @@ void wr_post(struct sim_host *from, struct sim_conn *conn, struct wr_msg *msg, u
 {
     struct sim *sim = from->sim;
     uint64_t at = (*free_ms > sim->now_ms ? *free_ms : sim->now_ms) + ms;
-    if (at == sim->now_ms) {
+    if (at == sim->now_ms && *free_ms < at) { /* nothing is before it */
         sim_send(conn, from, &msg->head);
         return;
     }
@@ -204,6 +204,7 @@ static void choose_mood(struct scenario *s)
         s->has[KILL] = s->has[HANG] = true;
         s->has[POWER] = s->has[DIE] = wr_below(w, 2);
     }
+    s->has[HANG] = s->has[HANG] || mood == HANGS; /* now and then, and nothing else */
     if (mood == SENDER) {
         w->nodes[one].corrupts_one_in = 1 + (uint32_t)wr_below(w, 5);
         w->nodes[one].has_bad_memory = wr_below(w, 2);
@@ -218,7 +219,7 @@ static void choose_mood(struct scenario *s)
         for (uint32_t i = 1; i <= w->node_count; i++)
             w->nodes[i].disk_ms = SLOW_MS;
     w->is_nobody_slow = mood == NOBODY_SLOW;
-    if (mood < ONE_SLOW && wr_below(w, 3) == 0)
+    if (mood < ONE_SLOW && (mood == HANGS || wr_below(w, 3) == 0))
         w->slow.factor = 0; /* then silence alone tells who hangs */
     w->is_net_whole = !s->has[CUT] && !s->has[PART];
     w->sim->net.cut_one_in = s->has[CUT] ? 100 + (uint32_t)wr_below(w, 900) : 0;

@@ -61,6 +61,19 @@ static void a_hiccup_is_nothing(void **state)
             assert_int_equal(cl_lags_report(&l, nodes, i == 0 ? bad : good, 3, now), CL_LAGS_NONE);
 }
 
+/* A long step, and then the writer has nothing more to write for a while. */
+static void reports_without_news_repeat_no_hiccup(void **state)
+{
+    (void)state;
+    struct cl_lags l = begin();
+    const struct cl_lag bad[3] = {{2, 1}, {800, 1}, {1, 1}}, good[3] = {{2, 1}, {1, 1}, {1, 1}};
+    const struct cl_lag none[3] = {{2, 1}, {CL_LAG_NONE, CL_LAG_NONE}, {1, 1}};
+    assert_int_equal(cl_lags_report(&l, nodes, bad, 3, 0), CL_LAGS_NONE);
+    assert_int_equal(tell(&l, none, 3, 100 * WINDOW), CL_LAGS_NONE);
+    assert_int_equal(cl_lags_report(&l, nodes, good, 3, 100000 + 101 * WINDOW), CL_LAGS_NONE);
+    assert_int_equal(tell(&l, bad, 3, WINDOW + 2 * EVERY), 1); /* that is no hiccup */
+}
+
 static void a_pipeline_that_is_slow_all_over_is_left_alone(void **state)
 {
     (void)state;
@@ -204,6 +217,7 @@ int main(void)
         cmocka_unit_test(a_slow_disk_is_found_wherever_it_is),
         cmocka_unit_test(nobody_is_slow_before_the_window_is_over),
         cmocka_unit_test(a_hiccup_is_nothing),
+        cmocka_unit_test(reports_without_news_repeat_no_hiccup),
         cmocka_unit_test(a_pipeline_that_is_slow_all_over_is_left_alone),
         cmocka_unit_test(it_is_left_alone_whenever_its_members_happen_to_tell),
         cmocka_unit_test(who_has_nothing_to_do_is_no_measure_for_the_others),
