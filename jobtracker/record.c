@@ -263,8 +263,6 @@ void record_finish(struct record *record)
     arena_release(&arena);
 }
 
-static const char letters[] = {'m', 'm', 'r', 'c'};
-
 /* "attempt_..._m_000012_0 on host7: crashed (signal 11, SIGSEGV)", where, and its log's end. */
 static void keep_words(struct record *record, const struct task_failed *failed, const char *worker)
 {
@@ -274,7 +272,8 @@ static void keep_words(struct record *record, const struct task_failed *failed, 
     struct attempt_id named = {{id->cluster_ms, id->job}, id->stage, id->task, id->attempt};
     if (out->len > RECORD_WORDS_MAX || id->stage >= record->job->stage_count)
         return;
-    attempt_id_text(&named, letters[record->job->stages[id->stage].kind], name, sizeof(name));
+    attempt_id_text(&named, task_letter(record->job->stages[id->stage].kind, id->stage), name,
+                    sizeof(name));
     buf_printf(out, "%s on %s: " SLICE_FMT "\n", name, worker, SLICE_ARG(failed->why));
     if (failed->at.len)
         buf_printf(out, "  at " SLICE_FMT "\n", SLICE_ARG(failed->at));
@@ -344,7 +343,14 @@ int record_output_files(const struct jt_job *job, struct arena *arena, struct ta
 
 /* --- status ---------------------------------------------------------------------------------- */
 
-static const char *const stage_names[] = {"map", "map", "reduce", "commit"};
+static const char *stage_name(const struct jt_stage *stage)
+{
+    static const char *const names[] = {"map", "map", "reduce", "commit"};
+    static const char *const reduces[] = {"reduce",   "reduce 2", "reduce 3", "reduce 4",
+                                          "reduce 5", "reduce 6", "reduce 7", "reduce 8"};
+    _Static_assert(ARRAY_LEN(reduces) == JT_SHUFFLES_MAX, "each has a name");
+    return stage->kind == JT_STAGE_REDUCE ? reduces[stage->index - 1] : names[stage->kind];
+}
 
 struct slowest {
     uint64_t ms;
@@ -392,7 +398,7 @@ static void fill_stage(const struct record *record, const struct jt_stage *stage
     struct slowest slowest = find_slowest(stage);
     bool is_over = jt_job_is_over(record->job); /* then what is not done never runs */
     *ret = (struct cl2jt_stage){
-        .name = slice_str(stage_names[stage->kind]),
+        .name = slice_str(stage_name(stage)),
         .tasks = stage->count,
         .waiting = is_over ? 0 : stage->waiting + stage->blocked,
         .running = is_over ? 0 : stage->running,
@@ -527,7 +533,7 @@ static void attempt_history(const struct record *record, const struct jt_attempt
 static void stage_history(const struct record *record, const struct jt_stage *stage,
                           struct buf *out)
 {
-    buf_printf(out, "{\"stage\":\"%s\",\"tasks\":[", stage_names[stage->kind]);
+    buf_printf(out, "{\"stage\":\"%s\",\"tasks\":[", stage_name(stage));
     for (uint32_t i = 0; i < stage->count; i++) {
         const struct jt_task *task = &stage->tasks[i];
         buf_printf(out,
@@ -575,7 +581,7 @@ void record_places(const struct record *record, struct buf *out)
         for (uint32_t i = 0; i < stage->count; i++)
             list_each (&stage->tasks[i].attempts, it) {
                 const struct jt_attempt *a = list_entry(it, struct jt_attempt, of_task);
-                buf_printf(out, "%c %" PRIu32 " %" PRIu32 " %s\n", letters[stage->kind], i,
+                buf_printf(out, "%c %" PRIu32 " %" PRIu32 " %s\n", task_letter(stage->kind, s), i,
                            a->number, a->worker->name);
             }
     }

@@ -33,6 +33,8 @@ struct run {
     struct conf *conf;
     struct config_foreign foreign;
     struct job_plugin plugin;
+    struct job_plugin chained[TASK_SHUFFLES_MAX]; /* those behind it, of -chain */
+    unsigned chained_count;
     struct arena arena;
     struct msg_pair_list settings;
     struct task_side_list sides;
@@ -40,7 +42,8 @@ struct run {
     struct job_inputs inputs;
     struct cl2jt_splits splits;
     struct buf out; /* normal output path */
-    struct cl2jt_shuffle shuffle;
+    struct cl2jt_shuffle shuffles[TASK_SHUFFLES_MAX];
+    size_t shuffle_count;
     struct identity self;
     struct chan *chan;
     struct cl2jt_job id;
@@ -54,6 +57,8 @@ static void run_release(struct run *run)
     job_inputs_close(&run->inputs);
     fs_volume_free(run->volume);
     job_plugin_close(&run->plugin);
+    for (unsigned i = 0; i < run->chained_count; i++)
+        job_plugin_close(&run->chained[i]);
     arena_release(&run->arena);
     buf_release(&run->out);
     mem_free(run->foreign.defines);
@@ -85,9 +90,48 @@ static int tell_step(struct run *run, struct err *err)
     return rc == 0 ? 0 : err_set(err, rc, "out of memory");
 }
 
+/* One more job of a chain: its plugin travels as a side file. */
+static int add_to_chain(struct run *run, const char *word, unsigned number, struct err *err)
+{
+    struct job_plugin next;
+    char name[32];
+    int rc = job_plugin_open(&next, word, err);
+    if (rc != 0)
+        return rc;
+    snprintf(name, sizeof(name), TASK_SIDE_CHAIN, number);
+    char *side = str_printf("%s#%s", next.path, name);
+    rc = side ? side_words_add(&run->args.sides, side, false, err)
+              : err_set(err, ERR_NOMEM, "out of memory");
+    mem_free(side);
+    if (rc == 0)
+        rc = task_probe_append(&run->plugin.probe, &next.probe, &run->arena, err);
+    if (rc == 0) { /* what the probe says is in its buffers */
+        run->chained[number - 1] = next;
+        run->chained_count = number;
+    } else {
+        job_plugin_close(&next);
+    }
+    return rc;
+}
+
+static int open_plugins(struct run *run, struct err *err)
+{
+    if (!run->args.chain)
+        return job_plugin_open(&run->plugin, run->args.plugin, err);
+    char *rest = str_dup(run->args.chain), *words = rest, *word;
+    int rc = words ? 0 : err_set(err, ERR_NOMEM, "out of memory");
+    for (unsigned n = 0; rc == 0 && (word = strsep(&rest, ",")) != NULL; n++)
+        if (n == TASK_SHUFFLES_MAX)
+            rc = err_set(err, ERR_CONFIG, "-chain: at most %u jobs", TASK_SHUFFLES_MAX);
+        else
+            rc = n ? add_to_chain(run, word, n, err) : job_plugin_open(&run->plugin, word, err);
+    mem_free(words);
+    return rc;
+}
+
 static int look_at_plugin(struct run *run, struct err *err)
 {
-    int rc = job_plugin_open(&run->plugin, run->args.plugin, err);
+    int rc = open_plugins(run, err);
     if (rc != 0 || run->args.want_help) /* what it needs can be asked without having it */
         return rc;
     rc = config_open(&run->args.config, &run->conf, &run->foreign, err);
@@ -108,7 +152,7 @@ static void choose_reducers(struct run *run)
     int64_t said =
         run->args.reduces >= 0 ? run->args.reduces : conf_int(run->conf, "mapreduce.job.reduces");
     const struct reducers_wish wish = {said, run->inputs.bytes, reducers_start_early(run->conf)};
-    run->shuffle = reducers_choose(&run->plugin.probe, &wish);
+    run->shuffle_count = reducers_choose_all(&run->plugin.probe, &wish, run->shuffles);
 }
 
 /* --- the filesystem -------------------------------------------------------------------------- */
@@ -215,7 +259,7 @@ static int bring_sample(struct run *run, struct err *err)
                                       .fs_uri = run->volume->uri,
                                       .conf_file = run->args.config.file,
                                       .conf = run->conf};
-    if (!run->plugin.probe.has_ranges || run->shuffle.partitions < 2)
+    if (!run->plugin.probe.has_ranges || run->shuffles[0].partitions < 2)
         return 0;
     int rc = job_sample_take(&sample, &bytes, err);
     if (rc == 0)
@@ -244,8 +288,8 @@ static int submit(struct run *run, struct err *err)
         .plugin_name = run->plugin.probe.name,
         .plugin_about = run->plugin.probe.about,
         .conf = run->settings,
-        .partitions = run->shuffle.partitions,
-        .shuffles = {&run->shuffle, run->shuffle.partitions > 0},
+        .partitions = run->shuffles[0].partitions,
+        .shuffles = {run->shuffles, run->shuffle_count},
         .mode = run->args.mode,
         .priority = conf_choice(run->conf, "mapreduce.job.priority"),
         .fs_uri = slice_str(run->volume->uri),
@@ -282,7 +326,7 @@ static int announce(struct run *run, struct err *err)
     struct arena arena = ARENA_INIT;
     int rc = jobtracker_ask(run->chan, STATUS, &run->id, &arena, &status, err);
     if (rc == 0)
-        job_show_begin(stderr, &status, &run->shuffle);
+        job_show_begin(stderr, &status, run->shuffles, run->shuffle_count);
     arena_release(&arena);
     return rc;
 }

@@ -4,9 +4,9 @@
 #include "libcommon/base/str.h"
 #include "libcommon/proto/cl_nn/messages.h"
 
-static const char *const options[] = {"reduces", "mode",  "name",   "detach", "list",
-                                      "help",    "conf",  "D",      "fs",     "jt",
-                                      "file",    "files", "iterate"};
+static const char *const options[] = {"reduces", "mode",  "name",    "detach", "list",
+                                      "help",    "conf",  "D",       "fs",     "jt",
+                                      "file",    "files", "iterate", "chain"};
 
 static int bad(struct err *err, const char *word)
 {
@@ -66,12 +66,21 @@ static int take_files(struct run_args *args, const char *value, struct err *err)
     return side_words_add(&args->sides, value, true, err);
 }
 
+static int take_chain(struct run_args *args, const char *value, struct err *err)
+{
+    if (!*value || *value == ',' || strstr(value, ",,"))
+        return err_set(err, ERR_USAGE, "-chain %s: jobs with commas between them", value);
+    args->chain = value;
+    return 0;
+}
+
 /* -reduces 2, -reduces=2 */
 static const struct valued {
     const char *name;
     int (*take)(struct run_args *args, const char *value, struct err *err);
 } valued[] = {{"reduces", take_reduces}, {"mode", take_mode},   {"name", take_name},
-              {"file", take_file},       {"files", take_files}, {"iterate", take_iterate}};
+              {"file", take_file},       {"files", take_files}, {"iterate", take_iterate},
+              {"chain", take_chain}};
 
 static const struct valued *find_valued(const char *word, size_t len)
 {
@@ -126,11 +135,12 @@ int run_args_parse(struct run_args *args, int argc, char **argv, struct err *err
             argv[1 + words++] = argv[i]; /* words gather at the front, behind "run" */
         }
     }
-    args->plugin = words ? argv[1] : NULL;
-    args->inputs = argv + 2;
-    args->input_count = words > 2 ? words - 2 : 0;
-    args->output = words > 2 ? argv[words] : NULL;
-    args->words = words ? words - 1 : 0;
+    size_t plugins = !args->chain; /* else all words are paths */
+    args->plugin = args->chain ? args->chain : words ? argv[1] : NULL;
+    args->inputs = argv + 1 + plugins;
+    args->input_count = words > 1 + plugins ? words - 1 - plugins : 0;
+    args->output = words > 1 + plugins ? argv[words] : NULL;
+    args->words = words > plugins ? words - plugins : 0;
     if (!args->plugin && !args->want_list && !args->want_help)
         return err_set(err, ERR_USAGE,
                        "which job? quern run [OPTION...] PLUGIN INPUT... OUTPUT "
@@ -176,6 +186,10 @@ void run_args_help(FILE *out)
         "  -stream             any programs as PLUGIN, through stdin and stdout: -mapper CMD\n"
         "                      [-reducer CMD] [-combiner CMD] [-cmdenv NAME=VALUE]...; also in\n"
         "                      the words of Hadoop's streaming (-input, -numReduceTasks ...)\n"
+        "  -chain A,B,...      several jobs as one, instead of PLUGIN: each maps the lines that "
+        "the\n"
+        "                      one before it would have written, and nothing in between is\n"
+        "                      written; the number of reducers is the last one's\n"
         "  -list               the bundled jobs\n"
         "  PLUGIN -help        what this job does and which settings it knows\n\n"
         "Ctrl-C ends the watching, not the job: `quern job -wait ID`, `quern job -kill ID`.\n"

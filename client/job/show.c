@@ -146,23 +146,24 @@ void job_show_progress(struct job_show *show, const struct cl2jt_status *status)
 /* --- begin and end --------------------------------------------------------------------------- */
 
 void job_show_begin(FILE *out, const struct cl2jt_status *status,
-                    const struct cl2jt_shuffle *shuffle)
+                    const struct cl2jt_shuffle *shuffles, size_t count)
 {
     char bytes[32];
-    uint32_t maps = 0, reduces = 0;
+    uint32_t maps = 0;
     for (size_t i = 0; i < status->stages.n; i++) {
         if (slice_is(status->stages.v[i].name, "map"))
             maps = status->stages.v[i].tasks;
-        if (slice_is(status->stages.v[i].name, "reduce"))
-            reduces = status->stages.v[i].tasks;
     }
     fprintf(out, "job %" PRIu64 "  " SLICE_FMT "  %" PRIu64 " file%s, %s in %" PRIu32 " split%s",
             status->id.job, SLICE_ARG(status->name), status->files, status->files == 1 ? "" : "s",
             str_human(status->bytes, bytes, sizeof(bytes)), maps, maps == 1 ? "" : "s");
-    if (reduces && shuffle->packing != CL2JT_PACK_EACH && shuffle->reduces == 0)
+    const struct cl2jt_shuffle *last = count ? &shuffles[count - 1] : NULL;
+    if (last && last->reduces == 0)
         fprintf(out, ", reducers as the maps' output needs");
-    else if (reduces)
-        fprintf(out, ", %" PRIu32 " reducer%s", reduces, reduces == 1 ? "" : "s");
+    else if (last)
+        fprintf(out, ", %" PRIu32 " reducer%s", last->reduces, last->reduces == 1 ? "" : "s");
+    if (count > 1)
+        fprintf(out, ", %zu reduce stages", count);
     fputc('\n', out);
     fflush(out);
 }

@@ -23,7 +23,7 @@ void job_show_clear(struct job_show *show);
 
 /* "job 17  wordcount  412 files, 51.3 G in 411 splits, 16 reducers" */
 void job_show_begin(FILE *out, const struct cl2jt_status *status,
-                    const struct cl2jt_shuffle *shuffle);
+                    const struct cl2jt_shuffle *shuffles, size_t count);
 /* The closing lines of a job that succeeded, or the first failing task's reason and last words. */
 void job_show_end(FILE *out, const struct cl2jt_status *status);
 /* `quern job -status`: everything. */

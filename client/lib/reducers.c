@@ -36,3 +36,26 @@ struct cl2jt_shuffle reducers_choose(const struct task_probe *probe,
                                       probe->has_ranges ? CL2JT_PACK_IN_ORDER : CL2JT_PACK_EVENLY,
                                   .reduce_bytes = REDUCER_BYTES};
 }
+
+static struct task_probe probe_of(const struct task_probe_stage *stage)
+{
+    return (struct task_probe){.has_reduce = true,
+                               .has_partition = stage->has_partition,
+                               .has_compare = stage->has_compare,
+                               .has_group = stage->has_group,
+                               .default_reducers = stage->default_reducers};
+}
+
+size_t reducers_choose_all(const struct task_probe *probe, const struct reducers_wish *wish,
+                           struct cl2jt_shuffle ret[TASK_SHUFFLES_MAX])
+{
+    size_t more = probe->then.n < TASK_SHUFFLES_MAX ? probe->then.n : TASK_SHUFFLES_MAX - 1;
+    for (size_t i = 0; i <= more; i++) {
+        struct reducers_wish own = *wish;
+        struct task_probe stage = i ? probe_of(&probe->then.v[i - 1]) : *probe;
+        if (i < more || (more > 0 && own.said == 0)) /* a chain cannot do without */
+            own.said = -1;
+        ret[i] = reducers_choose(&stage, &own);
+    }
+    return ret[0].partitions > 0 ? more + 1 : 0;
+}

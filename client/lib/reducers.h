@@ -34,8 +34,12 @@ struct reducers_wish {
 
 bool reducers_start_early(const struct conf *conf);
 
-/* One reduce stage of a job; partitions 0: it has none. */
+/* The first reduce stage of a job; partitions 0: it has none. */
 struct cl2jt_shuffle reducers_choose(const struct task_probe *probe,
                                      const struct reducers_wish *wish);
+/* All of them; how many. What a person said is the last one's number, which is that of the output's
+ * files; those before have as many as they need. 0: none. */
+size_t reducers_choose_all(const struct task_probe *probe, const struct reducers_wish *wish,
+                           struct cl2jt_shuffle ret[TASK_SHUFFLES_MAX]);
 
 #endif

@@ -198,6 +198,16 @@ struct qn_job {
     uint32_t concat_limit QN_ZERO;   /* of QN_CONCAT; 0 = 1024, at most 8192 */
 
     char csv_separator QN_ZERO; /* of QN_CSV; 0 = ',' */
+
+    /* The job's next stage, a table like this one (with a head of its own): what .reduce emits does
+     * not become the output, but goes on, by key, to the reducers of `then`, without touching the
+     * filesystem. It is partitioned, combined, sorted and grouped as that table says, and may go on
+     * from there: map -> reduce -> reduce -> ... With a .map (or .map_lines) of its own, `then` is
+     * handed each record that comes as the line of text it would have become in a file, and emits
+     * .key and .value from that, as if it were a job behind this one; without one, what comes is
+     * what .reduce emitted, and .key and .value are as our .out_key and .out_value (or unset).
+     * Options of all tables are the job's. In `then` not: .input but lines, .spread by range. */
+    const struct qn_job *then QN_ZERO;
 };
 
 /* Yours to define. Declared here so that C++ exports it too. */

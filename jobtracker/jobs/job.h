@@ -55,7 +55,7 @@ enum jt_locality { JT_NODE_LOCAL, JT_RACK_LOCAL, JT_REMOTE, JT_NO_PREFERENCE };
 #define JT_NODE_FAILURES \
     8 /* refusals by nodes, at least, before they are taken for the task's own */
 #define JT_STAGES_MAX   16
-#define JT_SHUFFLES_MAX (JT_STAGES_MAX - 2)
+#define JT_SHUFFLES_MAX 8 /* TASK_SHUFFLES_MAX on the wire */
 
 struct jt_attempt {
     struct list of_task;

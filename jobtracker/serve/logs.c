@@ -20,14 +20,14 @@ static int parse_task(const char *text, char *ret_kind, uint32_t *ret_task, int6
         return ERR_INVAL;
     *ret_kind = kind;
     *ret_task = task;
-    return kind == 'm' || kind == 'r' || kind == 'c' ? 0 : ERR_INVAL;
+    bool is_reduce = kind >= 'r' && kind < 'r' + (char)TASK_SHUFFLES_MAX;
+    return kind == 'm' || is_reduce || kind == 'c' ? 0 : ERR_INVAL;
 }
 
 static struct jt_task *find_task(struct jt_job *job, char kind, uint32_t index)
 {
     for (uint32_t s = 0; s < job->stage_count; s++) {
-        static const char kinds[] = {'m', 'm', 'r', 'c'};
-        if (kinds[job->stages[s].kind] == kind)
+        if (task_letter(job->stages[s].kind, s) == kind)
             return jt_job_task(job, s, index);
     }
     return NULL;
@@ -124,9 +124,9 @@ static bool find_place(struct jobtracker *jt, struct job_id id, char kind, uint3
     return found;
 }
 
-static uint32_t stage_of(char kind, uint32_t partitions)
+static uint32_t stage_of(char kind)
 {
-    return kind == 'm' ? 0 : kind == 'r' ? 1 : partitions ? 2 : 1;
+    return kind == 'm' ? 0 : kind == 'c' ? JT_STAGES_MAX : (uint32_t)(kind - 'r') + 1;
 }
 
 static void answer_task(struct jobtracker *jt, struct rpc_call *call, struct job_id id,
@@ -151,7 +151,7 @@ static void answer_task(struct jobtracker *jt, struct rpc_call *call, struct job
     if (!find_place(jt, id, kind, index, number, &found, name))
         return rpc_fail(call, ERR_NOENT, "task %s has no such attempt", text);
     /* Workers look for the name in any case: the stage is not part of it. */
-    question.id = (struct task_attempt){id.cluster_ms, id.number, stage_of(kind, 1), index, found};
+    question.id = (struct task_attempt){id.cluster_ms, id.number, stage_of(kind), index, found};
     ask_worker(call, jt_fleet_find(&jt->core.fleet, slice_str(name)), name, &question);
 }
 

@@ -174,6 +174,11 @@ def dfsioread(files):
     return b"bytes\t%d\nlines\t%d\n" % (sum(map(len, files.values())), len(all_lines(files))) if any(files.values()) else b""
 
 
+def topwords(files):
+    counts = collections.Counter(w for text in files.values() for w in text.split())
+    return b"".join(b"%s\t%d\n" % kv for kv in sorted(counts.items(), key=lambda kv: (-kv[1], kv[0]))[:7])
+
+
 JOBS = {
     "wordcount": Job("wordcount", [], lambda files: counted(w for text in files.values() for w in text.split())),
     "sort": Job("sort", [], lambda files: joined(sorted(all_lines(files)))),
@@ -181,6 +186,7 @@ JOBS = {
     "grep": Job("grep", ["-D", "grep.pattern=[ab]+[^ab ]?"], lambda files: counted(m for l in all_lines(files) for m in matches(l))),
     "secondarysort": Job("secondarysort", [], secondarysort),
     "topn": Job("topn", ["-D", "topn.n=25", "-D", "topn.field=2"], topn),
+    "topwords": Job("topwords", ["-D", "topwords.n=7"], topwords),
     "dedupe": Job("dedupe", ["-D", "dedupe.order=3"], dedupe),
     "upsert": Job("upsert", ["-D", "upsert.changes={dir}/l", "-D", "upsert.delete=-5"], upsert),
     "invertedindex": Job("invertedindex", [], invertedindex),

@@ -11,54 +11,76 @@
 
 static bool has_reduce(const struct job *job)
 {
-    return job->shuffle.partitions > 0;
+    return job->shuffle_count > 0;
 }
 
-static int make_reduces(struct job *job, uint32_t count)
+const struct job_stage *job_last(const struct job *job)
 {
-    job->reduces = arena_calloc(&job->arena, count + (size_t)1, sizeof(*job->reduces));
-    if (!job->reduces)
+    return &job->stages[job->shuffle_count];
+}
+
+static int make_tasks(struct job *job, size_t index, uint32_t kind, size_t count)
+{
+    struct job_stage *stage = &job->stages[index];
+    stage->tasks = arena_calloc(&job->arena, count + 1, sizeof(*stage->tasks));
+    stage->sources = arena_calloc(&job->arena, count + 1, sizeof(*stage->sources));
+    if (!stage->tasks || !stage->sources)
         return ERR_NOMEM;
-    job->reduce_count = count;
+    stage->count = count;
+    stage->is_planned = true;
     for (uint32_t i = 0; i < count; i++)
-        job->reduces[i] = (struct job_task){.kind = TASK_REDUCE, .index = i, .memfd = -1};
+        stage->tasks[i] =
+            (struct job_task){.kind = kind, .stage = (uint32_t)index, .index = i, .memfd = -1};
     return 0;
 }
 
-/* Which reduce gets which partition: one to one; else packed, now that the maps are done. */
-static int pack(struct job *job)
+/* Which reduce gets which partition: one to one; else packed, now that all are made. */
+static int pack(struct job *job, size_t index)
 {
-    const struct cl2jt_shuffle *s = &job->shuffle;
+    struct job_stage *stage = &job->stages[index];
+    const struct cl2jt_shuffle *s = &job->shuffles[index - 1];
     uint32_t count = s->reduces;
     struct bins_conf conf = {s->packing == CL2JT_PACK_IN_ORDER ? BINS_IN_ORDER : BINS_ANY,
                              s->reduces, s->reduce_bytes};
-    job->task_of = arena_calloc(&job->arena, s->partitions + (size_t)1, sizeof(*job->task_of));
-    if (!job->task_of)
+    stage->task_of = arena_calloc(&job->arena, s->partitions + (size_t)1, sizeof(uint32_t));
+    if (!stage->task_of)
         return ERR_NOMEM;
     for (uint32_t p = 0; s->packing == CL2JT_PACK_EACH && p < s->partitions; p++)
-        job->task_of[p] = p;
+        stage->task_of[p] = p;
     int rc = s->packing == CL2JT_PACK_EACH
                  ? 0
-                 : bins_pack(job->raw, s->partitions, &conf, job->task_of, &count);
-    return rc == 0 ? make_reduces(job, count) : rc;
+                 : bins_pack(stage->raw, s->partitions, &conf, stage->task_of, &count);
+    return rc == 0 ? make_tasks(job, index, TASK_REDUCE, count) : rc;
+}
+
+/* Stages whose input is complete get their tasks. */
+static int plan_on(struct job *job)
+{
+    int rc = 0;
+    for (size_t i = 1; rc == 0 && i <= job->shuffle_count; i++) {
+        const struct job_stage *before = &job->stages[i - 1];
+        if (before->is_planned && before->done == before->count && !job->stages[i].is_planned)
+            rc = pack(job, i);
+    }
+    return rc;
 }
 
 int job_plan(struct job *job)
 {
-    job->map_count = job->splits.n;
-    job->maps = arena_calloc(&job->arena, job->map_count + 1, sizeof(*job->maps));
-    job->raw = arena_calloc(&job->arena, job->shuffle.partitions + (size_t)1, sizeof(*job->raw));
-    job->sources = arena_calloc(&job->arena, job->map_count + 1, sizeof(*job->sources));
-    if (!job->maps || !job->raw || !job->sources)
-        return ERR_NOMEM;
-    for (uint32_t i = 0; i < job->map_count; i++)
-        job->maps[i] = (struct job_task){.kind = has_reduce(job) ? TASK_MAP : TASK_MAP_OUT,
-                                         .index = i,
-                                         .memfd = -1,
-                                         .bytes = job->splits.v[i].bytes};
-    job->commit = (struct job_task){.kind = TASK_COMMIT, .memfd = -1};
+    int rc = make_tasks(job, 0, has_reduce(job) ? TASK_MAP : TASK_MAP_OUT, job->splits.n);
+    for (size_t i = 1; rc == 0 && i <= job->shuffle_count; i++) {
+        size_t count = job->shuffles[i - 1].partitions + (size_t)1;
+        job->stages[i].raw = arena_calloc(&job->arena, count, sizeof(uint64_t));
+        rc = job->stages[i].raw ? 0 : ERR_NOMEM;
+    }
+    if (rc != 0)
+        return rc;
+    for (size_t i = 0; i < job->splits.n; i++)
+        job->stages[0].tasks[i].bytes = job->splits.v[i].bytes;
+    job->commit = (struct job_task){
+        .kind = TASK_COMMIT, .stage = (uint32_t)job->shuffle_count + 1, .memfd = -1};
     counters_init(&job->counters, COUNTERS_MAX);
-    return job->map_count == 0 && has_reduce(job) ? pack(job) : 0;
+    return plan_on(job);
 }
 
 static void drop_run(struct job_task *task)
@@ -72,8 +94,9 @@ static void drop_run(struct job_task *task)
 
 void job_release(struct job *job)
 {
-    for (size_t i = 0; i < job->map_count && job->maps; i++)
-        drop_run(&job->maps[i]);
+    for (size_t s = 0; s <= job->shuffle_count; s++)
+        for (size_t i = 0; i < job->stages[s].count; i++)
+            drop_run(&job->stages[s].tasks[i]);
     counters_release(&job->counters);
     arena_release(&job->arena);
 }
@@ -90,10 +113,9 @@ struct job_task *job_next(struct job *job)
 {
     if (job->has_failed)
         return NULL;
-    if (job->maps_done < job->map_count)
-        return waiting(job->maps, job->map_count);
-    if (job->reduces_done < job->reduce_count)
-        return waiting(job->reduces, job->reduce_count);
+    for (size_t s = 0; s <= job->shuffle_count; s++)
+        if (job->stages[s].done < job->stages[s].count)
+            return waiting(job->stages[s].tasks, job->stages[s].count);
     return waiting(&job->commit, 1);
 }
 
@@ -157,8 +179,8 @@ int job_describe_input(const struct job *job, const struct split *split, struct 
 
 static int describe_manifest(const struct job *job, struct arena *arena, struct msg_strs *ret)
 {
-    size_t count = has_reduce(job) ? job->reduce_count : job->map_count;
-    const struct job_task *tasks = has_reduce(job) ? job->reduces : job->maps;
+    size_t count = job_last(job)->count;
+    const struct job_task *tasks = job_last(job)->tasks;
     struct slice *lines = arena_calloc(arena, count + 1, sizeof(*lines));
     struct buf line = BUF_INIT;
     int rc = lines ? 0 : ERR_NOMEM;
@@ -179,15 +201,19 @@ static int describe_manifest(const struct job *job, struct arena *arena, struct 
 static int describe_reduce(const struct job *job, const struct job_task *task, struct arena *arena,
                            struct task_run *ret)
 {
-    uint64_t *list = arena_calloc(arena, job->shuffle.partitions + (size_t)1, sizeof(*list));
+    const struct job_stage *stage = &job->stages[task->stage], *before = stage - 1;
+    uint32_t partitions = job->shuffles[task->stage - 1].partitions;
+    uint64_t *list = arena_calloc(arena, partitions + (size_t)1, sizeof(*list));
     size_t n = 0;
     if (!list)
         return ERR_NOMEM;
-    for (uint32_t p = 0; p < job->shuffle.partitions; p++)
-        if (job->task_of[p] == task->index)
+    for (uint32_t p = 0; p < partitions; p++)
+        if (stage->task_of[p] == task->index)
             list[n++] = p;
     ret->reduce_partitions = (struct msg_u64s){list, n};
-    ret->sources = (struct task_source_list){job->sources, job->map_count};
+    ret->sources = (struct task_source_list){before->sources, before->count};
+    ret->maps = (uint32_t)before->count;
+    ret->reads = task->stage - 1;
     return 0;
 }
 
@@ -203,25 +229,29 @@ int job_describe(struct job *job, struct job_task *task, uint64_t output_memory,
         return ERR_NOMEM;
     *dir = slice_str(job->scratch);
     bool is_reduce = task->kind == TASK_REDUCE;
-    *ret =
-        (struct task_run){.id = {.cluster_ms = job->cluster_ms,
-                                 .job = 1,
-                                 .stage = is_reduce,
-                                 .task = task->index,
-                                 .attempt = task->attempts},
-                          .kind = task->kind,
-                          .job_name = slice_str(job->name),
-                          .plugin = slice_str(job->plugin),
-                          .conf = job->conf,
-                          .sides = job->sides,
-                          .partitions = job->shuffle.partitions,
-                          .reduces = is_reduce ? (uint32_t)job->reduce_count : job->shuffle.reduces,
-                          .maps = (uint32_t)job->map_count,
-                          .local_dirs = {dir, 1},
-                          .memory = is_reduce ? job->reduce_memory : job->map_memory,
-                          .output_memory = task->kind == TASK_MAP ? output_memory : 0,
-                          .out = slice_str(out),
-                          .out_name = slice_str(kept)};
+    const struct cl2jt_shuffle *next =
+        task->stage < job->shuffle_count ? &job->shuffles[task->stage] : NULL;
+    *ret = (struct task_run){.id = {.cluster_ms = job->cluster_ms,
+                                    .job = 1,
+                                    .stage = task->stage,
+                                    .task = task->index,
+                                    .attempt = task->attempts},
+                             .kind = task->kind,
+                             .job_name = slice_str(job->name),
+                             .plugin = slice_str(job->plugin),
+                             .conf = job->conf,
+                             .sides = job->sides,
+                             .partitions = next ? next->partitions : 0,
+                             .reduces = next        ? next->reduces
+                                        : is_reduce ? (uint32_t)job_last(job)->count
+                                                    : 0,
+                             .feeds = is_reduce && next,
+                             .maps = (uint32_t)job->stages[0].count,
+                             .local_dirs = {dir, 1},
+                             .memory = is_reduce ? job->reduce_memory : job->map_memory,
+                             .output_memory = next ? output_memory : 0,
+                             .out = slice_str(out),
+                             .out_name = slice_str(kept)};
     task->attempts++;
     if (task->kind == TASK_COMMIT)
         return describe_manifest(job, arena, &ret->manifest);
@@ -252,10 +282,13 @@ static int take_run(struct job *job, struct job_task *task, const struct task_do
     if (is_in_memory)
         job->output_memory_used += done->run_len;
     job->shuffled_bytes += done->run_len;
-    for (size_t i = 0; i < done->parts.n && i < job->shuffle.partitions; i++)
-        job->raw[i] += done->parts.v[i].raw_bytes;
-    job->sources[task->index] = (struct task_source){
-        .map_task = task->index, .map_attempt = done->id.attempt, .run = slice_str(task->run_path)};
+    struct job_stage *stage = &job->stages[task->stage], *reader = stage + 1;
+    for (size_t i = 0; i < done->parts.n && i < job->shuffles[task->stage].partitions; i++)
+        reader->raw[i] += done->parts.v[i].raw_bytes;
+    stage->sources[task->index] = (struct task_source){.map_task = task->index,
+                                                       .map_attempt = done->id.attempt,
+                                                       .run = slice_str(task->run_path),
+                                                       .stage = task->stage};
     return 0;
 }
 
@@ -275,15 +308,14 @@ int job_done(struct job *job, struct job_task *task, const struct task_done *don
         if (task->kind != TASK_COMMIT)
             job->out_bytes += task->file.len;
     }
-    if (task->kind == TASK_MAP)
+    if (task->stage < job->shuffle_count)
         rc = take_run(job, task, done, memfd);
     else if (memfd >= 0)
         close(memfd);
-    if (task->kind == TASK_REDUCE)
-        job->reduces_done++;
-    else if (task->kind != TASK_COMMIT && ++job->maps_done == job->map_count && rc == 0 &&
-             has_reduce(job))
-        rc = pack(job);
+    if (task->kind != TASK_COMMIT)
+        job->stages[task->stage].done++;
+    if (rc == 0)
+        rc = plan_on(job);
     return rc == 0 ? 0 : err_set(err, rc, "out of memory");
 }
 

@@ -12,6 +12,7 @@
 
 struct job_task {
     uint32_t kind; /* enum task_kind */
+    uint32_t stage;
     uint32_t index;
     uint32_t attempts; /* started */
     bool is_running, is_done;
@@ -20,6 +21,16 @@ struct job_task {
     struct task_file file; /* of output tasks; strings in the job's arena */
     uint64_t bytes;        /* of input */
     uint64_t wall_us;
+};
+
+/* Tasks of one kind. What those of a stage that is not the last make, the next one fetches. */
+struct job_stage {
+    struct job_task *tasks;
+    size_t count, done;
+    bool is_planned;   /* it has its tasks; of a reduce stage: when what it reads is there */
+    uint64_t *raw;     /* reduce: bytes in each partition, before combining */
+    uint32_t *task_of; /* which of its tasks has which partition */
+    struct task_source *sources; /* of its tasks' outputs, as they finish */
 };
 
 struct job {
@@ -32,18 +43,15 @@ struct job {
     struct task_side_list sides;
     const struct split_file *files;
     struct splits splits;
-    struct cl2jt_shuffle shuffle; /* partitions 0 = no reduce stage */
-    uint64_t *raw;                /* bytes in each partition, before combining */
-    uint32_t *task_of;            /* which reduce has which, once the maps are done */
+    struct cl2jt_shuffle shuffles[TASK_SHUFFLES_MAX];
+    size_t shuffle_count; /* stages that reduce; 0 = what maps emit is the output */
     uint64_t map_memory, reduce_memory;
     uint32_t max_attempts;
     uint64_t cluster_ms;
-    struct job_task *maps, *reduces, commit;
-    size_t map_count, reduce_count;
-    size_t maps_done, reduces_done;
+    struct job_stage stages[TASK_SHUFFLES_MAX + 1]; /* [0]: maps */
+    struct job_task commit;
     uint64_t output_memory;      /* what memfds may hold in all */
     uint64_t output_memory_used; /* finished ones */
-    struct task_source *sources; /* one per map, filled as they finish */
     struct counters counters;
     struct task_times times; /* summed over tasks */
     uint64_t shuffled_bytes, out_bytes;
@@ -51,13 +59,13 @@ struct job {
     struct task_failed failed; /* copied into the arena */
 };
 
-/* Make the tasks (of reduces whose number the maps' output decides later); name, plugin, probe,
+/* Make the maps; name, plugin, probe,
  * conf, splits ... are set. 0 or ERR_NOMEM. */
 int job_plan(struct job *job);
 void job_release(struct job *job);
 
-/* The next task to start, or NULL: nothing is startable now. Map tasks, then reduces, then the
- * commit, each when those before are done. */
+/* The next task to start, or NULL: nothing is startable now. Stages in order, then the commit, each
+ * when those before are done. */
 struct job_task *job_next(struct job *job);
 bool job_is_over(const struct job *job);
 
@@ -77,6 +85,8 @@ int job_done(struct job *job, struct job_task *task, const struct task_done *don
 /* An attempt failed: the task runs again, or the job has failed. */
 void job_failed(struct job *job, struct job_task *task, const struct task_failed *failed);
 
+/* The last stage: whose files are the output. */
+const struct job_stage *job_last(const struct job *job);
 /* "map 12" */
 char *job_task_name(const struct job_task *task, char *out, size_t cap);
 

@@ -107,11 +107,11 @@ static struct split_conf split_conf(const struct local *l)
     return conf;
 }
 
-static struct cl2jt_shuffle choose_reducers(const struct local *l)
+static void choose_reducers(struct local *l)
 {
     const struct reducers_wish wish = {l->command.reduces, l->inputs.bytes,
                                        reducers_start_early(l->command.conf)};
-    return reducers_choose(&l->job.probe, &wish);
+    l->job.shuffle_count = reducers_choose_all(&l->job.probe, &wish, l->job.shuffles);
 }
 
 static uint32_t choose_attempts(const struct conf *conf)
@@ -133,6 +133,28 @@ static size_t choose_slots(const struct local *l)
     return n < 1 ? 1 : n > POOL_MAX ? POOL_MAX : (size_t)n;
 }
 
+/* Further plugins of a chain come as side files with names of their own, in order. */
+static int prepare_chain(struct local *l, struct err *err)
+{
+    struct job *job = &l->job;
+    unsigned number = 1;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < l->command.side_count; i++) {
+        const char *word = l->command.sides[i], *hash = strrchr(word, '#');
+        struct task_probe next;
+        char name[32];
+        snprintf(name, sizeof(name), TASK_SIDE_CHAIN, number);
+        if (!hash || strcmp(hash + 1, name) != 0)
+            continue;
+        const char *path = in_arena(&job->arena, slice_of(word, (size_t)(hash - word)));
+        rc = path ? probe_in_child(path, &job->arena, &next, err) : no_memory(err);
+        if (rc == 0)
+            rc = task_probe_append(&job->probe, &next, &job->arena, err);
+        number++;
+    }
+    return rc;
+}
+
 static int prepare_plugin(struct local *l, struct err *err)
 {
     struct job *job = &l->job;
@@ -142,6 +164,9 @@ static int prepare_plugin(struct local *l, struct err *err)
     if (access(job->plugin, R_OK) != 0)
         return err_errno(err, errno, "%s", l->command.plugin);
     int rc = probe_in_child(job->plugin, &job->arena, &job->probe, err);
+    if (rc != 0)
+        return rc;
+    rc = prepare_chain(l, err);
     if (rc != 0)
         return rc;
     job->name = l->command.name ? l->command.name : in_arena(&job->arena, job->probe.name);
@@ -238,7 +263,7 @@ static int prepare(struct local *l, struct err *err)
         return rc;
     job->scratch = l->scratch;
     job->files = l->inputs.files;
-    job->shuffle = choose_reducers(l);
+    choose_reducers(l);
     job->map_memory = conf_size(conf, "mapreduce.map.memory.mb");
     job->reduce_memory = conf_size(conf, "mapreduce.reduce.memory.mb");
     job->max_attempts = choose_attempts(conf);
@@ -256,7 +281,7 @@ static int prepare(struct local *l, struct err *err)
 /* A place for a map's output in memory, -1 when there is none to offer. */
 static int offer_memory(struct local *l, struct job_task *task, uint64_t *ret_bytes)
 {
-    *ret_bytes = task->kind == TASK_MAP ? job_output_memory(&l->job, l->slots) : 0;
+    *ret_bytes = task->stage < l->job.shuffle_count ? job_output_memory(&l->job, l->slots) : 0;
     if (*ret_bytes == 0)
         return -1;
     int fd = memfd_create("quern-map-output", MFD_CLOEXEC);
@@ -311,8 +336,8 @@ static void show_progress(struct local *l)
     if (now - l->last_line_ms < (l->is_terminal ? WAIT_MS : LINE_MS))
         return;
     l->last_line_ms = now;
-    for (size_t i = 0; i < l->job.map_count; i++)
-        bytes += l->job.maps[i].is_done ? l->job.maps[i].bytes : 0;
+    for (size_t i = 0; i < l->job.stages[0].count; i++)
+        bytes += l->job.stages[0].tasks[i].is_done ? l->job.stages[0].tasks[i].bytes : 0;
     for (size_t i = 0; i < l->pool.count; i++) {
         const struct pool_runner *r = &l->pool.runners[i];
         if (r->task && r->run.kind != TASK_REDUCE)

@@ -12,20 +12,22 @@ void report_begin(FILE *out, const struct job *job, uint64_t file_count, uint64_
     char size[32];
     fprintf(out, "job      %s  %llu file%s, %s in %zu split%s", job->name,
             (unsigned long long)file_count, file_count == 1 ? "" : "s",
-            str_human(bytes, size, sizeof(size)), job->map_count, job->map_count == 1 ? "" : "s");
-    if (job->shuffle.reduces)
-        fprintf(out, ", %u reducer%s", job->shuffle.reduces, job->shuffle.reduces == 1 ? "" : "s");
+            str_human(bytes, size, sizeof(size)), job->stages[0].count,
+            job->stages[0].count == 1 ? "" : "s");
+    uint32_t reduces = job->shuffle_count ? job->shuffles[job->shuffle_count - 1].reduces : 0;
+    if (reduces)
+        fprintf(out, ", %u reducer%s", reduces, reduces == 1 ? "" : "s");
     fprintf(out, "\n");
 }
 
 void report_progress(FILE *out, const struct job *job, uint64_t done_bytes, bool is_terminal)
 {
     char done[32], all[32];
-    fprintf(out, "%smap      %zu/%zu  %s of %s", is_terminal ? "\r\033[K" : "", job->maps_done,
-            job->map_count, str_human(done_bytes, done, sizeof(done)),
+    fprintf(out, "%smap      %zu/%zu  %s of %s", is_terminal ? "\r\033[K" : "", job->stages[0].done,
+            job->stages[0].count, str_human(done_bytes, done, sizeof(done)),
             str_human(job->splits.bytes, all, sizeof(all)));
-    if (job->shuffle.partitions)
-        fprintf(out, "   reduce %zu/%zu", job->reduces_done, job->reduce_count);
+    for (size_t s = 1; s <= job->shuffle_count && job->stages[s].is_planned; s++)
+        fprintf(out, "   reduce %zu/%zu", job->stages[s].done, job->stages[s].count);
     fprintf(out, "%s", is_terminal ? "" : "\n");
     (void)fflush(out);
 }
@@ -76,23 +78,22 @@ static void print_counters(FILE *out, struct job *job, bool is_verbose)
 void report_done(FILE *out, struct job *job, const char *output, uint64_t wall_us, bool is_verbose)
 {
     char wall[32], in[32], shuffled[32], written[32], from[32], to[32];
-    size_t files = job->shuffle.partitions ? job->reduce_count : job->map_count;
+    size_t files = job_last(job)->count;
     fprintf(out, "done in %s   %s in", str_duration(wall_us / 1000, wall, sizeof(wall)),
             str_human(job->splits.bytes, in, sizeof(in)));
-    if (job->shuffle.partitions)
+    if (job->shuffle_count)
         fprintf(out, " → %s shuffled", str_human(job->shuffled_bytes, shuffled, sizeof(shuffled)));
-    fprintf(out, " → %s out    %s records → %s\n",
-            str_human(job->out_bytes, written, sizeof(written)),
-            str_thousands(
-                counter(job, job->shuffle.partitions ? "Map output records" : "Map input records"),
-                from, sizeof(from)),
-            str_thousands(counter(job, "Reduce output records") + counter(job, "output records"),
-                          to, sizeof(to)));
+    fprintf(
+        out, " → %s out    %s records → %s\n", str_human(job->out_bytes, written, sizeof(written)),
+        str_thousands(counter(job, job->shuffle_count ? "Map output records" : "Map input records"),
+                      from, sizeof(from)),
+        str_thousands(counter(job, "Reduce output records") + counter(job, "output records"), to,
+                      sizeof(to)));
     combined_tell(out, counter(job, "Combine input records"),
                   counter(job, "Combine output records"), counter(job, "combine stepped aside"));
     task_times_tell(out, "time         ", &job->times);
-    print_slowest(out, job, job->maps, job->map_count);
-    print_slowest(out, job, job->reduces, job->reduce_count);
+    for (size_t s = 0; s <= job->shuffle_count; s++)
+        print_slowest(out, job, job->stages[s].tasks, job->stages[s].count);
     fprintf(out, "output       %s, %zu file%s, _SUCCESS\n", output, files, files == 1 ? "" : "s");
     print_counters(out, job, is_verbose);
 }

@@ -23,7 +23,7 @@ static int add_side(struct job *job, const char *path)
 
 int sample_for_job(struct job *job, size_t file_count, struct err *err)
 {
-    if (!job->probe.has_ranges || job->shuffle.partitions < 2)
+    if (!job->probe.has_ranges || job->shuffles[0].partitions < 2)
         return 0;
     size_t cap = strlen(job->scratch) + sizeof("/" TASK_SIDE_RANGES ".keys");
     char *path = arena_alloc(&job->arena, cap);

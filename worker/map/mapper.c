@@ -2,6 +2,7 @@
 #include "worker/map/mapper.h"
 
 #include "libcommon/base/clock.h"
+#include "libcommon/base/mem.h"
 #include "libcommon/base/str.h"
 #include "worker/map/combine.h"
 #include "worker/map/feed.h"
@@ -349,7 +350,8 @@ static int open_spill(struct mapper *m, const struct mapper_conf *conf)
         sort_size = (size_t)wanted;
     if (!io_space || sort_size < 64 * 1024)
         return no_memory(m);
-    snprintf(name, sizeof(name), "map-%u-%u.run", c->run->id.task, c->run->id.attempt);
+    snprintf(name, sizeof(name), "stage-%u-%u-%u.run", c->run->id.stage, c->run->id.task,
+             c->run->id.attempt);
     struct spill_conf spill = {.partitions = m->partitions,
                                .order = m->order,
                                .fold = plugin_fold(m->plugin),
@@ -590,16 +592,32 @@ static uint64_t input_bytes(const struct task_run *run)
     return sum;
 }
 
+static struct mapper new_mapper(struct context *c)
+{
+    const struct plugin *p = c->plugin;
+    return (struct mapper){.c = c,
+                           .plugin = p,
+                           .order = plugin_order(p),
+                           .partitions = c->run->partitions,
+                           .record_max = c->run->memory / 4,
+                           .value_is_number =
+                               p->value == QN_U64 || p->value == QN_I64 || p->value == QN_F64};
+}
+
+static void release(struct mapper *m)
+{
+    lines_close(&m->lines);
+    gather_close(&m->gather);
+    spill_close(&m->spill);
+    output_abandon(&m->output);
+    m->c->owner = NULL;
+    m->c->on_often = NULL;
+}
+
 int mapper_run(struct context *c, const struct mapper_conf *conf, struct task_done *done)
 {
     uint64_t start = clock_mono_us();
-    struct mapper m = {.c = c,
-                       .plugin = c->plugin,
-                       .order = plugin_order(c->plugin),
-                       .partitions = c->run->partitions,
-                       .record_max = c->run->memory / 4};
-    m.value_is_number =
-        c->plugin->value == QN_U64 || c->plugin->value == QN_I64 || c->plugin->value == QN_F64;
+    struct mapper m = new_mapper(c);
     c->owner = &m;
     atomic_store_explicit(&c->page->bytes_total, input_bytes(c->run), memory_order_relaxed);
     context_phase(c, PROGRESS_MAP);
@@ -625,11 +643,37 @@ int mapper_run(struct context *c, const struct mapper_conf *conf, struct task_do
         tell_account(&m, done, &done->account);
         tell_times(&m, clock_mono_us() - start, &done->times);
     }
-    lines_close(&m.lines);
-    gather_close(&m.gather);
-    spill_close(&m.spill);
-    output_abandon(&m.output);
-    c->owner = NULL;
-    c->on_often = NULL;
+    release(&m);
     return rc;
+}
+
+/* --- behind a reduce ------------------------------------------------------------------------- */
+
+int mapper_open(struct context *c, const struct mapper_conf *conf, struct mapper **ret)
+{
+    struct mapper *m = mem_calloc(1, sizeof(*m));
+    struct err why;
+    *ret = m;
+    if (!m)
+        return context_fail_engine(c, (err_set(&why, ERR_NOMEM, "out of memory"), &why));
+    *m = new_mapper(c);
+    c->owner = m;
+    return open_output(m, conf);
+}
+
+int mapper_finish(struct mapper *mapper, struct task_done *done)
+{
+    int rc = flush_combine(mapper);
+    if (rc == 0)
+        rc = finish_run(mapper, done);
+    if (rc == 0)
+        count_up(mapper, done);
+    return rc;
+}
+
+void mapper_close(struct mapper *mapper)
+{
+    if (mapper)
+        release(mapper);
+    mem_free(mapper);
 }

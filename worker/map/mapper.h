@@ -24,4 +24,13 @@ struct mapper_conf {
  * context); else a negative code, and context->failed tells. */
 int mapper_run(struct context *c, const struct mapper_conf *conf, struct task_done *done);
 
+/* A mapper without input: what is emitted by c->host comes from the reduce of the stage before
+ * (reduce/onward). It takes all that is left of the region. 0, or context->failed tells; close it
+ * in either case. */
+struct mapper;
+int mapper_open(struct context *c, const struct mapper_conf *conf, struct mapper **ret);
+/* The run is made: done's parts, run_path and run_len. */
+int mapper_finish(struct mapper *mapper, struct task_done *done);
+void mapper_close(struct mapper *mapper); /* NULL is fine */
+
 #endif

@@ -4,6 +4,7 @@
 #include "libcommon/base/clock.h"
 #include "libcommon/base/str.h"
 #include "worker/reduce/group.h"
+#include "worker/reduce/onward.h"
 #include "worker/reduce/output.h"
 #include "worker/reduce/sources.h"
 #include "worker/runner/meter.h"
@@ -23,7 +24,8 @@ struct reducer {
     size_t io_size;
     uint8_t *key_space; /* of the group in hand */
     size_t key_size;
-    struct output output;
+    struct output output; /* of a job's last stage; else: */
+    struct onward onward;
     struct group *group;  /* in hand, for next */
     struct group_top top; /* largest group of all partitions */
     uint64_t groups, records, merged_again;
@@ -84,6 +86,8 @@ static int emit_to_file(struct qn_task *task, struct qn_slice key, struct qn_sli
     if (is_number(p->out_value) && value.len != 8)
         return refuse_size(r, "value", ".out_value", value.len, p->out_value);
     context_called(r->c);
+    if (r->c->run->feeds)
+        return onward_emit(&r->onward, key, value) == 0 ? 0 : -1;
     if (sink_record(&r->output.sink, p->out_key, key_from_qn(key), p->out_value,
                     key_from_qn(value)) == 0)
         return 0;
@@ -324,8 +328,9 @@ static int open_all(struct reducer *r)
 {
     struct context *c = r->c;
     struct region *region = r->conf->region;
-    size_t fetch_size = (size_t)(c->run->memory / 2);
-    r->key_size = (size_t)(c->run->memory / 4) & ~(size_t)63;
+    bool feeds = c->run->feeds; /* then most of the memory is to sort in again */
+    size_t fetch_size = (size_t)(c->run->memory / (feeds ? 8 : 2));
+    r->key_size = (size_t)(c->run->memory / (feeds ? 8 : 4)) & ~(size_t)63;
     r->io_size = r->key_size > SINK_BUFFER ? r->key_size - SINK_BUFFER : 0;
     void *fetch_space = region_take(region, fetch_size);
     r->io_space = region_take(region, r->io_size);
@@ -335,6 +340,9 @@ static int open_all(struct reducer *r)
         return no_memory(r);
     pieces_open(&r->pieces, fetch_space, fetch_size, r->conf->scratch);
     r->has_pieces = true;
+    if (feeds)
+        return onward_open(&r->onward, c,
+                           &(struct mapper_conf){region, r->conf->scratch, r->conf->memfd});
     return output_open(&r->output, c, buffer);
 }
 
@@ -348,8 +356,9 @@ static void count_up(struct reducer *r, const struct task_done *done)
     counters_add(all, COUNTERS_GROUP, "shuffle bytes spilled",
                  r->pieces.spilled_bytes + r->pieces.disk_bytes);
     counters_add(all, COUNTERS_GROUP, "runs merged again", r->merged_again);
-    counters_add(all, COUNTERS_GROUP, "Reduce output records", done->files.v[0].records);
-    counters_add(all, COUNTERS_GROUP, "output bytes", done->files.v[0].len);
+    counters_add(all, COUNTERS_GROUP, "Reduce output records",
+                 done->files.n ? done->files.v[0].records : r->onward.records);
+    counters_add(all, COUNTERS_GROUP, "output bytes", done->files.n ? done->files.v[0].len : 0);
 }
 
 /* As in a map: what is left is shared as the sample says. */
@@ -411,7 +420,7 @@ int reducer_run(struct context *c, const struct reducer_conf *conf, struct task_
         rc = rc != 0 ? rc : cleanup;
     }
     if (rc == 0)
-        rc = output_finish(&r.output, c, done);
+        rc = c->run->feeds ? onward_finish(&r.onward, done) : output_finish(&r.output, c, done);
     if (rc == 0) {
         count_up(&r, done);
         tell_account(&r, &done->account);
@@ -423,6 +432,7 @@ int reducer_run(struct context *c, const struct reducer_conf *conf, struct task_
     if (r.has_pieces)
         pieces_close(&r.pieces);
     output_abandon(&r.output);
+    onward_close(&r.onward);
     c->owner = NULL;
     c->on_often = NULL;
     return rc;

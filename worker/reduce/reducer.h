@@ -16,6 +16,7 @@
 struct reducer_conf {
     struct region *region; /* reserved with the task's memory */
     struct scratch *scratch;
+    int memfd;                   /* where the run may go that a next stage reads; -1 = none */
     const struct identity *self; /* for connections to workers; NULL: files only */
     /* News of further outputs: called with the fetch they are for when `fd` is readable. */
     int (*on_news)(void *arg, struct fetch *fetch, struct err *err);

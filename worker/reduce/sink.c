@@ -5,8 +5,6 @@
 #include "libcommon/base/clock.h"
 #include "libcommon/codec/crc32c.h"
 
-#define NUMBER_MAX 32U
-
 static int write_out(void *arg, const void *data, size_t len)
 {
     struct sink *sink = arg;
@@ -86,7 +84,7 @@ static size_t put_double_text(uint64_t bits, char *out)
     uint64_t back_bits;
     memcpy(&v, &bits, sizeof(v));
     for (int digits = 15;; digits++) {
-        int n = snprintf(out, NUMBER_MAX, "%.*g", digits, v);
+        int n = snprintf(out, SINK_NUMBER_MAX, "%.*g", digits, v);
         if (digits == 17)
             return (size_t)n;
         back = strtod(out, NULL);
@@ -118,7 +116,7 @@ static int put_field(struct sink *sink, enum qn_type type, struct slice bytes)
         return 0;
     if (!is_number(type))
         return sink_write(sink, bytes);
-    char text[NUMBER_MAX];
+    char text[SINK_NUMBER_MAX];
     size_t n = sink_number(type, bytes.len == 8 ? get_u64(bytes.data) : 0, text);
     return sink_write(sink, slice_of(text, n));
 }

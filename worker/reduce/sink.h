@@ -48,7 +48,8 @@ int sink_record(struct sink *sink, enum qn_type key_type, struct slice key, enum
 int sink_finish(struct sink *sink, uint64_t *ret_len, uint32_t *ret_crc, struct err *err);
 void sink_abandon(struct sink *sink);
 
-/* The text of a number at `out` (at least 32 bytes); its length. */
+#define SINK_NUMBER_MAX 32U
+/* The text of a number at `out` (at least SINK_NUMBER_MAX bytes); its length. */
 size_t sink_number(enum qn_type type, uint64_t bits, char *out);
 
 #endif

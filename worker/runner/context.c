@@ -109,9 +109,9 @@ static void add_own_settings(struct context *c)
     add_setting(c, "mapreduce.task.ismap", slice_str(c->task.is_reduce ? "false" : "true"));
     job_id_text(attempt.job, text, sizeof(text));
     add_setting(c, "mapreduce.job.id", slice_str(text));
-    attempt_id_text(&attempt, c->task.is_reduce ? 'r' : 'm', text, sizeof(text));
+    attempt_id_text(&attempt, task_letter(c->run->kind, id->stage), text, sizeof(text));
     add_setting(c, "mapreduce.task.attempt.id", slice_str(text));
-    task_id_text(&attempt, c->task.is_reduce ? 'r' : 'm', text, sizeof(text));
+    task_id_text(&attempt, task_letter(c->run->kind, id->stage), text, sizeof(text));
     add_setting(c, "mapreduce.task.id", slice_str(text));
     snprintf(text, sizeof(text), "%u", id->task);
     add_setting(c, "mapreduce.task.partition", slice_str(text));

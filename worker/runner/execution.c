@@ -49,7 +49,27 @@ static void tell_launch(const struct task_run *run, uint64_t start_us, uint64_t 
     ret->total += ret->launch;
 }
 
-/* One plugin per process: it cannot be unloaded. */
+/* The plugins of further stages came as side files. */
+static int load_chain(struct plugin *plugin, const struct task_run *run, struct err *err)
+{
+    char name[32];
+    int rc = 0;
+    for (unsigned i = 1; rc == 0; i++) {
+        const struct task_side *side = NULL;
+        snprintf(name, sizeof(name), TASK_SIDE_CHAIN, i);
+        for (size_t k = 0; !side && k < run->sides.n; k++)
+            side = slice_is(run->sides.v[k].name, name) ? &run->sides.v[k] : NULL;
+        if (!side)
+            return 0;
+        char *path = slice_dup(side->path);
+        rc = path ? plugin_append(plugin, path, err) : err_set(err, ERR_NOMEM, "out of memory");
+        mem_free(path);
+    }
+    plugin_close(plugin);
+    return rc;
+}
+
+/* One job's plugins per process: they cannot be unloaded. */
 static int load_plugin(struct execution_process *process, const struct task_run *run,
                        struct err *err)
 {
@@ -57,9 +77,11 @@ static int load_plugin(struct execution_process *process, const struct task_run 
     if (!path)
         return err_set(err, ERR_NOMEM, "out of memory");
     int rc = 0;
-    if (!process->plugin.path)
+    if (!process->plugin.path) {
         rc = plugin_load(&process->plugin, path, err);
-    else if (strcmp(process->plugin.path, path) != 0)
+        if (rc == 0)
+            rc = load_chain(&process->plugin, run, err);
+    } else if (strcmp(process->plugin.path, path) != 0)
         rc = err_set(err, ERR_PLUGIN, "%s: this process runs %s already", path,
                      process->plugin.path);
     mem_free(path);
@@ -70,7 +92,8 @@ static int check_run(const struct task_run *run, struct err *err)
 {
     if (run->memory < MEMORY_MIN)
         return err_set(err, ERR_CONFIG, "a task cannot work in less than 16 MiB of memory");
-    if (run->kind == TASK_MAP && (run->partitions == 0 || run->partitions > SORT_PARTITIONS_MAX))
+    bool makes_run = run->kind == TASK_MAP || run->feeds;
+    if (makes_run && (run->partitions == 0 || run->partitions > SORT_PARTITIONS_MAX))
         return err_set(err, ERR_CONFIG, "%u reducers are out of range (1 to %u)", run->partitions,
                        SORT_PARTITIONS_MAX);
     return 0;
@@ -79,10 +102,18 @@ static int check_run(const struct task_run *run, struct err *err)
 static int check_plugin(const struct task_run *run, const struct plugin *plugin, struct err *err)
 {
     bool wants_reduce = run->kind != TASK_MAP_OUT;
+    if (!plugin || (run->feeds && !plugin->then))
+        return err_set(err, ERR_PROTO, "the job has no stage %u", run->id.stage + run->feeds);
     if (wants_reduce && !plugin->job.reduce)
         return err_set(err, ERR_PLUGIN, "%s has no reduce: run it without reducers",
                        plugin->job.name);
     return 0;
+}
+
+static const struct plugin *plugin_of(const struct execution_process *process,
+                                      const struct task_run *run)
+{
+    return plugin_of_stage(&process->plugin, run->kind == TASK_REDUCE ? run->id.stage : 0);
 }
 
 /* Everything that can be refused before the job's code runs. */
@@ -98,7 +129,7 @@ static int prepare(struct execution *a, struct execution_process *process,
     if (rc == 0)
         rc = load_plugin(process, run, err);
     if (rc == 0 && run->kind != TASK_COMMIT)
-        rc = check_plugin(run, &process->plugin, err);
+        rc = check_plugin(run, plugin_of(process, run), err);
     if (rc == 0) {
         *ret_files = process->files_for(run, err);
         rc = *ret_files ? 0 : (err && err->code ? err->code : ERR_FAILED);
@@ -120,6 +151,7 @@ static int run_kind(struct execution *a, struct execution_process *process,
         return reducer_run(c,
                            &(struct reducer_conf){.region = &process->region,
                                                   .scratch = &a->scratch,
+                                                  .memfd = conf->memfd,
                                                   .self = process->self,
                                                   .on_news = conf->on_news,
                                                   .on_blame = conf->on_blame,
@@ -178,9 +210,10 @@ void execution_run(struct execution *execution, struct execution_process *proces
     (void)getrusage(RUSAGE_SELF, &before);
     int rc = prepare(a, process, conf, &files, &why);
     if (rc == 0)
-        rc = context_open(&a->context,
-                          &(struct context_conf){&process->plugin, conf->run, files, conf->page},
-                          &why);
+        rc = context_open(
+            &a->context,
+            &(struct context_conf){plugin_of(process, conf->run), conf->run, files, conf->page},
+            &why);
     if (rc != 0) {
         tell_failure(a, conf->run, rc == ERR_NOMEM ? TASK_FAILED_MEMORY : TASK_FAILED_PLUGIN, &why);
         return;

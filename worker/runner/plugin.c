@@ -8,6 +8,7 @@
 #include "libcommon/base/buf.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/base/str.h"
+#include "libcommon/proto/task/messages.h"
 
 #define OPTIONS_MAX 1000U
 /* A table that ends before this lacks what every job has. */
@@ -151,18 +152,52 @@ static int check_spread(const struct qn_job *job, const char *path, struct err *
     return 0;
 }
 
-static void fill_types(struct plugin *p)
+/* `before`: the table whose reduce feeds this one; NULL for a job's first. */
+static void fill_types(struct plugin *p, const struct plugin *before)
 {
     const struct qn_job *job = &p->job;
-    p->key = job->key == QN_UNSET ? QN_TEXT : job->key;
-    p->value = job->value == QN_UNSET ? QN_TEXT : job->value;
+    bool is_fed = before && !job->map && !job->map_lines;
+    p->key = job->key != QN_UNSET ? job->key : is_fed ? before->out_key : QN_TEXT;
+    if (job->value == QN_UNSET && is_fed) {
+        p->value = before->out_value;
+    } else
+        p->value = job->value == QN_UNSET ? QN_TEXT : job->value;
     p->reduce_value = job->combine_op == QN_COUNT ? QN_U64 : p->value;
     p->out_key = job->out_key == QN_UNSET ? p->key : job->out_key;
     p->out_value = job->out_value == QN_UNSET ? p->reduce_value : job->out_value;
 }
 
-int plugin_take(struct plugin *plugin, const struct qn_job *table, const char *path,
-                struct err *err)
+/* What a table must be so that the reduce of another can feed it. */
+static int check_fed(const struct plugin *p, const struct plugin *before, const char *path,
+                     struct err *err)
+{
+    const struct qn_job *job = &p->job;
+    if (!before->job.reduce)
+        return bad(path, err, "a stage follows one without .reduce: nothing would feed it");
+    if (!job->reduce)
+        return bad(path, err, "a stage that follows another needs a .reduce");
+    if (job->input != QN_LINES)
+        return bad(path, err, "a stage that follows another has lines as input");
+    if (job->spread == QN_BY_RANGE)
+        return bad(
+            path, err,
+            "a stage that follows another cannot have .spread = QN_BY_RANGE: of what it is to "
+            "sort there is no sample");
+    if (before->job.output == QN_RAW && (job->map || job->map_lines))
+        return bad(path, err, "a stage that maps lines cannot follow one with .output = QN_RAW");
+    if (job->map || job->map_lines || (p->key == before->out_key && p->value == before->out_value))
+        return 0;
+    return err_set(err, ERR_PLUGIN,
+                   "%s: a stage without a map takes %s and %s, but what comes is %s and %s", path,
+                   key_type_name(p->key), key_type_name(p->value), key_type_name(before->out_key),
+                   key_type_name(before->out_value));
+}
+
+static int take_then(struct plugin *plugin, const struct qn_job *table, const char *path,
+                     unsigned depth, struct err *err);
+
+static int take(struct plugin *plugin, const struct qn_job *table, const struct plugin *before,
+                const char *path, unsigned depth, struct err *err)
 {
     int rc = check_head(table, path, err);
     if (rc != 0)
@@ -172,7 +207,7 @@ int plugin_take(struct plugin *plugin, const struct qn_job *table, const char *p
     memcpy(&plugin->job, table, known);
     if (!plugin->job.name || !plugin->job.name[0])
         return bad(path, err, "its job has no .name");
-    if (!plugin->job.map && !plugin->job.map_lines)
+    if (!before && !plugin->job.map && !plugin->job.map_lines)
         return bad(path, err, "its job has neither .map nor .map_lines");
     rc = check_types(&plugin->job, path, err);
     if (rc == 0)
@@ -181,9 +216,64 @@ int plugin_take(struct plugin *plugin, const struct qn_job *table, const char *p
         rc = check_spread(&plugin->job, path, err);
     if (rc != 0)
         return rc;
-    fill_types(plugin);
-    rc = check_combine(plugin, path, err);
-    return rc != 0 ? rc : check_options(&plugin->job, path, err);
+    fill_types(plugin, before);
+    if (before)
+        rc = check_fed(plugin, before, path, err);
+    if (rc == 0)
+        rc = check_combine(plugin, path, err);
+    if (rc == 0)
+        rc = check_options(&plugin->job, path, err);
+    return rc == 0 && plugin->job.then ? take_then(plugin, plugin->job.then, path, depth, err) : rc;
+}
+
+static int take_then(struct plugin *plugin, const struct qn_job *table, const char *path,
+                     unsigned depth, struct err *err)
+{
+    if (depth >= TASK_SHUFFLES_MAX)
+        return err_set(err, ERR_PLUGIN, "%s: more than %u stages that reduce", path,
+                       TASK_SHUFFLES_MAX);
+    plugin->then = mem_calloc(1, sizeof(*plugin->then));
+    if (!plugin->then)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    plugin->then->handle = plugin->handle;
+    int rc = take(plugin->then, table, plugin, path, depth + 1, err);
+    if (rc != 0)
+        plugin_close(plugin);
+    return rc;
+}
+
+int plugin_take(struct plugin *plugin, const struct qn_job *table, const char *path,
+                struct err *err)
+{
+    return take(plugin, table, NULL, path, 1, err);
+}
+
+int plugin_append(struct plugin *plugin, const char *path, struct err *err)
+{
+    struct plugin next = {0}, *last = plugin;
+    unsigned depth = 1;
+    int rc = plugin_load(&next, path, err);
+    for (; last->then; depth++)
+        last = last->then;
+    if (rc == 0) {
+        struct plugin *then = next.then;
+        next.then = NULL; /* it is taken again below, knowing what is before it */
+        plugin_close(then);
+        mem_free(then);
+        void *handle = last->handle;
+        last->handle = next.handle;
+        rc = take_then(last, dlsym(next.handle, "qn_job"), path, depth, err);
+        last->handle = handle;
+    }
+    plugin_close(&next);
+    return rc;
+}
+
+const struct plugin *plugin_of_stage(const struct plugin *plugin, uint32_t stage)
+{
+    for (uint32_t i = 1; plugin && i < stage; i++)
+        plugin = plugin->then;
+    return plugin;
 }
 
 /* dlerror begins with the path more often than not. */
@@ -225,6 +315,10 @@ out:
 
 void plugin_close(struct plugin *plugin)
 {
+    if (!plugin)
+        return;
+    plugin_close(plugin->then);
+    mem_free(plugin->then);
     mem_free(plugin->path);
     *plugin = (struct plugin){0};
 }
@@ -268,40 +362,77 @@ static const char *combine_name(const struct qn_job *job)
     return job->combine ? "own" : fold_names[job->combine_op];
 }
 
-int plugin_describe(const struct plugin *plugin, struct arena *arena, struct task_probe *ret)
+/* Options of all stages' tables; one that several have is told once. */
+static int describe_options(const struct plugin *plugin, struct arena *arena,
+                            struct task_probe_option_list *ret)
 {
-    const struct qn_job *job = &plugin->job;
-    size_t count = 0;
-    while (job->options && job->options[count].name)
-        count++;
+    size_t count = 0, n = 0;
+    for (const struct plugin *p = plugin; p; p = p->then)
+        for (const struct qn_option_row *row = p->job.options; row && row->name; row++)
+            count++;
     struct task_probe_option *rows = arena_calloc(arena, count + 1, sizeof(*rows));
     if (!rows)
         return ERR_NOMEM;
-    for (size_t i = 0; i < count; i++) {
-        const struct qn_option_row *row = &job->options[i];
-        rows[i] = (struct task_probe_option){.name = slice_str(row->name),
-                                             .is_required = !row->default_value,
-                                             .default_value = slice_str(row->default_value),
-                                             .help = slice_str(row->help)};
-    }
+    for (const struct plugin *p = plugin; p; p = p->then)
+        for (const struct qn_option_row *row = p->job.options; row && row->name; row++) {
+            bool is_known = false;
+            for (size_t i = 0; i < n; i++)
+                is_known = is_known || slice_is(rows[i].name, row->name);
+            if (!is_known)
+                rows[n++] =
+                    (struct task_probe_option){.name = slice_str(row->name),
+                                               .is_required = !row->default_value,
+                                               .default_value = slice_str(row->default_value),
+                                               .help = slice_str(row->help)};
+        }
+    *ret = (struct task_probe_option_list){rows, n};
+    return 0;
+}
+
+static int describe_then(const struct plugin *plugin, struct arena *arena,
+                         struct task_probe_stage_list *ret)
+{
+    struct task_probe_stage *stages = arena_calloc(arena, TASK_SHUFFLES_MAX, sizeof(*stages));
+    size_t n = 0;
+    for (const struct plugin *p = plugin->then; stages && p; p = p->then)
+        stages[n++] = (struct task_probe_stage){.name = slice_str(p->job.name),
+                                                .has_partition = p->job.partition != NULL,
+                                                .has_compare = p->job.compare != NULL,
+                                                .has_group = p->job.group != NULL,
+                                                .default_reducers = p->job.default_reducers};
+    *ret = (struct task_probe_stage_list){stages, n};
+    return stages ? 0 : ERR_NOMEM;
+}
+
+int plugin_describe(const struct plugin *plugin, struct arena *arena, struct task_probe *ret)
+{
+    const struct qn_job *job = &plugin->job;
+    const struct plugin *last = plugin;
+    struct task_probe_option_list options;
+    struct task_probe_stage_list then;
+    if (describe_options(plugin, arena, &options) != 0 || describe_then(plugin, arena, &then) != 0)
+        return ERR_NOMEM;
+    while (last->then)
+        last = last->then;
     *ret =
         (struct task_probe){.name = slice_str(job->name),
                             .about = slice_str(job->about),
                             .abi = job->head.abi,
                             .key = slice_str(key_type_name(plugin->key)),
                             .value = slice_str(key_type_name(plugin->value)),
-                            .out_key = slice_str(key_type_name(plugin->out_key)),
-                            .out_value = slice_str(key_type_name(plugin->out_value)),
+                            .out_key = slice_str(key_type_name(last->out_key)),
+                            .out_value = slice_str(key_type_name(last->out_value)),
                             .has_reduce = job->reduce != NULL,
                             .combine = slice_str(combine_name(job)),
                             .has_partition = job->partition != NULL,
                             .has_compare = job->compare != NULL,
                             .has_group = job->group != NULL,
                             .default_reducers = job->default_reducers,
-                            .options = {rows, count},
+                            .options = options,
                             .has_rows = job->input == QN_ROWS,
                             .has_ranges = job->spread == QN_BY_RANGE,
                             .is_whole = job->input == QN_PREFIXED || job->input == QN_WHOLE_FILES,
-                            .takes_empty = job->input == QN_WHOLE_FILES};
+                            .takes_empty = job->input == QN_WHOLE_FILES,
+                            .then = then};
     return 0;
 }

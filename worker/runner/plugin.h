@@ -21,6 +21,7 @@ struct plugin {
     enum qn_type key, value;         /* what map emits */
     enum qn_type out_key, out_value; /* what the job's output has */
     enum qn_type reduce_value;       /* what reduce sees: QN_U64 for QN_COUNT */
+    struct plugin *then; /* the next stage's table, checked; owned. NULL: there is none */
 };
 
 /* ERR_PLUGIN with the line for the user (it begins with the path); ERR_NOENT, ERR_NOMEM. */
@@ -30,6 +31,12 @@ void plugin_close(struct plugin *plugin);
 /* Check a table that is already in memory: what plugin_load does after dlopen. */
 int plugin_take(struct plugin *plugin, const struct qn_job *table, const char *path,
                 struct err *err);
+
+/* Another job behind the last stage of this one: it maps what that reduces. ERR_PLUGIN: they do not
+ * fit; ERR_NOMEM. */
+int plugin_append(struct plugin *plugin, const char *path, struct err *err);
+/* The table whose .reduce is stage `stage` (1 ...); and of stage 0, whose map is. NULL: none. */
+const struct plugin *plugin_of_stage(const struct plugin *plugin, uint32_t stage);
 
 struct key_order plugin_order(const struct plugin *plugin);
 struct fold plugin_fold(const struct plugin *plugin);

@@ -125,7 +125,7 @@ static void on_log(struct rpc_call *call, const void *msg, void *arg)
     char job[ID_TEXT_MAX], name[ID_TEXT_MAX];
     struct buf text = BUF_INIT;
     struct wk2jt_blob_piece answer = {0};
-    static const char kinds[] = {'m', 'r', 'c'};
+    const char kinds[] = {id->stage ? task_letter(TASK_REDUCE, id->stage) : 'm', 'c'};
     uint32_t max = ask->max && ask->max < LOG_PIECE_MAX ? ask->max : LOG_PIECE_MAX;
     int rc = ERR_NOENT;
     struct wk_attempt *running = attempt_find(worker, id);

@@ -32,12 +32,6 @@ static const struct sm_state rows[] = {
 };
 const struct sm_table wk_attempt_states = {"attempt", rows, ARRAY_LEN(rows)};
 
-static char kind_letter(uint32_t kind)
-{
-    static const char letters[] = {'m', 'm', 'r', 'c'};
-    return kind < ARRAY_LEN(letters) ? letters[kind] : 'x';
-}
-
 struct wk_attempt *attempt_find(const struct worker *worker, const struct task_attempt *id)
 {
     list_each (&worker->attempts, it) {
@@ -108,10 +102,17 @@ static int init(struct wk_attempt *attempt, const struct jt2wk_task *task, struc
     msg_encode(&jt2wk_task_desc, task, &attempt->bytes);
     if (buf_failed(&attempt->bytes))
         return err_set(err, ERR_NOMEM, "out of memory");
-    attempt_id_text(&id, kind_letter(task->kind), attempt->name, sizeof(attempt->name));
+    attempt_id_text(&id, task_letter(task->kind, id.stage), attempt->name, sizeof(attempt->name));
     jobs_dir_name(attempt->job, attempt->job_name, sizeof(attempt->job_name));
     return msg_decode(&jt2wk_task_desc, buf_slice(&attempt->bytes), &attempt->arena, &attempt->task,
                       err);
+}
+
+/* Is what it makes a run that others fetch? */
+static bool makes_run(const struct wk_attempt *attempt)
+{
+    return attempt->task.kind == TASK_MAP ||
+           (attempt->task.kind == TASK_REDUCE && attempt->task.makes > 0);
 }
 
 /* Half of what is left in memory for map outputs, or as much as the task may use. */
@@ -120,7 +121,7 @@ static int offer_memory(struct wk_attempt *attempt, struct wk_process *process, 
     struct segments *segments = &attempt->worker->segments;
     uint64_t left = segments->memory_max - segments->memory_used;
     uint64_t offer = attempt->task.memory < left / 2 ? attempt->task.memory : left / 2;
-    if (attempt->task.kind != TASK_MAP || offer < LEAST_OFFER_BYTES)
+    if (!makes_run(attempt) || offer < LEAST_OFFER_BYTES)
         return 0;
     int rc = process_clear_memory(process, err);
     if (rc != 0)
@@ -191,6 +192,7 @@ static int describe(struct wk_attempt *attempt, const struct task_dirs *own, str
         .ordered_us = attempt->ordered_us,
         .reduces = attempt->task.reduces,
         .reads = attempt->task.reads,
+        .feeds = attempt->task.kind == TASK_REDUCE && makes_run(attempt),
     };
     int rc = jobs_sides(attempt->job, arena, &run->sides);
     if (rc == 0 && attempt->task.kind == TASK_REDUCE)
@@ -389,7 +391,7 @@ void attempt_on_done(struct wk_attempt *attempt, const struct task_done *done)
     struct err err = {0};
     struct task_done report = *done;
     report.id = attempt->task.id; /* whatever it says it is */
-    if (attempt->task.kind == TASK_MAP && take_output(attempt, &report, &err) != 0) {
+    if (makes_run(attempt) && take_output(attempt, &report, &err) != 0) {
         fail_node(attempt, err.msg);
         return;
     }

@@ -66,6 +66,10 @@ MSG_STRUCT(task_side, TASK_SIDE_FIELDS)
 /* The side file with the sample that cuts ranges of keys (worker/map/ranges). */
 #define TASK_SIDE_RANGES "_ranges"
 
+/* A further plugin of a job: its i-th stage behind another's (i = 1 ...). */
+#define TASK_SIDE_CHAIN   "_chain.%u.so"
+#define TASK_SHUFFLES_MAX 8U /* stages that reduce: named r, s, t ... in ids of attempts */
+
 enum task_kind {
     TASK_MAP,     /* input segments -> one partitioned, sorted run */
     TASK_MAP_OUT, /* input segments -> an output file (no reduce stage) */
@@ -73,6 +77,14 @@ enum task_kind {
     TASK_COMMIT,  /* writes _MANIFEST for the whole job */
     TASK_SAMPLE,  /* input segments -> a run of one partition, wanted for its keys only */
 };
+
+/* As ids of tasks and attempts show their stage: m; r, s, t ... for those that reduce; c. */
+static inline char task_letter(uint32_t kind, uint32_t stage)
+{
+    if (kind == TASK_REDUCE)
+        return (char)('r' + (stage > 1 && stage <= TASK_SHUFFLES_MAX ? stage - 1 : 0));
+    return kind == TASK_COMMIT ? 'c' : 'm';
+}
 
 #define TASK_RUN_SMALL 65536U
 
@@ -101,7 +113,8 @@ enum task_kind {
     L(task_side, sides)                                                                       \
     F(U64, ordered_us) /* when the order came here, by clock_mono_us; 0 = nobody says */      \
     F(U32, reduces)    /* of the job; 0 = not known yet, or as many as partitions */          \
-    F(U32, reads)      /* reduce: the stage whose tasks made what it fetches */
+    F(U32, reads)      /* reduce: the stage whose tasks made what it fetches */               \
+    F(BOOL, feeds)     /* reduce: it makes no file, but a run of `partitions` for the next stage */
 MSG_STRUCT(task_run, TASK_RUN_FIELDS)
 
 /* Whom to run as from now on: the process is root's, and no code of a job has run in it. */

@@ -14,6 +14,15 @@
     F(STR, help)
 MSG_STRUCT(task_probe_option, TASK_PROBE_OPTION_FIELDS)
 
+/* A stage behind the first: what its table says of cutting and reducing. */
+#define TASK_PROBE_STAGE_FIELDS(F, S, L) \
+    F(STR, name)                         \
+    F(BOOL, has_partition)               \
+    F(BOOL, has_compare)                 \
+    F(BOOL, has_group)                   \
+    F(U32, default_reducers)
+MSG_STRUCT(task_probe_stage, TASK_PROBE_STAGE_FIELDS)
+
 #define TASK_PROBE_FIELDS(F, S, L)                                     \
     F(STR, name)                                                       \
     F(STR, about)                                                      \
@@ -32,12 +41,17 @@ MSG_STRUCT(task_probe_option, TASK_PROBE_OPTION_FIELDS)
     F(BOOL, has_rows)    /* no input files: QN_ROWS */                 \
     F(BOOL, has_ranges)  /* QN_BY_RANGE: its keys are to be sampled */ \
     F(BOOL, is_whole)    /* files are not cut */                       \
-    F(BOOL, takes_empty) /* empty files are records, too */
+    F(BOOL, takes_empty) /* empty files are records, too */            \
+    L(task_probe_stage, then)
 MSG_STRUCT(task_probe, TASK_PROBE_FIELDS)
 
 /* A setting of the job: as it was said, else the plugin's default; empty when neither. */
 struct slice task_probe_setting(const struct task_probe *probe, const struct msg_pair_list *said,
                                 const char *key);
+/* Another job behind the last stage of this one: it maps the lines that would be its output. The
+ * lists are in the arena. ERR_CONFIG with what does not fit, ERR_NOMEM. */
+int task_probe_append(struct task_probe *probe, const struct task_probe *next, struct arena *arena,
+                      struct err *err);
 /* "NAME.rows": where a job that makes its own rows is told how many. */
 void task_probe_rows_key(const struct task_probe *probe, char *out, size_t cap);
 

@@ -125,7 +125,8 @@ static struct job new_job(uint32_t maps, uint32_t partitions)
                       .plugin = "/x.so",
                       .scratch = "/scratch",
                       .stage = "/stage",
-                      .shuffle = {.partitions = partitions, .reduces = partitions},
+                      .shuffles = {{.partitions = partitions, .reduces = partitions}},
+                      .shuffle_count = partitions > 0,
                       .map_memory = 32 << 20,
                       .reduce_memory = 64 << 20,
                       .max_attempts = 2};
@@ -165,7 +166,7 @@ static void maps_go_before_reduces_and_the_list_is_last(void **state)
     }
     assert_null(job_next(&job)); /* all are running: no reduce yet */
     for (uint32_t i = 0; i < 3; i++)
-        finish(&job, &job.maps[i]);
+        finish(&job, &job.stages[0].tasks[i]);
     struct job_task *reduce = job_next(&job);
     assert_int_equal(reduce->kind, TASK_REDUCE);
     finish(&job, reduce);
@@ -190,11 +191,11 @@ static void a_reduce_is_told_where_every_map_left_its_run(void **state)
 {
     (void)state;
     struct job job = new_job(2, 5);
-    finish(&job, &job.maps[1]);
-    finish(&job, &job.maps[0]);
+    finish(&job, &job.stages[0].tasks[1]);
+    finish(&job, &job.stages[0].tasks[0]);
     struct arena arena = ARENA_INIT;
     struct task_run run;
-    assert_int_equal(job_describe(&job, &job.reduces[4], 0, &arena, &run), 0);
+    assert_int_equal(job_describe(&job, &job.stages[1].tasks[4], 0, &arena, &run), 0);
     assert_int_equal(run.sources.n, 2);
     assert_int_equal(run.sources.v[1].map_task, 1);
     assert_true(slice_is(run.sources.v[0].run, "/scratch/run"));
@@ -231,7 +232,7 @@ static void a_failed_task_runs_again_as_often_as_it_may(void **state)
     job = new_job(1, 1);
     failed.failure = TASK_FAILED_PLUGIN;
     assert_int_equal(job_describe(&job, job_next(&job), 0, &arena, &run), 0);
-    job_failed(&job, &job.maps[0], &failed);
+    job_failed(&job, &job.stages[0].tasks[0], &failed);
     assert_true(job_is_over(&job));
     arena_release(&arena);
     job_release(&job);
