@@ -21,6 +21,7 @@
 #define POLL_US      200000
 #define HOSTS_BYTES  (16U << 20)
 #define DEFAULT_IDLE 5
+#define SERVICE_S    300
 
 enum exit_code {
     EXIT_RUNNING = 255,
@@ -42,6 +43,7 @@ struct hosts {
 struct wish {
     double threshold;
     int64_t idle;
+    bool is_service;
     struct hosts include, exclude, source;
 };
 
@@ -58,8 +60,11 @@ static int usage(FILE *out)
             "\t[-source [-f <hosts-file> | <comma-separated list of hosts>]]\tPick only the "
             "specified datanodes as source nodes.\n"
             "\t[-idleiterations <idleiterations>]\tNumber of consecutive idle iterations before "
-            "exit (default 5).\n"
-            "\t[-runDuringUpgrade]\tWhether to run the balancer during an ongoing upgrade.\n\n"
+            "exit (default 5, -1 for infinite).\n"
+            "\t[-runDuringUpgrade]\tWhether to run the balancer during an ongoing upgrade.\n"
+            "\t[-asService]\tRun as a long running service: again five minutes after each end.\n"
+            "\t[-blockpools <list>] [-sortTopNodes] [-limitOverUtilizedNum <n>] "
+            "[-hotBlockTimeInterval <ms>]\tAccepted, and change nothing.\n\n"
             "Blocks smaller than dfs.balancer.getBlocks.min-block-size stay where they are.\n"
             "Exit codes: 0 balanced, 255 another one runs, 254 no block can be moved, 253 nothing "
             "moves,\n252 the namenode fails, 251 bad arguments, 250 interrupted.\n",
@@ -109,10 +114,13 @@ static int take_hosts(int argc, char **argv, int *at, struct hosts *hosts)
 
 static int take_number(const char *word, const char *value, struct wish *wish)
 {
-    if (strcmp(word, "idleiterations") == 0)
-        return str_to_i64(value, &wish->idle) == 0 && wish->idle > 0 && wish->idle <= INT32_MAX
-                   ? 0
-                   : ERR_USAGE;
+    if (strcmp(word, "idleiterations") == 0) {
+        if (strcmp(value, "-1") == 0)
+            wish->idle = INT32_MAX;
+        else if (str_to_i64(value, &wish->idle) != 0 || wish->idle <= 0 || wish->idle > INT32_MAX)
+            return ERR_USAGE;
+        return 0;
+    }
     if (str_to_double(value, &wish->threshold) != 0)
         return ERR_USAGE;
     if (wish->threshold >= 1 && wish->threshold <= 100)
@@ -126,14 +134,21 @@ static int take_argument(int argc, char **argv, int *at, struct wish *wish)
     const char *word = argv[*at];
     struct hosts *const lists[] = {&wish->include, &wish->exclude, &wish->source};
     static const char *const names[] = {"include", "exclude", "source"};
+    /* There is one pool; and what lies where is the namenode's to choose. */
+    static const char *const ignored[] = {"blockpools", "limitOverUtilizedNum",
+                                          "hotBlockTimeInterval"};
     if (word[0] != '-')
         return ERR_USAGE;
     word += 1 + (word[1] == '-');
     for (size_t i = 0; i < ARRAY_LEN(lists); i++)
         if (strcmp(word, names[i]) == 0)
             return take_hosts(argc, argv, at, lists[i]);
-    if (strcmp(word, "runDuringUpgrade") == 0)
+    if (strcmp(word, "runDuringUpgrade") == 0 || strcmp(word, "sortTopNodes") == 0)
         return 0;
+    if (strcmp(word, "asService") == 0) {
+        wish->is_service = true;
+        return 0;
+    }
     if (*at + 1 >= argc)
         return ERR_USAGE;
     const char *value = argv[++*at];
@@ -141,6 +156,9 @@ static int take_argument(int argc, char **argv, int *at, struct wish *wish)
         return strcasecmp(value, "datanode") == 0 || strcasecmp(value, "blockpool") == 0
                    ? 0
                    : ERR_USAGE;
+    for (size_t i = 0; i < ARRAY_LEN(ignored); i++)
+        if (strcmp(word, ignored[i]) == 0)
+            return 0;
     if (strcmp(word, "threshold") == 0 || strcmp(word, "idleiterations") == 0)
         return take_number(word, value, wish);
     return ERR_USAGE;
@@ -208,6 +226,7 @@ static void print_took(uint64_t ms)
         printf("Balancing took %.3f minutes\n", (double)ms / 60000);
     else
         printf("Balancing took %.3f hours\n", (double)ms / 3600000);
+    fflush(stdout); /* whoever reads a service waits for it */
 }
 
 /* ---- the run ---- */
@@ -292,6 +311,16 @@ static int run(struct session *session, const struct wish *wish)
     return code;
 }
 
+/* Once, or until a signal: what fails once may not fail the next time. */
+static int serve(struct session *session, const struct wish *wish)
+{
+    int code;
+    do
+        code = run(session, wish);
+    while (wish->is_service && !is_interrupted && sleep(SERVICE_S) == 0);
+    return wish->is_service && is_interrupted ? EXIT_INTERRUPTED : code;
+}
+
 static void on_signal(int number)
 {
     (void)number;
@@ -314,7 +343,7 @@ int cmd_balancer(int argc, char **argv)
                    sigaction(SIGTERM, &action, NULL) != 0) {
             code = session_fail("balancer", EXIT_IO, strerror(errno));
         } else {
-            code = run(&session, &wish);
+            code = serve(&session, &wish);
         }
     }
     session_end(&session);

@@ -2,10 +2,12 @@
 """Datanodes are filled unevenly; the balancer evens them out, says what it does as Hadoop's says it,
 and no byte changes."""
 import os
+import signal
+import subprocess
 
 import pytest
 
-from cluster import Cluster, wait_for
+from cluster import QUERN, Cluster, wait_for
 from nodes import Nodes, need_nodes
 
 MB = 1 << 20
@@ -34,6 +36,17 @@ def test_bad_arguments_are_251(cluster):
                   ["-include", "a", "-exclude", "b"], ["-include", "-f", "/nowhere"], ["-what"], ["what"]):
         run = cluster.run("balancer", *words, check=False)
         assert run.returncode == 251, (words, run)
+
+
+def test_as_a_service_it_begins_again_until_it_is_told_to_stop(cluster):
+    options = ["-asService", "-sortTopNodes", "-blockpools", "x", "-hotBlockTimeInterval", "1", "-idleiterations", "-1"]
+    with subprocess.Popen([QUERN, "balancer", *options], env=cluster.env, stdout=subprocess.PIPE, text=True) as service:
+        for line in service.stdout:
+            if "Balancing took" in line:
+                break
+        assert service.poll() is None
+        service.send_signal(signal.SIGTERM)
+        assert service.wait(60) == 250
 
 
 def test_in_safe_mode_it_is_refused_with_252(cluster):
