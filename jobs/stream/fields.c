@@ -188,11 +188,9 @@ static uint32_t hash_of(const struct fields_list *spread, struct qn_slice key, c
         struct qn_slice text;
         if (!find_part(spread->count ? &spread->parts[i] : &whole, key, separator, &text))
             continue;
-        const signed char *p = (const signed char *)text.data;
-        for (size_t at = 0; at < text.len; at++) {
-            int byte = p[at];
-            hash = hash * 31u + (uint32_t)byte;
-        }
+        const unsigned char *p = (const unsigned char *)text.data;
+        for (size_t at = 0; at < text.len; at++) /* its bytes have a sign */
+            hash = hash * 31u + p[at] - (p[at] > 127 ? 256u : 0u);
     }
     return hash;
 }

@@ -145,6 +145,21 @@ two" ]
 """
 
 
+def test_examples_that_are_made_of_others(cluster, tmp_path):
+    """What Hadoop 3.4.2 prints and leaves, of the same eight words."""
+    cluster.fs("-put", "-", "/eight", input=b"a bb ccc\ndd e\nlonger words here\n")
+    for name, says, leaves in (("wordmean", "The mean is: 3.0\n", b"count\t8\nlength\t24\n"),
+                               ("wordmedian", "The median is: 2\n", b"1\t2\n2\t2\n3\t1\n4\t1\n5\t1\n6\t1\n"),
+                               ("wordstandarddeviation", "The standard deviation is: 1.7320508075688772\n", b"count\t8\nlength\t24\nsquare\t96\n")):
+        run = shell(cluster, 'hadoop jar examples.jar "$@"', name, "/eight", f"/made/{name}")
+        assert run.returncode == 0 and run.stdout == says, run
+        assert cluster.fs("-cat", f"/made/{name}/part-r-00000").stdout == leaves
+    for name, more in (("randomtextwriter", ["-D", "mapreduce.randomtextwriter.totalbytes=20000"]),
+                       ("randomwriter", ["-D", "mapreduce.randomwriter.bytespermap=30000", "-D", "mapreduce.randomwriter.mapsperhost=2"])):
+        assert shell(cluster, 'hadoop jar examples.jar "$@"', name, *more, f"/made/{name}").returncode == 0
+        assert 15000 < int(cluster.fs("-du", "-s", f"/made/{name}").stdout.split()[0]) < 120000
+
+
 def test_distcp_between_two_clusters_and_local_paths(cluster, other, tmp_path):
     done = shell(cluster, DISTCP, uri(cluster), uri(other, "quern"), cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]
