@@ -328,10 +328,11 @@ static int open_all(struct reducer *r)
 {
     struct context *c = r->c;
     struct region *region = r->conf->region;
-    bool feeds = c->run->feeds; /* then most of the memory is to sort in again */
+    bool feeds = c->run->feeds; /* then half of the memory is to sort in again */
     size_t fetch_size = (size_t)(c->run->memory / (feeds ? 8 : 2));
-    r->key_size = (size_t)(c->run->memory / (feeds ? 8 : 4)) & ~(size_t)63;
-    r->io_size = r->key_size > SINK_BUFFER ? r->key_size - SINK_BUFFER : 0;
+    size_t io_size = (size_t)(c->run->memory / (feeds ? 8 : 4)) & ~(size_t)63;
+    r->key_size = (size_t)(c->run->memory / 4) & ~(size_t)63; /* of the largest record there is */
+    r->io_size = io_size > SINK_BUFFER ? io_size - SINK_BUFFER : 0;
     void *fetch_space = region_take(region, fetch_size);
     r->io_space = region_take(region, r->io_size);
     void *buffer = region_take(region, SINK_BUFFER);

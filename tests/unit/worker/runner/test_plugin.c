@@ -32,8 +32,10 @@ static const char *said(const struct qn_job *job)
     static struct err err;
     struct plugin plugin = {0};
     int rc = plugin_take(&plugin, job, "./my.so", &err);
-    if (rc == 0)
+    if (rc == 0) {
+        plugin_close(&plugin);
         return NULL;
+    }
     assert_int_equal(rc, ERR_PLUGIN);
     assert_true(strncmp(err.msg, "./my.so: ", 9) == 0);
     assert_null(strchr(err.msg, '\n'));
@@ -236,6 +238,65 @@ static void a_plugin_describes_itself(void **state)
     arena_release(&arena);
 }
 
+static void a_next_stage_must_fit_what_feeds_it(void **state)
+{
+    (void)state;
+    struct qn_job first = good(), next = good();
+    first.then = &next;
+    next.map = NULL;
+    assert_null(said(&first)); /* what comes is text and text, as ours is */
+    next.key = QN_U64;
+    refused(first, "takes QN_U64 and QN_TEXT, but what comes is QN_TEXT and QN_TEXT");
+    next.map = map; /* it reads lines, and emits what it likes */
+    assert_null(said(&first));
+    next.spread = QN_BY_RANGE;
+    refused(first, "cannot have .spread = QN_BY_RANGE");
+    next.spread = QN_BY_HASH;
+    next.input = QN_ROWS;
+    refused(first, "has lines as input");
+    next.input = QN_LINES;
+    next.reduce = NULL;
+    refused(first, "needs a .reduce");
+    next.reduce = reduce;
+    first.output = QN_RAW;
+    refused(first, "cannot follow one with .output = QN_RAW");
+    first.output = QN_TEXT_LINES;
+    next.then = &next; /* without end */
+    refused(first, "more than 8 stages that reduce");
+}
+
+static void stages_are_found_by_their_number_and_describe_themselves(void **state)
+{
+    (void)state;
+    static const struct qn_option_row rows[] = {{"x.y", "1", "of both"}, {NULL, NULL, NULL}};
+    struct qn_job first = good(), next = good();
+    struct plugin plugin = {0};
+    struct arena arena = ARENA_INIT;
+    struct task_probe probe;
+    first.then = &next;
+    first.out_key = QN_I64;
+    first.options = next.options = rows;
+    next.map = NULL;
+    next.name = "next";
+    next.out_value = QN_F64;
+    next.default_reducers = 1;
+    assert_int_equal(plugin_take(&plugin, &first, "./my.so", NULL), 0);
+    assert_ptr_equal(plugin_of_stage(&plugin, 0), &plugin);
+    assert_ptr_equal(plugin_of_stage(&plugin, 1), &plugin);
+    assert_ptr_equal(plugin_of_stage(&plugin, 2), plugin.then);
+    assert_null(plugin_of_stage(&plugin, 3));
+    assert_int_equal(plugin.then->key, QN_I64);
+    assert_int_equal(plugin_describe(&plugin, &arena, &probe), 0);
+    assert_int_equal(probe.options.n, 1);
+    assert_int_equal(probe.then.n, 1);
+    assert_true(slice_is(probe.then.v[0].name, "next"));
+    assert_int_equal(probe.then.v[0].default_reducers, 1);
+    assert_true(slice_is(probe.out_key, "QN_I64"));
+    assert_true(slice_is(probe.out_value, "QN_F64"));
+    plugin_close(&plugin);
+    arena_release(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -250,6 +311,8 @@ int main(void)
         cmocka_unit_test(a_wrong_option_names_those_there_are),
         cmocka_unit_test(files_that_are_no_plugins_are_told_apart),
         cmocka_unit_test(a_plugin_describes_itself),
+        cmocka_unit_test(a_next_stage_must_fit_what_feeds_it),
+        cmocka_unit_test(stages_are_found_by_their_number_and_describe_themselves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
