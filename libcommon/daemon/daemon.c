@@ -138,6 +138,8 @@ void daemon_exit(struct daemon *d, int code, const char *fmt, ...)
 
 /* ---- signals ---- */
 
+static void reload_by_signal(struct daemon *d);
+
 static void apply_log_level(const struct daemon *d)
 {
     enum log_level level;
@@ -197,12 +199,19 @@ void daemon_reload_hold(struct daemon *d)
     d->reconfig.holds++;
 }
 
+static void on_reload_again(void *arg)
+{
+    reload_by_signal(arg);
+}
+
 void daemon_reload_done(struct daemon *d)
 {
     if (--d->reconfig.holds > 0)
         return;
     reconfig_end(&d->reconfig);
     log_info("daemon", "reloaded");
+    if (d->must_reload && !d->is_stopping)
+        (void)loop_after(d->loop, &d->reload_timer, 0, on_reload_again, d);
 }
 
 int daemon_reconfig(struct daemon *d, uint32_t action, struct arena *arena,
@@ -221,9 +230,14 @@ int daemon_reconfig(struct daemon *d, uint32_t action, struct arena *arena,
     return rc == 0 ? 0 : err_set(err, rc, "out of memory");
 }
 
+/* Nobody hears an answer to a signal, so none is lost: one that comes while a reload goes on may
+ * mean a file that was written behind it. */
 static void reload_by_signal(struct daemon *d)
 {
     struct err err = {0};
+    d->must_reload = reconfig_is_running(&d->reconfig);
+    if (d->must_reload)
+        return;
     if (daemon_reload(d, &err) != 0)
         log_error("daemon", "configuration stays as it was: %s", err.msg);
 }

@@ -30,6 +30,8 @@ struct daemon {
     const char *phase;
     uint64_t started_mono_ms, started_wall_ms;
     struct reconfig reconfig;
+    bool must_reload; /* a signal came while the configuration was read again: once more, then */
+    struct loop_timer reload_timer;
     bool is_stopping;
     bool is_stopped; /* nothing is pending: what is left can be freed */
     int exit_code;

@@ -97,10 +97,19 @@ static void status(void *state, struct status *st)
     status_text(st, "doing", doing_now.what ? doing_now.what : "none", "");
 }
 
+static void reload_later(void *arg)
+{
+    daemon_reload_done(arg);
+}
+
 static int reload(void *state, struct err *err)
 {
-    (void)state, (void)err;
+    struct testd *t = state;
+    (void)err;
     log_info("testd", "was told to reload");
+    if (is_mode("reloads later") &&
+        loop_after(daemon_loop(t->d), &t->timer, 300, reload_later, t->d) == 0)
+        daemon_reload_hold(t->d);
     return 0;
 }
 
@@ -483,6 +492,20 @@ static void told_twice_it_ends_at_once(void **state)
     wait_gone();
 }
 
+static void a_hup_in_the_middle_of_a_reload_is_not_lost(void **state)
+{
+    (void)state;
+    setenv("TESTD", "reloads later", 1);
+    run_detached();
+    pid_t pid = pidfile_holder(pid_file);
+    kill(pid, SIGHUP);
+    wait_logged("was told to reload");
+    write_conf("log.level = debug\n"); /* the first one has not read this */
+    kill(pid, SIGHUP);
+    wait_logged("log.level is now debug");
+    end_daemon();
+}
+
 static void hup_reads_the_configuration_again_and_reopens_the_log(void **state)
 {
     (void)state;
@@ -624,6 +647,7 @@ int main(int argc, char **argv)
         CASE(what_is_pending_may_come_back_before_the_end),
         CASE(told_twice_it_ends_at_once),
         CASE(hup_reads_the_configuration_again_and_reopens_the_log),
+        CASE(a_hup_in_the_middle_of_a_reload_is_not_lost),
         CASE(usr1_writes_the_state_to_the_log),
         CASE(giving_up_from_inside_tells_the_reason_and_the_code),
         CASE(the_console_knows_its_own_commands_and_the_daemons),
