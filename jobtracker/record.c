@@ -305,11 +305,13 @@ char *record_temporary(const struct jobtracker *jt, const struct record *record)
     return str_printf(SLICE_FMT "%s_temporary/%s", SLICE_ARG(out), out.len > 1 ? "/" : "", id);
 }
 
-static int append_files(struct slice result, struct arena *arena, struct task_file_list *files,
-                        size_t *cap)
+/* `room` is for the moment: what is kept borrows from the result. */
+static int append_files(struct slice result, struct arena *room, struct arena *arena,
+                        struct task_file_list *files, size_t *cap)
 {
     struct task_done done;
-    int rc = msg_decode(&task_done_desc, result, arena, &done, NULL);
+    arena_reset(room);
+    int rc = msg_decode(&task_done_desc, result, room, &done, NULL);
     for (size_t i = 0; rc == 0 && i < done.files.n; i++) {
         if (files->n == *cap) {
             struct task_file *grown = arena_calloc(arena, *cap * 2 + 8, sizeof(*grown));
@@ -325,19 +327,36 @@ static int append_files(struct slice result, struct arena *arena, struct task_fi
     return rc;
 }
 
+static int by_name(const void *pa, const void *pb)
+{
+    const struct task_file *a = pa, *b = pb;
+    return slice_cmp(a->name, b->name);
+}
+
+/* Tasks with others behind them have files only when the job named some. */
+static bool may_have_files(const struct jt_stage *stage)
+{
+    const struct record *record = record_of(stage->job);
+    return stage->kind != JT_STAGE_COMMIT && (stage->kind != JT_STAGE_MAP || record->has_map_files);
+}
+
 int record_output_files(const struct jt_job *job, struct arena *arena, struct task_file_list *ret)
 {
+    struct arena room = ARENA_INIT;
     size_t cap = 0;
     int rc = 0;
     *ret = (struct task_file_list){0};
     for (uint32_t s = 0; rc == 0 && s < job->stage_count; s++) {
         const struct jt_stage *stage = &job->stages[s];
-        if (stage->feeds || stage->kind == JT_STAGE_COMMIT)
+        if (!may_have_files(stage))
             continue;
         for (uint32_t t = 0; rc == 0 && t < stage->count; t++)
             if (stage->tasks[t].result.len)
-                rc = append_files(stage->tasks[t].result, arena, ret, &cap);
+                rc = append_files(stage->tasks[t].result, &room, arena, ret, &cap);
     }
+    arena_release(&room);
+    if (rc == 0 && ret->n)
+        qsort(ret->v, ret->n, sizeof(*ret->v), by_name);
     return rc;
 }
 

@@ -35,6 +35,7 @@ struct record {
     uint64_t told_ms;         /* when watchers were last told of progress */
     uint64_t out_bytes;
     uint32_t out_files;
+    bool has_map_files;       /* some map may have left files beside its run */
     uint32_t memory_failures; /* attempts that were over their limit */
     const char *memory_node;  /* where the last of them ran; the worker's name */
     struct finding *findings; /* once it is over; owned */
@@ -68,7 +69,7 @@ void record_places(const struct record *record, struct buf *out);
 
 /* OUT/_temporary/<job id>: mem_free it; NULL when memory is out. */
 char *record_temporary(const struct jobtracker *jt, const struct record *record);
-/* Output files of all winners so far, in order of stage and task; slices borrow from the job. */
+/* Output files of all winners so far, in order of name; slices borrow from the job. */
 int record_output_files(const struct jt_job *job, struct arena *arena, struct task_file_list *ret);
 
 static inline struct record *record_of(const struct jt_job *job)

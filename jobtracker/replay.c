@@ -166,6 +166,7 @@ static int apply_event(struct replaying *r, struct record *record, uint16_t type
                                  (unsigned long long)any.packed.number, err_text(rc));
     }
     struct attempt_id id = jobtracker_core_id(type == JOBLOG_DONE ? &any.done.id : &any.lost.id);
+    record->has_map_files = true; /* not looked at here */
     if (type == JOBLOG_DONE)
         jt_on_resumed(&jt->core, record->job, &id, any.done.worker, any.done.result,
                       jobtracker_now(jt));

@@ -21,7 +21,7 @@
 #include "libcommon/base/ids.h"
 #include "libcommon/base/rand.h"
 #include "libcommon/base/str.h"
-#include "libcommon/proto/cl_nn/messages.h"
+#include "libcommon/proto/cl_nn/publish.h"
 #include "libcommon/store/fsutil.h"
 
 #define SPLITS_INLINE_MAX (4U << 20)
@@ -140,6 +140,8 @@ static int look_at_plugin(struct run *run, struct err *err)
     if (rc == 0)
         rc = job_settings(run->conf, &run->foreign, &run->plugin.probe, &run->arena, &run->settings,
                           err);
+    if (rc == 0 && !run->args.has_mode) /* one of them: the table of settings says so */
+        (void)cl2nn_publish_mode_of(conf_str(run->conf, "job.output.mode"), &run->args.mode);
     if (rc == 0 && *conf_ignored(run->conf))
         fprintf(stderr, "quern run: ignored, they mean nothing here: %s\n",
                 conf_ignored(run->conf));
@@ -189,9 +191,10 @@ static int check_output(struct run *run, struct err *err)
         return 0;
     if (rc != 0)
         return err_set(err, rc, "%s: %s", path, error.message);
+    bool is_dir = stat.is_dir;
     run->volume->ops->stat_release(&stat);
-    if (run->args.mode == CL2NN_PUBLISH_REPLACE)
-        return 0;
+    if (run->args.mode != CL2NN_PUBLISH_FAIL)
+        return is_dir ? 0 : err_set(err, ERR_NOTDIR, "%s is a file", path);
     return err_set(err, ERR_EXIST, "%s exists already (add -mode replace, or remove it)", path);
 }
 

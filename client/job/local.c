@@ -9,7 +9,7 @@
 #include "client/lib/uri.h"
 #include "client/up/program.h"
 #include "libcommon/base/str.h"
-#include "libcommon/proto/cl_nn/messages.h"
+#include "libcommon/proto/cl_nn/publish.h"
 
 struct words {
     char **v;
@@ -54,7 +54,7 @@ static void describe(struct words *words, const struct run_args *args, const str
     add(words, str_dup("quern-task"));
     add(words, str_dup("-local"));
     add_option(words, "-reduces", reduces >= 0 ? number : "auto");
-    add_option(words, "-mode", args->mode == CL2NN_PUBLISH_REPLACE ? "replace" : "fail");
+    add_option(words, "-mode", cl2nn_publish_mode_name(args->mode));
     for (size_t i = 0; i < settings->n; i++) {
         add(words, str_dup("-D"));
         add(words, str_printf(SLICE_FMT "=" SLICE_FMT, SLICE_ARG(settings->v[i].key),

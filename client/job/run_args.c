@@ -2,7 +2,7 @@
 #include "client/job/run_args.h"
 
 #include "libcommon/base/str.h"
-#include "libcommon/proto/cl_nn/messages.h"
+#include "libcommon/proto/cl_nn/publish.h"
 
 static const char *const options[] = {"reduces", "mode",  "name",    "detach", "list",
                                       "help",    "conf",  "D",       "fs",     "jt",
@@ -19,13 +19,10 @@ static int bad(struct err *err, const char *word)
 
 static int take_mode(struct run_args *args, const char *value, struct err *err)
 {
-    if (strcmp(value, "fail") == 0)
-        args->mode = CL2NN_PUBLISH_FAIL;
-    else if (strcmp(value, "replace") == 0)
-        args->mode = CL2NN_PUBLISH_REPLACE;
-    else
-        return err_set(err, ERR_USAGE, "-mode %s: fail or replace", value);
-    return 0;
+    args->has_mode = true;
+    if (cl2nn_publish_mode_of(value, &args->mode) == 0)
+        return 0;
+    return err_set(err, ERR_USAGE, "-mode %s: " CL2NN_PUBLISH_MODES, value);
 }
 
 static int take_reduces(struct run_args *args, const char *value, struct err *err)
@@ -175,7 +172,9 @@ void run_args_help(FILE *out)
         "to your own (./my.so). OUTPUT must not exist.\n\n"
         "  -D key=value        a setting of the engine or of the job, any number of times\n"
         "  -reduces N|auto     reduce tasks; 0 = none: what map emits is the output\n"
-        "  -mode fail|replace  what happens when OUTPUT exists\n"
+        "  -mode MODE          what happens when OUTPUT exists: fail (as without), replace,\n"
+        "                      append (its files stay), replace-partition (files go in those\n"
+        "                      directories that the job has files for)\n"
         "  -name TEXT          shown in lists; default: the plugin's name\n"
         "  -file PATH[#NAME]   a file the tasks need beside them, any number of times\n"
         "  -iterate N          N times, each from what the one before made (quern run pagerank\n"

@@ -222,7 +222,7 @@ static inline int qn_emit(struct qn_task *task, struct qn_slice key, struct qn_s
 /* To a further output of the same task, written as the job's output is: what goes to "errors" is in
  * OUT/errors-r-00003 when reducer 3 emits it, OUT/errors-m-00003 when map 3 does. A name may have
  * slashes: "day=2026-11-21/part" is OUT/day=2026-11-21/part-r-00003. Appears with the job's output,
- * all at once, or not at all. A task may have 1000 of them. From map, reduce and cleanup; not from
+ * all at once, or not at all. A task may have 256 of them. From map, reduce and cleanup; not from
  * combine. */
 static inline int qn_emit_to(struct qn_task *task, const char *output, struct qn_slice key,
                              struct qn_slice value)

@@ -5,6 +5,7 @@
 #include "jobtracker/record.h"
 #include "libcommon/base/log.h"
 #include "libcommon/base/str.h"
+#include "libcommon/proto/cl_nn/publish.h"
 
 #define ORDER_TIMEOUT_MS 60000
 
@@ -127,22 +128,32 @@ static int manifest_line(const struct task_file *file, struct arena *arena, stru
 static int manifest(const struct jt_job *job, struct arena *arena, struct msg_strs *ret)
 {
     struct task_file_list files;
+    uint32_t mode = record_of(job)->spec.job.mode;
     int rc = record_output_files(job, arena, &files);
-    struct slice *lines = rc == 0 ? arena_calloc(arena, files.n + 1, sizeof(*lines)) : NULL;
+    struct slice *lines = rc == 0 ? arena_calloc(arena, files.n + 2, sizeof(*lines)) : NULL;
     if (!lines)
         return rc ? rc : ERR_NOMEM;
+    size_t n = 0;
+    if (mode == CL2NN_PUBLISH_PARTITION)
+        lines[n++] = slice_str(CL2NN_MANIFEST_PARTITION);
     for (size_t i = 0; rc == 0 && i < files.n; i++)
-        rc = manifest_line(&files.v[i], arena, &lines[i]);
-    *ret = (struct msg_strs){lines, files.n};
+        rc = manifest_line(&files.v[i], arena, &lines[n++]);
+    *ret = (struct msg_strs){lines, n};
     return rc;
 }
 
-static const char *out_name(const struct jt_task *task, char *out, size_t cap)
+/* Beside older outputs names must be free. */
+static const char *out_name(const struct jobtracker *jt, const struct jt_task *task, char *out,
+                            size_t cap)
 {
+    char id[ID_TEXT_MAX];
+    const struct jt_job *job = task->stage->job;
+    bool is_beside = record_of(job)->spec.job.mode == CL2NN_PUBLISH_APPEND;
     if (task->stage->kind == JT_STAGE_COMMIT)
         return "_MANIFEST";
-    snprintf(out, cap, "part-%c-%05u", task->stage->kind == JT_STAGE_REDUCE ? 'r' : 'm',
-             task->index);
+    job_id_text((struct job_id){jt->cluster_ms, job->number}, id, sizeof(id));
+    snprintf(out, cap, "part-%c-%05u%s%s", task->stage->kind == JT_STAGE_REDUCE ? 'r' : 'm',
+             task->index, is_beside ? "-" : "", is_beside ? id : "");
     return out;
 }
 
@@ -168,13 +179,13 @@ static void tell_run(struct jobtracker *jt, const struct jt_effect *effect)
     const struct jt_attempt *attempt = effect->attempt;
     struct jt_task *task = attempt->task;
     struct arena arena = ARENA_INIT;
-    char name[32];
+    char name[32 + ID_TEXT_MAX];
     struct cl2jt_split split = {0};
     struct jt2wk_task one = {
         .id = jobtracker_attempt_id(jt, attempt),
         .kind = task->stage->kind,
         .memory = attempt->taken.memory,
-        .out_name = slice_str(out_name(task, name, sizeof(name))),
+        .out_name = slice_str(out_name(jt, task, name, sizeof(name))),
     };
     int rc = 0;
     if (task->input.len && task->stage->reads_from == JT_NO_STAGE) {

@@ -157,6 +157,9 @@ static void on_done(struct rpc_call *call, const void *msg, void *arg)
         answer.accepted =
             jt_on_done(&jt->core, worker, &id, &progress, buf_slice(&encoded), jobtracker_now(jt));
     buf_release(&encoded);
+    struct jt_job *job = answer.accepted ? jt_core_job(&jt->core, done->id.job) : NULL;
+    if (job && done->files.n)
+        record_of(job)->has_map_files = true;
     rpc_answer(call, &answer);
     jobtracker_carry_out(jt);
 }

@@ -12,7 +12,7 @@ static const struct conf_option rows[] = {
      "CSV: a quoted field with line breaks, but no quote in it, is no longer where a file is cut",
      .min = "1", .flags = CONF_JOB},
     {"job.output.mode", CONF_CHOICE, "fail", "what happens when the output exists",
-     .choices = "fail replace", .flags = CONF_JOB},
+     .choices = "fail replace append replace-partition", .flags = CONF_JOB},
     {"jobtracker.dir", CONF_LIST, "/var/lib/quern/jobs",
      "directories for the jobtracker's journal and history"},
     {"jobtracker.locality.wait", CONF_TIME, "100ms",

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0
  * apply_publish: a job's output appears, in one operation. */
+#include "libcommon/base/buf.h"
 #include "namenode/journal/apply.h"
 #include "namenode/namespace/acl.h"
 
 #define TEMPORARY "_temporary"
+#define MANIFEST  "_MANIFEST"
 
 /* Everything in the directory but _temporary goes. */
 static int clear_out(struct nn_state *state, uint32_t out, uint64_t at_ms)
@@ -22,14 +24,83 @@ static int clear_out(struct nn_state *state, uint32_t out, uint64_t at_ms)
     return 0;
 }
 
-static int move_in(struct nn_state *state, uint32_t out, struct slice from, struct slice name,
-                   uint64_t at_ms)
+/* The files in a directory go, what is in directories below stays. */
+static int clear_files(struct nn_state *state, uint32_t dir, bool is_out, uint64_t at_ms)
 {
-    uint32_t slot = nn_tree_find(&state->tree, from);
-    if (!slot || nn_inode(&state->tree.store, slot)->is_dir || name.len == 0 ||
-        name.len > NAME_MAX_BYTES || nn_inodes_child(&state->tree.store, out, name))
-        return ERR_CORRUPT;
-    return nn_tree_move(&state->tree, slot, out, name, at_ms);
+    const struct nn_children *children = &nn_dir(&state->tree.store, dir)->children;
+    struct nn_naming naming = nn_inodes_naming(&state->tree.store);
+    struct nn_cursor at = {0, 0};
+    uint32_t slot;
+    while ((slot = nn_children_next(children, &at)) != 0) {
+        struct slice name = nn_inode_name(&state->tree.store, slot);
+        uint8_t kept[NAME_MAX_BYTES];
+        if (nn_inode(&state->tree.store, slot)->is_dir ||
+            (is_out && slice_has_prefix(name, slice_str(MANIFEST))))
+            continue;
+        memcpy(kept, name.data, name.len);
+        int rc = nn_apply_doom(state, slot, at_ms);
+        if (rc != 0)
+            return rc;
+        at = nn_children_after(children, &naming, slice_of(kept, name.len));
+    }
+    return 0;
+}
+
+/* OUT/NAME, in `path`. */
+static struct slice below(struct slice out, struct slice name, struct buf *path)
+{
+    buf_clear(path);
+    buf_append_slice(path, out);
+    buf_append_byte(path, '/');
+    buf_append_slice(path, name);
+    return buf_slice(path);
+}
+
+/* Before anything moves in: winners come in order of name, those of a directory together. */
+static int clear_directories(struct nn_state *state, const struct op_publish *op)
+{
+    struct buf path = BUF_INIT;
+    uint32_t out = nn_tree_find(&state->tree, op->out), last = 0;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < op->winners.n; i++) {
+        struct slice dir = path_parent(below(op->out, op->winners.v[i].name, &path));
+        uint32_t slot = buf_failed(&path) ? 0 : nn_tree_find(&state->tree, dir);
+        rc = buf_failed(&path) ? ERR_NOMEM : 0;
+        if (rc == 0 && slot && slot != last && nn_inode(&state->tree.store, slot)->is_dir)
+            rc = clear_files(state, slot, slot == out, op->at_ms);
+        last = slot;
+    }
+    buf_release(&path);
+    return rc;
+}
+
+static int move_in(struct nn_state *state, const struct op_publish *op, struct slice from,
+                   struct slice name, uint64_t *dir_id)
+{
+    struct buf path = BUF_INIT;
+    struct nn_parents parents = {below(op->out, name, &path), op->owner, 0755, op->at_ms};
+    uint32_t slot = nn_tree_find(&state->tree, from), dir = 0;
+    struct slice last;
+    int rc = buf_failed(&path) ? ERR_NOMEM : 0;
+    if (rc == 0)
+        rc = nn_apply_parents(state, &parents, dir_id, &dir, &last);
+    if (rc == 0 && (!slot || nn_inode(&state->tree.store, slot)->is_dir || last.len == 0 ||
+                    last.len > NAME_MAX_BYTES || nn_inodes_child(&state->tree.store, dir, last)))
+        rc = ERR_CORRUPT;
+    if (rc == 0)
+        rc = nn_tree_move(&state->tree, slot, dir, last, op->at_ms);
+    buf_release(&path);
+    return rc;
+}
+
+/* What stands before the winners come: none of the old, or what stays. */
+static int make_room(struct nn_state *state, uint32_t out, const struct op_publish *op)
+{
+    int rc = op->replace ? clear_out(state, out, op->at_ms) : 0;
+    if (op->by_directory)
+        rc = clear_directories(state, op);
+    uint32_t success = nn_inodes_child(&state->tree.store, out, slice_str("_SUCCESS"));
+    return rc == 0 && op->keeps && success ? nn_apply_doom(state, success, op->at_ms) : rc;
 }
 
 static int make_success(struct nn_state *state, uint32_t out, const struct op_publish *op)
@@ -71,11 +142,13 @@ int nn_apply_PUBLISH(struct nn_state *state, const void *record, uint64_t *answe
         !slice_eq(path_parent(path_parent(op->temporary)), op->out) ||
         op->success_id < state->tree.next_id)
         return ERR_CORRUPT;
-    int rc = op->replace ? clear_out(state, out, op->at_ms) : 0;
+    struct slice manifest = op->manifest_name.len ? op->manifest_name : slice_str(MANIFEST);
+    uint64_t dir_id = op->first_dir_id ? op->first_dir_id : op->success_id; /* older: none */
+    int rc = make_room(state, out, op);
     for (size_t i = 0; rc == 0 && i < op->winners.n; i++)
-        rc = move_in(state, out, op->winners.v[i].from, op->winners.v[i].name, op->at_ms);
+        rc = move_in(state, op, op->winners.v[i].from, op->winners.v[i].name, &dir_id);
     if (rc == 0 && op->manifest.len)
-        rc = move_in(state, out, op->manifest, slice_str("_MANIFEST"), op->at_ms);
+        rc = move_in(state, op, op->manifest, manifest, &dir_id);
     if (rc == 0)
         rc = make_success(state, out, op);
     if (rc == 0)

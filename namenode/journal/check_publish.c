@@ -9,11 +9,14 @@
 #include "namenode/namespace/quota.h"
 
 #define TEMPORARY "_temporary"
+#define MANIFEST  "_MANIFEST"
 
 struct publish {
     const struct nn_view *view;
     const struct cl2nn_publish *ask;
+    const struct nn_caller *user;
     uint32_t out;      /* slot */
+    uint64_t new_dirs; /* that winners need */
     struct hmap taken; /* names and source slots met so far */
     struct arena *arena;
 };
@@ -22,6 +25,7 @@ struct taken {
     struct hmap_node node;
     struct slice name; /* or: */
     uint32_t slot;
+    bool is_dir;
 };
 
 static const struct nn_inodes *store_of(const struct publish *p)
@@ -79,14 +83,22 @@ static int check_paths(const struct publish *p, struct err *err)
     return 0;
 }
 
-static bool take(struct publish *p, struct slice name, uint32_t slot, int *ret_rc)
+static const struct taken *find_taken(const struct publish *p, struct slice name, uint32_t slot)
 {
     uint64_t hash = slot ? hash_u64(slot) : slice_hash(name, 1);
     for (struct hmap_node *n = hmap_find(&p->taken, hash); n; n = hmap_find_next(n)) {
         const struct taken *t = CONTAINER_OF(n, struct taken, node);
         if (t->slot == slot && slice_eq(t->name, name))
-            return false;
+            return t;
     }
+    return NULL;
+}
+
+static bool take(struct publish *p, struct slice name, uint32_t slot, int *ret_rc)
+{
+    uint64_t hash = slot ? hash_u64(slot) : slice_hash(name, 1);
+    if (find_taken(p, name, slot))
+        return false;
     struct taken *t = arena_calloc(p->arena, 1, sizeof(*t));
     if (!t || hmap_add(&p->taken, &t->node, hash) != 0) {
         *ret_rc = ERR_NOMEM;
@@ -116,12 +128,108 @@ static int check_source(struct publish *p, struct slice from, uint32_t *ret_slot
     return rc == 0 ? 0 : err_set(err, rc, "out of memory");
 }
 
-static bool is_free_name(struct slice name)
+/* One part of it. */
+static bool is_free_part(struct slice name, bool is_first)
 {
-    return name.len > 0 && name.len <= NAME_MAX_BYTES && !memchr(name.data, '/', name.len) &&
-           !memchr(name.data, 0, name.len) && !slice_is(name, ".") && !slice_is(name, "..") &&
-           !slice_is(name, TEMPORARY) && !slice_is(name, "_SUCCESS") &&
-           !slice_is(name, "_MANIFEST");
+    bool is_ours = slice_is(name, TEMPORARY) || slice_is(name, "_SUCCESS") ||
+                   slice_has_prefix(name, slice_str(MANIFEST));
+    return name.len > 0 && name.len <= NAME_MAX_BYTES && !memchr(name.data, 0, name.len) &&
+           !slice_is(name, ".") && !slice_is(name, "..") && !(is_first && is_ours);
+}
+
+static bool is_free_name(const struct publish *p, struct slice name)
+{
+    bool is_first = true;
+    if (p->ask->out.len + 1 + name.len > PATH_MAX_BYTES)
+        return false;
+    for (;;) {
+        const uint8_t *slash = name.len ? memchr(name.data, '/', name.len) : NULL;
+        size_t len = slash ? (size_t)(slash - name.data) : name.len;
+        if (!is_free_part(slice_of(name.data, len), is_first))
+            return false;
+        if (!slash)
+            return true;
+        name = slice_of(slash + 1, name.len - len - 1);
+        is_first = false;
+    }
+}
+
+static bool keeps_old(const struct publish *p)
+{
+    return p->ask->mode == CL2NN_PUBLISH_APPEND || p->ask->mode == CL2NN_PUBLISH_PARTITION;
+}
+
+/* Walk to OUT/NAME; lives in the arena. */
+static int walk_to(const struct publish *p, struct slice name, struct nn_walk *walk)
+{
+    size_t len = p->ask->out.len + 1 + name.len;
+    uint8_t *path = arena_alloc(p->arena, len);
+    if (!path)
+        return ERR_NOMEM;
+    memcpy(path, p->ask->out.data, p->ask->out.len);
+    path[p->ask->out.len] = '/';
+    memcpy(path + p->ask->out.len + 1, name.data, name.len);
+    nn_tree_walk(&p->view->state->tree, slice_of(path, len), walk);
+    return 0;
+}
+
+/* A directory that was there before: may the user change it? */
+static int check_old_dir(const struct publish *p, const struct nn_walk *walk, struct slice name,
+                         struct err *err)
+{
+    const struct nn_tree *tree = &p->view->state->tree;
+    if (!nn_inode(store_of(p), nn_walk_last(walk))->is_dir)
+        return err_set(err, ERR_NOTDIR, "publish: " SLICE_FMT "/" SLICE_FMT " is a file",
+                       SLICE_ARG(p->ask->out), SLICE_ARG(name));
+    int rc = nn_access_path(tree, walk, p->user, NN_WX, err);
+    if (rc == 0 && p->ask->mode == CL2NN_PUBLISH_PARTITION)
+        rc = nn_access_below(tree, walk, p->user, NN_RWX, true, err);
+    return rc;
+}
+
+/* The directory part of a winner's name: there, or to be made; no other winner is called so. */
+static int check_dir(struct publish *p, struct slice name, struct err *err)
+{
+    const struct taken *taken = find_taken(p, name, 0);
+    struct nn_walk walk;
+    int rc = 0;
+    if (taken && !taken->is_dir)
+        return err_set(err, ERR_INVAL, "publish: " SLICE_FMT " is a file and a directory",
+                       SLICE_ARG(name));
+    if (taken)
+        return 0;
+    const uint8_t *slash = memrchr(name.data, '/', name.len);
+    if (slash)
+        rc = check_dir(p, slice_of(name.data, (size_t)(slash - name.data)), err);
+    if (rc != 0)
+        return rc;
+    (void)take(p, name, 0, &rc);
+    if (rc == 0)
+        rc = walk_to(p, name, &walk);
+    if (rc != 0)
+        return err_set(err, rc, "out of memory");
+    ((struct taken *)(uintptr_t)find_taken(p, name, 0))->is_dir = true;
+    bool is_there = keeps_old(p) && walk.found == walk.depth;
+    p->new_dirs += !is_there;
+    return is_there ? check_old_dir(p, &walk, name, err) : 0;
+}
+
+/* Nothing that stays may be in the way. */
+static int check_way(struct publish *p, struct slice name, struct err *err)
+{
+    const uint8_t *slash = memrchr(name.data, '/', name.len);
+    struct nn_walk walk;
+    int rc = slash ? check_dir(p, slice_of(name.data, (size_t)(slash - name.data)), err) : 0;
+    if (rc != 0 || !keeps_old(p))
+        return rc;
+    if (walk_to(p, name, &walk) != 0)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    bool is_there = walk.found == walk.depth;
+    if (is_there && (p->ask->mode == CL2NN_PUBLISH_APPEND ||
+                     nn_inode(store_of(p), nn_walk_last(&walk))->is_dir))
+        return err_set(err, ERR_EXIST, "publish: " SLICE_FMT "/" SLICE_FMT " exists already",
+                       SLICE_ARG(p->ask->out), SLICE_ARG(name));
+    return 0;
 }
 
 static int check_winner(struct publish *p, const struct cl2nn_winner *winner, struct err *err)
@@ -135,9 +243,12 @@ static int check_winner(struct publish *p, const struct cl2nn_winner *winner, st
         return err_set(err, ERR_STALE,
                        "publish: " SLICE_FMT " has %" PRIu64 " bytes, its attempt wrote %" PRIu64,
                        SLICE_ARG(winner->from), len, winner->len);
-    if (!is_free_name(winner->name))
+    if (!is_free_name(p, winner->name))
         return err_set(err, ERR_INVAL, "publish: \"" SLICE_FMT "\" cannot be an output's name",
                        SLICE_ARG(winner->name));
+    rc = check_way(p, winner->name, err);
+    if (rc != 0)
+        return rc;
     if (!take(p, winner->name, 0, &rc))
         return err_set(err, ERR_INVAL, "publish: two outputs are called " SLICE_FMT,
                        SLICE_ARG(winner->name));
@@ -180,6 +291,8 @@ static int check_out(struct publish *p, const struct nn_caller *user, struct err
         return rc;
     if (p->ask->mode == CL2NN_PUBLISH_REPLACE)
         return nn_access_below(tree, &walk, user, NN_RWX, true, err);
+    if (keeps_old(p))
+        return 0;
     uint32_t entries = nn_dir(&tree->store, p->out)->children.count;
     if (entries > (nn_inodes_child(&tree->store, p->out, slice_str(TEMPORARY)) ? 1U : 0U))
         return err_set(err, ERR_EXIST,
@@ -200,8 +313,10 @@ static int check_all(struct publish *p, const struct nn_caller *user, struct op_
         rc = check_out(p, user, err);
     if (rc == 0)
         rc = check_winners(p, op, err);
-    if (rc == 0 && !nn_tree_find(&p->view->state->tree, p->ask->temporary))
-        rc = nn_quota_check(&p->view->state->tree, p->out, 0, (struct nn_growth){.names = 1}, err);
+    bool makes_room = nn_tree_find(&p->view->state->tree, p->ask->temporary) != 0;
+    struct nn_growth growth = {.names = (int64_t)p->new_dirs + !makes_room};
+    if (rc == 0 && growth.names > 0)
+        rc = nn_quota_check(&p->view->state->tree, p->out, 0, growth, err);
     if (rc == 0 && p->ask->winners.n + 2 > p->view->limits->max_items)
         rc = err_set(err, ERR_LIMIT,
                      "The directory item limit of " SLICE_FMT " is exceeded: limit=%u items=%zu",
@@ -209,12 +324,27 @@ static int check_all(struct publish *p, const struct nn_caller *user, struct op_
     return rc;
 }
 
+/* One beside those that are there. */
+static int name_manifest(const struct publish *p, struct op_publish *op, struct err *err)
+{
+    size_t room = sizeof(MANIFEST) + 1 + p->ask->job.len;
+    char *name = arena_alloc(p->arena, room);
+    if (!name)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    int len = snprintf(name, room, MANIFEST "-" SLICE_FMT, SLICE_ARG(p->ask->job));
+    op->manifest_name = slice_of(name, (size_t)len);
+    if (len > NAME_MAX_BYTES || nn_inodes_child(store_of(p), p->out, op->manifest_name))
+        return err_set(err, ERR_EXIST, SLICE_FMT "/%s exists already", SLICE_ARG(p->ask->out),
+                       name);
+    return 0;
+}
+
 int nn_check_publish(const struct nn_view *view, const struct cl2nn_publish *ask,
                      const struct nn_caller *user, struct arena *arena, struct op_publish *ret,
                      struct err *err)
 {
-    struct publish p = {.view = view, .ask = ask, .arena = arena};
-    if (ask->mode != CL2NN_PUBLISH_FAIL && ask->mode != CL2NN_PUBLISH_REPLACE)
+    struct publish p = {.view = view, .ask = ask, .user = user, .arena = arena};
+    if (ask->mode > CL2NN_PUBLISH_PARTITION)
         return err_set(err, ERR_INVAL, "publish: mode %u is not known", ask->mode);
     *ret = (struct op_publish){
         .origin = ask->origin,
@@ -225,13 +355,18 @@ int nn_check_publish(const struct nn_view *view, const struct cl2nn_publish *ask
         .temporary = ask->temporary,
         .replace = ask->mode == CL2NN_PUBLISH_REPLACE,
         .manifest = ask->manifest,
-        .success_id = view->state->tree.next_id,
         .owner = ask->user,
         .mode = 0644,
         .replication = view->limits->default_replication,
         .block_size = view->limits->default_block_size,
+        .keeps = keeps_old(&p),
+        .by_directory = ask->mode == CL2NN_PUBLISH_PARTITION,
+        .first_dir_id = view->state->tree.next_id,
     };
     int rc = check_all(&p, user, ret, err);
+    ret->success_id = ret->first_dir_id + p.new_dirs;
+    if (rc == 0 && ret->keeps)
+        rc = name_manifest(&p, ret, err);
     hmap_release(&p.taken);
     return rc;
 }

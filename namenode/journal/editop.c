@@ -22,7 +22,6 @@
     D(op_set_mode, OP_SET_MODE_FIELDS)               \
     D(op_set_owner, OP_SET_OWNER_FIELDS)             \
     D(op_winner, OP_WINNER_FIELDS)                   \
-    D(op_publish, OP_PUBLISH_FIELDS)                 \
     D(op_append, OP_APPEND_FIELDS)                   \
     D(op_truncate, OP_TRUNCATE_FIELDS)               \
     D(op_concat, OP_CONCAT_FIELDS)                   \
@@ -35,6 +34,7 @@
     D(op_acl_entry, OP_ACL_ENTRY_FIELDS)             \
     D(op_set_acl, OP_SET_ACL_FIELDS)
 OP_DEFINE_ALL(MSG_DEFINE)
+MSG_DEFINE_SINCE(op_publish, OP_PUBLISH_FIELDS, keeps)
 
 static const struct nn_op_row rows[NN_OP_MAX + 1] = {
 #define NN_OP_ROW(number, NAME, type) [number] = {number, #NAME, &type##_desc, nn_apply_##NAME},

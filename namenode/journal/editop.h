@@ -206,9 +206,11 @@ MSG_STRUCT(op_set_owner, OP_SET_OWNER_FIELDS)
     F(STR, name)
 MSG_STRUCT(op_winner, OP_WINNER_FIELDS)
 
-/* A job's output appears: what was in `out` goes when `replace` (but _temporary), the winners and
- * the manifest ("" = none) move to it, an empty _SUCCESS is made, `temporary` is deleted, and
- * _temporary above it if that leaves it empty. */
+/* A job's output appears: what was in `out` goes when `replace` (but _temporary), or the files in
+ * each directory that gets some when `by_directory` (but manifests), the winners and the manifest
+ * ("" = none) move to it, an empty _SUCCESS is made, `temporary` is deleted, and _temporary above
+ * it if that leaves it empty. Directories that winners need and that are not there have ids from
+ * `first_dir_id` on. */
 #define OP_PUBLISH_FIELDS(F, S, L)  \
     OP_HEAD(F, S, L)                \
     F(STR, job)                     \
@@ -222,7 +224,11 @@ MSG_STRUCT(op_winner, OP_WINNER_FIELDS)
     F(STR, owner) /* of _SUCCESS */ \
     F(U32, mode)                    \
     F(U32, replication)             \
-    F(U64, block_size)
+    F(U64, block_size)              \
+    F(BOOL, keeps)                  \
+    F(BOOL, by_directory)           \
+    F(U64, first_dir_id)            \
+    F(STR, manifest_name)
 MSG_STRUCT(op_publish, OP_PUBLISH_FIELDS)
 
 /* A directory's quotas; -1 = none. */

@@ -4,6 +4,7 @@
 #include "libcommon/base/mem.h"
 #include "libcommon/base/str.h"
 #include "libcommon/daemon/options.h"
+#include "libcommon/proto/cl_nn/publish.h"
 
 static int no_memory(struct err *err)
 {
@@ -36,13 +37,13 @@ static int take_own(struct command *c, int argc, char **argv, int *i, struct err
         return 1;
     if (is_reduces && (str_to_i64(value, &c->reduces) != 0 || c->reduces < 0))
         return err_set(err, ERR_USAGE, "-reduces %s: a number, or auto, is wanted", value);
-    if (is_mode && strcmp(value, "fail") != 0 && strcmp(value, "replace") != 0)
-        return err_set(err, ERR_USAGE, "-mode %s: fail or replace is wanted", value);
     if (is_mode)
-        c->replaces = value[0] == 'r';
-    else if (is_file)
+        c->has_mode = true;
+    if (is_mode && cl2nn_publish_mode_of(value, &c->mode) != 0)
+        return err_set(err, ERR_USAGE, "-mode %s: " CL2NN_PUBLISH_MODES " is wanted", value);
+    if (is_file)
         c->sides[c->side_count++] = value;
-    else if (!is_reduces)
+    else if (!is_reduces && !is_mode)
         c->name = value;
     return 1;
 }
@@ -89,8 +90,8 @@ int command_parse(struct command *command, int argc, char **argv, struct err *er
     }
     if (command->reduces < 0)
         command->reduces = conf_int(command->conf, "mapreduce.job.reduces");
-    if (strcmp(conf_str(command->conf, "job.output.mode"), "replace") == 0)
-        command->replaces = true;
+    if (!command->has_mode) /* one of them: the table of settings says so */
+        (void)cl2nn_publish_mode_of(conf_str(command->conf, "job.output.mode"), &command->mode);
     return 0;
 }
 

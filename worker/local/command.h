@@ -16,7 +16,8 @@ struct command {
     size_t input_count;
     const char **sides; /* -file PATH#NAME, each borrowed from argv */
     size_t side_count;
-    bool replaces;   /* -mode replace */
+    uint32_t mode;   /* enum cl2nn_publish_mode */
+    bool has_mode;   /* said with -mode */
     int64_t reduces; /* -1 = not said */
     bool is_verbose;
 };

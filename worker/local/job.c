@@ -98,6 +98,7 @@ void job_release(struct job *job)
         for (size_t i = 0; i < job->stages[s].count; i++)
             drop_run(&job->stages[s].tasks[i]);
     counters_release(&job->counters);
+    mem_free(job->out_files);
     arena_release(&job->arena);
 }
 
@@ -153,12 +154,31 @@ static const char *in_arena(struct arena *arena, const char *fmt, const char *a,
     return text;
 }
 
-static void out_name(const struct job_task *task, char *out, size_t cap)
+static char letter(const struct job_task *task)
 {
+    return task->kind == TASK_REDUCE ? 'r' : 'm';
+}
+
+/* Beside older outputs names must be free. */
+static void out_name(const struct job *job, const struct job_task *task, char *out, size_t cap)
+{
+    char id[ID_TEXT_MAX];
+    bool is_beside = job->mode == CL2NN_PUBLISH_APPEND;
     if (task->kind == TASK_COMMIT)
         snprintf(out, cap, COMMIT_MANIFEST);
     else
-        snprintf(out, cap, "part-%c-%05u", task->kind == TASK_REDUCE ? 'r' : 'm', task->index);
+        snprintf(out, cap, "part-%c-%05u%s%s", letter(task), task->index, is_beside ? "-" : "",
+                 is_beside ? job_id(job, id) : "");
+}
+
+/* Where this attempt writes, with a slash behind it. */
+static void out_dir(const struct job_task *task, char *out, size_t cap)
+{
+    if (task->kind == TASK_COMMIT)
+        snprintf(out, cap, "/");
+    else
+        snprintf(out, cap, "/_temporary/%zu-%05u-%u/", (size_t)task->stage, task->index,
+                 task->attempts);
 }
 
 int job_describe_input(const struct job *job, const struct split *split, struct arena *arena,
@@ -177,24 +197,45 @@ int job_describe_input(const struct job *job, const struct split *split, struct 
     return 0;
 }
 
-static int describe_manifest(const struct job *job, struct arena *arena, struct msg_strs *ret)
+static int by_name(const void *pa, const void *pb)
 {
-    size_t count = job_last(job)->count;
-    const struct job_task *tasks = job_last(job)->tasks;
-    struct slice *lines = arena_calloc(arena, count + 1, sizeof(*lines));
+    const struct task_file *a = pa, *b = pb;
+    return slice_cmp(a->name, b->name);
+}
+
+struct task_file_list job_out_files(struct job *job)
+{
+    if (job->out_count)
+        qsort(job->out_files, job->out_count, sizeof(*job->out_files), by_name);
+    return (struct task_file_list){job->out_files, job->out_count};
+}
+
+const char *job_id(const struct job *job, char out[ID_TEXT_MAX])
+{
+    return job_id_text((struct job_id){job->cluster_ms, 1}, out, ID_TEXT_MAX);
+}
+
+static int describe_manifest(struct job *job, struct arena *arena, struct msg_strs *ret)
+{
+    const struct task_file_list files = job_out_files(job);
+    size_t count = files.n;
+    size_t n = 0;
+    struct slice *lines = arena_calloc(arena, count + 2, sizeof(*lines));
     struct buf line = BUF_INIT;
     int rc = lines ? 0 : ERR_NOMEM;
+    if (rc == 0 && job->mode == CL2NN_PUBLISH_PARTITION)
+        lines[n++] = slice_str(CL2NN_MANIFEST_PARTITION);
     for (size_t i = 0; rc == 0 && i < count; i++) {
         buf_clear(&line);
-        commit_line(&tasks[i].file, &line);
+        commit_line(&files.v[i], &line);
         uint8_t *copy = buf_failed(&line) ? NULL : arena_alloc(arena, line.len);
         if (copy)
             memcpy(copy, line.data, line.len);
-        lines[i] = slice_of(copy, line.len);
+        lines[n++] = slice_of(copy, line.len);
         rc = copy ? 0 : ERR_NOMEM;
     }
     buf_release(&line);
-    *ret = (struct msg_strs){lines, count};
+    *ret = (struct msg_strs){lines, n};
     return rc;
 }
 
@@ -220,10 +261,11 @@ static int describe_reduce(const struct job *job, const struct job_task *task, s
 int job_describe(struct job *job, struct job_task *task, uint64_t output_memory,
                  struct arena *arena, struct task_run *ret)
 {
-    char name[64];
-    out_name(task, name, sizeof(name));
+    char name[64 + ID_TEXT_MAX], where[64];
+    out_name(job, task, name, sizeof(name));
+    out_dir(task, where, sizeof(where));
     struct slice *dir = arena_calloc(arena, 1, sizeof(*dir));
-    const char *out = in_arena(arena, "/", job->stage, name);
+    const char *out = in_arena(arena, where, job->stage, name);
     const char *kept = in_arena(arena, "", name, "");
     if (!dir || !out || !kept)
         return ERR_NOMEM;
@@ -292,6 +334,22 @@ static int take_run(struct job *job, struct job_task *task, const struct task_do
     return 0;
 }
 
+static int take_files(struct job *job, const struct task_file_list *files)
+{
+    for (size_t i = 0; i < files->n; i++) {
+        if (mem_grow(&job->out_files, &job->out_cap, job->out_count, sizeof(*job->out_files)) != 0)
+            return ERR_NOMEM;
+        struct task_file *file = &job->out_files[job->out_count++];
+        *file = files->v[i];
+        file->path = keep(&job->arena, file->path);
+        file->name = keep(&job->arena, file->name);
+        if (!file->path.data || !file->name.data)
+            return ERR_NOMEM;
+        job->out_bytes += file->len;
+    }
+    return 0;
+}
+
 int job_done(struct job *job, struct job_task *task, const struct task_done *done, int memfd,
              struct err *err)
 {
@@ -301,14 +359,9 @@ int job_done(struct job *job, struct job_task *task, const struct task_done *don
     task->wall_us = done->times.total;
     counters_add_list(&job->counters, &done->counters);
     task_times_add(&job->times, &done->times);
-    if (done->files.n) {
-        task->file = done->files.v[0];
-        task->file.path = keep(&job->arena, task->file.path);
-        task->file.name = keep(&job->arena, task->file.name);
-        if (task->kind != TASK_COMMIT)
-            job->out_bytes += task->file.len;
-    }
-    if (task->stage < job->shuffle_count)
+    if (task->kind != TASK_COMMIT)
+        rc = take_files(job, &done->files);
+    if (task->stage < job->shuffle_count && rc == 0)
         rc = take_run(job, task, done, memfd);
     else if (memfd >= 0)
         close(memfd);

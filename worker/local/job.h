@@ -6,6 +6,8 @@
 
 #include "client/lib/reducers.h"
 #include "client/lib/splits.h"
+#include "libcommon/base/ids.h"
+#include "libcommon/proto/cl_nn/publish.h"
 #include "libcommon/proto/task/messages.h"
 #include "libcommon/proto/task/probe.h"
 #include "worker/runner/counters.h"
@@ -16,10 +18,9 @@ struct job_task {
     uint32_t index;
     uint32_t attempts; /* started */
     bool is_running, is_done;
-    int memfd;             /* a map's run, owned; -1 */
-    char *run_path;        /* where a reducer opens it; owned */
-    struct task_file file; /* of output tasks; strings in the job's arena */
-    uint64_t bytes;        /* of input */
+    int memfd;      /* a map's run, owned; -1 */
+    char *run_path; /* where a reducer opens it; owned */
+    uint64_t bytes; /* of input */
     uint64_t wall_us;
 };
 
@@ -47,6 +48,7 @@ struct job {
     size_t shuffle_count; /* stages that reduce; 0 = what maps emit is the output */
     uint64_t map_memory, reduce_memory;
     uint32_t max_attempts;
+    uint32_t mode; /* enum cl2nn_publish_mode */
     uint64_t cluster_ms;
     struct job_stage stages[TASK_SHUFFLES_MAX + 1]; /* [0]: maps */
     struct job_task commit;
@@ -55,6 +57,8 @@ struct job {
     struct counters counters;
     struct task_times times; /* summed over tasks */
     uint64_t shuffled_bytes, out_bytes;
+    struct task_file *out_files; /* of tasks that are done; strings in the arena */
+    size_t out_count, out_cap;
     bool has_failed;
     struct task_failed failed; /* copied into the arena */
 };
@@ -78,6 +82,11 @@ int job_describe_input(const struct job *job, const struct split *split, struct 
                        struct task_segment_list *ret);
 /* Memory a map may be offered when `slots` of them run at once. */
 uint64_t job_output_memory(const struct job *job, size_t slots);
+
+/* "job_1763740000000_0001": as a jobtracker would call it. */
+const char *job_id(const struct job *job, char out[ID_TEXT_MAX]);
+/* What the tasks that are done have left, in order of name. */
+struct task_file_list job_out_files(struct job *job);
 
 /* A task is done; takes memfd (-1 = none), which is closed when its run is not in it. */
 int job_done(struct job *job, struct job_task *task, const struct task_done *done, int memfd,

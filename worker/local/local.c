@@ -202,7 +202,8 @@ static int prepare_output(struct local *l, struct err *err)
     const char *out = inputs_absolute(&l->job.arena, l->command.output, err);
     if (!out)
         return err->code;
-    int rc = publish_open(&l->publish, out, l->command.replaces, &l->job.arena, err);
+    int rc = publish_open(&l->publish, out, l->command.mode, &l->job.arena, err);
+    l->job.mode = l->command.mode;
     l->job.stage = l->publish.stage;
     return rc;
 }
@@ -452,7 +453,9 @@ static int run_job(struct local *l, uint64_t start_us, struct err *err)
         report_failed(stderr, &l->job);
         return EXIT_FAILED;
     }
-    if (publish_commit(&l->publish, err) != 0)
+    char id[ID_TEXT_MAX];
+    const struct task_file_list files = job_out_files(&l->job);
+    if (publish_commit(&l->publish, &files, job_id(&l->job, id), err) != 0)
         return say(err);
     report_done(stdout, &l->job, l->publish.out, clock_mono_us() - start_us, l->command.is_verbose);
     return 0;

@@ -2,27 +2,36 @@
  * publish: the output directory appears whole, by one rename, or not at all.
  *
  *   1 make a hidden directory beside OUT       crash: OUT as before, the hidden one stays behind
- *   2 tasks write their files into it
- *   3 replace: move the old OUT aside          crash: OUT is missing, both others are there
- *   4 rename the hidden one to OUT             from here on the output is there
- *   5 replace: remove the old one */
+ *   2 attempts write their files into it, each below _temporary/<attempt>/
+ *   3 those of the winners move up, the others go
+ *   4 replace: move the old OUT aside          crash: OUT is missing, both others are there
+ *   5 rename the hidden one to OUT             from here on the output is there
+ *   6 replace: remove the old one
+ *
+ * Into an output that stays (append, replace-partition) files are moved one by one, _SUCCESS last:
+ * a crash leaves some of them. A cluster does that in one step, too. */
 #ifndef QUERN_WORKER_LOCAL_PUBLISH_H
 #define QUERN_WORKER_LOCAL_PUBLISH_H
 
 #include "libcommon/base/mem.h"
+#include "libcommon/proto/cl_nn/publish.h"
+#include "libcommon/proto/task/messages.h"
 
 struct publish {
-    const char *out;   /* absolute; borrowed */
-    const char *stage; /* in the arena */
-    bool replaces, is_made;
+    const char *out;
+    const char *stage; /* where tasks write; in the arena */
+    uint32_t mode;     /* enum cl2nn_publish_mode */
+    bool is_made;
 };
 
-/* Refuses an OUT that exists unless it may be replaced: ERR_EXIST. Makes the stage. */
-int publish_open(struct publish *publish, const char *out, bool replaces, struct arena *arena,
+/* `out` is absolute and lives as long as the publish. ERR_EXIST, ERR_NOTDIR; makes the directories
+ * above. */
+int publish_open(struct publish *publish, const char *out, uint32_t mode, struct arena *arena,
                  struct err *err);
-/* Adds _SUCCESS and moves it to its place. */
-int publish_commit(struct publish *publish, struct err *err);
-/* Removes the stage, if it still is one. */
+/* The files of the tasks that won, in order of name; `job` names the manifest beside older ones. */
+int publish_commit(struct publish *publish, const struct task_file_list *files, const char *job,
+                   struct err *err);
+/* Removes what was not committed. */
 void publish_close(struct publish *publish);
 
 #endif

@@ -10,6 +10,7 @@
 #include "worker/map/lines.h"
 #include "worker/map/ranges.h"
 #include "worker/map/spill.h"
+#include "worker/reduce/further.h"
 #include "worker/reduce/output.h"
 #include "worker/runner/meter.h"
 
@@ -33,6 +34,7 @@ struct mapper {
     struct ranges ranges;
     bool has_ranges;
     struct output output;
+    struct further further;
     bool has_combine, has_gather;
     uint64_t emitted, emitted_bytes;
     struct meter meter;
@@ -270,10 +272,13 @@ static int run_combine(void *arg, struct slice key, struct gather *g)
     struct qn_host before = c->host;
     uint8_t room[KEY_NUMBER_BYTES];
     c->host.emit = emit_from_combine;
+    void *further = c->further;
+    c->further = NULL;
     c->host.next = next_to_combine;
     int rc = m->plugin->job.combine(&c->task, key_to_qn(key_restore(&m->order, key, room)),
                                     &values.head);
     c->host = before;
+    c->further = further;
     return context_check(c, rc, "combine");
 }
 
@@ -530,10 +535,10 @@ static void count_up(struct mapper *m, const struct task_done *done)
     counters_add(all, COUNTERS_GROUP, "Spilled Records", m->spill.spilled_records);
     counters_add(all, COUNTERS_GROUP, "spills", m->spill.spills);
     counters_add(all, COUNTERS_GROUP, "Map output materialized bytes", done->run_len);
-    if (done->files.n)
-        counters_add(all, COUNTERS_GROUP, "output bytes", done->files.v[0].len);
-    if (done->files.n)
-        counters_add(all, COUNTERS_GROUP, "output records", done->files.v[0].records);
+    for (size_t i = 0; i < done->files.n; i++) {
+        counters_add(all, COUNTERS_GROUP, "output bytes", done->files.v[i].len);
+        counters_add(all, COUNTERS_GROUP, "output records", done->files.v[i].records);
+    }
 }
 
 /* Emptying the combiner's table, but for the sorting and spilling that this led to. */
@@ -553,7 +558,7 @@ static void tell_times(const struct mapper *m, uint64_t total, struct task_times
                                .sort = m->spill.sort_us,
                                .spill = m->spill.spill_us,
                                .merge = m->spill.merge_us,
-                               .write = m->output.sink.write_us,
+                               .write = m->output.sink.write_us + m->further.write_us,
                                .commit = m->output.sink.finish_us,
                                .total = total};
     uint64_t told = ret->read + ret->decompress + ret->combine + ret->sort + ret->spill +
@@ -582,6 +587,7 @@ static void tell_account(const struct mapper *m, const struct task_done *done,
     for (size_t i = 0; i < done->parts.n; i++)
         ret->combined_records += done->parts.v[i].records;
     output_account(&m->output, ret);
+    further_account(&m->further, ret);
 }
 
 static uint64_t input_bytes(const struct task_run *run)
@@ -610,6 +616,7 @@ static void release(struct mapper *m)
     gather_close(&m->gather);
     spill_close(&m->spill);
     output_abandon(&m->output);
+    further_abandon(&m->further);
     m->c->owner = NULL;
     m->c->on_often = NULL;
 }
@@ -622,6 +629,7 @@ int mapper_run(struct context *c, const struct mapper_conf *conf, struct task_do
     atomic_store_explicit(&c->page->bytes_total, input_bytes(c->run), memory_order_relaxed);
     context_phase(c, PROGRESS_MAP);
     feed_open(&m.feed, c);
+    further_open(&m.further, c);
     int rc = open_lines(&m, conf->region);
     if (rc == 0)
         rc = open_output(&m, conf);
@@ -638,6 +646,8 @@ int mapper_run(struct context *c, const struct mapper_conf *conf, struct task_do
     if (rc == 0)
         rc =
             c->run->kind == TASK_MAP_OUT ? output_finish(&m.output, c, done) : finish_run(&m, done);
+    if (rc == 0)
+        rc = further_finish(&m.further, done);
     if (rc == 0) {
         count_up(&m, done);
         tell_account(&m, done, &done->account);

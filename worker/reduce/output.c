@@ -24,15 +24,19 @@ static const char *with_suffix(struct context *c, struct slice name, enum packer
     return text;
 }
 
+struct sink_how output_how(const struct context *c)
+{
+    return (struct sink_how){.replication = c->run->replication,
+                             .pack = choose_pack(c),
+                             .is_raw = c->plugin->job.output == QN_RAW};
+}
+
 int output_open(struct output *output, struct context *c, void *buffer)
 {
     struct err why;
-    enum packer_kind kind = choose_pack(c);
-    const char *path = with_suffix(c, c->run->out, kind);
-    const char *name = with_suffix(c, c->run->out_name, kind);
-    struct sink_how how = {.replication = c->run->replication,
-                           .pack = kind,
-                           .is_raw = c->plugin->job.output == QN_RAW};
+    struct sink_how how = output_how(c);
+    const char *path = with_suffix(c, c->run->out, how.pack);
+    const char *name = with_suffix(c, c->run->out_name, how.pack);
     output->file = arena_calloc(&c->arena, 1, sizeof(*output->file));
     int rc = path && name && output->file ? 0 : err_set(&why, ERR_NOMEM, "out of memory");
     if (rc == 0)

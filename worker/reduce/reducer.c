@@ -3,6 +3,7 @@
 
 #include "libcommon/base/clock.h"
 #include "libcommon/base/str.h"
+#include "worker/reduce/further.h"
 #include "worker/reduce/group.h"
 #include "worker/reduce/onward.h"
 #include "worker/reduce/output.h"
@@ -26,6 +27,7 @@ struct reducer {
     size_t key_size;
     struct output output; /* of a job's last stage; else: */
     struct onward onward;
+    struct further further;
     struct group *group;  /* in hand, for next */
     struct group_top top; /* largest group of all partitions */
     uint64_t groups, records, merged_again;
@@ -357,9 +359,12 @@ static void count_up(struct reducer *r, const struct task_done *done)
     counters_add(all, COUNTERS_GROUP, "shuffle bytes spilled",
                  r->pieces.spilled_bytes + r->pieces.disk_bytes);
     counters_add(all, COUNTERS_GROUP, "runs merged again", r->merged_again);
-    counters_add(all, COUNTERS_GROUP, "Reduce output records",
-                 done->files.n ? done->files.v[0].records : r->onward.records);
-    counters_add(all, COUNTERS_GROUP, "output bytes", done->files.n ? done->files.v[0].len : 0);
+    if (done->files.n == 0)
+        counters_add(all, COUNTERS_GROUP, "Reduce output records", r->onward.records);
+    for (size_t i = 0; i < done->files.n; i++) {
+        counters_add(all, COUNTERS_GROUP, "Reduce output records", done->files.v[i].records);
+        counters_add(all, COUNTERS_GROUP, "output bytes", done->files.v[i].len);
+    }
 }
 
 /* As in a map: what is left is shared as the sample says. */
@@ -367,7 +372,7 @@ static void tell_times(const struct reducer *r, uint64_t total, struct task_time
 {
     *ret = (struct task_times){.fetch = r->fetch_us,
                                .merge = r->merge_us,
-                               .write = r->output.sink.write_us,
+                               .write = r->output.sink.write_us + r->further.write_us,
                                .commit = r->output.sink.finish_us,
                                .total = total};
     uint64_t told = ret->fetch + ret->merge + ret->write + ret->commit;
@@ -389,6 +394,7 @@ static void tell_account(const struct reducer *r, struct task_account *ret)
                                  .spilled_bytes = r->pieces.spilled_bytes + r->pieces.disk_bytes,
                                  .merged_again = r->merged_again};
     output_account(&r->output, ret);
+    further_account(&r->further, ret);
 }
 
 /* The report outlives us. */
@@ -408,6 +414,7 @@ int reducer_run(struct context *c, const struct reducer_conf *conf, struct task_
     c->owner = &r;
     c->host.emit = emit_to_file;
     c->host.next = next_value;
+    further_open(&r.further, c);
     meter_open(&r.meter);
     c->on_often = begin_burst;
     int rc = open_all(&r);
@@ -422,6 +429,8 @@ int reducer_run(struct context *c, const struct reducer_conf *conf, struct task_
     }
     if (rc == 0)
         rc = c->run->feeds ? onward_finish(&r.onward, done) : output_finish(&r.output, c, done);
+    if (rc == 0)
+        rc = further_finish(&r.further, done);
     if (rc == 0) {
         count_up(&r, done);
         tell_account(&r, &done->account);
@@ -434,6 +443,7 @@ int reducer_run(struct context *c, const struct reducer_conf *conf, struct task_
         pieces_close(&r.pieces);
     output_abandon(&r.output);
     onward_close(&r.onward);
+    further_abandon(&r.further);
     c->owner = NULL;
     c->on_often = NULL;
     return rc;

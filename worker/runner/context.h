@@ -30,6 +30,7 @@ struct context {
     const struct task_run *run;
     struct files *files;
     const char *thread;            /* &context_thread of the one that runs the callbacks */
+    void *further;                 /* struct further, behind emit_to; NULL in combine */
     void *owner;                   /* whoever put emit and next into host */
     void (*on_often)(void *owner); /* now and then, after some thousand host calls; may be NULL */
     struct progress_page *page;

@@ -327,13 +327,23 @@ MSG_STRUCT(cl2nn_summary, CL2NN_SUMMARY_FIELDS)
 
 /* --- a job's output, in one step ------------------------------------------------------------- */
 
-#define CL2NN_WINNER_FIELDS(F, S, L)             \
-    F(STR, from) /* path under OUT/_temporary */ \
-    F(STR, name) /* name under OUT */            \
+#define CL2NN_WINNER_FIELDS(F, S, L)               \
+    F(STR, from) /* path under OUT/_temporary */   \
+    F(STR, name) /* under OUT; may have slashes */ \
     F(U64, len)
 MSG_STRUCT(cl2nn_winner, CL2NN_WINNER_FIELDS)
 
-enum cl2nn_publish_mode { CL2NN_PUBLISH_FAIL, CL2NN_PUBLISH_REPLACE };
+/* What becomes of an output that exists: the job fails; all in it goes; nothing in it does (APPEND:
+ * names must be free); the files go that lie in a directory the job has files for, and what is in
+ * directories below stays (PARTITION). The last two keep older manifests: theirs is
+ * _MANIFEST-<job>.
+ */
+enum cl2nn_publish_mode {
+    CL2NN_PUBLISH_FAIL,
+    CL2NN_PUBLISH_REPLACE,
+    CL2NN_PUBLISH_APPEND,
+    CL2NN_PUBLISH_PARTITION,
+};
 
 /* All winners, _MANIFEST and _SUCCESS appear in OUT together, and OUT/_temporary/<job> goes; or
  * nothing changes. A smaller epoch than the last seen for the job is refused with ERR_STALE; the

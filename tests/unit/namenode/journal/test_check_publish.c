@@ -123,6 +123,125 @@ static void output_that_exists_is_not_touched_unless_it_is_to_be_replaced(void *
     assert_int_not_equal(slot_of(&w, "/out/part-r-00001"), 0);
 }
 
+/* An output that an earlier job made: files in it, and in two directories. */
+static void make_older_output(void)
+{
+    assert_int_equal(do_mkdir(&w, "/out/day=1", false), 0);
+    assert_int_equal(do_mkdir(&w, "/out/day=2", false), 0);
+    make_file(&w, "/out/part-r-00000", 1);
+    make_file(&w, "/out/day=1/a", 1);
+    make_file(&w, "/out/day=2/a", 1);
+    make_file(&w, "/out/_SUCCESS", 1);
+    make_file(&w, "/out/_MANIFEST", 1);
+}
+
+static void names_with_slashes_get_their_directories(void **state)
+{
+    (void)state;
+    winners[0].name = slice_str("a/b/part-r-00000");
+    winners[1].name = slice_str("a/part-r-00001");
+    assert_int_equal(publish(), 0);
+    assert_int_equal(inode_of(&w, "/out/a/b/part-r-00000")->len, 1000);
+    assert_int_equal(inode_of(&w, "/out/a/part-r-00001")->len, (1 << 20) + 1000);
+    assert_true(inode_of(&w, "/out/a/b")->is_dir);
+    assert_int_equal(inode_of(&w, "/out/a")->mode, 0755);
+    /* what is made next has another id than these */
+    assert_int_equal(do_mkdir(&w, "/next", false), 0);
+    assert_true(inode_of(&w, "/next")->id > inode_of(&w, "/out/_SUCCESS")->id);
+    assert_true(inode_of(&w, "/out/_SUCCESS")->id > inode_of(&w, "/out/a/b")->id);
+}
+
+static void appending_leaves_all_that_is_there(void **state)
+{
+    (void)state;
+    make_older_output();
+    ask.mode = CL2NN_PUBLISH_APPEND;
+    assert_int_equal(publish(), ERR_EXIST); /* a name that is taken */
+    winners[0].name = slice_str("part-r-00000-job_1");
+    winners[1].name = slice_str("day=1/b");
+    assert_int_equal(publish(), 0);
+    assert_int_not_equal(slot_of(&w, "/out/part-r-00000"), 0);
+    assert_int_not_equal(slot_of(&w, "/out/part-r-00000-job_1"), 0);
+    assert_int_not_equal(slot_of(&w, "/out/day=1/a"), 0);
+    assert_int_not_equal(slot_of(&w, "/out/day=1/b"), 0);
+    assert_int_equal(inode_of(&w, "/out/_SUCCESS")->len, 0);
+    assert_int_not_equal(slot_of(&w, "/out/_MANIFEST"), 0);
+    assert_int_not_equal(slot_of(&w, "/out/_MANIFEST-job_1"), 0);
+}
+
+static void partitions_the_job_has_files_for_are_replaced(void **state)
+{
+    (void)state;
+    make_older_output();
+    ask.mode = CL2NN_PUBLISH_PARTITION;
+    winners[0].name = slice_str("day=2/part-r-00000");
+    winners[1].name = slice_str("day=3/part-r-00001");
+    assert_int_equal(publish(), 0);
+    assert_int_not_equal(slot_of(&w, "/out/part-r-00000"), 0);
+    assert_int_not_equal(slot_of(&w, "/out/day=1/a"), 0);
+    assert_int_equal(slot_of(&w, "/out/day=2/a"), 0);
+    assert_int_not_equal(slot_of(&w, "/out/day=2/part-r-00000"), 0);
+    assert_int_not_equal(slot_of(&w, "/out/day=3/part-r-00001"), 0);
+    assert_int_not_equal(slot_of(&w, "/out/_MANIFEST"), 0);
+    assert_int_not_equal(slot_of(&w, "/out/_MANIFEST-job_1"), 0);
+}
+
+static void files_of_the_output_itself_are_a_partition_too(void **state)
+{
+    (void)state;
+    make_older_output();
+    make_file(&w, "/out/part-r-00007", 1);
+    ask.mode = CL2NN_PUBLISH_PARTITION;
+    assert_int_equal(publish(), 0);
+    assert_int_equal(slot_of(&w, "/out/part-r-00007"), 0);
+    assert_int_equal(inode_of(&w, "/out/part-r-00001")->len, (1 << 20) + 1000);
+    assert_int_not_equal(slot_of(&w, "/out/day=2/a"), 0);
+    assert_int_not_equal(slot_of(&w, "/out/_MANIFEST"), 0);
+}
+
+static void names_that_are_in_each_others_way_are_refused(void **state)
+{
+    (void)state;
+    winners[0].name = slice_str("a");
+    winners[1].name = slice_str("a/b");
+    assert_int_equal(publish(), ERR_INVAL);
+    winners[0].name = slice_str("a/b");
+    winners[1].name = slice_str("a");
+    assert_int_equal(publish(), ERR_INVAL);
+    const char *const bad[] = {"/a", "a/", "a//b", "a/../b", "_temporary/a", "_MANIFEST-x", "./a"};
+    winners[0].name = slice_str("a");
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        winners[1].name = slice_str(bad[i]);
+        assert_int_equal(publish(), ERR_INVAL);
+    }
+    make_older_output();
+    ask.mode = CL2NN_PUBLISH_PARTITION;
+    winners[1].name = slice_str("day=1");
+    assert_int_equal(publish(), ERR_EXIST); /* a directory that stays */
+    winners[1].name = slice_str("part-r-00000/x");
+    assert_int_equal(publish(), ERR_NOTDIR);
+    assert_int_not_equal(slot_of(&w, "/out/day=1/a"), 0);
+}
+
+/* The partition belongs to somebody else. */
+static void a_partition_the_user_may_not_change_is_not_replaced(void **state)
+{
+    (void)state;
+    make_older_output();
+    user.is_super = false;
+    user.user = slice_str("mallory");
+    ask.user = slice_str("mallory");
+    assert_int_equal(nn_tree_set_owner(&w.state.tree, slot_of(&w, "/out"), slice_str("mallory"),
+                                       slice_of(NULL, 0)),
+                     0);
+    ask.mode = CL2NN_PUBLISH_PARTITION;
+    winners[0].name = slice_str("day=2/part-r-00000");
+    assert_int_equal(publish(), ERR_ACCESS);
+    assert_int_not_equal(slot_of(&w, "/out/day=2/a"), 0);
+    ask.mode = CL2NN_PUBLISH_APPEND;
+    assert_int_equal(publish(), ERR_ACCESS);
+}
+
 static void another_jobs_temporary_files_stay(void **state)
 {
     (void)state;
@@ -142,7 +261,7 @@ static void nothing_changes_when_one_winner_is_wrong(void **state)
     winners[1].len++;
     winners[1].name = winners[0].name;
     assert_int_equal(publish(), ERR_INVAL);
-    winners[1].name = slice_str("a/b");
+    winners[1].name = slice_str("a/");
     assert_int_equal(publish(), ERR_INVAL);
     winners[1].name = slice_str("_SUCCESS");
     assert_int_equal(publish(), ERR_INVAL);
@@ -200,6 +319,12 @@ int main(void)
         CASE(the_same_job_published_again_changes_nothing),
         CASE(a_stale_epoch_is_refused),
         CASE(output_that_exists_is_not_touched_unless_it_is_to_be_replaced),
+        CASE(names_with_slashes_get_their_directories),
+        CASE(appending_leaves_all_that_is_there),
+        CASE(partitions_the_job_has_files_for_are_replaced),
+        CASE(files_of_the_output_itself_are_a_partition_too),
+        CASE(names_that_are_in_each_others_way_are_refused),
+        CASE(a_partition_the_user_may_not_change_is_not_replaced),
         CASE(another_jobs_temporary_files_stay),
         CASE(nothing_changes_when_one_winner_is_wrong),
         CASE(only_below_the_output_directory),

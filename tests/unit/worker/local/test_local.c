@@ -18,6 +18,7 @@
 
 static char dir[] = "/tmp/quern-local-test-XXXXXX";
 static struct err err;
+static const struct task_file_list none;
 
 static const char *in_dir(const char *name)
 {
@@ -72,28 +73,28 @@ static void output_appears_whole_and_only_once(void **state)
     struct arena arena = ARENA_INIT;
     struct publish publish;
     const char *out = in_dir("deep/er/out");
-    assert_int_equal(publish_open(&publish, out, false, &arena, &err), 0);
+    assert_int_equal(publish_open(&publish, out, CL2NN_PUBLISH_FAIL, &arena, &err), 0);
     assert_int_not_equal(access(out, F_OK), 0);
     char *part = fsutil_join(publish.stage, "part-r-00000");
     assert_int_equal(fsutil_write_all(disk_real(), part, slice_str("x\n"), &err), 0);
     mem_free(part);
-    assert_int_equal(publish_commit(&publish, &err), 0);
+    assert_int_equal(publish_commit(&publish, &none, "job_1_0001", &err), 0);
     publish_close(&publish);
     assert_int_equal(access(in_dir("deep/er/out/_SUCCESS"), F_OK), 0);
     assert_int_equal(access(in_dir("deep/er/out/part-r-00000"), F_OK), 0);
 
-    assert_int_equal(publish_open(&publish, out, false, &arena, &err), ERR_EXIST);
+    assert_int_equal(publish_open(&publish, out, CL2NN_PUBLISH_FAIL, &arena, &err), ERR_EXIST);
     assert_non_null(strstr(err.msg, "exists already (add -mode replace, or remove it)"));
     publish_close(&publish);
 
     /* Given up: nothing is left, and what was there is as before. */
-    assert_int_equal(publish_open(&publish, out, true, &arena, &err), 0);
+    assert_int_equal(publish_open(&publish, out, CL2NN_PUBLISH_REPLACE, &arena, &err), 0);
     publish_close(&publish);
     assert_int_equal(access(in_dir("deep/er/out/part-r-00000"), F_OK), 0);
     assert_int_not_equal(access(publish.stage, F_OK), 0);
 
-    assert_int_equal(publish_open(&publish, out, true, &arena, &err), 0);
-    assert_int_equal(publish_commit(&publish, &err), 0);
+    assert_int_equal(publish_open(&publish, out, CL2NN_PUBLISH_REPLACE, &arena, &err), 0);
+    assert_int_equal(publish_commit(&publish, &none, "job_1_0001", &err), 0);
     publish_close(&publish);
     assert_int_not_equal(access(in_dir("deep/er/out/part-r-00000"), F_OK), 0);
     assert_int_equal(fsutil_remove_tree(disk_real(), in_dir("deep"), &err), 0);
@@ -106,15 +107,81 @@ static void output_that_came_into_being_meanwhile_is_not_overwritten(void **stat
     struct arena arena = ARENA_INIT;
     struct publish publish;
     const char *out = in_dir("raced");
-    assert_int_equal(publish_open(&publish, out, false, &arena, &err), 0);
+    assert_int_equal(publish_open(&publish, out, CL2NN_PUBLISH_FAIL, &arena, &err), 0);
     assert_int_equal(mkdir(out, 0777), 0);
-    assert_int_equal(publish_commit(&publish, &err), ERR_EXIST);
+    assert_int_equal(publish_commit(&publish, &none, "job_1_0001", &err), ERR_EXIST);
     publish_close(&publish);
     assert_int_equal(rmdir(out), 0);
     touch("a-file", "x");
-    assert_int_equal(publish_open(&publish, in_dir("a-file"), true, &arena, &err), ERR_NOTDIR);
+    assert_int_equal(publish_open(&publish, in_dir("a-file"), CL2NN_PUBLISH_REPLACE, &arena, &err),
+                     ERR_NOTDIR);
     publish_close(&publish);
     arena_release(&arena);
+}
+
+static bool is_there(const char *out, const char *name)
+{
+    char path[256];
+    snprintf(path, sizeof(path), "%s/%s", out, name);
+    return access(path, F_OK) == 0;
+}
+
+/* An attempt's file under the stage, as the list of winners has it. */
+static struct task_file winner(const struct publish *publish, const char *name, struct arena *arena)
+{
+    char *path = arena_alloc(arena, 256), *slash;
+    snprintf(path, 256, "%s/_temporary/r-0-0/%s", publish->stage, name);
+    for (slash = path + 1; (slash = strchr(slash, '/')) != NULL; *slash++ = '/') {
+        *slash = 0;
+        (void)mkdir(path, 0777);
+    }
+    assert_int_equal(fsutil_write_all(disk_real(), path, slice_str(name), &err), 0);
+    return (struct task_file){.path = slice_str(path), .name = slice_str(name)};
+}
+
+/* The two files of a job, published over what is there. */
+static void publish_two(const char *out, uint32_t mode, const char *const names[2], const char *job)
+{
+    struct arena arena = ARENA_INIT;
+    struct publish publish;
+    char manifest[256];
+    assert_int_equal(publish_open(&publish, out, mode, &arena, &err), 0);
+    struct task_file files[] = {winner(&publish, names[0], &arena),
+                                winner(&publish, names[1], &arena)};
+    (void)winner(&publish, "of-a-loser", &arena);
+    snprintf(manifest, sizeof(manifest), "%s/_MANIFEST", publish.stage);
+    assert_int_equal(fsutil_write_all(disk_real(), manifest, slice_str("x"), &err), 0);
+    const struct task_file_list list = {files, 2};
+    if (publish_commit(&publish, &list, job, &err) != 0)
+        fail_msg("%s", err.msg);
+    publish_close(&publish);
+    assert_false(is_there(publish.stage, ""));
+    assert_false(is_there(out, "of-a-loser"));
+    assert_false(is_there(out, "_temporary"));
+    assert_true(is_there(out, "_SUCCESS"));
+    arena_release(&arena);
+}
+
+static void a_partition_is_replaced_and_the_others_stay(void **state)
+{
+    (void)state;
+    const char *out = in_dir("parts");
+    publish_two(out, CL2NN_PUBLISH_FAIL, (const char *[]){"day=1/a-r-0", "day=2/a-r-0"}, "job_1");
+    publish_two(out, CL2NN_PUBLISH_PARTITION, (const char *[]){"day=2/b-r-0", "day=3/b-r-0"},
+                "job_2");
+    assert_true(is_there(out, "day=1/a-r-0"));
+    assert_false(is_there(out, "day=2/a-r-0"));
+    assert_true(is_there(out, "day=2/b-r-0"));
+    assert_true(is_there(out, "day=3/b-r-0"));
+    assert_true(is_there(out, "_MANIFEST"));
+    assert_true(is_there(out, "_MANIFEST-job_2"));
+    publish_two(out, CL2NN_PUBLISH_APPEND, (const char *[]){"day=1/c-r-0", "top-r-0"}, "job_3");
+    assert_true(is_there(out, "day=1/a-r-0"));
+    assert_true(is_there(out, "day=1/c-r-0"));
+    publish_two(out, CL2NN_PUBLISH_PARTITION, (const char *[]){"new-r-0", "new-r-1"}, "job_4");
+    assert_false(is_there(out, "top-r-0")); /* the files of OUT itself; directories stay */
+    assert_true(is_there(out, "day=1/c-r-0"));
+    assert_true(is_there(out, "_MANIFEST-job_3"));
 }
 
 /* --- the job --------------------------------------------------------------------------------- */
@@ -274,7 +341,7 @@ static void words_and_options_may_be_mixed(void **state)
     assert_string_equal(c.inputs[1], "in2");
     assert_string_equal(c.output, "out");
     assert_int_equal(c.reduces, 7);
-    assert_true(c.replaces);
+    assert_int_equal(c.mode, CL2NN_PUBLISH_REPLACE);
 
     struct task_probe_option option = {.name = slice_str("a.b")};
     struct task_probe probe = {.name = slice_str("x"), .options = {&option, 1}};
@@ -300,7 +367,7 @@ static void what_is_wrong_with_a_command_is_told(void **state)
     assert_int_equal(parse(&c, (const char *[]){"x.so", "in", "out", "-bogus", NULL}), ERR_USAGE);
     assert_int_equal(parse(&c, (const char *[]){"-reduces", "-3", "x", "in", "out", NULL}),
                      ERR_USAGE);
-    assert_int_equal(parse(&c, (const char *[]){"-mode", "append", "x", "in", "out", NULL}),
+    assert_int_equal(parse(&c, (const char *[]){"-mode", "sideways", "x", "in", "out", NULL}),
                      ERR_USAGE);
     assert_int_equal(parse(&c, (const char *[]){"x", "in", "out", "-reduces", NULL}), ERR_USAGE);
     assert_int_equal(
@@ -325,6 +392,7 @@ int main(void)
         cmocka_unit_test(files_come_in_order_without_hidden_ones),
         cmocka_unit_test(output_appears_whole_and_only_once),
         cmocka_unit_test(output_that_came_into_being_meanwhile_is_not_overwritten),
+        cmocka_unit_test(a_partition_is_replaced_and_the_others_stay),
         cmocka_unit_test(maps_go_before_reduces_and_the_list_is_last),
         cmocka_unit_test(a_reduce_is_told_where_every_map_left_its_run),
         cmocka_unit_test(a_failed_task_runs_again_as_often_as_it_may),
