@@ -6,6 +6,7 @@
 #include "client/help/asked.h"
 #include "client/job/job.h"
 #include "client/job/kit.h"
+#include "client/job/verify.h"
 #include "client/talk/jobtracker.h"
 #include "libcommon/base/ids.h"
 #include "libcommon/base/str.h"
@@ -235,7 +236,7 @@ static int do_workers(struct ask *ask)
 
 static const struct row {
     const char *name, *args, *help;
-    int (*run)(struct ask *ask);
+    int (*run)(struct ask *ask); /* NULL: needs no jobtracker (verify) */
     bool needs_id;
     int more; /* words behind the id */
 } rows[] = {
@@ -250,6 +251,7 @@ static const struct row {
     {"counter", "ID [GROUP NAME]", "one counter's value, or all", do_counter, true, 2},
     {"set-priority", "ID PRIORITY", "VERY_LOW LOW NORMAL HIGH VERY_HIGH", do_priority, true, 1},
     {"workers", "", "who can run tasks", do_workers, false},
+    {"verify", "OUT", "read an output: is every byte what its manifest says?", NULL, false, 1},
 };
 
 static void print_help(FILE *out)
@@ -301,6 +303,18 @@ static int check_rest(const struct ask *ask, const struct row *row)
     fprintf(stderr, "quern job: -%s %s: takes no \"%s\"\n", row->name, row->args,
             ask->words[row->more]);
     return JOB_EXIT_USAGE;
+}
+
+static int verify(struct ask *ask, const struct row *row, const struct config_args *config)
+{
+    if (ask->word_count == 0) {
+        fprintf(stderr, "quern job: -%s %s: which output?\n", row->name, row->args);
+        return JOB_EXIT_USAGE;
+    }
+    int code = job_verify(ask->words[0], config, &ask->err);
+    if (ask->err.code != 0)
+        fprintf(stderr, "quern job: %s\n", ask->err.msg);
+    return code;
 }
 
 static int connect_and_run(struct ask *ask, const struct row *row, const struct config_args *config)
@@ -374,7 +388,7 @@ int cmd_job(int argc, char **argv)
         if (code == 0)
             code = check_rest(&ask, row);
         if (code == 0)
-            code = connect_and_run(&ask, row, &config);
+            code = (row->run ? connect_and_run : verify)(&ask, row, &config);
     }
     arena_release(&ask.arena);
     config_args_release(&config);

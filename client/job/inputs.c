@@ -11,6 +11,7 @@ struct walk {
     struct job_inputs *inputs;
     struct fs_volume *volume;
     bool recursive;
+    struct conf_list excluded;
     struct err *err;
 };
 
@@ -76,6 +77,8 @@ static int find_places(struct walk *w, struct split_file *file)
 static int add_file(struct walk *w, const char *path, const struct qn_stat *stat)
 {
     struct job_inputs *inputs = w->inputs;
+    if (splits_exclude(&w->excluded, slice_str(path)))
+        return 0;
     if (mem_grow(&inputs->files, &inputs->cap, inputs->count, sizeof(*inputs->files)) != 0)
         return out_of_memory(w->err);
     struct split_file *file = &inputs->files[inputs->count];
@@ -120,6 +123,8 @@ static int add_dir(struct walk *w, const char *path)
     struct qn_error error = {0};
     const struct qn_stat *entry;
     int rc = 0;
+    if (splits_exclude(&w->excluded, slice_str(path)))
+        return 0;
     void *dir = ops->opendir(w->volume, path, &error);
     if (!dir)
         return from_qn(w->err, &error, path);
@@ -137,8 +142,7 @@ static const char *last_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
-/* A pattern means no hidden files, unless it begins like one. */
-static bool is_meant(const char *word, const char *path)
+bool job_inputs_is_meant(const char *word, const char *path)
 {
     return !fs_glob_is_pattern(word) || is_hidden(last_name(word)) || !is_hidden(last_name(path));
 }
@@ -155,7 +159,7 @@ static int add_word(struct walk *w, const char *word)
     size_t meant = 0;
     for (size_t i = 0; rc == 0 && i < items.n; i++) {
         struct fs_item *item = &items.v[i];
-        if (!is_meant(word, item->path))
+        if (!job_inputs_is_meant(word, item->path))
             continue;
         meant++;
         if (!item->exists && fs_item_refresh(item, &error) != 0)
@@ -241,7 +245,8 @@ static int find_compressed(struct walk *w)
 int job_inputs_open(struct job_inputs *inputs, struct fs_volume *volume, const struct conf *conf,
                     char **words, size_t count, const struct task_probe *probe, struct err *err)
 {
-    struct walk w = {inputs, volume, conf_bool(conf, RECURSIVE), err};
+    struct walk w = {inputs, volume, conf_bool(conf, RECURSIVE),
+                     conf_list(conf, "job.input.exclude"), err};
     *inputs = (struct job_inputs){.how = split_conf(conf, probe)};
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < count; i++)

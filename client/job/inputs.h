@@ -2,7 +2,8 @@
  * inputs: from the words on the command line to the files a job reads, and to its splits. A
  * directory means the files in it (below it too with
  * mapreduce.input.fileinputformat.input.dir.recursive); names that begin with _ or . are skipped,
- * also those that a pattern matches, unless typed. What is named twice is read twice. */
+ * also those that a pattern matches, unless typed. Files and directories that one of the patterns
+ * in job.input.exclude matches are left out (splits_exclude). What is named twice is read twice. */
 #ifndef QUERN_CLIENT_JOB_INPUTS_H
 #define QUERN_CLIENT_JOB_INPUTS_H
 
@@ -28,6 +29,9 @@ int job_inputs_open(struct job_inputs *inputs, struct fs_volume *volume, const s
 int job_inputs_rows(struct job_inputs *inputs, const struct msg_pair_list *settings,
                     const struct task_probe *probe, const struct conf *conf, struct err *err);
 void job_inputs_close(struct job_inputs *inputs);
+/* Is `path`, which the word matched, an input? A pattern means no hidden files, unless it begins
+ * like one. */
+bool job_inputs_is_meant(const char *word, const char *path);
 
 /* A split as a task is told it; paths are the inputs' own. */
 int job_inputs_describe(const struct job_inputs *inputs, const struct split *split,

@@ -4,6 +4,8 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "client/fs/glob.h"
+#include "client/job/inputs.h"
 #include "client/job/job.h"
 #include "client/job/place.h"
 #include "client/lib/uri.h"
@@ -36,18 +38,48 @@ static void add_option(struct words *words, const char *option, const char *valu
 }
 
 /* quern-task knows paths only: file:///a is /a. */
-static void add_path(struct words *words, const char *word)
+static char *path_of(const char *word)
 {
     struct cl_uri uri;
     cl_uri_parse(slice_str(word), &uri);
-    add(words, uri.scheme.len ? slice_dup(uri.path) : str_dup(word));
+    return uri.scheme.len ? slice_dup(uri.path) : str_dup(word);
+}
+
+/* Patterns, as a cluster takes them, without what is hidden; a file that is called so is meant. */
+static int add_input(struct words *words, struct fs_volume *local, const char *word,
+                     struct err *err)
+{
+    struct fs_items items = {0};
+    struct qn_error error = {0};
+    char *path = path_of(word);
+    bool is_pattern = path && fs_glob_is_pattern(path) && access(path, F_OK) != 0;
+    int rc = path && local ? 0 : err_set(err, ERR_NOMEM, "out of memory");
+    if (rc == 0 && !is_pattern) {
+        add(words, path);
+        return 0;
+    }
+    if (rc == 0 && fs_glob(local, path, &items, &error) != 0)
+        rc = err_set(err, error.code, "%s: %s", word, error.message);
+    size_t meant = 0;
+    for (size_t i = 0; rc == 0 && i < items.n; i++)
+        if (job_inputs_is_meant(path, items.v[i].path)) {
+            add(words, str_dup(items.v[i].path));
+            meant++;
+        }
+    if (rc == 0 && meant == 0)
+        rc = err_set(err, ERR_NOENT, "%s: No such file or directory", word);
+    fs_items_release(&items);
+    mem_free(path);
+    return rc;
 }
 
 /* quern-task -local -reduces N -mode M -D key=value ... PLUGIN IN... OUT */
-static void describe(struct words *words, const struct run_args *args, const struct conf *conf,
-                     const struct job_plugin *plugin, const struct msg_pair_list *settings,
-                     const struct task_side_list *sides)
+static int describe(struct words *words, const struct run_args *args, const struct conf *conf,
+                    const struct job_plugin *plugin, const struct msg_pair_list *settings,
+                    const struct task_side_list *sides, struct err *err)
 {
+    struct fs_volume *local = fs_volume_local_new();
+    int rc = 0;
     char number[32];
     int64_t reduces = args->reduces >= 0 ? args->reduces : conf_int(conf, "mapreduce.job.reduces");
     snprintf(number, sizeof(number), "%lld", (long long)reduces);
@@ -68,9 +100,11 @@ static void describe(struct words *words, const struct run_args *args, const str
                               SLICE_ARG(sides->v[i].name)));
     }
     add(words, str_dup(plugin->path));
-    for (size_t i = 0; i < args->input_count; i++)
-        add_path(words, args->inputs[i]);
-    add_path(words, args->output);
+    for (size_t i = 0; rc == 0 && i < args->input_count; i++)
+        rc = add_input(words, local, args->inputs[i], err);
+    add(words, path_of(args->output));
+    fs_volume_free(local);
+    return rc;
 }
 
 int job_run_local(const struct run_args *args, const struct conf *conf,
@@ -86,9 +120,11 @@ int job_run_local(const struct run_args *args, const struct conf *conf,
         rc = job_place_check_local(args->inputs[i], err);
     if (rc != 0)
         return JOB_EXIT_USAGE;
-    describe(&words, args, conf, plugin, settings, sides);
-    rc = words.failed ? err_set(err, ERR_NOMEM, "out of memory")
-                      : program_find("quern-task", &program, err);
+    rc = describe(&words, args, conf, plugin, settings, sides, err);
+    if (rc == 0 && words.failed)
+        rc = err_set(err, ERR_NOMEM, "out of memory");
+    if (rc == 0)
+        rc = program_find("quern-task", &program, err);
     if (rc == 0) {
         execv(buf_cstr(&program), words.v);
         err_errno(err, errno, "cannot run %s", buf_cstr(&program));

@@ -4,9 +4,11 @@
 #include "libcommon/base/str.h"
 #include "libcommon/proto/cl_nn/publish.h"
 
+#define EXCLUDE "job.input.exclude"
+
 static const char *const options[] = {"reduces", "mode",  "name",    "detach", "list",
                                       "help",    "conf",  "D",       "fs",     "jt",
-                                      "file",    "files", "iterate", "chain"};
+                                      "file",    "files", "iterate", "chain",  "exclude"};
 
 static int bad(struct err *err, const char *word)
 {
@@ -71,13 +73,25 @@ static int take_chain(struct run_args *args, const char *value, struct err *err)
     return 0;
 }
 
+/* All of them are one setting, which goes with the job. */
+static int take_exclude(struct run_args *args, const char *value, struct err *err)
+{
+    char *all = str_printf("%s%s%s", args->exclude ? args->exclude : EXCLUDE "=",
+                           args->exclude ? "," : "", value);
+    if (!all)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    mem_free(args->exclude);
+    args->exclude = all;
+    return 0;
+}
+
 /* -reduces 2, -reduces=2 */
 static const struct valued {
     const char *name;
     int (*take)(struct run_args *args, const char *value, struct err *err);
-} valued[] = {{"reduces", take_reduces}, {"mode", take_mode},   {"name", take_name},
-              {"file", take_file},       {"files", take_files}, {"iterate", take_iterate},
-              {"chain", take_chain}};
+} valued[] = {{"reduces", take_reduces}, {"mode", take_mode},      {"name", take_name},
+              {"file", take_file},       {"files", take_files},    {"iterate", take_iterate},
+              {"chain", take_chain},     {"exclude", take_exclude}};
 
 static const struct valued *find_valued(const char *word, size_t len)
 {
@@ -132,6 +146,9 @@ int run_args_parse(struct run_args *args, int argc, char **argv, struct err *err
             argv[1 + words++] = argv[i]; /* words gather at the front, behind "run" */
         }
     }
+    int rc = args->exclude ? config_args_define(&args->config, args->exclude, err) : 0;
+    if (rc != 0)
+        return rc;
     size_t plugins = !args->chain; /* else all words are paths */
     args->plugin = args->chain ? args->chain : words ? argv[1] : NULL;
     args->inputs = argv + 1 + plugins;
@@ -179,6 +196,8 @@ void run_args_help(FILE *out)
         "  -file PATH[#NAME]   a file the tasks need beside them, any number of times\n"
         "  -iterate N          N times, each from what the one before made (quern run pagerank\n"
         "                      -help); only the last one's output stays\n"
+        "  -exclude PATTERN    files and directories that are left out of INPUT, by name or,\n"
+        "                      with a slash in it, by whole path; any number of times\n"
         "  -detach             print the job's id and leave it running\n"
         "  -jt local           no cluster: local files, all cores of this machine\n"
         "  -conf FILE, -fs URI another configuration, another filesystem\n"
@@ -205,4 +224,5 @@ void run_args_release(struct run_args *args)
 {
     config_args_release(&args->config);
     side_words_release(&args->sides);
+    mem_free(args->exclude);
 }

@@ -19,6 +19,7 @@ struct run_args {
     uint32_t iterate;        /* so many times, each from what the one before made; 0 = not said */
     uint32_t mode;           /* enum cl2nn_publish_mode */
     bool has_mode;
+    char *exclude;           /* "job.input.exclude=A,B", or NULL; owned */
     struct side_words sides; /* -file, -files */
     const char *chain;       /* -chain A,B,C; plugin is the first of them then */
     bool detach, want_list, want_help;

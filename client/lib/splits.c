@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/lib/splits.h"
 
+#include "libcommon/base/path.h"
+
 #define ROWS_PER_TASK 1000000
 #define SAMPLE_COUNT  32
 #define SAMPLE_BYTES  ((uint64_t)64 << 10) /* a stretch */
@@ -210,6 +212,36 @@ int splits_compute(const struct split_file *files, size_t file_count, const stru
     if (c.rc == 0)
         close_pack(&c);
     return c.rc;
+}
+
+/* A pattern's first part, up to the slash behind it. */
+static struct slice take_part(struct slice *rest)
+{
+    const uint8_t *slash = rest->len ? memchr(rest->data, '/', rest->len) : NULL;
+    size_t len = slash ? (size_t)(slash - rest->data) : rest->len;
+    struct slice part = slice_of(rest->data, len);
+    *rest = slice_of(rest->data + len + (slash != NULL), rest->len - len - (slash != NULL));
+    return part;
+}
+
+static bool is_matched(struct slice pattern, struct slice path)
+{
+    if (pattern.len == 0)
+        return false;
+    if (!memchr(pattern.data, '/', pattern.len))
+        return path_glob_match(pattern, path_name(path));
+    while (pattern.len > 0 && path.len > 0)
+        if (!path_glob_match(take_part(&pattern), take_part(&path)))
+            return false;
+    return pattern.len == 0 && path.len == 0;
+}
+
+bool splits_exclude(const struct conf_list *patterns, struct slice path)
+{
+    for (size_t i = 0; i < patterns->count; i++)
+        if (is_matched(slice_str(patterns->items[i]), path))
+            return true;
+    return false;
 }
 
 int splits_rows(struct slice text, uint64_t tasks, struct split_file *ret)

@@ -10,6 +10,7 @@
 #ifndef QUERN_CLIENT_SPLITS_H
 #define QUERN_CLIENT_SPLITS_H
 
+#include "libcommon/base/conf.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/base/slice.h"
 
@@ -54,6 +55,10 @@ struct splits {
     size_t n;
     uint64_t bytes;
 };
+
+/* Is this path left out of the inputs? A pattern with a slash is for whole paths, part by part; one
+ * without for last names: "*.tmp", "/logs/2025-*". */
+bool splits_exclude(const struct conf_list *patterns, struct slice path);
 
 /* N rows that a job makes itself, as a file without a name, of N bytes, whose blocks are what a
  * task makes. `text` is 1000, 10k, 5m, 2b, 1t; `tasks` 0 = one per million. ERR_INVAL. */

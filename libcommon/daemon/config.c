@@ -15,12 +15,12 @@ void config_args_release(struct config_args *args)
     *args = CONFIG_ARGS_INIT;
 }
 
-static int keep_define(struct config_args *args, const char *define, struct err *err)
+int config_args_define(struct config_args *args, const char *define, struct err *err)
 {
     if (mem_grow(&args->defines, &args->define_cap, args->define_count, sizeof(char *)) != 0)
         return err_set(err, ERR_NOMEM, "out of memory");
     args->defines[args->define_count++] = define;
-    return 1;
+    return 0;
 }
 
 /* The value of "-name VALUE" or "-name=VALUE" (glued: "-nameVALUE") in *ret_value, *i at its last
@@ -55,7 +55,9 @@ int config_args_take(struct config_args *args, int argc, char **argv, int *i, st
     if (rc != 0)
         return rc;
     rc = take_value("D", true, argc, argv, i, &define, err);
-    return define ? keep_define(args, define, err) : rc;
+    if (define)
+        rc = config_args_define(args, define, err);
+    return define && rc == 0 ? 1 : rc;
 }
 
 /* Appends HOME/rest; false without a home. */

@@ -32,6 +32,9 @@ void config_args_release(struct config_args *args);
  * ERR_USAGE when its value is missing. */
 int config_args_take(struct config_args *args, int argc, char **argv, int *i, struct err *err);
 
+/* As if "-D define" had been typed; borrowed until release. */
+int config_args_define(struct config_args *args, const char *define, struct err *err);
+
 /* A new conf with all options registered and the file, the environment, -fs, -jt and every -D set.
  * -D keys that are in no table of the system are an error here; a program whose plugin may own them
  * passes ret_foreign: they are handed back there ("key=value", borrowed from argv, array mem_free'd

@@ -83,6 +83,8 @@ static int add_path(struct inputs *in, const char *path, bool recursive, int dep
     struct stat st;
     if (stat(path, &st) != 0)
         return err_errno(err, errno, "%s", path);
+    if (splits_exclude(&in->excluded, slice_str(path)))
+        return 0;
     if (S_ISREG(st.st_mode))
         return add_file(in, slice_str(path), (uint64_t)st.st_size, err);
     if (!S_ISDIR(st.st_mode))
@@ -104,9 +106,10 @@ static int by_path(const void *pa, const void *pb)
 }
 
 int inputs_list(struct inputs *inputs, struct arena *arena, const char *const *paths, size_t count,
-                bool recursive, struct err *err)
+                const struct conf *conf, struct err *err)
 {
-    *inputs = (struct inputs){.arena = arena};
+    bool recursive = conf_bool(conf, "mapreduce.input.fileinputformat.input.dir.recursive");
+    *inputs = (struct inputs){.arena = arena, .excluded = conf_list(conf, "job.input.exclude")};
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < count; i++) {
         const char *path = inputs_absolute(arena, paths[i], err);

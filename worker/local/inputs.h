@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * inputs: the files of a job on local disks: files as named, and those in directories, less what
- * begins with '_' or '.'. In order of path, so that the same files give the same splits. */
+ * begins with '_' or '.', or is excluded (job.input.exclude). In order of path, so that the same
+ * files give the same splits. */
 #ifndef QUERN_WORKER_LOCAL_INPUTS_H
 #define QUERN_WORKER_LOCAL_INPUTS_H
 
@@ -11,12 +12,13 @@ struct inputs {
     struct split_file *files;
     size_t count, cap;
     uint64_t bytes;
+    struct conf_list excluded; /* borrows the configuration */
 };
 
-/* `paths` may be relative. ERR_NOENT, ERR_ISDIR (a directory in a directory, not `recursive`) ...:
- * one line that names the path. */
+/* `paths` may be relative. ERR_NOENT, ERR_ISDIR (a directory in a directory, unless `conf` takes
+ * those, too) ...: one line that names the path. */
 int inputs_list(struct inputs *inputs, struct arena *arena, const char *const *paths, size_t count,
-                bool recursive, struct err *err);
+                const struct conf *conf, struct err *err);
 
 /* Files that would be cut, and are compressed, are left whole. */
 int inputs_find_compressed(struct inputs *inputs, const struct split_conf *how, struct err *err);

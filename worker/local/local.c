@@ -239,9 +239,8 @@ static int find_input(struct local *l, struct split_conf *ret_how, struct err *e
         return find_rows(l, ret_how, err);
     if (l->command.input_count == 0)
         return err_set(err, ERR_USAGE, "PLUGIN INPUT... OUTPUT are wanted");
-    int rc =
-        inputs_list(&l->inputs, &l->job.arena, l->command.inputs, l->command.input_count,
-                    conf_bool(conf, "mapreduce.input.fileinputformat.input.dir.recursive"), err);
+    int rc = inputs_list(&l->inputs, &l->job.arena, l->command.inputs, l->command.input_count, conf,
+                         err);
     *ret_how = split_conf(l);
     return rc == 0 ? inputs_find_compressed(&l->inputs, ret_how, err) : rc;
 }

@@ -1,0 +1,382 @@
+# SPDX-License-Identifier: Apache-2.0
+"""CSV with line breaks in its fields, JSON lines, records behind their lengths, key TAB value, whole files, packed ones: cut into
+many splits, on a cluster and without one, against Python's own readers. And outputs: those a job names itself, the ways to add to an
+output that exists, the same bytes from every run; and `quern job -verify`, which finds a byte that is wrong."""
+import collections
+import csv
+import gzip
+import io
+import json
+import os
+import random
+import struct
+import subprocess
+
+import pytest
+
+from cluster import ROOT, Cluster
+
+SMALL = ["-D", "mapreduce.input.fileinputformat.split.maxsize=64k"]
+
+# Every record as "<offset of it>:<its length>:<its bytes>", or its fields, in the order of the input.
+READER = """
+#include <stdio.h>
+#include <quern/csv.h>
+static struct qn_csv csv;
+static int put(struct qn_task *task, struct qn_slice bytes)
+{
+    char head[32];
+    int n = snprintf(head, sizeof(head), "%zu:", bytes.len);
+    return qn_emit(task, qn_bytes(head, (size_t)n), bytes);
+}
+static int map(struct qn_task *task, struct qn_slice record, struct qn_slice where)
+{
+    (void)where;
+    (void)csv;
+#ifdef CSV
+    struct qn_slice field;
+    if (qn_csv_begin(task, &csv, record, ',') != 0)
+        return -1;
+    while (qn_csv_next(&csv, &field))
+        if (put(task, field) != 0)
+            return -1;
+    return qn_emit(task, qn_text(";"), qn_nothing());
+#endif
+#ifdef PAIRS
+    if (put(task, where) != 0)
+        return -1;
+#endif
+    return put(task, record);
+}
+const struct qn_job qn_job = {.head = QN_JOB_HEAD, .name = "reader", .map = map, .input = FORMAT, .output = QN_RAW};
+"""
+
+# Lines "day word": counts words, to an output of each day's own; attempts may fail when all is written.
+NAMER = """
+#include <stdio.h>
+#include <quern/job.h>
+static const struct qn_option_row options[] = {{"namer.fail", "0", "how many attempts of each reduce fail"}, {0}};
+static int map(struct qn_task *task, struct qn_slice line, struct qn_slice where)
+{
+    (void)where;
+    if (line.len == 0)
+        return qn_emit_to(task, "empty", qn_text("a line"), qn_text("was empty"));
+    return qn_emit(task, line, qn_text("1"));
+}
+static int reduce(struct qn_task *task, struct qn_slice key, struct qn_values *values)
+{
+    char name[64], number[32];
+    struct qn_slice day, word = key, value;
+    unsigned n = 0;
+    while (qn_next(values, &value))
+        n++;
+    snprintf(number, sizeof(number), "%u", n);
+    qn_next_field(&word, ' ', &day);
+    snprintf(name, sizeof(name), "day=%.*s/part", (int)day.len, (const char *)day.data);
+    if (task->attempt < (uint32_t)atoi(qn_option(task, "namer.fail")) && qn_emit_to(task, "ghost", word, qn_nothing()) != 0)
+        return -1;
+    return qn_emit_to(task, name, word, qn_text(number));
+}
+static int cleanup(struct qn_task *task)
+{
+    if (task->is_reduce && task->attempt < (uint32_t)atoi(qn_option(task, "namer.fail")))
+        return qn_fail(task, "as told");
+    return 0;
+}
+const struct qn_job qn_job = {.head = QN_JOB_HEAD, .name = "namer", .map = map, .reduce = reduce, .cleanup = cleanup,
+                              .options = options};
+"""
+
+
+@pytest.fixture(scope="module")
+def jobs(tmp_path_factory):
+    """The jobs of this file, compiled as an author would."""
+    folder = tmp_path_factory.mktemp("jobs")
+    kinds = {"csv": ["-DFORMAT=QN_CSV", "-DCSV"], "json": ["-DFORMAT=QN_JSON_LINES"], "prefixed": ["-DFORMAT=QN_PREFIXED"],
+             "pairs": ["-DFORMAT=QN_KEY_VALUES", "-DPAIRS"], "crlf": ["-DFORMAT=QN_CRLF_LINES"], "whole": ["-DFORMAT=QN_WHOLE_FILES"]}
+    (folder / "reader.c").write_text(READER)
+    (folder / "namer.c").write_text(NAMER)
+    for name, flags in [*kinds.items(), ("namer", [])]:
+        source = "namer.c" if name == "namer" else "reader.c"
+        subprocess.run(["cc", "-shared", "-fPIC", "-Wall", "-Wextra", "-Wno-missing-field-initializers", "-Werror", f"-I{ROOT}/include",
+                        *flags, source, "-o", f"{name}.so"], cwd=folder, check=True, timeout=60)
+    return {name: str(folder / f"{name}.so") for name in [*kinds, "namer"]}
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    with Cluster(datanodes=1, workers=2) as c:
+        yield c
+
+
+@pytest.fixture(params=["cluster", "local"])
+def place(request, cluster, tmp_path):
+    return Place(cluster, tmp_path) if request.param == "cluster" else Local(cluster, tmp_path)
+
+
+class Place:
+    """The cluster's filesystem and its workers."""
+    flags = []
+    number = iter(range(10000))
+
+    def __init__(self, cluster, tmp_path):
+        self.c, self.tmp, self.top = cluster, tmp_path, f"/t{next(self.number)}"
+        self.make()
+
+    def make(self):
+        self.c.fs("-mkdir", "-p", self.top + "/in")
+
+    def put(self, name, data):
+        self.c.fs("-put", "-f", "-", f"{self.top}/in/{name}", input=data)
+
+    def run(self, *args, check=True, out="out"):
+        return self.c.run("run", *self.flags, *args, self.top + "/in", f"{self.top}/{out}", check=check)
+
+    def names(self, out="out"):
+        listed = self.c.fs("-ls", "-R", f"{self.top}/{out}").stdout.decode().splitlines()
+        paths = [line.split()[-1] for line in listed if not line.startswith(("d", "Found"))]
+        return sorted(p[len(f"{self.top}/{out}/"):] for p in paths)
+
+    def read(self, name, out="out"):
+        return self.c.fs("-cat", f"{self.top}/{out}/{name}").stdout
+
+    def verify(self, out="out", check=True):
+        return self.c.run("job", "-verify", *self.flags, f"{self.top}/{out}", check=check)
+
+    def spoil(self, name, data, out="out"):
+        self.c.fs("-put", "-f", "-", f"{self.top}/{out}/{name}", input=data)
+
+
+class Local(Place):
+    """No cluster: this machine's files."""
+    flags = ["-jt", "local"]
+
+    def make(self):
+        self.top = str(self.tmp)
+        os.mkdir(self.top + "/in")
+
+    def put(self, name, data):
+        open(f"{self.top}/in/{name}", "wb").write(data)
+
+    def names(self, out="out"):
+        return sorted(os.path.relpath(os.path.join(folder, f), f"{self.top}/{out}") for folder, _, files in os.walk(f"{self.top}/{out}") for f in files)
+
+    def read(self, name, out="out"):
+        return open(f"{self.top}/{out}/{name}", "rb").read()
+
+    def spoil(self, name, data, out="out"):
+        open(f"{self.top}/{out}/{name}", "wb").write(data)
+
+
+def outputs(place, out="out"):
+    return b"".join(place.read(n, out) for n in place.names(out) if n.startswith("part-"))
+
+
+def told(records):
+    return b"".join(b"%d:%s" % (len(r), r) for r in records)
+
+
+# --- inputs ------------------------------------------------------------------------------------------
+
+def some_csv(seed, size):
+    rnd, out = random.Random(seed), io.StringIO()
+    writer = csv.writer(out, lineterminator=rnd.choice(["\n", "\r\n"]))
+    texts = ["", "plain", "with, comma", 'a "quote"', "line\nbreak", "two\r\nlines\r\n", '""', ",", "\n" * 5, "x" * 3000, '"\n"']
+    while out.tell() < size:
+        writer.writerow(rnd.choice(texts) for _ in range(rnd.randint(1, 6)))
+    return out.getvalue().encode()
+
+
+def csv_told(*files):
+    csv.field_size_limit(1 << 30)
+    out = []
+    for data in files:
+        for row in csv.reader(io.StringIO(data.decode(), newline="")):
+            out.append(told(f.encode() for f in row or [""]) + b";")
+    return b"".join(out)
+
+
+def test_csv_is_what_python_reads_wherever_it_is_cut(place, jobs):
+    files = [some_csv(n, 400_000) for n in range(2)]
+    files.append(b'a,"' + b"long line\n" * 20_000 + b'",b\nc,d\n')  # a field longer than three splits
+    files.append(b"1,2\n3,4\n" * 30_000)
+    files.append(b"")
+    for i, data in enumerate(files):
+        place.put(f"f{i}", data)
+    place.run(*SMALL, jobs["csv"])
+    assert outputs(place) == csv_told(*files)
+
+
+@pytest.mark.parametrize("data, why", [
+    (b"a,b\n" * 40_000 + b'c,"never closed\n' + b"d,e\n" * 40_000, "offset 160002"),
+    (b"a,b\n" * 40_000 + b'c"d,e\n' + b"d,e\n" * 40_000, "offset 160001"),
+])
+def test_malformed_csv_fails_with_its_place(place, jobs, data, why):
+    place.put("bad.csv", data)
+    refused = place.run(*SMALL, jobs["csv"], check=False)
+    assert refused.returncode == 1 and b"bad.csv" in refused.stderr
+    whole = place.run(jobs["csv"], check=False, out="whole")
+    assert whole.returncode == 1 and why in whole.stderr.decode(), whole.stderr
+
+
+def test_lines_of_json_are_checked(place, jobs):
+    rnd = random.Random(3)
+    good = [json.dumps({"n": i, "text": "é\n\"" * rnd.randint(0, 30)}, ensure_ascii=rnd.random() < .5).encode() for i in range(4000)]
+    place.put("a.json", b"\r\n".join(good[:2000]) + b"\n\n" + b"\n".join(good[2000:]))
+    place.run(*SMALL, jobs["json"])
+    assert outputs(place) == told(good)
+    at = len(b"\n".join(good[:50])) + 1
+    place.put("b.json", b"\n".join(good[:50]) + b"\n{\"n\": 01}\n" + good[50])
+    refused = place.run(jobs["json"], check=False, out="refused")
+    assert refused.returncode == 1
+    assert f"b.json: the line at offset {at} is no JSON: a number begins with 0 at offset {at + 7}" in refused.stderr.decode()
+    place.run("-D", "job.bad.records=1", jobs["json"], out="passed")
+    assert outputs(place, "passed") == told(good + good[:51])
+
+
+def test_records_behind_their_lengths(place, jobs):
+    rnd = random.Random(4)
+    records = [rnd.randbytes(rnd.randint(0, 900)) for _ in range(600)]
+    data = b"".join(struct.pack("<I", len(r)) + r for r in records)
+    place.put("a", data)
+    place.put("b.gz", gzip.compress(data[:len(data) // 3]) + gzip.compress(data[len(data) // 3:]))
+    place.run(*SMALL, jobs["prefixed"])
+    assert outputs(place) == told(records * 2)
+    place.put("c", data[:-1])
+    refused = place.run(jobs["prefixed"], check=False, out="refused")
+    at = len(data) - len(records[-1]) - 4
+    assert refused.returncode == 1 and f"/c: the file ends inside the record whose length stands at offset {at}" in refused.stderr.decode()
+
+
+def test_pairs_lines_and_whole_files(place, jobs):
+    text = b"k\tv\tw\r\n\tno key\nno value\n\r\nlast\t" * 5000
+    pairs = [line.rstrip(b"\r").partition(b"\t") for line in text.split(b"\n")]
+    place.put("a", text)
+    place.run(*SMALL, jobs["pairs"])
+    assert outputs(place) == b"".join(told([k, v]) for k, _, v in pairs)
+    place.run(*SMALL, jobs["crlf"], out="lines")
+    assert outputs(place, "lines") == told(line.rstrip(b"\r") for line in text.split(b"\n"))
+    place.put("b", b"")
+    place.put("c.gz", gzip.compress(b"packed\n"))
+    place.run(*SMALL, jobs["whole"], out="files")
+    assert outputs(place, "files") == told([text, b"", b"packed\n"])
+
+
+def test_what_is_excluded_is_not_read(place, jobs):
+    for name in ("keep.txt", "drop.tmp", "old-1", "old-2"):
+        place.put(name, name.encode() + b"\n")
+    place.run("-exclude", "*.tmp", "-exclude", "old-[1]", jobs["crlf"])
+    assert outputs(place) == told([b"keep.txt", b"old-2"])
+    place.run("-exclude", f"{place.top}/in/[a-o]*", jobs["crlf"], check=False, out="none")
+    assert outputs(place, "none") == b""
+    word = f"{place.top}/in/old-?"
+    place.c.run("run", *place.flags, jobs["crlf"], word, f"{place.top}/globbed")
+    assert outputs(place, "globbed") == told([b"old-1", b"old-2"])
+
+
+@pytest.mark.parametrize("name, data, why", [
+    ("cut.gz", gzip.compress(b"a\n" * 50_000)[:-9], "compressed data ends too early"),
+    ("spoilt.gz", gzip.compress(b"a\n" * 50_000)[:-6] + b"xxxxxx", "damaged compressed data"),
+    ("empty.gz", b"\x1f\x8b", "compressed data ends too early"),
+])
+def test_packed_bytes_that_are_damaged_are_told_with_their_place(place, jobs, name, data, why):
+    place.put(name, data)
+    refused = place.run(jobs["crlf"], check=False)
+    assert refused.returncode == 1 and f"{name}: {why}" in refused.stderr.decode() and "offset" in refused.stderr.decode()
+
+
+# --- outputs -----------------------------------------------------------------------------------------
+
+def days(seed, names, count=3000):
+    rnd = random.Random(seed)
+    return b"".join(b"%s w%02d\n" % (rnd.choice(names), rnd.randint(0, 40)) for _ in range(count)) + b"\n"
+
+
+def day_counts(*texts):
+    n = collections.Counter(line for text in texts for line in text.split(b"\n") if line)
+    found = collections.defaultdict(dict)
+    for line, times in n.items():
+        day, _, word = line.partition(b" ")
+        found[day.decode()][word] = times
+    return found
+
+
+def read_days(place, out="out"):
+    found = collections.defaultdict(dict)
+    for name in place.names(out):
+        if name.startswith("day="):
+            for line in place.read(name, out).splitlines():
+                word, times = line.split(b"\t")
+                found[name[4:].split("/")[0]][word] = int(times)
+    return found
+
+
+def test_outputs_that_a_job_names_appear_with_it_and_only_of_winners(place, jobs):
+    text = days(5, [b"1", b"2", b"3"])
+    place.put("a", text)
+    twice = ["-D", "mapreduce.map.maxattempts=3", "-D", "mapreduce.reduce.maxattempts=3"]
+    place.run("-reduces", "2", *twice, "-D", "namer.fail=2", jobs["namer"])
+    assert read_days(place) == day_counts(text)
+    assert not [n for n in place.names() if "ghost" in n or "_temporary" in n]
+    assert place.read("empty-m-00000") == b"a line\twas empty\n"
+    listed = [line.split("\t")[0] for line in place.read("_MANIFEST").decode().splitlines()]
+    assert listed == sorted(listed) == [n for n in place.names() if not n.startswith("_")]
+    assert b"all as their manifest says" in place.verify().stdout
+
+
+def test_an_output_is_added_to_or_replaced_by_parts(place, jobs):
+    first, second, third = days(6, [b"1", b"2"]), days(7, [b"2", b"3"]), days(8, [b"3"])
+    place.put("a", first)
+    place.run("-reduces", "2", jobs["namer"])
+    refused = place.run("-reduces", "2", jobs["namer"], check=False)
+    assert refused.returncode in (1, 2) and b"exists already" in refused.stderr
+    place.put("a", second)
+    place.run("-reduces", "1", "-mode", "replace-partition", jobs["namer"])
+    want = day_counts(first)
+    want.update(day_counts(second))
+    assert read_days(place) == want
+    assert b"all as their manifest says" in place.verify().stdout
+    before = place.names()
+    place.put("a", third)
+    place.run("-reduces", "1", "-D", "job.output.mode=append", jobs["namer"])
+    added = set(place.names()) - set(before)
+    assert set(before) < set(place.names()) and len([n for n in added if n.startswith("day=3/part-r-00000-job_")]) == 1
+    assert b"all as their manifest says" in place.verify().stdout
+    place.run("-reduces", "1", "-mode", "replace", jobs["namer"])
+    assert read_days(place) == day_counts(third) and "_MANIFEST" in place.names()
+    assert len([n for n in place.names() if n.startswith("_MANIFEST")]) == 1
+
+
+def test_a_byte_that_changed_is_found(place, jobs):
+    place.put("a", days(9, [b"1"]))
+    place.run("-reduces", "1", jobs["namer"])
+    name = "day=1/part-r-00000"
+    data = place.read(name)
+    place.spoil(name, data[:-2] + b"x\n")
+    bad = place.verify(check=False)
+    assert bad.returncode == 1 and name.encode() in bad.stderr and b"its checksum is" in bad.stderr
+    place.spoil(name, data + b"more\n")
+    assert b"bytes, its manifest says" in place.verify(check=False).stderr
+    place.spoil(name, data)
+    assert place.verify().returncode == 0
+    assert b"has no _SUCCESS" in place.verify("in", check=False).stderr
+
+
+def test_every_run_gives_the_same_bytes(cluster, jobs, tmp_path):
+    """One worker or two, attempts that fail or none, a cluster or no cluster at all."""
+    there, here = Place(cluster, tmp_path), Local(cluster, tmp_path)
+    for i in range(3):
+        text = days(10 + i, [b"1", b"2", b"3"], 20_000)
+        there.put(f"f{i}", text)
+        here.put(f"f{i}", text)
+    packed = ["-D", "mapreduce.output.fileoutputformat.compress=true", "-reduces", "3", *SMALL]
+    there.run(*packed, jobs["namer"], out="plain")
+    there.run(*packed, "-D", "namer.fail=2", jobs["namer"], out="retried")
+    here.run(*packed, jobs["namer"], out="local")
+    here.run(*packed, "-D", "local.inprocess=true", jobs["namer"], out="thread")
+    cluster.kill("worker2")
+    there.run(*packed, jobs["namer"], out="alone")
+    want = there.read("_MANIFEST", "plain")
+    assert want.count(b"\n") > 8
+    assert there.read("_MANIFEST", "retried") == there.read("_MANIFEST", "alone") == want
+    assert here.read("_MANIFEST", "local") == want and here.read("_MANIFEST", "thread") == want
