@@ -14,10 +14,10 @@ struct run_args {
     char **inputs; /* in argv */
     size_t input_count;
     const char *output;
-    size_t words;            /* behind the plugin */
-    int64_t reduces;         /* -1 = not said */
-    uint32_t iterate;        /* so many times, each from what the one before made; 0 = not said */
-    uint32_t mode;           /* enum cl2nn_publish_mode */
+    size_t words;     /* behind the plugin */
+    int64_t reduces;  /* -1 = not said */
+    uint32_t iterate; /* so many times, each from what the one before made; 0 = not said */
+    uint32_t mode;    /* enum cl2nn_publish_mode */
     bool has_mode;
     char *exclude;           /* "job.input.exclude=A,B", or NULL; owned */
     struct side_words sides; /* -file, -files */

@@ -37,6 +37,22 @@ static void touch(const char *name, const char *text)
         fail_msg("%s", why.msg);
 }
 
+#define RECURSIVE "mapreduce.input.fileinputformat.input.dir.recursive"
+
+static struct conf *new_conf(void)
+{
+    struct config_args args = CONFIG_ARGS_INIT;
+    struct conf *conf = NULL;
+    if (config_open(&args, &conf, NULL, &err) != 0)
+        fail_msg("%s", err.msg);
+    return conf;
+}
+
+static void take(struct conf *conf, const char *define)
+{
+    assert_int_equal(config_define(conf, define, &err), 0);
+}
+
 static void files_come_in_order_without_hidden_ones(void **state)
 {
     (void)state;
@@ -48,8 +64,9 @@ static void files_come_in_order_without_hidden_ones(void **state)
     touch("zzz", "333");
     struct arena arena = ARENA_INIT;
     struct inputs inputs;
+    struct conf *conf = new_conf();
     const char *paths[] = {in_dir("zzz"), in_dir("in")};
-    assert_int_equal(inputs_list(&inputs, &arena, paths, 2, false, &err), 0);
+    assert_int_equal(inputs_list(&inputs, &arena, paths, 2, conf, &err), 0);
     assert_int_equal(inputs.count, 3);
     assert_int_equal(inputs.bytes, 6);
     assert_true(slice_is(inputs.files[0].path, in_dir("in/a")));
@@ -58,12 +75,17 @@ static void files_come_in_order_without_hidden_ones(void **state)
 
     assert_int_equal(mkdir(in_dir("in/below"), 0777), 0);
     touch("in/below/c", "4444");
-    assert_int_equal(inputs_list(&inputs, &arena, paths, 2, false, &err), ERR_ISDIR);
-    assert_int_equal(inputs_list(&inputs, &arena, paths, 2, true, &err), 0);
+    assert_int_equal(inputs_list(&inputs, &arena, paths, 2, conf, &err), ERR_ISDIR);
+    take(conf, RECURSIVE "=true");
+    assert_int_equal(inputs_list(&inputs, &arena, paths, 2, conf, &err), 0);
     assert_int_equal(inputs.bytes, 10);
+    take(conf, "job.input.exclude=bel*");
+    assert_int_equal(inputs_list(&inputs, &arena, paths, 2, conf, &err), 0);
+    assert_int_equal(inputs.bytes, 6);
     paths[0] = "/dev/null";
-    assert_int_equal(inputs_list(&inputs, &arena, paths, 1, false, &err), ERR_UNSUPPORTED);
+    assert_int_equal(inputs_list(&inputs, &arena, paths, 1, conf, &err), ERR_UNSUPPORTED);
     assert_string_equal(inputs_absolute(&arena, "/a/./b/../c", &err), "/a/c");
+    conf_free(conf);
     arena_release(&arena);
 }
 
