@@ -14,7 +14,7 @@ from cluster import BUILD, Cluster, output_of, wait_for
 SLUGGISH = os.path.join(BUILD, "tests", "jobs", "sluggish.so")
 LINES = [b"%032x\n" % random.Random(i).getrandbits(128) for i in range(330_000)]
 WANT = b"".join(sorted(LINES))
-# So little memory that some map outputs go to files, whichever worker makes them; and reduces that begin only when the first map, which sleeps, is done.
+# Reduces begin only when the first map, which sleeps, is done. Workers have no memory for map outputs: all of them are files, whoever makes them.
 SETTINGS = ["-D", "mapreduce.map.memory.mb=16m", "-D", "mapreduce.reduce.memory.mb=16m", "-D", "mapreduce.map.speculative=false",
             "-D", "mapreduce.job.reduce.slowstart.completedmaps=1", "-D", "mapreduce.input.fileinputformat.split.maxsize=600k"]
 WAITS = ["-D", "sluggish.map=60000", "-D", "sluggish.which=first"]
@@ -31,6 +31,7 @@ class Workers(Cluster):
         for n in 1, 2:
             dirs = [f"{self.dir}/own/{n}/{d}" for d in "ab"]
             words = [os.path.join(BUILD, "quern-worker"), "-conf", f"{self.dir}/conf/worker{n}.conf", "-D", "worker.memory=33m", "-D", "worker.cores=2",
+                     "-D", "worker.output.memory=1m",
                      "-D", "worker.local.dir=" + ",".join(dirs)]
             for dir in dirs:
                 os.makedirs(dir, exist_ok=True)
