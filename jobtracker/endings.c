@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "jobtracker/endings.h"
 
+#include "jobtracker/account.h"
 #include "jobtracker/reasons.h"
 #include "jobtracker/record.h"
 #include "libcommon/base/clock.h"
@@ -22,7 +23,9 @@ struct ending {
     struct list link; /* of jt->endings, or of a batch */
     struct job_id id;
     uint64_t index; /* of its END */
-    struct buf json, status, logs, places;
+    struct buf json, status, logs, places, attempts;
+    struct buf submit; /* of a job that did not succeed: for a replay */
+    uint64_t wall_ms, keep_ms;
     bool has_failed; /* something of it could not be written */
 };
 
@@ -40,19 +43,47 @@ static void ending_free(struct ending *e)
     buf_release(&e->status);
     buf_release(&e->logs);
     buf_release(&e->places);
+    buf_release(&e->attempts);
+    buf_release(&e->submit);
     mem_free(e);
 }
 
 /* --- writing it down ------------------------------------------------------------------------- */
 
-static void put_all_but_status(struct history *history, struct ending *e)
+/* What a replay will want must not leave, being old, before the history that tells of the job. (It
+ * may by half that time: then it need not be written anew for each failure.) */
+static void keep_blobs(struct blobs *blobs, const struct ending *e)
 {
+    struct arena arena = ARENA_INIT;
+    struct cl2jt_replay spec;
+    struct err err = {0};
+    int rc = msg_decode(&cl2jt_replay_desc, buf_slice(&e->submit), &arena, &spec, &err);
+    if (rc == 0)
+        rc = blobs_renew(blobs, spec.job.plugin_digest, e->wall_ms, e->keep_ms / 2, &err);
+    if (rc == 0 && spec.job.splits_digest.len)
+        rc = blobs_renew(blobs, spec.job.splits_digest, e->wall_ms, e->keep_ms / 2, &err);
+    for (size_t i = 0; rc == 0 && i < spec.job.sides.n; i++)
+        rc = blobs_renew(blobs, spec.job.sides.v[i].digest, e->wall_ms, e->keep_ms / 2, &err);
+    if (rc != 0)
+        log_warn("jt.history", "a job that failed may not be replayed for long: %s", err_text(rc));
+    arena_release(&arena);
+}
+
+static void put_all_but_status(struct jobtracker *jt, struct ending *e)
+{
+    struct history *history = &jt->history;
     struct err err = {0};
     int rc = history_put(history, e->id, ".json", buf_slice(&e->json), &err);
+    if (e->submit.len)
+        keep_blobs(&jt->blobs, e);
+    if (rc == 0 && e->submit.len)
+        rc = history_put(history, e->id, ".submit", buf_slice(&e->submit), &err);
     if (rc == 0 && e->logs.len)
         rc = history_put(history, e->id, ".log", buf_slice(&e->logs), &err);
     if (rc == 0)
         rc = history_put(history, e->id, ".places", buf_slice(&e->places), &err);
+    if (rc == 0)
+        rc = history_put(history, e->id, ".attempts", buf_slice(&e->attempts), &err);
     e->has_failed = rc != 0;
     if (rc != 0)
         log_error("jt.history", "%s", err.msg); /* the job's end still counts */
@@ -72,7 +103,7 @@ static void batch_run(struct work *work)
     struct history *history = &batch->jt->history;
     struct err err = {0};
     list_each (&batch->endings, it)
-        put_all_but_status(history, list_entry(it, struct ending, link));
+        put_all_but_status(batch->jt, list_entry(it, struct ending, link));
     int rc = history_sync(history, &err);
     if (rc == 0) {
         list_each (&batch->endings, it)
@@ -177,6 +208,15 @@ void endings_stop(struct jobtracker *jt)
 
 /* --- the end --------------------------------------------------------------------------------- */
 
+static int describe_replay(const struct record *record, struct arena *arena, struct buf *out)
+{
+    struct cl2jt_replay replay;
+    int rc = account_replay(record, arena, &replay);
+    if (rc == 0)
+        msg_encode(&cl2jt_replay_desc, &replay, out);
+    return rc == 0 && buf_failed(out) ? ERR_NOMEM : rc;
+}
+
 static int describe(struct jobtracker *jt, struct record *record, struct ending *e)
 {
     struct arena arena = ARENA_INIT;
@@ -189,9 +229,21 @@ static int describe(struct jobtracker *jt, struct record *record, struct ending 
     if (rc == 0)
         msg_encode(&cl2jt_status_desc, &status, &e->status);
     record_places(record, &e->places);
+    struct cl2jt_attempts rows;
+    if (rc == 0)
+        rc = account_rows(record, 0, UINT64_MAX, &arena, &rows);
+    if (rc == 0)
+        msg_encode(&cl2jt_attempts_desc, &rows, &e->attempts);
     buf_append_slice(&e->logs, buf_slice(&record->last_words));
+    if (rc == 0 && record->job->state != JT_JOB_SUCCEEDED)
+        rc = describe_replay(record, &arena, &e->submit);
+    e->wall_ms = clock_wall_ms();
+    e->keep_ms = conf_ms(daemon_conf(jt->daemon), "mapreduce.jobhistory.max-age-ms");
     arena_release(&arena);
-    return rc == 0 && !buf_failed(&e->status) && !buf_failed(&e->places) ? 0 : ERR_NOMEM;
+    return rc == 0 && !buf_failed(&e->status) && !buf_failed(&e->attempts) &&
+                   !buf_failed(&e->places)
+               ? 0
+               : ERR_NOMEM;
 }
 
 /* NULL: memory is out, and the process ends. Nobody has been told: the next one ends the job again,

@@ -6,6 +6,7 @@
 #include "jobtracker/record.h"
 #include "jobtracker/replay.h"
 #include "jobtracker/serve/clients.h"
+#include "jobtracker/serve/past.h"
 #include "jobtracker/serve/watchers.h"
 #include "jobtracker/serve/workers.h"
 #include "libcommon/base/clock.h"
@@ -253,6 +254,8 @@ static int start_server(struct jobtracker *jt, struct err *err)
     int rc = address_listen(daemon_conf(jt->daemon), "mapreduce.jobtracker.address", address, err);
     if (rc == 0)
         rc = rpc_server_open(jt->loop, address, &rpc, &jt->server, err);
+    if (rc == 0 && past_attach(jt, daemon_http(jt->daemon)) != 0)
+        rc = err_set(err, ERR_NOMEM, "out of memory");
     return rc;
 }
 

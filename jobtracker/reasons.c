@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "jobtracker/reasons.h"
 
+#include "jobtracker/account.h"
 #include "libcommon/base/mem.h"
 
 /* One winner, with what it reported of itself. Its strings live in `arena`. */
@@ -8,7 +9,7 @@ static void fill_task(const struct jt_task *task, struct arena *arena, struct ex
 {
     const struct jt_attempt *winner = task->winner;
     struct task_done done = {0};
-    if (task->result.len && msg_decode(&task_done_desc, task->result, arena, &done, NULL) != 0)
+    if (account_of(task, arena, &done) != 0)
         done = (struct task_done){0};
     *ret = (struct explain_task){
         .index = task->index,
@@ -70,6 +71,26 @@ static uint64_t bytes_before(const struct jobtracker *jt, const struct record *r
     return bytes;
 }
 
+/* The most frequent keys of all partitions: each is in one of them only. */
+static void fill_keys(const struct record *record, struct arena *arena, struct explain_job *ret)
+{
+    struct cl2jt_partition_list rows;
+    if (keys_rows(&record->keys, arena, &rows) != 0)
+        return;
+    for (size_t p = 0; p < rows.n; p++) {
+        ret->key_records += rows.v[p].records;
+        for (size_t i = 0; i < rows.v[p].keys.n; i++) {
+            const struct task_key *key = &rows.v[p].keys.v[i];
+            size_t at = ret->key_count < EXPLAIN_KEYS ? ret->key_count++ : EXPLAIN_KEYS;
+            for (; at > 0 && ret->keys[at - 1].low < key->low; at--)
+                if (at < EXPLAIN_KEYS)
+                    ret->keys[at] = ret->keys[at - 1];
+            if (at < EXPLAIN_KEYS)
+                ret->keys[at] = (struct explain_key){key->key, key->low, key->high};
+        }
+    }
+}
+
 void reasons_find(const struct jobtracker *jt, struct record *record)
 {
     const struct jt_job *job = record->job;
@@ -86,6 +107,7 @@ void reasons_find(const struct jobtracker *jt, struct record *record)
     int rc = question.stages ? 0 : ERR_NOMEM;
     for (uint32_t i = 0; rc == 0 && i < job->stage_count; i++)
         rc = fill_stage(&job->stages[i], &arena, &question.stages[question.count++]);
+    fill_keys(record, &arena, &question);
     struct finding found[EXPLAIN_MAX];
     size_t count = rc == 0 ? explain(&question, found) : 0;
     record->findings = count ? mem_calloc(count, sizeof(*found)) : NULL;

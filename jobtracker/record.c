@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 
+#include "jobtracker/account.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/base/str.h"
 #include "libcommon/proto/task/times.h"
@@ -93,6 +94,8 @@ void record_free(struct record *record)
     buf_release(&record->failure_bytes);
     buf_release(&record->last_words);
     mem_free(record->findings);
+    mem_free(record->failures);
+    keys_release(&record->keys);
     arena_release(&record->arena);
     jt_counters_release(&record->counters);
     mem_free(record);
@@ -233,6 +236,7 @@ static void count(struct record *record, const struct jt_stage *stage, const str
             record->counters.dropped++;
     }
     task_times_add(&record->times[stage->index], &done->times);
+    task_account_add(&record->accounts[stage->index], &done->account);
     if (stage->kind == JT_STAGE_COMMIT)
         return;
     bool is_reduce = stage->kind == JT_STAGE_REDUCE;
@@ -255,8 +259,7 @@ void record_finish(struct record *record)
         for (uint32_t t = 0; t < stage->count; t++) {
             struct task_done done;
             arena_reset(&arena);
-            if (stage->tasks[t].result.len &&
-                msg_decode(&task_done_desc, stage->tasks[t].result, &arena, &done, NULL) == 0)
+            if (account_of(&stage->tasks[t], &arena, &done) == 0)
                 count(record, stage, &done);
         }
     }
@@ -294,6 +297,7 @@ void record_note_failure(struct record *record, const struct task_failed *failed
         record->memory_failures++;
         record->memory_node = worker;
     }
+    account_note_failure(record, failed);
     keep_words(record, failed, worker);
 }
 
@@ -362,15 +366,6 @@ int record_output_files(const struct jt_job *job, struct arena *arena, struct ta
 
 /* --- status ---------------------------------------------------------------------------------- */
 
-static const char *stage_name(const struct jt_stage *stage)
-{
-    static const char *const names[] = {"map", "map", "reduce", "commit"};
-    static const char *const reduces[] = {"reduce",   "reduce 2", "reduce 3", "reduce 4",
-                                          "reduce 5", "reduce 6", "reduce 7", "reduce 8"};
-    _Static_assert(ARRAY_LEN(reduces) == JT_SHUFFLES_MAX, "each has a name");
-    return stage->kind == JT_STAGE_REDUCE ? reduces[stage->index - 1] : names[stage->kind];
-}
-
 struct slowest {
     uint64_t ms;
     uint32_t task;
@@ -417,7 +412,7 @@ static void fill_stage(const struct record *record, const struct jt_stage *stage
     struct slowest slowest = find_slowest(stage);
     bool is_over = jt_job_is_over(record->job); /* then what is not done never runs */
     *ret = (struct cl2jt_stage){
-        .name = slice_str(stage_name(stage)),
+        .name = slice_str(account_stage_name(stage)),
         .tasks = stage->count,
         .waiting = is_over ? 0 : stage->waiting + stage->blocked,
         .running = is_over ? 0 : stage->running,
@@ -431,6 +426,7 @@ static void fill_stage(const struct record *record, const struct jt_stage *stage
         .started_ms = stage->started_ms ? stage->started_ms - begin + 1 : 0,
         .ended_ms = stage->ended_ms ? stage->ended_ms - begin + 1 : 0,
         .times = record->times[stage->index],
+        .account = record->accounts[stage->index],
         .slowest_task = slowest.task,
         .slowest_ms = slowest.ms,
         .median_ms = stage->done ? stage->done_ms_total / stage->done : 0,
@@ -528,69 +524,6 @@ int record_status(const struct jobtracker *jt, const struct record *record, stru
     if (rc == 0)
         rc = fill_failure(record, arena, ret);
     return rc == 0 ? fill_findings(record, arena, ret) : rc;
-}
-
-/* --- history --------------------------------------------------------------------------------- */
-
-static void attempt_history(const struct record *record, const struct jt_attempt *a,
-                            struct buf *out)
-{
-    uint64_t begin = record->job->submitted_ms;
-    buf_printf(out, "{\"attempt\":%" PRIu32 ",\"state\":\"%s\",\"worker\":", a->number,
-               sm_name(&jt_attempt_states, a->state));
-    json_append_string(out, slice_str(a->worker->name));
-    buf_printf(out,
-               ",\"start_ms\":%" PRIu64 ",\"end_ms\":%" PRIu64 ",\"speculative\":%s,"
-               "\"bytes_in\":%" PRIu64 ",\"records_in\":%" PRIu64 ",\"records_out\":%" PRIu64
-               ",\"why\":",
-               a->start_ms - begin, a->end_ms ? a->end_ms - begin : 0,
-               a->is_speculative ? "true" : "false", a->bytes_in, a->records_in, a->records_out);
-    json_append_string(out, slice_str(a->why ? a->why : ""));
-    buf_append_byte(out, '}');
-}
-
-static void stage_history(const struct record *record, const struct jt_stage *stage,
-                          struct buf *out)
-{
-    buf_printf(out, "{\"stage\":\"%s\",\"tasks\":[", stage_name(stage));
-    for (uint32_t i = 0; i < stage->count; i++) {
-        const struct jt_task *task = &stage->tasks[i];
-        buf_printf(out,
-                   "%s{\"task\":%" PRIu32 ",\"state\":\"%s\",\"bytes\":%" PRIu64 ",\"attempts\":[",
-                   i ? "," : "", i, sm_name(&jt_task_states, task->state), task->bytes);
-        bool first = true;
-        list_each (&task->attempts, it) {
-            buf_append_str(out, first ? "" : ",");
-            attempt_history(record, list_entry(it, struct jt_attempt, of_task), out);
-            first = false;
-        }
-        buf_append_str(out, "]}");
-    }
-    buf_append_str(out, "]}");
-}
-
-int record_history(const struct jobtracker *jt, const struct record *record, struct buf *out)
-{
-    struct arena arena = ARENA_INIT;
-    struct cl2jt_status status;
-    int rc = record_status(jt, record, &arena, &status);
-    buf_append_str(out, "{\"status\":");
-    msg_print(&cl2jt_status_desc, &status, out);
-    buf_append_str(out, ",\"conf\":{");
-    for (size_t i = 0; i < record->spec.job.conf.n; i++) {
-        buf_append_str(out, i ? "," : "");
-        json_append_string(out, record->spec.job.conf.v[i].key);
-        buf_append_byte(out, ':');
-        json_append_string(out, record->spec.job.conf.v[i].value);
-    }
-    buf_append_str(out, "},\"stages\":[");
-    for (uint32_t i = 0; i < record->job->stage_count; i++) {
-        buf_append_str(out, i ? "," : "");
-        stage_history(record, &record->job->stages[i], out);
-    }
-    buf_append_str(out, "]}\n");
-    arena_release(&arena);
-    return buf_failed(out) ? ERR_NOMEM : rc;
 }
 
 void record_places(const struct record *record, struct buf *out)

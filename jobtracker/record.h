@@ -7,6 +7,7 @@
 #include "jobtracker/explain/explain.h"
 #include "jobtracker/jobs/counters.h"
 #include "jobtracker/jobtracker.h"
+#include "jobtracker/keys.h"
 
 #define RECORD_WORDS_MAX (1U << 20)
 
@@ -35,9 +36,12 @@ struct record {
     uint64_t told_ms;         /* when watchers were last told of progress */
     uint64_t out_bytes;
     uint32_t out_files;
-    bool has_map_files;       /* some map may have left files beside its run */
-    uint32_t memory_failures; /* attempts that were over their limit */
-    const char *memory_node;  /* where the last of them ran; the worker's name */
+    bool has_map_files;               /* some map may have left files beside its run */
+    uint32_t memory_failures;         /* attempts that were over their limit */
+    const char *memory_node;          /* where the last of them ran; the worker's name */
+    struct keys keys;                 /* of its maps */
+    struct account_failure *failures; /* of attempts; owned */
+    size_t failure_count, failure_cap;
     struct finding *findings; /* once it is over; owned */
     size_t finding_count;
 };

@@ -116,7 +116,8 @@ void jobtracker_status(void *state, struct status *st)
     status_count(st, "journal durable", joblog_durable(jt->log), "");
     if (jt->core.fleet.live == 0)
         status_note(st, "warn", "no worker is registered: jobs wait");
-    status_table(st, "jobs", "Jobs", "job|name|user|state|tasks done|input:bytes|elapsed:ms|note");
+    status_table(st, "jobs", "Jobs",
+                 "job:job|name|user|state|tasks done|input:bytes|elapsed:ms|note");
     for (struct list *it = jt->core.all.prev; it != &jt->core.all && shown < JOBS_SHOWN;
          it = it->prev, shown++)
         show_job(jt, list_entry(it, struct jt_job, all), st);

@@ -28,7 +28,7 @@ const show = {
   bytes, ms: duration,
   percent: n => n + ' %',
   time: n => n ? new Date(n).toLocaleString() : '',
-  text: t => String(t), http: t => String(t),
+  text: t => String(t), http: t => String(t), job: t => String(t),
 };
 const isNumber = unit => ['count', 'bytes', 'ms', 'percent', 'time'].includes(unit);
 
@@ -77,6 +77,7 @@ function cell(value, {name, unit}) {
   const text = shown(value, unit);
   const td = make('td', undefined, isNumber(unit) ? 'num' : text.length > 40 ? 'long' : name === 'state' && tone.get(text));
   if (unit === 'http' && /^[\w.:[\]-]+$/.test(text)) td.append(linked(text, 'http://' + text + '/'));
+  else if (unit === 'job') td.append(linked(text, '/job?id=' + encodeURIComponent(text)));
   else td.textContent = text;
   return td;
 }

@@ -4,6 +4,8 @@
 
 #include "client/command.h"
 #include "client/help/asked.h"
+#include "client/job/account.h"
+#include "client/job/again.h"
 #include "client/job/job.h"
 #include "client/job/kit.h"
 #include "client/job/verify.h"
@@ -18,7 +20,8 @@ struct ask {
     struct cl2jt_job id;
     char **words; /* behind the id */
     int word_count;
-    bool all, json;
+    bool all, json, gdb, record;
+    const struct conf *conf;
     const char *task;
     struct err err;
 };
@@ -81,9 +84,27 @@ static int show_status(struct ask *ask, void (*show)(FILE *out, const struct cl2
     return 0;
 }
 
+/* With what its attempts recorded; a jobtracker of an earlier version does not tell. */
+static int show_account(struct ask *ask, bool with_timeline)
+{
+    struct cl2jt_status status;
+    struct cl2jt_attempts rows;
+    struct err ignored = {0};
+    int rc = jobtracker_ask(ask->chan, STATUS, &ask->id, &ask->arena, &status, &ask->err);
+    if (rc != 0)
+        return failed(ask, rc);
+    job_show_status(stdout, &status);
+    if (job_account_ask(ask->chan, &ask->id, &ask->arena, &rows, &ignored) == 0) {
+        job_account_show(stdout, &status, &rows);
+        if (with_timeline)
+            job_account_timeline(stdout, &status, &rows);
+    }
+    return 0;
+}
+
 static int do_status(struct ask *ask)
 {
-    return show_status(ask, job_show_status);
+    return ask->json ? show_status(ask, job_show_status) : show_account(ask, false);
 }
 
 static int do_why(struct ask *ask)
@@ -140,7 +161,7 @@ static int do_history(struct ask *ask)
 {
     struct cl2jt_text text;
     if (!ask->json)
-        return do_status(ask);
+        return show_account(ask, true);
     return print_text(
         ask, jobtracker_ask(ask->chan, HISTORY, &ask->id, &ask->arena, &text, &ask->err), &text);
 }
@@ -172,6 +193,20 @@ static int do_logs(struct ask *ask)
                 " -task m0` shows what a task wrote)\n",
                 ask->id.job, ask->id.job);
     return 0;
+}
+
+static int do_replay(struct ask *ask)
+{
+    const struct job_again what = {.id = ask->id,
+                                   .task = ask->task,
+                                   .with_gdb = ask->gdb,
+                                   .only_record = ask->record,
+                                   .conf = ask->conf};
+    if (!ask->task) {
+        fprintf(stderr, "quern job: -replay ID -task m12: which task?\n");
+        return JOB_EXIT_USAGE;
+    }
+    return failed(ask, job_again(ask->chan, &what, &ask->arena, &ask->err));
 }
 
 static int do_counter(struct ask *ask)
@@ -244,10 +279,13 @@ static const struct row {
     {"status", "ID", "how a job fares, its stages and counters", do_status, true},
     {"wait", "ID", "watch a job to its end; exits as `quern run` would", do_wait, true},
     {"kill", "ID", "end a job; nothing of its output appears", do_kill, true},
-    {"history", "ID", "a finished job; with --json every attempt of it", do_history, true},
+    {"history", "ID", "the same with a timeline; with --json every attempt of it", do_history,
+     true},
     {"logs", "ID [-task m12]", "what a task wrote; without -task the failed attempts' last words",
      do_logs, true},
     {"why", "ID", "what made it slow or fail: evidence, cost, what to do", do_why, true},
+    {"replay", "ID -task T", "a failed task again, here, alone; -record: its last record; -gdb",
+     do_replay, true},
     {"counter", "ID [GROUP NAME]", "one counter's value, or all", do_counter, true, 2},
     {"set-priority", "ID PRIORITY", "VERY_LOW LOW NORMAL HIGH VERY_HIGH", do_priority, true, 1},
     {"workers", "", "who can run tasks", do_workers, false},
@@ -325,6 +363,7 @@ static int connect_and_run(struct ask *ask, const struct row *row, const struct 
     int rc = config_open(config, &conf, NULL, &ask->err);
     if (rc == 0)
         rc = jobtracker_open(conf, &self, &ask->chan, &ask->err);
+    ask->conf = conf;
     int code = rc == 0 ? row->run(ask) : failed(ask, rc);
     chan_close(ask->chan);
     conf_free(conf);
@@ -349,6 +388,10 @@ static int take_options(struct ask *ask, struct config_args *config, int argc, c
                 return failed(ask, ERR_USAGE);
             }
             ask->task = argv[++i];
+        } else if (strcmp(word, "-gdb") == 0 || strcmp(word, "--gdb") == 0) {
+            ask->gdb = true;
+        } else if (strcmp(word, "-record") == 0 || strcmp(word, "--record") == 0) {
+            ask->record = true;
         } else if (strcmp(word, "-json") == 0 || strcmp(word, "--json") == 0) {
             ask->json = true;
         } else if (strcmp(word, "all") == 0 || strcmp(word, "-all") == 0 ||

@@ -300,6 +300,11 @@ static void show_failure(FILE *out, const struct cl2jt_status *status)
     show_last_words(out, f->log_tail);
     fprintf(out, "  more      quern job -logs %" PRIu64 " -task %c%" PRIu32 "\n", status->id.job,
             letter, f->id.task);
+    if (letter != 'c')
+        fprintf(out, "  again     quern job -replay %" PRIu64 " -task %c%" PRIu32 "%s\n",
+                status->id.job, letter, f->id.task,
+                f->path.len ? "   (-record: just that record; -gdb: in a debugger)"
+                            : "   (-gdb: in a debugger)");
 }
 
 void job_show_end(FILE *out, const struct cl2jt_status *status)

@@ -125,6 +125,35 @@ static bool is_hot(const struct explain_stage *stage, uint64_t *ret_all)
            slow->top_records * 2 >= slow->records;
 }
 
+/* Of the maps' keys only the first bytes are known. */
+static bool is_told(struct slice told, struct slice key)
+{
+    return key.len ? slice_has_prefix(told, key) : told.len == 0;
+}
+
+/* Others that are hot too, by what the maps have told: these are counted within bounds. */
+static void tell_more_keys(const struct explain_job *job, struct slice told, char *out, size_t cap)
+{
+    size_t n = 0;
+    out[0] = 0;
+    for (size_t i = 0; i < job->key_count && n + 1 < cap; i++) {
+        const struct explain_key *key = &job->keys[i];
+        char name[KEY_SHOWN * 4 + 8];
+        if (key->low * 100 < job->key_records * HOT_PERCENT || is_told(told, key->key))
+            continue;
+        show_key(slice_of(key->key.data, key->key.len < 12 ? key->key.len : 12), name,
+                 sizeof(name));
+        double middle = (double)(key->low + key->high) / 2, all = (double)job->key_records;
+        int len = snprintf(out + n, cap - n, ", \"%s\" %.1f %% (± %.1f)", name, middle * 100 / all,
+                           (double)(key->high - key->low) * 50 / all);
+        if (len < 0 || (size_t)len >= cap - n) { /* not half of it */
+            out[n] = 0;
+            return;
+        }
+        n += (size_t)len;
+    }
+}
+
 static void hot_key(struct findings *f, const struct explain_stage *stage)
 {
     uint64_t all;
@@ -132,17 +161,18 @@ static void hot_key(struct findings *f, const struct explain_stage *stage)
         return;
     const struct explain_task *slow = last_of(stage);
     uint64_t cost = slow->ms - median_ms(stage);
-    char key[KEY_SHOWN * 4 + 8], values[32], took[32], others[32];
+    char key[KEY_SHOWN * 4 + 8], values[32], took[32], others[32], more[80];
     if (!is_worth_it(f->job, cost))
         return;
     show_key(slow->top_key, key, sizeof(key));
+    tell_more_keys(f->job, slow->top_key, more, sizeof(more));
     tell(f, "HOT_KEY", cost,
          "more reducers will not help: declare a combiner, or split that key and join its parts "
          "later",
-         "the key \"%s\" has %" PRIu64 " %% of all values (%s): reduce %" PRIu32
+         "the key \"%s\" has %" PRIu64 " %% of all values (%s ± 0)%s: reduce %" PRIu32
          " took %s, the others %s",
          key, slow->top_records * 100 / all,
-         str_thousands(slow->top_records, values, sizeof(values)), slow->index,
+         str_thousands(slow->top_records, values, sizeof(values)), more, slow->index,
          str_duration(slow->ms, took, sizeof(took)),
          str_duration(median_ms(stage), others, sizeof(others)));
 }
@@ -301,8 +331,9 @@ static void oom_limit(struct findings *f)
         tell(f, "OOM_LIMIT", 0,
              "find what grows with the data in the plugin; else -D mapreduce.map.memory.mb=N "
              "(reduce: mapreduce.reduce.memory.mb)",
-             "%" PRIu32 " attempts wanted more memory than their limit%s%s, the last on %s",
-             job->memory_failures, job->memory_limit ? " of " : "",
+             "%" PRIu32 " attempt%s wanted more memory than %s limit%s%s, the last on %s",
+             job->memory_failures, job->memory_failures == 1 ? "" : "s",
+             job->memory_failures == 1 ? "its" : "their", job->memory_limit ? " of " : "",
              job->memory_limit ? str_human(job->memory_limit, limit, sizeof(limit)) : "",
              job->memory_node ? job->memory_node : "?");
 }

@@ -27,6 +27,13 @@ struct explain_task {
 
 enum explain_kind { EXPLAIN_MAP, EXPLAIN_REDUCE, EXPLAIN_OTHER };
 
+/* A key the maps sent often: at least `low` times, at most `high`. */
+struct explain_key {
+    struct slice key;
+    uint64_t low, high;
+};
+#define EXPLAIN_KEYS 3
+
 struct explain_stage {
     enum explain_kind kind;
     struct explain_task *tasks; /* those that are done; put in another order by explain() */
@@ -44,6 +51,9 @@ struct explain_job {
     uint64_t memory_limit;    /* bytes a task may use, where known */
     struct explain_stage *stages;
     size_t count;
+    struct explain_key keys[EXPLAIN_KEYS]; /* the most frequent of the first shuffle, first */
+    size_t key_count;
+    uint64_t key_records; /* of that shuffle */
 };
 
 struct finding {

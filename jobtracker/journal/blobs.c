@@ -165,3 +165,20 @@ int blobs_read(struct blobs *blobs, struct slice digest, uint64_t offset, size_t
     *ret_total = total;
     return 0;
 }
+
+int blobs_renew(struct blobs *blobs, struct slice digest, uint64_t now_wall_ms,
+                uint64_t least_age_ms, struct err *err)
+{
+    struct disk_stat st;
+    struct buf bytes = BUF_INIT;
+    char *path = blob_is_digest(digest) ? blob_path(blobs, digest, "") : NULL;
+    int rc = path ? disk_stat(blobs->disk, path, &st) : ERR_NOENT;
+    if (rc == 0 && st.mtime_ms + least_age_ms < now_wall_ms) { /* written anew, its age is 0 */
+        rc = fsutil_read_all(blobs->disk, path, BLOB_MAX_BYTES, &bytes, err);
+        if (rc == 0)
+            rc = fsutil_replace(blobs->disk, path, buf_slice(&bytes), err);
+    }
+    buf_release(&bytes);
+    mem_free(path);
+    return rc;
+}

@@ -32,6 +32,10 @@ int blobs_put(struct blobs *blobs, struct slice digest, uint64_t offset, struct 
 /* All bytes have come: verify, fsync, name. Blocks (hashing): for a work queue. ERR_CHECKSUM
  * removes the part. */
 int blobs_finish(struct blobs *blobs, const char *digest, struct err *err);
+/* Stay as long as one that was brought now. For those that something over refers to: what is used
+ * is kept anyway. Does nothing to one that is younger than `least_age_ms`. Blocks. */
+int blobs_renew(struct blobs *blobs, struct slice digest, uint64_t now_wall_ms,
+                uint64_t least_age_ms, struct err *err);
 /* Up to `max` bytes from `offset` of a whole blob, appended to `out`; *ret_total its length. */
 int blobs_read(struct blobs *blobs, struct slice digest, uint64_t offset, size_t max,
                struct buf *out, uint64_t *ret_total);

@@ -4,6 +4,8 @@
  *   dir/job_<ms>_<n>.json     for people and tools: submission, stages, attempts, counters
  *   dir/job_<ms>_<n>.status   an encoded cl2jt_status: what `quern job -status` shows
  *   dir/job_<ms>_<n>.places   where each attempt ran, and so where its log lies
+ *   dir/job_<ms>_<n>.attempts an encoded cl2jt_attempts: what every attempt recorded
+ *   dir/job_<ms>_<n>.submit   of a job that did not succeed: an encoded cl2jt_replay
  *   dir/job_<ms>_<n>.log      reasons and last lines of the failed attempts, if any failed */
 #ifndef QUERN_JOBTRACKER_JOURNAL_HISTORY_H
 #define QUERN_JOBTRACKER_JOURNAL_HISTORY_H
@@ -20,7 +22,8 @@ struct history {
 int history_init(struct history *history, struct disk *disk, const char *dir, struct err *err);
 void history_release(struct history *history);
 
-/* suffix: ".json", ".status", ".places", ".log". Blocks: from a work queue. */
+/* suffix: ".json", ".status", ".places", ".attempts", ".submit", ".log". Blocks: from a work queue.
+ */
 int history_write(struct history *history, struct job_id id, const char *suffix, struct slice data,
                   struct err *err);
 /* The same, but it may be gone after a power cut until history_sync: that does for many. What

@@ -2,6 +2,7 @@
 #include "jobtracker/serve/clients.h"
 
 #include "jobtracker/serve/logs.h"
+#include "jobtracker/serve/past.h"
 #include "jobtracker/serve/watchers.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/base/log.h"
@@ -18,24 +19,23 @@ static bool is_ours(const struct jobtracker *jt, const struct cl2jt_job *id)
     return id->cluster_ms == 0 || id->cluster_ms == jt->cluster_ms;
 }
 
-static struct record *find(const struct jobtracker *jt, const struct cl2jt_job *id)
+struct record *clients_find(const struct jobtracker *jt, const struct cl2jt_job *id)
 {
     struct jt_job *job = is_ours(jt, id) ? jt_core_job(&jt->core, id->job) : NULL;
     return job ? record_of(job) : NULL;
 }
 
-static void no_such_job(struct rpc_call *call, const struct cl2jt_job *id)
+void clients_no_such_job(struct rpc_call *call, const struct cl2jt_job *id)
 {
     rpc_fail(call, ERR_NOENT, "no job %llu here (`quern job -list -all` shows what is known)",
              (unsigned long long)id->job);
 }
 
-/* A job of this user, or asked by who runs the jobtracker. */
-static bool may_change(const struct jobtracker *jt, const struct rpc_call *call,
-                       const struct record *record)
+bool clients_may_change(const struct jobtracker *jt, const struct rpc_call *call,
+                        struct slice owner)
 {
     const char *user = rpc_call_user(call);
-    return slice_is(record->spec.user, user) || strcmp(user, jt->self.user) == 0;
+    return slice_is(owner, user) || strcmp(user, jt->self.user) == 0;
 }
 
 /* --- blobs ----------------------------------------------------------------------------------- */
@@ -271,13 +271,13 @@ static void answer_from_history(struct jobtracker *jt, struct rpc_call *call,
     else if (rc == ERR_NOMEM)
         rpc_fail(call, rc, "out of memory");
     else
-        no_such_job(call, id);
+        clients_no_such_job(call, id);
     buf_release(&bytes);
 }
 
 static void on_status(struct rpc_call *call, const void *msg, void *arg)
 {
-    struct record *record = find(arg, msg);
+    struct record *record = clients_find(arg, msg);
     if (record)
         clients_answer_status(arg, record, call);
     else
@@ -288,7 +288,7 @@ static void on_watch(struct rpc_call *call, const void *msg, void *arg)
 {
     struct jobtracker *jt = arg;
     const struct cl2jt_watch *ask = msg;
-    struct record *record = find(jt, &ask->id);
+    struct record *record = clients_find(jt, &ask->id);
     if (!record)
         return answer_from_history(jt, call, &ask->id);
     if (watchers_add(jt, record, call, ask) != 0)
@@ -306,7 +306,8 @@ static size_t list_history(struct jobtracker *jt, struct arena *arena, struct cl
     for (size_t i = 0; i < count && n < limit; i++) {
         struct cl2jt_job id = {ids[i].cluster_ms, ids[i].number};
         struct buf bytes = BUF_INIT;
-        if (find(jt, &id) || history_read(&jt->history, ids[i], ".status", &bytes, NULL) != 0)
+        if (clients_find(jt, &id) ||
+            history_read(&jt->history, ids[i], ".status", &bytes, NULL) != 0)
             continue;
         uint8_t *kept = arena_alloc(arena, bytes.len);
         if (kept) {
@@ -347,10 +348,10 @@ static void on_kill(struct rpc_call *call, const void *msg, void *arg)
 {
     struct jobtracker *jt = arg;
     const struct cl2jt_kill *ask = msg;
-    struct record *record = find(jt, &ask->id);
+    struct record *record = clients_find(jt, &ask->id);
     if (!record)
-        return no_such_job(call, &ask->id);
-    if (!may_change(jt, call, record))
+        return clients_no_such_job(call, &ask->id);
+    if (!clients_may_change(jt, call, record->spec.user))
         return rpc_fail(call, ERR_ACCESS, "job %llu belongs to " SLICE_FMT,
                         (unsigned long long)ask->id.job, SLICE_ARG(record->spec.user));
     if (jt_job_is_over(record->job))
@@ -372,10 +373,10 @@ static void on_priority(struct rpc_call *call, const void *msg, void *arg)
 {
     struct jobtracker *jt = arg;
     const struct cl2jt_set_priority *ask = msg;
-    struct record *record = find(jt, &ask->id);
+    struct record *record = clients_find(jt, &ask->id);
     if (!record)
-        return no_such_job(call, &ask->id);
-    if (!may_change(jt, call, record))
+        return clients_no_such_job(call, &ask->id);
+    if (!clients_may_change(jt, call, record->spec.user))
         return rpc_fail(call, ERR_ACCESS, "job %llu belongs to " SLICE_FMT,
                         (unsigned long long)ask->id.job, SLICE_ARG(record->spec.user));
     if (ask->priority > CL2JT_VERY_HIGH)
@@ -392,25 +393,6 @@ static void on_priority(struct rpc_call *call, const void *msg, void *arg)
     list_push_back(&jt->changes, &wait->link);
     jt_on_priority(&jt->core, record->job, ask->priority, jobtracker_now(jt));
     jobtracker_carry_out(jt);
-}
-
-static void on_history(struct rpc_call *call, const void *msg, void *arg)
-{
-    struct jobtracker *jt = arg;
-    const struct cl2jt_job *id = msg;
-    struct record *record = find(jt, id);
-    struct job_id job = {id->cluster_ms ? id->cluster_ms : jt->cluster_ms, id->job};
-    struct buf text = BUF_INIT;
-    int rc = record ? record_history(jt, record, &text)
-                    : history_read(&jt->history, job, ".json", &text, NULL);
-    struct cl2jt_text answer = {buf_slice(&text)};
-    if (rc == 0)
-        rpc_answer(call, &answer);
-    else if (rc == ERR_NOMEM)
-        rpc_fail(call, rc, "out of memory");
-    else
-        no_such_job(call, id);
-    buf_release(&text);
 }
 
 static void fill_worker(const struct jt_worker *worker, uint64_t now_ms, struct cl2jt_worker *ret)
@@ -460,15 +442,23 @@ static void on_cluster(struct rpc_call *call, const void *msg, void *arg)
 static void on_logs(struct rpc_call *call, const void *msg, void *arg)
 {
     const struct cl2jt_logs *ask = msg;
-    logs_answer(arg, call, ask, find(arg, &ask->id));
+    logs_answer(arg, call, ask, clients_find(arg, &ask->id));
 }
 
 rpc_handler *const clients_handlers[CL2JT_METHOD_COUNT] = {
-    [CL2JT_AT_BLOB] = on_blob,       [CL2JT_AT_SUBMIT] = on_submit,
-    [CL2JT_AT_STATUS] = on_status,   [CL2JT_AT_WATCH] = on_watch,
-    [CL2JT_AT_LIST] = on_list,       [CL2JT_AT_KILL] = on_kill,
-    [CL2JT_AT_HISTORY] = on_history, [CL2JT_AT_SET_PRIORITY] = on_priority,
-    [CL2JT_AT_LOGS] = on_logs,       [CL2JT_AT_CLUSTER] = on_cluster,
+    [CL2JT_AT_BLOB] = on_blob,
+    [CL2JT_AT_SUBMIT] = on_submit,
+    [CL2JT_AT_STATUS] = on_status,
+    [CL2JT_AT_WATCH] = on_watch,
+    [CL2JT_AT_LIST] = on_list,
+    [CL2JT_AT_KILL] = on_kill,
+    [CL2JT_AT_HISTORY] = past_on_history,
+    [CL2JT_AT_SET_PRIORITY] = on_priority,
+    [CL2JT_AT_LOGS] = on_logs,
+    [CL2JT_AT_CLUSTER] = on_cluster,
+    [CL2JT_AT_ATTEMPTS] = past_on_attempts,
+    [CL2JT_AT_REPLAY] = past_on_replay,
+    [CL2JT_AT_FETCH] = past_on_fetch,
 };
 
 void clients_release(struct jobtracker *jt)

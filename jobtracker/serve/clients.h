@@ -8,6 +8,13 @@
 
 extern rpc_handler *const clients_handlers[CL2JT_METHOD_COUNT];
 
+/* NULL: not in memory; it may be in the history. */
+struct record *clients_find(const struct jobtracker *jt, const struct cl2jt_job *id);
+/* Is the caller the owner of a job, or who runs the jobtracker? */
+bool clients_may_change(const struct jobtracker *jt, const struct rpc_call *call,
+                        struct slice owner);
+void clients_no_such_job(struct rpc_call *call, const struct cl2jt_job *id);
+
 /* Records up to this index are on disk. */
 void clients_durable(struct jobtracker *jt, uint64_t durable);
 /* What there is to say of a job now. Its end is not told before it is durable: it looks as if it

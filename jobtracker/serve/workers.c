@@ -141,6 +141,13 @@ static struct jt_progress final_progress(const struct jobtracker *jt, const stru
     return p;
 }
 
+static void take_keys(const struct jt_job *job, const struct task_done *done)
+{
+    struct record *record = record_of(job);
+    if (done->id.stage == 0 && job->stages[0].feeds)
+        keys_take(&record->keys, job->stages[1].partitions, job->stages[0].count, done);
+}
+
 static void on_done(struct rpc_call *call, const void *msg, void *arg)
 {
     struct jobtracker *jt = arg;
@@ -152,7 +159,9 @@ static void on_done(struct rpc_call *call, const void *msg, void *arg)
     struct attempt_id id = jobtracker_core_id(&done->id);
     struct jt_progress progress = final_progress(jt, done);
     struct buf encoded = BUF_INIT;
-    msg_encode(&task_done_desc, done, &encoded);
+    struct task_done kept = *done;
+    kept.sketches.n = 0; /* they are put together at once: each by itself is of no use */
+    msg_encode(&task_done_desc, &kept, &encoded);
     if (!buf_failed(&encoded) && done->id.cluster_ms == jt->cluster_ms)
         answer.accepted =
             jt_on_done(&jt->core, worker, &id, &progress, buf_slice(&encoded), jobtracker_now(jt));
@@ -160,6 +169,8 @@ static void on_done(struct rpc_call *call, const void *msg, void *arg)
     struct jt_job *job = answer.accepted ? jt_core_job(&jt->core, done->id.job) : NULL;
     if (job && done->files.n)
         record_of(job)->has_map_files = true;
+    if (job && done->sketches.n)
+        take_keys(job, done);
     rpc_answer(call, &answer);
     jobtracker_carry_out(jt);
 }

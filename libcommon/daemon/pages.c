@@ -19,6 +19,8 @@ EMBED(conf, "conf.html");
 EMBED(style, "style.css");
 EMBED(status_js, "status.js");
 EMBED(conf_js, "conf.js");
+EMBED(job, "job.html");
+EMBED(job_js, "job.js");
 
 static const struct page {
     const char *path, *type;
@@ -29,6 +31,8 @@ static const struct page {
     {"/style.css", "text/css", web_style_begin, web_style_end},
     {"/status.js", "text/javascript", web_status_js_begin, web_status_js_end},
     {"/conf.js", "text/javascript", web_conf_js_begin, web_conf_js_end},
+    {"/job", "text/html; charset=utf-8", web_job_begin, web_job_end}, /* of a jobtracker */
+    {"/job.js", "text/javascript", web_job_js_begin, web_job_js_end},
 };
 
 /* Everything comes from ourselves, nobody may frame us, and what we say is what it says it is. */

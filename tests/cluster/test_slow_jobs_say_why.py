@@ -1,64 +1,165 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A job that is slow says why: the cause is named with its evidence, and a healthy job has none."""
+"""A job that is slow says why: each cause is named with its evidence, and a healthy job has none. And each
+attempt says where its time went."""
+import json
 import os
-import subprocess
 
 import pytest
 
-from cluster import ROOT, Cluster
+from cluster import BUILD, Cluster, wait_for
 
-# Waits a millisecond for each value: what one key has too much of, one reduce waits for.
-PATIENT = r"""
-#include <time.h>
-#include <quern/job.h>
-
-static int map(struct qn_task *task, struct qn_slice line, struct qn_slice where)
-{
-    (void)where;
-    return qn_emit(task, line, qn_from_u64(&(uint64_t){1}));
-}
-
-static int reduce(struct qn_task *task, struct qn_slice key, struct qn_values *counts)
-{
-    struct qn_slice count;
-    uint64_t sum = 0;
-    while (qn_next(counts, &count)) {
-        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-        sum += qn_to_u64(count);
-    }
-    return qn_emit(task, key, qn_from_u64(&sum));
-}
-
-const struct qn_job qn_job = {.head = QN_JOB_HEAD, .name = "patient", .about = "waits for each value",
-                              .map = map, .reduce = reduce, .key = QN_TEXT, .value = QN_U64};
-"""
+RELUCTANT = os.path.join(BUILD, "tests/jobs/reluctant.so")
+SPLIT = "mapreduce.input.fileinputformat.split.maxsize="
+# Opening a file of the cluster takes a task this long.
+SLOW_OPEN = {"QUERN_FAULT": "client.read.disk=1+:delay3,client.read.local=1+:delay3"}
 
 
 @pytest.fixture(scope="module")
 def cluster():
-    with Cluster(datanodes=1, workers=1) as c:
+    with Cluster(datanodes=2, workers=2, replication=2, env=SLOW_OPEN) as c:
+        put(c, "/hot", ["customer 0"] * 1500 + [f"customer {i}" for i in range(1, 101)])
+        put(c, "/many", [f"x{i}" for i in range(1500)] + [f"{i}" for i in range(100)])
+        put(c, "/few", [f"x{i}" for i in range(300)])
+        put(c, "/even", [f"{i:063}" for i in range(12)])
+        put(c, "/lines", [f"{i * 7919 % 400000:08} and some more of it" for i in range(400000)])
         yield c
 
 
-def test_a_hot_key_is_named_at_the_end_of_the_run(cluster, tmp_path):
-    (tmp_path / "patient.c").write_text(PATIENT)
-    subprocess.run(["cc", "-shared", "-fPIC", "-I", os.path.join(ROOT, "include"), tmp_path / "patient.c",
-                    "-o", tmp_path / "patient.so"], check=True, timeout=60)
-    lines = ["customer 0"] * 1500 + [f"customer {i}" for i in range(1, 101)]
-    cluster.run("fs", "-put", "-", "/orders", input="\n".join(lines).encode() + b"\n")
-    told = cluster.run("run", "-reduces", "4", str(tmp_path / "patient.so"), "/orders", "/slow").stdout.decode()
-    assert 'why          the key "customer 0" has 93 % of all values (1,500): reduce ' in told
-    why = cluster.run("job", "-why", "1").stdout.decode()
-    assert why.startswith("HOT_KEY, about ") and "to do: more reducers will not help" in why
-    assert '"code":"HOT_KEY"' in cluster.run("job", "-status", "1", "--json").stdout.decode()
+def put(cluster, path, lines):
+    cluster.run("fs", "-put", "-", path, input=("\n".join(lines) + "\n").encode())
 
 
-def test_a_healthy_job_was_held_up_by_nothing(cluster):
-    told = cluster.run("run", "wordcount", "/orders", "/quick").stdout.decode()
-    assert "why  " not in told
-    assert cluster.run("job", "-why", "2").stdout == b"job 2: nothing held it up\n"
+def run(cluster, input, *settings, reduces=4, job=RELUCTANT):
+    words = [word for setting in settings for word in ("-D", setting)]
+    run.count = getattr(run, "count", 0) + 1
+    told = cluster.run("run", *words, "-reduces", str(reduces), job, input, f"/out/{run.count}")
+    return told.stdout.decode()
+
+
+def why(cluster):
+    """Of the last job: its findings, and what a person is told."""
+    last = max(job["id"]["job"] for job in cluster.jobs())
+    text = cluster.run("job", "-why", str(last)).stdout.decode()
+    return last, {f["code"]: f for f in cluster.status(last)["findings"]}, text
+
+
+def test_a_hot_key_is_named_at_the_end_of_the_run(cluster):
+    told = run(cluster, "/hot", "reluctant.value.us=1000")
+    assert 'why          the key "customer 0" has 93 % of all values (1,500 ± 0): reduce ' in told
+    last, found, text = why(cluster)
+    assert text.startswith("HOT_KEY, about ") and "to do: more reducers will not help" in text
+    status = cluster.run("job", "-status", str(last)).stdout.decode()
+    assert 'most often "customer 0": ' in status
+
+
+def test_many_keys_of_one_reducer_are_skew(cluster):
+    told = run(cluster, "/many", "reluctant.value.us=1500")
+    assert "why          reduce 0 got " in told
+    _, found, text = why(cluster)
+    assert "SKEW_REDUCE" in found and "HOT_KEY" not in found
+
+
+def test_more_input_than_last_time_is_no_fault_of_the_job(cluster):
+    run(cluster, "/few", "reluctant.value.us=1000", reduces=1)
+    run(cluster, "/many", "reluctant.value.us=1500", reduces=1)
+    _, found, text = why(cluster)
+    assert "the run before had" in found["VOLUME_UP"]["says"]
+
+
+def test_a_node_on_which_everything_is_slow_is_named(cluster):
+    run(cluster, "/even", SPLIT + "64", "reluctant.slow=/2/", "reluctant.slow.us=1700000", "reluctant.us=500000",
+        "mapreduce.map.speculative=false", "mapreduce.map.memory.mb=64", reduces=1)
+    _, found, text = why(cluster)
+    assert "tasks on node2 ran at" in found["SLOW_NODE"]["says"]
+
+
+def test_tasks_that_wanted_more_memory_are_told_with_the_limit(cluster):
+    run(cluster, "/few", "reluctant.mb=900", "mapreduce.map.memory.mb=64", reduces=1)
+    _, found, text = why(cluster)
+    assert "1 attempt wanted more memory than its limit" in found["OOM_LIMIT"]["says"]
+    assert "mapreduce.map.memory.mb" in found["OOM_LIMIT"]["fix"]
+
+
+def test_buffers_that_are_too_small_are_told(cluster):
+    run(cluster, "/lines", "mapreduce.task.io.sort.mb=65536", "mapreduce.task.io.sort.factor=2", reduces=1)
+    _, found, text = why(cluster)
+    assert "in writing spills and merging them" in found["SPILL"]["says"]
+
+
+def test_very_many_small_files_are_told(cluster, tmp_path):
+    (tmp_path / "small").mkdir()
+    for i in range(1000):
+        (tmp_path / "small" / f"f{i}").write_text("x\n")
+    cluster.run("fs", "-put", str(tmp_path / "small"), "/small")
+    run(cluster, "/small", reduces=1)
+    _, found, text = why(cluster)
+    assert "1,000 files of 2 in the mean" in found["SMALL_FILES"]["says"]
+
+
+def test_map_outputs_that_were_lost_are_told(cluster):
+    words = ["-D", "reluctant.value.us=2000", "-D", SPLIT + "4k", "-reduces", "1", "-detach"]
+    cluster.run("run", *words, RELUCTANT, "/many", "/out/lost")
+    job = max(job["id"]["job"] for job in cluster.jobs())
+    stages = lambda: cluster.status(job)["stages"]
+    wait_for(lambda: stages()[0]["done"] == stages()[0]["tasks"])
+    where = json.loads(cluster.run("job", "-history", str(job), "--json").stdout)
+    holder = next(a["worker"] for t in where["stages"][0]["tasks"] for a in t["attempts"] if a["winner"])
+    cluster.kill("worker" + holder[-1])
+    cluster.up()
+    cluster.run("job", "-wait", str(job))
+    assert "FETCH_FAIL" in {f["code"] for f in cluster.status(job)["findings"]}
+
+
+def test_twenty_healthy_jobs_have_nothing_to_complain_of(cluster):
+    before = {job["id"]["job"] for job in cluster.jobs()}
+    jobs = [("wordcount", []), ("sort", []), ("distinct", []), ("topn", []), ("invertedindex", [])]
+    for input in ("/hot", "/many", "/few", "/even"):
+        for name, settings in jobs:
+            run(cluster, input, *settings, reduces=2, job=name)
+    new = [job for job in cluster.jobs() if job["id"]["job"] not in before]
+    assert len(new) == 20 and [job["findings"] for job in new] == [[]] * 20
+    assert cluster.run("job", "-why", str(new[0]["id"]["job"])).stdout.endswith(b": nothing held it up\n")
 
 
 def test_why_a_job_failed_is_the_same_question(cluster):
-    cluster.run("run", "-D", "grep.pattern=a(", "grep", "/orders", "/broken", check=False)
-    assert b'grep.pattern "a("' in cluster.run("job", "-why", "3").stdout
+    cluster.run("run", "-D", "grep.pattern=a(", "grep", "/hot", "/broken", check=False)
+    assert 'grep.pattern "a("' in why(cluster)[2]
+
+
+# --- where the time went -------------------------------------------------------------------------
+
+PHASES = ("launch", "read", "decompress", "map", "combine", "sort", "spill", "fetch", "merge", "reduce", "write", "commit")
+
+
+def winners(cluster, job):
+    document = json.loads(cluster.run("job", "-history", str(job), "--json").stdout)
+    return [(stage["stage"], a) for stage in document["stages"] for task in stage["tasks"] for a in task["attempts"] if a["winner"]]
+
+
+def test_the_times_of_each_attempt_add_up_to_what_it_took(cluster):
+    """Within 5 %, and the milliseconds of the way to the worker and back."""
+    cluster.run("run", "sleep", "-D", "sleep.map.ms=400", "-D", "sleep.reduce.ms=400", "/out/slept")
+    cluster.run("run", "-stream", "-mapper", "cat", "-reducer", "cat", "/lines", "/out/streamed")
+    run(cluster, "/lines", reduces=2, job="wordcount")
+    run(cluster, "/lines", reduces=2, job="sort")
+    last = max(job["id"]["job"] for job in cluster.jobs())
+    seen = 0
+    for job in range(last - 3, last + 1):
+        for stage, a in winners(cluster, job):
+            took, times = a["end_ms"] - a["start_ms"], a["times"]
+            told = sum(times[phase] for phase in PHASES) / 1000
+            assert abs(told - times["total"] / 1000) <= 0.05 * took + 1, (stage, a)
+            assert abs(told - took) <= 0.05 * took + 100, (stage, a)
+            seen += 1
+    assert seen >= 12
+
+
+def test_what_moved_is_told_on_each_arrow(cluster):
+    last = max(job["id"]["job"] for job in cluster.jobs())  # sort
+    maps, reduces = [sum(a["account"][key] for stage, a in winners(cluster, last) if stage == kind) for kind, key in
+                     (("map", "emitted_records"), ("reduce", "in_records"))]
+    assert maps == reduces == 400000
+    status = cluster.run("job", "-status", str(last)).stdout.decode()
+    for words in ("where the time went", "read ", "emitted ", "to runs ", "shuffled ", "written ", "keys, from "):
+        assert words in status
+    assert "timeline: " in cluster.run("job", "-history", str(last)).stdout.decode()

@@ -110,7 +110,7 @@ def test_the_status_is_json_whose_rows_fit_their_columns(cluster, daemon):
         for row in table["rows"]:
             assert len(row) == len(table["columns"])
             for value, column in zip(row, table["columns"]):
-                assert isinstance(value, str if column["unit"] == "text" else int), (column, value)
+                assert isinstance(value, str if column["unit"] in ("text", "job") else int), (column, value)
     for name, value in status["values"].items():
         link = value["link"]
         assert not link.startswith("#") or link[1:] in status["tables"], name
@@ -175,3 +175,17 @@ def test_a_daemon_killed_by_a_signal_leaves_a_report(cluster, daemon):
              open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[0] == "Z")
     cluster.up()
     wait_for(lambda: json.loads(get(cluster, daemon, "/status.json"))["state"] == "serving")
+
+
+# --- one job -------------------------------------------------------------------------------------
+
+def test_a_jobs_page_has_what_its_attempts_recorded(cluster):
+    cluster.run("fs", "-put", "-", "/page", input=b"a line\n" * 100)
+    cluster.run("run", "wordcount", "/page", "/paged")
+    job = json.loads(get(cluster, "jobtracker", "/job.json?id=2"))
+    assert job["status"]["name"] == "wordcount" and job["partitions"][0]["keys"]
+    assert all(a["times"]["total"] > 0 for s in job["stages"] for t in s["tasks"] for a in t["attempts"])
+    assert "/job.js" in get(cluster, "jobtracker", "/job?id=1")
+    for query, code in (("?id=99", b" 404 "), ("?id=x", b" 400 "), ("", b" 400 ")):
+        answer = raw(cluster, "jobtracker", b"GET /job.json" + query.encode() + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        assert code in answer.split(b"\r\n")[0]

@@ -131,10 +131,15 @@ static void print_log(FILE *out, struct slice tail)
 
 void report_failed(FILE *out, const struct job *job)
 {
-    const struct task_failed *f = &job->failed;
-    bool is_reduce = f->id.stage == 1;
-    fprintf(out, "job failed: %s %u: " SLICE_FMT "\n", is_reduce ? "reduce" : "map", f->id.task,
-            SLICE_ARG(f->why));
+    bool is_reduce = job->failed.id.stage == 1;
+    report_task_failed(out, is_reduce ? "job failed: reduce" : "job failed: map", &job->failed);
+    if (job->failed.failure == TASK_FAILED_CRASH)
+        fprintf(out, "  again     add -D local.inprocess=true and run it under gdb\n");
+}
+
+void report_task_failed(FILE *out, const char *what, const struct task_failed *f)
+{
+    fprintf(out, "%s %u: " SLICE_FMT "\n", what, f->id.task, SLICE_ARG(f->why));
     if (f->at.len || f->path.len)
         fprintf(out, "  at        " SLICE_FMT "%s", SLICE_ARG(f->at),
                 f->at.len && f->path.len ? ", " : "");
@@ -149,6 +154,4 @@ void report_failed(FILE *out, const struct job *job)
         fprintf(out, " (%zu bytes)\n", f->record.len);
     }
     print_log(out, f->log_tail);
-    if (f->failure == TASK_FAILED_CRASH)
-        fprintf(out, "  again     add -D local.inprocess=true and run it under gdb\n");
 }

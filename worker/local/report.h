@@ -13,5 +13,7 @@ void report_begin(FILE *out, const struct job *job, uint64_t file_count, uint64_
 void report_progress(FILE *out, const struct job *job, uint64_t done_bytes, bool is_terminal);
 void report_done(FILE *out, struct job *job, const char *output, uint64_t wall_us, bool is_verbose);
 void report_failed(FILE *out, const struct job *job);
+/* "WHAT 12: why", and where it was. */
+void report_task_failed(FILE *out, const char *what, const struct task_failed *failed);
 
 #endif

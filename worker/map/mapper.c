@@ -9,13 +9,15 @@
 #include "worker/map/gather.h"
 #include "worker/map/lines.h"
 #include "worker/map/ranges.h"
+#include "worker/map/sketch.h"
 #include "worker/map/spill.h"
 #include "worker/reduce/further.h"
 #include "worker/reduce/output.h"
 #include "worker/runner/meter.h"
 
-#define MIB      ((uint64_t)1 << 20)
-#define LOOK_MAX (16 * MIB) /* as the setting's default */
+#define MIB         ((uint64_t)1 << 20)
+#define LOOK_MAX    (16 * MIB) /* as the setting's default */
+#define BURST_EVERY 4          /* of the times that come after some thousand calls */
 
 struct mapper {
     struct context *c;
@@ -33,11 +35,14 @@ struct mapper {
     struct gather gather;
     struct ranges ranges;
     bool has_ranges;
+    bool has_hashes; /* emit needs the keys' hashes, to choose partitions by them */
+    struct sketch sketch;
     struct output output;
     struct further further;
     bool has_combine, has_gather;
     uint64_t emitted, emitted_bytes;
     struct meter meter;
+    uint32_t often;
     int (*emit)(struct qn_task *, struct qn_slice, struct qn_slice); /* what callbacks call */
     uint64_t spill_in_map_us;
 };
@@ -122,10 +127,11 @@ static int spill_failed(struct mapper *m, int rc, size_t len, struct err *why)
     return context_fail_engine(m->c, why);
 }
 
-static inline int to_buffer(struct mapper *m, uint32_t partition, struct slice key,
+static inline int to_buffer(struct mapper *m, uint32_t partition, uint64_t hash, struct slice key,
                             struct slice value)
 {
     struct err why;
+    sketch_add(&m->sketch, partition, hash, key, key.len + value.len);
     bool fits = key.len + value.len <= m->record_max;
     int rc =
         __builtin_expect(fits, 1) ? spill_add(&m->spill, partition, key, value, &why) : ERR_TOOBIG;
@@ -138,7 +144,7 @@ static int folded_out(void *arg, uint64_t hash, struct slice key, struct slice v
     struct mapper *m = arg;
     uint32_t partition = 0;
     int rc = pick_partition(m, hash, key, &partition);
-    return rc == 0 ? to_buffer(m, partition, key, value) : rc;
+    return rc == 0 ? to_buffer(m, partition, hash, key, value) : rc;
 }
 
 static int emit_to_buffer(struct qn_task *task, struct qn_slice qkey, struct qn_slice qvalue)
@@ -147,11 +153,13 @@ static int emit_to_buffer(struct qn_task *task, struct qn_slice qkey, struct qn_
     struct slice key = key_from_qn(qkey), value = key_from_qn(qvalue);
     uint8_t room[KEY_NUMBER_BYTES];
     uint32_t partition = 0;
-    if (!accept(m, &key, &value, room) ||
-        (m->partitions > 1 && pick_partition(m, key_hash(key), key, &partition) != 0))
+    if (!accept(m, &key, &value, room))
+        return -1;
+    uint64_t hash = m->has_hashes ? key_hash(key) : 0;
+    if (m->partitions > 1 && pick_partition(m, hash, key, &partition) != 0)
         return -1;
     m->raw[partition] += key.len + value.len;
-    return to_buffer(m, partition, key, value) == 0 ? 0 : -1;
+    return to_buffer(m, partition, hash, key, value) == 0 ? 0 : -1;
 }
 
 static int emit_to_table(struct qn_task *task, struct qn_slice qkey, struct qn_slice qvalue)
@@ -231,7 +239,7 @@ static int emit_measured(struct qn_task *task, struct qn_slice key, struct qn_sl
 static void measure_burst(void *owner)
 {
     struct mapper *m = owner;
-    if (m->c->host.emit == m->emit) /* and not combine's */
+    if (++m->often % BURST_EVERY == 0 && m->c->host.emit == m->emit) /* and not combine's */
         m->c->host.emit = emit_measured;
 }
 
@@ -421,6 +429,13 @@ static int open_output(struct mapper *m, const struct mapper_conf *conf)
         int rc = m->raw ? open_combine(m, conf->region) : no_memory(m);
         if (rc == 0)
             rc = open_ranges(m);
+        m->has_hashes = m->partitions > 1 && !m->has_ranges && !m->plugin->job.partition;
+        if (c->run->kind == TASK_MAP)
+            sketch_open(&m->sketch,
+                        &(struct sketch_conf){m->partitions,
+                                              m->has_hashes || m->has_combine || m->has_gather,
+                                              m->order},
+                        &c->arena);
         use_emit(m, choose_emit(m));
         return rc == 0 ? open_spill(m, conf) : rc;
     }
@@ -651,6 +666,7 @@ int mapper_run(struct context *c, const struct mapper_conf *conf, struct task_do
     if (rc == 0) {
         count_up(&m, done);
         tell_account(&m, done, &done->account);
+        sketch_tell(&m.sketch, &done->parts, &done->sketches);
         tell_times(&m, clock_mono_us() - start, &done->times);
     }
     release(&m);

@@ -12,7 +12,8 @@
 
 #define MIB         ((uint64_t)1 << 20)
 #define STREAMS_MIN 8U
-#define BURST_EVERY 1024U /* groups; and when it is time after many calls in one group */
+#define BURST_OFTEN 4     /* of the times that come after some thousand calls */
+#define BURST_EVERY 4096U /* groups; and when it is time after many calls in one group */
 
 struct reducer {
     struct context *c;
@@ -33,6 +34,7 @@ struct reducer {
     uint64_t groups, records, merged_again;
     uint64_t fetch_us, merge_us, remote_bytes, local_bytes;
     struct meter meter;
+    uint32_t often;
 };
 
 struct values {
@@ -131,14 +133,20 @@ static int emit_measured(struct qn_task *task, struct qn_slice key, struct qn_sl
 }
 
 /* The time is reduce's now, or that of what it called: as good as. */
-static void begin_burst(void *owner)
+static void begin_burst(struct reducer *r)
 {
-    struct reducer *r = owner;
     if (meter_is_on(&r->meter))
         return;
     meter_begin(&r->meter, METER_USER);
     r->c->host.emit = emit_measured;
     r->c->host.next = next_measured;
+}
+
+static void measure_burst(void *owner)
+{
+    struct reducer *r = owner;
+    if (++r->often % BURST_OFTEN == 0)
+        begin_burst(r);
 }
 
 static int next_group(struct reducer *r, struct group *group, struct slice *ret_key)
@@ -416,7 +424,7 @@ int reducer_run(struct context *c, const struct reducer_conf *conf, struct task_
     c->host.next = next_value;
     further_open(&r.further, c);
     meter_open(&r.meter);
-    c->on_often = begin_burst;
+    c->on_often = measure_burst;
     int rc = open_all(&r);
     if (rc == 0)
         rc = fetch_pieces(&r);

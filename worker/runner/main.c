@@ -5,6 +5,7 @@
 
 #include "libcommon/base/fault.h"
 #include "libcommon/base/fds.h"
+#include "worker/local/again.h"
 #include "worker/local/local.h"
 #include "worker/runner/cord.h"
 #include "worker/runner/probe.h"
@@ -18,6 +19,8 @@ static const char usage[] =
     "                         PLUGIN INPUT... OUTPUT\n"
     "                                        run a job on local files, on all cores\n"
     "       quern-task -sample               print keys of some input, by the order on stdin\n"
+    "       quern-task -replay FILE [-gdb]   run a task again, as quern job -replay has laid it "
+    "out\n"
     "       quern-task -version | -help\n";
 
 static bool is_option(const char *word, const char *name)
@@ -43,6 +46,8 @@ int main(int argc, char **argv)
         return local_main(argc - 1, argv + 1);
     if (is_option(argv[1], "sample"))
         return sample_main();
+    if (is_option(argv[1], "replay"))
+        return again_main(argc - 1, argv + 1);
     if (is_option(argv[1], "version")) {
         printf("quern-task %s\n", QUERN_VERSION);
         return 0;

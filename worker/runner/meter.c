@@ -2,6 +2,13 @@
 #include "worker/runner/meter.h"
 
 #include <string.h>
+#include <sys/resource.h>
+
+static long times_pushed_aside(void)
+{
+    struct rusage usage;
+    return getrusage(RUSAGE_THREAD, &usage) == 0 ? usage.ru_nivcsw : 0;
+}
 
 void meter_open(struct meter *meter)
 {
@@ -19,6 +26,7 @@ void meter_begin(struct meter *meter, enum meter_side side)
     memset(meter->burst, 0, sizeof(meter->burst));
     meter->left = METER_MOVES;
     meter->side = side;
+    meter->pushed_aside = times_pushed_aside();
     meter->last = meter_clock();
 }
 
@@ -29,9 +37,11 @@ void meter_drop(struct meter *meter)
 
 void meter_end(struct meter *meter)
 {
+    meter->left = 0;
+    if (times_pushed_aside() != meter->pushed_aside)
+        return;
     for (size_t i = 0; i < METER_SIDES; i++)
         meter->ticks[i] += meter->burst[i];
-    meter->left = 0;
 }
 
 uint64_t meter_share(const struct meter *meter, enum meter_side side, uint64_t us)

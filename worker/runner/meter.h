@@ -6,8 +6,9 @@
  *
  * Whoever runs callbacks begins a burst every few thousand calls and, while one is on, says at each
  * step which side time belongs to from then on (meter_move). A burst that something long fell into
- * which is measured by itself (a spill, a read) is to be dropped (meter_drop). Outside a burst the
- * calls are not slowed: emit and next are put into the host table for the burst only. */
+ * which is measured by itself (a spill, a read) is to be dropped (meter_drop); one during which
+ * another process took the core is not counted: its milliseconds belong to no side. Outside a burst
+ * the calls are not slowed: emit and next are put into the host table for the burst only. */
 #ifndef QUERN_WORKER_RUNNER_METER_H
 #define QUERN_WORKER_RUNNER_METER_H
 
@@ -30,6 +31,7 @@ struct meter {
     uint64_t burst[METER_SIDES]; /* of the one that is on */
     uint64_t last;               /* when the side in hand began */
     uint64_t cost;               /* of looking at the clock once */
+    long pushed_aside;           /* how often, when the burst began, another had taken the core */
     enum meter_side side;
     uint32_t left; /* moves of the burst; 0 = none is on */
 };

@@ -72,30 +72,31 @@ MSG_STRUCT(cl2jt_submit, CL2JT_SUBMIT_FIELDS)
     F(U64, job)
 MSG_STRUCT(cl2jt_job, CL2JT_JOB_FIELDS)
 
-#define CL2JT_STAGE_FIELDS(F, S, L)                                  \
-    F(STR, name) /* map, reduce */                                   \
-    F(U32, tasks)                                                    \
-    F(U32, waiting)                                                  \
-    F(U32, running)                                                  \
-    F(U32, done)                                                     \
-    F(U32, failed_attempts)                                          \
-    F(U32, killed_attempts)                                          \
-    F(U32, speculative)                                              \
-    F(U32, node_local)                                               \
-    F(U32, rack_local)                                               \
-    F(U32, remote)                                                   \
-    F(U64, bytes_total)                                              \
-    F(U64, bytes_done) /* running attempts included */               \
-    F(U64, records_in)                                               \
-    F(U64, records_out)                                              \
-    F(U64, started_ms) /* since the job's submission; 0 = not yet */ \
-    F(U64, ended_ms)                                                 \
-    S(task_times, times) /* summed over its winning attempts */      \
-    F(U32, slowest_task)                                             \
-    F(U64, slowest_ms)                                               \
-    F(U64, median_ms)                                                \
-    F(STR, slowest_node)                                             \
-    F(STR, phase) /* of running reduces: "fetching 1.1 G" */
+#define CL2JT_STAGE_FIELDS(F, S, L)                                     \
+    F(STR, name) /* map, reduce */                                      \
+    F(U32, tasks)                                                       \
+    F(U32, waiting)                                                     \
+    F(U32, running)                                                     \
+    F(U32, done)                                                        \
+    F(U32, failed_attempts)                                             \
+    F(U32, killed_attempts)                                             \
+    F(U32, speculative)                                                 \
+    F(U32, node_local)                                                  \
+    F(U32, rack_local)                                                  \
+    F(U32, remote)                                                      \
+    F(U64, bytes_total)                                                 \
+    F(U64, bytes_done) /* running attempts included */                  \
+    F(U64, records_in)                                                  \
+    F(U64, records_out)                                                 \
+    F(U64, started_ms) /* since the job's submission; 0 = not yet */    \
+    F(U64, ended_ms)                                                    \
+    S(task_times, times) /* summed over its winning attempts */         \
+    F(U32, slowest_task)                                                \
+    F(U64, slowest_ms)                                                  \
+    F(U64, median_ms)                                                   \
+    F(STR, slowest_node)                                                \
+    F(STR, phase)            /* of running reduces: "fetching 1.1 G" */ \
+    S(task_account, account) /* summed, as times */
 MSG_STRUCT(cl2jt_stage, CL2JT_STAGE_FIELDS)
 
 enum cl2jt_state {
@@ -199,17 +200,84 @@ MSG_STRUCT(cl2jt_worker, CL2JT_WORKER_FIELDS)
     F(U32, waiting)
 MSG_STRUCT(cl2jt_cluster, CL2JT_CLUSTER_FIELDS)
 
-#define CL2JT_METHODS(M, P)                                             \
-    M(P, 0x0401, BLOB, MSG_READS, cl2jt_blob, cl2jt_blob_state)         \
-    M(P, 0x0402, SUBMIT, MSG_RECORDED, cl2jt_submit, cl2jt_job)         \
-    M(P, 0x0403, STATUS, MSG_READS, cl2jt_job, cl2jt_status)            \
-    M(P, 0x0404, WATCH, MSG_READS, cl2jt_watch, cl2jt_status)           \
-    M(P, 0x0405, LIST, MSG_READS, cl2jt_list, cl2jt_jobs)               \
-    M(P, 0x0406, KILL, MSG_READS, cl2jt_kill, msg_void)                 \
-    M(P, 0x0407, SET_PRIORITY, MSG_READS, cl2jt_set_priority, msg_void) \
-    M(P, 0x0408, HISTORY, MSG_READS, cl2jt_job, cl2jt_text)             \
-    M(P, 0x0409, LOGS, MSG_READS, cl2jt_logs, cl2jt_text)               \
-    M(P, 0x040a, CLUSTER, MSG_READS, msg_void, cl2jt_cluster)
+/* One attempt at a task, for people and tools. Times are since the job's submission. */
+#define CL2JT_ATTEMPT_FIELDS(F, S, L)                                                 \
+    F(STR, stage) /* map, reduce, commit */                                           \
+    F(U32, task)                                                                      \
+    F(U32, number)                                                                    \
+    F(STR, state) /* running, done, failed, killed */                                 \
+    F(BOOL, is_winner)                                                                \
+    F(BOOL, is_speculative)                                                           \
+    F(STR, worker)                                                                    \
+    F(STR, locality) /* node, rack, remote; "" = it had no preference */              \
+    F(U64, start_ms)                                                                  \
+    F(U64, end_ms) /* 0 = it runs */                                                  \
+    S(task_times, times)                                                              \
+    S(task_account, account)                                                          \
+    F(STR, exit)   /* "done", "signal", "exit code", "time-out", "over its memory" */ \
+    F(STR, why)    /* one line */                                                     \
+    F(STR, path)   /* of a failed one: the input file in hand */                      \
+    F(U64, offset) /* ... and where in it */
+MSG_STRUCT(cl2jt_attempt, CL2JT_ATTEMPT_FIELDS)
+
+/* What one reducer was sent, from the maps' sketches. */
+#define CL2JT_PARTITION_FIELDS(F, S, L)                       \
+    F(U32, partition)                                         \
+    F(U64, records)                                           \
+    F(U64, bytes)                                             \
+    F(U64, distinct)  /* keys, about */                       \
+    F(BOOL, is_least) /* ... or more: not all were counted */ \
+    F(U64S, lengths)  /* as in task_sketch */                 \
+    L(task_key, keys) /* the most frequent, first */
+MSG_STRUCT(cl2jt_partition, CL2JT_PARTITION_FIELDS)
+
+#define CL2JT_ATTEMPTS_FIELDS(F, S, L)                                      \
+    L(cl2jt_attempt, attempts)     /* in order of stage, task and number */ \
+    L(cl2jt_partition, partitions) /* with the first of them */             \
+    F(U64, total)                  /* attempts there are */                 \
+    F(U64, sketched)               /* maps that the partitions' numbers are from */
+MSG_STRUCT(cl2jt_attempts, CL2JT_ATTEMPTS_FIELDS)
+
+/* Asked again with `from` moved on until `total` have come. */
+#define CL2JT_ASK_ATTEMPTS_FIELDS(F, S, L) \
+    S(cl2jt_job, id)                       \
+    F(U64, from)
+MSG_STRUCT(cl2jt_ask_attempts, CL2JT_ASK_ATTEMPTS_FIELDS)
+
+/* What a job was submitted with, to run a task of it again by hand: for its user. */
+#define CL2JT_REPLAY_FIELDS(F, S, L)                       \
+    S(cl2jt_submit, job)                                   \
+    F(STR, user)                                           \
+    F(U32, reduces)  /* tasks of its first reduce stage */ \
+    F(U64S, task_of) /* which of them gets each partition; none: one each, or nobody knows yet */
+MSG_STRUCT(cl2jt_replay, CL2JT_REPLAY_FIELDS)
+
+/* Bytes of a blob: a plugin, a list of splits, a side file. Who knows the digest may have it. */
+#define CL2JT_FETCH_FIELDS(F, S, L) \
+    F(STR, digest)                  \
+    F(U64, offset)                  \
+    F(U32, max)
+MSG_STRUCT(cl2jt_fetch, CL2JT_FETCH_FIELDS)
+
+#define CL2JT_FETCHED_FIELDS(F, S, L) \
+    F(U64, total)                     \
+    F(BYTES, bytes)
+MSG_STRUCT(cl2jt_fetched, CL2JT_FETCHED_FIELDS)
+
+#define CL2JT_METHODS(M, P)                                               \
+    M(P, 0x0401, BLOB, MSG_READS, cl2jt_blob, cl2jt_blob_state)           \
+    M(P, 0x0402, SUBMIT, MSG_RECORDED, cl2jt_submit, cl2jt_job)           \
+    M(P, 0x0403, STATUS, MSG_READS, cl2jt_job, cl2jt_status)              \
+    M(P, 0x0404, WATCH, MSG_READS, cl2jt_watch, cl2jt_status)             \
+    M(P, 0x0405, LIST, MSG_READS, cl2jt_list, cl2jt_jobs)                 \
+    M(P, 0x0406, KILL, MSG_READS, cl2jt_kill, msg_void)                   \
+    M(P, 0x0407, SET_PRIORITY, MSG_READS, cl2jt_set_priority, msg_void)   \
+    M(P, 0x0408, HISTORY, MSG_READS, cl2jt_job, cl2jt_text)               \
+    M(P, 0x0409, LOGS, MSG_READS, cl2jt_logs, cl2jt_text)                 \
+    M(P, 0x040a, CLUSTER, MSG_READS, msg_void, cl2jt_cluster)             \
+    M(P, 0x040b, ATTEMPTS, MSG_READS, cl2jt_ask_attempts, cl2jt_attempts) \
+    M(P, 0x040c, REPLAY, MSG_READS, cl2jt_job, cl2jt_replay)              \
+    M(P, 0x040d, FETCH, MSG_READS, cl2jt_fetch, cl2jt_fetched)
 
 MSG_METHODS(CL2JT, CL2JT_METHODS)
 

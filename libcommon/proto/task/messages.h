@@ -117,6 +117,11 @@ static inline char task_letter(uint32_t kind, uint32_t stage)
     F(BOOL, feeds)     /* reduce: it makes no file, but a run of `partitions` for the next stage */
 MSG_STRUCT(task_run, TASK_RUN_FIELDS)
 
+/* A task of a job that is over, run once more by hand (`quern-task -replay`): the last one; before
+ * it the maps whose runs it reads, if it is a reduce. */
+#define TASK_AGAIN_FIELDS(F, S, L) L(task_run, runs)
+MSG_STRUCT(task_again, TASK_AGAIN_FIELDS)
+
 /* Whom to run as from now on: the process is root's, and no code of a job has run in it. */
 #define TASK_BECOME_FIELDS(F, S, L) \
     F(STR, name)                    \
@@ -193,21 +198,43 @@ MSG_STRUCT(task_times, TASK_TIMES_FIELDS)
     F(U64, last_offset) /* map: in its input file, of the last record it began */
 MSG_STRUCT(task_account, TASK_ACCOUNT_FIELDS)
 
-#define TASK_DONE_FIELDS(F, S, L)                                                                  \
-    S(task_attempt, id)                                                                            \
-    L(msg_counter, counters)                                                                       \
-    L(task_part, parts) /* map: one per partition */                                               \
-    F(STR, run_path)    /* map: "" = it is in the memfd */                                         \
-    F(U64, run_len)                                                                                \
-    L(task_file, files) /* output files finished */                                                \
-    S(task_times, times)                                                                           \
-    F(U64, peak_memory)                                                                            \
-    F(BYTES, top_key) /* reduce: the key with the most values; its first bytes */                  \
-    F(U64, top_records)                                                                            \
-    S(task_account, account)                                                                       \
-    F(BYTES, sketch) /* map: of the keys in each partition: see sketch.h; "" = none */             \
-    F(U64S, raw)     /* bytes of each partition before combining: instead of `parts`, to those who \
-                        are to choose which reduce gets it */
+/* A key among those that come most often: at least `low` times, at most `high`. */
+#define TASK_KEY_FIELDS(F, S, L)        \
+    F(BYTES, key) /* its first bytes */ \
+    F(U64, hash)  /* of all of it */    \
+    F(U64, low)                         \
+    F(U64, high)
+MSG_STRUCT(task_key, TASK_KEY_FIELDS)
+
+/* What is known of the keys that one map sent to one partition. */
+#define TASK_SKETCH_FIELDS(F, S, L)                                                            \
+    F(U32, partition)                                                                          \
+    F(U64, records)                                                                            \
+    F(U64, bytes)                                                                              \
+    F(U64, absent) /* how often a key that is not in `keys` may have come, at most */          \
+    L(task_key, keys)                                                                          \
+    F(U32, registers)  /* of a HyperLogLog of its keys: libcommon/base/hll.h; 0 = none */      \
+    F(BYTES, hll)      /* that many bytes, or, fewer of them, three for each that is not 0: */ \
+                       /* its number (little-endian) and value */                              \
+    F(BOOL, is_sample) /* not all keys were put into it: there are more */                     \
+    F(U64S, lengths)   /* records by their length: 0-3 bytes, 4-15, 16-63 ...; may be short */
+MSG_STRUCT(task_sketch, TASK_SKETCH_FIELDS)
+
+#define TASK_DONE_FIELDS(F, S, L)                                                              \
+    S(task_attempt, id)                                                                        \
+    L(msg_counter, counters)                                                                   \
+    L(task_part, parts) /* map: one per partition */                                           \
+    F(STR, run_path)    /* map: "" = it is in the memfd */                                     \
+    F(U64, run_len)                                                                            \
+    L(task_file, files) /* output files finished */                                            \
+    S(task_times, times)                                                                       \
+    F(U64, peak_memory)                                                                        \
+    F(BYTES, top_key) /* reduce: the key with the most values; its first bytes */              \
+    F(U64, top_records)                                                                        \
+    S(task_account, account)                                                                   \
+    L(task_sketch, sketches) /* map: of partitions that got something */                       \
+    F(U64S, raw) /* bytes of each partition before combining: instead of `parts`, to those who \
+                    are to choose which reduce gets it */
 MSG_STRUCT(task_done, TASK_DONE_FIELDS)
 
 enum task_failure {

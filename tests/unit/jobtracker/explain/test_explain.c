@@ -104,8 +104,25 @@ static void a_hot_key_is_named_with_its_share(void **state)
     t.tasks[7].top_records = 8500000;
     assert_only(
         &t, "HOT_KEY",
-        "the key \"the\\x09\\x22\" has 30 % of all values (8,500,000): reduce 7 took 40.0 s");
+        "the key \"the\\x09\\x22\" has 30 % of all values (8,500,000 ± 0): reduce 7 took 40.0 s");
     assert_int_equal(t.found[0].cost_ms, 30000);
+}
+
+static void other_hot_keys_are_named_within_their_bounds(void **state)
+{
+    struct trial t;
+    (void)state;
+    healthy(&t, EXPLAIN_REDUCE);
+    t.tasks[7].ms = 40000;
+    t.tasks[7].records = 9000000;
+    t.tasks[7].top_key = slice_str("the");
+    t.tasks[7].top_records = 8500000;
+    t.job.key_records = 1000;
+    t.job.key_count = 3;
+    t.job.keys[0] = (struct explain_key){slice_str("the"), 290, 310};
+    t.job.keys[1] = (struct explain_key){slice_str("and"), 60, 80};
+    t.job.keys[2] = (struct explain_key){slice_str("of"), 40, 60}; /* perhaps: not told */
+    assert_only(&t, "HOT_KEY", "(8,500,000 ± 0), \"and\" 7.0 % (± 1.0): reduce 7 took 40.0 s");
 }
 
 static void many_keys_in_one_partition_are_skew_not_a_hot_key(void **state)
@@ -227,6 +244,7 @@ int main(void)
         cmocka_unit_test(twenty_healthy_jobs_have_no_finding),
         cmocka_unit_test(a_job_without_tasks_or_time_has_no_finding),
         cmocka_unit_test(a_hot_key_is_named_with_its_share),
+        cmocka_unit_test(other_hot_keys_are_named_within_their_bounds),
         cmocka_unit_test(many_keys_in_one_partition_are_skew_not_a_hot_key),
         cmocka_unit_test(a_slow_node_is_told_apart_from_a_task_with_more_data),
         cmocka_unit_test(spills_that_cost_a_third_of_the_maps_are_told),
