@@ -8,6 +8,7 @@ void jt_fleet_init(struct jt_fleet *fleet)
     *fleet = (struct jt_fleet){0};
     list_init(&fleet->all);
     list_init(&fleet->free);
+    list_init(&fleet->offers);
 }
 
 static void free_strings(struct jt_worker *worker)
@@ -28,6 +29,9 @@ void jt_fleet_release(struct jt_fleet *fleet)
         mem_free(worker);
     }
     hmap_release(&fleet->by_name);
+    heap_release(&fleet->due);
+    heap_release(&fleet->by_memory);
+    heap_release(&fleet->by_cores);
 }
 
 struct jt_worker *jt_fleet_find(const struct jt_fleet *fleet, struct slice name)
@@ -41,36 +45,72 @@ struct jt_worker *jt_fleet_find(const struct jt_fleet *fleet, struct slice name)
     return NULL;
 }
 
+/* From here on no worker's place in a heap can fail. */
+static int reserve(struct jt_fleet *fleet, size_t count)
+{
+    int rc = heap_reserve(&fleet->due, count);
+    if (rc == 0)
+        rc = heap_reserve(&fleet->by_memory, count);
+    return rc == 0 ? heap_reserve(&fleet->by_cores, count) : rc;
+}
+
 static struct jt_worker *add(struct jt_fleet *fleet, struct slice name)
 {
     struct jt_worker *worker = mem_calloc(1, sizeof(*worker));
     if (!worker)
         return NULL;
     worker->name = slice_dup(name);
-    if (!worker->name || hmap_add(&fleet->by_name, &worker->by_name, slice_hash(name, 0)) != 0) {
+    if (!worker->name || reserve(fleet, fleet->known + 1) != 0 ||
+        hmap_add(&fleet->by_name, &worker->by_name, slice_hash(name, 0)) != 0) {
         mem_free(worker->name);
         mem_free(worker);
         return NULL;
     }
+    worker->number = fleet->known++;
+    worker->due = worker->by_memory = worker->by_cores = HEAP_NODE_INIT;
     list_push_back(&fleet->all, &worker->all);
     list_init(&worker->free);
+    list_init(&worker->offered);
+    list_init(&worker->held);
     list_init(&worker->attempts);
     list_init(&worker->links);
     return worker;
 }
 
-/* Few workers come and go: a scan is cheaper than keeping an order. */
+static void set(struct heap *heap, struct heap_node *node, uint64_t key)
+{
+    int rc = heap_set(heap, node, key);
+    BUG_ON(rc != 0); /* there is room for each known worker */
+}
+
 static void find_most(struct jt_fleet *fleet)
 {
-    fleet->most_memory = 0;
-    fleet->most_cores = 0;
-    list_each (&fleet->all, it) {
-        struct jt_worker *worker = list_entry(it, struct jt_worker, all);
-        if (worker->is_live && worker->memory > fleet->most_memory)
-            fleet->most_memory = worker->memory;
-        if (worker->is_live && worker->cores > fleet->most_cores)
-            fleet->most_cores = worker->cores;
-    }
+    const struct heap_node *memory = heap_min(&fleet->by_memory);
+    const struct heap_node *cores = heap_min(&fleet->by_cores);
+    fleet->most_memory = memory ? UINT64_MAX - memory->key : 0;
+    fleet->most_cores = cores ? (uint32_t)(UINT64_MAX - cores->key) : 0;
+}
+
+static void count_in(struct jt_fleet *fleet, struct jt_worker *worker)
+{
+    set(&fleet->by_memory, &worker->by_memory, UINT64_MAX - worker->memory);
+    set(&fleet->by_cores, &worker->by_cores, UINT64_MAX - worker->cores);
+    set(&fleet->due, &worker->due, 0);
+    fleet->live++;
+    fleet->cores += worker->cores;
+    fleet->memory += worker->memory;
+    find_most(fleet);
+}
+
+static void count_out(struct jt_fleet *fleet, struct jt_worker *worker)
+{
+    heap_remove(&fleet->by_memory, &worker->by_memory);
+    heap_remove(&fleet->by_cores, &worker->by_cores);
+    heap_remove(&fleet->due, &worker->due);
+    fleet->live--;
+    fleet->cores -= worker->cores;
+    fleet->memory -= worker->memory;
+    find_most(fleet);
 }
 
 static void keep_free_list(struct jt_fleet *fleet, struct jt_worker *worker)
@@ -81,6 +121,14 @@ static void keep_free_list(struct jt_fleet *fleet, struct jt_worker *worker)
         list_push_back(&fleet->free, &worker->free);
     else if (!is_free && is_listed)
         list_remove(&worker->free);
+    if (!is_free)
+        list_remove(&worker->offered);
+}
+
+void jt_worker_offer_again(struct jt_fleet *fleet, struct jt_worker *worker)
+{
+    if (!list_is_empty(&worker->free) && list_is_empty(&worker->offered))
+        list_push_back(&fleet->offers, &worker->offered);
 }
 
 struct jt_worker *jt_fleet_put(struct jt_fleet *fleet, const struct jt_worker_offer *offer,
@@ -111,9 +159,9 @@ struct jt_worker *jt_fleet_put(struct jt_fleet *fleet, const struct jt_worker_of
     worker->last_beat_ms = now_ms;
     worker->slow_tasks = 0;
     worker->is_live = true;
-    fleet->live++;
-    find_most(fleet);
+    count_in(fleet, worker);
     keep_free_list(fleet, worker);
+    jt_worker_offer_again(fleet, worker);
     return worker;
 }
 
@@ -122,9 +170,29 @@ void jt_worker_lose(struct jt_fleet *fleet, struct jt_worker *worker)
     if (!worker->is_live)
         return;
     worker->is_live = false;
-    fleet->live--;
-    find_most(fleet);
+    count_out(fleet, worker);
     keep_free_list(fleet, worker);
+}
+
+void jt_worker_doubt(struct jt_fleet *fleet, struct jt_worker *worker)
+{
+    if (worker->is_live)
+        set(&fleet->due, &worker->due, 0);
+}
+
+/* A beat does not move its worker in the heap: who seems due and has beaten is put where it belongs
+ * when it is met, once a time-out. */
+struct jt_worker *jt_fleet_silent(struct jt_fleet *fleet, uint64_t now_ms, uint64_t timeout_ms)
+{
+    struct heap_node *first;
+    while ((first = heap_min(&fleet->due)) != NULL && first->key < now_ms) {
+        struct jt_worker *worker = CONTAINER_OF(first, struct jt_worker, due);
+        uint64_t due_ms = worker->last_beat_ms + timeout_ms;
+        if (due_ms < now_ms)
+            return worker;
+        set(&fleet->due, first, due_ms);
+    }
+    return NULL;
 }
 
 bool jt_worker_could_fit(const struct jt_worker *worker, struct jt_need need)
@@ -151,4 +219,5 @@ void jt_worker_give_back(struct jt_fleet *fleet, struct jt_worker *worker, struc
     worker->cores_used -= need.cores;
     worker->memory_used -= need.memory;
     keep_free_list(fleet, worker);
+    jt_worker_offer_again(fleet, worker);
 }

@@ -3,19 +3,27 @@
  *
  * A worker is its node.name; a new incarnation (the process restarted) has none of the old one's
  * running attempts, and of its map outputs only those it says it still holds. A lost worker stays
- * in the registry, so that it can be shown, until it registers again. */
+ * in the registry, so that it can be shown, until it registers again.
+ *
+ * No question that events ask here walks the workers: the silent ones are found in a heap by when
+ * they were due, the largest in heaps of their own, and who has gained room since it was last
+ * offered to the jobs stands in a list. */
 #ifndef QUERN_JOBTRACKER_FLEET_WORKERS_H
 #define QUERN_JOBTRACKER_FLEET_WORKERS_H
 
+#include "libcommon/base/heap.h"
 #include "libcommon/base/hmap.h"
 #include "libcommon/base/list.h"
 #include "libcommon/base/slice.h"
 
 struct jt_worker {
     struct hmap_node by_name;
-    struct list all;  /* in registry order */
-    struct list free; /* in fleet.free while live with a core to spare */
-    char *name;       /* owned, as the strings below */
+    struct list all;     /* in registry order */
+    struct list free;    /* in fleet.free while live with a core to spare */
+    struct list offered; /* in fleet.offers, since it gained room */
+    struct heap_node due, by_memory, by_cores;
+    uint32_t number; /* in registry order */
+    char *name;      /* owned, as the strings below */
     char *rack;
     char *host;
     char *socket;
@@ -29,17 +37,25 @@ struct jt_worker {
     uint32_t failures;     /* attempts that failed here, ever */
     uint32_t slow_tasks;   /* attempts found slow in rate here; each healthy one takes one off */
     bool is_live;
-    struct list attempts; /* running here: jt_attempt.on_worker */
-    struct list links;    /* per job: jt_link.of_worker */
-    void *edge;           /* the edge's: its connection, NULL while there is none */
+    struct list attempts;          /* running here: jt_attempt.on_worker */
+    struct list held;              /* whose output lies here: the same */
+    struct jt_stage *reserved_for; /* only a task of it begins here; NULL: any */
+    struct list links;             /* per job: jt_link.of_worker */
+    void *edge;                    /* the edge's: its connection, NULL while there is none */
 };
+
+struct jt_stage;
 
 struct jt_fleet {
     struct hmap by_name;
     struct list all;
     struct list free;
-    uint32_t live;
-    uint64_t most_memory; /* of any live worker: what a task can ask for at most */
+    struct list offers;              /* live, have gained room, and nobody has looked since */
+    struct heap due;                 /* live ones, by when to look whether they are silent */
+    struct heap by_memory, by_cores; /* live ones, largest first */
+    uint32_t live, known;
+    uint64_t cores, memory; /* of all live workers */
+    uint64_t most_memory;   /* of any live worker: what a task can ask for at most */
     uint32_t most_cores;
 };
 
@@ -65,6 +81,13 @@ struct jt_worker *jt_fleet_find(const struct jt_fleet *fleet, struct slice name)
 struct jt_worker *jt_fleet_put(struct jt_fleet *fleet, const struct jt_worker_offer *offer,
                                uint64_t now_ms);
 void jt_worker_lose(struct jt_fleet *fleet, struct jt_worker *worker);
+/* Somebody live who was last heard of more than `timeout_ms` ago; NULL: nobody. Lose it, or it is
+ * found again. */
+struct jt_worker *jt_fleet_silent(struct jt_fleet *fleet, uint64_t now_ms, uint64_t timeout_ms);
+/* Its last beat was set back: look again at the next question. */
+void jt_worker_doubt(struct jt_fleet *fleet, struct jt_worker *worker);
+/* It may take more than it could when it was last offered. */
+void jt_worker_offer_again(struct jt_fleet *fleet, struct jt_worker *worker);
 
 #define JT_SLOW_TASKS 3 /* so many slow attempts make a slow node */
 static inline bool jt_worker_is_slow(const struct jt_worker *worker)

@@ -5,14 +5,37 @@
 
 #include "jobtracker/jobs/outputs.h"
 #include "jobtracker/schedule/locality.h"
+#include "jobtracker/schedule/pick.h"
+#include "jobtracker/schedule/preempt.h"
+#include "jobtracker/schedule/speculate.h"
 
-void jt_task_wait(struct jt_core *core, struct jt_task *task)
+static void wait(struct jt_core *core, struct jt_task *task)
 {
     jt_task_move(task, JT_TASK_WAITING);
     task->waiting_since_ms = core->now_ms;
     if (jt_locality_add(task->stage, task, &core->fleet) != 0)
         core->out_of_memory = true;
-    core->must_schedule = true;
+}
+
+static void has_waiting(struct jt_core *core, struct jt_stage *stage)
+{
+    jt_match(core, stage);
+    jt_preempt_note(core, stage);
+    jt_claim_update(stage->job, &core->fleet, core->now_ms);
+}
+
+void jt_task_wait(struct jt_core *core, struct jt_task *task)
+{
+    wait(core, task);
+    has_waiting(core, task->stage);
+}
+
+void jt_stage_unblock(struct jt_core *core, struct jt_stage *stage)
+{
+    for (uint32_t i = 0; i < stage->count; i++)
+        if (stage->tasks[i].state == JT_TASK_BLOCKED)
+            wait(core, &stage->tasks[i]);
+    has_waiting(core, stage);
 }
 
 void jt_task_wait_if_idle(struct jt_core *core, struct jt_task *task)
@@ -44,6 +67,27 @@ bool jt_tell_job(struct jt_core *core, struct jt_link *link)
     return true;
 }
 
+/* The link's attempts that fetch: it is in the job's list while there are some. */
+static void count_fetching(struct jt_link *link, const struct jt_stage *stage, int more)
+{
+    link->running += (uint32_t)more;
+    if (stage->kind != JT_STAGE_REDUCE)
+        return;
+    link->reducing += (uint32_t)more;
+    link->job->reducing += (uint32_t)more;
+    list_remove(&link->fetching);
+    if (link->reducing > 0)
+        list_push_back(&link->job->fetching, &link->fetching);
+}
+
+/* What reads from the stage may get cores now, and stragglers be told from the others. */
+static void is_handed_out(struct jt_core *core, struct jt_stage *stage)
+{
+    if (list_is_empty(&stage->job->changed))
+        list_push_back(&core->changed, &stage->job->changed);
+    jt_speculate_later(core, stage);
+}
+
 bool jt_launch(struct jt_core *core, struct jt_task *task, struct jt_worker *worker,
                enum jt_locality locality, bool is_speculative)
 {
@@ -61,11 +105,14 @@ bool jt_launch(struct jt_core *core, struct jt_task *task, struct jt_worker *wor
     attempt->taken = jt_task_need(task, worker);
     jt_worker_take(&core->fleet, worker, attempt->taken);
     list_push_back(&worker->attempts, &attempt->on_worker);
-    task->running++;
-    link->running++;
-    link->reducing += stage->kind == JT_STAGE_REDUCE;
+    list_push_back(&stage->attempts, &attempt->of_stage);
+    if (++task->running == 2)
+        stage->copies++;
+    count_fetching(link, stage, 1);
     if (task->state == JT_TASK_WAITING)
         jt_task_move(task, JT_TASK_RUNNING);
+    if (stage->waiting == 0)
+        is_handed_out(core, stage);
     if (stage->started_ms == 0)
         stage->started_ms = core->now_ms;
     stage->speculative += is_speculative;
@@ -74,6 +121,8 @@ bool jt_launch(struct jt_core *core, struct jt_task *task, struct jt_worker *wor
     if (stage->job->state == JT_JOB_WAITING)
         sm_move(&jt_job_states, &stage->job->state, JT_JOB_RUNNING);
     stage->job->version++;
+    jt_claim_take(stage->job, attempt->taken);
+    jt_claim_update(stage->job, &core->fleet, core->now_ms);
     jt_tell_job(core, link);
     struct jt_effect *effect = jt_effect_add(core, JT_TELL_RUN, stage->job);
     effect->worker = worker;
@@ -91,17 +140,18 @@ void jt_attempt_end(struct jt_core *core, struct jt_attempt *attempt, enum jt_at
     sm_move(&jt_attempt_states, &attempt->state, to);
     attempt->end_ms = core->now_ms;
     list_remove(&attempt->on_worker);
+    list_remove(&attempt->of_stage);
     if (attempt->worker->is_live)
         jt_worker_give_back(&core->fleet, attempt->worker, attempt->taken);
-    task->running--;
-    if (link) {
-        link->running--;
-        link->reducing -= task->stage->kind == JT_STAGE_REDUCE;
-    }
+    if (--task->running == 1)
+        task->stage->copies--;
+    if (link)
+        count_fetching(link, task->stage, -1);
     task->stage->failed_attempts += to == JT_ATTEMPT_FAILED;
     task->stage->killed_attempts += to == JT_ATTEMPT_KILLED;
     task->stage->job->version++;
-    core->must_schedule = true;
+    jt_claim_give_back(task->stage->job, attempt->taken);
+    jt_claim_update(task->stage->job, &core->fleet, core->now_ms);
 }
 
 void jt_kill_attempt(struct jt_core *core, struct jt_attempt *attempt, const char *why)

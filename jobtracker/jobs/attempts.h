@@ -7,7 +7,9 @@
 
 /* The task waits for a worker from now on. */
 void jt_task_wait(struct jt_core *core, struct jt_task *task);
-/* ... if no attempt of it runs any more, it is not done, and its job is not over. */
+/* So do all tasks of the stage that were blocked. */
+void jt_stage_unblock(struct jt_core *core, struct jt_stage *stage);
+/* The task, if no attempt of it runs any more, it is not done, and its job is not over. */
 void jt_task_wait_if_idle(struct jt_core *core, struct jt_task *task);
 /* What an attempt of it takes there: what the job asks for, or its cores' share of the memory; of a
  * task that had too little, twice that, or all there is there. */

@@ -17,6 +17,8 @@ const struct jt_config jt_config_default = {
     .speculate_percent = 10,
     .speculate_after_percent = 75,
     .job_worker_failures = 3,
+    .share_wait_ms = 500,
+    .reserve_ms = 1000,
 };
 
 void jt_core_init(struct jt_core *core, const struct jt_config *config, uint64_t now_ms)
@@ -26,6 +28,14 @@ void jt_core_init(struct jt_core *core, const struct jt_config *config, uint64_t
     jt_fleet_init(&core->fleet);
     list_init(&core->all);
     list_init(&core->active);
+    list_init(&core->changed);
+    list_init(&core->matching);
+    list_init(&core->aside);
+    list_init(&core->cornered);
+    list_init(&core->untold);
+    list_init(&core->again);
+    if (jt_queues_configure(&core->queues, NULL, 0) != 0)
+        core->out_of_memory = true;
 }
 
 void jt_core_release(struct jt_core *core)
@@ -33,6 +43,9 @@ void jt_core_release(struct jt_core *core)
     list_each_safe (&core->all, it)
         jt_job_free(list_entry(it, struct jt_job, all));
     hmap_release(&core->jobs);
+    heap_release(&core->delays);
+    heap_release(&core->checks);
+    jt_queues_release(&core->queues);
     jt_fleet_release(&core->fleet);
     mem_free(core->effects);
 }
@@ -74,17 +87,49 @@ struct jt_attempt *jt_core_attempt(const struct jt_core *core, const struct atte
     return task ? jt_attempt_find(task, id->attempt) : NULL;
 }
 
-void jt_core_activate(struct jt_core *core, struct jt_job *job)
+int jt_core_activate(struct jt_core *core, struct jt_job *job, struct slice queue)
 {
-    struct list *at = core->active.next;
-    while (at != &core->active) {
-        struct jt_job *other = list_entry(at, struct jt_job, active);
-        if (other->priority < job->priority ||
-            (other->priority == job->priority && other->number > job->number))
-            break;
-        at = at->next;
+    size_t stages = core->stage_count + job->stage_count;
+    int rc = heap_reserve(&core->delays, stages);
+    if (rc == 0)
+        rc = heap_reserve(&core->checks, stages);
+    if (rc == 0)
+        rc = jt_queue_enter(&core->queues, job, queue);
+    if (rc != 0)
+        return rc;
+    core->stage_count = stages;
+    list_push_back(&core->active, &job->active);
+    jt_claim_update(job, &core->fleet, core->now_ms);
+    return 0;
+}
+
+void jt_core_deactivate(struct jt_core *core, struct jt_job *job)
+{
+    jt_queue_leave(job);
+    core->stage_count -= job->stage_count;
+    for (uint32_t i = 0; i < job->stage_count; i++) {
+        struct jt_stage *stage = &job->stages[i];
+        heap_remove(&core->delays, &stage->delay);
+        heap_remove(&core->checks, &stage->check);
+        list_remove(&stage->matching);
+        jt_reserve(core, stage, NULL);
     }
-    list_add_before(at, &job->active);
+    list_remove(&job->active);
+    list_remove(&job->changed);
+    list_remove(&job->aside);
+    list_remove(&job->cornered);
+    list_remove(&job->untold);
+}
+
+void jt_reserve(struct jt_core *core, struct jt_stage *stage, struct jt_worker *worker)
+{
+    if (stage->reserved) {
+        stage->reserved->reserved_for = NULL;
+        jt_worker_offer_again(&core->fleet, stage->reserved);
+    }
+    stage->reserved = worker;
+    if (worker)
+        worker->reserved_for = stage;
 }
 
 void jt_core_forget(struct jt_core *core, struct jt_job *job)

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0
  * core: all jobs and all workers, and the effects: what the world must be told because of the last
  * event, in order. Pure. The edge carries the effects out and clears them; tests/sim does the same
- * with virtual workers. */
+ * with virtual workers.
+ *
+ * What an event costs does not depend on how many jobs and workers there are: whatever it leads to
+ * stands in a list or a heap here, and is found there (jobs/settle, schedule/). */
 #ifndef QUERN_JOBTRACKER_JOBS_CORE_H
 #define QUERN_JOBTRACKER_JOBS_CORE_H
 
 #include "jobtracker/jobs/job.h"
+#include "jobtracker/schedule/queues.h"
 
 struct jt_config {
     uint32_t max_attempts;      /* failures of one task that end the job */
@@ -18,6 +22,8 @@ struct jt_config {
     uint32_t speculate_percent; /* copies, of the tasks of a stage */
     uint32_t speculate_after_percent;
     uint32_t job_worker_failures; /* failures of a job on one worker after which it gets no more */
+    uint64_t share_wait_ms; /* below its share for so long: others' tasks make room; 0 = never */
+    uint64_t reserve_ms;    /* so long no worker had room for a task: one is kept free for it */
 };
 extern const struct jt_config jt_config_default;
 
@@ -51,13 +57,23 @@ struct jt_core {
     struct jt_fleet fleet;
     struct hmap jobs;   /* by number */
     struct list all;    /* in order of number */
-    struct list active; /* not over, by priority (high first), then number */
+    struct list active; /* not over, in order of number */
+    struct jt_queues queues;
+    struct list changed;  /* jobs of which a stage may have become able to begin */
+    struct list matching; /* stages for which free workers are to be found */
+    struct list aside;    /* jobs no worker had room for; offered again at the next tick */
+    struct list cornered; /* jobs with a map that waits for what waits for it */
+    struct list untold;   /* jobs of whose outputs fetching workers are to be told */
+    struct list again;    /* workers offered to as many jobs as one event may ask */
+    struct heap delays;   /* stages that decline worse places, by when they decline less */
+    struct heap checks;   /* stages that may have stragglers, by when to look */
+    size_t stage_count;   /* of active jobs: room for so many is kept in both */
+    uint64_t steps; /* jobs, stages, tasks and workers looked at so far: what the work costs */
     uint64_t next_job;
     uint64_t now_ms;
     uint64_t start_ms;
-    uint64_t next_speculation_ms;
-    bool must_schedule;
-    bool is_resuming; /* the journal is being told again: nothing follows from anything yet */
+    bool is_on_probation; /* outputs from before a restart may still have to be given up */
+    bool is_resuming;     /* the journal is being told again: nothing follows from anything yet */
     struct jt_effect *effects;
     size_t effect_count, effect_cap;
     bool out_of_memory; /* an effect could not be noted: the edge must stop the process */
@@ -71,8 +87,12 @@ struct jt_effect *jt_effect_add(struct jt_core *core, enum jt_effect_kind kind, 
 
 struct jt_job *jt_core_job(const struct jt_core *core, uint64_t number); /* NULL: none */
 struct jt_attempt *jt_core_attempt(const struct jt_core *core, const struct attempt_id *id);
-/* Put a job that is not over among the active ones, where its priority wants it. */
-void jt_core_activate(struct jt_core *core, struct jt_job *job);
+/* Put a new job among the active ones, and in its queue. 0 or ERR_NOMEM. */
+int jt_core_activate(struct jt_core *core, struct jt_job *job, struct slice queue);
+/* Out of them, and of every list and heap that leads to it: it is over. */
+void jt_core_deactivate(struct jt_core *core, struct jt_job *job);
+/* The worker takes nothing but a task of this stage from now on; NULL: it may go back to all. */
+void jt_reserve(struct jt_core *core, struct jt_stage *stage, struct jt_worker *worker);
 /* Forget a finished job (its history is elsewhere). */
 void jt_core_forget(struct jt_core *core, struct jt_job *job);
 /* Why a job that should run does not: one line, or NULL. */

@@ -8,25 +8,29 @@
 #include "jobtracker/jobs/attempts.h"
 #include "jobtracker/jobs/outputs.h"
 #include "jobtracker/jobs/settle.h"
+#include "jobtracker/schedule/pick.h"
 #include "jobtracker/schedule/preempt.h"
+#include "jobtracker/schedule/reclaim.h"
 #include "jobtracker/schedule/speculate.h"
 #include "libcommon/base/str.h"
-
-#define SPECULATION_EVERY_MS 200
 
 static struct jt_job *add_job(struct jt_core *core, uint64_t number, const struct jt_submit *submit)
 {
     if (number == 0)
         number = core->next_job;
     struct jt_job *job = jt_job_new(number, submit, core->now_ms);
-    if (!job || hmap_add(&core->jobs, &job->by_number, hash_u64(number)) != 0) {
+    if (!job || jt_core_activate(core, job, submit->queue) != 0) {
+        jt_job_free(job);
+        return NULL;
+    }
+    if (hmap_add(&core->jobs, &job->by_number, hash_u64(number)) != 0) {
+        jt_core_deactivate(core, job);
         jt_job_free(job);
         return NULL;
     }
     if (number >= core->next_job)
         core->next_job = number + 1;
     list_push_back(&core->all, &job->all);
-    jt_core_activate(core, job);
     return job;
 }
 
@@ -55,10 +59,7 @@ void jt_on_priority(struct jt_core *core, struct jt_job *job, uint32_t priority,
     core->now_ms = now_ms;
     job->priority = priority;
     job->version++;
-    if (!jt_job_is_over(job)) {
-        list_remove(&job->active);
-        jt_core_activate(core, job);
-    }
+    jt_claim_update(job, &core->fleet, now_ms);
 }
 
 void jt_on_published(struct jt_core *core, struct jt_job *job, int code, const char *why,
@@ -211,9 +212,7 @@ void jt_on_failed(struct jt_core *core, struct jt_worker *worker, const struct a
     jt_attempt_end(core, attempt, counts ? JT_ATTEMPT_FAILED : JT_ATTEMPT_KILLED);
     jt_task_blame(task, worker);
     if (counts) {
-        struct jt_link *link = jt_link_find(job, worker);
-        if (link)
-            link->failures++;
+        jt_shun(core, job, worker);
         worker->failures++;
         task->failures++;
     } else
@@ -225,14 +224,6 @@ void jt_on_failed(struct jt_core *core, struct jt_worker *worker, const struct a
     jt_settle(core, job);
 }
 
-static uint32_t reducing(const struct jt_job *job)
-{
-    uint32_t n = 0;
-    list_each (&job->links, it)
-        n += list_entry(it, struct jt_link, of_job)->reducing;
-    return n;
-}
-
 static void lose_outputs(struct jt_core *core, const struct attempt_id *reduce, struct slice source,
                          const uint64_t *maps, size_t count, bool is_certain)
 {
@@ -241,7 +232,7 @@ static void lose_outputs(struct jt_core *core, const struct attempt_id *reduce, 
     if (!attempt || attempt->state != JT_ATTEMPT_RUNNING || !worker)
         return;
     struct jt_job *job = attempt->task->stage->job;
-    uint32_t from = attempt->task->stage->reads_from, fetchers = reducing(job);
+    uint32_t from = attempt->task->stage->reads_from, fetchers = job->reducing;
     for (size_t i = 0; i < count; i++) {
         struct jt_task *task =
             maps[i] <= UINT32_MAX ? jt_job_task(job, from, (uint32_t)maps[i]) : NULL;
@@ -276,12 +267,12 @@ void jt_on_tick(struct jt_core *core, uint64_t now_ms)
     core->now_ms = now_ms;
     jt_lose_silent_workers(core);
     jt_end_probation(core);
-    list_each_safe (&core->active, it)
-        jt_preempt(core, list_entry(it, struct jt_job, active));
-    core->must_schedule = true; /* delays may have run out */
+    jt_outputs_tell_untold(core);
+    jt_preempt_cornered(core);
+    jt_queues_share(&core->queues, &core->fleet);
+    jt_reclaim(core);
+    jt_schedule_again(core);
     jt_settle(core, NULL);
-    if (now_ms >= core->next_speculation_ms) {
-        core->next_speculation_ms = now_ms + SPECULATION_EVERY_MS;
-        jt_speculate(core);
-    }
+    jt_speculate(core);
+    jt_settle(core, NULL);
 }

@@ -82,6 +82,9 @@ static int stage_init(struct jt_job *job, enum jt_stage_kind kind, uint32_t coun
     stage->reads_from = job->stage_count ? job->stage_count - 1 : JT_NO_STAGE;
     stage->cores = 1;
     stage->feeds = feeds;
+    stage->delay = stage->check = HEAP_NODE_INIT;
+    list_init(&stage->attempts);
+    list_init(&stage->matching);
     int rc = make_tasks(stage, count);
     job->stage_count += rc == 0;
     return rc;
@@ -136,6 +139,7 @@ static void ask_for(struct jt_job *job, const struct jt_submit *submit)
         stage->max_attempts = is_reduce ? submit->reduce_attempts : submit->map_attempts;
         stage->has_slowstart = is_reduce && submit->has_slowstart;
         stage->slowstart_percent = submit->slowstart_percent;
+        stage->most_running = is_reduce ? submit->most_reduces : submit->most_maps;
         stage->no_copies = is_reduce ? submit->reduce_no_copies : submit->map_no_copies;
     }
 }
@@ -176,7 +180,15 @@ struct jt_job *jt_job_new(uint64_t number, const struct jt_submit *submit, uint6
     job->version = 1;
     list_init(&job->all);
     list_init(&job->active);
+    list_init(&job->changed);
+    list_init(&job->aside);
+    list_init(&job->cornered);
+    list_init(&job->untold);
     list_init(&job->links);
+    list_init(&job->fetching);
+    list_init(&job->claim.of_queue);
+    job->claim.poor = job->claim.rich = job->claim.waits = HEAP_NODE_INIT;
+    job->claim.most_memory = submit->most_memory;
     if (fill(job, submit) != 0) {
         jt_job_free(job);
         return NULL;
@@ -198,11 +210,13 @@ static void free_stage(struct jt_stage *stage)
         list_each_safe (&task->attempts, it) {
             struct jt_attempt *attempt = list_entry(it, struct jt_attempt, of_task);
             list_remove(&attempt->on_worker);
+            list_remove(&attempt->of_stage);
             mem_free(attempt->why);
             mem_free(attempt);
         }
         mem_free((void *)(uintptr_t)task->result.data);
     }
+    list_remove(&stage->matching);
     free_places(&stage->nodes);
     free_places(&stage->racks);
     mem_free(stage->anywhere.tasks);
@@ -217,13 +231,16 @@ void jt_job_free(struct jt_job *job)
         return;
     for (uint32_t i = 0; i < job->stage_count; i++)
         free_stage(&job->stages[i]);
-    list_each_safe (&job->links, it) {
-        struct jt_link *link = list_entry(it, struct jt_link, of_job);
-        list_remove(&link->of_worker);
-        mem_free(link);
-    }
+    list_each_safe (&job->links, it)
+        jt_link_free(list_entry(it, struct jt_link, of_job));
+    hmap_release(&job->links_by_worker);
     list_remove(&job->all);
     list_remove(&job->active);
+    list_remove(&job->changed);
+    list_remove(&job->aside);
+    list_remove(&job->cornered);
+    list_remove(&job->untold);
+    list_remove(&job->claim.of_queue);
     mem_free(job->outputs);
     mem_free(job->why);
     arena_release(&job->arena);
@@ -261,6 +278,7 @@ struct jt_attempt *jt_attempt_new(struct jt_task *task, struct jt_worker *worker
     attempt->number = task->next_attempt++;
     attempt->start_ms = now_ms;
     list_init(&attempt->on_worker);
+    list_init(&attempt->of_stage);
     list_push_back(&task->attempts, &attempt->of_task);
     return attempt;
 }
@@ -284,10 +302,10 @@ struct jt_task *jt_job_task(struct jt_job *job, uint32_t stage, uint32_t task)
 
 struct jt_link *jt_link_find(const struct jt_job *job, const struct jt_worker *worker)
 {
-    /* A worker serves few jobs at a time; a job may have many workers. */
-    list_each (&worker->links, it) {
-        struct jt_link *link = list_entry(it, struct jt_link, of_worker);
-        if (link->job == job)
+    struct hmap_node *n = hmap_find(&job->links_by_worker, hash_u64(worker->number));
+    for (; n; n = hmap_find_next(n)) {
+        struct jt_link *link = CONTAINER_OF(n, struct jt_link, by_worker);
+        if (link->worker == worker)
             return link;
     }
     return NULL;
@@ -299,13 +317,25 @@ struct jt_link *jt_link_get(struct jt_job *job, struct jt_worker *worker)
     if (link)
         return link;
     link = mem_calloc(1, sizeof(*link));
-    if (!link)
+    if (!link || hmap_add(&job->links_by_worker, &link->by_worker, hash_u64(worker->number)) != 0) {
+        mem_free(link);
         return NULL;
+    }
     link->job = job;
     link->worker = worker;
+    list_init(&link->fetching);
     list_push_front(&worker->links, &link->of_worker);
     list_push_back(&job->links, &link->of_job);
     return link;
+}
+
+void jt_link_free(struct jt_link *link)
+{
+    hmap_remove(&link->job->links_by_worker, &link->by_worker);
+    list_remove(&link->of_worker);
+    list_remove(&link->of_job);
+    list_remove(&link->fetching);
+    mem_free(link);
 }
 
 bool jt_stage_is_done(const struct jt_stage *stage)

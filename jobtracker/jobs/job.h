@@ -48,6 +48,22 @@ enum jt_stage_kind { JT_STAGE_MAP, JT_STAGE_MAP_OUT, JT_STAGE_REDUCE, JT_STAGE_C
 
 enum jt_locality { JT_NODE_LOCAL, JT_RACK_LOCAL, JT_REMOTE, JT_NO_PREFERENCE };
 
+struct jt_queue;
+
+/* What a job has of the cluster, and where it stands among those of its queue. */
+struct jt_claim {
+    struct jt_queue *queue;
+    struct list of_queue;               /* all of the queue's that are not over */
+    struct heap_node poor, rich, waits; /* in the queue's heaps of the same names */
+    bool is_admitted;                   /* its tasks may run: the queue's running jobs have room */
+    uint32_t weight;
+    struct jt_need used;
+    uint64_t wanted;      /* by tasks that could run now, in jt_units */
+    uint64_t most_memory; /* as the job wants it; 0 = any */
+    uint64_t
+        below_since_ms; /* since when it wants more and has less than its share; 0 = it is not so */
+};
+
 #define JT_NO_TASK   UINT32_MAX
 #define JT_FAILED_ON 4
 #define JT_NO_STAGE  UINT32_MAX
@@ -59,7 +75,8 @@ enum jt_locality { JT_NODE_LOCAL, JT_RACK_LOCAL, JT_REMOTE, JT_NO_PREFERENCE };
 
 struct jt_attempt {
     struct list of_task;
-    struct list on_worker; /* while running */
+    struct list of_stage;  /* while running: stage.attempts */
+    struct list on_worker; /* while running: worker.attempts; while its output is there: .held */
     struct jt_task *task;
     struct jt_worker *worker; /* stays known after the end, for history and outputs */
     unsigned state;
@@ -127,7 +144,16 @@ struct jt_stage {
     struct hmap nodes, racks;
     struct jt_place anywhere;     /* every waiting task is in here */
     struct jt_place unrestricted; /* those without a live node that holds their input */
+    size_t fresh;                 /* of `anywhere`: nobody has looked at these yet */
+    struct list attempts;         /* running, the oldest first */
+    uint32_t copies;              /* tasks that run more than once now */
+    uint32_t most_running;        /* tasks at a time, as its job wants it; 0 = any number */
+    struct list matching;         /* in core.matching: free workers are to be found for it */
+    struct heap_node delay;       /* in core.delays: when it declines less */
+    struct heap_node check;       /* in core.checks: when to look for stragglers */
     uint64_t delay_since_ms;      /* since when we decline remote work; 0 = we do not */
+    uint64_t short_since_ms;      /* since when no worker has had room for it; 0 = one had */
+    struct jt_worker *reserved;   /* makes room for it; NULL: none does */
     uint64_t started_ms, ended_ms;
     uint64_t done_ms_total; /* sum of the run times of done tasks */
     uint32_t locality[4];
@@ -139,6 +165,8 @@ struct jt_stage {
 /* What a worker has been told of a job. */
 struct jt_link {
     struct list of_worker, of_job;
+    struct list fetching;       /* in job.fetching, while reducing > 0 */
+    struct hmap_node by_worker; /* in job.links_by_worker */
     struct jt_worker *worker;
     struct jt_job *job;
     bool told_job;
@@ -147,6 +175,7 @@ struct jt_link {
     uint32_t running;       /* attempts of the job there */
     uint32_t reducing;      /* of them, those that fetch */
     uint32_t failures;      /* of the job there: at 3 it gets no more of it */
+    bool is_shunned;
 };
 
 /* One line of the job's list of placed map outputs: only ever appended, so a worker needs to be
@@ -162,12 +191,22 @@ struct jt_job {
     uint64_t number;
     unsigned state;
     uint32_t priority;
+    struct jt_claim claim; /* on the cluster: schedule/queues */
+    struct list changed;   /* in core.changed: a stage may have become able to begin */
+    struct list aside;     /* in core.aside: no worker had room for it; not offered for a moment */
+    struct list
+        cornered;       /* in core.cornered: a map waits, and reduces that wait for it hold cores */
+    struct list untold; /* in core.untold: fetching workers are to be told of outputs */
     struct arena arena; /* spec strings, splits */
     char *name, *user;  /* in the arena */
     void *spec;         /* the edge's: what it was submitted with */
     struct jt_stage stages[JT_STAGES_MAX];
     uint32_t stage_count;
     struct list links;
+    struct hmap links_by_worker;
+    struct list fetching; /* links */
+    uint32_t shunned;     /* workers that get no more of it */
+    uint32_t reducing;    /* attempts that fetch */
     struct jt_output *outputs;
     size_t output_count, output_cap;
     uint64_t submitted_ms, ended_ms; /* monotonic */
@@ -195,7 +234,10 @@ struct jt_shuffle {
 
 struct jt_submit {
     struct slice name, user;
+    struct slice queue; /* empty, or one that is not known: the default one */
     uint32_t priority;
+    uint32_t most_maps, most_reduces; /* that run at a time; 0 = any number */
+    uint64_t most_memory;             /* of all that run at a time; 0 = any */
     uint32_t partitions; /* one reduce stage of so many tasks, if `shuffles` says nothing */
     const struct jt_shuffle *shuffles;
     uint32_t shuffle_count;                 /* 0, and no partitions: no reduce stage */
@@ -223,6 +265,8 @@ struct jt_task *jt_job_task(struct jt_job *job, uint32_t stage, uint32_t task); 
 /* NULL when memory is out. */
 struct jt_link *jt_link_get(struct jt_job *job, struct jt_worker *worker);
 struct jt_link *jt_link_find(const struct jt_job *job, const struct jt_worker *worker);
+/* It leaves both its lists. */
+void jt_link_free(struct jt_link *link);
 
 bool jt_stage_is_done(const struct jt_stage *stage);
 /* Does somebody read this stage's output over the shuffle, and still need it? */

@@ -29,9 +29,35 @@ void jt_outputs_tell(struct jt_core *core, struct jt_link *link)
     link->told_complete = complete;
 }
 
+/* So many are told of an output at once; more of them hear at the next tick of all there are. */
+#define TOLD_AT_ONCE 4
+
+static void tell_fetching(struct jt_core *core, struct jt_job *job, uint32_t most)
+{
+    uint32_t told = 0;
+    list_each (&job->fetching, it) {
+        struct jt_link *link = list_entry(it, struct jt_link, fetching);
+        if (told++ == most)
+            break;
+        if (link->worker->is_live && link->told_job)
+            jt_outputs_tell(core, link);
+    }
+    if (told > most && list_is_empty(&job->untold))
+        list_push_back(&core->untold, &job->untold);
+}
+
+void jt_outputs_tell_untold(struct jt_core *core)
+{
+    list_each_safe (&core->untold, it) {
+        struct jt_job *job = list_entry(it, struct jt_job, untold);
+        list_remove(&job->untold);
+        tell_fetching(core, job, UINT32_MAX);
+    }
+}
+
 /* Reducing workers want the places of outputs; holding workers want to know that all maps are done
  * and their streams may end. */
-void jt_outputs_tell_all(struct jt_core *core, struct jt_job *job)
+static void tell_all(struct jt_core *core, struct jt_job *job)
 {
     list_each (&job->links, it) {
         struct jt_link *link = list_entry(it, struct jt_link, of_job);
@@ -39,6 +65,15 @@ void jt_outputs_tell_all(struct jt_core *core, struct jt_job *job)
             (link->reducing > 0 || link->told_complete != jt_outputs_complete(job)))
             jt_outputs_tell(core, link);
     }
+}
+
+/* Which stages are complete has changed, or has not. */
+static void outputs_changed(struct jt_core *core, struct jt_job *job, uint32_t was_complete)
+{
+    if (was_complete != jt_outputs_complete(job))
+        tell_all(core, job);
+    else
+        tell_fetching(core, job, TOLD_AT_ONCE);
 }
 
 int jt_output_place(struct jt_core *core, struct jt_attempt *attempt)
@@ -52,9 +87,12 @@ int jt_output_place(struct jt_core *core, struct jt_attempt *attempt)
     job->outputs[job->output_count++] = (struct jt_output){
         attempt->task->stage->index, attempt->task->index, attempt->number, attempt->worker};
     struct jt_stage *stage = attempt->task->stage;
+    uint32_t was_complete = jt_outputs_complete(job);
     BUG_ON(stage->outputs_missing == 0);
     stage->outputs_missing--;
-    jt_outputs_tell_all(core, job);
+    list_remove(&attempt->on_worker);
+    list_push_back(&attempt->worker->held, &attempt->on_worker);
+    outputs_changed(core, job, was_complete);
     return 0;
 }
 
@@ -63,7 +101,7 @@ static bool is_gone(const struct jt_attempt *winner)
 {
     if (winner->is_probation)
         return !winner->task->stage->job->is_resumed;
-    return !winner->worker->is_live;
+    return list_is_empty(&winner->on_worker); /* its worker was lost, even if it has come back */
 }
 
 /* A stage has to run again whose own input nobody has kept an eye on since it was done. */
@@ -83,9 +121,11 @@ void jt_output_lose(struct jt_core *core, struct jt_task *task)
     bool was_done = jt_stage_is_done(task->stage);
     struct jt_job *job = task->stage->job;
     struct jt_attempt *winner = task->winner;
+    uint32_t was_complete = jt_outputs_complete(job);
     if (task->state != JT_TASK_DONE || !winner || !jt_stage_is_needed(task->stage))
         return;
     sm_move(&jt_attempt_states, &winner->state, JT_ATTEMPT_KILLED);
+    list_remove(&winner->on_worker);
     task->stage->killed_attempts++;
     jt_effect_add(core, JT_WRITE_LOST, job)->attempt = winner;
     task->winner = NULL;
@@ -98,7 +138,7 @@ void jt_output_lose(struct jt_core *core, struct jt_task *task)
     job->version++;
     task->stage->ended_ms = 0;
     jt_task_wait(core, task);
-    jt_outputs_tell_all(core, job);
+    outputs_changed(core, job, was_complete);
     if (was_done)
         lose_what_it_reads(core, task->stage);
 }

@@ -9,9 +9,8 @@
 uint32_t jt_outputs_complete(const struct jt_job *job);
 /* Tell one worker what it has not been told yet. */
 void jt_outputs_tell(struct jt_core *core, struct jt_link *link);
-/* Reducing workers want the places of outputs; holding workers want to know that all maps are done
- * and their streams may end. */
-void jt_outputs_tell_all(struct jt_core *core, struct jt_job *job);
+/* Jobs with many fetching workers: what these have not been told since the last tick. */
+void jt_outputs_tell_untold(struct jt_core *core);
 /* The winner of a task that feeds holds its output. 0, or ERR_NOMEM. */
 int jt_output_place(struct jt_core *core, struct jt_attempt *attempt);
 /* A done task whose output is gone runs again, if somebody still needs it; and what that would

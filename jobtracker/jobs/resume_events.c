@@ -43,8 +43,11 @@ void jt_on_resumed(struct jt_core *core, struct jt_job *job, const struct attemp
     attempt->end_ms = now_ms;
     sm_move(&jt_attempt_states, &attempt->state, JT_ATTEMPT_DONE);
     attempt->is_probation = task->stage->feeds;
+    if (attempt->is_probation)
+        list_push_back(&worker->held, &attempt->on_worker);
     task->winner = attempt;
     jt_task_move(task, JT_TASK_DONE);
+    jt_claim_update(job, &core->fleet, now_ms);
     job->is_resumed = true;
 }
 
@@ -59,6 +62,7 @@ void jt_on_resume_end(struct jt_core *core, uint32_t epoch, uint64_t now_ms)
 {
     core->now_ms = core->start_ms = now_ms;
     core->is_resuming = false;
+    core->is_on_probation = true;
     list_each_safe (&core->active, it) {
         struct jt_job *job = list_entry(it, struct jt_job, active);
         for (uint32_t s = 0; s < job->stage_count; s++)
@@ -71,8 +75,9 @@ void jt_on_resume_end(struct jt_core *core, uint32_t epoch, uint64_t now_ms)
 
 void jt_end_probation(struct jt_core *core)
 {
-    if (core->now_ms < core->start_ms + core->config.resume_grace_ms)
+    if (!core->is_on_probation || core->now_ms < core->start_ms + core->config.resume_grace_ms)
         return;
+    core->is_on_probation = false;
     list_each_safe (&core->active, it) {
         struct jt_job *job = list_entry(it, struct jt_job, active);
         for (uint32_t s = job->stage_count; job->is_resumed && s-- > 0;)

@@ -6,13 +6,6 @@
 #include "jobtracker/schedule/pick.h"
 #include "libcommon/base/str.h"
 
-static void unblock(struct jt_core *core, struct jt_stage *stage)
-{
-    for (uint32_t i = 0; i < stage->count; i++)
-        if (stage->tasks[i].state == JT_TASK_BLOCKED)
-            jt_task_wait(core, &stage->tasks[i]);
-}
-
 /* Before all is there that a packed stage reads, nobody can say what its tasks are to fetch. */
 static bool is_packed_up(struct jt_core *core, struct jt_stage *stage,
                          const struct jt_stage *before)
@@ -52,8 +45,11 @@ void jt_advance(struct jt_core *core, struct jt_job *job)
     bool all_done = true;
     for (uint32_t i = 0; i < job->stage_count; i++) {
         struct jt_stage *stage = &job->stages[i];
+        core->steps++;
         if (stage->blocked > 0 && may_begin(core, stage))
-            unblock(core, stage);
+            jt_stage_unblock(core, stage);
+        else if (stage->waiting > 0 && stage->reads_from != JT_NO_STAGE)
+            jt_match(core, stage); /* it may have been held back until now */
         if (jt_stage_is_done(stage) && stage->ended_ms == 0)
             stage->ended_ms = core->now_ms;
         all_done = all_done && jt_stage_is_done(stage);
@@ -74,16 +70,24 @@ void jt_settle(struct jt_core *core, struct jt_job *job)
         return;
     if (job && !jt_job_is_over(job))
         jt_advance(core, job);
-    if (!core->must_schedule)
-        return;
-    core->must_schedule = false;
-    jt_schedule(core);
-    /* Handing a stage out wholly may let the next one begin. */
-    list_each_safe (&core->active, it)
-        jt_advance(core, list_entry(it, struct jt_job, active));
-    if (core->must_schedule) {
-        core->must_schedule = false;
+    do {
         jt_schedule(core);
+        /* Handing a stage out wholly may let the next one begin. */
+        list_each_safe (&core->changed, it) {
+            struct jt_job *changed = list_entry(it, struct jt_job, changed);
+            list_remove(&changed->changed);
+            jt_advance(core, changed);
+        }
+    } while (!list_is_empty(&core->matching) && !core->out_of_memory);
+}
+
+/* Another job may run in its stead. */
+static void admit_next(struct jt_core *core, struct jt_queue *queue)
+{
+    struct jt_job *next;
+    while ((next = jt_queue_admit(queue)) != NULL) {
+        jt_claim_update(next, &core->fleet, core->now_ms);
+        jt_match_all(core, next);
     }
 }
 
@@ -95,9 +99,10 @@ void jt_job_end(struct jt_core *core, struct jt_job *job, enum jt_job_state stat
     if (why && !job->why)
         job->why = str_dup(why);
     for (uint32_t i = 0; i < job->stage_count; i++)
-        for (uint32_t t = 0; t < job->stages[i].count; t++)
-            jt_task_kill_attempts(core, &job->stages[i].tasks[t], "the job is over");
-    list_remove(&job->active);
+        list_each_safe (&job->stages[i].attempts, it)
+            jt_kill_attempt(core, list_entry(it, struct jt_attempt, of_stage), "the job is over");
+    jt_core_deactivate(core, job);
+    admit_next(core, job->claim.queue);
     jt_effect_add(core, JT_WRITE_END, job);
     if (state != JT_JOB_SUCCEEDED)
         jt_effect_add(core, JT_CLEAN_UP, job);
@@ -105,8 +110,6 @@ void jt_job_end(struct jt_core *core, struct jt_job *job, enum jt_job_state stat
         struct jt_link *link = list_entry(it, struct jt_link, of_job);
         if (link->told_job && link->worker->is_live)
             jt_effect_add(core, JT_TELL_END, job)->worker = link->worker;
-        list_remove(&link->of_worker);
-        list_remove(&link->of_job);
-        mem_free(link);
+        jt_link_free(link);
     }
 }

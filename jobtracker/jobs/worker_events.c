@@ -4,21 +4,15 @@
 #include "jobtracker/jobs/events.h"
 #include "jobtracker/jobs/outputs.h"
 #include "jobtracker/jobs/settle.h"
+#include "jobtracker/schedule/pick.h"
 #include "libcommon/base/str.h"
 
 static void lose_outputs_of(struct jt_core *core, struct jt_worker *worker)
 {
-    list_each_safe (&core->active, it) {
-        struct jt_job *job = list_entry(it, struct jt_job, active);
-        /* The last first: what is lost there makes those before it needed again. */
-        for (uint32_t s = job->stage_count; s-- > 0;) {
-            struct jt_stage *stage = &job->stages[s];
-            if (!jt_stage_is_needed(stage))
-                continue;
-            for (uint32_t t = 0; t < stage->count; t++)
-                if (stage->tasks[t].winner && stage->tasks[t].winner->worker == worker)
-                    jt_output_lose(core, &stage->tasks[t]);
-        }
+    list_each_safe (&worker->held, it) {
+        struct jt_attempt *attempt = list_entry(it, struct jt_attempt, on_worker);
+        list_remove(&attempt->on_worker);
+        jt_output_lose(core, attempt->task);
     }
 }
 
@@ -41,9 +35,12 @@ static void lose_worker(struct jt_core *core, struct jt_worker *worker)
         attempt->why = attempt->why ? attempt->why : str_dup("its worker was lost");
         jt_kill_attempt(core, attempt, "worker lost");
     }
+    if (worker->reserved_for)
+        jt_reserve(core, worker->reserved_for, NULL);
+    list_remove(&worker->offered);
+    jt_forgive(worker);
     forget_what_was_told(worker);
     lose_outputs_of(core, worker);
-    core->must_schedule = true;
 }
 
 struct jt_worker *jt_on_register(struct jt_core *core, const struct jt_worker_offer *offer,
@@ -58,9 +55,7 @@ struct jt_worker *jt_on_register(struct jt_core *core, const struct jt_worker_of
     }
     if (worker && worker->is_live)
         lose_worker(core, worker);
-    worker = jt_fleet_put(&core->fleet, offer, now_ms);
-    core->must_schedule = worker != NULL;
-    return worker;
+    return jt_fleet_put(&core->fleet, offer, now_ms);
 }
 
 bool jt_on_held(struct jt_core *core, struct jt_worker *worker, const struct attempt_id *id,
@@ -115,13 +110,12 @@ void jt_on_disconnect(struct jt_core *core, struct jt_worker *worker, uint64_t n
         return;
     uint64_t early = core->config.worker_timeout_ms - core->config.reconnect_ms;
     worker->last_beat_ms = now_ms > early ? now_ms - early : 0;
+    jt_worker_doubt(&core->fleet, worker);
 }
 
 void jt_lose_silent_workers(struct jt_core *core)
 {
-    list_each_safe (&core->fleet.all, it) {
-        struct jt_worker *worker = list_entry(it, struct jt_worker, all);
-        if (worker->is_live && core->now_ms > worker->last_beat_ms + core->config.worker_timeout_ms)
-            lose_worker(core, worker);
-    }
+    struct jt_worker *worker;
+    while ((worker = jt_fleet_silent(&core->fleet, core->now_ms, core->config.worker_timeout_ms)))
+        lose_worker(core, worker);
 }

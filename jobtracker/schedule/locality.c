@@ -69,8 +69,11 @@ static struct jt_task *place_find(struct jt_stage *stage, struct jt_place *place
     while (place->next < place->count &&
            stage->tasks[place->tasks[place->next]].state != JT_TASK_WAITING)
         place->next++;
-    if (place->next == place->count)
+    if (place->next == place->count) {
         place->next = place->count = 0;
+        if (place == &stage->anywhere)
+            stage->fresh = 0;
+    }
     for (size_t i = place->next, seen = 0; i < place->count && seen < LOOK_AHEAD; i++, seen++) {
         struct jt_task *task = &stage->tasks[place->tasks[i]];
         if (task->state == JT_TASK_WAITING && (any_node || !jt_task_failed_on(task, worker)))

@@ -6,6 +6,8 @@
 
 /* So many times preempt_ms a map waits for a node on which it has not failed yet; then any does. */
 #define PATIENCE 10
+/* Jobs, maps and reduces looked at, at most, in one call. */
+#define LOOKS 64
 
 /* Does it hold a core only until `stage` is done? */
 static bool waits_for(const struct jt_attempt *attempt, const struct jt_stage *stage)
@@ -41,26 +43,32 @@ static bool could_make_room(const struct jt_worker *worker, const struct jt_stag
     return jt_worker_fits(&after, need);
 }
 
-/* Where the youngest of those reduces runs that stand in the way of `task`. */
-static struct jt_worker *find_room(const struct jt_task *task, const struct jt_worker *not_here,
-                                   bool any_node)
+static bool may_run_on(const struct jt_task *task, const struct jt_worker *worker, bool any_node)
 {
-    struct jt_worker *best = NULL;
-    uint64_t youngest_ms = 0;
-    list_each (&task->stage->job->links, it) {
-        const struct jt_link *link = list_entry(it, struct jt_link, of_job);
-        struct jt_worker *worker = link->worker;
-        if (link->reducing == 0 || worker == not_here || !worker->is_live ||
-            (!any_node && jt_task_failed_on(task, worker)) ||
-            !could_make_room(worker, task->stage, jt_task_need(task, worker)))
-            continue;
-        const struct jt_attempt *youngest = youngest_there(worker, task->stage);
-        if (youngest && (!best || youngest->start_ms > youngest_ms)) {
-            best = worker;
-            youngest_ms = youngest->start_ms;
+    return worker->is_live && (any_node || !jt_task_failed_on(task, worker)) &&
+           could_make_room(worker, task->stage, jt_task_need(task, worker));
+}
+
+/* Where the youngest of those reduces runs that stand in the way of `task`. */
+static struct jt_worker *find_room(struct jt_core *core, const struct jt_task *task,
+                                   const struct jt_worker *not_here, bool any_node)
+{
+    struct jt_job *job = task->stage->job;
+    const struct jt_attempt *youngest = NULL;
+    for (uint32_t s = 0; s < job->stage_count; s++) {
+        struct list *running = &job->stages[s].attempts;
+        int looks = job->stages[s].reads_from == task->stage->index ? LOOKS : 0;
+        for (struct list *it = running->prev; it != running && looks > 0; it = it->prev, looks--) {
+            const struct jt_attempt *attempt = list_entry(it, struct jt_attempt, of_stage);
+            core->steps++;
+            if (attempt->worker == not_here || !may_run_on(task, attempt->worker, any_node))
+                continue;
+            if (!youngest || attempt->start_ms > youngest->start_ms)
+                youngest = attempt;
+            break; /* the others of this stage are older */
         }
     }
-    return best;
+    return youngest ? youngest->worker : NULL;
 }
 
 static void make_room(struct jt_core *core, const struct jt_task *task, struct jt_worker *worker,
@@ -80,24 +88,53 @@ static bool is_patient(const struct jt_core *core, const struct jt_task *task, u
 static bool relieve(struct jt_core *core, struct jt_task *task)
 {
     bool any_node = !is_patient(core, task, PATIENCE) || !jt_has_elsewhere(core, task);
-    struct jt_worker *worker = find_room(task, NULL, any_node);
+    struct jt_worker *worker = find_room(core, task, NULL, any_node);
     if (!worker)
         return false;
     make_room(core, task, worker, "makes room for a map that runs again");
     return jt_launch(core, task, worker, JT_REMOTE, false);
 }
 
-void jt_preempt(struct jt_core *core, struct jt_job *job)
+static bool preempt_stage(struct jt_core *core, struct jt_stage *stage)
 {
-    for (uint32_t s = 0; s < job->stage_count; s++) {
+    const struct jt_place *all = &stage->anywhere;
+    for (size_t i = all->next, looks = 0; i < all->count && looks < LOOKS; i++, looks++) {
+        struct jt_task *task = &stage->tasks[all->tasks[i]];
+        core->steps++;
+        if (task->state == JT_TASK_WAITING && !is_patient(core, task, 1) && relieve(core, task))
+            return true;
+    }
+    return false;
+}
+
+void jt_preempt_note(struct jt_core *core, struct jt_stage *stage)
+{
+    if (stage->feeds && stage->job->reducing > 0 && list_is_empty(&stage->job->cornered))
+        list_push_back(&core->cornered, &stage->job->cornered);
+}
+
+/* Is it still so? Then it comes back to the end of the line. */
+static void preempt_job(struct jt_core *core, struct jt_job *job)
+{
+    bool has_relieved = false;
+    for (uint32_t s = 0; s < job->stage_count && !has_relieved; s++) {
         struct jt_stage *stage = &job->stages[s];
         if (!stage->feeds || stage->waiting == 0)
             continue;
-        for (uint32_t t = 0; t < stage->count; t++) {
-            struct jt_task *task = &stage->tasks[t];
-            if (task->state == JT_TASK_WAITING && !is_patient(core, task, 1) && relieve(core, task))
-                return;
-        }
+        has_relieved = preempt_stage(core, stage);
+        jt_preempt_note(core, stage);
+    }
+}
+
+void jt_preempt_cornered(struct jt_core *core)
+{
+    const struct list *last = core->cornered.prev;
+    bool is_last = list_is_empty(&core->cornered);
+    for (int i = 0; i < LOOKS && !is_last; i++) {
+        struct jt_job *job = list_first(&core->cornered, struct jt_job, cornered);
+        is_last = &job->cornered == last;
+        list_remove(&job->cornered);
+        preempt_job(core, job);
     }
 }
 
@@ -105,7 +142,7 @@ struct jt_worker *jt_preempt_for_copy(struct jt_core *core, const struct jt_atte
 {
     const struct jt_task *task = straggler->task;
     struct jt_worker *worker =
-        task->stage->feeds ? find_room(task, straggler->worker, false) : NULL;
+        task->stage->feeds ? find_room(core, task, straggler->worker, false) : NULL;
     if (worker && jt_worker_is_slow(worker))
         worker = NULL;
     if (worker)

@@ -7,8 +7,10 @@
 
 #include "jobtracker/jobs/core.h"
 
-/* Maps that have waited for preempt_ms get room: at most one of the job per call. */
-void jt_preempt(struct jt_core *core, struct jt_job *job);
+/* Something of the stage waits: is it a map, and do reduces hold cores? */
+void jt_preempt_note(struct jt_core *core, struct jt_stage *stage);
+/* Maps that have waited for preempt_ms get room: at most one of a job per call. */
+void jt_preempt_cornered(struct jt_core *core);
 /* A worker that can take a second attempt of this straggler now, because reduces that wait for it
  * gave way there; NULL: none can. Launch at once: the room is nobody's. */
 struct jt_worker *jt_preempt_for_copy(struct jt_core *core, const struct jt_attempt *straggler);

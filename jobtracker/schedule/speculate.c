@@ -4,7 +4,14 @@
 #include "jobtracker/jobs/attempts.h"
 #include "jobtracker/schedule/preempt.h"
 
-#define YOUNGEST_MS 200 /* below this age a rate means nothing */
+#define YOUNGEST_MS   200 /* below this age a rate means nothing */
+#define LOOK_EVERY_MS 200 /* at a stage */
+/* Looked at in one call, at most: stages, attempts of each, free workers for one. */
+#define LOOKS_STAGES   32
+#define LOOKS_ATTEMPTS 256
+#define LOOKS_WORKERS  32
+/* A median over so many is as good as one over all. */
+#define RATES_MAX 256
 
 /* Bytes per second, times 1000 so that slow tasks do not round to nothing. */
 static uint64_t rate_of(const struct jt_attempt *attempt, uint64_t until_ms)
@@ -32,8 +39,18 @@ static uint64_t median(const struct jt_stage *stage)
     return stage->rate_count ? stage->rates[stage->rate_count / 2] : 0;
 }
 
+/* Every other one, so that what stays is distributed as before. */
+static void thin_out(struct jt_stage *stage)
+{
+    for (size_t i = 0; i < stage->rate_count / 2; i++)
+        stage->rates[i] = stage->rates[2 * i + 1];
+    stage->rate_count /= 2;
+}
+
 void jt_speculate_note(struct jt_stage *stage, const struct jt_attempt *attempt)
 {
+    if (stage->rate_count == RATES_MAX)
+        thin_out(stage);
     if (mem_grow(&stage->rates, &stage->rate_cap, stage->rate_count, sizeof(uint64_t)) != 0)
         return; /* a median over fewer tasks */
     uint64_t rate = rate_of(attempt, attempt->end_ms);
@@ -45,14 +62,23 @@ void jt_speculate_note(struct jt_stage *stage, const struct jt_attempt *attempt)
         attempt->worker->slow_tasks--;
 }
 
+/* How old an attempt must be before anything is lost by its not having ended: half as old again as
+ * the mean, and as a task with so much input is at the median rate. */
+static uint64_t age_due_ms(const struct jt_stage *stage, const struct jt_task *task)
+{
+    uint64_t mean = stage->done_ms_total / stage->done, rate = median(stage);
+    uint64_t by_bytes = rate ? (uint64_t)((__uint128_t)task->bytes * 1000000 / rate) : 0;
+    uint64_t due = by_bytes > mean ? by_bytes : mean;
+    return due + due / 2;
+}
+
 /* With no byte counted yet, the age of the attempt against the mean time is all there is. */
 bool jt_attempt_is_slow(const struct jt_attempt *attempt, uint64_t now_ms)
 {
     const struct jt_stage *stage = attempt->task->stage;
     if (stage->done == 0 || now_ms < attempt->start_ms + YOUNGEST_MS)
         return false;
-    uint64_t age = now_ms - attempt->start_ms, mean = stage->done_ms_total / stage->done;
-    if (age < mean + mean / 2)
+    if (now_ms - attempt->start_ms < age_due_ms(stage, attempt->task))
         return false; /* it may be slow, but nothing is lost yet */
     if (attempt->bytes_in == 0 && attempt->bytes_total == 0)
         return true;
@@ -62,41 +88,23 @@ bool jt_attempt_is_slow(const struct jt_attempt *attempt, uint64_t now_ms)
 static struct jt_worker *other_free_worker(struct jt_core *core, const struct jt_task *task,
                                            const struct jt_worker *not_here)
 {
-    list_each (&core->fleet.free, it) {
-        struct jt_worker *worker = list_entry(it, struct jt_worker, free);
-        if (worker != not_here && !jt_worker_is_slow(worker) && !jt_task_failed_on(task, worker) &&
-            jt_worker_fits(worker, jt_task_need(task, worker)))
+    for (int looks = 0; looks < LOOKS_WORKERS && !list_is_empty(&core->fleet.free); looks++) {
+        struct jt_worker *worker = list_first(&core->fleet.free, struct jt_worker, free);
+        core->steps++;
+        list_remove(&worker->free); /* whoever comes next meets another */
+        list_push_back(&core->fleet.free, &worker->free);
+        if (worker != not_here && !worker->reserved_for && !jt_worker_is_slow(worker) &&
+            !jt_task_failed_on(task, worker) && jt_worker_fits(worker, jt_task_need(task, worker)))
             return worker;
     }
     return NULL;
 }
 
-static struct jt_attempt *only_running(struct jt_task *task)
+static void consider(struct jt_core *core, struct jt_attempt *attempt, bool is_late,
+                     uint32_t *budget)
 {
-    struct jt_attempt *found = NULL;
-    list_each (&task->attempts, it) {
-        struct jt_attempt *attempt = list_entry(it, struct jt_attempt, of_task);
-        if (attempt->state == JT_ATTEMPT_RUNNING) {
-            if (found)
-                return NULL;
-            found = attempt;
-        }
-    }
-    return found;
-}
-
-static uint32_t copies_running(const struct jt_stage *stage)
-{
-    uint32_t copies = 0;
-    for (uint32_t i = 0; i < stage->count; i++)
-        copies += stage->tasks[i].state == JT_TASK_RUNNING && stage->tasks[i].running > 1;
-    return copies;
-}
-
-static void consider(struct jt_core *core, struct jt_task *task, bool is_late, uint32_t *budget)
-{
-    struct jt_attempt *attempt = task->state == JT_TASK_RUNNING ? only_running(task) : NULL;
-    if (!attempt || !jt_attempt_is_slow(attempt, core->now_ms))
+    struct jt_task *task = attempt->task;
+    if (task->running > 1 || !jt_attempt_is_slow(attempt, core->now_ms))
         return;
     if (!jt_worker_is_slow(attempt->worker) && (!is_late || *budget == 0))
         return;
@@ -118,24 +126,50 @@ static bool is_nearly_done(const struct jt_core *core, const struct jt_stage *st
                (uint64_t)stage->count * core->config.speculate_after_percent;
 }
 
+/* Is it old enough that it, or one as old, may be a straggler? */
+static bool is_old(const struct jt_stage *stage, const struct jt_attempt *attempt, uint64_t now_ms)
+{
+    uint64_t mean = stage->done ? stage->done_ms_total / stage->done : 0;
+    return now_ms >= attempt->start_ms + YOUNGEST_MS &&
+           now_ms >= attempt->start_ms + mean + mean / 2;
+}
+
+/* The oldest first: behind the first that is young there are only younger ones. */
 static void look_at(struct jt_core *core, struct jt_stage *stage)
 {
-    if (stage->kind == JT_STAGE_COMMIT || stage->running == 0 || stage->waiting > 0 ||
-        stage->no_copies)
-        return;
     bool is_late = is_nearly_done(core, stage);
     uint32_t most = stage->count * core->config.speculate_percent / 100;
-    uint32_t copies = copies_running(stage), budget = most > 1 ? most : 1;
-    budget = budget > copies ? budget - copies : 0;
-    for (uint32_t i = 0; i < stage->count; i++)
-        consider(core, &stage->tasks[i], is_late, &budget);
+    uint32_t budget = most > 1 ? most : 1;
+    budget = budget > stage->copies ? budget - stage->copies : 0;
+    int looks = 0;
+    list_each_safe (&stage->attempts, it) {
+        struct jt_attempt *attempt = list_entry(it, struct jt_attempt, of_stage);
+        if (!is_old(stage, attempt, core->now_ms) || looks++ == LOOKS_ATTEMPTS)
+            return;
+        core->steps++;
+        consider(core, attempt, is_late, &budget);
+    }
+}
+
+void jt_speculate_later(struct jt_core *core, struct jt_stage *stage)
+{
+    if (stage->kind == JT_STAGE_COMMIT || stage->no_copies || heap_has(&stage->check))
+        return;
+    int rc = heap_add(&core->checks, &stage->check, core->now_ms + LOOK_EVERY_MS);
+    BUG_ON(rc != 0); /* room was made when its job came */
 }
 
 void jt_speculate(struct jt_core *core)
 {
-    list_each_safe (&core->active, it) {
-        struct jt_job *job = list_entry(it, struct jt_job, active);
-        for (uint32_t i = 0; i < job->stage_count; i++)
-            look_at(core, &job->stages[i]);
+    struct heap_node *first;
+    for (int looks = 0; looks < LOOKS_STAGES && (first = heap_min(&core->checks)); looks++) {
+        struct jt_stage *stage = CONTAINER_OF(first, struct jt_stage, check);
+        if (first->key > core->now_ms)
+            return;
+        heap_remove(&core->checks, first);
+        if (stage->running == 0 || stage->waiting > 0)
+            continue; /* it comes back when it is handed out again */
+        look_at(core, stage);
+        jt_speculate_later(core, stage);
     }
 }

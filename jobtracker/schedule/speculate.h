@@ -13,7 +13,9 @@
 
 /* Remember how fast a finished attempt was. */
 void jt_speculate_note(struct jt_stage *stage, const struct jt_attempt *attempt);
-/* Launch copies where they are due; called now and then while workers have free cores. */
+/* The stage is handed out: look for stragglers in it from now on, now and then. */
+void jt_speculate_later(struct jt_core *core, struct jt_stage *stage);
+/* Launch copies in the stages that are due. */
 void jt_speculate(struct jt_core *core);
 /* Is this attempt slow against the finished ones of its stage? For tests and status. */
 bool jt_attempt_is_slow(const struct jt_attempt *attempt, uint64_t now_ms);

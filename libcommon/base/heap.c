@@ -48,6 +48,20 @@ static void sift_down(struct heap *heap, struct heap_node *node, size_t at)
     place(heap, node, at);
 }
 
+int heap_reserve(struct heap *heap, size_t count)
+{
+    int rc = 0;
+    while (rc == 0 && heap->cap < count)
+        rc = mem_grow(&heap->nodes, &heap->cap, heap->cap, sizeof(struct heap_node *));
+    return rc;
+}
+
+int heap_set(struct heap *heap, struct heap_node *node, uint64_t key)
+{
+    heap_remove(heap, node);
+    return heap_add(heap, node, key);
+}
+
 int heap_add(struct heap *heap, struct heap_node *node, uint64_t key)
 {
     int rc = mem_grow(&heap->nodes, &heap->cap, heap->count, sizeof(struct heap_node *));

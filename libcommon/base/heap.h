@@ -21,10 +21,14 @@ struct heap {
 };
 #define HEAP_INIT ((struct heap){0})
 
-void heap_release(struct heap *heap);                                  /* the array only */
+void heap_release(struct heap *heap); /* the array only */
+/* Room for `count` members: none of the additions up to there fails. 0 or ERR_NOMEM. */
+int heap_reserve(struct heap *heap, size_t count);
 int heap_add(struct heap *heap, struct heap_node *node, uint64_t key); /* 0 or ERR_NOMEM */
 void heap_remove(struct heap *heap, struct heap_node *node);           /* harmless when outside */
 struct heap_node *heap_min(const struct heap *heap);                   /* NULL when empty */
+/* Add it, or give it another key; it then comes behind those of the same. 0 or ERR_NOMEM. */
+int heap_set(struct heap *heap, struct heap_node *node, uint64_t key);
 static inline bool heap_has(const struct heap_node *node)
 {
     return node->at != HEAP_NOT_IN;
