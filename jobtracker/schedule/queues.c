@@ -103,10 +103,11 @@ static void set(struct heap *heap, struct heap_node *node, uint64_t key)
     BUG_ON(rc != 0); /* room was made when the job entered */
 }
 
-/* Who has as much for his weight as somebody else comes before him if his job is older. */
+/* Who has as much for his weight as somebody else comes behind him if he got or gave something
+ * later: the heap puts whoever comes anew behind his equals. */
 static uint64_t turn(const struct jt_job *job, uint64_t units)
 {
-    return units * 64 / job->claim.weight << 24 | (job->number & 0xffffff);
+    return units * 256 / job->claim.weight;
 }
 
 static uint64_t wanted(const struct jt_job *job, const struct jt_fleet *fleet, uint64_t *ret_next)
@@ -171,7 +172,7 @@ void jt_claim_update(struct jt_job *job, const struct jt_fleet *fleet, uint64_t 
     claim->wanted = wanted(job, fleet, &next);
     count(queue, claim, true);
     if (claim->wanted && list_is_empty(&job->aside))
-        set(&queue->poor, &claim->poor, turn(job, has + next));
+        set(&queue->poor, &claim->poor, turn(job, has + JT_UNITS));
     else
         heap_remove(&queue->poor, &claim->poor);
     if (has)

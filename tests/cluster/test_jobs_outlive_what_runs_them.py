@@ -199,7 +199,7 @@ def test_the_jobtracker_dies_while_a_job_fails(cluster):
 
 def test_a_changed_priority_is_honoured_and_survives_the_jobtracker(cluster):
     first = submit(cluster, "first", "-D", "sluggish.map=100")
-    low, high = [submit(cluster, name, "-D", "sluggish.map=100") for name in ("low", "high")]
+    low, high = [submit(cluster, name, "-D", "sluggish.map=400") for name in ("low", "high")]
     cluster.run("job", "-set-priority", low, "VERY_LOW")
     cluster.run("job", "-set-priority", high, "VERY_HIGH")
     cluster.kill("jobtracker")
