@@ -43,7 +43,7 @@ USAGE = [
     ("run /dev /in /o", "/dev: Is a directory, not a plugin"),
     ("run -reduces x wordcount /in /o", "-reduces x: a number up to 100000, or auto"),
     ("run --reduces=-1 wordcount /in /o", "-reduces -1: a number up to 100000, or auto"),
-    ("run -mode append wordcount /in /o", "-mode append: fail or replace"),
+    ("run -mode sideways wordcount /in /o", "-mode sideways: fail, replace, append or replace-partition"),
     ("run -mode", "-mode needs a value"),
     ("run -nam x wordcount /in /o", "no option -nam (did you mean -name? `quern run -help`)"),
     ("run wordcount  /o", '"" names no input or output'),
