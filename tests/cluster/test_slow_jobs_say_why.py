@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from cluster import BUILD, Cluster, wait_for
+from cluster import BUILD, Cluster
 
 RELUCTANT = os.path.join(BUILD, "tests/jobs/reluctant.so")
 SPLIT = "mapreduce.input.fileinputformat.split.maxsize="
@@ -94,20 +94,6 @@ def test_very_many_small_files_are_told(cluster, tmp_path):
     run(cluster, "/small", reduces=1)
     _, found, text = why(cluster)
     assert "1,000 files of 2 in the mean" in found["SMALL_FILES"]["says"]
-
-
-def test_map_outputs_that_were_lost_are_told(cluster):
-    words = ["-D", "reluctant.value.us=2000", "-D", SPLIT + "4k", "-reduces", "1", "-detach"]
-    cluster.run("run", *words, RELUCTANT, "/many", "/out/lost")
-    job = max(job["id"]["job"] for job in cluster.jobs())
-    stages = lambda: cluster.status(job)["stages"]
-    wait_for(lambda: stages()[0]["done"] == stages()[0]["tasks"])
-    where = json.loads(cluster.run("job", "-history", str(job), "--json").stdout)
-    holder = next(a["worker"] for t in where["stages"][0]["tasks"] for a in t["attempts"] if a["winner"])
-    cluster.kill("worker" + holder[-1])
-    cluster.up()
-    cluster.run("job", "-wait", str(job))
-    assert "FETCH_FAIL" in {f["code"] for f in cluster.status(job)["findings"]}
 
 
 def test_twenty_healthy_jobs_have_nothing_to_complain_of(cluster):
