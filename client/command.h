@@ -21,5 +21,6 @@ int cmd_console(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_job(int argc, char **argv);
 int cmd_bench(int argc, char **argv);
+int cmd_queue(int argc, char **argv);
 
 #endif

@@ -44,6 +44,7 @@ static const struct row rows[] = {
     {"run", "PLUGIN IN... OUT", "run a job", cmd_run, NULL},
     {"job", "-COMMAND ...", "list, look at, wait for, kill jobs", cmd_job, NULL},
     {"bench", "[OPTION...]", "run standard jobs here and tell how long they take", cmd_bench, NULL},
+    {"queue", "-list ...", "queues of jobs, their shares and what they have", cmd_queue, NULL},
     {"up", "[OPTION...]", "start a cluster on this machine", cmd_up, NULL},
     {"down", "[-dir DIR]", "stop it; the data stays", cmd_down, NULL},
     {"console", "DAEMON COMMAND", "ask or provoke a running daemon", cmd_console, NULL},

@@ -3,6 +3,7 @@
 
 #include "jobtracker/endings.h"
 #include "jobtracker/journal/retire.h"
+#include "jobtracker/queueing.h"
 #include "jobtracker/record.h"
 #include "jobtracker/replay.h"
 #include "jobtracker/serve/clients.h"
@@ -232,6 +233,7 @@ static struct jt_config core_config(const struct conf *conf)
     config.reconnect_ms = conf_ms(conf, "jobtracker.worker.reconnect");
     config.resume_grace_ms = conf_ms(conf, "jobtracker.resume.grace");
     config.locality_wait_ms = conf_ms(conf, "jobtracker.locality.wait");
+    config.share_wait_ms = conf_ms(conf, "jobtracker.share.wait");
     config.slowstart_percent =
         (uint32_t)(conf_number(conf, "mapreduce.job.reduce.slowstart.completedmaps") * 100);
     return config;
@@ -277,8 +279,10 @@ static int start_all(struct jobtracker *jt, struct err *err)
 {
     struct jt_config config = core_config(daemon_conf(jt->daemon));
     jt_core_init(&jt->core, &config, jobtracker_now(jt));
-    jt->workq = workq_new(jt->loop, "jt-disk", 2, err);
-    int rc = jt->workq ? open_log(jt, err) : ERR_NOMEM;
+    int rc = queueing_configure(&jt->core.queues, daemon_conf(jt->daemon), err);
+    jt->workq = workq_new(jt->loop, "jt-disk", 2, rc == 0 ? err : NULL);
+    if (rc == 0)
+        rc = jt->workq ? open_log(jt, err) : ERR_NOMEM;
     if (rc == 0)
         rc = open_stores(jt, err);
     if (rc == 0)
@@ -328,6 +332,21 @@ int jobtracker_start(struct daemon *daemon, void **ret_state, struct err *err)
     *ret_state = jt;
     jobtracker_carry_out(jt);
     return DAEMON_SERVING;
+}
+
+int jobtracker_reload(void *state, struct err *err)
+{
+    struct jobtracker *jt = state;
+    const struct conf *conf = daemon_conf(jt->daemon);
+    struct err why = {0};
+    (void)err;
+    jt->core.config.locality_wait_ms = conf_ms(conf, "jobtracker.locality.wait");
+    jt->core.config.share_wait_ms = conf_ms(conf, "jobtracker.share.wait");
+    if (queueing_configure(&jt->core.queues, conf, &why) != 0)
+        daemon_reload_refuse(jt->daemon, "jobtracker.queues", why.msg);
+    jt_on_queues_changed(&jt->core, jobtracker_now(jt));
+    jobtracker_carry_out(jt);
+    return 0;
 }
 
 /* --- end ------------------------------------------------------------------------------------- */

@@ -6,6 +6,8 @@
 #include "jobtracker/jobtracker.h"
 
 int jobtracker_start(struct daemon *daemon, void **ret_state, struct err *err);
+/* The configuration was read again. */
+int jobtracker_reload(void *state, struct err *err);
 void jobtracker_stop(void *state);
 void jobtracker_release(void *state);
 void jobtracker_status(void *state, struct status *st);

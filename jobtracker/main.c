@@ -18,6 +18,7 @@ static const struct daemon_desc desc = {
     .start = jobtracker_start,
     .stop = jobtracker_stop,
     .release = jobtracker_release,
+    .reload = jobtracker_reload,
     .status = jobtracker_status,
     .measure = jobtracker_measure,
 };

@@ -162,6 +162,23 @@ static uint32_t attempts(const struct jobtracker *jt, const struct cl2jt_submit 
     return n ? n : (uint32_t)conf_int(daemon_conf(jt->daemon), key);
 }
 
+static uint64_t size_setting(const struct cl2jt_submit *spec, const char *key)
+{
+    const struct slice *value = setting(spec, key);
+    char *text = value ? slice_dup(*value) : NULL;
+    uint64_t bytes = 0;
+    if (text && str_to_size(text, &bytes) != 0)
+        bytes = 0; /* the client has checked it */
+    mem_free(text);
+    return bytes;
+}
+
+struct slice record_queue(const struct cl2jt_submit *spec)
+{
+    const struct slice *value = setting(spec, "mapreduce.job.queuename");
+    return value && value->len ? *value : slice_str(JT_QUEUE_DEFAULT);
+}
+
 static void read_slowstart(const struct cl2jt_submit *spec, struct jt_submit *submit)
 {
     const struct slice *value = setting(spec, "mapreduce.job.reduce.slowstart.completedmaps");
@@ -200,7 +217,11 @@ int record_begin(struct jobtracker *jt, struct record *record, struct err *err)
         struct jt_submit submit = {
             .name = spec->name,
             .user = record->spec.user,
+            .queue = record_queue(spec),
             .priority = spec->priority,
+            .most_maps = number_setting(spec, "mapreduce.job.running.map.limit"),
+            .most_reduces = number_setting(spec, "mapreduce.job.running.reduce.limit"),
+            .most_memory = size_setting(spec, "mapreduce.job.running.memory.limit"),
             .partitions = spec->partitions,
             .map_memory = spec->map_memory,
             .reduce_memory = spec->reduce_memory,
@@ -509,6 +530,7 @@ int record_status(const struct jobtracker *jt, const struct record *record, stru
         .version = job->version,
         .out_bytes = record->out_bytes,
         .out_files = record->out_files,
+        .queue = slice_str(job->claim.queue->name),
     };
     struct cl2jt_stage *stages = arena_calloc(arena, job->stage_count, sizeof(*stages));
     char *waits = arena_alloc(arena, 256);

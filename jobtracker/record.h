@@ -50,6 +50,8 @@ struct record {
  * they are not inline. NULL with err. */
 struct record *record_new(struct jobtracker *jt, struct buf *bytes, struct err *err);
 void record_free(struct record *record);
+/* The queue it asks for. */
+struct slice record_queue(const struct cl2jt_submit *spec);
 /* The one submitted by that client under that number, be it durable already or not; NULL: none. */
 struct record *record_of_origin(const struct jobtracker *jt, const struct msg_origin *origin);
 /* Hand the job to the core under its number. 0 or ERR_NOMEM. */

@@ -76,6 +76,7 @@ static void show_job(const struct jobtracker *jt, const struct jt_job *job, stru
     status_cell(st, job->name);
     snprintf(user, sizeof(user), SLICE_FMT, SLICE_ARG(record->spec.user));
     status_cell(st, user);
+    status_cell(st, job->claim.queue->name);
     status_cell(st, sm_name(&jt_job_states, job->state));
     progress_text(job, text, sizeof(text));
     status_cell(st, text);
@@ -106,6 +107,24 @@ static void show_workers(const struct jobtracker *jt, struct status *st)
     }
 }
 
+static void show_queues(const struct jobtracker *jt, struct status *st)
+{
+    status_table(st, "queues", "Queues",
+                 "queue|weight:count|cores in use:count|its share:count|memory in use:bytes|"
+                 "jobs running:count|jobs waiting:count");
+    for (uint32_t i = 0; i < jt->core.queues.count; i++) {
+        const struct jt_queue *queue = jt->core.queues.items[i];
+        status_row(st);
+        status_cell(st, queue->name);
+        status_cell_u64(st, queue->conf.weight);
+        status_cell_u64(st, queue->used.cores);
+        status_cell_u64(st, queue->fair / JT_UNITS);
+        status_cell_u64(st, queue->used.memory);
+        status_cell_u64(st, queue->rich.count);
+        status_cell_u64(st, queue->job_count - queue->rich.count);
+    }
+}
+
 void jobtracker_status(void *state, struct status *st)
 {
     const struct jobtracker *jt = state;
@@ -117,9 +136,10 @@ void jobtracker_status(void *state, struct status *st)
     if (jt->core.fleet.live == 0)
         status_note(st, "warn", "no worker is registered: jobs wait");
     status_table(st, "jobs", "Jobs",
-                 "job:job|name|user|state|tasks done|input:bytes|elapsed:ms|note");
+                 "job:job|name|user|queue|state|tasks done|input:bytes|elapsed:ms|note");
     for (struct list *it = jt->core.all.prev; it != &jt->core.all && shown < JOBS_SHOWN;
          it = it->prev, shown++)
         show_job(jt, list_entry(it, struct jt_job, all), st);
+    show_queues(jt, st);
     show_workers(jt, st);
 }

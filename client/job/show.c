@@ -375,6 +375,8 @@ void job_show_status(FILE *out, const struct cl2jt_status *status)
             SLICE_ARG(status->name), SLICE_ARG(status->user));
     fprintf(out, "state    %s, %s\n", job_state_name(status->state),
             str_duration(status->elapsed_ms, took, sizeof(took)));
+    if (status->queue.len)
+        fprintf(out, "queue    " SLICE_FMT "\n", SLICE_ARG(status->queue));
     fprintf(out, "output   " SLICE_FMT "\n", SLICE_ARG(status->out));
     for (size_t i = 0; i < status->stages.n; i++)
         show_stage(out, &status->stages.v[i]);

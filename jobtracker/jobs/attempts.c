@@ -8,6 +8,7 @@
 #include "jobtracker/schedule/pick.h"
 #include "jobtracker/schedule/preempt.h"
 #include "jobtracker/schedule/speculate.h"
+#include "libcommon/base/str.h"
 
 static void wait(struct jt_core *core, struct jt_task *task)
 {
@@ -157,6 +158,8 @@ void jt_attempt_end(struct jt_core *core, struct jt_attempt *attempt, enum jt_at
 void jt_kill_attempt(struct jt_core *core, struct jt_attempt *attempt, const char *why)
 {
     jt_attempt_end(core, attempt, JT_ATTEMPT_KILLED);
+    if (!attempt->why)
+        attempt->why = str_dup(why); /* for the history; it may go without */
     if (attempt->worker->is_live) {
         struct jt_effect *effect = jt_effect_add(core, JT_TELL_KILL, attempt->task->stage->job);
         effect->worker = attempt->worker;

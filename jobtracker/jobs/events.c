@@ -262,6 +262,16 @@ void jt_on_output_damaged(struct jt_core *core, const struct attempt_id *reduce,
     lose_outputs(core, reduce, source, maps, count, true);
 }
 
+void jt_on_queues_changed(struct jt_core *core, uint64_t now_ms)
+{
+    core->now_ms = now_ms;
+    for (uint32_t i = 0; i < core->queues.count; i++)
+        jt_admit(core, core->queues.items[i]);
+    list_each (&core->fleet.free, it)
+        jt_worker_offer_again(&core->fleet, list_entry(it, struct jt_worker, free));
+    jt_settle(core, NULL);
+}
+
 void jt_on_tick(struct jt_core *core, uint64_t now_ms)
 {
     core->now_ms = now_ms;

@@ -68,6 +68,10 @@ void jt_on_fetch_failed(struct jt_core *core, const struct attempt_id *reduce, s
 void jt_on_output_damaged(struct jt_core *core, const struct attempt_id *reduce,
                           struct slice source, const uint64_t *maps, size_t count, uint64_t now_ms);
 
+/* Weights and limits of queues are others now (schedule/queues): jobs that waited for theirs may
+ * begin, and every free worker is offered again. */
+void jt_on_queues_changed(struct jt_core *core, uint64_t now_ms);
+
 /* Time passed: worker time-outs, delay scheduling, speculation. */
 void jt_on_tick(struct jt_core *core, uint64_t now_ms);
 

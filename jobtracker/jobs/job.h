@@ -60,8 +60,7 @@ struct jt_claim {
     struct jt_need used;
     uint64_t wanted;      /* by tasks that could run now, in jt_units */
     uint64_t most_memory; /* as the job wants it; 0 = any */
-    uint64_t
-        below_since_ms; /* since when it wants more and has less than its share; 0 = it is not so */
+    uint64_t below_since_ms; /* since when it has too little (schedule/reclaim); 0 = it has not */
 };
 
 #define JT_NO_TASK   UINT32_MAX

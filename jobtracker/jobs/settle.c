@@ -81,8 +81,7 @@ void jt_settle(struct jt_core *core, struct jt_job *job)
     } while (!list_is_empty(&core->matching) && !core->out_of_memory);
 }
 
-/* Another job may run in its stead. */
-static void admit_next(struct jt_core *core, struct jt_queue *queue)
+void jt_admit(struct jt_core *core, struct jt_queue *queue)
 {
     struct jt_job *next;
     while ((next = jt_queue_admit(queue)) != NULL) {
@@ -102,7 +101,7 @@ void jt_job_end(struct jt_core *core, struct jt_job *job, enum jt_job_state stat
         list_each_safe (&job->stages[i].attempts, it)
             jt_kill_attempt(core, list_entry(it, struct jt_attempt, of_stage), "the job is over");
     jt_core_deactivate(core, job);
-    admit_next(core, job->claim.queue);
+    jt_admit(core, job->claim.queue); /* another may run in its stead */
     jt_effect_add(core, JT_WRITE_END, job);
     if (state != JT_JOB_SUCCEEDED)
         jt_effect_add(core, JT_CLEAN_UP, job);

@@ -179,7 +179,7 @@ void jt_claim_update(struct jt_job *job, const struct jt_fleet *fleet, uint64_t 
         set(&queue->rich, &claim->rich, UINT64_MAX - turn(job, has));
     else
         heap_remove(&queue->rich, &claim->rich);
-    if (!claim->wanted || has + next > jt_claim_share(job))
+    if (!claim->wanted || (has > 0 && has + next > jt_claim_share(job)))
         claim->below_since_ms = 0;
     else if (claim->below_since_ms == 0)
         claim->below_since_ms = now_ms;

@@ -55,6 +55,16 @@ static struct jt_attempt *youngest_of(struct jt_core *core, struct jt_job *job)
     return youngest;
 }
 
+/* Nobody is left below its share; save that who has nothing at all is given one, where shares are
+ * no whole cores, by whoever keeps something and loses less than a core of what it should have. */
+static bool may_part(uint64_t has, uint64_t share, uint64_t gives, bool to_have_not)
+{
+    if (has < gives)
+        return false;
+    uint64_t keeps = has - gives;
+    return keeps >= share || (to_have_not && keeps > 0 && keeps + JT_UNITS > share);
+}
+
 /* May so much be taken from its job, and its queue if that is another? */
 static bool may_give(const struct jt_core *core, const struct jt_attempt *attempt,
                      const struct jt_job *taker)
@@ -66,8 +76,9 @@ static bool may_give(const struct jt_core *core, const struct jt_attempt *attemp
     if (job == taker || attempt->task->stage->kind == JT_STAGE_COMMIT)
         return false;
     if (claim->queue == taker->claim.queue)
-        return has >= jt_claim_share(job) + gives;
-    return jt_units(&core->fleet, claim->queue->used) >= claim->queue->fair + gives;
+        return may_part(has, jt_claim_share(job), gives, taker->claim.used.cores == 0);
+    return may_part(jt_units(&core->fleet, claim->queue->used), claim->queue->fair, gives,
+                    taker->claim.queue->used.cores == 0);
 }
 
 /* --- taking ---------------------------------------------------------------------------------- */
@@ -118,7 +129,8 @@ static bool take_one(struct jt_core *core, struct jt_job *job, struct jt_queue *
 static struct jt_queue *giver_for(const struct jt_core *core, struct jt_queue *queue)
 {
     uint64_t has = jt_units(&core->fleet, queue->used);
-    struct jt_queue *other = has + JT_UNITS <= queue->fair ? richest_queue(core, queue) : NULL;
+    bool is_below = has == 0 || has + JT_UNITS <= queue->fair;
+    struct jt_queue *other = is_below ? richest_queue(core, queue) : NULL;
     return other ? other : queue;
 }
 

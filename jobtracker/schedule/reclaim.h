@@ -3,7 +3,7 @@
  * than its share make room: of another queue if this one is below its own share, else of another
  * job of the same. They run again later, and it counts against nobody. Pure.
  *
- * Nobody is brought below its share, so nobody is robbed in return. */
+ * Nobody is brought below its share by a whole core, so nobody is robbed in return. */
 #ifndef QUERN_JOBTRACKER_SCHEDULE_RECLAIM_H
 #define QUERN_JOBTRACKER_SCHEDULE_RECLAIM_H
 

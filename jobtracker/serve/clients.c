@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "jobtracker/serve/clients.h"
 
+#include "jobtracker/queueing.h"
 #include "jobtracker/serve/logs.h"
 #include "jobtracker/serve/past.h"
 #include "jobtracker/serve/watchers.h"
@@ -147,6 +148,16 @@ static int check_shuffles(const struct cl2jt_submit *ask, struct err *err)
     return 0;
 }
 
+/* Submissions to that queue that are on their way to the disk. */
+static uint32_t underway(const struct jobtracker *jt, struct slice queue)
+{
+    uint32_t n = 0;
+    list_each (&jt->submits, it)
+        n += slice_eq(record_queue(&list_entry(it, struct submit_wait, link)->record->spec.job),
+                      queue);
+    return n;
+}
+
 static int check_submit(struct jobtracker *jt, const struct cl2jt_submit *ask, struct err *err)
 {
     bool whole;
@@ -163,6 +174,9 @@ static int check_submit(struct jobtracker *jt, const struct cl2jt_submit *ask, s
     if (ask->sides.n > SIDES_MAX)
         return err_set(err, ERR_INVAL, "at most %u side files", SIDES_MAX);
     int rc = check_shuffles(ask, err);
+    if (rc == 0)
+        rc = queueing_check(&jt->core.queues, record_queue(ask), underway(jt, record_queue(ask)),
+                            err);
     for (size_t i = 0; rc == 0 && i < ask->sides.n; i++)
         rc = check_side(jt, &ask->sides.v[i], err);
     return rc;
@@ -439,6 +453,15 @@ static void on_cluster(struct rpc_call *call, const void *msg, void *arg)
     rpc_answer(call, &answer);
 }
 
+static void on_queues(struct rpc_call *call, const void *msg, void *arg)
+{
+    struct cl2jt_queues answer;
+    (void)msg;
+    if (queueing_describe(arg, rpc_call_arena(call), &answer) != 0)
+        return rpc_fail(call, ERR_NOMEM, "out of memory");
+    rpc_answer(call, &answer);
+}
+
 static void on_logs(struct rpc_call *call, const void *msg, void *arg)
 {
     const struct cl2jt_logs *ask = msg;
@@ -459,6 +482,7 @@ rpc_handler *const clients_handlers[CL2JT_METHOD_COUNT] = {
     [CL2JT_AT_ATTEMPTS] = past_on_attempts,
     [CL2JT_AT_REPLAY] = past_on_replay,
     [CL2JT_AT_FETCH] = past_on_fetch,
+    [CL2JT_AT_QUEUES] = on_queues,
 };
 
 void clients_release(struct jobtracker *jt)

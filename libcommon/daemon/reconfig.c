@@ -15,7 +15,8 @@ static bool concerns(const char *role, const char *key)
     } owners[] = {{"dfs.datanode.", "datanode"},
                   {"dfs.block.scanner.", "datanode"},
                   {"dfs.namenode.", "namenode"},
-                  {"dfs.hosts", "namenode"}};
+                  {"dfs.hosts", "namenode"},
+                  {"jobtracker.", "jobtracker"}};
     for (size_t i = 0; i < ARRAY_LEN(owners); i++)
         if (strncmp(key, owners[i].prefix, strlen(owners[i].prefix)) == 0)
             return strcmp(role, owners[i].role) == 0;

@@ -137,7 +137,8 @@ MSG_STRUCT(cl2jt_finding, CL2JT_FINDING_FIELDS)
     F(U64, out_bytes)                                                            \
     F(U32, out_files)                                                            \
     F(STR, waits_for)          /* why nothing runs: "no worker is registered" */ \
-    L(cl2jt_finding, findings) /* once it has ended */
+    L(cl2jt_finding, findings) /* once it has ended */                           \
+    F(STR, queue)
 MSG_STRUCT(cl2jt_status, CL2JT_STATUS_FIELDS)
 
 /* Answered when the job's version is above `version` or the deadline comes near. */
@@ -264,6 +265,29 @@ MSG_STRUCT(cl2jt_fetch, CL2JT_FETCH_FIELDS)
     F(BYTES, bytes)
 MSG_STRUCT(cl2jt_fetched, CL2JT_FETCHED_FIELDS)
 
+/* A queue, what it is to have and what it has; 0 = without limit. */
+#define CL2JT_QUEUE_FIELDS(F, S, L)                                     \
+    F(STR, name)                                                        \
+    F(STR, state) /* running; stopped: nothing is submitted any more */ \
+    F(U32, weight)                                                      \
+    F(U32, most_cores)                                                  \
+    F(U32, most_percent)                                                \
+    F(U32, most_running)                                                \
+    F(U32, most_jobs)                                                   \
+    F(U32, share_percent) /* of the cluster, were all queues busy */    \
+    F(U32, fair_cores)    /* of what there is, as things are now */     \
+    F(U32, cores_used)                                                  \
+    F(U64, memory_used)                                                 \
+    F(U32, running) /* jobs with tasks that run */                      \
+    F(U32, waiting) /* the others that are not over */
+MSG_STRUCT(cl2jt_queue, CL2JT_QUEUE_FIELDS)
+
+#define CL2JT_QUEUES_FIELDS(F, S, L)                             \
+    L(cl2jt_queue, queues) /* in order of their configuration */ \
+    F(U64, cores)          /* of all live workers */             \
+    F(U64, memory)
+MSG_STRUCT(cl2jt_queues, CL2JT_QUEUES_FIELDS)
+
 #define CL2JT_METHODS(M, P)                                               \
     M(P, 0x0401, BLOB, MSG_READS, cl2jt_blob, cl2jt_blob_state)           \
     M(P, 0x0402, SUBMIT, MSG_RECORDED, cl2jt_submit, cl2jt_job)           \
@@ -277,7 +301,8 @@ MSG_STRUCT(cl2jt_fetched, CL2JT_FETCHED_FIELDS)
     M(P, 0x040a, CLUSTER, MSG_READS, msg_void, cl2jt_cluster)             \
     M(P, 0x040b, ATTEMPTS, MSG_READS, cl2jt_ask_attempts, cl2jt_attempts) \
     M(P, 0x040c, REPLAY, MSG_READS, cl2jt_job, cl2jt_replay)              \
-    M(P, 0x040d, FETCH, MSG_READS, cl2jt_fetch, cl2jt_fetched)
+    M(P, 0x040d, FETCH, MSG_READS, cl2jt_fetch, cl2jt_fetched)            \
+    M(P, 0x040e, QUEUES, MSG_READS, msg_void, cl2jt_queues)
 
 MSG_METHODS(CL2JT, CL2JT_METHODS)
 

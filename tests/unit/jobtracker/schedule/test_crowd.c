@@ -206,6 +206,26 @@ static void a_queue_gets_back_its_share_but_no_more_of_what_others_hold(void **s
     crowd_free(crowd);
 }
 
+static void where_a_share_is_no_whole_core_who_has_none_is_given_one(void **state)
+{
+    static const struct jt_queue_conf confs[] = {{.name = {(const uint8_t *)"a", 1}, .weight = 9},
+                                                 {.name = {(const uint8_t *)"b", 1}, .weight = 1}};
+    (void)state;
+    struct crowd *crowd =
+        crowd_new(&(struct crowd_conf){.workers = 2, .cores = 1, .task_ms = 60000});
+    set_queues(crowd, confs, 2);
+    crowd_submit(crowd, in_queue("a"), 10, 0);
+    crowd_run(crowd, crowd->now + 1000);
+    struct jt_job *jobs[3];
+    for (int i = 0; i < 3; i++)
+        jobs[i] = crowd_submit(crowd, in_queue("b"), 10, 0);
+    crowd_run(crowd, crowd->now + 20000);
+    assert_int_equal(queue_of(crowd, "a")->used.cores, 1);
+    assert_int_equal(crowd_running(jobs[0]) + crowd_running(jobs[1]) + crowd_running(jobs[2]), 1);
+    assert_int_equal(crowd->kills, 1);
+    crowd_free(crowd);
+}
+
 static void many_small_tasks_do_not_keep_a_big_one_out(void **state)
 {
     (void)state;
@@ -396,6 +416,7 @@ int main(void)
         cmocka_unit_test(a_low_priority_is_little_and_not_nothing),
         cmocka_unit_test(a_late_small_job_has_its_share_within_a_second),
         cmocka_unit_test(a_queue_gets_back_its_share_but_no_more_of_what_others_hold),
+        cmocka_unit_test(where_a_share_is_no_whole_core_who_has_none_is_given_one),
         cmocka_unit_test(many_small_tasks_do_not_keep_a_big_one_out),
         cmocka_unit_test(jobs_and_queues_keep_to_their_limits),
         cmocka_unit_test(a_queue_runs_so_many_jobs_at_a_time_and_then_the_next),
