@@ -58,8 +58,8 @@ struct jt_claim {
     bool is_admitted;                   /* its tasks may run: the queue's running jobs have room */
     uint32_t weight;
     struct jt_need used;
-    uint64_t wanted;      /* by tasks that could run now, in jt_units */
-    uint64_t most_memory; /* as the job wants it; 0 = any */
+    uint64_t wanted;         /* by tasks that could run now, in jt_units */
+    uint64_t most_memory;    /* as the job wants it; 0 = any */
     uint64_t below_since_ms; /* since when it has too little (schedule/reclaim); 0 = it has not */
 };
 
