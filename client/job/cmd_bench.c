@@ -201,8 +201,9 @@ static int bench_empty(struct bench *b, struct err *err)
     }
     qsort(ms, EMPTY_RUNS, sizeof(*ms), by_number);
     qsort(shell_us, EMPTY_RUNS, sizeof(*shell_us), by_number);
-    snprintf(note, sizeof(note), "median of %d, slowest %" PRIu64 " ms; from the shell %.0f ms",
-             EMPTY_RUNS, ms[EMPTY_RUNS - 1], (double)shell_us[EMPTY_RUNS / 2] / 1000);
+    snprintf(note, sizeof(note),
+             "median of %d, slowest %" PRIu64 " ms; from the shell %" PRIu64 " ms", EMPTY_RUNS,
+             ms[EMPTY_RUNS - 1], shell_us[EMPTY_RUNS / 2] / 1000);
     show(b, "empty job", &(struct result){.ms = ms[EMPTY_RUNS / 2], .note = note});
     return 0;
 }
