@@ -195,7 +195,7 @@ static int start_attempt(struct nn_recoveries *r, struct nn_recovery *rec, uint6
     struct nn_block block = nn_blockmap_get(r->map, rec->block);
     gather(r, rec->block, &team);
     if (team.count == 0) {
-        bool is_hopeless = block.len == 0 && had_time(rec, nn_blocks_conf_dead_ms(r->conf), now_ms);
+        bool is_hopeless = block.len == 0 && had_time(rec, r->conf->stale_ms, now_ms);
         wake_at(r, rec, now_ms + (is_hopeless ? timeout_ms(r, rec) : LOOK_MS));
         if (!is_hopeless)
             return 0;

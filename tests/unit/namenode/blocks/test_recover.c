@@ -199,9 +199,9 @@ static void a_block_that_no_node_knows_is_dropped_after_all_had_time_to_come_bac
     world_start(&w, 1, 4);
     uint32_t block = add_block(&w, FIRST_ID, 3);
     assert_int_equal(nn_blocks_recover(&w.b, block, 20), 0);
-    pass(&w, 600000, ALIVE);
+    pass(&w, w.b.conf.stale_ms - 2000, ALIVE);
     assert_int_equal(w.recovered_count, 0);
-    pass(&w, 40000, ALIVE);
+    pass(&w, 4000, ALIVE);
     assert_int_equal(w.recovered_count, 1);
     assert_true(w.recovered[0].is_dropped);
     world_release(&w);
