@@ -106,8 +106,8 @@ def test_what_a_killed_workers_tasks_left_ends_with_its_next_life(cluster, tmp_p
                       "-D", f"misbehave.forked={pids}", MISBEHAVE, "/in/a", "/out/forked").stdout.decode().strip()
     wait_for(lambda: pids.exists() and pids.read_text().endswith("\n"))
     child = pids.read_text().split()[0]
-    task = wait_for(lambda: parent(child) != 1 and parent(child))
-    worker = next(w for w in ("worker1", "worker2", "worker3") if cluster.pid(w) == parent(task))
+    # its own parent ends at once; then it is the task's
+    worker = wait_for(lambda: next((w for w in ("worker1", "worker2", "worker3") if cluster.pid(w) == parent(parent(child))), None))
     cluster.kill(worker)
     assert not is_over(child)
     cluster.up()
