@@ -141,19 +141,6 @@ static void show_memory(FILE *out, const char *stage, const struct sums *s)
 
 /* --- keys ------------------------------------------------------------------------------------ */
 
-void job_account_key(struct slice key, char *out, size_t cap)
-{
-    size_t n = 0;
-    out[0] = 0;
-    for (size_t i = 0; i < key.len && i < KEY_SHOWN && n + 8 < cap; i++) {
-        unsigned char c = key.data[i];
-        bool is_plain = (c >= ' ' && c < 0x7f && c != '"' && c != '\\') || c >= 0x80;
-        n += (size_t)snprintf(out + n, cap - n, is_plain ? "%c" : "\\x%02x", c);
-    }
-    if (key.len > KEY_SHOWN)
-        snprintf(out + n, cap - n, "...");
-}
-
 /* The records of a partition by their length: the range that half of them are in is told by its
  * middle, the longest by its bucket. */
 static void show_lengths(FILE *out, const struct msg_u64s *lengths)
@@ -177,14 +164,14 @@ static void show_lengths(FILE *out, const struct msg_u64s *lengths)
 
 static void show_partition(FILE *out, const struct cl2jt_partition *p)
 {
-    char count[32], distinct[32], key[KEY_SHOWN * 4 + 8];
+    char count[32], distinct[32], key[SLICE_SHOWN(KEY_SHOWN)];
     fprintf(out, "  partition %-4" PRIu32 " %s records of %s %s keys", p->partition,
             str_thousands(p->records, count, sizeof(count)), p->is_least ? "at least" : "about",
             str_thousands(p->distinct, distinct, sizeof(distinct)));
     show_lengths(out, &p->lengths);
     if (p->keys.n && p->records) {
         const struct task_key *top = &p->keys.v[0];
-        job_account_key(top->key, key, sizeof(key));
+        slice_show(top->key, KEY_SHOWN, key);
         double low = (double)top->low * 100 / (double)p->records;
         double high = (double)top->high * 100 / (double)p->records;
         if (top->low > 0 && high >= 1)

@@ -19,7 +19,5 @@ void job_account_show(FILE *out, const struct cl2jt_status *status,
 /* A line an attempt, or, when they are many, two a node; then the slowest ones: for -history. */
 void job_account_timeline(FILE *out, const struct cl2jt_status *status,
                           const struct cl2jt_attempts *rows);
-/* A key as a person can read it: what is not printable as \xNN, cut. */
-void job_account_key(struct slice key, char *out, size_t cap);
 
 #endif

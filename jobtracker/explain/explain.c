@@ -23,7 +23,8 @@
 #define LOCAL_PERCENT 80
 #define GROWN_PERCENT 150
 #define READ_BYTES_MS 200000 /* 200 MB/s: reading large files takes about so long */
-#define KEY_SHOWN     40
+#define KEY_SHOWN     40     /* bytes, of the one a finding is about */
+#define NAME_SHOWN    12     /* of others */
 
 struct findings {
     const struct explain_job *job;
@@ -94,18 +95,6 @@ static uint64_t share_of_wall(const struct explain_stage *stage, uint64_t us)
     return total ? (uint64_t)((double)stage->elapsed_ms * (double)us / (double)total) : 0;
 }
 
-/* A key as a person can read it: what is not printable as \xNN. */
-static void show_key(struct slice key, char *out, size_t cap)
-{
-    size_t n = 0;
-    for (size_t i = 0; i < key.len && i < KEY_SHOWN && n + 6 < cap; i++) {
-        unsigned char c = key.data[i];
-        bool is_plain = (c >= ' ' && c < 0x7f && c != '"' && c != '\\') || c >= 0x80;
-        n += (size_t)snprintf(out + n, cap - n, is_plain ? "%c" : "\\x%02x", c);
-    }
-    snprintf(out + n, cap - n, "%s", key.len > KEY_SHOWN ? "..." : "");
-}
-
 /* --- the rules ------------------------------------------------------------------------------- */
 
 static const struct explain_task *last_of(const struct explain_stage *stage)
@@ -138,11 +127,10 @@ static void tell_more_keys(const struct explain_job *job, struct slice told, cha
     out[0] = 0;
     for (size_t i = 0; i < job->key_count && n + 1 < cap; i++) {
         const struct explain_key *key = &job->keys[i];
-        char name[KEY_SHOWN * 4 + 8];
+        char name[SLICE_SHOWN(NAME_SHOWN)];
         if (key->low * 100 < job->key_records * HOT_PERCENT || is_told(told, key->key))
             continue;
-        show_key(slice_of(key->key.data, key->key.len < 12 ? key->key.len : 12), name,
-                 sizeof(name));
+        slice_show(key->key, NAME_SHOWN, name);
         double middle = (double)(key->low + key->high) / 2, all = (double)job->key_records;
         int len = snprintf(out + n, cap - n, ", \"%s\" %.1f %% (± %.1f)", name, middle * 100 / all,
                            (double)(key->high - key->low) * 50 / all);
@@ -161,10 +149,10 @@ static void hot_key(struct findings *f, const struct explain_stage *stage)
         return;
     const struct explain_task *slow = last_of(stage);
     uint64_t cost = slow->ms - median_ms(stage);
-    char key[KEY_SHOWN * 4 + 8], values[32], took[32], others[32], more[80];
+    char key[SLICE_SHOWN(KEY_SHOWN)], values[32], took[32], others[32], more[80];
     if (!is_worth_it(f->job, cost))
         return;
-    show_key(slow->top_key, key, sizeof(key));
+    slice_show(slow->top_key, KEY_SHOWN, key);
     tell_more_keys(f->job, slow->top_key, more, sizeof(more));
     tell(f, "HOT_KEY", cost,
          "more reducers will not help: declare a combiner, or split that key and join its parts "

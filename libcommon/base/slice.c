@@ -54,6 +54,32 @@ size_t slice_utf8(struct slice s, uint32_t *ret_point)
     return len;
 }
 
+static bool is_shown_as_it_is(uint32_t point)
+{
+    return point >= ' ' && point < UTF8_BAD && (point < 0x7f || point >= 0xa0) && point != '"' &&
+           point != '\\';
+}
+
+void slice_show(struct slice s, size_t most, char *out)
+{
+    size_t at = 0, take = 0;
+    while (at < s.len && at < most) {
+        uint32_t point = 0;
+        take = slice_utf8(slice_of(s.data + at, s.len - at), &point);
+        if (at + take > most)
+            break;
+        if (is_shown_as_it_is(point)) {
+            memcpy(out, s.data + at, take);
+            out += take;
+        }
+        for (size_t i = 0; !is_shown_as_it_is(point) && i < take; i++)
+            out += snprintf(out, 5, "\\x%02x", s.data[at + i]);
+        at += take;
+    }
+    memcpy(out, "...", at < s.len ? 4 : 0);
+    out[at < s.len ? 3 : 0] = 0;
+}
+
 char *slice_dup(struct slice s)
 {
     char *copy = mem_alloc(s.len + 1);

@@ -66,6 +66,11 @@ static inline uint64_t hash_u64(uint64_t x)
 #define UTF8_BAD 0x110000U
 size_t slice_utf8(struct slice s, uint32_t *ret_point);
 
+/* The first `most` bytes of it as a person can read them: what is no printable character (and each
+ * " and \) as \xNN, "..." where more follows. `out` has SLICE_SHOWN(most) bytes. */
+#define SLICE_SHOWN(most) (4 * (most) + 4)
+void slice_show(struct slice s, size_t most, char *out);
+
 /* Copy into a NUL-terminated heap string (mem_free it); NULL when memory is out. */
 char *slice_dup(struct slice s);
 

@@ -110,6 +110,31 @@ static void characters_are_decoded_and_bad_bytes_stand_alone(void **state)
     assert_int_equal(point_of("\xff", 1), UTF8_BAD + 0xff);
 }
 
+static void a_key_is_shown_so_that_a_person_can_read_it(void **state)
+{
+    static const struct {
+        const char *key, *shown;
+    } cases[] = {
+        {"", ""},
+        {"plain words", "plain words"},
+        {"Gr\xc3\xb6\xc3\x9f"
+         "e",
+         "Gr\xc3\xb6\xc3\x9f"
+         "e"},
+        {"\xb4 \t\"\\", "\\xb4 \\x09\\x22\\x5c"},
+        {"\xc2\x9b", "\\xc2\\x9b"}, /* would begin an order to the terminal */
+        {"eleven byt\xc3\xb6", "eleven byt\xc3\xb6"},
+        {"eleven byte\xc3\xb6", "eleven byte..."},
+        {"longer than twelve", "longer than ..."},
+    };
+    char out[SLICE_SHOWN(12)];
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        slice_show(slice_str(cases[i].key), 12, out);
+        assert_string_equal(out, cases[i].shown);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -118,6 +143,7 @@ int main(void)
         cmocka_unit_test(a_nul_byte_is_a_byte_like_any_other),
         cmocka_unit_test(one_changed_bit_changes_the_hash),
         cmocka_unit_test(near_keys_fall_into_all_slots),
+        cmocka_unit_test(a_key_is_shown_so_that_a_person_can_read_it),
         cmocka_unit_test(characters_are_decoded_and_bad_bytes_stand_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
