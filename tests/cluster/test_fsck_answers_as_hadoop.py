@@ -30,13 +30,15 @@ class Ours:
         self.fs = re.search(r"fs.defaultFS = (\S+)", open(cluster.env["QUERN_CONF"]).read())[1].replace("quern://", "hdfs://")
         self.hadoop = os.path.join(cluster.dir, "hadoop")
         self.writers = {}
+        self.hdfs = os.path.join(cluster.dir, "hdfs")
         os.symlink(QUERN, self.hadoop)
+        os.symlink(QUERN, self.hdfs)
 
     def run(self, tool, words, user, stdin, cwd):
         if tool == "world":
             getattr(self, words[0])(*words[1:])
             return 0, "", ""
-        command = {"fs": [self.hadoop, "fs"], "fsck": [QUERN, "fsck"]}.get(tool) or [QUERN, "admin"]
+        command = {"fs": [self.hadoop, "fs"], "fsck": [self.hdfs, "fsck"]}.get(tool) or [QUERN, "admin"]
         env = self.env if user == cases.USER else dict(self.env, HADOOP_USER_NAME=user)
         said = subprocess.run(command + ["-fs", self.fs] + words, input=stdin, cwd=cwd, env=env, capture_output=True, timeout=60)
         return said.returncode, said.stdout.decode(), said.stderr.decode()

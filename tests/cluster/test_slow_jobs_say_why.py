@@ -10,13 +10,13 @@ from cluster import BUILD, Cluster
 
 RELUCTANT = os.path.join(BUILD, "tests/jobs/reluctant.so")
 SPLIT = "mapreduce.input.fileinputformat.split.maxsize="
-# Opening a file of the cluster takes a task this long.
-SLOW_OPEN = {"QUERN_FAULT": "client.read.disk=1+:delay3,client.read.local=1+:delay3"}
+# Opening a file of the cluster takes a task this long, and a spill this much longer.
+SLOW = {"QUERN_FAULT": "client.read.disk=1+:delay3,client.read.local=1+:delay3,task.spill=1+:delay30"}
 
 
 @pytest.fixture(scope="module")
 def cluster():
-    with Cluster(datanodes=2, workers=2, replication=2, env=SLOW_OPEN) as c:
+    with Cluster(datanodes=2, workers=2, replication=2, env=SLOW) as c:
         put(c, "/hot", ["customer 0"] * 1500 + [f"customer {i}" for i in range(1, 101)])
         put(c, "/many", [f"x{i}" for i in range(1500)] + [f"{i}" for i in range(100)])
         put(c, "/few", [f"x{i}" for i in range(300)])

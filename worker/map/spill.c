@@ -2,6 +2,7 @@
 #include "worker/map/spill.h"
 
 #include "libcommon/base/clock.h"
+#include "libcommon/base/fault.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/store/disk.h"
 #include "worker/run/drain.h"
@@ -188,6 +189,7 @@ int spill_out(struct spill *s, struct err *err)
         return err_set(err, ERR_NOMEM, "out of memory");
     sort_buffer(s);
     uint64_t start = clock_mono_us();
+    fault_hit("task.spill");
     struct spill_run run = {.file = SCRATCH_FILE_NONE};
     int rc = write_file(s, &(struct sources){.has_buffer = true}, NULL, NULL, &run, err);
     s->spill_us += clock_mono_us() - start;
