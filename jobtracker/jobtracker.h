@@ -14,6 +14,7 @@
 #include "jobtracker/journal/joblog.h"
 #include "libcommon/base/heap.h"
 #include "libcommon/daemon/daemon.h"
+#include "libcommon/daemon/racks.h"
 #include "libcommon/event/workq.h"
 #include "libcommon/store/fsutil.h"
 #include "libcommon/store/home.h"
@@ -36,6 +37,8 @@ struct jobtracker {
     struct rpc_service services[2]; /* clients, workers */
     struct rpc_server *server;
     struct rpc_link *namenode;
+    struct racks *racks;
+    struct list registering; /* workers whose rack is being asked for: serve/workers */
     struct jt_core core;
     uint64_t cluster_ms, epoch;
     uint64_t epoch_index;   /* of this life's EPOCH record */

@@ -275,6 +275,13 @@ static int start_link(struct jobtracker *jt, struct err *err)
                          err);
 }
 
+static int open_racks(struct jobtracker *jt, struct err *err)
+{
+    const struct conf *conf = daemon_conf(jt->daemon);
+    return racks_open(jt->loop, conf_str(conf, "net.topology.table.file.name"),
+                      conf_str(conf, "net.topology.script.file.name"), &jt->racks, err);
+}
+
 static int start_all(struct jobtracker *jt, struct err *err)
 {
     struct jt_config config = core_config(daemon_conf(jt->daemon));
@@ -285,6 +292,8 @@ static int start_all(struct jobtracker *jt, struct err *err)
         rc = jt->workq ? open_log(jt, err) : ERR_NOMEM;
     if (rc == 0)
         rc = open_stores(jt, err);
+    if (rc == 0)
+        rc = open_racks(jt, err);
     if (rc == 0)
         rc = start_link(jt, err);
     if (rc == 0)
@@ -317,6 +326,7 @@ int jobtracker_start(struct daemon *daemon, void **ret_state, struct err *err)
     list_init(&jt->ended);
     list_init(&jt->over);
     list_init(&jt->endings);
+    list_init(&jt->registering);
     for (size_t i = 0; i < WAL_DIRS_MAX; i++)
         jt->locks[i] = FSUTIL_LOCK_INIT;
     identity_init(&jt->self, WIRE_JOBTRACKER, daemon_node_name(daemon));
@@ -339,14 +349,13 @@ int jobtracker_reload(void *state, struct err *err)
     struct jobtracker *jt = state;
     const struct conf *conf = daemon_conf(jt->daemon);
     struct err why = {0};
-    (void)err;
     jt->core.config.locality_wait_ms = conf_ms(conf, "jobtracker.locality.wait");
     jt->core.config.share_wait_ms = conf_ms(conf, "jobtracker.share.wait");
     if (queueing_configure(&jt->core.queues, conf, &why) != 0)
         daemon_reload_refuse(jt->daemon, "jobtracker.queues", why.msg);
     jt_on_queues_changed(&jt->core, jobtracker_now(jt));
     jobtracker_carry_out(jt);
-    return 0;
+    return racks_reload(jt->racks, err); /* a worker's is looked up when it registers */
 }
 
 /* --- end ------------------------------------------------------------------------------------- */
@@ -357,6 +366,7 @@ static void end_all(struct jobtracker *jt)
     loop_timer_stop(&jt->tick);
     loop_timer_stop(&jt->retire);
     clients_release(jt);
+    workers_release(jt);
     endings_stop(jt);
     if (jt->server)
         rpc_server_close(jt->server);
@@ -378,6 +388,7 @@ void jobtracker_release(void *state)
 {
     struct jobtracker *jt = state;
     struct err err = {0};
+    racks_close(jt->racks);
     workq_free(jt->workq);
     if (joblog_close(jt->log, &err) != 0)
         log_error("jt", "%s", err.msg);

@@ -70,7 +70,7 @@ int namenode_reload(void *state, struct err *err)
     set_dirs(nn);
     int rc = nn_audit_reopen(&nn->audit, err);
     if (rc == 0)
-        rc = nn_racks_reload(nn->racks, err);
+        rc = racks_reload(nn->racks, err);
     return rc == 0 ? namenode_refresh_nodes(nn, err) : rc;
 }
 

@@ -322,8 +322,8 @@ static int start_people(struct namenode *nn, const char *user, struct err *err)
 
 static int start_datanodes(struct namenode *nn, struct err *err)
 {
-    int rc = nn_racks_open(nn->loop, conf_str(nn->conf, "net.topology.table.file.name"),
-                           conf_str(nn->conf, "net.topology.script.file.name"), &nn->racks, err);
+    int rc = racks_open(nn->loop, conf_str(nn->conf, "net.topology.table.file.name"),
+                        conf_str(nn->conf, "net.topology.script.file.name"), &nn->racks, err);
     if (rc == 0)
         rc = nn_admission_read(&nn->admission, nn->conf, err);
     if (rc != 0)
@@ -418,7 +418,7 @@ void namenode_release(void *state)
     nn->datanodes = NULL; /* on_peer_down comes while the server closes */
     rpc_server_close(nn->server);
     rpc_server_close(nn->local_server);
-    nn_racks_close(nn->racks);
+    racks_close(nn->racks);
     nn_admission_release(&nn->admission);
     nn_journal_close(nn->journal);
     nn_audit_close(&nn->audit);

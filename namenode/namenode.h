@@ -14,6 +14,7 @@
 #define QUERN_NAMENODE_NAMENODE_H
 
 #include "libcommon/daemon/daemon.h"
+#include "libcommon/daemon/racks.h"
 #include "libcommon/event/loop.h"
 #include "libcommon/event/workq.h"
 #include "libcommon/wire/rpc.h"
@@ -29,7 +30,6 @@
 #include "namenode/serve/datanodes.h"
 #include "namenode/serve/groups.h"
 #include "namenode/serve/held.h"
-#include "namenode/serve/racks.h"
 
 struct namenode {
     struct daemon *daemon; /* borrowed, as are conf, loop and node_name */
@@ -49,7 +49,7 @@ struct namenode {
     struct nn_recovery_driver recovery;
     struct nn_emptier emptier;
     struct nn_clients clients;
-    struct nn_racks *racks;
+    struct racks *racks;
     struct nn_admission admission;
     struct nn_datanodes *datanodes;
 

@@ -44,11 +44,11 @@ static int sort_out(struct jobtracker *jt, struct jt_worker *worker,
     return 0;
 }
 
-static struct jt_worker_offer offer_of(const struct wk2jt_register *ask)
+static struct jt_worker_offer offer_of(const struct wk2jt_register *ask, struct slice rack)
 {
     return (struct jt_worker_offer){
         .name = ask->name,
-        .rack = ask->rack.len ? ask->rack : slice_str("/default-rack"),
+        .rack = rack,
         .host = ask->host,
         .socket = ask->socket,
         .boot_id = ask->boot_id,
@@ -70,12 +70,11 @@ static void take_connection(struct jt_worker *worker, struct rpc_peer *peer)
         rpc_peer_close(old);
 }
 
-static void on_register(struct rpc_call *call, const void *msg, void *arg)
+static void register_in(struct jobtracker *jt, struct rpc_call *call,
+                        const struct wk2jt_register *ask, struct slice rack)
 {
-    struct jobtracker *jt = arg;
-    const struct wk2jt_register *ask = msg;
     struct rpc_peer *peer = rpc_call_peer(call);
-    struct jt_worker_offer offer = offer_of(ask);
+    struct jt_worker_offer offer = offer_of(ask, rack);
     struct wk2jt_registered answer = {
         .cluster_id = slice_str(jt->self.cluster ? jt->self.cluster : ""),
         .epoch = jt->epoch,
@@ -83,8 +82,6 @@ static void on_register(struct rpc_call *call, const void *msg, void *arg)
     };
     if (!peer)
         return rpc_fail(call, ERR_CLOSED, "connection closed");
-    if (ask->name.len == 0 || ask->cores == 0)
-        return rpc_fail(call, ERR_INVAL, "a worker needs a name and at least one core");
     struct jt_worker *worker = jt_on_register(&jt->core, &offer, jobtracker_now(jt));
     if (!worker)
         return rpc_fail(call, ERR_NOMEM, "out of memory");
@@ -98,6 +95,50 @@ static void on_register(struct rpc_call *call, const void *msg, void *arg)
     jt_on_held_all(&jt->core, worker, jobtracker_now(jt));
     jt_on_beat(&jt->core, worker, jobtracker_now(jt));
     jobtracker_carry_out(jt);
+}
+
+/* A registration that waits for its rack. */
+struct registering {
+    struct list link;
+    struct jobtracker *jt;
+    struct rpc_call *call;
+    const struct wk2jt_register *ask;
+    struct racks_wait wait;
+};
+
+static void on_rack(void *arg, struct slice rack)
+{
+    struct registering *r = arg;
+    struct registering was = *r;
+    list_remove(&r->link);
+    mem_free(r);
+    register_in(was.jt, was.call, was.ask, rack);
+}
+
+static void on_register(struct rpc_call *call, const void *msg, void *arg)
+{
+    struct jobtracker *jt = arg;
+    const struct wk2jt_register *ask = msg;
+    if (ask->name.len == 0 || ask->cores == 0)
+        return rpc_fail(call, ERR_INVAL, "a worker needs a name and at least one core");
+    struct registering *r = mem_calloc(1, sizeof(*r));
+    if (!r)
+        return rpc_fail(call, ERR_NOMEM, "out of memory");
+    *r = (struct registering){.jt = jt, .call = call, .ask = ask};
+    r->wait.done = on_rack;
+    r->wait.arg = r;
+    list_push_back(&jt->registering, &r->link);
+    racks_ask(jt->racks, ask->name, ask->host, ask->rack, &r->wait);
+}
+
+void workers_release(struct jobtracker *jt)
+{
+    list_each_safe (&jt->registering, it) {
+        struct registering *r = list_entry(it, struct registering, link);
+        racks_cancel(&r->wait);
+        rpc_fail(r->call, ERR_CLOSED, "the jobtracker is stopping");
+        mem_free(r);
+    }
 }
 
 static void on_beat(struct rpc_call *call, const void *msg, void *arg)

@@ -8,6 +8,8 @@
 
 extern rpc_handler *const workers_handlers[WK2JT_METHOD_COUNT];
 /* The connection of a registered worker broke. */
+/* Registrations that still wait for their rack are refused. */
+void workers_release(struct jobtracker *jt);
 void workers_peer_down(struct jobtracker *jt, struct rpc_peer *peer);
 
 #endif

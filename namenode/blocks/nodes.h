@@ -51,7 +51,7 @@ struct nn_storage_facts {
 };
 
 struct nn_registration {
-    struct nn_address address; /* rack already resolved (serve/racks.h) */
+    struct nn_address address; /* rack already resolved (daemon/racks.h) */
     struct slice uuid;
     const struct nn_storage_facts *storages;
     size_t storage_count;

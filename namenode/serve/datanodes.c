@@ -23,7 +23,7 @@ struct registering {
     struct nn_datanodes *d;
     struct rpc_call *call;
     const struct dn2nn_register *ask;
-    struct nn_racks_wait wait;
+    struct racks_wait wait;
 };
 
 static uint64_t now_of(const struct nn_datanodes *d)
@@ -184,7 +184,7 @@ static void on_register(struct rpc_call *call, const void *msg, void *arg)
     r->wait.done = on_rack;
     r->wait.arg = r;
     list_push_back(&d->registering, &r->link);
-    nn_racks_ask(d->conf.racks, ask->node.name, ask->node.host, ask->node.rack, &r->wait);
+    racks_ask(d->conf.racks, ask->node.name, ask->node.host, ask->node.rack, &r->wait);
 }
 
 void nn_datanodes_peer_down(struct nn_datanodes *d, struct rpc_peer *peer)
@@ -366,7 +366,7 @@ void nn_datanodes_free(struct nn_datanodes *d)
     nn_pusher_release(&d->pusher);
     list_each_safe (&d->registering, it) {
         struct registering *r = list_entry(it, struct registering, link);
-        nn_racks_cancel(&r->wait);
+        racks_cancel(&r->wait);
         rpc_fail(r->call, ERR_CLOSED, "the namenode is stopping");
         mem_free(r);
     }

@@ -12,16 +12,16 @@
 #ifndef QUERN_NAMENODE_SERVE_DATANODES_H
 #define QUERN_NAMENODE_SERVE_DATANODES_H
 
+#include "libcommon/daemon/racks.h"
 #include "libcommon/proto/dn_nn/messages.h"
 #include "libcommon/wire/rpc.h"
 #include "namenode/blocks/events.h"
 #include "namenode/serve/admission.h"
-#include "namenode/serve/racks.h"
 
 struct nn_datanodes_conf {
     struct loop *loop;
     struct nn_blocks *blocks;             /* borrowed */
-    struct nn_racks *racks;               /* borrowed */
+    struct racks *racks;                  /* borrowed */
     const struct nn_admission *admission; /* borrowed; NULL = everybody may come, and serves */
     const char *cluster_id;               /* borrowed */
     uint64_t term;

@@ -36,7 +36,7 @@ struct datanode {
 struct world {
     struct loop *loop;
     struct nn_blocks blocks;
-    struct nn_racks *racks;
+    struct racks *racks;
     struct nn_datanodes *datanodes;
     struct identity self;
     struct rpc_service services[1];
@@ -221,7 +221,7 @@ static void start(struct world *w)
     conf.redundancy_ms = 50;
     assert_int_equal(nn_blocks_init(&w->blocks, &conf, &hooks, 1, loop_now_ms(w->loop)), 0);
     nn_blocks_loaded(&w->blocks, 0, loop_now_ms(w->loop));
-    assert_int_equal(nn_racks_open(w->loop, NULL, NULL, &w->racks, NULL), 0);
+    assert_int_equal(racks_open(w->loop, NULL, NULL, &w->racks, NULL), 0);
     struct nn_datanodes_conf dc = {.loop = w->loop,
                                    .blocks = &w->blocks,
                                    .racks = w->racks,
@@ -250,7 +250,7 @@ static void stop(struct world *w)
         loop_turn(w->loop, 5);
     rpc_server_close(w->server);
     nn_datanodes_free(w->datanodes);
-    nn_racks_close(w->racks);
+    racks_close(w->racks);
     for (int i = 0; i < 5; i++)
         loop_turn(w->loop, 1);
     nn_blocks_release(&w->blocks);

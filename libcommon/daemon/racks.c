@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "namenode/serve/racks.h"
+#include "libcommon/daemon/racks.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -35,7 +35,7 @@ struct place {
 /* One run of the script. Between submit and done it belongs to the thread. */
 struct run {
     struct work work;
-    struct nn_racks *racks;
+    struct racks *racks;
     char *script;
     char *nodes[SCRIPT_ARGS + 2]; /* as argv: [0] is the script */
     size_t count;
@@ -43,13 +43,13 @@ struct run {
     struct err err;
 };
 
-struct nn_racks {
+struct racks {
     struct loop *loop;
     struct workq *workq; /* NULL without a script */
     char *table_path, *script_path;
     struct hmap table;   /* from the file */
     struct hmap learned; /* from the script */
-    struct list waiting; /* struct nn_racks_wait, to be asked with the next run */
+    struct list waiting; /* struct racks_wait, to be asked with the next run */
     struct list asked;   /* ... with the running one */
     struct run *run;     /* NULL = none is running */
 };
@@ -162,10 +162,10 @@ static int read_table(const char *path, struct hmap *map, struct err *err)
 
 /* ---- opening and closing ---- */
 
-int nn_racks_open(struct loop *loop, const char *table, const char *script, struct nn_racks **ret,
-                  struct err *err)
+int racks_open(struct loop *loop, const char *table, const char *script, struct racks **ret,
+               struct err *err)
 {
-    struct nn_racks *r = mem_calloc(1, sizeof(*r));
+    struct racks *r = mem_calloc(1, sizeof(*r));
     if (!r)
         return err_set(err, ERR_NOMEM, "racks: out of memory");
     r->loop = loop;
@@ -181,21 +181,21 @@ int nn_racks_open(struct loop *loop, const char *table, const char *script, stru
         rc = r->workq ? 0 : ERR_NOMEM;
     }
     if (rc < 0) {
-        nn_racks_close(r);
+        racks_close(r);
         return rc;
     }
     *ret = r;
     return 0;
 }
 
-void nn_racks_close(struct nn_racks *r)
+void racks_close(struct racks *r)
 {
     if (!r)
         return;
     list_each_safe (&r->waiting, it)
-        nn_racks_cancel(list_entry(it, struct nn_racks_wait, link));
+        racks_cancel(list_entry(it, struct racks_wait, link));
     list_each_safe (&r->asked, it)
-        nn_racks_cancel(list_entry(it, struct nn_racks_wait, link));
+        racks_cancel(list_entry(it, struct racks_wait, link));
     workq_free(r->workq);
     clear(&r->table);
     clear(&r->learned);
@@ -204,7 +204,7 @@ void nn_racks_close(struct nn_racks *r)
     mem_free(r);
 }
 
-int nn_racks_reload(struct nn_racks *r, struct err *err)
+int racks_reload(struct racks *r, struct err *err)
 {
     struct hmap fresh = HMAP_INIT;
     int rc = read_table(r->table_path, &fresh, err);
@@ -305,7 +305,7 @@ static void run_free(struct run *run)
     mem_free(run);
 }
 
-static void learn(struct nn_racks *r, struct run *run)
+static void learn(struct racks *r, struct run *run)
 {
     struct slice rest = buf_slice(&run->out);
     for (size_t i = 1; i <= run->count && rest.len > 0; i++) {
@@ -314,12 +314,12 @@ static void learn(struct nn_racks *r, struct run *run)
         if (is_rack(rack))
             (void)put(&r->learned, slice_str(run->nodes[i]), rack);
         else
-            log_warn("nn.racks", "%s: no rack for %s: \"" SLICE_FMT "\"", run->script,
-                     run->nodes[i], SLICE_ARG(rack));
+            log_warn("racks", "%s: no rack for %s: \"" SLICE_FMT "\"", run->script, run->nodes[i],
+                     SLICE_ARG(rack));
     }
 }
 
-static void tell(struct nn_racks_wait *wait, struct slice rack)
+static void tell(struct racks_wait *wait, struct slice rack)
 {
     list_remove(&wait->link);
     mem_free(wait->node);
@@ -327,27 +327,27 @@ static void tell(struct nn_racks_wait *wait, struct slice rack)
     wait->done(wait->arg, rack);
 }
 
-static void start_run(struct nn_racks *r);
+static void start_run(struct racks *r);
 
 static void run_done(struct work *work)
 {
     struct run *run = CONTAINER_OF(work, struct run, work);
-    struct nn_racks *r = run->racks;
+    struct racks *r = run->racks;
     if (run->err.code)
-        log_warn("nn.racks", "%s", run->err.msg);
+        log_warn("racks", "%s", run->err.msg);
     else
         learn(r, run);
     run_free(run);
     r->run = NULL;
-    struct nn_racks_wait *wait = NULL;
-    while ((wait = list_first(&r->asked, struct nn_racks_wait, link)) != NULL) {
+    struct racks_wait *wait = NULL;
+    while ((wait = list_first(&r->asked, struct racks_wait, link)) != NULL) {
         const char *rack = find(&r->learned, slice_str(wait->node));
-        tell(wait, slice_str(rack ? rack : NN_DEFAULT_RACK));
+        tell(wait, slice_str(rack ? rack : RACKS_DEFAULT));
     }
     start_run(r);
 }
 
-static struct run *run_new(struct nn_racks *r)
+static struct run *run_new(struct racks *r)
 {
     struct run *run = mem_calloc(1, sizeof(*run));
     char *script = str_dup(r->script_path);
@@ -362,13 +362,13 @@ static struct run *run_new(struct nn_racks *r)
 }
 
 /* As many of the waiting as one call takes. Those for whom memory is out wait on. */
-static void start_run(struct nn_racks *r)
+static void start_run(struct racks *r)
 {
     if (r->run || list_is_empty(&r->waiting))
         return;
     r->run = run_new(r);
     while (r->run && r->run->count < SCRIPT_ARGS && !list_is_empty(&r->waiting)) {
-        struct nn_racks_wait *wait = list_first(&r->waiting, struct nn_racks_wait, link);
+        struct racks_wait *wait = list_first(&r->waiting, struct racks_wait, link);
         char *node = str_dup(wait->node);
         if (!node)
             break;
@@ -380,8 +380,8 @@ static void start_run(struct nn_racks *r)
         workq_submit(r->workq, &r->run->work, run_script, run_done);
 }
 
-void nn_racks_ask(struct nn_racks *r, struct slice node, struct slice host, struct slice claim,
-                  struct nn_racks_wait *wait)
+void racks_ask(struct racks *r, struct slice node, struct slice host, struct slice claim,
+               struct racks_wait *wait)
 {
     const char *rack = find(&r->table, node);
     list_init(&wait->link);
@@ -396,10 +396,10 @@ void nn_racks_ask(struct nn_racks *r, struct slice node, struct slice host, stru
         return;
     }
     struct slice known = rack ? slice_str(rack) : claim;
-    tell(wait, is_rack(known) ? known : slice_str(NN_DEFAULT_RACK));
+    tell(wait, is_rack(known) ? known : slice_str(RACKS_DEFAULT));
 }
 
-void nn_racks_cancel(struct nn_racks_wait *wait)
+void racks_cancel(struct racks_wait *wait)
 {
     if (!wait->node)
         return;

@@ -10,16 +10,16 @@
 #include <unistd.h>
 
 #include "libcommon/base/buf.h"
-#include "namenode/serve/racks.h"
+#include "libcommon/daemon/racks.h"
 
 struct place {
     struct loop *loop;
-    struct nn_racks *racks;
+    struct racks *racks;
     struct err err;
     char dir[64], file[96];
     char answer[64]; /* of the last question */
     unsigned answers;
-    struct nn_racks_wait wait;
+    struct racks_wait wait;
 };
 
 static void setup(struct place *p)
@@ -42,7 +42,7 @@ static void write_file(struct place *p, const char *text)
 
 static void teardown(struct place *p)
 {
-    nn_racks_close(p->racks);
+    racks_close(p->racks);
     loop_turn(p->loop, 0);
     loop_free(p->loop);
     unlink(p->file);
@@ -59,8 +59,8 @@ static void answered(void *arg, struct slice rack)
 static const char *ask(struct place *p, const char *node, const char *claim)
 {
     unsigned before = p->answers;
-    p->wait = (struct nn_racks_wait){.done = answered, .arg = p};
-    nn_racks_ask(p->racks, slice_str(node), slice_str("10.0.0.1"), slice_str(claim), &p->wait);
+    p->wait = (struct racks_wait){.done = answered, .arg = p};
+    racks_ask(p->racks, slice_str(node), slice_str("10.0.0.1"), slice_str(claim), &p->wait);
     for (int i = 0; i < 500 && p->answers == before; i++)
         loop_turn(p->loop, 20);
     assert_int_equal(p->answers, before + 1);
@@ -72,7 +72,7 @@ static void without_table_and_script_a_nodes_own_claim_counts(void **state)
     (void)state;
     struct place p;
     setup(&p);
-    assert_int_equal(nn_racks_open(p.loop, NULL, "", &p.racks, &p.err), 0);
+    assert_int_equal(racks_open(p.loop, NULL, "", &p.racks, &p.err), 0);
     assert_string_equal(ask(&p, "a", ""), "/default-rack");
     assert_string_equal(ask(&p, "a", "/r9"), "/r9");
     assert_string_equal(ask(&p, "a", "r9"), "/default-rack"); /* no rack begins without a slash */
@@ -85,15 +85,15 @@ static void a_table_names_racks_by_node_or_host_and_can_be_read_again(void **sta
     struct place p;
     setup(&p);
     write_file(&p, "# racks\na /r1\n\n  b\t/r2   # beside the window\r\n10.0.0.1 /r3\n");
-    assert_int_equal(nn_racks_open(p.loop, p.file, NULL, &p.racks, &p.err), 0);
+    assert_int_equal(racks_open(p.loop, p.file, NULL, &p.racks, &p.err), 0);
     assert_string_equal(ask(&p, "a", "/own"), "/r1");
     assert_string_equal(ask(&p, "b", ""), "/r2");
     assert_string_equal(ask(&p, "c", ""), "/r3");
     write_file(&p, "a /other\n");
-    assert_int_equal(nn_racks_reload(p.racks, &p.err), 0);
+    assert_int_equal(racks_reload(p.racks, &p.err), 0);
     assert_string_equal(ask(&p, "a", ""), "/other");
     write_file(&p, "a other\n");
-    assert_int_equal(nn_racks_reload(p.racks, &p.err), ERR_CONFIG);
+    assert_int_equal(racks_reload(p.racks, &p.err), ERR_CONFIG);
     assert_string_equal(ask(&p, "a", ""), "/other"); /* the old table stays */
     teardown(&p);
 }
@@ -105,12 +105,12 @@ static void a_bad_line_is_named_with_its_file_and_number(void **state)
     char expected[160];
     setup(&p);
     write_file(&p, "a /r1\nb r2\n");
-    assert_int_equal(nn_racks_open(p.loop, p.file, NULL, &p.racks, &p.err), ERR_CONFIG);
+    assert_int_equal(racks_open(p.loop, p.file, NULL, &p.racks, &p.err), ERR_CONFIG);
     snprintf(expected, sizeof(expected), "%s:2: expected \"NODE /rack\", such as \"b /rack1\"",
              p.file);
     assert_string_equal(p.err.msg, expected);
     unlink(p.file);
-    assert_int_equal(nn_racks_open(p.loop, p.file, NULL, &p.racks, &p.err), ERR_NOENT);
+    assert_int_equal(racks_open(p.loop, p.file, NULL, &p.racks, &p.err), ERR_NOENT);
     teardown(&p);
 }
 
@@ -123,7 +123,7 @@ static void a_script_is_asked_once_for_each_node(void **state)
     snprintf(script, sizeof(script),
              "#!/bin/sh\necho run >>%s/runs\nfor n in \"$@\"; do echo /rack-$n; done\n", p.dir);
     write_file(&p, script);
-    assert_int_equal(nn_racks_open(p.loop, NULL, p.file, &p.racks, &p.err), 0);
+    assert_int_equal(racks_open(p.loop, NULL, p.file, &p.racks, &p.err), 0);
     assert_string_equal(ask(&p, "a", "/own"), "/rack-a");
     assert_string_equal(ask(&p, "a", ""), "/rack-a");
     assert_string_equal(ask(&p, "b", ""), "/rack-b");
@@ -142,7 +142,7 @@ static void a_script_that_fails_leaves_nodes_on_the_default_rack(void **state)
     struct place p;
     setup(&p);
     write_file(&p, "#!/bin/sh\necho /nowhere\nexit 3\n");
-    assert_int_equal(nn_racks_open(p.loop, NULL, p.file, &p.racks, &p.err), 0);
+    assert_int_equal(racks_open(p.loop, NULL, p.file, &p.racks, &p.err), 0);
     assert_string_equal(ask(&p, "a", ""), "/default-rack");
     write_file(&p, "#!/bin/sh\necho nonsense\n");
     assert_string_equal(ask(&p, "a", ""), "/default-rack");
@@ -167,7 +167,7 @@ static void a_script_that_prints_garbage_dies_or_does_not_end_holds_up_nobody(vo
     struct place p;
     setup(&p);
     write_file(&p, scripts[0]);
-    assert_int_equal(nn_racks_open(p.loop, NULL, p.file, &p.racks, &p.err), 0);
+    assert_int_equal(racks_open(p.loop, NULL, p.file, &p.racks, &p.err), 0);
     for (size_t i = 0; i < ARRAY_LEN(scripts); i++) {
         write_file(&p, scripts[i]);
         assert_string_equal(ask(&p, "a", ""), "/default-rack");
@@ -183,10 +183,10 @@ static void a_cancelled_question_is_never_answered(void **state)
     struct place p;
     setup(&p);
     write_file(&p, "#!/bin/sh\necho /r5\n");
-    assert_int_equal(nn_racks_open(p.loop, NULL, p.file, &p.racks, &p.err), 0);
-    p.wait = (struct nn_racks_wait){.done = answered, .arg = &p};
-    nn_racks_ask(p.racks, slice_str("x"), slice_str("h"), slice_str(""), &p.wait);
-    nn_racks_cancel(&p.wait);
+    assert_int_equal(racks_open(p.loop, NULL, p.file, &p.racks, &p.err), 0);
+    p.wait = (struct racks_wait){.done = answered, .arg = &p};
+    racks_ask(p.racks, slice_str("x"), slice_str("h"), slice_str(""), &p.wait);
+    racks_cancel(&p.wait);
     assert_string_equal(ask(&p, "y", ""), "/r5");
     assert_int_equal(p.answers, 1);
     teardown(&p);
