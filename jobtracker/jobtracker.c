@@ -79,6 +79,19 @@ static void write_lost(struct jobtracker *jt, const struct jt_attempt *attempt)
     jobtracker_journal(jt, JOBLOG_LOST, &record);
 }
 
+static void say_excluded(struct jobtracker *jt, const struct jt_worker *worker)
+{
+    if (worker->excluded_until_ms)
+        log_warn("jt.workers",
+                 "%s gets no tasks for %llu s: those of several jobs failed there and then went "
+                 "well elsewhere, the last in job %llu",
+                 worker->name,
+                 (unsigned long long)(worker->excluded_until_ms - jobtracker_now(jt)) / 1000,
+                 (unsigned long long)worker->doubted_by);
+    else
+        log_info("jt.workers", "%s gets tasks again", worker->name);
+}
+
 /* --- effects --------------------------------------------------------------------------------- */
 
 static void carry_out(struct jobtracker *jt, const struct jt_effect *effect)
@@ -101,6 +114,9 @@ static void carry_out(struct jobtracker *jt, const struct jt_effect *effect)
         break;
     case JT_CLEAN_UP:
         namenode_clean_up(jt, effect->job);
+        break;
+    case JT_SAY_EXCLUDED:
+        say_excluded(jt, effect->worker);
         break;
     default:
         orders_send(jt, effect);

@@ -234,6 +234,7 @@ static struct jt_config core_config(const struct conf *conf)
     config.resume_grace_ms = conf_ms(conf, "jobtracker.resume.grace");
     config.locality_wait_ms = conf_ms(conf, "jobtracker.locality.wait");
     config.share_wait_ms = conf_ms(conf, "jobtracker.share.wait");
+    config.exclude_ms = conf_ms(conf, "jobtracker.worker.exclude");
     config.slowstart_percent =
         (uint32_t)(conf_number(conf, "mapreduce.job.reduce.slowstart.completedmaps") * 100);
     return config;
@@ -351,6 +352,7 @@ int jobtracker_reload(void *state, struct err *err)
     struct err why = {0};
     jt->core.config.locality_wait_ms = conf_ms(conf, "jobtracker.locality.wait");
     jt->core.config.share_wait_ms = conf_ms(conf, "jobtracker.share.wait");
+    jt->core.config.exclude_ms = conf_ms(conf, "jobtracker.worker.exclude");
     if (queueing_configure(&jt->core.queues, conf, &why) != 0)
         daemon_reload_refuse(jt->daemon, "jobtracker.queues", why.msg);
     jt_on_queues_changed(&jt->core, jobtracker_now(jt));

@@ -96,7 +96,7 @@ static void show_workers(const struct jobtracker *jt, struct status *st)
         const struct jt_worker *worker = list_entry(it, struct jt_worker, all);
         status_row(st);
         status_cell(st, worker->name);
-        status_cell(st, worker->is_live ? "live" : "lost");
+        status_cell(st, jt_worker_state(worker));
         status_cell_u64(st, worker->cores);
         status_cell_u64(st, worker->cores_used);
         status_cell_u64(st, worker->memory);

@@ -9,6 +9,7 @@ void jt_fleet_init(struct jt_fleet *fleet)
     list_init(&fleet->all);
     list_init(&fleet->free);
     list_init(&fleet->offers);
+    list_init(&fleet->excluded);
 }
 
 static void free_strings(struct jt_worker *worker)
@@ -71,6 +72,7 @@ static struct jt_worker *add(struct jt_fleet *fleet, struct slice name)
     list_push_back(&fleet->all, &worker->all);
     list_init(&worker->free);
     list_init(&worker->offered);
+    list_init(&worker->excluded);
     list_init(&worker->held);
     list_init(&worker->attempts);
     list_init(&worker->links);
@@ -115,7 +117,8 @@ static void count_out(struct jt_fleet *fleet, struct jt_worker *worker)
 
 static void keep_free_list(struct jt_fleet *fleet, struct jt_worker *worker)
 {
-    bool is_free = worker->is_live && worker->cores_used < worker->cores;
+    bool is_free =
+        worker->is_live && !worker->excluded_until_ms && worker->cores_used < worker->cores;
     bool is_listed = !list_is_empty(&worker->free);
     if (is_free && !is_listed)
         list_push_back(&fleet->free, &worker->free);
@@ -158,6 +161,7 @@ struct jt_worker *jt_fleet_put(struct jt_fleet *fleet, const struct jt_worker_of
     worker->memory_used = 0;
     worker->last_beat_ms = now_ms;
     worker->slow_tasks = 0;
+    worker->doubts = worker->exclusions = 0;
     worker->is_live = true;
     count_in(fleet, worker);
     keep_free_list(fleet, worker);
@@ -171,7 +175,32 @@ void jt_worker_lose(struct jt_fleet *fleet, struct jt_worker *worker)
         return;
     worker->is_live = false;
     count_out(fleet, worker);
+    jt_worker_include(fleet, worker);
     keep_free_list(fleet, worker);
+}
+
+void jt_worker_exclude(struct jt_fleet *fleet, struct jt_worker *worker, uint64_t until_ms)
+{
+    worker->excluded_until_ms = until_ms;
+    fleet->excluded_count++;
+    list_push_back(&fleet->excluded, &worker->excluded);
+    keep_free_list(fleet, worker);
+}
+
+void jt_worker_include(struct jt_fleet *fleet, struct jt_worker *worker)
+{
+    if (!worker->excluded_until_ms)
+        return;
+    worker->excluded_until_ms = 0;
+    fleet->excluded_count--;
+    list_remove(&worker->excluded);
+    keep_free_list(fleet, worker);
+    jt_worker_offer_again(fleet, worker);
+}
+
+const char *jt_worker_state(const struct jt_worker *worker)
+{
+    return !worker->is_live ? "lost" : worker->excluded_until_ms ? "excluded" : "live";
 }
 
 void jt_worker_doubt(struct jt_fleet *fleet, struct jt_worker *worker)
@@ -197,12 +226,14 @@ struct jt_worker *jt_fleet_silent(struct jt_fleet *fleet, uint64_t now_ms, uint6
 
 bool jt_worker_could_fit(const struct jt_worker *worker, struct jt_need need)
 {
-    return worker->is_live && need.cores <= worker->cores && need.memory <= worker->memory;
+    return worker->is_live && !worker->excluded_until_ms && need.cores <= worker->cores &&
+           need.memory <= worker->memory;
 }
 
 bool jt_worker_fits(const struct jt_worker *worker, struct jt_need need)
 {
-    return worker->is_live && need.cores <= worker->cores - worker->cores_used &&
+    return worker->is_live && !worker->excluded_until_ms &&
+           need.cores <= worker->cores - worker->cores_used &&
            need.memory <= worker->memory - worker->memory_used;
 }
 

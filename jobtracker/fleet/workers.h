@@ -36,6 +36,11 @@ struct jt_worker {
     uint64_t last_beat_ms; /* monotonic */
     uint32_t failures;     /* attempts that failed here, ever */
     uint32_t slow_tasks;   /* attempts found slow in rate here; each healthy one takes one off */
+    uint32_t doubts;       /* jobs in a row that speak against it (schedule/exclude) */
+    uint32_t exclusions;   /* in a row */
+    uint64_t doubted_by;   /* the last of those jobs */
+    uint64_t excluded_until_ms; /* gets no task before; 0: may */
+    struct list excluded;       /* in fleet.excluded while so */
     bool is_live;
     struct list attempts;          /* running here: jt_attempt.on_worker */
     struct list held;              /* whose output lies here: the same */
@@ -50,7 +55,9 @@ struct jt_fleet {
     struct hmap by_name;
     struct list all;
     struct list free;
-    struct list offers;              /* live, have gained room, and nobody has looked since */
+    struct list offers;   /* live, have gained room, and nobody has looked since */
+    struct list excluded; /* live, and get no tasks */
+    uint32_t excluded_count;
     struct heap due;                 /* live ones, by when to look whether they are silent */
     struct heap by_memory, by_cores; /* live ones, largest first */
     uint32_t live, known;
@@ -88,6 +95,12 @@ struct jt_worker *jt_fleet_silent(struct jt_fleet *fleet, uint64_t now_ms, uint6
 void jt_worker_doubt(struct jt_fleet *fleet, struct jt_worker *worker);
 /* It may take more than it could when it was last offered. */
 void jt_worker_offer_again(struct jt_fleet *fleet, struct jt_worker *worker);
+
+/* It is live, and offered to nobody until then; jt_worker_include, or its loss, ends that. */
+void jt_worker_exclude(struct jt_fleet *fleet, struct jt_worker *worker, uint64_t until_ms);
+void jt_worker_include(struct jt_fleet *fleet, struct jt_worker *worker);
+/* "live", "excluded" or "lost". */
+const char *jt_worker_state(const struct jt_worker *worker);
 
 #define JT_SLOW_TASKS 3 /* so many slow attempts make a slow node */
 static inline bool jt_worker_is_slow(const struct jt_worker *worker)

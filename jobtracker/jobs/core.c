@@ -18,6 +18,7 @@ const struct jt_config jt_config_default = {
     .speculate_after_percent = 75,
     .job_worker_failures = 3,
     .share_wait_ms = 500,
+    .exclude_ms = 300000,
     .reserve_ms = 1000,
 };
 

@@ -23,6 +23,7 @@ struct jt_config {
     uint32_t speculate_after_percent;
     uint32_t job_worker_failures; /* failures of a job on one worker after which it gets no more */
     uint64_t share_wait_ms; /* below its share for so long: others' tasks make room; 0 = never */
+    uint64_t exclude_ms;    /* how long a node at fault gets no tasks (schedule/exclude); 0 = not */
     uint64_t reserve_ms;    /* so long no worker had room for a task: one is kept free for it */
 };
 extern const struct jt_config jt_config_default;
@@ -39,6 +40,7 @@ enum jt_effect_kind {
     JT_PUBLISH,      /* job: ask the namenode; answer with jt_on_published */
     JT_PACK,         /* job, stage: choose what its tasks read; answer with jt_on_packed */
     JT_CLEAN_UP,     /* job: remove its temporary tree */
+    JT_SAY_EXCLUDED, /* worker is left out from now on, or no longer: for the log */
 };
 
 struct jt_effect {

@@ -8,6 +8,7 @@
 #include "jobtracker/jobs/attempts.h"
 #include "jobtracker/jobs/outputs.h"
 #include "jobtracker/jobs/settle.h"
+#include "jobtracker/schedule/exclude.h"
 #include "jobtracker/schedule/pick.h"
 #include "jobtracker/schedule/preempt.h"
 #include "jobtracker/schedule/reclaim.h"
@@ -160,6 +161,7 @@ bool jt_on_done(struct jt_core *core, struct jt_worker *worker, const struct att
     jt_task_kill_attempts(core, task, "another attempt was first");
     stage->done_ms_total += attempt->end_ms - attempt->start_ms;
     jt_speculate_note(stage, attempt);
+    jt_exclude_note(core, task);
     jt_effect_add(core, JT_WRITE_DONE, stage->job)->attempt = attempt;
     if (stage->feeds)
         jt_output_place(core, attempt);
@@ -206,6 +208,7 @@ void jt_on_failed(struct jt_core *core, struct jt_worker *worker, const struct a
     struct jt_task *task = attempt->task;
     struct jt_job *job = task->stage->job;
     attempt->why = why ? str_dup(why) : NULL;
+    attempt->is_doubtful = fault != JT_FAULT_MEMORY;
     if (fault == JT_FAULT_MEMORY &&
         task->memory == 0) /* once: what twice is not enough for leaks */
         task->memory = 2 * attempt->taken.memory;
@@ -240,6 +243,7 @@ static void lose_outputs(struct jt_core *core, const struct attempt_id *reduce, 
             continue;
         task->fetch_reports++;
         if (is_certain || task->fetch_reports >= 3 || task->fetch_reports * 2 >= fetchers) {
+            task->winner->is_doubtful = true;
             jt_task_blame(task, worker);
             jt_output_lose(core, task);
         }
@@ -277,6 +281,7 @@ void jt_on_tick(struct jt_core *core, uint64_t now_ms)
     core->now_ms = now_ms;
     jt_lose_silent_workers(core);
     jt_end_probation(core);
+    jt_exclude_end(core);
     jt_outputs_tell_untold(core);
     jt_preempt_cornered(core);
     jt_queues_share(&core->queues, &core->fleet);

@@ -415,7 +415,7 @@ static void fill_worker(const struct jt_worker *worker, uint64_t now_ms, struct 
         .name = slice_str(worker->name),
         .host = slice_str(worker->host ? worker->host : ""),
         .http_port = worker->http_port,
-        .state = slice_str(worker->is_live ? "live" : "lost"),
+        .state = slice_str(jt_worker_state(worker)),
         .cores = worker->cores,
         .cores_used = worker->cores_used,
         .memory = worker->memory,

@@ -32,6 +32,11 @@ static const struct conf_option rows[] = {
      "others; "
      "0 = it waits until these end",
      .flags = CONF_RELOAD},
+    {"jobtracker.worker.exclude", CONF_TIME, "5m",
+     "a worker on which tasks of three jobs in a row failed, and went well elsewhere, gets none "
+     "for "
+     "so long, twice as long the next time; 0 = never",
+     .flags = CONF_RELOAD},
     {"jobtracker.worker.reconnect", CONF_TIME, "5s",
      "a worker whose connection broke is lost after so long"},
     {"jobtracker.worker.timeout", CONF_TIME, "30s", "a silent worker is lost after so long",
