@@ -113,7 +113,7 @@ install-etc: $(B)/quern
 	$(Q)install -m 644 etc/completion/quern.bash $(share)/bash-completion/completions/quern
 	$(Q)install -d $(share)/zsh/site-functions
 	$(Q)install -m 644 etc/completion/_quern $(share)/zsh/site-functions/_quern
-	$(Q)install -d $(share)/quern/compat && install -m 755 scripts/compat/hadoop $(share)/quern/compat/
+	$(Q)install -d $(share)/quern/compat && install -m 755 scripts/compat/hadoop $(share)/quern/compat/ && install -m 644 scripts/compat/jar.bash $(share)/quern/compat/
 	$(Q)for name in hdfs mapred yarn; do ln -sf hadoop $(share)/quern/compat/$$name || exit 1; done
 	$(Q)install -m 644 etc/systemd/quern.sysusers $(DESTDIR)$(PREFIX)/lib/sysusers.d/quern.conf
 	$(Q)install -m 644 etc/systemd/quern.tmpfiles $(DESTDIR)$(PREFIX)/lib/tmpfiles.d/quern.conf

@@ -198,9 +198,16 @@ static int check_output(struct run *run, struct err *err)
     return err_set(err, ERR_EXIST, "%s exists already (add -mode replace, or remove it)", path);
 }
 
+static uint64_t most_side_bytes(const struct run *run)
+{
+    return conf_size(run->conf, "mapreduce.job.cache.limit.max-resources-mb");
+}
+
 static int find_work(struct run *run, struct err *err)
 {
     int rc = open_volume(run, err);
+    if (rc == 0)
+        rc = job_sides_measure(run->volume, most_side_bytes(run), &run->sides, err);
     for (size_t i = 0; rc == 0 && i < run->args.input_count; i++)
         rc = job_place_check(run->volume, run->conf, run->args.inputs[i], err);
     if (rc == 0)
@@ -311,7 +318,7 @@ static int submit(struct run *run, struct err *err)
     if (rc == 0)
         rc = bring_splits(run, &ask, splits, err);
     if (rc == 0)
-        rc = job_sides_bring(run->chan, &run->arena, &run->sides, err);
+        rc = job_sides_bring(run->chan, run->volume, &run->arena, &run->sides, err);
     if (rc == 0)
         rc = bring_sample(run, err);
     ask.plugin_digest = slice_str(plugin);
@@ -376,9 +383,7 @@ static int run_it(struct run *run, struct err *err)
     }
     rc = run_args_check(&run->args, run->plugin.probe.has_rows, err);
     if (rc == 0)
-        rc = job_sides_look(&run->args.sides,
-                            conf_size(run->conf, "mapreduce.job.cache.limit.max-resources-mb"),
-                            &run->arena, &run->sides, err);
+        rc = job_sides_look(&run->args.sides, most_side_bytes(run), &run->arena, &run->sides, err);
     if (rc != 0)
         return JOB_EXIT_USAGE;
     if (run->args.config.jt && strcmp(run->args.config.jt, "local") == 0)

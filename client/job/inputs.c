@@ -5,7 +5,8 @@
 #include "libcommon/base/path.h"
 #include "libcommon/codec/unpack.h"
 
-#define RECURSIVE "mapreduce.input.fileinputformat.input.dir.recursive"
+#define COUNT_BYTES ((size_t)1 << 20)
+#define RECURSIVE   "mapreduce.input.fileinputformat.input.dir.recursive"
 
 struct walk {
     struct job_inputs *inputs;
@@ -242,6 +243,41 @@ static int find_compressed(struct walk *w)
     return rc;
 }
 
+/* Read through, to count its lines. */
+static int count_lines(struct walk *w, struct split_file *file, uint64_t each)
+{
+    const struct fs_volume_ops *ops = w->volume->ops;
+    struct qn_error error = {0};
+    const char *path = (const char *)file->path.data;
+    struct split_lines lines = {.each = each};
+    uint8_t *room = mem_alloc(COUNT_BYTES);
+    void *in = room ? ops->open(w->volume, path, &error) : NULL;
+    ssize_t n = in ? 1 : -1;
+    int rc = room ? 0 : ERR_NOMEM;
+    while (rc == 0 && n > 0 && (n = ops->read(in, room, COUNT_BYTES, &error)) > 0)
+        rc = split_lines_feed(&lines, slice_of(room, (size_t)n));
+    if (in)
+        ops->close_read(in);
+    mem_free(room);
+    int kept = split_lines_end(&lines, &w->inputs->arena, file);
+    if (rc != 0 || kept != 0)
+        return out_of_memory(w->err);
+    return n < 0 ? from_qn(w->err, &error, path) : 0;
+}
+
+/* Each task is to get so many lines: then that is how all but compressed files are cut. */
+static int cut_by_lines(struct walk *w, const struct conf *conf, const struct task_probe *probe)
+{
+    uint64_t each = (uint64_t)conf_int(conf, "mapreduce.input.lineinputformat.linespermap");
+    int rc = each ? task_probe_check_lines(probe, w->err) : 0;
+    for (size_t i = 0; rc == 0 && each && i < w->inputs->count; i++) {
+        rc = look_inside(w, &w->inputs->files[i]);
+        if (rc == 0 && !w->inputs->files[i].is_whole)
+            rc = count_lines(w, &w->inputs->files[i], each);
+    }
+    return rc;
+}
+
 int job_inputs_open(struct job_inputs *inputs, struct fs_volume *volume, const struct conf *conf,
                     char **words, size_t count, const struct task_probe *probe, struct err *err)
 {
@@ -259,6 +295,8 @@ int job_inputs_open(struct job_inputs *inputs, struct fs_volume *volume, const s
     mem_free(room);
     if (rc == 0)
         rc = find_compressed(&w);
+    if (rc == 0)
+        rc = cut_by_lines(&w, conf, probe);
     for (size_t i = 0; rc == 0 && i < inputs->count; i++)
         if (inputs->files[i].len)
             rc = find_places(&w, &inputs->files[i]);

@@ -114,6 +114,10 @@ int job_run_local(const struct run_args *args, const struct conf *conf,
     struct words words = {0};
     struct buf program = BUF_INIT;
     int rc = job_place_check_local(args->output, err);
+    const struct task_side *remote = job_sides_remote(sides);
+    if (rc == 0 && remote)
+        rc = err_set(err, ERR_USAGE, "-file " SLICE_FMT " is in a cluster: not with -jt local",
+                     SLICE_ARG(remote->path));
     if (rc == 0 && args->detach)
         rc = err_set(err, ERR_USAGE, "-detach leaves a job to a cluster: not with -jt local");
     for (size_t i = 0; rc == 0 && i < args->input_count; i++)

@@ -37,14 +37,6 @@ static void visit(const struct conf_option *option, const char *value, const cha
         add(arg, slice_str(option->key), slice_str(value));
 }
 
-static const struct task_probe_option *find(const struct task_probe *probe, struct slice key)
-{
-    for (size_t i = 0; i < probe->options.n; i++)
-        if (slice_eq(probe->options.v[i].name, key))
-            return &probe->options.v[i];
-    return NULL;
-}
-
 /* `no option "grep.patern": grep knows grep.pattern, grep.ignore.case (...)` */
 static int unknown(const struct conf *conf, const struct task_probe *probe, struct slice key,
                    struct err *err)
@@ -62,7 +54,7 @@ static int unknown(const struct conf *conf, const struct task_probe *probe, stru
     int rc = err_set(err, ERR_CONFIG,
                      "no option \"" SLICE_FMT "\"" SLICE_FMT ": " SLICE_FMT
                      " knows %s (`quern run " SLICE_FMT " -help`)",
-                     SLICE_ARG(key), SLICE_ARG(buf_slice(&near)), SLICE_ARG(probe->name),
+                     SLICE_ARG(key), SLICE_ARG(buf_slice(&near)), SLICE_ARG(task_probe_who(probe)),
                      buf_failed(&known) ? "others" : buf_cstr(&known), SLICE_ARG(probe->name));
     buf_release(&known);
     buf_release(&near);
@@ -78,7 +70,8 @@ static int check_required(const struct task_probe *probe, const struct gather *g
             given = given || slice_eq(g->pairs[j].key, o->name);
         if (!given)
             return err_set(err, ERR_CONFIG, SLICE_FMT " needs -D " SLICE_FMT "=...: " SLICE_FMT,
-                           SLICE_ARG(probe->name), SLICE_ARG(o->name), SLICE_ARG(o->help));
+                           SLICE_ARG(task_probe_who(probe)), SLICE_ARG(o->name),
+                           SLICE_ARG(o->help));
     }
     return 0;
 }
@@ -92,7 +85,7 @@ static int add_foreign(struct gather *g, const struct conf *conf,
         struct slice key = slice_str(foreign->defines[i]);
         if (eq)
             key.len = (size_t)(eq - foreign->defines[i]);
-        if (!eq || !find(probe, key))
+        if (!eq || !task_probe_takes(probe, key))
             return unknown(conf, probe, key, err);
         add(g, key, slice_str(eq + 1));
     }

@@ -4,9 +4,13 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "client/fs/item.h"
+#include "client/lib/uri.h"
 #include "client/talk/jobtracker.h"
 #include "libcommon/base/str.h"
 #include "libcommon/store/fsutil.h"
+
+#define READ_BYTES ((size_t)1 << 20)
 
 static int no_memory(struct err *err)
 {
@@ -55,6 +59,21 @@ static struct slice in_arena(struct arena *arena, const char *text)
     return slice_of(copy, copy ? len : 0);
 }
 
+static bool is_remote(const char *path)
+{
+    struct cl_uri uri;
+    cl_uri_parse(slice_str(path), &uri);
+    return cl_uri_is_ours(uri.scheme);
+}
+
+const struct task_side *job_sides_remote(const struct task_side_list *sides)
+{
+    for (size_t i = 0; i < sides->n; i++)
+        if (is_remote((const char *)sides->v[i].path.data))
+            return &sides->v[i];
+    return NULL;
+}
+
 static int look(const char *word, struct arena *arena, struct task_side *ret, struct err *err)
 {
     char *path = str_dup(strncmp(word, "file://", 7) == 0 ? word + 7 : word);
@@ -67,17 +86,19 @@ static int look(const char *word, struct arena *arena, struct task_side *ret, st
         *hash++ = 0;
     slash = strrchr(path, '/');
     const char *name = hash && *hash ? hash : slash ? slash + 1 : path;
-    whole = realpath(path, NULL);
+    whole = is_remote(path) ? strdup(path) : realpath(path, NULL);
     if (!whole)
         rc = err_errno(err, errno, "-file %s", path);
+    else if (is_remote(path))
+        st = (struct disk_stat){0};
     else if ((rc = disk_stat(disk_real(), whole, &st)) != 0)
         err_set(err, rc, "-file %s: %s", path, err_text(rc));
     else if (st.is_dir)
         rc = err_set(err, ERR_ISDIR, "-file %s: Is a directory (give its files, or an archive)",
                      path);
-    else if (!*name || strchr(name, '/'))
+    if (rc == 0 && (!*name || strchr(name, '/')))
         rc = err_set(err, ERR_USAGE, "-file %s: the name behind # has no slash", word);
-    else
+    if (rc == 0)
         *ret = (struct task_side){
             .name = in_arena(arena, name), .size = st.size_bytes, .path = in_arena(arena, whole)};
     if (rc == 0 && (!ret->name.data || !ret->path.data))
@@ -103,10 +124,23 @@ static int check_name(const struct task_side_list *sides, const struct task_side
     return 0;
 }
 
+static int check_total(const struct task_side_list *sides, uint64_t max_bytes, struct err *err)
+{
+    char has[32], may[32];
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < sides->n; i++)
+        bytes += sides->v[i].size;
+    if (max_bytes == 0 || bytes <= max_bytes)
+        return 0;
+    return err_set(err, ERR_TOOBIG,
+                   "the side files have %s; mapreduce.job.cache.limit.max-resources-mb allows %s "
+                   "(what is large belongs into the filesystem)",
+                   str_human(bytes, has, sizeof(has)), str_human(max_bytes, may, sizeof(may)));
+}
+
 int job_sides_look(const struct side_words *words, uint64_t max_bytes, struct arena *arena,
                    struct task_side_list *ret, struct err *err)
 {
-    uint64_t bytes = 0;
     int rc = 0;
     *ret = (struct task_side_list){arena_calloc(arena, words->n + 2, sizeof(*ret->v)), 0};
     if (!ret->v)
@@ -118,26 +152,87 @@ int job_sides_look(const struct side_words *words, uint64_t max_bytes, struct ar
         if (rc == 0)
             rc = check_name(ret, &ret->v[i], err);
         ret->n += rc == 0;
-        bytes += ret->v[i].size;
     }
-    if (rc == 0 && max_bytes && bytes > max_bytes) {
-        char has[32], may[32];
-        rc = err_set(err, ERR_TOOBIG,
-                     "the side files have %s; mapreduce.job.cache.limit.max-resources-mb allows %s "
-                     "(what is large belongs into the filesystem)",
-                     str_human(bytes, has, sizeof(has)), str_human(max_bytes, may, sizeof(may)));
-    }
+    return rc == 0 ? check_total(ret, max_bytes, err) : rc;
+}
+
+/* --- those in the job's filesystem ----------------------------------------------------------- */
+
+static int no_remote(const struct task_side *side, const struct qn_error *error, struct err *err)
+{
+    return err_set(err, error->code, "-file " SLICE_FMT ": %s", SLICE_ARG(side->path),
+                   error->message[0] ? error->message : err_text(error->code));
+}
+
+static int measure(struct fs_volume *volume, struct task_side *side, struct err *err)
+{
+    struct qn_error error = {0};
+    struct fs_item item = {0};
+    int rc = fs_item_init(&item, volume, (const char *)side->path.data, &error);
+    if (rc == 0)
+        rc = fs_item_refresh(&item, &error);
+    if (rc != 0)
+        no_remote(side, &error, err);
+    else if (!item.exists || item.stat.is_dir)
+        rc = err_set(err, item.exists ? ERR_ISDIR : ERR_NOENT, "-file " SLICE_FMT ": %s",
+                     SLICE_ARG(side->path), err_text(item.exists ? ERR_ISDIR : ERR_NOENT));
+    else
+        side->size = item.stat.length;
+    fs_item_release(&item);
     return rc;
+}
+
+int job_sides_measure(struct fs_volume *volume, uint64_t max_bytes, struct task_side_list *sides,
+                      struct err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < sides->n; i++)
+        if (is_remote((const char *)sides->v[i].path.data))
+            rc = measure(volume, &sides->v[i], err);
+    return rc == 0 ? check_total(sides, max_bytes, err) : rc;
 }
 
 /* --- bringing -------------------------------------------------------------------------------- */
 
-static int bring(struct chan *chan, struct arena *arena, struct task_side *side, struct err *err)
+static int read_file(struct fs_volume *volume, void *file, struct buf *bytes,
+                     struct qn_error *error)
+{
+    for (ssize_t n = 1; n > 0;) {
+        uint8_t *room = buf_reserve(bytes, READ_BYTES);
+        n = room ? volume->ops->read(file, room, READ_BYTES, error) : 0;
+        if (n < 0)
+            return error->code;
+        bytes->len += (size_t)n;
+    }
+    return 0;
+}
+
+static int read_remote(struct fs_volume *volume, const struct task_side *side, struct buf *bytes,
+                       struct err *err)
+{
+    struct qn_error error = {0};
+    struct fs_item item = {0};
+    int rc = fs_item_init(&item, volume, (const char *)side->path.data, &error);
+    void *file = rc == 0 ? volume->ops->open(volume, item.path, &error) : NULL;
+    rc = file ? read_file(volume, file, bytes, &error) : error.code;
+    if (file)
+        volume->ops->close_read(file);
+    fs_item_release(&item);
+    if (rc == 0 && buf_failed(bytes))
+        return no_memory(err);
+    return rc == 0 ? 0 : no_remote(side, &error, err);
+}
+
+static int bring(struct chan *chan, struct fs_volume *volume, struct arena *arena,
+                 struct task_side *side, struct err *err)
 {
     struct buf bytes = BUF_INIT;
     char digest[72], *path = slice_dup(side->path);
-    int rc =
-        path ? fsutil_read_all(disk_real(), path, (size_t)side->size, &bytes, err) : no_memory(err);
+    int rc = path ? 0 : no_memory(err);
+    if (rc == 0 && is_remote(path))
+        rc = read_remote(volume, side, &bytes, err);
+    else if (rc == 0)
+        rc = fsutil_read_all(disk_real(), path, (size_t)side->size, &bytes, err);
     if (rc == 0)
         rc = jobtracker_bring(chan, buf_slice(&bytes), digest, err);
     if (rc == 0) {
@@ -150,12 +245,12 @@ static int bring(struct chan *chan, struct arena *arena, struct task_side *side,
     return rc;
 }
 
-int job_sides_bring(struct chan *chan, struct arena *arena, struct task_side_list *sides,
-                    struct err *err)
+int job_sides_bring(struct chan *chan, struct fs_volume *volume, struct arena *arena,
+                    struct task_side_list *sides, struct err *err)
 {
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < sides->n; i++)
-        rc = bring(chan, arena, &sides->v[i], err);
+        rc = bring(chan, volume, arena, &sides->v[i], err);
     return rc;
 }
 

@@ -12,8 +12,11 @@ struct gathering {
     char *mapper, *reducer, *combiner;
     const char *order, *spread, *separator; /* of keys, by fields */
     bool orders_by_fields, spreads_by_fields;
-    char *by_fields; /* the job that does */
-    char **inputs;   /* -input */
+    char *by_fields;   /* the job that does */
+    const char *form;  /* how a line of the input is told to a mapper; NULL: as it is */
+    const char *lines; /* a task gets so many, said with NLineInputFormat or without */
+    bool cuts_by_lines;
+    char **inputs; /* -input */
     size_t input_count;
     char *output; /* -output */
     bool failed;
@@ -66,30 +69,44 @@ static bool ends_with(const char *text, const char *end)
 
 /* --- each option ----------------------------------------------------------------------------- */
 
+/* org.apache.hadoop.mapred.lib.LongSumReducer and the like, which no shell would find. */
+static int check_command(const char *option, const char *value, struct err *err)
+{
+    const char *dot = strrchr(value, '.');
+    bool is_class =
+        dot && dot > strchr(value, '.') && dot[1] >= 'A' && dot[1] <= 'Z' && !strpbrk(value, " /");
+    return !is_class ? 0
+                     : err_set(err, ERR_USAGE,
+                               "%s %s is Java, and not known here: give a command (IdentityMapper, "
+                               "IdentityReducer and aggregate are known)",
+                               option, value);
+}
+
+static char none[] = "", aggregate[] = "aggregate", fs_option[] = "-fs";
+
 static int take_mapper(struct gathering *g, char *value, struct err *err)
 {
-    static char none[] = "";
-    (void)err;
     g->mapper = ends_with(value, "IdentityMapper") ? none : value;
-    return 0;
+    return check_command("-mapper", g->mapper, err);
 }
 
 static int take_reducer(struct gathering *g, char *value, struct err *err)
 {
-    static char none[] = "";
-    (void)err;
     if (strcmp(value, "NONE") == 0)
         put_reduces(g, "0");
     else
-        g->reducer = ends_with(value, "IdentityReducer") ? none : value;
-    return 0;
+        g->reducer = ends_with(value, "IdentityReducer")          ? none
+                     : ends_with(value, "ValueAggregatorReducer") ? aggregate
+                                                                  : value;
+    return g->reducer ? check_command("-reducer", g->reducer, err) : 0;
 }
 
+/* Adding up before it travels changes nothing of what `aggregate` adds up. */
 static int take_combiner(struct gathering *g, char *value, struct err *err)
 {
-    (void)err;
-    g->combiner = value;
-    return 0;
+    bool adds_up = strcmp(value, aggregate) == 0 || ends_with(value, "ValueAggregatorCombiner");
+    g->combiner = adds_up ? none : value;
+    return check_command("-combiner", g->combiner, err);
 }
 
 static int take_cmdenv(struct gathering *g, char *value, struct err *err)
@@ -179,6 +196,25 @@ static int take_field_count(struct gathering *g, char *value, struct err *err)
     return 0;
 }
 
+static int take_lines(struct gathering *g, char *value, struct err *err)
+{
+    (void)err;
+    g->lines = value;
+    return 0;
+}
+
+/* -io text, and its settings one by one. */
+static int take_io(struct gathering *g, char *value, struct err *err)
+{
+    (void)g;
+    return strcmp(value, "text") == 0
+               ? 0
+               : err_set(err, ERR_USAGE,
+                         "-io %s is not known here: commands are given lines of text, and give "
+                         "them",
+                         value);
+}
+
 /* Under their names of today and of yesterday. */
 static const struct stream_setting {
     const char *key;
@@ -195,6 +231,12 @@ static const struct stream_setting {
     {"mapred.output.key.comparator.class", take_comparator},
     {"mapreduce.job.partitioner.class", take_partitioner},
     {"mapred.partitioner.class", take_partitioner},
+    {"mapreduce.input.lineinputformat.linespermap", take_lines},
+    {"mapred.line.input.format.linespermap", take_lines},
+    {"stream.map.input", take_io},
+    {"stream.map.output", take_io},
+    {"stream.reduce.input", take_io},
+    {"stream.reduce.output", take_io},
 };
 
 /* `define` is key=value. */
@@ -209,17 +251,69 @@ static int take_define(struct gathering *g, char *define, struct err *err)
     return 0;
 }
 
-/* Classes of Java that do what is done here anyway. */
-static int take_class(struct gathering *g, char *value, struct err *err)
+/* What some classes of Java do, told by the last part of their names. */
+static int take_input_format(struct gathering *g, char *value, struct err *err)
 {
-    static const char *const same[] = {"TextInputFormat", "KeyValueTextInputFormat",
-                                       "CombineTextInputFormat", "AutoInputFormat",
-                                       "TextOutputFormat"};
+    if (ends_with(value, "NLineInputFormat")) {
+        g->cuts_by_lines = true;
+        g->form = "offset";
+    } else if (ends_with(value, "KeyValueTextInputFormat")) {
+        g->form = "key.value";
+    } else if (!ends_with(value, "TextInputFormat") && !ends_with(value, "AutoInputFormat")) {
+        return err_set(err, ERR_USAGE,
+                       "-inputformat %s is Java, and not known here: TextInputFormat, "
+                       "KeyValueTextInputFormat and NLineInputFormat are; a plugin reads others",
+                       value);
+    }
+    return 0;
+}
+
+static int take_output_format(struct gathering *g, char *value, struct err *err)
+{
     (void)g;
-    for (size_t i = 0; i < ARRAY_LEN(same); i++)
-        if (ends_with(value, same[i]))
-            return 0;
-    return err_set(err, ERR_USAGE, "%s is Java, and not known here", value);
+    return ends_with(value, "TextOutputFormat")
+               ? 0
+               : err_set(err, ERR_USAGE,
+                         "-outputformat %s is Java, and not known here: TextOutputFormat is; a "
+                         "plugin writes others, and to several outputs",
+                         value);
+}
+
+static int take_reader(struct gathering *g, char *value, struct err *err)
+{
+    (void)g;
+    return err_set(err, ERR_USAGE,
+                   "-inputreader %s is Java, and not known here: a mapper is given lines; a plugin "
+                   "reads whole files, CSV and JSON",
+                   value);
+}
+
+static int take_filesystem(struct gathering *g, char *value, struct err *err)
+{
+    (void)err;
+    put(g, fs_option);
+    put(g, value);
+    return 0;
+}
+
+static int take_settings(struct gathering *g, char *value, struct err *err)
+{
+    (void)g;
+    return err_set(err, ERR_USAGE,
+                   "-additionalconfspec %s is XML of Java's: say its settings with -D key=value",
+                   value);
+}
+
+/* A script that looks at what a failed task left behind. */
+static int take_debug(struct gathering *g, char *value, struct err *err)
+{
+    (void)g;
+    (void)err;
+    fprintf(stderr,
+            "quern run: %s is not run: what a failed task last said is told (`quern job -logs "
+            "ID`), and `quern job -replay ID` runs it again\n",
+            value);
+    return 0;
 }
 
 /* --- archives: side files that are unpacked before a command begins -------------------------- */
@@ -312,13 +406,18 @@ static const struct stream_option {
     {"D", take_define},
     {"archives", take_archives},
     {"cacheArchive", take_archives},
-    {"inputformat", take_class},
-    {"outputformat", take_class},
+    {"inputformat", take_input_format},
+    {"outputformat", take_output_format},
     {"partitioner", take_partitioner},
+    {"inputreader", take_reader},
+    {"io", take_io},
+    {"dfs", take_filesystem},
+    {"additionalconfspec", take_settings},
+    {"mapdebug", take_debug},
+    {"reducedebug", take_debug},
     {"stream", NULL},
     {"verbose", NULL},
     {"debug", NULL},
-    {"lazyOutput", NULL},
 };
 
 static const struct stream_option *find(const char *word)
@@ -353,6 +452,14 @@ static int take_word(struct gathering *g, int argc, char **argv, int *i, struct 
         return option->take(g, argv[++*i], err);
     if (argv[*i][0] == '-' && argv[*i][1] == 'D' && argv[*i][2])
         return take_define(g, argv[*i] + 2, err);
+    if (strcmp(argv[*i], "-lazyOutput") == 0) {
+        put_setting(g, "job.output.lazy", "true");
+        return 0;
+    }
+    if (strcmp(argv[*i], "-info") == 0) {
+        put_own(g, str_dup("-help"));
+        return 0;
+    }
     if (strcmp(argv[*i], "-cacheFile") == 0) {
         put_own(g, str_dup("-file"));
         return 0;
@@ -375,6 +482,10 @@ static void put_gathered(struct gathering *g)
     put_command(g, "stream.map.command", g->mapper);
     put_command(g, "stream.reduce.command", g->reducer);
     put_command(g, "stream.combine.command", g->combiner);
+    if (g->form)
+        put_setting(g, "stream.map.input.form", g->form);
+    if (g->lines || g->cuts_by_lines)
+        put_setting(g, "mapreduce.input.lineinputformat.linespermap", g->lines ? g->lines : "1");
     if (g->orders_by_fields && g->order)
         put_setting(g, "stream.key.order", g->order);
     if (g->spreads_by_fields && g->spread)

@@ -184,9 +184,23 @@ bool splits_would_cut(const struct split_file *file, const struct split_conf *co
     return !conf->is_whole && is_long(file->len, split_size(conf, file->block_size));
 }
 
+static void cut_by_lines(struct cutter *c, uint32_t index)
+{
+    const struct split_file *file = &c->files[index];
+    for (size_t i = 0; c->rc == 0 && i <= file->cut_count; i++) {
+        uint64_t at = i ? file->cuts[i - 1] : 0;
+        uint64_t end = i < file->cut_count ? file->cuts[i] : file->len;
+        emit_alone(c, (struct split_segment){index, at, end - at});
+    }
+}
+
 static void cut_file(struct cutter *c, uint32_t index)
 {
     const struct split_file *file = &c->files[index];
+    if (file->cuts && file->len > 0) {
+        cut_by_lines(c, index);
+        return;
+    }
     uint64_t size = split_size(c->conf, file->block_size), at = 0;
     bool is_whole = file->is_whole || c->conf->is_whole;
     while (c->rc == 0 && !is_whole && is_long(file->len - at, size)) {
@@ -212,6 +226,36 @@ int splits_compute(const struct split_file *files, size_t file_count, const stru
     if (c.rc == 0)
         close_pack(&c);
     return c.rc;
+}
+
+int split_lines_feed(struct split_lines *lines, struct slice bytes)
+{
+    const uint8_t *p = bytes.data, *end = p + bytes.len, *nl;
+    while (p < end && (nl = memchr(p, '\n', (size_t)(end - p))) != NULL) {
+        p = nl + 1;
+        if (++lines->seen < lines->each)
+            continue;
+        if (mem_grow(&lines->cuts, &lines->cap, lines->count, sizeof(*lines->cuts)) != 0)
+            return ERR_NOMEM;
+        lines->seen = 0;
+        lines->cuts[lines->count++] = lines->at + (uint64_t)(p - bytes.data);
+    }
+    lines->at += bytes.len;
+    return 0;
+}
+
+int split_lines_end(struct split_lines *lines, struct arena *arena, struct split_file *file)
+{
+    uint64_t *kept = arena_calloc(arena, lines->count + 1, sizeof(*kept));
+    if (lines->count && lines->cuts[lines->count - 1] >= file->len)
+        lines->count--;
+    if (kept && lines->count)
+        memcpy(kept, lines->cuts, lines->count * sizeof(*kept));
+    file->cuts = kept;
+    file->cut_count = kept ? lines->count : 0;
+    mem_free(lines->cuts);
+    *lines = (struct split_lines){0};
+    return kept ? 0 : ERR_NOMEM;
 }
 
 /* A pattern's first part, up to the slash behind it. */

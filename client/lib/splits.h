@@ -6,7 +6,8 @@
  * A file longer than 1.1 splits is cut at multiples of the split size; what is left of it, and
  * files smaller than a split that follow it, are packed together until a split is full. Splits are
  * in the order of the input, by path and offset: "the last one" of a key means something. Empty
- * files make no task, unless they are records; a compressed file is never cut. */
+ * files make no task, unless they are records; a compressed file is never cut. Where it is asked
+ * for, each task gets so many lines instead. */
 #ifndef QUERN_CLIENT_SPLITS_H
 #define QUERN_CLIENT_SPLITS_H
 
@@ -28,7 +29,9 @@ struct split_file {
     uint64_t len, block_size;
     const struct split_block *blocks; /* in order of offset; may be none (local files) */
     size_t block_count;
-    bool is_whole; /* never cut: it can be read from its beginning only */
+    bool is_whole;        /* never cut: it can be read from its beginning only */
+    const uint64_t *cuts; /* NULL, or where each split but the first begins, whatever their sizes */
+    size_t cut_count;
 };
 
 struct split_conf {
@@ -63,6 +66,16 @@ bool splits_exclude(const struct conf_list *patterns, struct slice path);
 /* N rows that a job makes itself, as a file without a name, of N bytes, whose blocks are what a
  * task makes. `text` is 1000, 10k, 5m, 2b, 1t; `tasks` 0 = one per million. ERR_INVAL. */
 int splits_rows(struct slice text, uint64_t tasks, struct split_file *ret);
+
+/* Where a file is cut so that each task gets `each` lines: fed with all its bytes, in order. */
+struct split_lines {
+    uint64_t each, seen, at; /* lines since the last cut; bytes fed */
+    uint64_t *cuts;          /* owned */
+    size_t count, cap;
+};
+int split_lines_feed(struct split_lines *lines, struct slice bytes); /* 0 or ERR_NOMEM */
+/* All was fed: the cuts become the file's, in the arena. 0 or ERR_NOMEM; releases in any case. */
+int split_lines_end(struct split_lines *lines, struct arena *arena, struct split_file *file);
 
 /* Would this file be cut, if it may be? Then somebody should look whether it is compressed. */
 bool splits_would_cut(const struct split_file *file, const struct split_conf *conf);

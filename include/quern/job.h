@@ -135,7 +135,7 @@ struct qn_counter {
 enum qn_spread { QN_BY_HASH, QN_BY_RANGE };
 
 struct qn_option_row {
-    const char *name;          /* "grep.pattern": set with -D grep.pattern=x */
+    const char *name;          /* "grep.pattern": set with -D grep.pattern=x; "*": any other, too */
     const char *default_value; /* NULL = must be given */
     const char *help;
 };

@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "jobs/stream/aggregate.h"
+#include "jobs/stream/environment.h"
 #include "jobs/stream/fields.h"
 
 #define PIPE_BYTES    (1 << 20)
@@ -37,6 +38,10 @@
 #else
 #define BY_FIELDS 0
 #endif
+
+/* What a mapper is given of a line: the line; its offset and a tab before it; what stands before
+ * and behind its first separator, with a tab between. */
+enum input_form { AS_IT_IS, BEHIND_OFFSET, BY_KEY };
 
 /* How a line is cut into key and value: behind the n-th separator. */
 struct cut {
@@ -57,14 +62,23 @@ struct child {
     size_t pending_len, said_len;
 };
 
+/* Bytes one behind the other. */
+struct pile {
+    struct qn_room room;
+    size_t len;
+};
+
 struct state {
     struct child main, combiner;
     struct cut map_out, reduce_out;
     char reduce_in;
-    struct qn_room lines; /* waiting for the combiner, or a line in the making */
-    size_t lines_len;
+    struct pile lines;  /* waiting for the combiner, or a line in the making */
+    struct pile formed; /* input in another form than the file's */
     int has_environment, has_failed;
     int has_fields, is_aggregate;
+    enum input_form form;
+    int ignores_key;
+    char input_separator;             /* of BY_KEY */
     struct fields_list order, spread; /* of has_fields */
     char key_separator;
     struct qn_room key;
@@ -84,6 +98,19 @@ static struct cut cut_of(struct qn_task *task, const char *separator_name, const
     uint64_t fields = strtoul(qn_option(task, fields_name), NULL, 10);
     struct cut cut = {separator(task, separator_name), fields ? fields : 1};
     return cut;
+}
+
+/* stream.map.input.ignoreKey says that a mapper gets no keys, whatever they are. */
+static void setup_form(struct qn_task *task, struct state *s)
+{
+    const char *form = qn_option(task, "stream.map.input.form");
+    s->ignores_key = strcmp(qn_option(task, "stream.map.input.ignoreKey"), "true") == 0;
+    if (strcmp(form, "offset") == 0 && !s->ignores_key)
+        s->form = BEHIND_OFFSET;
+    if (strcmp(form, "key.value") == 0)
+        s->form = BY_KEY;
+    s->input_separator =
+        separator(task, "mapreduce.input.keyvaluelinerecordreader.key.value.separator");
 }
 
 static int setup_fields(struct qn_task *task, struct state *s)
@@ -113,6 +140,7 @@ static int setup(struct qn_task *task)
         cut_of(task, "stream.map.output.field.separator", "stream.num.map.output.key.fields");
     s->reduce_out =
         cut_of(task, "stream.reduce.output.field.separator", "stream.num.reduce.output.key.fields");
+    setup_form(task, s);
     s->reduce_in = separator(task, "stream.reduce.input.field.separator");
     s->is_aggregate = task->is_reduce && strcmp(s->main.command, "aggregate") == 0;
     if (s->is_aggregate)
@@ -121,108 +149,6 @@ static int setup(struct qn_task *task)
 }
 
 /* --- starting a command ---------------------------------------------------------------------- */
-
-/* What an environment's name cannot have is '_'. */
-static int put_variable(const char *name, size_t len, const char *value)
-{
-    char *plain = strndup(name, len);
-    if (!plain)
-        return -1;
-    for (char *p = plain; *p; p++)
-        if (!((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || (*p >= '0' && *p <= '9')))
-            *p = '_';
-    int rc = *plain ? setenv(plain, value, 1) : 0;
-    free(plain);
-    return rc;
-}
-
-/* -cmdenv: NAME=VALUE, one a line; or, from Hadoop's own key, with blanks between. */
-static int put_given(const char *list)
-{
-    const char *ends = strchr(list, '\n') ? "\n" : " ";
-    int rc = 0;
-    while (rc == 0 && *list) {
-        size_t len = strcspn(list, ends);
-        const char *eq = (const char *)memchr(list, '=', len);
-        char *value = eq ? strndup(eq + 1, len - (size_t)(eq + 1 - list)) : NULL;
-        if (eq)
-            rc = value ? put_variable(list, (size_t)(eq - list), value) : -1;
-        free(value);
-        list += len + (list[len] != 0);
-    }
-    return rc;
-}
-
-static int put_path(void)
-{
-    const char *old = getenv("PATH");
-    char *here = getcwd(NULL, 0), *path = NULL;
-    int rc = here && asprintf(&path, "%s:%s", here, old ? old : "/usr/bin:/bin") > 0
-                 ? setenv("PATH", path, 1)
-                 : -1;
-    free(here);
-    free(path);
-    return rc;
-}
-
-/* Under its name, and under the one it had before Hadoop 0.21, as old scripts ask for it. */
-static int put_setting(const char *name, const char *value)
-{
-    static const char *const old[][2] = {
-        {"mapreduce.job.id", "mapred_job_id"},
-        {"mapreduce.job.name", "mapred_job_name"},
-        {"mapreduce.job.reduces", "mapred_reduce_tasks"},
-        {"mapreduce.task.id", "mapred_tip_id"},
-        {"mapreduce.task.attempt.id", "mapred_task_id"},
-        {"mapreduce.task.partition", "mapred_task_partition"},
-        {"mapreduce.task.ismap", "mapred_task_is_map"},
-        {"mapreduce.map.input.file", "map_input_file"},
-        {"mapreduce.map.input.start", "map_input_start"},
-        {"mapreduce.map.input.length", "map_input_length"},
-    };
-    int rc = put_variable(name, strlen(name), value);
-    for (size_t i = 0; rc == 0 && i < sizeof(old) / sizeof(*old); i++)
-        if (strcmp(old[i][0], name) == 0)
-            rc = setenv(old[i][1], value, 1);
-    return rc;
-}
-
-static int put_number(const char *name, uint64_t number)
-{
-    char text[32];
-    snprintf(text, sizeof(text), "%llu", (unsigned long long)number);
-    return put_setting(name, text);
-}
-
-/* A setting no longer than stream.jobconf.truncate.limit allows. */
-static int put_short(const char *name, const char *value, long limit)
-{
-    char *cut = limit >= 0 && strlen(value) > (size_t)limit ? strndup(value, (size_t)limit) : NULL;
-    int rc = put_setting(name, cut ? cut : value);
-    free(cut);
-    return rc;
-}
-
-/* Once an attempt. The task's own process has no other use for its environment. */
-static int fill_environment(struct qn_task *task)
-{
-    struct state *s = *qn_state(task);
-    const struct qn_input *input = qn_input(task);
-    const char *name, *value;
-    if (s->has_environment)
-        return 0;
-    s->has_environment = 1;
-    long limit = strtol(qn_option(task, "stream.jobconf.truncate.limit"), NULL, 10);
-    int rc = put_path();
-    for (uint32_t i = 0; rc == 0 && (value = qn_setting_at(task, i, &name)) != NULL; i++)
-        rc = put_short(name, value, limit);
-    if (rc == 0 && !task->is_reduce) {
-        rc = put_setting("mapreduce.map.input.file", input->path);
-        rc = rc ? rc : put_number("mapreduce.map.input.start", input->split_offset);
-        rc = rc ? rc : put_number("mapreduce.map.input.length", input->split_length);
-    }
-    return rc == 0 ? put_given(qn_option(task, "stream.addenvironment")) : rc;
-}
 
 static int spawn(struct child *c, int in, int out, int err)
 {
@@ -242,6 +168,14 @@ static int spawn(struct child *c, int in, int out, int err)
     int rc = posix_spawn(&c->pid, "/bin/sh", &files, &attr, words, environ);
     posix_spawn_file_actions_destroy(&files);
     posix_spawnattr_destroy(&attr);
+    return rc;
+}
+
+static int fill_environment(struct qn_task *task)
+{
+    struct state *s = *qn_state(task);
+    int rc = s->has_environment ? 0 : environment_fill(task);
+    s->has_environment = 1;
     return rc;
 }
 
@@ -461,19 +395,28 @@ static int emit_reduced(struct qn_task *task, struct child *c, struct qn_slice l
     return qn_emit(task, line, value);
 }
 
-static int append(struct qn_task *task, struct state *s, struct qn_slice bytes)
+static int append(struct qn_task *task, struct pile *pile, struct qn_slice bytes)
 {
-    if (qn_grow(task, &s->lines, s->lines_len + bytes.len + 1) != 0)
+    if (qn_grow(task, &pile->room, pile->len + bytes.len + 1) != 0)
         return -1;
     if (bytes.len)
-        memcpy(s->lines.data + s->lines_len, bytes.data, bytes.len);
-    s->lines_len += bytes.len;
+        memcpy(pile->room.data + pile->len, bytes.data, bytes.len);
+    pile->len += bytes.len;
     return 0;
 }
 
-static int append_line(struct qn_task *task, struct state *s, struct qn_slice line)
+static int append_line(struct qn_task *task, struct pile *pile, struct qn_slice line)
 {
-    return append(task, s, line) != 0 ? -1 : append(task, s, qn_bytes("\n", 1));
+    return append(task, pile, line) != 0 ? -1 : append(task, pile, qn_bytes("\n", 1));
+}
+
+/* "key TAB value", or another separator. */
+static int append_pair(struct qn_task *task, struct pile *pile, struct qn_slice key, char separator,
+                       struct qn_slice value)
+{
+    return append(task, pile, key) != 0 || append(task, pile, qn_bytes(&separator, 1)) != 0
+               ? -1
+               : append_line(task, pile, value);
 }
 
 /* --- the combiner ---------------------------------------------------------------------------- */
@@ -487,12 +430,12 @@ static int line_order(const void *a, const void *b)
 
 static struct qn_slice *sorted_lines(const struct state *s, size_t *count)
 {
-    struct qn_slice rest = qn_bytes(s->lines.data, s->lines_len), line;
+    struct qn_slice rest = qn_bytes(s->lines.room.data, s->lines.len), line;
     size_t n = 0;
     while (qn_next_line(&rest, &line))
         n++;
     struct qn_slice *lines = malloc((n + 1) * sizeof(*lines));
-    rest = qn_bytes(s->lines.data, s->lines_len);
+    rest = qn_bytes(s->lines.room.data, s->lines.len);
     for (size_t i = 0; lines && i < n; i++)
         (void)qn_next_line(&rest, &lines[i]);
     if (lines)
@@ -505,14 +448,14 @@ static struct qn_slice *sorted_lines(const struct state *s, size_t *count)
 static int combine_waiting(struct qn_task *task, struct state *s)
 {
     size_t count;
-    if (s->lines_len == 0)
+    if (s->lines.len == 0)
         return 0;
     struct qn_slice *lines = sorted_lines(s, &count);
     int rc = lines ? 0 : qn_fail(task, "no memory to sort lines for the combiner");
     for (size_t i = 0; rc == 0 && i < count; i++) /* its newline stands behind each */
         rc = feed(task, &s->combiner, qn_bytes(lines[i].data, lines[i].len + 1));
     free(lines);
-    s->lines_len = 0;
+    s->lines.len = 0;
     return rc == 0 ? finish(task, &s->combiner) : rc;
 }
 
@@ -520,12 +463,38 @@ static int keep_mapped(struct qn_task *task, struct child *c, struct qn_slice li
 {
     struct state *s = *qn_state(task);
     (void)c;
-    if (append_line(task, s, line) != 0)
+    if (append_line(task, &s->lines, line) != 0)
         return -1;
-    return s->lines_len < COMBINE_BYTES ? 0 : combine_waiting(task, s);
+    return s->lines.len < COMBINE_BYTES ? 0 : combine_waiting(task, s);
 }
 
 /* --- the job --------------------------------------------------------------------------------- */
+
+static int form_line(struct qn_task *task, struct state *s, struct qn_slice line, uint64_t offset)
+{
+    const struct cut first = {s->input_separator, 1};
+    char text[32];
+    if (s->form == BY_KEY) {
+        struct qn_slice value = cut_line(&first, &line);
+        return s->ignores_key ? append_line(task, &s->formed, value)
+                              : append_pair(task, &s->formed, line, '\t', value);
+    }
+    int n = snprintf(text, sizeof(text), "%llu", (unsigned long long)offset);
+    return append_pair(task, &s->formed, qn_bytes(text, (size_t)n), '\t', line);
+}
+
+static int form_lines(struct qn_task *task, struct state *s, struct qn_slice *lines,
+                      uint64_t offset)
+{
+    struct qn_slice rest = *lines, line;
+    const char *from = (const char *)lines->data;
+    s->formed.len = 0;
+    while (qn_next_line(&rest, &line))
+        if (form_line(task, s, line, offset + (uint64_t)((const char *)line.data - from)) != 0)
+            return -1;
+    *lines = qn_bytes(s->formed.room.data, s->formed.len);
+    return 0;
+}
 
 static int take_input(struct qn_task *task, struct state *s, struct qn_slice lines)
 {
@@ -545,22 +514,21 @@ static int map_lines(struct qn_task *task, struct qn_slice lines, struct qn_slic
 {
     struct state *s = *qn_state(task);
     int has_combiner = *s->combiner.command && task->partitions > 0;
-    (void)where;
     s->combiner.on_line = emit_mapped;
     s->main.on_line = has_combiner ? keep_mapped : emit_mapped;
-    s->has_failed |= take_input(task, s, lines) != 0;
+    if (s->form != AS_IT_IS)
+        s->has_failed |= form_lines(task, s, &lines, qn_to_u64(where)) != 0;
+    s->has_failed = s->has_failed || take_input(task, s, lines) != 0;
     return s->has_failed ? -1 : 0;
 }
 
-/* "key TAB value" */
 static int take_value(struct qn_task *task, struct state *s, struct qn_slice key,
                       struct qn_slice value)
 {
-    s->lines_len = 0;
-    if (append(task, s, key) != 0 || append(task, s, qn_bytes(&s->reduce_in, 1)) != 0 ||
-        append_line(task, s, value) != 0)
+    s->lines.len = 0;
+    if (append_pair(task, &s->lines, key, s->reduce_in, value) != 0)
         return -1;
-    return feed(task, &s->main, qn_bytes(s->lines.data, s->lines_len));
+    return feed(task, &s->main, qn_bytes(s->lines.room.data, s->lines.len));
 }
 
 static int reduce(struct qn_task *task, struct qn_slice key, struct qn_values *values)
@@ -596,7 +564,8 @@ static int cleanup(struct qn_task *task)
     int rc = s->has_failed ? -1 : finish_all(task, s);
     end_child(&s->main);
     end_child(&s->combiner);
-    qn_give_back(&s->lines);
+    qn_give_back(&s->lines.room);
+    qn_give_back(&s->formed.room);
     qn_give_back(&s->key);
     aggregate_release(&s->aggregate);
     free(s);
@@ -616,12 +585,17 @@ static const struct qn_option_row options[] = {
     {"stream.addenvironment", "", "NAME=VALUE for the commands' environment (-cmdenv)"},
     {"stream.jobconf.truncate.limit", "-1",
      "settings in the environment have so many bytes at most"},
-    {"stream.map.input.ignoreKey", "true", "a mapper gets lines, not where they stand: only true"},
+    {"stream.map.input.form", "line",
+     "a mapper gets lines; with \"offset\" and \"key.value\" a key, too"},
+    {"stream.map.input.ignoreKey", "false", "true: lines only, whatever their form says"},
+    {"mapreduce.input.keyvaluelinerecordreader.key.value.separator", "\\t",
+     "ends the key of a line of the input, where its form is key.value"},
 #ifdef STREAM_BY_FIELDS
     {"stream.key.order", "", "the fields that order keys: -k2,2nr -k1"},
     {"stream.key.spread", "", "the fields that choose the reducer: -k1,2"},
     {"stream.key.separator", "\\t", "between fields of a key"},
 #endif
+    {"*", "", "any other: the commands have it in their environment"},
     {NULL, NULL, NULL},
 };
 

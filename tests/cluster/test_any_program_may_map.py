@@ -109,13 +109,14 @@ def test_fields_of_a_key(cluster):
 
 
 def test_what_programs_find_around_them(cluster):
-    stream(cluster, "/env", "-cmdenv", "GREETING=hello you", "-cmdenv", "B=2", "-D", "stream.non.zero.exit.is.failure=true", "-reducer", "NONE",
+    stream(cluster, "/env", "-D", "my.own-setting=5", "-cmdenv", "GREETING=hello you", "-cmdenv", "B=2", "-D", "stream.non.zero.exit.is.failure=true", "-reducer", "NONE",
            "-mapper", "env; cat > /dev/null", put_in="/dots")
     env = dict(line.rstrip("\t").split("=", 1) for line in answer(cluster, "/env").decode().splitlines() if "=" in line)
     assert env["GREETING"] == "hello you" and env["B"] == "2"
     assert env["mapreduce_map_input_file"] == "/dots" and env["mapreduce_task_ismap"] == "true" and env["mapreduce_task_partition"] == "0"
     assert env["mapreduce_task_attempt_id"].startswith("attempt_") and env["mapreduce_job_id"].startswith("job_")
     assert env["mapreduce_task_id"].startswith("task_") and env["mapreduce_job_reduces"] == "0"
+    assert env["my_own_setting"] == "5", "any setting is the programs'"
 
 
 def test_a_program_that_reads_little_or_says_much(cluster):
@@ -139,6 +140,38 @@ def test_how_a_program_fails_is_told(cluster):
                         (["-D", "mapred.output.key.comparator.class=my.Own"], "is Java"), (["-inputformat", "my.Format"], "is Java")):
         run = cluster.run("run", "-stream", *words, check=False)
         assert run.returncode == 2 and said in run.stderr.decode() and len(run.stderr.splitlines()) == 1, run.stderr
+
+
+def test_formats_of_java_that_change_what_a_program_is_given(cluster, tmp_path):
+    """One task for so many lines, which come behind their offsets; lines in two parts; files without a record."""
+    cluster.fs("-put", "-", "/parts", input=b"a=1\nb\n=2\n\nc=3=4")
+    n_lines = ["-inputformat", "org.apache.hadoop.mapred.lib.NLineInputFormat", "-reducer", "NONE", "-mapper", "cat"]
+    two, want = ["-D", "mapreduce.input.lineinputformat.linespermap=2"], [b"0\ta=1\n4\tb\n", b"6\t=2\n9\t\n", b"10\tc=3=4\n"]
+    stream(cluster, "/nline", *n_lines, *two, put_in="/parts")
+    assert [cluster.fs("-cat", f"/nline/part-m-{n:05d}").stdout for n in range(3)] == want
+    (tmp_path / "parts").write_bytes(cluster.fs("-cat", "/parts").stdout)
+    cluster.run("run", "-jt", "local", "-stream", *n_lines, tmp_path / "parts", tmp_path / "out")
+    assert b"".join(open(p, "rb").read() for p in sorted(glob.glob(f"{tmp_path}/out/part-*"))) == b"".join(want)
+    assert len(glob.glob(f"{tmp_path}/out/part-*")) == 5
+    run = cluster.run("run", *two, "terasort", "/parts", "/never", check=False)
+    assert run.returncode == 2 and b"terasort does not read lines" in run.stderr
+    stream(cluster, "/pairs", "-inputformat", "KeyValueTextInputFormat", "-D", "mapreduce.input.keyvaluelinerecordreader.key.value.separator==", "-reducer",
+           "NONE", "-mapper", "cat", "-D", "mapred.textoutputformat.separator=,", put_in="/parts")
+    assert answer(cluster, "/pairs") == b"a,1\nb,\n,2\n,\nc,3=4\n"
+    stream(cluster, "/lazy", "-lazyOutput", "-reduces", "4", "-mapper", "echo one", "-reducer", "cat", put_in="/dots")
+    assert len(cluster.fs("-ls", "-C", "/lazy/part-*").stdout.split()) == 1
+
+
+def test_what_is_of_java_says_so_in_a_line(cluster):
+    for words, said in ((["-outputformat", "org.apache.hadoop.mapred.SequenceFileOutputFormat"], "TextOutputFormat is"),
+                        (["-inputreader", "StreamXmlRecordReader,begin=<a>"], "a mapper is given lines"), (["-io", "typedbytes"], "lines of text"),
+                        (["-D", "stream.map.output=rawbytes"], "lines of text"), (["-additionalconfspec", "x.xml"], "-D key=value"),
+                        (["-reducer", "org.apache.hadoop.mapred.lib.LongSumReducer"], "give a command")):
+        run = cluster.run("run", "-stream", *words, "-mapper", "cat", "/dots", "/java", check=False)
+        assert run.returncode == 2 and said in run.stderr.decode() and len(run.stderr.splitlines()) == 1, run.stderr
+    run = cluster.run("run", "-stream", "-mapdebug", "look.sh", "-io", "text", "-verbose", "-debug", "-mapper", "cat", "/dots", "/java")
+    assert b"look.sh is not run" in run.stderr
+    assert b"stream.map.command" in cluster.run("run", "-stream", "-info").stdout
 
 
 def test_a_killed_job_leaves_no_program_behind(cluster):

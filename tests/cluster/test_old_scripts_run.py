@@ -62,8 +62,11 @@ def test_what_is_not_here_says_so(cluster, tmp_path):
     (tmp_path / "etl.jar").touch()
     done = shell(cluster, "hadoop jar etl.jar com.example.Main", cwd=tmp_path)
     assert done.returncode == 1 and "etl.jar is Java" in done.stderr
-    done = shell(cluster, "hadoop jar x-examples.jar sudoku 1 1")
-    assert done.returncode == 255 and "Unknown program 'sudoku' chosen." in done.stdout
+    for name in ("sudoku", "dbcount", "join", "bbp"):
+        done = shell(cluster, "hadoop jar x-examples.jar $1 1 1", name)
+        assert done.returncode == 1 and re.search(f"hadoop: {name}: .*(here|lines|estimates it)", done.stderr), done.stderr
+    done = shell(cluster, "hadoop jar x-examples.jar nothing 1 1")
+    assert done.returncode == 255 and "Unknown program 'nothing' chosen." in done.stdout
     done = shell(cluster, "hdfs ec -listPolicies")
     assert done.returncode == 1 and "there is no erasure coding" in done.stderr
 
@@ -158,6 +161,37 @@ def test_examples_that_are_made_of_others(cluster, tmp_path):
                        ("randomwriter", ["-D", "mapreduce.randomwriter.bytespermap=30000", "-D", "mapreduce.randomwriter.mapsperhost=2"])):
         assert shell(cluster, 'hadoop jar examples.jar "$@"', name, *more, f"/made/{name}").returncode == 0
         assert 15000 < int(cluster.fs("-du", "-s", f"/made/{name}").stdout.split()[0]) < 120000
+
+
+def test_examples_that_add_up_and_order(cluster):
+    cluster.fs("-put", "-", "/words", input=b"b a\nc b\n\nc c\n")
+    cluster.fs("-put", "-", "/pairs", input=b"3 4\n1 9\n-3 7\n1 -2\n3 4\n10 1\n")
+    line = b"-" * 48 + b"\n"
+    for name, put_in, leaves in (("aggregatewordcount", "/words", b"a\t1\nb\t2\nc\t3\n"), ("multifilewc", "/words", b"a\t1\nb\t2\nc\t3\n"),
+                                 ("aggregatewordhist", "/words", b"WORD_HISTOGRAM\t3\t1\t2\t3\t2.0\t0.816496580927726\n"),
+                                 ("secondarysort", "/pairs", line + b"-3\t7\n" + line + b"1\t-2\n1\t9\n" + line + b"3\t4\n3\t4\n" + line + b"10\t1\n")):
+        run = shell(cluster, 'hadoop jar examples.jar "$@"', name, put_in, f"/added/{name}")
+        assert run.returncode == 0 and cluster.fs("-cat", f"/added/{name}/part-r-00000").stdout == leaves, (name, run.stderr)
+
+
+def test_the_benchmark_of_the_filesystem(cluster, tmp_path):
+    """Its table on the console and in a file, as scripts scrape it; its files under their names."""
+    jar = "hadoop jar hadoop-mapreduce-client-jobclient-3.4.2-tests.jar TestDFSIO -D test.build.data=/dfsio "
+    for kind, size in (("write", "-size 1MB"), ("read", "-fileSize 1")):
+        run = shell(cluster, jar + f"-{kind} -nrFiles 3 {size} -resFile result", cwd=tmp_path)
+        assert run.returncode == 0, run.stderr
+        table = dict(re.split(" ?: ", row.strip(), maxsplit=1) for row in (tmp_path / "result").read_text().splitlines()[-10:] if row)
+        assert table["----- TestDFSIO -----"] == kind and table["Number of files"] == "3" and table["Total MBytes processed"] == "3"
+        assert float(table["Throughput mb/sec"]) > 0 and float(table["Average IO rate mb/sec"]) > 0 and float(table["IO rate std deviation"]) >= 0
+        assert re.search(r"INFO fs.TestDFSIO:       Throughput mb/sec: [0-9.]+\n", run.stderr)
+    assert cluster.fs("-du", "-s", "/dfsio/io_data/test_io_[0-2]").stdout.count(b"1048576") == 6
+    assert shell(cluster, jar + "-clean").returncode == 0 and cluster.fs("-test", "-e", "/dfsio", check=False).returncode == 1
+    for words, code, said in (("-append", 1, "-write, -read and -clean are known"), ("-size x -write", 255, "Illegal argument: x"), ("", 255, "Usage: TestDFSIO"),
+                              ("-read", 1, "write it first")):
+        run = shell(cluster, jar + words)
+        assert run.returncode == code and said in run.stderr, (words, run.stderr)
+    sleeps = shell(cluster, "hadoop jar hadoop-mapreduce-client-jobclient-tests.jar sleep -m 2 -r 1 -mt 1 -rt 1")
+    assert sleeps.returncode == 0 and "completed successfully" in sleeps.stderr
 
 
 def test_distcp_between_two_clusters_and_local_paths(cluster, other, tmp_path):

@@ -66,6 +66,21 @@ def test_what_cannot_be_brought_is_told_at_once(cluster, tmp_path):
         assert len(run.stderr.splitlines()) == 1
 
 
+def test_those_that_are_in_the_filesystem_already(cluster, tmp_path):
+    cluster.fs("-mkdir", "/lists")
+    cluster.fs("-put", "-", "/lists/words.txt", input=b"a\nc\n")
+    cluster.fs("-put", "-", "/lists/much", input=b"x" * (2 << 20))
+    cluster.run("run", "-files", "hdfs:///lists/words.txt", PLUGIN, "/in", "/remote")
+    assert cluster.fs("-cat", "/remote/part-*").stdout == WANT
+    cluster.run("run", "-stream", "-cacheFile", "quern:///lists/words.txt#w", "-mapper", "cat w; cat >/dev/null", "-reduces", "1", "/in", "/cached")
+    assert cluster.fs("-cat", "/cached/part-*").stdout == b"a\t\nc\t\n"
+    for words, code, said in ((["-file=hdfs:///lists/none"], 1, "-file hdfs:///lists/none: No such file"), (["-file", "hdfs:///lists"], 1, "Is a directory"),
+                              (["-D", "mapreduce.job.cache.limit.max-resources-mb=1", "-file", "hdfs:///lists/much"], 1, "allows 1 M"),
+                              (["-jt", "local", "-file", "hdfs:///lists/words.txt"], 2, "not with -jt local")):
+        run = cluster.run("run", *words, PLUGIN, "/in" if code == 1 else __file__, "/never", check=False)
+        assert run.returncode == code and said in run.stderr.decode() and len(run.stderr.splitlines()) == 1, (words, run.stderr)
+
+
 def test_they_outlive_the_jobtracker(cluster, tmp_path):
     lists(tmp_path)
     slow = ["-D", "mapreduce.input.fileinputformat.split.maxsize=100", "-reduces", "1"]

@@ -136,14 +136,6 @@ static void add_engine(const struct conf_option *option, const char *value, cons
         add(arg, slice_str(option->key), slice_str(value));
 }
 
-static bool knows(const struct task_probe *probe, struct slice key)
-{
-    for (size_t i = 0; i < probe->options.n; i++)
-        if (slice_eq(probe->options.v[i].name, key))
-            return true;
-    return false;
-}
-
 static int unknown(const struct task_probe *probe, struct slice key, struct err *err)
 {
     struct buf known = BUF_INIT;
@@ -193,7 +185,7 @@ int command_job_conf(const struct command *command, const struct task_probe *pro
     for (size_t i = 0; i < command->foreign.count; i++) {
         const char *define = command->foreign.defines[i], *equals = strchr(define, '=');
         struct slice key = slice_of(define, equals ? (size_t)(equals - define) : strlen(define));
-        if (!knows(probe, key))
+        if (!task_probe_takes(probe, key))
             return unknown(probe, key, err);
         add(&set, key, slice_str(equals ? equals + 1 : ""));
     }

@@ -242,7 +242,12 @@ static int find_input(struct local *l, struct split_conf *ret_how, struct err *e
     int rc = inputs_list(&l->inputs, &l->job.arena, l->command.inputs, l->command.input_count, conf,
                          err);
     *ret_how = split_conf(l);
-    return rc == 0 ? inputs_find_compressed(&l->inputs, ret_how, err) : rc;
+    uint64_t each = (uint64_t)conf_int(conf, "mapreduce.input.lineinputformat.linespermap");
+    if (rc == 0)
+        rc = inputs_find_compressed(&l->inputs, ret_how, err);
+    if (rc == 0 && each)
+        rc = task_probe_check_lines(&l->job.probe, err);
+    return rc == 0 && each ? inputs_cut_by_lines(&l->inputs, each, err) : rc;
 }
 
 static int prepare(struct local *l, struct err *err)

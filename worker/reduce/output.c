@@ -3,8 +3,10 @@
 
 #include "libcommon/base/str.h"
 
+#define LAZY     "job.output.lazy"
 #define COMPRESS "mapreduce.output.fileoutputformat.compress"
 #define CODEC    COMPRESS ".codec"
+#define BETWEEN  "mapreduce.output.textoutputformat.separator"
 
 static enum packer_kind choose_pack(const struct context *c)
 {
@@ -24,11 +26,19 @@ static const char *with_suffix(struct context *c, struct slice name, enum packer
     return text;
 }
 
+/* As said; \t for a tab, which cannot be typed everywhere. */
+static struct slice choose_separator(const struct context *c)
+{
+    const char *said = context_conf(c, BETWEEN);
+    return slice_str(!said || strcmp(said, "\\t") == 0 ? "\t" : said);
+}
+
 struct sink_how output_how(const struct context *c)
 {
     return (struct sink_how){.replication = c->run->replication,
                              .pack = choose_pack(c),
-                             .is_raw = c->plugin->job.output == QN_RAW};
+                             .is_raw = c->plugin->job.output == QN_RAW,
+                             .separator = choose_separator(c)};
 }
 
 int output_open(struct output *output, struct context *c, void *buffer)
@@ -47,11 +57,22 @@ int output_open(struct output *output, struct context *c, void *buffer)
     return 0;
 }
 
+/* What has no record in it does not appear. */
+static bool is_lazy(const struct context *c)
+{
+    const char *said = context_conf(c, LAZY);
+    return said && strcmp(said, "true") == 0;
+}
+
 int output_finish(struct output *output, struct context *c, struct task_done *done)
 {
     struct err why;
     context_phase(c, PROGRESS_WRITE);
     output->file->records = output->sink.records;
+    if (output->sink.records == 0 && is_lazy(c)) {
+        sink_abandon(&output->sink);
+        return 0;
+    }
     if (sink_finish(&output->sink, &output->file->len, &output->file->crc, &why) != 0)
         return context_fail_engine(c, &why);
     done->files = (struct task_file_list){output->file, 1};

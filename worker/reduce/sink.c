@@ -21,6 +21,8 @@ int sink_open(struct sink *sink, struct files *files, const char *path, const st
 {
     *sink = (struct sink){
         .how = *how, .files = files, .buf = (uint8_t *)(uintptr_t)buffer.data, .cap = buffer.len};
+    if (!sink->how.separator.data)
+        sink->how.separator = slice_str("\t");
     if (how->pack != PACKER_PLAIN && packer_open(how->pack, 0, write_out, sink, &sink->packer) != 0)
         return err_set(err, ERR_NOMEM, "out of memory");
     uint64_t start = clock_mono_us();
@@ -130,7 +132,7 @@ int sink_record(struct sink *sink, enum qn_type key_type, struct slice key, enum
     }
     int rc = put_field(sink, key_type, key);
     if (rc == 0 && key_type != QN_NONE && value_type != QN_NONE)
-        rc = sink_write(sink, slice_str("\t"));
+        rc = sink_write(sink, sink->how.separator);
     if (rc == 0)
         rc = put_field(sink, value_type, value);
     sink->records++;

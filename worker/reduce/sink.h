@@ -2,9 +2,9 @@
  * sink: an output file in the making: buffered, its length and checksum kept along, and the text
  * form of records.
  *
- *     key TAB value LF      QN_TEXT, QN_BYTES as they are; numbers in decimal, doubles with as many
- *                           digits as bring the same double back; QN_NONE leaves out its side and
- *                           the tab
+ *     key TAB value LF      or another separator. QN_TEXT, QN_BYTES as they are; numbers in
+ * decimal, doubles with as many digits as bring the same double back; QN_NONE leaves out its side
+ * and the tab
  *
  * or, raw, key and value as they are; all of it packed, if asked for. */
 #ifndef QUERN_WORKER_REDUCE_SINK_H
@@ -20,6 +20,7 @@ struct sink_how {
     uint32_t replication;
     enum packer_kind pack;
     bool is_raw;
+    struct slice separator; /* between key and value; no bytes at all: a tab */
 };
 
 struct sink {

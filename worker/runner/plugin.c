@@ -433,6 +433,8 @@ int plugin_describe(const struct plugin *plugin, struct arena *arena, struct tas
                             .has_ranges = job->spread == QN_BY_RANGE,
                             .is_whole = job->input == QN_PREFIXED || job->input == QN_WHOLE_FILES,
                             .takes_empty = job->input == QN_WHOLE_FILES,
-                            .then = then};
+                            .then = then,
+                            .needs_more_than_lines = job->input != QN_LINES,
+                            .writes_raw = last->job.output == QN_RAW};
     return 0;
 }

@@ -7,6 +7,19 @@ MSG_DEFINE(task_probe_option, TASK_PROBE_OPTION_FIELDS)
 MSG_DEFINE(task_probe_stage, TASK_PROBE_STAGE_FIELDS)
 MSG_DEFINE_SINCE(task_probe, TASK_PROBE_FIELDS, has_rows)
 
+bool task_probe_takes(const struct task_probe *probe, struct slice key)
+{
+    for (size_t i = 0; i < probe->options.n; i++)
+        if (slice_eq(probe->options.v[i].name, key) || slice_is(probe->options.v[i].name, "*"))
+            return true;
+    return false;
+}
+
+struct slice task_probe_who(const struct task_probe *probe)
+{
+    return probe->then.n ? slice_str("the chain") : probe->name;
+}
+
 struct slice task_probe_setting(const struct task_probe *probe, const struct msg_pair_list *said,
                                 const char *key)
 {
@@ -18,6 +31,16 @@ struct slice task_probe_setting(const struct task_probe *probe, const struct msg
         if (slice_is(said->v[i].key, key))
             value = said->v[i].value;
     return value;
+}
+
+int task_probe_check_lines(const struct task_probe *probe, struct err *err)
+{
+    if (!probe->needs_more_than_lines)
+        return 0;
+    return err_set(err, ERR_CONFIG,
+                   SLICE_FMT " does not read lines: "
+                             "-D mapreduce.input.lineinputformat.linespermap cannot cut its input",
+                   SLICE_ARG(probe->name));
 }
 
 void task_probe_rows_key(const struct task_probe *probe, char *out, size_t cap)
@@ -32,10 +55,14 @@ static int check_append(const struct task_probe *probe, const struct task_probe 
     if (bad)
         return err_set(err, ERR_CONFIG, SLICE_FMT " has no reduce: it cannot be part of a chain",
                        SLICE_ARG(bad->name));
-    if (next->has_rows || next->is_whole)
+    if (next->has_rows || next->is_whole || next->needs_more_than_lines)
         return err_set(err, ERR_CONFIG,
                        SLICE_FMT " does not read lines: it can only be the first of a chain",
                        SLICE_ARG(next->name));
+    if (probe->writes_raw)
+        return err_set(err, ERR_CONFIG,
+                       SLICE_FMT " does not write lines: it can only be the last of a chain",
+                       SLICE_ARG(probe->name));
     if (next->has_ranges)
         return err_set(err, ERR_CONFIG,
                        SLICE_FMT
@@ -74,5 +101,6 @@ int task_probe_append(struct task_probe *probe, const struct task_probe *next, s
     probe->options = (struct task_probe_option_list){options, n};
     probe->out_key = next->out_key;
     probe->out_value = next->out_value;
+    probe->writes_raw = next->writes_raw;
     return 0;
 }

@@ -23,28 +23,34 @@ MSG_STRUCT(task_probe_option, TASK_PROBE_OPTION_FIELDS)
     F(U32, default_reducers)
 MSG_STRUCT(task_probe_stage, TASK_PROBE_STAGE_FIELDS)
 
-#define TASK_PROBE_FIELDS(F, S, L)                                     \
-    F(STR, name)                                                       \
-    F(STR, about)                                                      \
-    F(U32, abi)                                                        \
-    F(STR, key) /* "QN_TEXT" ... what map emits */                     \
-    F(STR, value)                                                      \
-    F(STR, out_key) /* what reduce emits */                            \
-    F(STR, out_value)                                                  \
-    F(BOOL, has_reduce)                                                \
-    F(STR, combine) /* "", "QN_SUM" ..., or "own" */                   \
-    F(BOOL, has_partition)                                             \
-    F(BOOL, has_compare)                                               \
-    F(BOOL, has_group)                                                 \
-    F(U32, default_reducers)                                           \
-    L(task_probe_option, options)                                      \
-    F(BOOL, has_rows)    /* no input files: QN_ROWS */                 \
-    F(BOOL, has_ranges)  /* QN_BY_RANGE: its keys are to be sampled */ \
-    F(BOOL, is_whole)    /* files are not cut */                       \
-    F(BOOL, takes_empty) /* empty files are records, too */            \
-    L(task_probe_stage, then)
+#define TASK_PROBE_FIELDS(F, S, L)                                                          \
+    F(STR, name)                                                                            \
+    F(STR, about)                                                                           \
+    F(U32, abi)                                                                             \
+    F(STR, key) /* "QN_TEXT" ... what map emits */                                          \
+    F(STR, value)                                                                           \
+    F(STR, out_key) /* what reduce emits */                                                 \
+    F(STR, out_value)                                                                       \
+    F(BOOL, has_reduce)                                                                     \
+    F(STR, combine) /* "", "QN_SUM" ..., or "own" */                                        \
+    F(BOOL, has_partition)                                                                  \
+    F(BOOL, has_compare)                                                                    \
+    F(BOOL, has_group)                                                                      \
+    F(U32, default_reducers)                                                                \
+    L(task_probe_option, options)                                                           \
+    F(BOOL, has_rows)    /* no input files: QN_ROWS */                                      \
+    F(BOOL, has_ranges)  /* QN_BY_RANGE: its keys are to be sampled */                      \
+    F(BOOL, is_whole)    /* files are not cut */                                            \
+    F(BOOL, takes_empty) /* empty files are records, too */                                 \
+    L(task_probe_stage, then)                                                               \
+    F(BOOL, needs_more_than_lines) /* records, CSV ...: no reduce can feed it in a chain */ \
+    F(BOOL, writes_raw)            /* its last stage's output is no lines */
 MSG_STRUCT(task_probe, TASK_PROBE_FIELDS)
 
+/* May -D set that? What its tables name; anything, where one of them has a row "*". */
+bool task_probe_takes(const struct task_probe *probe, struct slice key);
+/* Who that is, for people: its name, or "the chain". */
+struct slice task_probe_who(const struct task_probe *probe);
 /* A setting of the job: as it was said, else the plugin's default; empty when neither. */
 struct slice task_probe_setting(const struct task_probe *probe, const struct msg_pair_list *said,
                                 const char *key);
@@ -52,6 +58,8 @@ struct slice task_probe_setting(const struct task_probe *probe, const struct msg
  * lists are in the arena. ERR_CONFIG with what does not fit, ERR_NOMEM. */
 int task_probe_append(struct task_probe *probe, const struct task_probe *next, struct arena *arena,
                       struct err *err);
+/* May its input be cut by counting lines (mapreduce.input.lineinputformat.linespermap)? */
+int task_probe_check_lines(const struct task_probe *probe, struct err *err);
 /* "NAME.rows": where a job that makes its own rows is told how many. */
 void task_probe_rows_key(const struct task_probe *probe, char *out, size_t cap);
 
