@@ -26,6 +26,7 @@ struct bad_replica {
 struct cl_in {
     struct qn_fs *fs;
     char *path;
+    uint64_t id; /* of the file: a name may be another one's by the time its places are asked for */
     uint64_t length;
     bool is_open;
 
@@ -48,6 +49,22 @@ struct cl_in {
 
 /* --- places ----------------------------------------------------------------------------------- */
 
+/* An answer about another file of that name: bytes of two files are never mixed. Who is still
+ * opening takes the new one, whole. */
+static int check_file(struct cl_in *in, uint64_t id, bool opening, struct err *err)
+{
+    if (opening && in->id != id) {
+        cl_blocks_release(&in->blocks);
+        in->id = id;
+    }
+    if (in->id == id)
+        return 0;
+    return err_set(err, ERR_STALE,
+                   "%s was replaced while it was read: this is another file of that name, open it "
+                   "again",
+                   in->path);
+}
+
 /* Ask the namenode for the places of [offset, offset + length). With `opening`, take the length. */
 static int locate(struct cl_in *in, uint64_t offset, uint64_t length, bool opening, struct err *err)
 {
@@ -58,6 +75,8 @@ static int locate(struct cl_in *in, uint64_t offset, uint64_t length, bool openi
                                      .length = length,
                                      .reader_node = slice_str(in->fs->node)};
     int rc = cl_ask(in->fs, CL2NN_AT_LOCATE, &ask, &arena, &answer, err);
+    if (rc == 0)
+        rc = check_file(in, answer.file_id, opening, err);
     if (rc == 0) {
         mutex_lock(&in->lock);
         rc = cl_blocks_merge(&in->blocks, &answer.blocks);
@@ -540,13 +559,16 @@ static int read_block(struct reader *r, struct cl_block *block, void *buffer, si
         if (!is_worth_a_round(r->in, block, rc, round, begun_ms))
             break;
         pause_before(round);
-        if (locate(r->in, offset, 1, false, err) != 0)
-            break;
-        if (!known(r->in, offset, block) || block->offset + block->len < offset + size) {
-            rc = err_set(err, ERR_STALE, "%s changed while it was read", r->in->path);
+        int told = locate(r->in, offset, 1, false, err);
+        if (told == 0 &&
+            (!known(r->in, offset, block) || block->offset + block->len < offset + size))
+            told = err_set(err, ERR_STALE, "%s changed while it was read", r->in->path);
+        if (told == ERR_STALE) {
             buf_release(&tried);
-            return rc;
+            return told;
         }
+        if (told != 0)
+            break;
     }
     if (rc != 0)
         fail_block(r->in, block, rc, &tried, err);

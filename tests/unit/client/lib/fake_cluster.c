@@ -154,6 +154,7 @@ void fake_reset(void)
     fake.replication = FAKE_NODES;
     fake.block_size = 1U << 20;
     fake.next_gs = 1000;
+    fake.file_id = 7;
     fake.exists = fake.is_complete = fake.same_host = false;
     fake.renews = fake.bad_reports = fake.stamps = fake.flushes = fake.deletes = 0;
     fake.extras = fake.spares = 0;

@@ -62,7 +62,7 @@ extern struct fake {
     struct fake_block blocks[FAKE_BLOCKS];
     uint32_t block_count;
     uint32_t replication;
-    uint64_t block_size, next_gs, file_len;
+    uint64_t block_size, next_gs, file_len, file_id;
     bool exists, is_complete, same_host;
     unsigned renews, bad_reports, stamps, flushes, deletes, extras;
     unsigned nowhere; /* so many questions for places are answered with none */

@@ -110,7 +110,7 @@ static bool fake_on_locate(struct fake_conn *c)
         fake_fail(c, ERR_NOENT, "File does not exist: /f");
         return true;
     }
-    struct cl2nn_located answer = {.is_open = !fake.is_complete, .file_id = 7};
+    struct cl2nn_located answer = {.is_open = !fake.is_complete, .file_id = fake.file_id};
     answer.blocks.v = arena_calloc(&c->arena, FAKE_BLOCKS, sizeof(*answer.blocks.v));
     uint64_t offset = 0;
     for (uint32_t i = 0; i < fake.block_count; i++) {

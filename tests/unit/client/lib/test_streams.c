@@ -525,6 +525,39 @@ static void when_no_replica_can_be_read_the_error_names_each(void **state)
     qn_fs_close(fs);
 }
 
+/* The old file's blocks go, another file of the same length has its name. */
+static void replace_file(struct qn_fs *fs)
+{
+    mutex_lock(&fake.lock);
+    for (uint32_t b = 0; b < fake.block_count; b++) {
+        fake.blocks[b].is_abandoned = true;
+        for (size_t n = 0; n < FAKE_NODES; n++) {
+            struct fake_replica *r = fake_replica_of(&fake.nodes[n], fake.blocks[b].id, true);
+            buf_release(&r->data);
+            r->is_there = false;
+        }
+    }
+    fake.file_id++;
+    mutex_unlock(&fake.lock);
+    make_file(fs, 3U << 20);
+}
+
+static void bytes_of_two_files_of_one_name_are_never_mixed(void **state)
+{
+    (void)state;
+    struct qn_fs *fs = fake_connect(NULL);
+    uint8_t byte;
+    make_file(fs, 3U << 20);
+    struct qn_file *file = qn_open(fs, "/f", QN_READ, NULL, &error);
+    assert_int_equal(qn_pread(file, &byte, 1, 5, &error), 1);
+    replace_file(fs);
+    assert_true(qn_pread(file, &byte, 1, (2U << 20) + 5, &error) < 0);
+    assert_non_null(strstr(error.message, "/f was replaced while it was read"));
+    qn_close(file, NULL);
+    check_read(fs, 3U << 20);
+    qn_fs_close(fs);
+}
+
 /* As after the namenode was cut off from all of them, and has given them up. */
 static void a_read_waits_for_datanodes_that_come_back_a_little_later(void **state)
 {
@@ -643,6 +676,7 @@ int main(void)
         BOTH_WAYS(a_node_that_dies_under_a_read_is_replaced),
         BOTH_WAYS(a_replica_that_is_too_short_is_passed_over),
         BOTH_WAYS(when_no_replica_can_be_read_the_error_names_each),
+        OVER_TCP(bytes_of_two_files_of_one_name_are_never_mixed),
         OVER_TCP(a_read_waits_for_datanodes_that_come_back_a_little_later),
         BOTH_WAYS(a_datanode_of_another_cluster_is_not_read),
         BOTH_WAYS(a_missing_file_is_no_file),
