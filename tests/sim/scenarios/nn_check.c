@@ -289,8 +289,8 @@ bool nn_is_expendable(const struct nn_world *w, const struct dn_sim *dn, const s
     uint32_t block = w->nn.is_open ? nn_blockmap_find(w->nn.blocks.map, rep->r.id) : 0;
     if (!w->nn.is_open)
         return false;
-    if (!block)
-        return true;
+    if (!block) /* or its deletion might be undone by a crash */
+        return w->nn.state.applied == w->nn.blocks.durable;
     struct nn_block b = nn_blockmap_get(w->nn.blocks.map, block);
     struct block_id id = {b.id, b.gs};
     if (!dn_rep_is_whole(rep))
