@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "namenode/serve/held.h"
 
+#include "libcommon/base/fault.h"
+
 /* In the call's arena. */
 struct waiting {
     struct list link;
@@ -19,6 +21,8 @@ void nn_held_init(struct nn_held *held)
 
 static void tell(const struct waiting *w)
 {
+    if (rpc_call_method(w->call)->flags & MSG_RECORDED)
+        fault_hit("nn.answer"); /* durable, and nobody was told */
     if (w->code != 0)
         rpc_fail(w->call, w->code, "%s", w->why);
     else

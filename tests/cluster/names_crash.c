@@ -4,6 +4,7 @@
  * let that operation fail, with EIO or ENOSPC, instead.
  *
  *     names_crash [-act kill|eio|enospc] [-dirs 1|2] [-stride N] [-from N] [-dir DIR]
+ *     names_crash -act repeat
  *
  * The client's requests are numbered. The one that was not answered is asked again, under the same
  * number, of the new process, and must succeed, done now or before; so must all the rest, which
@@ -13,7 +14,11 @@
  *
  * An operation that failed may end the namenode, by itself, with status 1 and one line that says
  * why; or, when it was an image's or one of two directories', it goes on. Processes forked to write
- * an image count on from where their parent was, so theirs fail too. */
+ * an image count on from where their parent was, so theirs fail too.
+ *
+ * With `repeat` nothing fails; every request is asked once more, under its old number, of each of
+ * two later processes (one replayed the log, one loaded an image), after another client has put
+ * things where the first one's were. The answers are the old ones, and nothing changes. */
 #include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
@@ -41,6 +46,7 @@ struct crash {
     uint64_t dirs;
     unsigned ended, images; /* processes that ended themselves, images that could not be written */
     struct identity self;
+    uint64_t client;
     struct chan *chan;
     struct arena arena;
     pid_t pid;
@@ -192,14 +198,14 @@ static int ask_namenode(struct crash *c, const struct msg_method *method, const 
 
 static int do_mkdir(struct crash *c, uint64_t seq, const char *path, bool parents)
 {
-    struct cl2nn_mkdir ask = {{CLIENT, seq}, slice_str(path), 0755, parents};
+    struct cl2nn_mkdir ask = {{c->client, seq}, slice_str(path), 0755, parents};
     return ASK(c, MKDIR, &ask, NULL);
 }
 
 static int do_create(struct crash *c, uint64_t seq, const char *path, int file)
 {
     struct cl2nn_create ask = {
-        .origin = {CLIENT, seq}, .path = slice_str(path), .mode = 0644, .replication = 2};
+        .origin = {c->client, seq}, .path = slice_str(path), .mode = 0644, .replication = 2};
     struct cl2nn_created created = {0};
     int rc = ASK(c, CREATE, &ask, &created);
     c->files[file] = created.file_id;
@@ -208,19 +214,19 @@ static int do_create(struct crash *c, uint64_t seq, const char *path, int file)
 
 static int do_close(struct crash *c, uint64_t seq, int file)
 {
-    struct cl2nn_complete ask = {.origin = {CLIENT, seq}, .file_id = c->files[file]};
+    struct cl2nn_complete ask = {.origin = {c->client, seq}, .file_id = c->files[file]};
     return ASK(c, COMPLETE, &ask, NULL);
 }
 
 static int do_rename(struct crash *c, uint64_t seq, const char *from, const char *to)
 {
-    struct cl2nn_rename ask = {{CLIENT, seq}, slice_str(from), slice_str(to), false};
+    struct cl2nn_rename ask = {{c->client, seq}, slice_str(from), slice_str(to), false};
     return ASK(c, RENAME, &ask, NULL);
 }
 
 static int do_delete(struct crash *c, uint64_t seq, const char *path)
 {
-    struct cl2nn_delete ask = {{CLIENT, seq}, slice_str(path), true};
+    struct cl2nn_delete ask = {{c->client, seq}, slice_str(path), true};
     struct cl2nn_yes yes = {false};
     int rc = ASK(c, DELETE, &ask, &yes);
     return rc == 0 && !yes.yes ? err_set(&c->err, ERR_NOENT, "%s was gone already", path) : rc;
@@ -229,7 +235,7 @@ static int do_delete(struct crash *c, uint64_t seq, const char *path)
 static int do_publish(struct crash *c, uint64_t seq)
 {
     struct cl2nn_winner winner = {slice_str("/out/_temporary/j/f"), slice_str("part-r-00000"), 0};
-    struct cl2nn_publish ask = {.origin = {CLIENT, seq},
+    struct cl2nn_publish ask = {.origin = {c->client, seq},
                                 .job = slice_str("j"),
                                 .epoch = 1,
                                 .out = slice_str("/out"),
@@ -241,11 +247,11 @@ static int do_publish(struct crash *c, uint64_t seq)
 
 static int do_attributes(struct crash *c, uint64_t seq, int which)
 {
-    struct cl2nn_set_mode mode = {{CLIENT, seq}, slice_str("/a/g"), 0600};
+    struct cl2nn_set_mode mode = {{c->client, seq}, slice_str("/a/g"), 0600};
     struct cl2nn_set_owner owner = {
-        {CLIENT, seq}, slice_str("/a/g"), slice_str("alice"), slice_str("staff")};
-    struct cl2nn_set_times times = {{CLIENT, seq}, slice_str("/a/g"), 1000, 2000};
-    struct cl2nn_set_replication replication = {{CLIENT, seq}, slice_str("/a/g"), 5};
+        {c->client, seq}, slice_str("/a/g"), slice_str("alice"), slice_str("staff")};
+    struct cl2nn_set_times times = {{c->client, seq}, slice_str("/a/g"), 1000, 2000};
+    struct cl2nn_set_replication replication = {{c->client, seq}, slice_str("/a/g"), 5};
     switch (which) {
     case 0:
         return ASK(c, SET_MODE, &mode, NULL);
@@ -261,7 +267,7 @@ static int do_attributes(struct crash *c, uint64_t seq, int which)
 /* Fails when it was made before, or replaced without having been made. */
 static int do_xattr(struct crash *c, uint64_t seq, const char *path, uint32_t flags)
 {
-    struct cl2nn_set_xattr ask = {.origin = {CLIENT, seq},
+    struct cl2nn_set_xattr ask = {.origin = {c->client, seq},
                                   .path = slice_str(path),
                                   .name = slice_str("user.color"),
                                   .value = slice_str("red"),
@@ -272,13 +278,13 @@ static int do_xattr(struct crash *c, uint64_t seq, const char *path, uint32_t fl
 static int do_acl(struct crash *c, uint64_t seq, const char *path)
 {
     struct cl2nn_acl_entry entry = {.perm = 6, .name = slice_str("bob")};
-    struct cl2nn_set_acl ask = {{CLIENT, seq}, slice_str(path), CL2NN_ACL_MODIFY, {&entry, 1}};
+    struct cl2nn_set_acl ask = {{c->client, seq}, slice_str(path), CL2NN_ACL_MODIFY, {&entry, 1}};
     return ASK(c, SET_ACL, &ask, NULL);
 }
 
 static int do_append(struct crash *c, uint64_t seq, const char *path, int file)
 {
-    struct cl2nn_append ask = {.origin = {CLIENT, seq}, .path = slice_str(path)};
+    struct cl2nn_append ask = {.origin = {c->client, seq}, .path = slice_str(path)};
     struct cl2nn_appended appended = {0};
     int rc = ASK(c, APPEND, &ask, &appended);
     c->files[file] = appended.file_id;
@@ -287,7 +293,7 @@ static int do_append(struct crash *c, uint64_t seq, const char *path, int file)
 
 static int do_quota(struct crash *c, uint64_t seq, const char *path)
 {
-    struct cl2nn_set_quota ask = {{CLIENT, seq}, slice_str(path), 100, 1 << 20};
+    struct cl2nn_set_quota ask = {{c->client, seq}, slice_str(path), 100, 1 << 20};
     return ASK(c, SET_QUOTA, &ask, NULL);
 }
 
@@ -476,6 +482,56 @@ static uint64_t count_hits(const struct crash *c)
     return sum + FORKED_HITS;
 }
 
+/* Somebody else has names now that the workload made, moved away or deleted. */
+static void come_after(struct crash *c)
+{
+    c->client = CLIENT + 1;
+    if (do_mkdir(c, 1, "/a", false) != 0 || do_create(c, 2, "/a/f", 5) != 0 ||
+        do_create(c, 3, "/a/gone", 6) != 0 || do_mkdir(c, 4, "/out/_temporary/j", true) != 0)
+        die("another client", c->err.msg);
+    c->client = CLIENT;
+}
+
+static void ask_all_again(struct crash *c, const char *when, const struct buf *want)
+{
+    struct buf is = BUF_INIT;
+    uint64_t files[ARRAY_LEN(c->files)];
+    memcpy(files, c->files, sizeof(files));
+    stop(c, SIGKILL);
+    if (!start(c, NULL))
+        die(when, c->err.msg);
+    uint64_t end = work(c, 0);
+    if (c->err.code != 0) {
+        fprintf(stderr, "names_crash: step %" PRIu64 ", asked again: ", end);
+        die(when, c->err.msg);
+    }
+    if (memcmp(files, c->files, sizeof(files)) != 0)
+        die(when, "a repeated question got another answer");
+    dump(c, "/", &is);
+    if (!slice_eq(buf_slice(want), buf_slice(&is)))
+        die("repeated questions changed the tree", buf_cstr(&is));
+    buf_release(&is);
+}
+
+static void repeat(struct crash *c)
+{
+    struct buf want = BUF_INIT;
+    format(c);
+    if (!start(c, NULL))
+        die(c->log, c->err.msg);
+    work(c, 0);
+    if (c->err.code != 0)
+        die("the workload", c->err.msg);
+    come_after(c);
+    dump(c, "/", &want);
+    ask_all_again(c, "behind a replay", &want);
+    if (do_checkpoint(c) != 0)
+        die("image", c->err.msg);
+    ask_all_again(c, "behind an image", &want);
+    stop(c, SIGKILL);
+    buf_release(&want);
+}
+
 static void read_options(struct crash *c, int argc, char **argv, uint64_t *stride, uint64_t *from)
 {
     const char *below = getenv("TMPDIR") ? getenv("TMPDIR") : "/tmp";
@@ -503,35 +559,46 @@ static void read_options(struct crash *c, int argc, char **argv, uint64_t *strid
     snprintf(c->address, sizeof(c->address), "127.0.0.1:%d", 20000 + getpid() % 12000);
 }
 
-int main(int argc, char **argv)
+/* The tree without a crash, then with one at each hit. */
+static void crash_all(struct crash *c, uint64_t from, uint64_t stride)
 {
-    struct crash c = {.act = "kill", .dirs = 2};
-    uint64_t stride = 1, from = 1, deaths = 0, lives = 0;
     struct buf want = BUF_INIT, is = BUF_INIT;
-    read_options(&c, argc, argv, &stride, &from);
-    identity_init(&c.self, WIRE_CLIENT, "crash");
-    write_conf(&c);
-
-    if (live(&c, 0, &want))
-        die(c.log, "it died without a fault");
-    uint64_t hits = count_hits(&c);
+    uint64_t deaths = 0, lives = 0;
+    if (live(c, 0, &want))
+        die(c->log, "it died without a fault");
+    uint64_t hits = count_hits(c);
     for (uint64_t at = from; at <= hits; at += stride) {
         buf_clear(&is);
-        deaths += live(&c, at, &is);
+        deaths += live(c, at, &is);
         lives++;
         if (slice_eq(buf_slice(&want), buf_slice(&is)))
-            dump_again(&c, &is);
+            dump_again(c, &is);
         if (!slice_eq(buf_slice(&want), buf_slice(&is))) {
-            fprintf(stderr, "names_crash: %s at hit %" PRIu64 "\n", c.act, at);
+            fprintf(stderr, "names_crash: %s at hit %" PRIu64 "\n", c->act, at);
             die("another tree than without the crash", buf_cstr(&is));
         }
     }
+    if (lives == 0)
+        die("-from", "there are not so many hits");
     printf("%" PRIu64 " lives, %" PRIu64 " deaths, %u of them its own decision, %u failed images\n",
-           lives, deaths, c.ended, c.images);
+           lives, deaths, c->ended, c->images);
     buf_release(&want);
     buf_release(&is);
-    arena_release(&c.arena);
+}
+
+int main(int argc, char **argv)
+{
+    struct crash c = {.act = "kill", .dirs = 2, .client = CLIENT};
+    uint64_t stride = 1, from = 1;
     char command[400];
+    read_options(&c, argc, argv, &stride, &from);
+    identity_init(&c.self, WIRE_CLIENT, "crash");
+    write_conf(&c);
+    if (strcmp(c.act, "repeat") == 0)
+        repeat(&c);
+    else
+        crash_all(&c, from, stride);
+    arena_release(&c.arena);
     snprintf(command, sizeof(command), "rm -rf '%s'", c.dir);
-    return system(command) == 0 && lives > 0 ? 0 : 1;
+    return system(command) == 0 ? 0 : 1;
 }

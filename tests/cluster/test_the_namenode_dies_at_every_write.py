@@ -24,6 +24,12 @@ def test_no_answered_change_is_lost_and_none_is_done_twice():
     assert died > 10 and died <= tried
 
 
+def test_old_questions_get_old_answers_from_later_processes():
+    """Though another client has put things where the first one's were: nothing is done twice."""
+    run = subprocess.run([os.path.join(BUILD, "tests", "cluster", "names_crash"), "-act", "repeat"], capture_output=True, text=True, timeout=900)
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
 @pytest.mark.parametrize("act", ["eio", "enospc"])
 def test_a_failing_disk_ends_it_with_a_word_and_loses_nothing(act):
     _, died, by_itself = lives(act, 1, 31)
