@@ -9,6 +9,7 @@ import pytest
 from cluster import BUILD, Cluster
 
 RELUCTANT = os.path.join(BUILD, "tests/jobs/reluctant.so")
+RECORDS = 100_000
 SPLIT = "mapreduce.input.fileinputformat.split.maxsize="
 # Opening a file of the cluster takes a task this long, and a spill this much longer.
 SLOW = {"QUERN_FAULT": "client.read.disk=1+:delay3,client.read.local=1+:delay3,task.spill=1+:delay30"}
@@ -21,7 +22,7 @@ def cluster():
         put(c, "/many", [f"x{i}" for i in range(1500)] + [f"{i}" for i in range(100)])
         put(c, "/few", [f"x{i}" for i in range(300)])
         put(c, "/even", [f"{i:063}" for i in range(12)])
-        put(c, "/lines", [f"{i * 7919 % 400000:08} and some more of it" for i in range(400000)])
+        put(c, "/lines", [f"{i * 7919 % RECORDS:08} and some more of it" for i in range(RECORDS)])
         yield c
 
 
@@ -90,7 +91,7 @@ def test_very_many_small_files_are_told(cluster, tmp_path):
     (tmp_path / "small").mkdir()
     for i in range(1000):
         (tmp_path / "small" / f"f{i}").write_text("x\n")
-    cluster.run("fs", "-put", str(tmp_path / "small"), "/small")
+    cluster.run("fs", "-D", "dfs.replication=1", "-put", str(tmp_path / "small"), "/small")
     run(cluster, "/small", reduces=1)
     _, found, text = why(cluster)
     assert "1,000 files of 2 in the mean" in found["SMALL_FILES"]["says"]
@@ -98,10 +99,10 @@ def test_very_many_small_files_are_told(cluster, tmp_path):
 
 def test_twenty_healthy_jobs_have_nothing_to_complain_of(cluster):
     before = {job["id"]["job"] for job in cluster.jobs()}
-    jobs = [("wordcount", []), ("sort", []), ("distinct", []), ("topn", []), ("invertedindex", [])]
-    for input in ("/hot", "/many", "/few", "/even"):
-        for name, settings in jobs:
-            run(cluster, input, *settings, reduces=2, job=name)
+    for input in "/hot", "/many", "/few", "/even":
+        runs = [cluster.start("run", "-reduces", "2", job, input, f"/healthy{input}/{job}")
+                for job in ("wordcount", "sort", "distinct", "topn", "invertedindex")]
+        assert all(one.wait(60) == 0 for one in runs)
     new = [job for job in cluster.jobs() if job["id"]["job"] not in before]
     assert len(new) == 20 and [job["findings"] for job in new] == [[]] * 20
     assert cluster.run("job", "-why", str(new[0]["id"]["job"])).stdout.endswith(b": nothing held it up\n")
@@ -144,7 +145,7 @@ def test_what_moved_is_told_on_each_arrow(cluster):
     last = max(job["id"]["job"] for job in cluster.jobs())  # sort
     maps, reduces = [sum(a["account"][key] for stage, a in winners(cluster, last) if stage == kind) for kind, key in
                      (("map", "emitted_records"), ("reduce", "in_records"))]
-    assert maps == reduces == 400000
+    assert maps == reduces == RECORDS
     status = cluster.run("job", "-status", str(last)).stdout.decode()
     for words in ("where the time went", "read ", "emitted ", "to runs ", "shuffled ", "written ", "keys, from "):
         assert words in status
