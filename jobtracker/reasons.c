@@ -5,6 +5,17 @@
 #include "libcommon/base/mem.h"
 
 /* One winner, with what it reported of itself. Its strings live in `arena`. */
+/* The file that a map read; empty when it cannot be told. */
+static struct slice input_of(const struct jt_task *task, struct arena *arena)
+{
+    struct cl2jt_split split;
+    if (task->stage->reads_from != JT_NO_STAGE ||
+        msg_decode(&cl2jt_split_desc, task->input, arena, &split, NULL) != 0 ||
+        split.segments.n == 0)
+        return slice_of(NULL, 0);
+    return split.segments.v[0].path;
+}
+
 static void fill_task(const struct jt_task *task, struct arena *arena, struct explain_task *ret)
 {
     const struct jt_attempt *winner = task->winner;
@@ -24,18 +35,22 @@ static void fill_task(const struct jt_task *task, struct arena *arena, struct ex
         .total_us = done.times.total,
         .top_key = done.top_key,
         .top_records = done.top_records,
+        .input = input_of(task, arena),
     };
 }
 
-/* Attempts that were done, and whose task has another winner or none. */
-static uint32_t done_in_vain(const struct jt_task *task)
+/* Attempts that were done, and what they had made is gone. */
+static void note_in_vain(const struct jt_task *task, struct explain_stage *ret)
 {
-    uint32_t n = 0;
     list_each (&task->attempts, it) {
         const struct jt_attempt *a = list_entry(it, struct jt_attempt, of_task);
-        n += a->state == JT_ATTEMPT_DONE && a != task->winner;
+        if (!a->is_lost)
+            continue;
+        ret->again++;
+        ret->unread += a->is_doubtful;
+        if (a->is_doubtful || !ret->again_node)
+            ret->again_node = a->worker->name;
     }
-    return n;
 }
 
 static int fill_stage(const struct jt_stage *stage, struct arena *arena, struct explain_stage *ret)
@@ -50,7 +65,7 @@ static int fill_stage(const struct jt_stage *stage, struct arena *arena, struct 
     if (!ret->tasks)
         return ERR_NOMEM;
     for (uint32_t i = 0; i < stage->count; i++) {
-        ret->again += done_in_vain(&stage->tasks[i]);
+        note_in_vain(&stage->tasks[i], ret);
         if (stage->tasks[i].winner)
             fill_task(&stage->tasks[i], arena, &ret->tasks[ret->count++]);
     }

@@ -25,6 +25,7 @@
 #define READ_BYTES_MS 200000 /* 200 MB/s: reading large files takes about so long */
 #define KEY_SHOWN     40     /* bytes, of the one a finding is about */
 #define NAME_SHOWN    12     /* of others */
+#define PATH_SHOWN    100
 
 struct findings {
     const struct explain_job *job;
@@ -78,6 +79,17 @@ static uint64_t median_of(uint64_t *values, size_t count)
 {
     qsort(values, count, sizeof(*values), by_number);
     return count ? values[count / 2] : 0;
+}
+
+/* The middle one of the tasks' sizes; a size nothing is skewed against when memory is out. */
+static uint64_t median_bytes(const struct explain_stage *stage)
+{
+    uint64_t *sizes = mem_alloc(stage->count * sizeof(*sizes));
+    for (size_t i = 0; sizes && i < stage->count; i++)
+        sizes[i] = stage->tasks[i].bytes;
+    uint64_t middle = sizes ? median_of(sizes, stage->count) : UINT64_MAX / SKEW_TIMES;
+    mem_free(sizes);
+    return middle;
 }
 
 /* Bytes a second; a task without bytes says nothing about its node. */
@@ -170,14 +182,9 @@ static void skew_reduce(struct findings *f, const struct explain_stage *stage)
     uint64_t all;
     if (stage->kind != EXPLAIN_REDUCE || stage->count < 2 || is_hot(stage, &all))
         return;
-    uint64_t *sizes = mem_alloc(stage->count * sizeof(*sizes));
     const struct explain_task *slow = last_of(stage);
-    uint64_t cost = slow->ms - median_ms(stage);
+    uint64_t cost = slow->ms - median_ms(stage), middle = median_bytes(stage);
     char size[32], usual[32];
-    for (size_t i = 0; sizes && i < stage->count; i++)
-        sizes[i] = stage->tasks[i].bytes;
-    uint64_t middle = sizes ? median_of(sizes, stage->count) : UINT64_MAX / SKEW_TIMES;
-    mem_free(sizes);
     if (slow->bytes > SKEW_TIMES * middle && is_worth_it(f->job, cost))
         tell(f, "SKEW_REDUCE", cost,
              "more reducers spread many keys better (-reduces N); or give the job a partition "
@@ -187,20 +194,42 @@ static void skew_reduce(struct findings *f, const struct explain_stage *stage)
              str_human(middle, usual, sizeof(usual)));
 }
 
+/* A gzip file is one split, however long; so is a line. */
+static void skew_split(struct findings *f, const struct explain_stage *stage)
+{
+    const struct explain_task *slow = last_of(stage);
+    uint64_t cost = slow->ms - median_ms(stage), middle = median_bytes(stage);
+    char name[SLICE_SHOWN(PATH_SHOWN)], size[32], usual[32], took[32], others[32];
+    if (stage->kind != EXPLAIN_MAP || stage->count < 2 || slow->bytes <= SKEW_TIMES * middle ||
+        !is_worth_it(f->job, cost))
+        return;
+    slice_show(slow->input, PATH_SHOWN, name);
+    tell(f, "SKEW_SPLIT", cost,
+         "store that file so that it can be split: as plain text, bzip2, lz4 or zstd of several "
+         "frames; or smaller splits (mapreduce.input.fileinputformat.split.maxsize)",
+         "map %" PRIu32 " read %s (%s), the usual one %s: it took %s, the others %s", slow->index,
+         str_human(slow->bytes, size, sizeof(size)), name, str_human(middle, usual, sizeof(usual)),
+         str_duration(slow->ms, took, sizeof(took)),
+         str_duration(median_ms(stage), others, sizeof(others)));
+}
+
 struct pace {
     uint64_t node, others; /* median rates */
     size_t tasks;
     uint64_t excess_ms; /* the longest any task there took more than it would elsewhere */
 };
 
-static struct pace pace_of(const struct explain_stage *stage, const char *node, uint64_t *room)
+/* Of those that read from as near as the slowest did: what comes from afar is slow anywhere. */
+static struct pace pace_of(const struct explain_stage *stage, const struct explain_task *slow,
+                           uint64_t *room)
 {
+    const char *node = slow->node;
     struct pace p = {0};
     size_t here = 0, elsewhere = 0;
     for (size_t i = 0; i < stage->count;
          i++) { /* those here from the front, others from the back */
         const struct explain_task *t = &stage->tasks[i];
-        if (t->bytes == 0)
+        if (t->bytes == 0 || t->is_local != slow->is_local)
             continue;
         if (strcmp(t->node, node) == 0)
             room[here++] = rate_of(t);
@@ -213,7 +242,8 @@ static struct pace pace_of(const struct explain_stage *stage, const char *node, 
     for (size_t i = 0; p.others && i < stage->count; i++) {
         const struct explain_task *t = &stage->tasks[i];
         uint64_t healthy = t->bytes * 1000 / p.others;
-        if (strcmp(t->node, node) == 0 && t->ms > healthy && t->ms - healthy > p.excess_ms)
+        if (strcmp(t->node, node) == 0 && t->is_local == slow->is_local && t->ms > healthy &&
+            t->ms - healthy > p.excess_ms)
             p.excess_ms = t->ms - healthy;
     }
     return p;
@@ -226,7 +256,7 @@ static void slow_node(struct findings *f, const struct explain_stage *stage)
         stage->count >= 2 * SLOW_TASKS ? mem_alloc(stage->count * sizeof(*room)) : NULL;
     if (!room)
         return;
-    struct pace p = pace_of(stage, slow->node, room);
+    struct pace p = pace_of(stage, slow, room);
     mem_free(room);
     char here[32], there[32];
     if (p.tasks >= SLOW_TASKS && p.node * 100 < p.others * SLOW_PERCENT &&
@@ -303,12 +333,15 @@ static void locality_low(struct findings *f, const struct explain_stage *stage)
 
 static void fetch_fail(struct findings *f, const struct explain_stage *stage)
 {
+    const char *task = stage->kind == EXPLAIN_REDUCE ? "reduce" : "map";
     if (stage->again)
         tell(f, "FETCH_FAIL", (uint64_t)stage->again * median_ms(stage),
-             "see the jobtracker's log for the worker that was lost or could not be read from",
-             "%" PRIu32
-             " finished maps ran again: what they had made could not be fetched any more",
-             stage->again);
+             stage->unread ? "look at that machine's local disks (worker.local.dir) and network"
+                           : "see the log of that worker, and of its machine, for why it was gone",
+             "%" PRIu32 " finished %s%s ran again: what %s had made %s %s", stage->again, task,
+             stage->again == 1 ? "" : "s", stage->again == 1 ? "it" : "they",
+             stage->unread ? "could not be read from" : "was lost with",
+             stage->again_node ? stage->again_node : "its worker");
 }
 
 static void oom_limit(struct findings *f)
@@ -343,8 +376,8 @@ static void volume_up(struct findings *f)
 typedef void stage_rule(struct findings *f, const struct explain_stage *stage);
 typedef void job_rule(struct findings *f);
 
-static stage_rule *const stage_rules[] = {hot_key,     skew_reduce,  slow_node, spill,
-                                          small_files, locality_low, fetch_fail};
+static stage_rule *const stage_rules[] = {hot_key, skew_reduce, skew_split,   slow_node,
+                                          spill,   small_files, locality_low, fetch_fail};
 static job_rule *const job_rules[] = {oom_limit, volume_up};
 
 static int by_cost(const void *a, const void *b)

@@ -23,6 +23,7 @@ struct explain_task {
     uint64_t read_us, spill_us, merge_us, total_us;
     struct slice top_key; /* reduce: the key with the most values */
     uint64_t top_records;
+    struct slice input; /* map: the file it read, the first of several */
 };
 
 enum explain_kind { EXPLAIN_MAP, EXPLAIN_REDUCE, EXPLAIN_OTHER };
@@ -39,7 +40,9 @@ struct explain_stage {
     struct explain_task *tasks; /* those that are done; put in another order by explain() */
     size_t count;
     uint64_t elapsed_ms;
-    uint32_t again; /* were done, and had to be done again: nobody could fetch what they made */
+    uint32_t again;         /* were done, and had to be done again: what they made was gone */
+    uint32_t unread;        /* of them, those whose output could not be read where it was */
+    const char *again_node; /* where the last of them had run */
 };
 
 struct explain_job {

@@ -83,6 +83,7 @@ struct jt_attempt {
     bool is_speculative;
     bool is_confirmed; /* while its worker registers: it has said that it has it */
     bool is_doubtful;  /* failed, or its output was bad: perhaps its node's fault */
+    bool is_lost;      /* was done, and its output is gone */
     bool is_probation; /* taken over from before a restart: its worker must still confirm it */
     enum jt_locality locality;
     struct jt_need taken;      /* of its worker, while it runs */

@@ -4,6 +4,7 @@
 #include "jobtracker/jobs/outputs.h"
 
 #include "jobtracker/jobs/attempts.h"
+#include "libcommon/base/str.h"
 
 uint32_t jt_outputs_complete(const struct jt_job *job)
 {
@@ -126,6 +127,10 @@ void jt_output_lose(struct jt_core *core, struct jt_task *task)
         return;
     sm_move(&jt_attempt_states, &winner->state, JT_ATTEMPT_KILLED);
     list_remove(&winner->on_worker);
+    winner->is_lost = true;
+    if (!winner->why) /* for the history; it may go without */
+        winner->why = str_dup(winner->is_doubtful ? "its output could not be read any more"
+                                                  : "its output was lost with its worker");
     task->stage->killed_attempts++;
     jt_effect_add(core, JT_WRITE_LOST, job)->attempt = winner;
     task->winner = NULL;

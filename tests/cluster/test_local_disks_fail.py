@@ -4,6 +4,7 @@ becomes read-only, or that vanishes while tasks run. The job ends with the right
 import glob
 import os
 import random
+import re
 import shutil
 import subprocess
 
@@ -69,7 +70,7 @@ def finish(c, job, name):
     wait = c.run("job", "-wait", job, check=False, timeout=90)
     assert wait.returncode == 0, wait.stderr.decode()
     assert output_of(c, "/out/" + name) == WANT
-    return c.status(job)["stages"]
+    return c.status(job)
 
 
 def flip(path):
@@ -112,9 +113,11 @@ def test_map_outputs_are_damaged_before_they_are_fetched(workers, damage):
     for path in runs:
         DAMAGE[damage](path)
     os.kill(sleeper(workers, job), 9)  # its second attempt does not sleep
-    stages = finish(workers, job, damage)
+    status = finish(workers, job, damage)
     if damage != "deleted":  # the worker reads on from what it has open
-        assert stages[0]["killed_attempts"] >= len(runs), "maps whose output was damaged run again"
+        assert status["stages"][0]["killed_attempts"] >= len(runs), "maps whose output was damaged run again"
+        found = {f["code"]: f["says"] for f in status["findings"]}
+        assert re.search("^[0-9]+ finished maps ran again: what they had made could not be read from node[12]$", found["FETCH_FAIL"])
 
 
 def test_a_directory_vanishes_under_running_tasks(workers):

@@ -150,6 +150,31 @@ static void a_slow_node_is_told_apart_from_a_task_with_more_data(void **state)
     assert_int_equal(t.count, 0);
 }
 
+static void a_node_that_only_reads_from_afar_is_not_called_slow(void **state)
+{
+    struct trial t;
+    (void)state;
+    healthy(&t, EXPLAIN_MAP);
+    for (uint32_t i = 1; i < TASKS; i += 4) { /* all of n2 */
+        t.tasks[i].ms = 30000;
+        t.tasks[i].total_us = 30000000;
+        t.tasks[i].is_local = false;
+    }
+    assert_only(&t, "LOCALITY_LOW", "5 of 20 maps read from other nodes, 67 % slower");
+}
+
+static void a_file_that_cannot_be_split_is_named(void **state)
+{
+    struct trial t;
+    (void)state;
+    healthy(&t, EXPLAIN_MAP);
+    t.tasks[4].ms = 80000;
+    t.tasks[4].bytes *= 8;
+    t.tasks[4].input = slice_str("/in/big.gz");
+    assert_only(&t, "SKEW_SPLIT",
+                "map 4 read 7.5 G (/in/big.gz), the usual one 953.7 M: it took 1m 20s");
+}
+
 static void spills_that_cost_a_third_of_the_maps_are_told(void **state)
 {
     struct trial t;
@@ -194,7 +219,11 @@ static void what_broke_is_told_however_little_it_cost(void **state)
     (void)state;
     healthy(&t, EXPLAIN_MAP);
     t.stage.again = 2;
-    assert_only(&t, "FETCH_FAIL", "2 finished maps ran again");
+    t.stage.again_node = "n2";
+    assert_only(&t, "FETCH_FAIL", "2 finished maps ran again: what they had made was lost with n2");
+    t.stage.again = t.stage.unread = 1;
+    assert_only(&t, "FETCH_FAIL",
+                "1 finished map ran again: what it had made could not be read from n2");
     healthy(&t, EXPLAIN_MAP);
     t.job.memory_failures = 3;
     t.job.memory_node = "n3";
@@ -247,6 +276,8 @@ int main(void)
         cmocka_unit_test(other_hot_keys_are_named_within_their_bounds),
         cmocka_unit_test(many_keys_in_one_partition_are_skew_not_a_hot_key),
         cmocka_unit_test(a_slow_node_is_told_apart_from_a_task_with_more_data),
+        cmocka_unit_test(a_node_that_only_reads_from_afar_is_not_called_slow),
+        cmocka_unit_test(a_file_that_cannot_be_split_is_named),
         cmocka_unit_test(spills_that_cost_a_third_of_the_maps_are_told),
         cmocka_unit_test(many_small_files_are_told_when_opening_them_costs),
         cmocka_unit_test(maps_that_read_from_afar_are_told_when_it_was_slower),
