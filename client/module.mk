@@ -33,4 +33,4 @@ install-client: $(B)/libquern.so
 	$(Q)ln -sf libquern.so.$(QUERN_SO_VERSION) $(DESTDIR)$(PREFIX)/lib/libquern.so
 	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' client/lib/quern.pc.in \
 		>$(DESTDIR)$(PREFIX)/lib/pkgconfig/quern.pc
-	$(Q)install -m 644 include/quern/*.h $(DESTDIR)$(PREFIX)/include/quern/
+	$(Q)install -m 644 include/quern/*.h include/quern/*.rs $(DESTDIR)$(PREFIX)/include/quern/

@@ -19,7 +19,7 @@
 #define OUTPUT_MAX ((size_t)1 << 30)
 
 struct kit {
-    const char *command, *plugin_word, *expect;
+    const char *command, *plugin_word, *expect, *language;
     const char **inputs;
     size_t input_count;
     const char **passed; /* -D, -file and their values: for the job */
@@ -33,7 +33,8 @@ struct kit {
 static const struct command {
     const char *name, *args, *help;
 } commands[] = {
-    {"new", "NAME", "a directory with a plugin to begin with, its Makefile and test"},
+    {"new", "NAME [-lang c|c++|rust]",
+     "a directory with a plugin to begin with, its Makefile and test"},
     {"test", "PLUGIN -in FILE... -expect FILE", "run it without a cluster; is that the output?"},
     {"check", "PLUGIN [-in FILE...]", "load it, and try what a cluster may do to it"},
 };
@@ -67,6 +68,8 @@ static int take_option(struct kit *kit, int argc, char **argv, int *i, struct er
             kit->inputs[kit->input_count++] = argv[++*i];
     } else if (strcmp(name, "expect") == 0) {
         kit->expect = argv[++*i];
+    } else if (strcmp(name, "lang") == 0) {
+        kit->language = argv[++*i];
     } else if (is_glued) {
         kit->passed[kit->passed_count++] = argv[*i];
     } else if (strcmp(name, "D") == 0 || strcmp(name, "file") == 0) {
@@ -369,7 +372,7 @@ int kit_main(int argc, char **argv)
     int rc = kit.inputs && kit.passed ? parse(&kit, argc, argv, &err)
                                       : err_set(&err, ERR_NOMEM, "out of memory");
     if (rc == 0)
-        rc = strcmp(kit.command, "new") == 0 ? kit_new(kit.plugin_word, &err)
+        rc = strcmp(kit.command, "new") == 0 ? kit_new(kit.plugin_word, kit.language, &err)
                                              : with_plugin(&kit, &err);
     if (err.code != 0)
         fprintf(stderr, "quern job: %s\n", err.msg);

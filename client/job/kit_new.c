@@ -9,56 +9,7 @@
 #include "libcommon/base/str.h"
 #include "libcommon/store/fsutil.h"
 
-/* In each, @ is the plugin's name. */
-static const char source[] =
-    "/* @: how many lines have which length. Change map and reduce to your own work;\n"
-    " * quern/job.h says what a job may do, docs/first-job.md shows it. */\n"
-    "#include <quern/job.h>\n"
-    "\n"
-    "static int map(struct qn_task *task, struct qn_slice line, struct qn_slice where)\n"
-    "{\n"
-    "    const uint64_t length = line.len, one = 1;\n"
-    "    (void)where;\n"
-    "    return qn_emit(task, qn_from_u64(&length), qn_from_u64(&one));\n"
-    "}\n"
-    "\n"
-    "static int reduce(struct qn_task *task, struct qn_slice length, struct qn_values *ones)\n"
-    "{\n"
-    "    uint64_t lines = 0;\n"
-    "    struct qn_slice one;\n"
-    "    while (qn_next(ones, &one))\n"
-    "        lines += qn_to_u64(one);\n"
-    "    return qn_emit(task, length, qn_from_u64(&lines));\n"
-    "}\n"
-    "\n"
-    "const struct qn_job qn_job = {\n"
-    "    .head = QN_JOB_HEAD,\n"
-    "    .name = \"@\",\n"
-    "    .about = \"how many lines have which length\",\n"
-    "    .map = map,\n"
-    "    .combine_op = QN_SUM,\n"
-    "    .reduce = reduce,\n"
-    "    .key = QN_U64,\n"
-    "    .value = QN_U64,\n"
-    "};\n";
-
-static const char makefile[] =
-    "# make: the plugin; make test: against the expected output, and what a cluster would do to "
-    "it\n"
-    "CFLAGS ?= -O2 -g -Wall -Wextra\n"
-    "QUERN_INCLUDE ?= %\n"
-    "\n"
-    "@.so: @.c\n"
-    "\t$(CC) $(CFLAGS) -shared -fPIC -I$(QUERN_INCLUDE) -o $@ $<\n"
-    "\n"
-    "test: @.so\n"
-    "\tquern job test ./@.so -in test/input.txt -expect test/expected.txt\n"
-    "\tquern job check ./@.so -in test/input.txt\n"
-    "\n"
-    "clean:\n"
-    "\trm -f @.so\n"
-    "\n"
-    ".PHONY: test clean\n";
+#define BINDING_MAX ((size_t)1 << 20)
 
 static const char input[] = "one\ntwo\nthree\n\nfour\n";
 static const char expected[] = "0\t1\n3\t2\n4\t1\n5\t1\n";
@@ -127,23 +78,66 @@ static int make_dir(const char *path, struct err *err)
     return rc == 0 ? 0 : err_set(err, rc, "cannot make %s: %s", path, err_text(rc));
 }
 
-int kit_new(const char *name, struct err *err)
+static const struct kit_language *language_of(const char *word, struct err *err)
 {
+    struct buf known = BUF_INIT;
+    for (const struct kit_language *l = kit_languages; l->name; l++)
+        if (strcmp(l->name, word) == 0)
+            return l;
+        else
+            buf_printf(&known, "%s%s", known.len ? ", " : "", l->name);
+    err_set(err, ERR_USAGE, "-lang %s: %s are known", word, buf_cstr(&known));
+    buf_release(&known);
+    return NULL;
+}
+
+/* quern.rs: the crate's own copy of what Rust needs to know. */
+static int write_binding(const char *name, struct err *err)
+{
+    char *include = include_dir(), *from = include ? str_printf("%s/quern/job.rs", include) : NULL;
+    char *to = str_printf("%s/quern.rs", name);
+    struct buf text = BUF_INIT;
+    int rc = from && to ? fsutil_read_all(disk_real(), from, BINDING_MAX, &text, err)
+                        : err_set(err, ERR_NOMEM, "out of memory");
+    if (rc == 0)
+        rc = fsutil_write_all(disk_real(), to, buf_slice(&text), err);
+    buf_release(&text);
+    mem_free(include);
+    mem_free(from);
+    mem_free(to);
+    return rc;
+}
+
+static int write_all(const char *name, const char *file, const struct kit_language *language,
+                     struct err *err)
+{
+    int rc = write_file(name, file, language->source, err);
+    if (rc == 0)
+        rc = write_file(name, "Makefile", language->makefile, err);
+    if (rc == 0 && language->cargo)
+        rc = write_file(name, "Cargo.toml", language->cargo, err);
+    if (rc == 0 && language->cargo)
+        rc = write_binding(name, err);
+    if (rc == 0)
+        rc = write_file(name, "test/input.txt", input, err);
+    return rc == 0 ? write_file(name, "test/expected.txt", expected, err) : rc;
+}
+
+int kit_new(const char *name, const char *language_word, struct err *err)
+{
+    const struct kit_language *language = language_of(language_word ? language_word : "c", err);
+    if (!language)
+        return ERR_USAGE;
     if (!is_name(name))
         return err_set(err, ERR_USAGE, "\"%s\" is no name for a plugin: letters, digits, _ and -",
                        name);
-    char *tests = str_printf("%s/test", name), *file = str_printf("%s.c", name);
+    char *tests = str_printf("%s/test", name);
+    char *file = str_printf("%s.%s", name, language->extension);
     int rc = tests && file ? make_dir(name, err) : err_set(err, ERR_NOMEM, "out of memory");
     if (rc == 0)
         rc = make_dir(tests, err);
     if (rc == 0)
-        rc = write_file(name, file, source, err);
-    if (rc == 0)
-        rc = write_file(name, "Makefile", makefile, err);
-    if (rc == 0)
-        rc = write_file(name, "test/input.txt", input, err);
-    if (rc == 0)
-        rc = write_file(name, "test/expected.txt", expected, err);
+        rc = write_all(name, file, language, err);
     if (rc == 0)
         printf("%s/%s, %s/Makefile, %s/test/\n\n"
                "  cd %s && make test        # builds it, runs it without a cluster, checks it\n"

@@ -5,7 +5,14 @@
 
 #include "libcommon/base/err.h"
 
-/* Makes the directory `name`, which must not exist. */
-int kit_new(const char *name, struct err *err);
+/* Makes the directory `name`, which must not exist. `language`: "c", "c++" or "rust"; NULL = c. */
+int kit_new(const char *name, const char *language, struct err *err);
+
+/* What is written for a language; @ and % as kit_texts.c says. */
+struct kit_language {
+    const char *name, *extension, *source, *makefile;
+    const char *cargo; /* Cargo.toml; NULL where there is none */
+};
+extern const struct kit_language kit_languages[]; /* ends with a NULL name */
 
 #endif

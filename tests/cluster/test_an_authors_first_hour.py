@@ -2,10 +2,14 @@
 """The author's kit: a new plugin that builds and passes as it is, a test that shows the first line that differs, and a check that
 finds jobs a cluster would spoil. No cluster runs here."""
 import os
+import shutil
 import subprocess
+
+import pytest
 
 from cluster import BUILD, QUERN, ROOT
 
+SANITIZED = "debug" in BUILD or "tsan" in BUILD
 ENV = dict(os.environ, PATH=f"{BUILD}:{os.environ['PATH']}")
 
 
@@ -15,7 +19,7 @@ def quern(*args, cwd=None):
 
 def build(tmp_path, name, text):
     (tmp_path / f"{name}.c").write_text(text)
-    subprocess.run(["cc", "-O1", "-shared", "-fPIC", f"-I{ROOT}/include", f"{name}.c", "-o", f"{name}.so"], cwd=tmp_path, check=True, timeout=60)
+    subprocess.run(["cc", "-g", "-O1", "-w", "-shared", "-fPIC", f"-I{ROOT}/include", f"{name}.c", "-o", f"{name}.so"], cwd=tmp_path, check=True, timeout=60)
     return f"./{name}.so"
 
 
@@ -42,10 +46,51 @@ def test_a_new_plugin_builds_and_passes_as_it_is(tmp_path):
     done = subprocess.run(["make", "test"], cwd=tmp_path / "lengths", capture_output=True, text=True, env=ENV, timeout=120)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "ok    lengths: the output is test/expected.txt" in done.stdout and "FAIL" not in done.stdout
+    assert quern("job", "new", "x", "-lang", "cobol", cwd=tmp_path).stderr == "quern job: -lang cobol: c, c++, rust are known\n"
     again = quern("job", "new", "lengths", cwd=tmp_path)
     assert again.returncode == 1 and again.stderr == "quern job: lengths exists already: choose another name, or remove it\n"
     for bad in ("../x", "", "-", "a b"):
         assert quern("job", "new", bad, cwd=tmp_path).returncode == 2
+
+
+# What an author did wrong, per language: what is said, and where.
+BROKEN = {
+    "c++": ("const uint64_t length", 'if (line.len == 4) throw std::runtime_error("no four");\n    const uint64_t length', "#include <stdexcept>\n",
+            "threw std::runtime_error: no four (nothing caught it", "broken.cpp:"),
+    "rust": ("let length", "if line.len() == 4 { panic!(\"no four\"); }\n    let length", "",  "map 0: panicked at broken.rs:8: no four", "broken.rs:8"),
+}
+
+
+@pytest.mark.parametrize("lang,compiler,file", [("c++", "c++", "broken.cpp"), ("rust", "rustc", "broken.rs")])
+def test_the_same_in_other_languages_and_what_they_throw_is_told(tmp_path, lang, compiler, file):
+    if not shutil.which(compiler):
+        pytest.skip(f"no {compiler} here")
+    assert quern("job", "new", "broken", "-lang", lang, cwd=tmp_path).returncode == 0
+    make = lambda: subprocess.run(["make", "test"], cwd=tmp_path / "broken", capture_output=True, text=True, env=ENV, timeout=120)
+    done = make()
+    assert done.returncode == 0 and "warning" not in done.stderr, done.stdout + done.stderr
+    assert "ok    lengths" not in done.stdout and "ok    broken: the output is test/expected.txt" in done.stdout and "FAIL" not in done.stdout
+    before, after, top, why, where = BROKEN[lang]
+    source = tmp_path / "broken" / file
+    source.write_text(source.read_text().replace(before, after, 1).replace("#include <quern/job.h>\n", "#include <quern/job.h>\n" + top))
+    done = make()
+    assert done.returncode != 0 and why in done.stderr and where in done.stderr and '"four" (4 bytes)' in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("body,more,said", [
+    ("for (volatile int i = 1; i;);", ["-D", "mapreduce.task.timeout=300ms"], ["made no progress for 0.3 s", "qn_status", "tried.c:5 in map"]),
+    ("for (;;) memset(malloc(1 << 20), 1, 1 << 20);", ["-D", "mapreduce.map.memory.mb=16"], ["where 16 M is its share", "mend the leak"]),
+    ("free((void *)&line);", [], ["map 0: crashed (signal 6, SIGABRT)", "tried.c:5 in map"]),
+    ("return -1;", [], ["without saying why", "qn_fail"]),
+    ("return qn_emit(task, line, qn_bytes(0, 3));", [], ["emitted a value of 3 bytes, but .value is QN_U64"]),
+])
+def test_what_a_job_does_wrong_is_told_with_its_place(tmp_path, body, more, said):
+    (tmp_path / "in").write_text("a\nb\n")
+    done = quern("job", "check", build(tmp_path, "tried", job("uint64_t one = 1;\n" + body + COUNT_MAP[17:], SUM)), "-in", "in", *more, cwd=tmp_path)
+    assert done.returncode == 1, done.stdout
+    for words in said:
+        if not (SANITIZED and words.startswith(("map 0: crashed", "tried.c"))):
+            assert words in done.stderr, done.stderr
 
 
 def test_a_test_shows_the_first_line_that_differs(tmp_path):

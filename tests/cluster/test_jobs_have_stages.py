@@ -88,7 +88,7 @@ def test_a_chain_is_its_jobs_one_after_another(cluster, tmp_path):
 
 
 def test_what_cannot_be_a_chain_is_said(cluster):
-    for chain, why in (("wordcount,terasort", "range of keys"), ("terasort,wordcount", "terasort does not write lines"), ("wordcount,grep", "the chain needs -D grep.pattern"),
+    for chain, why in (("wordcount,terasort", "does not read lines"), ("wordcount,sort", "range of keys"), ("terasort,wordcount", "terasort does not write lines"), ("wordcount,grep", "the chain needs -D grep.pattern"),
                        ("wordcount,teragen", "no reduce"), ("wordcount,nosuch", "no job named"),
                        (",".join(["wordcount"] * 9), "at most 8")):
         assert why in run(cluster, "-chain", chain, "/in/a", "/out/never", fails=True).stderr.decode()

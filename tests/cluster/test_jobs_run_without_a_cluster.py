@@ -282,7 +282,7 @@ def test_directories_below_are_taken_when_asked_for(tmp_path):
 @pytest.mark.parametrize("name,said", [
     ("no_symbol", "exports no `qn_job` (is it declared `const struct qn_job qn_job = {…}` and visible?)"),
     ("other_abi", "built for job ABI 99, this quern runs 1: rebuild it against include/quern/job.h"),
-    ("undefined", "cannot be loaded: undefined symbol: function_that_is_nowhere"),
+    ("undefined", "cannot be loaded: undefined symbol: function_that_is_nowhere (link what defines it: its object file, or -lNAME)"),
     ("bad_start", "crashes while being loaded (signal 6, SIGABRT)"),
 ])
 def test_a_plugin_that_is_none_is_told_before_anything_starts(tmp_path, name, said):

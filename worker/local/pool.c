@@ -16,7 +16,12 @@
 #include "libcommon/base/str.h"
 #include "worker/local/postmortem.h"
 #include "worker/runner/cord.h"
+#include "worker/task/fence.h"
+#include "worker/task/last_words.h"
 #include "worker/task/strays.h"
+
+#define TELL_MS   2000 /* for one that stood still, to say where */
+#define WORDS_MAX 512
 
 int pool_open(struct pool *pool, size_t count, const struct pool_ops *ops, const char *log_dir,
               uint64_t timeout_ms, struct err *err)
@@ -169,6 +174,7 @@ int pool_run(struct pool *pool, struct pool_runner *runner, void *task, const st
     r->ticks = 0;
     r->moved_ms = clock_mono_ms();
     r->has_timed_out = false;
+    r->outgrown = 0;
     pool->busy++;
     r->log_path = str_printf("%s/%c-%05u-%u.log", pool->log_dir, "mmrc"[run->kind & 3],
                              run -> id.task, run->id.attempt);
@@ -187,15 +193,34 @@ int pool_run(struct pool *pool, struct pool_runner *runner, void *task, const st
 static void fail(struct pool *pool, struct pool_runner *r, const struct task_failed *failed)
 {
     struct buf tail = BUF_INIT;
+    char words[WORDS_MAX], why[2 * WORDS_MAX];
     struct task_failed told = *failed;
     void *task = r->task;
     postmortem_log_tail(r->log_path, &tail);
     told.log_tail = buf_slice(&tail);
+    if (told.failure == TASK_FAILED_CRASH && told.code == SIGABRT &&
+        last_words(told.log_tail, words, sizeof(words))) {
+        snprintf(why, sizeof(why), SLICE_FMT ": %s", SLICE_ARG(told.why), words);
+        told.why = slice_str(why);
+    }
     pool->busy--; /* before the owner looks for work */
     r->task = NULL;
     pool->ops.on_failed(pool->ops.arg, task, &told);
     forget_task(pool, r);
     buf_release(&tail);
+}
+
+static void tell_outgrown(const struct pool_runner *r, char why[WORDS_MAX], struct task_failed *ret)
+{
+    char used[32], share[32];
+    snprintf(why, WORDS_MAX,
+             "used %s of memory where %s is its share, and was killed: give it more with -D "
+             "mapreduce.%s.memory.mb=..., or mend the leak",
+             str_human(r->outgrown, used, sizeof(used)),
+             str_human(r->run.memory, share, sizeof(share)),
+             r->run.kind == TASK_REDUCE ? "reduce" : "map");
+    ret->failure = TASK_FAILED_MEMORY;
+    ret->why = slice_str(why);
 }
 
 static void on_death(struct pool *pool, struct pool_runner *r)
@@ -206,6 +231,9 @@ static void on_death(struct pool *pool, struct pool_runner *r)
     struct task_failed failed;
     struct arena arena = ARENA_INIT;
     postmortem(&r->run, r->page, status, r->has_timed_out ? pool->timeout_ms : 0, &arena, &failed);
+    char why[WORDS_MAX];
+    if (r->outgrown)
+        tell_outgrown(r, why, &failed);
     fail(pool, r, &failed);
     arena_release(&arena);
 }
@@ -264,10 +292,39 @@ static void look_for_standstill(struct pool *pool, struct pool_runner *r)
     if (ticks != r->ticks) {
         r->ticks = ticks;
         r->moved_ms = now;
+    } else if (r->has_timed_out && now - r->moved_ms >= TELL_MS) {
+        kill(-r->pid, SIGKILL); /* its end comes as end of file */
     } else if (pool->timeout_ms && now - r->moved_ms >= pool->timeout_ms && !r->has_timed_out) {
         r->has_timed_out = true;
-        kill(-r->pid, SIGKILL); /* its end comes as end of file */
+        r->moved_ms = now;
+        kill(r->pid, SIGXCPU); /* it notes where it is, and ends */
     }
+}
+
+/* Its own memory in bytes, without files that are mapped. */
+static uint64_t memory_of(pid_t pid)
+{
+    char path[64], text[128];
+    unsigned long long size, resident = 0, shared = 0;
+    snprintf(path, sizeof(path), "/proc/%d/statm", (int)pid);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
+    if (fd >= 0)
+        close(fd);
+    text[n > 0 ? n : 0] = 0;
+    if (sscanf(text, "%llu %llu %llu", &size, &resident, &shared) != 3 || shared > resident)
+        return 0;
+    return (uint64_t)(resident - shared) * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* On a cluster its worker sees to it; here a leak must not take the machine either. */
+static void look_for_leak(struct pool_runner *r)
+{
+    uint64_t used = r->outgrown || !r->run.memory ? 0 : memory_of(r->pid);
+    if (used <= fence_limit(r->run.memory))
+        return;
+    r->outgrown = used;
+    kill(-r->pid, SIGKILL);
 }
 
 int pool_wait(struct pool *pool, unsigned wait_ms, struct err *err)
@@ -282,8 +339,10 @@ int pool_wait(struct pool *pool, unsigned wait_ms, struct err *err)
         struct pool_runner *r = &pool->runners[i];
         if (fds[i].fd >= 0 && fds[i].revents)
             rc = on_readable(pool, r, err);
-        else if (r->task)
+        else if (r->task) {
             look_for_standstill(pool, r);
+            look_for_leak(r);
+        }
     }
     return rc;
 }

@@ -23,8 +23,9 @@ struct pool_runner {
     char *log_path;
     uint64_t ticks, moved_ms;
     bool has_timed_out;
-    bool is_last;  /* it has said that it serves no further attempt */
-    char mark[64]; /* of it and all it starts */
+    uint64_t outgrown; /* bytes: it was killed for using so many; 0 = it was not */
+    bool is_last;      /* it has said that it serves no further attempt */
+    char mark[64];     /* of it and all it starts */
 };
 
 struct pool_ops {

@@ -16,8 +16,11 @@ static void classify(int status, uint64_t timed_out_ms, char why[WHY_MAX], struc
     char text[32];
     if (timed_out_ms) {
         ret->failure = TASK_FAILED_TIMEOUT;
-        snprintf(why, WHY_MAX, "made no progress for %s and was killed",
-                 str_duration(timed_out_ms, text, sizeof(text)));
+        snprintf(
+            why, WHY_MAX,
+            "made no progress for %s and was killed (what takes long must say so with qn_status or "
+            "qn_count, or have more with -D mapreduce.task.timeout)",
+            str_duration(timed_out_ms, text, sizeof(text)));
     } else if (WIFSIGNALED(status)) {
         ret->failure = TASK_FAILED_CRASH;
         ret->code = WTERMSIG(status);
@@ -58,7 +61,8 @@ void postmortem(const struct task_run *run, const struct progress_page *page, in
     *ret = (struct task_failed){.id = run->id};
     classify(status, timed_out_ms, why, ret);
     ret->why = keep(arena, why, strlen(why));
-    if (ret->failure == TASK_FAILED_CRASH && page->crashed_at[0])
+    bool may_tell = ret->failure == TASK_FAILED_CRASH || ret->failure == TASK_FAILED_TIMEOUT;
+    if (may_tell && page->crashed_at[0])
         tell_place(page, arena, ret);
     if (run->kind == TASK_REDUCE || page->phase != PROGRESS_MAP ||
         page->input_segment >= run->input.n || page->records_in == 0)

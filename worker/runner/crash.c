@@ -68,7 +68,8 @@ static void on_signal(int number)
 
 void runner_crash_install(void)
 {
-    const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT};
+    /* SIGXCPU: it has stood still for too long, and is asked where */
+    const int signals[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGABRT, SIGXCPU};
     const stack_t own = {.ss_sp = stack, .ss_size = sizeof(stack)};
     struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_ONSTACK};
     void *frame;

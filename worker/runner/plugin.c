@@ -282,7 +282,13 @@ static const char *why_not_loaded(const char *path)
     const char *text = dlerror();
     if (!text)
         return "unknown reason";
+    static char told[512];
     size_t n = strlen(path);
+    if (strstr(text, "undefined symbol")) {
+        snprintf(told, sizeof(told), "%s (link what defines it: its object file, or -lNAME)",
+                 strncmp(text, path, n) == 0 && text[n] == ':' ? text + n + 2 : text);
+        return told;
+    }
     return strncmp(text, path, n) == 0 && text[n] == ':' ? text + n + 2 : text;
 }
 

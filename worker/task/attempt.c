@@ -14,14 +14,7 @@
 #include "worker/task/report.h"
 
 #define LEAST_OFFER_BYTES (1U << 20)
-#define BEYOND_SHARE      4 /* of a task's memory, or: */
-#define BEYOND_MIN        ((uint64_t)64 << 20)
-#define BEYOND_MAX        ((uint64_t)256 << 20)
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define BEYOND_TIMES 4U /* what was freed is kept back for a while, and shadowed */
-#else
-#define BEYOND_TIMES 1U
-#endif
+#define TELL_MS           2000 /* for one that stood still, to say where */
 
 static const struct sm_state rows[] = {
     [WK_WAITING] = {"waiting", SM_TO(WK_RUNNING) | SM_TO(WK_REPORTING) | SM_TO(WK_GONE),
@@ -147,9 +140,7 @@ static int look_up_user(struct wk_job *job, struct err *err)
  * the engine's buffers: programs, stacks, the plugin's own things. */
 static uint64_t memory_limit(const struct wk_attempt *attempt)
 {
-    uint64_t beyond = attempt->task.memory / BEYOND_SHARE;
-    beyond = beyond < BEYOND_MIN ? BEYOND_MIN : beyond > BEYOND_MAX ? BEYOND_MAX : beyond;
-    return attempt->task.memory + beyond * BEYOND_TIMES + attempt->memory_offered;
+    return fence_limit(attempt->task.memory) + attempt->memory_offered;
 }
 
 /* --- running --------------------------------------------------------------------------------- */
@@ -551,7 +542,7 @@ void attempts_watch(struct worker *worker)
         if (attempt->state != WK_RUNNING || !attempt->page)
             continue;
         uint64_t ticks = attempt->page->ticks;
-        if (ticks != attempt->last_ticks) {
+        if (ticks != attempt->last_ticks && !attempt->timed_out) {
             attempt->last_ticks = ticks;
             attempt->moved_ms = now;
         }
@@ -559,10 +550,13 @@ void attempts_watch(struct worker *worker)
         attempt_name_log(attempt);
         sandbox_trim_log(worker, attempt->process->log.fd);
         uint64_t limit = attempt->job->spec.timeout_ms;
+        if (attempt->timed_out && now > attempt->moved_ms + TELL_MS)
+            process_kill(attempt->process);
         if (limit && !attempt->outgrown_bytes && now > attempt->moved_ms + limit &&
             !attempt->timed_out) {
             attempt->timed_out = true;
-            process_kill(attempt->process);
+            attempt->moved_ms = now;
+            kill(attempt->process->pid, SIGXCPU); /* it notes where it is, and ends */
         }
     }
 }

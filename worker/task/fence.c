@@ -15,6 +15,15 @@
 #include "libcommon/base/mem.h"
 #include "libcommon/base/str.h"
 
+#define BEYOND_SHARE 4 /* of a task's memory, or: */
+#define BEYOND_MIN   ((uint64_t)64 << 20)
+#define BEYOND_MAX   ((uint64_t)256 << 20)
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define BEYOND_TIMES 4U /* what was freed is kept back for a while, and shadowed */
+#else
+#define BEYOND_TIMES 1U
+#endif
+
 #define PREFIX      "quern-task."
 #define LEAF        "quern-worker."
 #define DEPTH_MAX   64U
@@ -159,6 +168,13 @@ static char *enclose(const struct cgroup *own, pid_t pid)
         rmdir(dir);
     mem_free(dir);
     return NULL;
+}
+
+uint64_t fence_limit(uint64_t memory)
+{
+    uint64_t beyond = memory / BEYOND_SHARE;
+    beyond = beyond < BEYOND_MIN ? BEYOND_MIN : beyond > BEYOND_MAX ? BEYOND_MAX : beyond;
+    return memory + beyond * BEYOND_TIMES;
 }
 
 void fence_open(struct fence *fence, struct fences *all, pid_t pid)

@@ -52,6 +52,10 @@ struct fence {
     uint64_t limits; /* (second version) for this limit of them; without a group on the machine */
 };
 
+/* Beyond which a task of so much memory is killed: what it did not ask for, its program and its
+ * libraries, must fit, too. */
+uint64_t fence_limit(uint64_t memory);
+
 /* Around a process that was just started, and has started nothing itself. */
 void fence_open(struct fence *fence, struct fences *all, pid_t pid);
 /* From now on it may have so many bytes, beside what it has left in memory files before: has_given

@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 
 #include "libcommon/base/str.h"
+#include "worker/task/last_words.h"
 
 #define LOG_TAIL_BYTES 4096
 
@@ -54,8 +55,11 @@ void report_death(const struct wk_attempt *attempt, int status, struct task_fail
     bool is_killed = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
     if (attempt->timed_out) {
         failed->failure = TASK_FAILED_TIMEOUT;
-        snprintf(why, REPORT_WHY_MAX, "made no progress for %s and was killed",
-                 str_duration(attempt->job->spec.timeout_ms, ms, sizeof(ms)));
+        snprintf(
+            why, REPORT_WHY_MAX,
+            "made no progress for %s and was killed (what takes long must say so with qn_status or "
+            "qn_count, or have more with -D mapreduce.task.timeout)",
+            str_duration(attempt->job->spec.timeout_ms, ms, sizeof(ms)));
     } else if (was_for_memory(attempt, is_killed, failed, why)) {
         failed->code = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
     } else if (WIFSIGNALED(status)) {
@@ -107,13 +111,29 @@ static void record_in_hand(struct wk_attempt *attempt, struct task_failed *faile
 static void place_of_crash(struct wk_attempt *attempt, struct task_failed *failed)
 {
     const struct progress_page *page = attempt->page;
-    if (!page || failed->failure != TASK_FAILED_CRASH || failed->at.len || !page->crashed_at[0])
+    bool is_known = failed->failure == TASK_FAILED_CRASH || failed->failure == TASK_FAILED_TIMEOUT;
+    if (!page || !is_known || failed->at.len || !page->crashed_at[0])
         return;
     char *copy = arena_calloc(&attempt->arena, 1, sizeof(page->crashed_at) + 1);
     if (!copy)
         return;
     memcpy(copy, page->crashed_at, sizeof(page->crashed_at));
     failed->at = slice_str(copy);
+}
+
+/* "crashed (signal 6, SIGABRT)", and what it said of that. */
+static void add_last_words(struct wk_attempt *attempt, struct task_failed *failed)
+{
+    char words[REPORT_WHY_MAX], *whole;
+    if (failed->failure != TASK_FAILED_CRASH || failed->code != SIGABRT ||
+        !last_words(failed->log_tail, words, sizeof(words)))
+        return;
+    size_t cap = failed->why.len + strlen(words) + 3;
+    whole = arena_alloc(&attempt->arena, cap);
+    if (!whole)
+        return;
+    snprintf(whole, cap, SLICE_FMT ": %s", SLICE_ARG(failed->why), words);
+    failed->why = slice_str(whole);
 }
 
 void report_complete(struct wk_attempt *attempt, struct task_failed *failed, struct buf *tail)
@@ -126,6 +146,7 @@ void report_complete(struct wk_attempt *attempt, struct task_failed *failed, str
         sandbox_read_log(attempt->worker, attempt->job_name, attempt->name, true, 0, LOG_TAIL_BYTES,
                          tail, &total) == 0)
         failed->log_tail = buf_slice(tail);
+    add_last_words(attempt, failed);
 }
 
 struct telling {
