@@ -81,6 +81,7 @@ struct wr_node {
     bool has_bad_memory;               /* ... and of those it writes: that is why */
     uint64_t caught;                   /* the block of which its next one found a packet damaged */
     uint32_t crashes;
+    uint32_t calm_steps; /* of its disk, since a hiccup */
 };
 
 void wr_node_add(struct wr_world *w, uint32_t number);
