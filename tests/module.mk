@@ -55,6 +55,7 @@ TEST_EXTRA += $(test_jobs_so)
 # A client that knows every byte it wrote, for the tests that break things meanwhile.
 $(eval $(call test_program,tests/cluster/model_client,tests/cluster/model_client.c tests/cluster/model_names.c,client libcommon))
 $(eval $(call test_program,tests/cluster/library_use,tests/cluster/library_use.c,client libcommon))
+$(eval $(call test_program,tests/cluster/library_contract,tests/cluster/library_contract.c,client libcommon))
 $(eval $(call test_program,tests/cluster/slow_writer,tests/cluster/slow_writer.c,client libcommon))
 $(eval $(call test_program,tests/cluster/names_crash,tests/cluster/names_crash.c,libcommon))
 $(eval $(call test_program,tests/cluster/blocks_crash,tests/cluster/blocks_crash.c tests/cluster/crew.c,client libcommon))

@@ -173,6 +173,18 @@ def test_each_node_in_turn_is_cut_off_under_a_client_that_knows_every_byte(clust
     verdict(run)
 
 
+def test_single_links_are_cut_under_a_client_that_knows_every_byte(cluster):
+    """Between the client and one datanode, between two datanodes, between a datanode and the namenode: all others still see both."""
+    run = cluster.model("--dir", "/model3", seed=3, seconds=9)
+    for pair in (("client", "node1"), ("node1", "node2"), ("node3", "names")):
+        time.sleep(0.5)
+        cluster.cut_between(*pair)
+        time.sleep(2)
+        cluster.join_between(*pair)
+    verdict(run)
+    wait_for(lambda: fsck_says(cluster, "/model3", b"is HEALTHY") and fsck_says(cluster, "/model3", b"Under-replicated blocks:\t0 "))
+
+
 def test_a_node_declared_dead_comes_back_and_serves(cluster):
     data = os.urandom(2_000_000)
     cluster.fs("-put", "-", "/back", input=data, on="node1")

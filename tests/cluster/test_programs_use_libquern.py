@@ -45,6 +45,12 @@ def test_a_handle_can_take_it(cluster, words):
     assert (run.returncode, run.stdout) == (0, "0 wrong\n"), run.stderr
 
 
+def test_streams_keep_hadoops_contract(cluster):
+    """Open, seek, create, flush, append and concat as the filesystem specification has them (library_contract.c)."""
+    run = subprocess.run([os.path.join(BUILD, "tests/cluster/library_contract")], env=cluster.env, capture_output=True, text=True, timeout=120)
+    assert (run.returncode, run.stdout) == (0, "0 wrong\n"), run.stderr
+
+
 def test_the_example_writes_reads_lists_and_removes(cluster):
     run = subprocess.run([os.path.join(BUILD, "docs", "examples", "fs")], env=cluster.env, capture_output=True, text=True, timeout=60)
     assert run.returncode == 0, run.stderr
