@@ -2,6 +2,7 @@
 """A writer dies, or is merely slow, and somebody wants the file: an administrator sees who has which
 file open, and has it closed now with what the datanodes agree on."""
 import os
+import re
 import signal
 import subprocess
 
@@ -90,3 +91,40 @@ def test_wrong_lines_are_answered_in_one(cluster):
     stranger = dict(HADOOP_USER_NAME="stranger")
     cluster.fs("-touchz", "/in/mine")
     assert b"denied" in cluster.run("admin", "-listOpenFiles", env=stranger, check=False).stderr
+
+
+def stamps(cluster, block="[0-9]+"):
+    """Of all replicas of this block, as their files have them."""
+    names = [re.fullmatch(f"blk_{block}_([0-9]+)\\.meta", n) for _, _, files in os.walk(cluster.dir + "/data") for n in files]
+    return [int(n[1]) for n in names if n]
+
+
+def fsyncs(cluster, node):
+    """How many it has begun since faults were armed there."""
+    report = dict(line.split() for line in cluster.run("console", node, "faults").stdout.decode().splitlines())
+    return int(report.get("disk.fsync", 0))
+
+
+def test_two_recoveries_of_one_block_are_under_way_and_the_older_ends_last(cluster):
+    """A slow disk holds the first one up while the namenode's next process begins another, under a newer stamp."""
+    nodes = ("datanode1", "datanode2", "datanode3")
+    put, held = begin(cluster, "/overtaken")
+    put.send_signal(signal.SIGKILL)
+    put.wait()
+    before = max(stamps(cluster))
+    for node in nodes:
+        cluster.run("console", node, "faults", "disk.fsync=1:delay5000")
+    asked = cluster.start("admin", "-recoverLease", held)
+    wait_for(lambda: any(fsyncs(cluster, node) for node in nodes))
+    cluster.kill("namenode")
+    cluster.up()
+    asked.communicate(timeout=100)
+    wait_for(lambda: held not in open_files(cluster), timeout=90)
+    for node in nodes:
+        cluster.run("console", node, "faults", "off")
+    got = cluster.fs("-cat", held).stdout
+    assert DATA.startswith(got) and len(got) > 0
+    wait_for(lambda: b"HEALTHY" in cluster.run("fsck", held, check=False).stdout)
+    block, stamp = re.search(r"blk_(\d+)_(\d+) len=", cluster.run("fsck", held, "-files", "-blocks").stdout.decode()).groups()
+    assert int(stamp) >= before + 2
+    wait_for(lambda: stamps(cluster, block) == 3 * [int(stamp)])
