@@ -175,8 +175,13 @@ int account_rows(const struct record *record, uint64_t from, uint64_t max, struc
 
 /* --- for a replay ---------------------------------------------------------------------------- */
 
-static int tell_packing(const struct jt_stage *stage, struct arena *arena, struct cl2jt_replay *ret)
+/* Where each partition that the stage reads goes; nothing where that was never decided. */
+static int tell_stage(const struct jt_stage *stage, struct arena *arena,
+                      struct cl2jt_replay_stage *ret)
 {
+    *ret = (struct cl2jt_replay_stage){.tasks = stage->count};
+    if (!stage->is_packed || !stage->has_packing)
+        return 0;
     uint64_t *task_of = arena_calloc(arena, (size_t)stage->partitions + 1, sizeof(*task_of));
     if (!task_of)
         return ERR_NOMEM;
@@ -195,10 +200,16 @@ static int tell_packing(const struct jt_stage *stage, struct arena *arena, struc
 
 int account_replay(const struct record *record, struct arena *arena, struct cl2jt_replay *ret)
 {
-    const struct jt_stage *stage = record->job->stage_count > 1 ? &record->job->stages[1] : NULL;
+    const struct jt_job *job = record->job;
+    struct cl2jt_replay_stage first = {0};
     *ret = (struct cl2jt_replay){.job = record->spec.job, .user = record->spec.user};
-    if (!stage || stage->kind != JT_STAGE_REDUCE)
-        return 0;
-    ret->reduces = stage->count;
-    return stage->is_packed && stage->has_packing ? tell_packing(stage, arena, ret) : 0;
+    ret->later.v = arena_calloc(arena, job->stage_count, sizeof(*ret->later.v));
+    int rc = ret->later.v ? 0 : ERR_NOMEM;
+    for (uint32_t s = 1; rc == 0 && s < job->stage_count; s++)
+        if (job->stages[s].kind == JT_STAGE_REDUCE)
+            rc =
+                tell_stage(&job->stages[s], arena, s == 1 ? &first : &ret->later.v[ret->later.n++]);
+    ret->reduces = first.tasks;
+    ret->task_of = first.task_of;
+    return rc;
 }

@@ -23,8 +23,8 @@ struct replay {
     const struct job_again *what;
     struct chan *chan;
     struct arena *arena;
-    char *dir; /* in the arena, as all paths */
-    bool is_reduce;
+    char *dir;      /* in the arena, as all paths */
+    uint32_t stage; /* 0: maps */
     uint32_t task;
     struct cl2jt_replay job;
     struct cl2jt_splits splits;
@@ -45,14 +45,21 @@ static int no_memory(struct err *err)
     return err_set(err, ERR_NOMEM, "out of memory");
 }
 
-/* "m12", "r3", "map 12" */
+/* m, then r, s, t ... for stages of reduces. */
+static char letter_of(uint32_t stage)
+{
+    return (char)(stage ? 'q' + stage : 'm');
+}
+
+/* "m12", "r3" */
 static int parse_task(struct replay *r, struct err *err)
 {
     const char *word = r->what->task ? r->what->task : "";
     int64_t number = -1;
-    if ((word[0] == 'm' || word[0] == 'r') && str_to_i64(word + 1, &number) == 0 && number >= 0 &&
+    bool is_reduce = word[0] >= 'r' && word[0] < 'r' + (char)TASK_SHUFFLES_MAX;
+    if ((word[0] == 'm' || is_reduce) && str_to_i64(word + 1, &number) == 0 && number >= 0 &&
         number < UINT32_MAX) {
-        r->is_reduce = word[0] == 'r';
+        r->stage = is_reduce ? (uint32_t)(word[0] - 'q') : 0;
         r->task = (uint32_t)number;
         return 0;
     }
@@ -132,98 +139,142 @@ static int fetch_sides(struct replay *r, struct err *err)
 
 /* --- describing ------------------------------------------------------------------------------ */
 
-static uint64_t memory_of(const struct replay *r, bool is_reduce)
+static const char *word_of(uint32_t stage)
 {
-    uint64_t asked = is_reduce ? r->job.job.reduce_memory : r->job.job.map_memory;
+    return stage ? "reduce" : "map";
+}
+
+static uint64_t memory_of(const struct replay *r, uint32_t stage)
+{
+    uint64_t asked = stage ? r->job.job.reduce_memory : r->job.job.map_memory;
     return asked ? asked : MEMORY_DEFAULT;
 }
 
-/* Of what the maps make. */
-static uint32_t partitions_of(const struct replay *r)
+/* A stage of reduces; without tasks when there is none such. */
+static struct cl2jt_replay_stage reduces_of(const struct replay *r, uint32_t stage)
 {
-    const struct cl2jt_submit *job = &r->job.job;
-    return job->shuffles.n ? job->shuffles.v[0].partitions : job->partitions;
+    if (stage == 1)
+        return (struct cl2jt_replay_stage){r->job.reduces, r->job.task_of};
+    return stage - 2 < r->job.later.n ? r->job.later.v[stage - 2] : (struct cl2jt_replay_stage){0};
 }
 
-static int describe(struct replay *r, bool is_reduce, uint32_t task, struct task_run *run,
-                    struct err *err)
+static size_t count_of(const struct replay *r, uint32_t stage)
+{
+    return stage ? reduces_of(r, stage).tasks : r->splits.splits.n;
+}
+
+/* Of what the stage's tasks make; 0: they make files. */
+static uint32_t partitions_of(const struct replay *r, uint32_t stage)
 {
     const struct cl2jt_submit *job = &r->job.job;
-    char name[32];
+    if (job->shuffles.n == 0)
+        return stage ? 0 : job->partitions;
+    return stage < job->shuffles.n ? job->shuffles.v[stage].partitions : 0;
+}
+
+/* A path below its directory. */
+static char *in_task(struct replay *r, uint32_t stage, uint32_t task, const char *name)
+{
+    char path[80];
+    snprintf(path, sizeof(path), "%c%" PRIu32 "%s", letter_of(stage), task, name);
+    return in_dir(r, path);
+}
+
+/* The partitions a reduce reads. */
+static int describe_partitions(struct replay *r, struct task_run *run, struct err *err)
+{
+    const struct cl2jt_replay_stage stage = reduces_of(r, run->id.stage);
+    const struct msg_u64s *task_of = &stage.task_of;
+    uint64_t *own = arena_calloc(r->arena, task_of->n + 1, sizeof(*own));
+    size_t n = 0;
+    if (!own)
+        return no_memory(err);
+    for (size_t p = 0; p < task_of->n; p++)
+        if (task_of->v[p] == run->id.task)
+            own[n++] = p;
+    if (task_of->n == 0)
+        own[n++] = run->id.task;
+    run->reduce_partitions = (struct msg_u64s){own, n};
+    return 0;
+}
+
+/* What the stage's tasks make is where they are told to make it: for those that read it. */
+static int describe_sources(struct replay *r, uint32_t stage, struct task_source_list *ret,
+                            struct err *err)
+{
+    uint32_t count = (uint32_t)count_of(r, stage);
+    ret->v = arena_calloc(r->arena, (size_t)count + 1, sizeof(*ret->v));
+    if (!ret->v)
+        return no_memory(err);
+    for (uint32_t i = 0; i < count; i++) {
+        char name[64];
+        snprintf(name, sizeof(name), "/stage-%" PRIu32 "-%" PRIu32 "-0.run", stage, i);
+        const char *path = in_task(r, stage, i, name);
+        if (!path)
+            return no_memory(err);
+        ret->v[i] = (struct task_source){.map_task = i, .run = slice_str(path), .stage = stage};
+    }
+    ret->n = count;
+    return 0;
+}
+
+static int describe(struct replay *r, uint32_t stage, uint32_t task,
+                    const struct task_source_list *sources, struct task_run *run, struct err *err)
+{
+    const struct cl2jt_submit *job = &r->job.job;
     struct slice *dirs = arena_calloc(r->arena, 1, sizeof(*dirs));
-    snprintf(name, sizeof(name), "%c%" PRIu32, is_reduce ? 'r' : 'm', task);
-    char *dir = in_dir(r, name);
-    snprintf(name, sizeof(name), "%c%" PRIu32 "/part", is_reduce ? 'r' : 'm', task);
-    const char *out = in_dir(r, name), *plugin = in_dir(r, "plugin.so");
-    const char *conf_file = config_file(r->what->conf);
+    const char *dir = in_task(r, stage, task, ""), *out = in_task(r, stage, task, "/part");
+    const char *plugin = in_dir(r, "plugin.so"), *conf_file = config_file(r->what->conf);
+    bool feeds = partitions_of(r, stage) > 0;
     if (!dirs || !dir || !out || !plugin)
         return no_memory(err);
     dirs[0] = slice_str(dir);
     *run = (struct task_run){
         .id = {.cluster_ms = r->what->id.cluster_ms,
                .job = r->what->id.job,
-               .stage = is_reduce,
+               .stage = stage,
                .task = task},
-        .kind = is_reduce              ? TASK_REDUCE
-                : partitions_of(r) > 0 ? TASK_MAP
-                                       : TASK_MAP_OUT,
+        .kind = stage   ? TASK_REDUCE
+                : feeds ? TASK_MAP
+                        : TASK_MAP_OUT,
         .job_name = job->name,
         .plugin = slice_str(plugin),
         .conf = job->conf,
-        .partitions = partitions_of(r),
-        .reduces = r->job.reduces,
-        .maps = (uint32_t)r->splits.splits.n,
+        .partitions = partitions_of(r, feeds || !stage ? stage : stage - 1),
+        .reduces = (uint32_t)count_of(r, feeds ? stage + 1 : stage),
+        .maps = (uint32_t)count_of(r, stage ? stage - 1 : 0),
         .fs_uri = job->fs_uri,
         .local_dirs = {dirs, 1},
-        .memory = memory_of(r, is_reduce),
+        .memory = memory_of(r, stage),
         .out = slice_str(out),
         .out_name = slice_str("part"),
         .replication = 1,
         .conf_file = slice_str(conf_file ? conf_file : ""),
         .sides = r->sides,
+        .reads = stage ? stage - 1 : 0,
+        .feeds = stage && feeds,
     };
-    if (!is_reduce)
+    if (stage == 0) {
         run->input = r->splits.splits.v[task].segments;
-    return 0;
-}
-
-/* The partitions the reduce reads. */
-static int describe_partitions(struct replay *r, struct task_run *run, struct err *err)
-{
-    const struct msg_u64s *task_of = &r->job.task_of;
-    uint64_t *own = arena_calloc(r->arena, task_of->n + 1, sizeof(*own));
-    size_t n = 0;
-    if (!own)
-        return no_memory(err);
-    for (size_t p = 0; p < task_of->n; p++)
-        if (task_of->v[p] == r->task)
-            own[n++] = p;
-    if (task_of->n == 0)
-        own[n++] = r->task;
-    run->reduce_partitions = (struct msg_u64s){own, n};
-    return 0;
-}
-
-/* A reduce reads what maps have made: their outputs are gone with the job, so they run again. */
-static int describe_reduce(struct replay *r, struct task_again *plan, struct err *err)
-{
-    uint32_t maps = (uint32_t)r->splits.splits.n;
-    struct task_run *reduce = &plan->runs.v[maps];
-    struct task_source *sources = arena_calloc(r->arena, maps + 1, sizeof(*sources));
-    int rc = sources ? describe(r, true, r->task, reduce, err) : no_memory(err);
-    for (uint32_t i = 0; rc == 0 && i < maps; i++) {
-        char name[64];
-        rc = describe(r, false, i, &plan->runs.v[i], err);
-        snprintf(name, sizeof(name), "m%" PRIu32 "/stage-0-%" PRIu32 "-0.run", i, i);
-        const char *path = in_dir(r, name);
-        if (rc == 0 && !path)
-            rc = no_memory(err);
-        sources[i] = (struct task_source){.map_task = i, .run = slice_str(path ? path : "")};
+        return 0;
     }
-    if (rc != 0)
-        return rc;
-    reduce->sources = (struct task_source_list){sources, maps};
-    return describe_partitions(r, reduce, err);
+    run->sources = *sources;
+    return describe_partitions(r, run, err);
+}
+
+/* What a reduce reads is gone with the job: all of the stages before it runs again first. */
+static int describe_all(struct replay *r, struct task_again *plan, struct err *err)
+{
+    struct task_source_list sources = {0};
+    int rc = 0;
+    for (uint32_t s = 0; rc == 0 && s < r->stage; s++) {
+        for (uint32_t i = 0; rc == 0 && i < count_of(r, s); i++)
+            rc = describe(r, s, i, &sources, &plan->runs.v[plan->runs.n++], err);
+        if (rc == 0)
+            rc = describe_sources(r, s, &sources, err);
+    }
+    return rc != 0 ? rc
+                   : describe(r, r->stage, r->task, &sources, &plan->runs.v[plan->runs.n++], err);
 }
 
 /* Only the record it failed on: a record belongs to the stretch that its first byte lies in. */
@@ -259,24 +310,22 @@ static int cut_to_record(struct replay *r, struct task_run *run, struct err *err
 
 static int check_task(const struct replay *r, struct err *err)
 {
-    size_t count = r->is_reduce ? r->job.reduces : r->splits.splits.n;
+    size_t count = count_of(r, r->stage);
     if (r->task < count)
         return 0;
-    return err_set(err, ERR_NOENT, "job %" PRIu64 " has %zu %s", r->what->id.job, count,
-                   r->is_reduce ? "reduces" : "maps");
+    return err_set(err, ERR_NOENT, "job %" PRIu64 " has %zu %ss%s", r->what->id.job, count,
+                   word_of(r->stage), r->stage > 1 ? " in that stage" : "");
 }
 
 static int write_plan(struct replay *r, const char *path, struct err *err)
 {
     struct task_again plan = {0};
-    size_t count = r->is_reduce ? r->splits.splits.n + 1 : 1;
+    size_t count = 1;
     struct buf bytes = BUF_INIT;
+    for (uint32_t s = 0; s < r->stage; s++)
+        count += count_of(r, s);
     plan.runs.v = arena_calloc(r->arena, count, sizeof(*plan.runs.v));
-    plan.runs.n = count;
-    int rc = plan.runs.v && path ? 0 : no_memory(err);
-    if (rc == 0)
-        rc = r->is_reduce ? describe_reduce(r, &plan, err)
-                          : describe(r, false, r->task, &plan.runs.v[0], err);
+    int rc = plan.runs.v && path ? describe_all(r, &plan, err) : no_memory(err);
     if (rc == 0 && r->what->only_record)
         rc = cut_to_record(r, &plan.runs.v[0], err);
     if (rc == 0) {
@@ -305,10 +354,11 @@ static void tell(const struct replay *r)
 {
     char bytes[32];
     printf("replaying %s %" PRIu32 " of job %" PRIu64 " in %s (it stays: remove it afterwards)\n",
-           r->is_reduce ? "reduce" : "map", r->task, r->what->id.job, r->dir);
-    if (r->is_reduce)
-        printf("what it read went with the job: its %zu maps run again first, over %s\n",
-               r->splits.splits.n, str_human(r->splits.bytes, bytes, sizeof(bytes)));
+           word_of(r->stage), r->task, r->what->id.job, r->dir);
+    if (r->stage)
+        printf("what it read went with the job: its %zu maps%s run again first, over %s\n",
+               r->splits.splits.n, r->stage > 1 ? " and the reduces before it" : "",
+               str_human(r->splits.bytes, bytes, sizeof(bytes)));
     (void)fflush(stdout);
 }
 
@@ -329,7 +379,7 @@ int job_again(struct chan *chan, const struct job_again *what, struct arena *are
 {
     struct replay r = {.what = what, .chan = chan, .arena = arena};
     int rc = parse_task(&r, err);
-    if (rc == 0 && r.is_reduce && what->only_record)
+    if (rc == 0 && r.stage && what->only_record)
         rc = err_set(err, ERR_USAGE, "-record: a reduce takes keys with all their values");
     if (rc == 0)
         rc = jobtracker_ask(chan, REPLAY, &what->id, arena, &r.job, err);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A task that failed can be run again alone: as it was, on its last record, or in a debugger."""
+import json
 import os
 import re
 import shutil
@@ -33,8 +34,25 @@ static int reduce(struct qn_task *task, struct qn_slice key, struct qn_values *c
     return qn_emit(task, key, qn_from_u64(&sum));
 }
 
+#ifdef TWICE /* it is the second stage that stands no venom */
+static int pass(struct qn_task *task, struct qn_slice key, struct qn_values *counts)
+{
+    struct qn_slice count;
+    while (qn_next(counts, &count))
+        if (qn_emit(task, key, count) != 0)
+            return -1;
+    return 0;
+}
+
+static const struct qn_job second = {.head = QN_JOB_HEAD, .name = "second", .reduce = reduce,
+                                     .out_key = QN_TEXT, .out_value = QN_U64};
+#define STAGES .reduce = pass, .out_key = QN_TEXT, .out_value = QN_U64, .then = &second
+#else
+#define STAGES .reduce = reduce
+#endif
+
 const struct qn_job qn_job = {.head = QN_JOB_HEAD, .name = "delicate", .about = "stands little",
-                              .map = map, .reduce = reduce, .key = QN_TEXT, .value = QN_U64};
+                              .map = map, .key = QN_TEXT, .value = QN_U64, STAGES};
 """
 
 
@@ -48,8 +66,9 @@ def cluster():
 def plugin(cluster, tmp_path_factory):
     dir = tmp_path_factory.mktemp("delicate")
     (dir / "delicate.c").write_text(DELICATE)
-    subprocess.run(["cc", "-g", "-shared", "-fPIC", "-I", os.path.join(ROOT, "include"), dir / "delicate.c",
-                    "-o", dir / "delicate.so"], check=True, timeout=60)
+    for name in "delicate", "twice":
+        subprocess.run(["cc", "-g", "-shared", "-fPIC", "-D" + name.upper(), "-I", os.path.join(ROOT, "include"), dir / "delicate.c",
+                        "-o", dir / (name + ".so")], check=True, timeout=60)
     numbers = "".join(f"{i}\n" for i in range(500))
     cluster.run("fs", "-put", "-", "/poison", input=(numbers + "poison\n" + numbers).encode())
     cluster.run("fs", "-put", "-", "/venom", input=("venom\n" + numbers + "venom\n").encode())
@@ -58,7 +77,10 @@ def plugin(cluster, tmp_path_factory):
     assert "again     quern job -replay 1 -task m0" in told
     cluster.run("run", *once, "-reduces", "1", "-D", "mapreduce.input.fileinputformat.split.maxsize=1k",
                 str(dir / "delicate.so"), "/venom", "/o", check=False)
-    os.unlink(dir / "delicate.so")  # the cluster has its own
+    cluster.run("run", *once, "-reduces", "2", "-D", "mapreduce.input.fileinputformat.split.maxsize=1k",
+                str(dir / "twice.so"), "/venom", "/o", check=False)
+    for name in "delicate", "twice":
+        os.unlink(dir / (name + ".so"))  # the cluster has its own
     return dir
 
 
@@ -90,8 +112,19 @@ def test_a_reduce_gets_its_input_made_again(cluster, plugin):
     run = replay(cluster, plugin, "2", "-task", "r0")
     assert run.returncode == 1
     assert b"its 2 maps run again first" in run.stdout
-    assert b"map 1, whose output it reads: 2 of 2" in run.stdout
+    assert b"map 1, whose output is read: 2 of 2" in run.stdout
     assert b"reduce 0: venom came 2 times" in run.stdout
+
+
+def test_a_reduce_of_a_later_stage_gets_its_input_made_again_too(cluster, plugin):
+    stages = json.loads(cluster.run("job", "-status", "3", "--json").stdout)["stages"]
+    assert [stage["tasks"] for stage in stages[:3]] == [2, 1, 2]
+    runs = [replay(cluster, plugin, "3", "-task", f"s{i}") for i in range(2)]
+    assert sorted(run.returncode for run in runs) == [0, 1], [run.stdout for run in runs]
+    failed = next(run for run in runs if run.returncode == 1)
+    assert b"its 2 maps and the reduces before it run again first" in failed.stdout
+    assert b"reduce 0, whose output is read: 3 of 3" in failed.stdout
+    assert b"venom came 2 times" in failed.stdout
 
 
 def test_a_map_that_was_well_is_done(cluster, plugin):
@@ -107,7 +140,7 @@ def test_a_debugger_stops_where_it_crashes(cluster, plugin):
 
 def test_what_is_not_there_is_said_in_one_line(cluster, plugin):
     for words, why in ((("1", "-task", "m7"), b"job 1 has 1 map"), (("77", "-task", "m0"), b"no job 77 here"),
-                       (("1", "-task", "x"), b"a task is m12 or r3"), (("1",), b"which task?"),
+                       (("1", "-task", "x"), b"a task is m12 or r3"), (("1", "-task", "s0"), b"job 1 has 0 reduces in that stage"), (("1",), b"which task?"),
                        (("1", "-task", "r0", "-record"), b"-record")):
         run = replay(cluster, plugin, *words)
         assert run.returncode != 0 and why in run.stderr and run.stderr.count(b"\n") == 1

@@ -159,8 +159,8 @@ static int run_all(struct again *a)
 {
     size_t last = a->plan.runs.n - 1;
     for (size_t i = 0; i < last; i++) {
-        printf("map %u, whose output it reads: %zu of %zu\n", a->plan.runs.v[i].id.task, i + 1,
-               last);
+        printf("%s %u, whose output is read: %zu of %zu\n", kind_of(&a->plan.runs.v[i]),
+               a->plan.runs.v[i].id.task, i + 1, last);
         if (run_apart(a, &a->plan.runs.v[i]) != 0) {
             printf("so the reduce has not all of its input, and was not run\n");
             return 1;

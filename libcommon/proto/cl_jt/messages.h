@@ -246,11 +246,17 @@ MSG_STRUCT(cl2jt_attempts, CL2JT_ATTEMPTS_FIELDS)
 MSG_STRUCT(cl2jt_ask_attempts, CL2JT_ASK_ATTEMPTS_FIELDS)
 
 /* What a job was submitted with, to run a task of it again by hand: for its user. */
-#define CL2JT_REPLAY_FIELDS(F, S, L)                       \
-    S(cl2jt_submit, job)                                   \
-    F(STR, user)                                           \
-    F(U32, reduces)  /* tasks of its first reduce stage */ \
+#define CL2JT_REPLAY_STAGE_FIELDS(F, S, L) \
+    F(U32, tasks)                          \
     F(U64S, task_of) /* which of them gets each partition; none: one each, or nobody knows yet */
+MSG_STRUCT(cl2jt_replay_stage, CL2JT_REPLAY_STAGE_FIELDS)
+
+#define CL2JT_REPLAY_FIELDS(F, S, L)                                                  \
+    S(cl2jt_submit, job)                                                              \
+    F(STR, user)                                                                      \
+    F(U32, reduces)              /* tasks of its first reduce stage, and the same: */ \
+    F(U64S, task_of)             /* which of them gets each partition */              \
+    L(cl2jt_replay_stage, later) /* reduce stages behind that */
 MSG_STRUCT(cl2jt_replay, CL2JT_REPLAY_FIELDS)
 
 /* Bytes of a blob: a plugin, a list of splits, a side file. Who knows the digest may have it. */

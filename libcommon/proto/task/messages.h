@@ -118,7 +118,7 @@ static inline char task_letter(uint32_t kind, uint32_t stage)
 MSG_STRUCT(task_run, TASK_RUN_FIELDS)
 
 /* A task of a job that is over, run once more by hand (`quern-task -replay`): the last one; before
- * it the maps whose runs it reads, if it is a reduce. */
+ * it, if it is a reduce, the tasks of the stages before, whose runs are read. */
 #define TASK_AGAIN_FIELDS(F, S, L) L(task_run, runs)
 MSG_STRUCT(task_again, TASK_AGAIN_FIELDS)
 
