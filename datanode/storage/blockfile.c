@@ -218,9 +218,15 @@ static int write_mark(struct dn_blockfile *f)
     return rc;
 }
 
+void dn_blockfile_hurry(struct dn_blockfile *file)
+{
+    (void)disk_writeback(file->disk, file->sums_fd, 0, dn_sum_place(file->len) + DN_SUM_BYTES);
+}
+
 int dn_blockfile_sync(struct dn_blockfile *file)
 {
     int rc = file->len % DN_SUM_CHUNK ? write_mark(file) : 0;
+    dn_blockfile_hurry(file);
     if (rc == 0)
         rc = disk_fdatasync(file->disk, file->data_fd);
     if (rc == 0)

@@ -256,6 +256,7 @@ static int sync_both(struct dn_blockfile *f, struct err *err)
             return io_error(err, rc, f->paths.data, "cut");
         f->reserved = 0;
     }
+    dn_blockfile_hurry(f);
     rc = disk_fdatasync(f->disk, f->data_fd);
     if (rc != 0)
         return io_error(err, rc, f->paths.data, "fsync");

@@ -290,6 +290,53 @@ static void cached_bytes_begin_to_be_written_out_long_before_the_fsync(void **st
     sim_disk_free(sim);
 }
 
+static char events[64]; /* w: written out, s: fsynced; then which of the two files */
+static const struct dn_blockfile *watched;
+
+static void note_event(char what, int fd)
+{
+    size_t at = strlen(events);
+    if (at + 2 < sizeof(events) && (fd == watched->data_fd || fd == watched->sums_fd)) {
+        events[at] = what;
+        events[at + 1] = fd == watched->data_fd ? 'd' : 'c';
+    }
+}
+
+static int note_writeback(struct disk *disk, int fd, uint64_t off, uint64_t len)
+{
+    note_event('w', fd);
+    return real_ops->writeback(disk, fd, off, len);
+}
+
+static int note_sync(struct disk *disk, int fd, bool data_only)
+{
+    note_event('s', fd);
+    return real_ops->sync(disk, fd, data_only);
+}
+
+static void checksums_are_on_their_way_while_the_data_are_waited_for(void **state)
+{
+    (void)state;
+    struct sim_disk *sim = new_sim();
+    struct disk *disk = sim_disk(sim);
+    struct dn_blockfile *f = created(disk, 4096);
+    struct disk_ops ops = *disk->ops;
+    struct err err = {0};
+    real_ops = disk->ops;
+    ops.writeback = note_writeback;
+    ops.sync = note_sync;
+    disk->ops = &ops;
+    watched = f;
+    assert_int_equal(dn_blockfile_sync(f), 0);
+    assert_string_equal(events, "wcsdsc");
+    memset(events, 0, sizeof(events));
+    assert_int_equal(dn_settle_finalize(f, "/final", &err), 0);
+    assert_string_equal(events, "wcsdsc");
+    dn_blockfile_close(f);
+    disk->ops = real_ops;
+    sim_disk_free(sim);
+}
+
 static void room_is_reserved_ahead_and_given_back(void **state)
 {
     (void)state;
@@ -373,6 +420,7 @@ int main(void)
         cmocka_unit_test(without_a_mark_a_growing_chunk_would_lose_synced_bytes),
         cmocka_unit_test(direct_and_cached_writes_make_one_block),
         cmocka_unit_test(cached_bytes_begin_to_be_written_out_long_before_the_fsync),
+        cmocka_unit_test(checksums_are_on_their_way_while_the_data_are_waited_for),
         cmocka_unit_test(room_is_reserved_ahead_and_given_back),
         cmocka_unit_test(reserved_room_is_not_mistaken_for_bytes),
         cmocka_unit_test(block_files_are_private),
