@@ -101,7 +101,9 @@ static int write_file(struct copy *copy, const struct fs_item *to, read_fn *read
 {
     const struct fs_volume_ops *ops = to->volume->ops;
     const struct fs_new_file how = {.overwrite = to != &copy->target || copy->dest->overwrite,
-                                    .replication = copy->dest->replication};
+                                    .replication = copy->dest->replication,
+                                    .will_write =
+                                        read_some == read_stdin || copy->src.stat.length > 0};
     copy->about = copy->target.text;
     void *file = ops->create(to->volume, to->path, &how, &copy->err);
     if (!file)

@@ -19,6 +19,7 @@ struct fs_new_file {
     uint32_t replication; /* 0 = configured */
     uint64_t block_size;  /* 0 = configured */
     uint32_t mode;        /* 0 = 0666 less the umask */
+    bool will_write;      /* there are bytes for it */
 };
 
 struct fs_volume_ops {

@@ -56,7 +56,8 @@ static void *q_create(struct fs_volume *v, const char *path, const struct fs_new
 {
     const struct qn_create create = {
         .block_size = how->block_size, .replication = how->replication, .mode = how->mode};
-    int flags = QN_WRITE | QN_NO_PARENTS | (how->overwrite ? QN_OVERWRITE : 0);
+    int flags = QN_WRITE | QN_NO_PARENTS | (how->overwrite ? QN_OVERWRITE : 0) |
+                (how->will_write ? QN_FIRST_BLOCK : 0);
     return qn_open(v->qn, path, flags, &create, err);
 }
 

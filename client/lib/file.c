@@ -21,6 +21,7 @@ static int open_writer(struct qn_file *file, const char *path, int flags,
         .block_size = create->block_size ? create->block_size : fs->block_size,
         .overwrite = flags & QN_OVERWRITE,
         .create_parents = !(flags & QN_NO_PARENTS),
+        .will_write = flags & QN_FIRST_BLOCK,
         .append = flags & QN_APPEND,
         .new_block = flags & QN_NEW_BLOCK,
     };

@@ -162,7 +162,8 @@ void cl_append_give_up(struct cl_out *out)
     if (out->is_prepared || !out->has_block) { /* the namenode knows its end */
         const struct cl2nn_complete ask = {
             .origin = cl_origin(out->fs), .file_id = out->file_id, .last = out->previous};
-        (void)cl_ask(out->fs, CL2NN_AT_COMPLETE, &ask, &arena, NULL, NULL);
+        struct cl2nn_completed answer;
+        (void)cl_ask(out->fs, CL2NN_AT_COMPLETE, &ask, &arena, &answer, NULL);
     } else {
         const struct cl2nn_path ask = {.path = slice_str(out->path)};
         (void)cl_ask(out->fs, CL2NN_AT_RECOVER_LEASE, &ask, &arena, NULL, NULL);

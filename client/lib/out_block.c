@@ -115,6 +115,13 @@ static int abandon(struct cl_out *out, struct err *err)
     return rc;
 }
 
+int cl_block_give_back(struct cl_out *out, struct err *err)
+{
+    int rc = abandon(out, err);
+    out->is_given = rc != 0;
+    return rc;
+}
+
 /* Wait, and then ask all again that have refused this block. */
 static bool try_busy_again(struct cl_out *out, struct busy *busy, size_t excluded)
 {
@@ -134,7 +141,8 @@ int cl_block_allocate(struct cl_out *out, struct err *err)
     size_t excluded = out->exclude.n;
     for (unsigned attempt = 0;; attempt++) {
         fault_hit("client.write.allocate");
-        int rc = ask_block(out, err);
+        int rc = out->is_given ? 0 : ask_block(out, err);
+        out->is_given = false;
         if (rc == ERR_NONODE && try_busy_again(out, &busy, excluded))
             continue;
         if (rc != 0)

@@ -221,7 +221,9 @@ static int create(struct cl_out *out, const struct cl_out_options *options, stru
                                      .overwrite = options->overwrite,
                                      .create_parents = options->create_parents,
                                      .writer_node = slice_str(out->fs->node),
-                                     .full_mode = options->full_mode};
+                                     .full_mode = options->full_mode,
+                                     .first = options->will_write ? cl_origin(out->fs)
+                                                                  : (struct msg_origin){0}};
     int rc = cl_ask(out->fs, CL2NN_AT_CREATE, &ask, &arena, &answer, err);
     if (rc == 0 && answer.block_size < CL_PIPELINE_CHUNK)
         rc = err_set(err, ERR_PROTO, "%s: the namenode gave no block size", out->path);
@@ -230,6 +232,11 @@ static int create(struct cl_out *out, const struct cl_out_options *options, stru
     out->replication = answer.replication;
     if (rc == 0)
         cl_pipeline_init(&out->pipe, CL_RING_BYTES, OUT_PACKET_BYTES, out->block_bytes);
+    if (rc == 0 && answer.first.block.id) {
+        out->is_given = true;
+        out->block = answer.first.block;
+        rc = cl_out_set_nodes(out, &answer.first.nodes, err);
+    }
     arena_release(&arena);
     return rc;
 }
@@ -283,31 +290,51 @@ void cl_out_free(struct cl_out *out)
     mem_free(out);
 }
 
-static int complete(struct cl_out *out, struct err *err)
+/* What RENAME is asked for: the very file we wrote, and not another writer's of the same name. */
+static struct cl2nn_rename final_name(struct cl_out *out, const char *to, bool overwrite)
+{
+    return (struct cl2nn_rename){.origin = cl_origin(out->fs),
+                                 .from = slice_str(out->path),
+                                 .to = slice_str(to),
+                                 .overwrite = overwrite,
+                                 .id = out->file_id};
+}
+
+static int complete(struct cl_out *out, const struct cl2nn_rename *rename, bool *ret_is_renamed,
+                    struct err *err)
 {
     struct arena arena = ARENA_INIT;
-    const struct cl2nn_complete ask = {
-        .origin = cl_origin(out->fs), .file_id = out->file_id, .last = out->previous};
+    struct cl2nn_completed answer = {0};
+    const struct cl2nn_complete ask = {.origin = cl_origin(out->fs),
+                                       .file_id = out->file_id,
+                                       .last = out->previous,
+                                       .rename = *rename};
     fault_hit("client.write.complete");
-    int rc = cl_ask(out->fs, CL2NN_AT_COMPLETE, &ask, &arena, NULL, err);
+    int rc = cl_ask(out->fs, CL2NN_AT_COMPLETE, &ask, &arena, &answer, err);
+    *ret_is_renamed = answer.is_renamed;
     arena_release(&arena);
     return rc;
 }
 
-static int finish(struct cl_out *out, struct err *err)
+static int finish(struct cl_out *out, const struct cl2nn_rename *rename, bool *ret_is_renamed,
+                  struct err *err)
 {
     int rc = check_failed(out, err);
     if (rc == 0 && has_bytes(out))
         rc = finish_block(out, err);
+    if (rc == 0 && out->is_given)
+        rc = cl_block_give_back(out, err);
     if (rc == 0)
-        rc = complete(out, err);
+        rc = complete(out, rename, ret_is_renamed, err);
     return lost_if_gone(out, rc, err);
 }
 
 int cl_out_close(struct cl_out *out, struct err *err)
 {
+    static const struct cl2nn_rename none = {0};
+    bool is_renamed = false;
     mutex_lock(&out->lock);
-    int rc = finish(out, err);
+    int rc = finish(out, &none, &is_renamed, err);
     mutex_unlock(&out->lock);
     cl_out_free(out);
     return rc;
@@ -339,11 +366,7 @@ void cl_out_abort(struct cl_out *out)
 static int rename_own(struct cl_out *out, const char *to, bool overwrite, struct err *err)
 {
     struct arena arena = ARENA_INIT;
-    const struct cl2nn_rename ask = {.origin = cl_origin(out->fs),
-                                     .from = slice_str(out->path),
-                                     .to = slice_str(to),
-                                     .overwrite = overwrite,
-                                     .id = out->file_id};
+    const struct cl2nn_rename ask = final_name(out, to, overwrite);
     fault_hit("client.write.rename");
     int rc = cl_ask(out->fs, CL2NN_AT_RENAME, &ask, &arena, NULL, err);
     arena_release(&arena);
@@ -352,9 +375,11 @@ static int rename_own(struct cl_out *out, const char *to, bool overwrite, struct
 
 int cl_out_close_as(struct cl_out *out, const char *to, bool overwrite, struct err *err)
 {
+    bool is_renamed = false;
     mutex_lock(&out->lock);
-    int rc = finish(out, err);
-    if (rc == 0)
+    const struct cl2nn_rename rename = final_name(out, to, overwrite);
+    int rc = finish(out, &rename, &is_renamed, err);
+    if (rc == 0 && !is_renamed)
         rc = rename_own(out, to, overwrite, err);
     if (rc != 0)
         remove_own(out);

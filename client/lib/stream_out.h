@@ -26,8 +26,9 @@ struct cl_out_options {
     uint32_t replication;
     uint64_t block_size;
     bool overwrite, create_parents;
-    bool append;    /* go on with a file that is there: of the others only new_block counts */
-    bool new_block; /* and leave its last block alone */
+    bool will_write; /* there are bytes for it: its first block is asked for at once */
+    bool append;     /* go on with a file that is there: of the others only new_block counts */
+    bool new_block;  /* and leave its last block alone */
 };
 
 /* `path` is normal, copied. */

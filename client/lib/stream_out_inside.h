@@ -25,6 +25,7 @@ struct cl_out {
     uint64_t base;    /* where the present block begins in the file */
     bool has_block;   /* it is allocated, its chain stands */
     bool told_length; /* the namenode knows that it has bytes to read */
+    bool is_given;    /* `block` came with the file, and nothing was written to it yet */
     bool was_flushed; /* readers may count on what the block has already */
     bool is_append;   /* the file was there before */
     bool is_prepared; /* `block` will begin as a copy of `previous`: out_append.c */
@@ -84,6 +85,8 @@ int cl_slow_silence(struct cl_out *out, struct cl_break *ret);
 /* --- out_block.c --- */
 /* A block and a chain that stands. */
 int cl_block_allocate(struct cl_out *out, struct err *err);
+/* The block that came with the file is not needed. */
+int cl_block_give_back(struct cl_out *out, struct err *err);
 /* After `broken` (code not 0; changed): survivors under a new stamp, or all of it elsewhere. */
 int cl_block_recover(struct cl_out *out, struct cl_break *broken, struct err *err);
 /* Somebody is in doubt: he is replaced, or all prove what is acknowledged (cl_pipeline_has_doubts).

@@ -92,6 +92,9 @@ enum qn_open_flag {
     QN_NO_PARENTS = 8, /* with QN_WRITE: the directory must exist */
     QN_APPEND = 16,    /* with QN_WRITE: go on at the end of a file that is there */
     QN_NEW_BLOCK = 32, /* with QN_APPEND: in a block of its own */
+    /* with QN_WRITE: bytes will be written, so the first block may be asked for together with the
+     * file, which saves a question; also fine when none are, after all */
+    QN_FIRST_BLOCK = 64,
 };
 
 struct qn_create {

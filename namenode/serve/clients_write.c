@@ -2,36 +2,6 @@
  * clients_write: requests of those who write files. */
 #include "namenode/serve/turn.h"
 
-/* ---- create ---- */
-
-static void repeat_create(struct nn_turn *turn, const void *ask, const struct nn_answer *answer)
-{
-    struct cl2nn_created created = {answer->values[0], answer->values[1] & UINT16_MAX,
-                                    answer->values[1] >> 16};
-    (void)ask;
-    nn_turn_end(turn, 0, &created);
-}
-
-void nn_on_CREATE(struct rpc_call *call, const void *message, void *arg)
-{
-    const struct cl2nn_create *ask = message;
-    struct nn_turn turn;
-    struct op_create op;
-    uint32_t takeover = 0;
-    uint64_t answer[2] = {0};
-    nn_turn_begin(&turn, call, arg, "create", ask->path);
-    struct nn_wish change = {&ask->origin, NN_OP_CREATE, "create file", repeat_create, ask};
-    if (!nn_turn_may_change(&turn, &change))
-        return;
-    int rc = nn_check_create(&turn.view, ask, &op, &takeover, &turn.err);
-    if (takeover)
-        nn_recovery_begin(&turn.nn->recovery, takeover);
-    rc = nn_turn_commit(&turn, rc, NN_OP_CREATE, &op, answer);
-    nn_leases_note_host(&turn.nn->state.leases, ask->origin.client, turn.view.address);
-    struct cl2nn_created created = {answer[0], op.replication, op.block_size};
-    nn_turn_end(&turn, rc, &created);
-}
-
 /* ---- blocks ---- */
 
 /* Where a new block of this file goes; `have` nodes have it already. */
@@ -61,13 +31,11 @@ static int place_first(struct nn_turn *turn, uint32_t slot, struct nn_place_ask 
 }
 
 /* The block is there already; its pipeline is remembered only until a restart. */
-static void repeat_add_block(struct nn_turn *turn, const void *message,
-                             const struct nn_answer *answer)
+static int tell_again(struct nn_turn *turn, const struct cl2nn_add_block *ask,
+                      const uint64_t values[2], struct msg_located_block *ret)
 {
-    const struct cl2nn_add_block *ask = message;
-    struct msg_located_block block = {0};
     struct nn_placed nodes = {.count = 0};
-    uint32_t slot = 0, index = nn_blockmap_find(turn->nn->blocks.map, answer->values[0]);
+    uint32_t slot = 0, index = nn_blockmap_find(turn->nn->blocks.map, values[0]);
     int rc = nn_check_writer(&turn->view, ask->file_id, ask->origin.client, &slot, &turn->err);
     if (rc == 0 && !index)
         rc = err_set(&turn->err, ERR_STALE, "the block was abandoned since");
@@ -83,37 +51,51 @@ static void repeat_add_block(struct nn_turn *turn, const void *message,
                                      .exclude_count = ask->exclude.n};
         rc = place_first(turn, slot, &where, &nodes);
     }
-    if (rc == 0)
-        rc = nn_turn_tell_block(turn, index, answer->values[1], &nodes, &block);
+    return rc == 0 ? nn_turn_tell_block(turn, index, values[1], &nodes, ret) : rc;
+}
+
+static void repeat_add_block(struct nn_turn *turn, const void *message,
+                             const struct nn_answer *answer)
+{
+    struct msg_located_block block = {0};
+    int rc = tell_again(turn, message, answer->values, &block);
     nn_turn_end(turn, rc, &block);
+}
+
+/* A new block at the file's end. `values` say whether it is there, also after a failure. */
+static int add_block(struct nn_turn *turn, const struct cl2nn_add_block *ask, uint64_t values[2],
+                     struct msg_located_block *ret)
+{
+    struct op_add_block op;
+    struct nn_placed nodes = {.count = 0};
+    int rc = nn_check_add_block(&turn->view, ask, &op, &turn->err);
+    if (rc == 0) {
+        uint32_t slot = nn_tree_find_id(&turn->nn->state.tree, ask->file_id);
+        struct nn_place_ask where = {
+            .writer = ask->writer_node,
+            .count = (uint32_t)nn_inode(&turn->nn->state.tree.store, slot)->replication,
+            .exclude = ask->exclude.v,
+            .exclude_count = ask->exclude.n};
+        rc = place_first(turn, slot, &where, &nodes);
+    }
+    rc = nn_turn_commit(turn, rc, NN_OP_ADD_BLOCK, &op, values);
+    if (rc != 0)
+        return rc;
+    return nn_turn_tell_block(turn, nn_blockmap_find(turn->nn->blocks.map, values[0]), values[1],
+                              &nodes, ret);
 }
 
 void nn_on_ADD_BLOCK(struct rpc_call *call, const void *message, void *arg)
 {
     const struct cl2nn_add_block *ask = message;
     struct nn_turn turn;
-    struct op_add_block op;
-    struct nn_placed nodes = {.count = 0};
     struct msg_located_block block = {0};
-    uint64_t answer[2] = {0};
+    uint64_t values[2] = {0};
     nn_turn_begin(&turn, call, arg, NULL, slice_str("file"));
     struct nn_wish change = {&ask->origin, NN_OP_ADD_BLOCK, "add block to ", repeat_add_block, ask};
     if (!nn_turn_may_change(&turn, &change))
         return;
-    int rc = nn_check_add_block(&turn.view, ask, &op, &turn.err);
-    if (rc == 0) {
-        uint32_t slot = nn_tree_find_id(&turn.nn->state.tree, ask->file_id);
-        struct nn_place_ask where = {
-            .writer = ask->writer_node,
-            .count = (uint32_t)nn_inode(&turn.nn->state.tree.store, slot)->replication,
-            .exclude = ask->exclude.v,
-            .exclude_count = ask->exclude.n};
-        rc = place_first(&turn, slot, &where, &nodes);
-    }
-    rc = nn_turn_commit(&turn, rc, NN_OP_ADD_BLOCK, &op, answer);
-    if (rc == 0)
-        rc = nn_turn_tell_block(&turn, nn_blockmap_find(turn.nn->blocks.map, answer[0]), answer[1],
-                                &nodes, &block);
+    int rc = add_block(&turn, ask, values, &block);
     nn_turn_end(&turn, rc, &block);
 }
 
@@ -128,6 +110,69 @@ void nn_on_ABANDON_BLOCK(struct rpc_call *call, const void *message, void *arg)
         return;
     int rc = nn_check_abandon_block(&turn.view, ask, &op, &turn.err);
     nn_turn_end(&turn, nn_turn_commit(&turn, rc, NN_OP_ABANDON_BLOCK, &op, NULL), NULL);
+}
+
+/* ---- create ---- */
+
+static struct cl2nn_add_block first_of(const struct cl2nn_create *ask, uint64_t file_id)
+{
+    return (struct cl2nn_add_block){
+        .origin = ask->first, .file_id = file_id, .writer_node = ask->writer_node};
+}
+
+static void repeat_create(struct nn_turn *turn, const void *message, const struct nn_answer *answer)
+{
+    const struct cl2nn_create *ask = message;
+    struct cl2nn_created created = {.file_id = answer->values[0],
+                                    .replication = answer->values[1] & UINT16_MAX,
+                                    .block_size = answer->values[1] >> 16};
+    const struct cl2nn_add_block add = first_of(ask, created.file_id);
+    const struct nn_answer *block =
+        nn_answers_find(&turn->nn->state.answers, ask->first.client, ask->first.seq);
+    int rc = 0;
+    if (block && block->op == NN_OP_ADD_BLOCK)
+        rc = tell_again(turn, &add, block->values, &created.first);
+    nn_turn_end(turn, rc, &created);
+}
+
+/* The first block comes along, if there can be one: the file is there without it, too. A number
+ * that was used before is no new request's. */
+static int add_first(struct nn_turn *turn, const struct cl2nn_create *ask,
+                     struct cl2nn_created *created)
+{
+    const struct cl2nn_add_block add = first_of(ask, created->file_id);
+    uint64_t values[2] = {0};
+    if (nn_answers_find(&turn->nn->state.answers, ask->first.client, ask->first.seq))
+        return 0;
+    int rc = add_block(turn, &add, values, &created->first);
+    if (rc != 0 && values[0])
+        return rc; /* who asks again is told of it */
+    if (rc != 0)
+        created->first = (struct msg_located_block){0};
+    return 0;
+}
+
+void nn_on_CREATE(struct rpc_call *call, const void *message, void *arg)
+{
+    const struct cl2nn_create *ask = message;
+    struct nn_turn turn;
+    struct op_create op;
+    uint32_t takeover = 0;
+    uint64_t answer[2] = {0};
+    nn_turn_begin(&turn, call, arg, "create", ask->path);
+    struct nn_wish change = {&ask->origin, NN_OP_CREATE, "create file", repeat_create, ask};
+    if (!nn_turn_may_change(&turn, &change))
+        return;
+    int rc = nn_check_create(&turn.view, ask, &op, &takeover, &turn.err);
+    if (takeover)
+        nn_recovery_begin(&turn.nn->recovery, takeover);
+    rc = nn_turn_commit(&turn, rc, NN_OP_CREATE, &op, answer);
+    nn_leases_note_host(&turn.nn->state.leases, ask->origin.client, turn.view.address);
+    struct cl2nn_created created = {
+        .file_id = answer[0], .replication = op.replication, .block_size = op.block_size};
+    if (rc == 0 && ask->first.client)
+        rc = add_first(&turn, ask, &created);
+    nn_turn_end(&turn, rc, &created);
 }
 
 /* ---- pipelines ---- */

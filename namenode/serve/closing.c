@@ -9,7 +9,10 @@
  *      |                                                      ^
  *      |  not yet: COMMIT journaled, so that the length is    |
  *      |  known and missing replicas can be made up for       |
- *      +----------> waiting ----- on_ready, or a tick --------+----> ERR_RETRY at the deadline */
+ *      +----------> waiting ----- on_ready, or a tick --------+----> ERR_RETRY at the deadline
+ *
+ * A final name that came along is given right after CLOSE, with the same fsync. If it cannot be,
+ * the file is closed under the name it had, and its writer asks for the new one himself. */
 #include "libcommon/base/mem.h"
 #include "namenode/serve/turn.h"
 
@@ -72,13 +75,50 @@ static int commit_last(struct nn_turn *turn, uint32_t slot, const struct cl2nn_c
     return nn_turn_commit(turn, 0, NN_OP_COMMIT, &op, NULL);
 }
 
+/* ---- the end ---- */
+
+static const struct nn_answer *find_rename(const struct nn_turn *turn,
+                                           const struct cl2nn_complete *ask)
+{
+    const struct msg_origin *origin = &ask->rename.origin;
+    return nn_answers_find(&turn->nn->state.answers, origin->client, origin->seq);
+}
+
+static void end_closed(struct nn_turn *turn, const struct cl2nn_complete *ask)
+{
+    struct op_rename op;
+    struct cl2nn_completed done = {.is_renamed = false};
+    const struct cl2nn_rename *rename = &ask->rename;
+    if (rename->origin.client && !find_rename(turn, ask)) {
+        int rc = nn_check_rename(&turn->view, rename, &op, &turn->err);
+        done.is_renamed = nn_turn_commit(turn, rc, NN_OP_RENAME, &op, NULL) == 0;
+    }
+    if (done.is_renamed) {
+        turn->command = "rename";
+        turn->source = rename->from;
+        turn->target = rename->to;
+    }
+    nn_turn_end(turn, 0, &done);
+}
+
+/* Closed before. */
+static void repeat_complete(struct nn_turn *turn, const void *message,
+                            const struct nn_answer *answer)
+{
+    const struct cl2nn_complete *ask = message;
+    const struct nn_answer *rename = find_rename(turn, ask);
+    const struct cl2nn_completed done = {.is_renamed = rename && rename->op == NN_OP_RENAME};
+    (void)answer;
+    nn_turn_end(turn, 0, &done);
+}
+
 /* ---- one look ---- */
 
 /* True: answered. */
 static bool try_close(struct nn_turn *turn, const struct cl2nn_complete *ask, bool is_late)
 {
     struct op_close op;
-    struct nn_wish change = {&ask->origin, NN_OP_CLOSE, "complete ", NULL, ask};
+    struct nn_wish change = {&ask->origin, NN_OP_CLOSE, "complete ", repeat_complete, ask};
     if (!nn_turn_may_change(turn, &change))
         return true;
     uint32_t slot = 0;
@@ -87,6 +127,10 @@ static bool try_close(struct nn_turn *turn, const struct cl2nn_complete *ask, bo
         rc = nn_check_writer(&turn->view, ask->file_id, ask->origin.client, &slot, &turn->err);
     if (rc == 0 && is_ready(turn->nn, slot, &ask->last)) {
         rc = nn_turn_commit(turn, rc, NN_OP_CLOSE, &op, NULL);
+        if (rc == 0) {
+            end_closed(turn, ask);
+            return true;
+        }
     } else if (rc == 0) {
         rc = commit_last(turn, slot, ask);
         if (rc == 0 && !is_late)

@@ -68,7 +68,8 @@ static int dfs_create(struct files *files, const char *path, uint32_t replicatio
     struct qn_error error = {0};
     if (!dfs.fs && connect_now(true, err) != 0)
         return err->code;
-    struct qn_file *file = qn_open(dfs.fs, path, QN_WRITE | QN_OVERWRITE, &create, &error);
+    struct qn_file *file =
+        qn_open(dfs.fs, path, QN_WRITE | QN_OVERWRITE | QN_FIRST_BLOCK, &create, &error);
     if (!file)
         return failed(&error, err);
     *ret = (struct files_out *)(void *)file;

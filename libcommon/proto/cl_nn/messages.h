@@ -12,22 +12,26 @@
 
 /* --- writing a file: CREATE, then ADD_BLOCK ... COMPLETE ------------------------------------- */
 
-#define CL2NN_CREATE_FIELDS(F, S, L)                                        \
-    S(msg_origin, origin)                                                   \
-    F(STR, path)                                                            \
-    F(U32, mode)        /* already masked by the client's umask */          \
-    F(U32, replication) /* 0 = the namenode's default */                    \
-    F(U64, block_size)  /* 0 = the namenode's default */                    \
-    F(BOOL, overwrite)                                                      \
-    F(BOOL, create_parents)                                                 \
-    F(STR, writer_node) /* node.name where the writer runs, "" elsewhere */ \
-    F(U32, full_mode)   /* before the umask, for directories with a default list; 0 = the same */
+/* With `first` the answer brings the file's first block along, as ADD_BLOCK with this origin would
+ * have; without one (its id is 0) ADD_BLOCK comes next, and says why. */
+#define CL2NN_CREATE_FIELDS(F, S, L)                                                               \
+    S(msg_origin, origin)                                                                          \
+    F(STR, path)                                                                                   \
+    F(U32, mode)        /* already masked by the client's umask */                                 \
+    F(U32, replication) /* 0 = the namenode's default */                                           \
+    F(U64, block_size)  /* 0 = the namenode's default */                                           \
+    F(BOOL, overwrite)                                                                             \
+    F(BOOL, create_parents)                                                                        \
+    F(STR, writer_node)  /* node.name where the writer runs, "" elsewhere */                       \
+    F(U32, full_mode)    /* before the umask, for directories with a default list; 0 = the same */ \
+    S(msg_origin, first) /* client 0 = nothing is to be written yet */
 MSG_STRUCT(cl2nn_create, CL2NN_CREATE_FIELDS)
 
 #define CL2NN_CREATED_FIELDS(F, S, L) \
     F(U64, file_id)                   \
     F(U32, replication)               \
-    F(U64, block_size)
+    F(U64, block_size)                \
+    S(msg_located_block, first)
 MSG_STRUCT(cl2nn_created, CL2NN_CREATED_FIELDS)
 
 /* Allocate the next block. `previous` (id 0 = none) is committed with its final length. */
@@ -84,13 +88,27 @@ MSG_STRUCT(cl2nn_nodes, CL2NN_NODES_FIELDS)
     S(msg_block, last)
 MSG_STRUCT(cl2nn_flushed, CL2NN_FLUSHED_FIELDS)
 
+#define CL2NN_RENAME_FIELDS(F, S, L)                                                               \
+    S(msg_origin, origin)                                                                          \
+    F(STR, from)                                                                                   \
+    F(STR, to)         /* the new name itself; moving *into* a directory is the client's affair */ \
+    F(BOOL, overwrite) /* replaces a file or an empty directory */                                 \
+    F(U64, id)         /* 0, or: only if `from` still is this very inode, else ERR_LEASE */
+MSG_STRUCT(cl2nn_rename, CL2NN_RENAME_FIELDS)
+
 /* Close. Answered when min(2, replication) fsynced replicas of every block are reported; ERR_RETRY
- * when that takes longer than the call's deadline: ask again. */
-#define CL2NN_COMPLETE_FIELDS(F, S, L) \
-    S(msg_origin, origin)              \
-    F(U64, file_id)                    \
-    S(msg_block, last) /* id 0 = the file is empty */
+ * when that takes longer than the call's deadline: ask again. With `rename` (its origin's client is
+ * not 0) the closed file gets its final name at once, as RENAME would have given it; where the
+ * answer says it has not, RENAME comes next, and says why. */
+#define CL2NN_COMPLETE_FIELDS(F, S, L)                \
+    S(msg_origin, origin)                             \
+    F(U64, file_id)                                   \
+    S(msg_block, last) /* id 0 = the file is empty */ \
+    S(cl2nn_rename, rename)
 MSG_STRUCT(cl2nn_complete, CL2NN_COMPLETE_FIELDS)
+
+#define CL2NN_COMPLETED_FIELDS(F, S, L) F(BOOL, is_renamed)
+MSG_STRUCT(cl2nn_completed, CL2NN_COMPLETED_FIELDS)
 
 /* --- going on with a file that is closed ------------------------------------------------------ */
 
@@ -160,14 +178,6 @@ MSG_STRUCT(cl2nn_renew, CL2NN_RENEW_FIELDS)
     F(BOOL, parents)  /* mkdir -p: parents too, and no error if it is there */ \
     F(U32, full_mode) /* as in CREATE */
 MSG_STRUCT(cl2nn_mkdir, CL2NN_MKDIR_FIELDS)
-
-#define CL2NN_RENAME_FIELDS(F, S, L)                                                               \
-    S(msg_origin, origin)                                                                          \
-    F(STR, from)                                                                                   \
-    F(STR, to)         /* the new name itself; moving *into* a directory is the client's affair */ \
-    F(BOOL, overwrite) /* replaces a file or an empty directory */                                 \
-    F(U64, id)         /* 0, or: only if `from` still is this very inode, else ERR_LEASE */
-MSG_STRUCT(cl2nn_rename, CL2NN_RENAME_FIELDS)
 
 #define CL2NN_DELETE_FIELDS(F, S, L) \
     S(msg_origin, origin)            \
@@ -554,7 +564,7 @@ MSG_STRUCT(cl2nn_open_files, CL2NN_OPEN_FILES_FIELDS)
     M(P, 0x0105, UPDATE_PIPELINE, MSG_RECORDED, cl2nn_update_pipeline, msg_void)   \
     M(P, 0x0106, EXTRA_NODE, MSG_READS, cl2nn_extra_node, cl2nn_nodes)             \
     M(P, 0x0107, FLUSHED, MSG_RECORDED, cl2nn_flushed, msg_void)                   \
-    M(P, 0x0108, COMPLETE, MSG_RECORDED, cl2nn_complete, msg_void)                 \
+    M(P, 0x0108, COMPLETE, MSG_RECORDED, cl2nn_complete, cl2nn_completed)          \
     M(P, 0x0109, RENEW, MSG_READS, cl2nn_renew, msg_void)                          \
     M(P, 0x0110, MKDIR, MSG_RECORDED, cl2nn_mkdir, msg_void)                       \
     M(P, 0x0111, RENAME, MSG_RECORDED, cl2nn_rename, msg_void)                     \

@@ -157,7 +157,7 @@ void fake_reset(void)
     fake.file_id = 7;
     fake.exists = fake.is_complete = fake.same_host = false;
     fake.renews = fake.bad_reports = fake.stamps = fake.flushes = fake.deletes = 0;
-    fake.extras = fake.spares = 0;
+    fake.extras = fake.spares = fake.adds = 0;
     fake.last_bad[0] = '\0';
     mutex_unlock(&fake.lock);
 }

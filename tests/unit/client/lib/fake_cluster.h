@@ -64,7 +64,7 @@ extern struct fake {
     uint32_t replication;
     uint64_t block_size, next_gs, file_len, file_id;
     bool exists, is_complete, same_host;
-    unsigned renews, bad_reports, stamps, flushes, deletes, extras;
+    unsigned renews, bad_reports, stamps, flushes, deletes, extras, adds;
     unsigned nowhere; /* so many questions for places are answered with none */
     unsigned spares;  /* further nodes, to replace others */
     char last_bad[16];

@@ -68,22 +68,30 @@ static void fake_commit(const struct msg_block *last)
         b->len = last->len;
 }
 
-static bool fake_add_block(struct fake_conn *c)
+/* Its id is 0 when there is no place for it. */
+static struct msg_located_block fake_place(struct fake_conn *c, const struct msg_strs *exclude)
 {
-    FAKE_DECODE(c, cl2nn_add_block, ask);
-    fake_commit(&ask.previous);
     struct fake_block *b = &fake.blocks[fake.block_count];
     *b = (struct fake_block){.id = 1000 + fake.block_count, .gs = fake.next_gs++};
     for (size_t i = 0; i < FAKE_NODES && b->node_count < fake.replication; i++)
-        if (!fake_is_among(&ask.exclude, fake.nodes[i].name))
+        if (!fake_is_among(exclude, fake.nodes[i].name))
             snprintf(b->nodes[b->node_count++], 16, "%s", fake.nodes[i].name);
-    if (b->node_count == 0) {
-        fake_fail(c, ERR_NONODE, "File could only be written to 0 of the 1 minReplication nodes.");
-        return true;
-    }
+    if (b->node_count == 0)
+        return (struct msg_located_block){0};
     fake.block_count++;
-    struct msg_located_block answer = fake_locate(c, b, 0);
-    fake_answer(c, &msg_located_block_desc, &answer);
+    return fake_locate(c, b, 0);
+}
+
+static bool fake_add_block(struct fake_conn *c)
+{
+    FAKE_DECODE(c, cl2nn_add_block, ask);
+    fake.adds++;
+    fake_commit(&ask.previous);
+    const struct msg_located_block answer = fake_place(c, &ask.exclude);
+    if (answer.block.id)
+        fake_answer(c, &msg_located_block_desc, &answer);
+    else
+        fake_fail(c, ERR_NONODE, "File could only be written to 0 of the 1 minReplication nodes.");
     return true;
 }
 
@@ -134,7 +142,10 @@ bool fake_namenode(struct fake_conn *c)
     const struct msg_void nothing = {0};
     switch (c->frame.type) {
     case CL2NN_CREATE: {
-        const struct cl2nn_created answer = {7, fake.replication, fake.block_size};
+        FAKE_DECODE(c, cl2nn_create, ask);
+        struct cl2nn_created answer = {7, fake.replication, fake.block_size, {{0}, 0, false, {0}}};
+        if (ask.first.client)
+            answer.first = fake_place(c, &(const struct msg_strs){0});
         fake.exists = true;
         fake_answer(c, &cl2nn_created_desc, &answer);
         return true;
@@ -164,9 +175,11 @@ bool fake_namenode(struct fake_conn *c)
     }
     case CL2NN_COMPLETE: {
         FAKE_DECODE(c, cl2nn_complete, ask);
+        const struct cl2nn_completed answer = {.is_renamed = false};
         fake_commit(&ask.last);
         fake.is_complete = true;
-        break;
+        fake_answer(c, &cl2nn_completed_desc, &answer);
+        return true;
     }
     case CL2NN_LOCATE:
         return fake_on_locate(c);

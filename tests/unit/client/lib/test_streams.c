@@ -403,6 +403,51 @@ static void an_aborted_file_is_removed(void **state)
     qn_fs_close(fs);
 }
 
+static struct qn_file *create_with_block(struct qn_fs *fs)
+{
+    struct qn_file *file = qn_open(fs, "/f", QN_WRITE | QN_FIRST_BLOCK, NULL, &error);
+    if (!file)
+        fail_msg("create: %s", error.message);
+    return file;
+}
+
+static void a_block_that_came_with_the_file_is_written_unasked(void **state)
+{
+    (void)state;
+    struct qn_fs *fs = fake_connect(NULL);
+    struct qn_file *file = create_with_block(fs);
+    put(file, 0, fake.block_size + 5000);
+    finish(file);
+    assert_int_equal(fake.adds, 1); /* the second one */
+    check_stored(fake.block_size + 5000, 3);
+    qn_fs_close(fs);
+}
+
+static void a_block_that_came_with_the_file_may_be_refused(void **state)
+{
+    (void)state;
+    struct qn_fs *fs = fake_connect(NULL);
+    fake.nodes[1].refuses = true;
+    struct qn_file *file = create_with_block(fs);
+    put(file, 0, 5000);
+    finish(file);
+    assert_true(fake.blocks[0].is_abandoned);
+    assert_int_equal(fake.adds, 1);
+    check_stored(5000, 2);
+    qn_fs_close(fs);
+}
+
+static void a_block_that_came_for_nothing_is_given_back(void **state)
+{
+    (void)state;
+    struct qn_fs *fs = fake_connect(NULL);
+    finish(create_with_block(fs));
+    assert_true(fake.is_complete);
+    assert_int_equal(fake.block_count, 1);
+    assert_true(fake.blocks[0].is_abandoned);
+    qn_fs_close(fs);
+}
+
 static void closing_the_handle_abandons_what_is_open(void **state)
 {
     (void)state;
@@ -669,6 +714,9 @@ int main(void)
         BOTH_WAYS(when_nobody_is_left_a_small_block_is_written_elsewhere),
         BOTH_WAYS(when_nobody_is_left_at_all_the_error_names_each_reason),
         BOTH_WAYS(an_aborted_file_is_removed),
+        BOTH_WAYS(a_block_that_came_with_the_file_is_written_unasked),
+        BOTH_WAYS(a_block_that_came_with_the_file_may_be_refused),
+        BOTH_WAYS(a_block_that_came_for_nothing_is_given_back),
         BOTH_WAYS(closing_the_handle_abandons_what_is_open),
         BOTH_WAYS(reads_anywhere_give_just_what_was_asked),
         BOTH_WAYS(reading_on_asks_rarely),

@@ -441,6 +441,64 @@ static void a_file_is_written_closed_and_located(void **state)
     assert_int_equal(summary.length, 1000);
 }
 
+static struct cl2nn_create create_with_block(const char *path)
+{
+    return (struct cl2nn_create){.origin = origin(),
+                                 .path = slice_str(path),
+                                 .mode = 0644,
+                                 .writer_node = slice_str("dn1"),
+                                 .first = origin()};
+}
+
+static void a_file_comes_with_its_first_block_and_a_repeat_names_the_same(void **state)
+{
+    (void)state;
+    struct cl2nn_create early = create_with_block("/early"), ask = create_with_block("/f");
+    struct cl2nn_created file, again;
+    assert_int_equal(ask_nn(&s, CREATE, &early, &file), 0);
+    assert_int_equal(file.first.block.id, 0); /* no datanode: the file is there without one */
+    register_datanode();
+    uint64_t before = the_journal.last;
+    assert_int_equal(ask_nn(&s, CREATE, &ask, &file), 0);
+    assert_int_equal(the_journal.last, before + 2);
+    assert_int_not_equal(file.first.block.id, 0);
+    assert_int_equal(file.first.nodes.n, 1);
+    assert_int_equal(ask_nn(&s, CREATE, &ask, &again), 0);
+    assert_int_equal(the_journal.last, before + 2);
+    assert_int_equal(again.file_id, file.file_id);
+    assert_int_equal(again.first.block.id, file.first.block.id);
+    assert_int_equal(again.first.block.gs, file.first.block.gs);
+    assert_int_equal(again.first.nodes.n, 1);
+    struct cl2nn_create twice = create_with_block("/twice");
+    twice.first = twice.origin; /* of one number only one thing can be asked */
+    assert_int_equal(ask_nn(&s, CREATE, &twice, &file), 0);
+    assert_int_equal(file.first.block.id, 0);
+}
+
+static void a_file_gets_its_final_name_as_it_is_closed(void **state)
+{
+    (void)state;
+    struct cl2nn_created file;
+    struct cl2nn_completed done, again;
+    struct msg_file found;
+    for (int overwrite = 1; overwrite >= 0; overwrite--) {
+        assert_int_equal(create_at("/f.part", &file), 0);
+        struct cl2nn_complete ask = {.origin = origin(), .file_id = file.file_id};
+        ask.rename = (struct cl2nn_rename){origin(), slice_str("/f.part"), slice_str("/f"),
+                                           overwrite, file.file_id};
+        uint64_t before = the_journal.last;
+        assert_int_equal(ask_nn(&s, COMPLETE, &ask, &done), 0);
+        assert_int_equal(the_journal.last, before + (overwrite ? 2 : 1));
+        assert_int_equal(ask_nn(&s, COMPLETE, &ask, &again), 0);
+        assert_int_equal(done.is_renamed, overwrite); /* where another is, it keeps its name */
+        assert_int_equal(again.is_renamed, overwrite);
+        struct cl2nn_stat stat = {slice_str(overwrite ? "/f" : "/f.part"), 0};
+        assert_int_equal(ask_nn(&s, STAT, &stat, &found), 0);
+        assert_int_equal(found.id, file.file_id);
+        assert_false(found.is_open);
+    }
+}
+
 static void close_waits_for_a_finalized_replica(void **state)
 {
     (void)state;
@@ -715,6 +773,8 @@ int main(void)
         CASE(little_room_means_safe_mode_until_there_is_more),
         CASE(while_the_namenode_starts_a_caller_is_told_to_come_again),
         CASE(a_file_is_written_closed_and_located),
+        CASE(a_file_comes_with_its_first_block_and_a_repeat_names_the_same),
+        CASE(a_file_gets_its_final_name_as_it_is_closed),
         CASE(close_waits_for_a_finalized_replica),
         CASE(close_without_replicas_says_come_again_before_the_deadline),
         CASE(a_repeated_add_block_names_the_same_block_and_nodes),
