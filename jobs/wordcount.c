@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  * wordcount: how often each word occurs. A word is what white space separates. */
-#include <quern/job.h>
+#include <quern/words.h>
 
-static int map(struct qn_task *task, struct qn_slice line, struct qn_slice where)
+static int map_lines(struct qn_task *task, struct qn_slice lines, struct qn_slice where)
 {
+    struct qn_words words = qn_words_of(lines);
     struct qn_slice word;
     const uint64_t one = 1;
     (void)where;
-    while (qn_next_word(&line, &word))
+    while (qn_words_next(&words, &word))
         if (qn_emit(task, word, qn_from_u64(&one)) != 0)
             return -1;
     return 0;
@@ -26,7 +27,7 @@ const struct qn_job qn_job = {
     .head = QN_JOB_HEAD,
     .name = "wordcount",
     .about = "counts how often each word occurs",
-    .map = map,
+    .map_lines = map_lines,
     .combine_op = QN_SUM,
     .reduce = reduce,
     .key = QN_TEXT,

@@ -15,7 +15,7 @@ void combine_open(struct combine *c, const struct fold *fold, void *space, size_
 {
     BUG_ON(size < COMBINE_SPACE_MIN);
     *c = (struct combine){.fold = *fold, .out = out, .arg = arg};
-    c->uses_ring = fold_is_free(fold) && fold_is_number(fold);
+    c->uses_queue = fold_is_free(fold) && fold_is_number(fold);
     table_open(&c->table, space, size);
 }
 
@@ -60,7 +60,7 @@ static int flush_table(struct combine *c)
 static int turn_over(struct combine *c)
 {
     c->is_aside = c->round_in < 2 * (c->table.count + c->round_out);
-    c->uses_ring &= !c->is_aside;
+    c->uses_queue &= !c->is_aside;
     return flush_table(c);
 }
 
@@ -209,26 +209,28 @@ int combine_add_slow(struct combine *c, uint64_t hash, struct slice key, struct 
     return rc;
 }
 
-int combine_settle(struct combine *c, const struct combine_wait *wait)
+int combine_settle(struct combine *c)
 {
-    struct slice key = slice_of(wait->key, wait->len);
-    if (__builtin_expect(!c->is_aside, 1)) {
+    const bool adds = fold_is_addition(&c->fold);
+    int rc = 0;
+    for (uint32_t i = 0; rc == 0 && i < c->waiting; i++) {
+        const struct combine_wait *wait = &c->queue[i];
+        struct slice key = slice_of(wait->key, wait->len);
         struct table_slot *slot = table_find_word(&c->table, wait->hash, wait->key[0], key);
         if (__builtin_expect(slot != NULL, 1)) {
-            slot->value = fold_numbers(&c->fold, slot->value, wait->value);
+            slot->value = adds ? slot->value + wait->value
+                               : fold_numbers_slow(&c->fold, slot->value, wait->value);
             c->round_in++;
-            return 0;
+        } else { /* also when the table was given up: it is empty then */
+            rc = combine_add_slow(c, wait->hash, key, slice_of(&wait->value, sizeof(wait->value)));
         }
     }
-    return combine_add_slow(c, wait->hash, key, slice_of(&wait->value, sizeof(wait->value)));
+    c->waiting = 0;
+    return rc;
 }
 
 int combine_flush(struct combine *c)
 {
-    uint64_t first = c->ring_at > COMBINE_RING ? c->ring_at - COMBINE_RING : 0;
-    int rc = 0;
-    for (uint64_t i = first; rc == 0 && i < c->ring_at; i++)
-        rc = combine_settle(c, &c->ring[i % COMBINE_RING]);
-    c->ring_at = 0;
+    int rc = combine_settle(c);
     return rc == 0 ? flush_table(c) : rc;
 }

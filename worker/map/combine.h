@@ -6,9 +6,9 @@
  *   emit ---------------> table of keys ------------------> out (the sort buffer)
  *          aside: straight to out
  *
- * Where order does not matter, records with short keys wait in a small ring while their slots are
+ * Where order does not matter, records with short keys wait in a small queue while their slots are
  * on their way from memory: a table of many keys does not fit the cache, and one lookup at a time
- * would wait for each.
+ * would wait for each. When the queue is full all of them are looked up in a row.
  *
  * A full table that has not halved what went into it steps aside for the rest of the task.
  *
@@ -29,12 +29,12 @@
 typedef int combine_out(void *arg, uint64_t hash, struct slice key, struct slice value);
 
 /* A record on its way into the table. */
-#define COMBINE_RING     16U
-#define COMBINE_RING_KEY 24U /* bytes of key at most */
+#define COMBINE_QUEUE     32U
+#define COMBINE_QUEUE_KEY 24U /* bytes of key at most */
 struct combine_wait {
     uint64_t hash, value;
     uint64_t len;
-    uint64_t key[COMBINE_RING_KEY / 8]; /* zero-padded */
+    uint64_t key[COMBINE_QUEUE_KEY / 8]; /* zero-padded */
 };
 
 struct combine {
@@ -42,9 +42,9 @@ struct combine {
     struct fold fold;
     combine_out *out;
     void *arg;
-    bool is_aside, uses_ring;
-    uint64_t ring_at; /* records put into the ring since it was empty */
-    struct combine_wait ring[COMBINE_RING];
+    bool is_aside, uses_queue;
+    uint32_t waiting; /* in the queue */
+    struct combine_wait queue[COMBINE_QUEUE];
     uint64_t window;    /* bytes added since it was last empty */
     uint64_t round_in;  /* records added since it was last empty */
     uint64_t round_out; /* and given out meanwhile */
@@ -58,26 +58,35 @@ void combine_open(struct combine *c, const struct fold *fold, void *space, size_
 int combine_flush(struct combine *c);
 
 int combine_add_slow(struct combine *c, uint64_t hash, struct slice key, struct slice value);
-int combine_settle(struct combine *c, const struct combine_wait *wait);
+/* Look up all that wait. */
+int combine_settle(struct combine *c);
 
-/* `hash` is key_hash(key). The value must have the fold's size. */
-__attribute__((always_inline)) static inline int combine_add(struct combine *c, uint64_t hash,
-                                                             struct slice key, struct slice value)
+/* Of a combine that uses its queue, a key of at most COMBINE_QUEUE_KEY bytes. `word`: its
+ * key_word. */
+static inline int combine_queue(struct combine *c, uint64_t hash, uint64_t word, struct slice key,
+                                struct slice value)
 {
-    if (__builtin_expect(!c->uses_ring || key.len > COMBINE_RING_KEY, 0))
-        return combine_add_slow(c, hash, key, value);
-    struct combine_wait *wait = &c->ring[c->ring_at % COMBINE_RING];
-    int rc = c->ring_at++ >= COMBINE_RING ? combine_settle(c, wait) : 0;
+    struct combine_wait *wait = &c->queue[c->waiting];
     table_prefetch(&c->table, hash);
     wait->hash = hash;
     wait->len = key.len;
     wait->value = c->fold.op == QN_COUNT ? 1 : get_u64(value.data);
-    wait->key[0] = key_word(key.data, key.len);
-    if (key.len > 8)
+    wait->key[0] = word;
+    if (__builtin_expect(key.len > 8, 0)) {
         wait->key[1] = key_word(key.data + 8, key.len - 8);
-    if (key.len > 16)
-        wait->key[2] = key_word(key.data + 16, key.len - 16);
-    return rc;
+        if (key.len > 16)
+            wait->key[2] = key_word(key.data + 16, key.len - 16);
+    }
+    return ++c->waiting == COMBINE_QUEUE ? combine_settle(c) : 0;
+}
+
+/* `hash` is key_hash(key). The value must have the fold's size. */
+static inline int combine_add(struct combine *c, uint64_t hash, struct slice key,
+                              struct slice value)
+{
+    if (!c->uses_queue || key.len > COMBINE_QUEUE_KEY)
+        return combine_add_slow(c, hash, key, value);
+    return combine_queue(c, hash, key_word(key.data, key.len), key, value);
 }
 
 #endif

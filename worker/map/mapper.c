@@ -40,7 +40,8 @@ struct mapper {
     struct output output;
     struct further further;
     bool has_combine, has_gather;
-    uint64_t emitted, emitted_bytes;
+    uint64_t emitted;
+    uint64_t file_bytes; /* emitted to the output itself; else `raw` has them */
     struct meter meter;
     uint32_t often;
     int (*emit)(struct qn_task *, struct qn_slice, struct qn_slice); /* what callbacks call */
@@ -78,7 +79,6 @@ static inline bool accept(struct mapper *m, struct slice *key, struct slice *val
     if (m->order.type == QN_NONE)
         key->len = 0;
     m->emitted++;
-    m->emitted_bytes += key->len + value->len;
     context_called(m->c);
     return true;
 }
@@ -179,21 +179,21 @@ static int emit_to_table(struct qn_task *task, struct qn_slice qkey, struct qn_s
     return rc == 0 ? 0 : -1;
 }
 
-/* The same where most jobs are: keys as they are, a declared fold of numbers, reducers by hash.
- * What is out of the ordinary goes the long way round. */
-static int emit_to_ring(struct qn_task *task, struct qn_slice qkey, struct qn_slice qvalue)
+/* The same where most jobs are: keys as they are and not long, a declared fold of numbers, reducers
+ * by hash. What is out of the ordinary goes the long way round. */
+static int emit_to_queue(struct qn_task *task, struct qn_slice qkey, struct qn_slice qvalue)
 {
     struct mapper *m = mapper_of(task);
     struct slice key = key_from_qn(qkey), value = key_from_qn(qvalue);
-    if (__builtin_expect(value.len != 8 || !m->combine.uses_ring, 0))
+    if (__builtin_expect(value.len != 8 || !m->combine.uses_queue || key.len > COMBINE_QUEUE_KEY,
+                         0))
         return emit_to_table(task, qkey, qvalue);
-    uint64_t hash = key_hash(key);
-    uint64_t bytes = key.len + value.len;
-    m->raw[key_hash_pick(hash, m->partitions)] += bytes;
-    m->emitted_bytes += bytes;
+    uint64_t word = key_word(key.data, key.len);
+    uint64_t hash = key.len <= 8 ? key_hash_word(word, key.len) : key_hash(key);
+    m->raw[key_hash_pick(hash, m->partitions)] += key.len + value.len;
     if (__builtin_expect((++m->emitted & 4095) == 0, 0))
         context_often(m->c);
-    return combine_add(&m->combine, hash, key, value) == 0 ? 0 : -1;
+    return combine_queue(&m->combine, hash, word, key, value) == 0 ? 0 : -1;
 }
 
 static int emit_to_file(struct qn_task *task, struct qn_slice qkey, struct qn_slice qvalue)
@@ -204,6 +204,7 @@ static int emit_to_file(struct qn_task *task, struct qn_slice qkey, struct qn_sl
     struct slice kept = key;
     if (!accept(m, &kept, &value, room))
         return -1;
+    m->file_bytes += kept.len + value.len;
     if (sink_record(&m->output.sink, m->plugin->key, key, m->plugin->value, value) == 0)
         return 0;
     context_fail_engine(m->c, &m->output.sink.failed);
@@ -264,11 +265,10 @@ static int emit_from_combine(struct qn_task *task, struct qn_slice qkey, struct 
     struct mapper *m = mapper_of(task);
     struct slice key = key_from_qn(qkey), value = key_from_qn(qvalue);
     uint8_t room[KEY_NUMBER_BYTES];
-    uint64_t emitted = m->emitted, bytes = m->emitted_bytes;
+    uint64_t emitted = m->emitted;
     if (!accept(m, &key, &value, room))
         return -1;
     m->emitted = emitted; /* what combine emits is not map output */
-    m->emitted_bytes = bytes;
     return gather_emit(&m->gather, key, value) == 0 ? 0 : -1;
 }
 
@@ -392,10 +392,10 @@ static int (*choose_emit(const struct mapper *m))(struct qn_task *, struct qn_sl
 {
     if (!m->has_combine && !m->has_gather)
         return emit_to_buffer;
-    bool is_plain = m->has_combine && m->combine.uses_ring && !m->plugin->job.partition &&
+    bool is_plain = m->has_combine && m->combine.uses_queue && !m->plugin->job.partition &&
                     !m->has_ranges && !key_is_converted(&m->order) && m->order.type != QN_NONE &&
                     m->value_is_number;
-    return is_plain ? emit_to_ring : emit_to_table;
+    return is_plain ? emit_to_queue : emit_to_table;
 }
 
 static int open_ranges(struct mapper *m)
@@ -532,6 +532,14 @@ out:
     return rc;
 }
 
+static uint64_t emitted_bytes(const struct mapper *m)
+{
+    uint64_t sum = m->file_bytes;
+    for (uint32_t p = 0; m->raw && p < m->partitions; p++)
+        sum += m->raw[p];
+    return sum;
+}
+
 static void count_up(struct mapper *m, const struct task_done *done)
 {
     struct counters *all = &m->c->counters;
@@ -540,7 +548,7 @@ static void count_up(struct mapper *m, const struct task_done *done)
         counters_add(all, COUNTERS_GROUP, "bad records", m->feed.bad);
     counters_add(all, COUNTERS_GROUP, "Map input bytes", m->lines.bytes);
     counters_add(all, COUNTERS_GROUP, "Map output records", m->emitted);
-    counters_add(all, COUNTERS_GROUP, "Map output bytes", m->emitted_bytes);
+    counters_add(all, COUNTERS_GROUP, "Map output bytes", emitted_bytes(m));
     counters_add(all, COUNTERS_GROUP, "Combine input records",
                  m->combine.in_records + m->gather.in_records);
     counters_add(all, COUNTERS_GROUP, "Combine output records",
@@ -594,7 +602,7 @@ static void tell_account(const struct mapper *m, const struct task_done *done,
         .in_raw = m->lines.raw_bytes,
         .in_records = m->feed.records,
         .emitted_records = m->emitted,
-        .emitted_bytes = m->emitted_bytes,
+        .emitted_bytes = emitted_bytes(m),
         .run_bytes = done->run_len,
         .spilled_records = m->spill.spilled_records,
         .spilled_bytes = m->spill.spilled_bytes,

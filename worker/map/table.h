@@ -12,10 +12,10 @@
 #include "worker/run/key.h"
 
 struct table_slot {
-    uint64_t word;  /* key_word of the key's beginning */
-    uint64_t value; /* the owner's */
-    uint32_t tag;   /* upper half of the hash, never 0; 0 = empty */
-    uint32_t len;
+    uint64_t word;   /* key_word of the key's beginning */
+    uint64_t value;  /* the owner's */
+    uint32_t tag;    /* upper half of the hash, never 0; 0 = empty */
+    uint32_t len;    /* behind tag: both are compared at once */
     uint32_t key_at; /* of a key beyond eight bytes: place in the arena, in units of eight bytes */
     uint32_t extra;  /* the owner's */
 };
@@ -52,10 +52,10 @@ bool table_is_same_rest(const struct table *table, const struct table_slot *slot
 static inline struct table_slot *table_find_word(const struct table *table, uint64_t hash,
                                                  uint64_t word, struct slice key)
 {
-    uint32_t tag = (uint32_t)(hash >> 32) | 1;
+    uint64_t tag_and_len = (uint32_t)(hash >> 32) | 1U | (uint64_t)key.len << 32;
     for (size_t i = hash & table->mask;; i = (i + 1) & table->mask) {
         struct table_slot *slot = &table->slots[i];
-        if (slot->tag == tag && slot->word == word && slot->len == key.len &&
+        if (get_u64(&slot->tag) == tag_and_len && slot->word == word &&
             (key.len <= 8 || table_is_same_rest(table, slot, key)))
             return slot;
         if (slot->tag == 0)

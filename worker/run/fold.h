@@ -39,11 +39,16 @@ static inline bool fold_is_number(const struct fold *fold)
     return fold->op != QN_NO_FOLD && fold->op != QN_FIRST && fold->op != QN_CONCAT;
 }
 
+/* Is it a + b, of integers? */
+static inline bool fold_is_addition(const struct fold *fold)
+{
+    return (fold->op == QN_SUM || fold->op == QN_COUNT) && fold->value != QN_F64;
+}
 /* a came before b. */
 uint64_t fold_numbers_slow(const struct fold *fold, uint64_t a, uint64_t b);
 static inline uint64_t fold_numbers(const struct fold *fold, uint64_t a, uint64_t b)
 {
-    if (__builtin_expect((fold->op == QN_SUM || fold->op == QN_COUNT) && fold->value != QN_F64, 1))
+    if (__builtin_expect(fold_is_addition(fold), 1))
         return a + b;
     return fold_numbers_slow(fold, a, b);
 }

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 #include <math.h>
+#include <sys/mman.h>
 
 #include "libcommon/base/rand.h"
 #include "worker/run/key.h"
@@ -175,6 +176,30 @@ static void keys_spread_evenly_and_always_alike(void **state)
         assert_in_range(slots[i], 30, 120);
 }
 
+/* At the end of a page behind which there is nothing, and in its middle. */
+static void a_short_key_is_read_without_what_stands_behind_it(void **state)
+{
+    (void)state;
+    uint8_t *pages = mmap(NULL, 8192, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(pages, MAP_FAILED);
+    assert_int_equal(mprotect(pages + 4096, 4096, PROT_NONE), 0);
+    for (size_t i = 0; i < 4096; i++)
+        pages[i] = (uint8_t)(i * 151 + 7);
+    assert_true(key_page_goes_on(pages + 4088) && !key_page_goes_on(pages + 4089));
+    for (size_t at = 4096 - 40; at <= 4096; at++)
+        for (size_t len = 0; len <= 4096 - at; len++) {
+            struct slice key = slice_of(pages + at, len);
+            uint64_t word = key_word(key.data, len);
+            assert_true(word == key_word_careful(key.data, len));
+            if (len > 0 && len < 8 && key_page_goes_on(key.data))
+                assert_true(word == key_word_at_once(key.data, len));
+            if (len <= 8)
+                assert_true(key_hash(key) == key_hash_word(word, len));
+        }
+    assert_true(key_word(NULL, 0) == 0);
+    munmap(pages, 8192);
+}
+
 static void a_zero_byte_more_is_another_key(void **state)
 {
     (void)state;
@@ -195,6 +220,7 @@ int main(void)
         cmocka_unit_test(a_job_that_compares_keeps_its_own_bytes),
         cmocka_unit_test(keys_spread_evenly_and_always_alike),
         cmocka_unit_test(a_zero_byte_more_is_another_key),
+        cmocka_unit_test(a_short_key_is_read_without_what_stands_behind_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: Apache-2.0
+ * quern/words.h: the words of a text, one after the other, as fast as they can be had. For jobs
+ * with .map_lines:
+ *
+ *     struct qn_words words = qn_words_of(lines);
+ *     while (qn_words_next(&words, &word))
+ *         if (qn_emit(task, word, ...) != 0)
+ *             return -1;
+ *
+ * Words are what qn_next_word (quern/job.h) takes off, one by one; here 64 bytes are looked at
+ * together: a bit for each tells whether it belongs to a word, and where a word begins and ends is
+ * found among the bits without a branch for each of its bytes. */
+#ifndef QUERN_WORDS_H
+#define QUERN_WORDS_H
+
+#include <quern/job.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define QN_WORDS_BLOCK 64
+
+struct qn_words {
+    const unsigned char *block; /* the bits are of the bytes from here on */
+    const unsigned char *next;  /* block, or what comes behind it */
+    const unsigned char *end;
+    uint64_t letters; /* bit i: block[i] belongs to a word not given out yet */
+};
+
+static inline struct qn_words qn_words_of(struct qn_slice text)
+{
+    struct qn_words words;
+    words.block = words.next = (const unsigned char *)text.data;
+    words.end = words.next + text.len;
+    words.letters = 0;
+    return words;
+}
+
+/* Which of 64 bytes belong to words: those that are no white space. Eight at a time; where the
+ * processor is known to have it, sixteen. */
+static inline uint64_t qn_words_bits_plain(const unsigned char *p)
+{
+    uint64_t letters = 0, eight;
+    for (unsigned i = 0; i < QN_WORDS_BLOCK; i += 8) {
+        memcpy(&eight, p + i, 8);
+        /* The top bit of each byte, gathered in the topmost byte. */
+        letters |= (((~qn_white(eight) >> 7) & 0x0101010101010101u) * 0x0102040810204080u >> 56)
+                   << i;
+    }
+    return letters;
+}
+#ifdef __SSE2__
+static inline uint64_t qn_words_bits(const unsigned char *p)
+{
+    const __m128i space = _mm_set1_epi8(' '), tab = _mm_set1_epi8('\t'), four = _mm_set1_epi8(4);
+    uint64_t white = 0;
+    for (unsigned i = 0; i < QN_WORDS_BLOCK; i += 16) {
+        __m128i b = _mm_loadu_si128((const __m128i *)(const void *)(p + i));
+        __m128i control = _mm_sub_epi8(b, tab); /* \t \n \v \f \r become 0 .. 4 */
+        __m128i is_control = _mm_cmpeq_epi8(_mm_min_epu8(control, four), control);
+        __m128i is_white = _mm_or_si128(is_control, _mm_cmpeq_epi8(b, space));
+        white |= (uint64_t)(unsigned)_mm_movemask_epi8(is_white) << i;
+    }
+    return ~white;
+}
+#else
+static inline uint64_t qn_words_bits(const unsigned char *p)
+{
+    return qn_words_bits_plain(p);
+}
+#endif
+
+/* On to the following block. 0 = there is none. */
+static inline int qn_words_block(struct qn_words *words)
+{
+    size_t left = (size_t)(words->end - words->next);
+    words->block = words->next;
+    if (left >= QN_WORDS_BLOCK) {
+        words->letters = qn_words_bits(words->block);
+        words->next += QN_WORDS_BLOCK;
+        return 1;
+    }
+    if (left == 0)
+        return 0;
+    unsigned char last[QN_WORDS_BLOCK];
+    memset(last, ' ', sizeof(last));
+    memcpy(last, words->block, left);
+    words->letters = qn_words_bits(last);
+    words->next = words->end;
+    return 1;
+}
+
+/* 1 = *word is the next one (it borrows the text), 0 = there are no more. */
+static inline int qn_words_next(struct qn_words *words, struct qn_slice *word)
+{
+    while (words->letters == 0)
+        if (!qn_words_block(words))
+            return 0;
+    const unsigned char *start = words->block + __builtin_ctzll(words->letters), *end;
+    /* Adding a one where the word begins carries through to the bit behind its end. */
+    uint64_t carried = words->letters + (words->letters & -words->letters);
+    uint64_t behind = carried & ~words->letters;
+    words->letters &= carried;
+    while (behind == 0) { /* it reaches the end of the block */
+        if (!qn_words_block(words)) {
+            words->letters = 0;
+            *word = qn_bytes(start, (size_t)(words->end - start));
+            return 1;
+        }
+        carried = words->letters + 1;
+        behind = carried & ~words->letters;
+        words->letters &= carried;
+    }
+    end = words->block + __builtin_ctzll(behind);
+    *word = qn_bytes(start, (size_t)(end - start));
+    return 1;
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
