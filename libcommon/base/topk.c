@@ -12,8 +12,20 @@ void topk_init(struct topk *t, uint32_t capacity)
     t->capacity = capacity;
 }
 
+static uint16_t mark_of(uint64_t hash)
+{
+    return (uint16_t)(hash >> 48);
+}
+
+/* Where it is held; t->count: nowhere. All marks are compared, several at a time, before any hash
+ * is: most keys of a long stream are held nowhere. */
 static uint32_t find(const struct topk *t, uint64_t hash)
 {
+    uint16_t mark = mark_of(hash), is_like = 0;
+    for (uint32_t i = 0; i < TOPK_MAX; i++)
+        is_like |= t->marks[i] == mark;
+    if (!is_like)
+        return t->count;
     for (uint32_t i = 0; i < t->count; i++)
         if (t->hashes[i] == hash)
             return i;
@@ -29,6 +41,20 @@ static uint32_t least(const struct topk *t)
     return at;
 }
 
+/* The same, where it usually is: behind the one that was least before, and as low. None held is
+ * ever lower than one that was. */
+static uint32_t next_least(struct topk *t)
+{
+    for (uint32_t n = 0; n < t->count; n++) {
+        t->at = t->at + 1 < t->count ? t->at + 1 : 0;
+        if (t->cells[t->at].high <= t->floor)
+            return t->at;
+    }
+    t->at = least(t);
+    t->floor = t->cells[t->at].high;
+    return t->at;
+}
+
 uint64_t topk_absent(const struct topk *t)
 {
     uint64_t held = t->count == t->capacity ? t->cells[least(t)].high : 0;
@@ -38,6 +64,7 @@ uint64_t topk_absent(const struct topk *t)
 static void put(struct topk *t, uint32_t at, uint64_t hash, const struct topk_cell *cell)
 {
     t->hashes[at] = hash;
+    t->marks[at] = mark_of(hash);
     t->cells[at] = *cell;
 }
 
@@ -50,11 +77,14 @@ void topk_add(struct topk *t, uint64_t hash, struct slice key, uint64_t weight)
         t->cells[at].high += weight;
         return;
     }
-    struct topk_cell cell = {.low = weight, .high = topk_absent(t) + weight};
+    bool is_full = t->count == t->capacity;
+    at = is_full ? next_least(t) : t->count++;
+    uint64_t absent = is_full && t->cells[at].high > t->missed ? t->cells[at].high : t->missed;
+    struct topk_cell cell = {.low = weight, .high = absent + weight};
     cell.key_len = (uint8_t)(key.len < TOPK_KEY ? key.len : TOPK_KEY);
     if (cell.key_len)
         memcpy(cell.key, key.data, cell.key_len);
-    put(t, t->count < t->capacity ? t->count++ : least(t), hash, &cell);
+    put(t, at, hash, &cell);
 }
 
 /* In the place of the least held, if it may have come more often. Either way nobody knows of one

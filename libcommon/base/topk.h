@@ -26,7 +26,10 @@ struct topk {
     uint64_t total;
     uint64_t missed; /* how often a key that is not held may have come, besides the least held */
     uint32_t count, capacity;
+    uint32_t at;               /* the cell that was least last, once all are taken */
+    uint64_t floor;            /* none held came less often, once all are taken */
     uint64_t hashes[TOPK_MAX]; /* of the cells; apart, because they are searched */
+    uint16_t marks[TOPK_MAX];  /* 16 bits of each */
     struct topk_cell cells[TOPK_MAX];
 };
 
