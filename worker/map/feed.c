@@ -147,12 +147,23 @@ static int feed_sized(struct feed *f, struct slice span, uint64_t offset)
 
 /* --- spans ----------------------------------------------------------------------------------- */
 
+/* In a loop that becomes vector instructions: a span is counted while it is in the cache. */
+static uint8_t breaks_in_block(const uint8_t *p)
+{
+    uint8_t n = 0;
+    for (int i = 0; i < 64; i++)
+        n = (uint8_t)(n + (p[i] == '\n'));
+    return n;
+}
+
 static uint64_t count_lines(struct slice span)
 {
     uint64_t n = 0;
     const uint8_t *p = span.data, *end = span.data + span.len;
-    for (; p < end && (p = memchr(p, '\n', (size_t)(end - p))) != NULL; p++)
-        n++;
+    for (; end - p >= 64; p += 64)
+        n += breaks_in_block(p);
+    for (; p < end; p++)
+        n += *p == '\n';
     return n + (span.len > 0 && end[-1] != '\n');
 }
 
