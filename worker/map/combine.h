@@ -45,11 +45,11 @@ struct combine {
     bool is_aside, uses_queue;
     uint32_t waiting; /* in the queue */
     struct combine_wait queue[COMBINE_QUEUE];
-    uint64_t window;    /* bytes added since it was last empty */
-    uint64_t round_in;  /* records added since it was last empty */
-    uint64_t round_out; /* and given out meanwhile */
-    uint64_t in_records, out_records;
-    uint64_t flush_us; /* emptying the table, and what that led to */
+    uint64_t window;                  /* bytes added since it was last empty */
+    uint64_t round_in;                /* records added since it was last empty */
+    uint64_t round_out;               /* and given out meanwhile */
+    uint64_t in_records, out_records; /* in: before the last emptying; combine_taken has all */
+    uint64_t flush_us;                /* emptying the table, and what that led to */
 };
 
 /* Borrows `space` (64-byte aligned, at least COMBINE_SPACE_MIN). */
@@ -60,11 +60,16 @@ int combine_flush(struct combine *c);
 int combine_add_slow(struct combine *c, uint64_t hash, struct slice key, struct slice value);
 /* Look up all that wait. */
 int combine_settle(struct combine *c);
+/* Records that were added. */
+static inline uint64_t combine_taken(const struct combine *c)
+{
+    return c->in_records + c->round_in + c->waiting;
+}
 
 /* Of a combine that uses its queue, a key of at most COMBINE_QUEUE_KEY bytes. `word`: its
- * key_word. */
-static inline int combine_queue(struct combine *c, uint64_t hash, uint64_t word, struct slice key,
-                                struct slice value)
+ * key_word. The caller settles when COMBINE_QUEUE of them wait. */
+static inline void combine_queue(struct combine *c, uint64_t hash, uint64_t word, struct slice key,
+                                 struct slice value)
 {
     struct combine_wait *wait = &c->queue[c->waiting];
     table_prefetch(&c->table, hash);
@@ -77,7 +82,7 @@ static inline int combine_queue(struct combine *c, uint64_t hash, uint64_t word,
         if (key.len > 16)
             wait->key[2] = key_word(key.data + 16, key.len - 16);
     }
-    return ++c->waiting == COMBINE_QUEUE ? combine_settle(c) : 0;
+    c->waiting++;
 }
 
 /* `hash` is key_hash(key). The value must have the fold's size. */
@@ -86,7 +91,8 @@ static inline int combine_add(struct combine *c, uint64_t hash, struct slice key
 {
     if (!c->uses_queue || key.len > COMBINE_QUEUE_KEY)
         return combine_add_slow(c, hash, key, value);
-    return combine_queue(c, hash, key_word(key.data, key.len), key, value);
+    combine_queue(c, hash, key_word(key.data, key.len), key, value);
+    return c->waiting == COMBINE_QUEUE ? combine_settle(c) : 0;
 }
 
 #endif

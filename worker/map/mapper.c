@@ -40,7 +40,7 @@ struct mapper {
     struct output output;
     struct further further;
     bool has_combine, has_gather;
-    uint64_t emitted;
+    uint64_t emitted;    /* records, unless a declared fold counts them */
     uint64_t file_bytes; /* emitted to the output itself; else `raw` has them */
     struct meter meter;
     uint32_t often;
@@ -180,20 +180,41 @@ static int emit_to_table(struct qn_task *task, struct qn_slice qkey, struct qn_s
 }
 
 /* The same where most jobs are: keys as they are and not long, a declared fold of numbers, reducers
- * by hash. What is out of the ordinary goes the long way round. */
-static int emit_to_queue(struct qn_task *task, struct qn_slice qkey, struct qn_slice qvalue)
+ * by hash. */
+__attribute__((noinline)) static int
+emit_to_queue_slowly(struct qn_task *task, struct qn_slice qkey, struct qn_slice qvalue)
 {
     struct mapper *m = mapper_of(task);
     struct slice key = key_from_qn(qkey), value = key_from_qn(qvalue);
-    if (__builtin_expect(value.len != 8 || !m->combine.uses_queue || key.len > COMBINE_QUEUE_KEY,
-                         0))
+    if (value.len != 8 || !m->combine.uses_queue || key.len > COMBINE_QUEUE_KEY)
         return emit_to_table(task, qkey, qvalue);
-    uint64_t word = key_word(key.data, key.len);
-    uint64_t hash = key.len <= 8 ? key_hash_word(word, key.len) : key_hash(key);
+    uint64_t hash = key_hash(key);
     m->raw[key_hash_pick(hash, m->partitions)] += key.len + value.len;
-    if (__builtin_expect((++m->emitted & 4095) == 0, 0))
-        context_often(m->c);
-    return combine_queue(&m->combine, hash, word, key, value) == 0 ? 0 : -1;
+    context_called(m->c);
+    return combine_add(&m->combine, hash, key, value);
+}
+
+__attribute__((noinline)) static int settle_queue(struct mapper *m)
+{
+    m->c->calls += COMBINE_QUEUE - 1;
+    context_called(m->c);
+    return combine_settle(&m->combine);
+}
+
+/* And the fast path of that, for keys of at most eight bytes; what is out of the ordinary is
+ * somebody else's, called last. */
+static int emit_to_queue(struct qn_task *task, struct qn_slice key, struct qn_slice value)
+{
+    struct mapper *m = mapper_of(task);
+    struct combine *c = &m->combine;
+    bool is_odd = value.len != 8 || key.len - 1 >= 8 || !key_page_goes_on(key.data);
+    if (__builtin_expect(is_odd || !c->uses_queue, 0))
+        return emit_to_queue_slowly(task, key, value);
+    uint64_t word = key_word_short(key.data, key.len);
+    uint64_t hash = key_hash_word(word, key.len);
+    m->raw[key_hash_pick(hash, m->partitions)] += key.len + value.len;
+    combine_queue(c, hash, word, key_from_qn(key), key_from_qn(value));
+    return c->waiting == COMBINE_QUEUE ? settle_queue(m) : 0;
 }
 
 static int emit_to_file(struct qn_task *task, struct qn_slice qkey, struct qn_slice qvalue)
@@ -466,6 +487,19 @@ static int tell_input(struct mapper *m)
     return 0;
 }
 
+static uint64_t emitted(const struct mapper *m)
+{
+    return m->has_combine ? combine_taken(&m->combine) : m->emitted;
+}
+
+static uint64_t emitted_bytes(const struct mapper *m)
+{
+    uint64_t sum = m->file_bytes;
+    for (uint32_t p = 0; m->raw && p < m->partitions; p++)
+        sum += m->raw[p];
+    return sum;
+}
+
 static int map_all(struct mapper *m)
 {
     struct context *c = m->c;
@@ -481,7 +515,7 @@ static int map_all(struct mapper *m)
         if (rc != 0)
             return rc;
         atomic_store_explicit(&c->page->bytes_in, m->lines.bytes, memory_order_relaxed);
-        atomic_store_explicit(&c->page->records_out, m->emitted, memory_order_relaxed);
+        atomic_store_explicit(&c->page->records_out, emitted(m), memory_order_relaxed);
         context_tick(c);
     }
     return rc == 0 ? 0 : context_fail_engine(c, &why);
@@ -532,14 +566,6 @@ out:
     return rc;
 }
 
-static uint64_t emitted_bytes(const struct mapper *m)
-{
-    uint64_t sum = m->file_bytes;
-    for (uint32_t p = 0; m->raw && p < m->partitions; p++)
-        sum += m->raw[p];
-    return sum;
-}
-
 static void count_up(struct mapper *m, const struct task_done *done)
 {
     struct counters *all = &m->c->counters;
@@ -547,7 +573,7 @@ static void count_up(struct mapper *m, const struct task_done *done)
     if (m->feed.bad)
         counters_add(all, COUNTERS_GROUP, "bad records", m->feed.bad);
     counters_add(all, COUNTERS_GROUP, "Map input bytes", m->lines.bytes);
-    counters_add(all, COUNTERS_GROUP, "Map output records", m->emitted);
+    counters_add(all, COUNTERS_GROUP, "Map output records", emitted(m));
     counters_add(all, COUNTERS_GROUP, "Map output bytes", emitted_bytes(m));
     counters_add(all, COUNTERS_GROUP, "Combine input records",
                  m->combine.in_records + m->gather.in_records);
@@ -601,7 +627,7 @@ static void tell_account(const struct mapper *m, const struct task_done *done,
         .in_bytes = m->lines.bytes,
         .in_raw = m->lines.raw_bytes,
         .in_records = m->feed.records,
-        .emitted_records = m->emitted,
+        .emitted_records = emitted(m),
         .emitted_bytes = emitted_bytes(m),
         .run_bytes = done->run_len,
         .spilled_records = m->spill.spilled_records,

@@ -94,7 +94,7 @@ static inline uint64_t key_word_careful(const uint8_t *p, size_t len)
 #define KEY_IS_WATCHED 0
 #endif
 
-/* The same in one load, which reaches beyond `len` (1 .. 7) but not beyond the page: how long keys
+/* The same in one load, which reaches beyond `len` (1 .. 8) but not beyond the page: how long keys
  * are is what a processor cannot guess, and a wrong guess costs more than all else done for a short
  * key. */
 static inline bool key_page_goes_on(const uint8_t *p)
@@ -104,17 +104,24 @@ static inline bool key_page_goes_on(const uint8_t *p)
 }
 static inline uint64_t key_word_at_once(const uint8_t *p, size_t len)
 {
-    return get_u64(p) & (((uint64_t)1 << (8 * len)) - 1);
+    return get_u64(p) & UINT64_MAX >> (64 - 8 * len);
 }
 
-/* One of both; where every load is watched, the careful one. */
+/* Of 1 .. 8 bytes, where the page goes on: one of both. Where every load is watched, the careful
+ * one. */
+static inline uint64_t key_word_short(const uint8_t *p, size_t len)
+{
+    return KEY_IS_WATCHED ? key_word_careful(p, len) : key_word_at_once(p, len);
+}
+
+/* Of any. */
 static inline uint64_t key_word(const uint8_t *p, size_t len)
 {
     if (len >= 8)
         return get_u64(p);
-    if (__builtin_expect(KEY_IS_WATCHED || len == 0 || !key_page_goes_on(p), 0))
+    if (__builtin_expect(len == 0 || !key_page_goes_on(p), 0))
         return key_word_careful(p, len);
-    return key_word_at_once(p, len);
+    return key_word_short(p, len);
 }
 
 /* The first eight bytes as a number that orders like them. */
