@@ -44,9 +44,9 @@ unit: $(unit_run)
 # tests/jobs: plugins that tests need, and the contract tried in C++20
 test_jobs_so := $(patsubst tests/jobs/%.c,$(B)/tests/jobs/%.so,$(wildcard tests/jobs/*.c)) \
                 $(patsubst tests/jobs/%.cpp,$(B)/tests/jobs/%.so,$(wildcard tests/jobs/*.cpp))
-$(B)/tests/jobs/%.so: tests/jobs/%.c include/quern/job.h Makefile
+$(B)/tests/jobs/%.so: tests/jobs/%.c $(wildcard include/quern/*.h) Makefile
 	$(call say,JOB,$@)
-	$(Q)mkdir -p $(@D) && $(CC) -std=gnu17 -O1 -g -Wall -Wextra -Wpedantic -Werror -shared -fPIC -Iinclude -o $@ $<
+	$(Q)mkdir -p $(@D) && $(CC) -std=gnu17 -O2 -g -Wall -Wextra -Wpedantic -Werror -shared -fPIC -Iinclude -o $@ $<
 $(B)/tests/jobs/%.so: tests/jobs/%.cpp include/quern/job.h Makefile
 	$(call say,JOB,$@)
 	$(Q)mkdir -p $(@D) && $(CXX) -std=c++20 -O1 -g -Wall -Wextra -Wpedantic -Werror -shared -fPIC -Iinclude -o $@ $<
@@ -106,7 +106,7 @@ $(bench_bin): $(B)/%: $(B)/%.o $(B)/bench.a $(ARCHIVE_FILES)
 
 .PHONY: bench-build
 bench-build: $(bench_bin)
-bench: all $(bench_bin) $(B)/tests/jobs/nothing.so
+bench: all $(bench_bin) $(B)/tests/jobs/nothing.so $(B)/tests/jobs/ownwords.so
 	$(Q)QUERN_BUILD=$(B) tests/bench/compare.py $(BENCH)
 
 # fuzz: every tests/fuzz/fuzz_*.c is one program. All of libcommon and jobtracker (its journal) is linked

@@ -5,6 +5,7 @@
     tests/bench/compare.py [--size 1g] [--runs 5] [--only words,sort,...] [--without hadoop,...]
                            [--peers DIR] [--dir DIR] [--json FILE]          (make bench BENCH="...")
 
+With --speed (make bench BENCH=--speed) it is tests/bench/speed.py: map, sort, shuffle and reduce beside their goals.
 With --tasks (make bench BENCH=--tasks) it is tests/bench/tasks.py: what jobs and tasks cost beyond their work.
 With --fs (make bench BENCH=--fs) it is tests/bench/filesystem.py that runs: the filesystem's figures beside their goals;
 with --memory tests/bench/memory.py: much data through tasks with little memory.
@@ -526,6 +527,8 @@ def machine():
 
 
 def main():
+    if "--speed" in sys.argv[1:]:  # jobs beside their goals, another table
+        os.execv(os.path.join(ROOT, "tests/bench/speed.py"), sys.argv)
     if "--tasks" in sys.argv[1:]:  # jobs without work, another table
         os.execv(os.path.join(ROOT, "tests/bench/tasks.py"), sys.argv)
     if "--fs" in sys.argv[1:]:  # the filesystem's goals, another table
