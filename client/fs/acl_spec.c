@@ -51,7 +51,7 @@ static int parse_perm(const char *text, uint32_t *ret)
 static int parse_entry(char *text, const char *whole, bool has_perm, struct qn_acl_entry *ret,
                        struct err *err)
 {
-    char *field = next_field(&text);
+    char *field = *text ? next_field(&text) : NULL; /* nothing but colons */
     *ret = (struct qn_acl_entry){.name = ""};
     if (field && strcmp(field, "default") == 0) {
         ret->is_default = true;
@@ -85,7 +85,7 @@ int fs_acl_parse(char *text, bool has_perm, struct qn_acl_entry ret[FS_ACL_SPEC_
             continue; /* "a,,b" and "a," are taken */
         char whole[256];
         snprintf(whole, sizeof(whole), "%s", word);
-        for (size_t n = strlen(word); !has_perm && n > 1 && word[n - 1] == ':';)
+        for (size_t n = strlen(word); n && word[n - 1] == ':';)
             word[--n] = 0; /* "mask::" names what "mask" does */
         if (*ret_count == FS_ACL_SPEC_MAX)
             return err_set(err, ERR_INVAL, "Too many entries in <aclSpec>");

@@ -143,14 +143,14 @@ static int setfacl_begin(struct fs_run *run)
     }
     if (given > 1)
         return fs_bad_usage(run, "Specified flags contains both remove and modify flags");
-    if (given == 0 && run->parsed.count)
-        return fs_bad_usage(run, "Expected one of -b, -k, -m, -x or --set options");
     int rc = has_spec ? take_spec(run) : 0;
     if (rc != 0)
         return rc;
     if (run->parsed.count == 0)
         return fs_bad_usage(run, "<path> is missing");
-    return run->parsed.count > 1 ? fs_bad_usage(run, "Too many arguments") : 0;
+    if (run->parsed.count > 1)
+        return fs_bad_usage(run, "Too many arguments");
+    return given ? 0 : fs_bad_usage(run, "Expected one of -b, -k, -m, -x or --set options");
 }
 
 /* Only directories have default lists: with -R files get the rest. */

@@ -264,14 +264,25 @@ const struct fs_command fs_truncate = {
 
 #define CONCAT_USAGE "<target path> <src path> <src path> ..."
 
+/* It is told by its whole URI. */
+static int check_is_file(struct fs_run *run, const char *what, const struct fs_item *item)
+{
+    if (item->exists && !item->stat.is_dir)
+        return 0;
+    char *uri = fs_item_uri(item);
+    fs_fail(run, "%s%s does not exist or is not file.", what, uri ? uri : item->text);
+    mem_free(uri);
+    return FS_STOP;
+}
+
 static int check_concat(struct fs_run *run, const struct fs_items *items)
 {
     const struct fs_item *target = &items->v[0];
-    if (!target->exists || target->stat.is_dir)
-        return fs_fail(run, "Target path %s does not exist or is not file.", target->text);
+    if (check_is_file(run, "Target path ", target) != 0)
+        return FS_STOP;
     for (size_t i = 1; i < items->n; i++)
-        if (!items->v[i].exists || items->v[i].stat.is_dir)
-            return fs_fail(run, "%s does not exist or is not file.", items->v[i].text);
+        if (check_is_file(run, "", &items->v[i]) != 0)
+            return FS_STOP;
     if (!target->volume->qn)
         return fs_fail(run, "Dest filesystem 'file' doesn't support concat.");
     for (size_t i = 1; i < items->n; i++)

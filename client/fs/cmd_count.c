@@ -30,23 +30,27 @@ static bool by_type(const struct fs_run *run)
     return fs_has(run, "t") && (fs_has(run, "q") || fs_has(run, "u"));
 }
 
+static void print_type_titles(const struct fs_run *run)
+{
+    const char *type;
+    for (size_t i = 0; (type = wanted_type(run, i)); i++) {
+        char quota[32], rem[32];
+        snprintf(quota, sizeof(quota), "%s_QUOTA", type);
+        snprintf(rem, sizeof(rem), "REM_%s_QUOTA", type);
+        printf("%14s %18s ", quota, rem);
+    }
+}
+
 static void print_header(struct fs_run *run)
 {
     if (by_type(run)) {
-        const char *type;
-        for (size_t i = 0; (type = wanted_type(run, i)); i++) {
-            char quota[32], rem[32];
-            snprintf(quota, sizeof(quota), "%s_QUOTA", type);
-            snprintf(rem, sizeof(rem), "REM_%s_QUOTA", type);
-            printf("%14s %18s ", quota, rem);
-        }
-        puts("PATHNAME");
-        return;
+        print_type_titles(run);
+    } else {
+        if (fs_has(run, "q") || fs_has(run, "u"))
+            printf("%12s %15s %15s %15s ", "QUOTA", "REM_QUOTA", "SPACE_QUOTA", "REM_SPACE_QUOTA");
+        if (!fs_has(run, "u"))
+            printf("%12s %12s %18s ", "DIR_COUNT", "FILE_COUNT", "CONTENT_SIZE");
     }
-    if (fs_has(run, "q") || fs_has(run, "u"))
-        printf("%12s %15s %15s %15s ", "QUOTA", "REM_QUOTA", "SPACE_QUOTA", "REM_SPACE_QUOTA");
-    if (!fs_has(run, "u"))
-        printf("%12s %12s %18s ", "DIR_COUNT", "FILE_COUNT", "CONTENT_SIZE");
     if (fs_has(run, "e"))
         printf("%20s ", "ERASURECODING_POLICY");
     if (fs_has(run, "s"))
@@ -121,22 +125,26 @@ static void print_json(const struct fs_item *item, const struct qn_summary *sum)
     buf_release(&out);
 }
 
+static void print_counts(const struct qn_summary *sum, bool human)
+{
+    char dirs[FS_SIZE_TEXT], files[FS_SIZE_TEXT], length[FS_SIZE_TEXT];
+    printf("%12s %12s %18s ", fs_format_size(sum->dirs, human, dirs),
+           fs_format_size(sum->files, human, files), fs_format_size(sum->length, human, length));
+}
+
 static void print_columns(const struct fs_run *run, bool is_dir, const struct qn_summary *sum)
 {
     bool human = fs_has(run, "h");
     if (by_type(run)) {
         print_types(run, sum);
-        return;
+    } else {
+        if (fs_has(run, "q") || fs_has(run, "u")) {
+            print_quota(sum->quota, sum->dirs + sum->files, human, 12, 15);
+            print_quota(sum->space_quota, sum->space, human, 15, 15);
+        }
+        if (!fs_has(run, "u"))
+            print_counts(sum, human);
     }
-    if (fs_has(run, "q") || fs_has(run, "u")) {
-        print_quota(sum->quota, sum->dirs + sum->files, human, 12, 15);
-        print_quota(sum->space_quota, sum->space, human, 15, 15);
-    }
-    if (fs_has(run, "u"))
-        return;
-    char dirs[FS_SIZE_TEXT], files[FS_SIZE_TEXT], length[FS_SIZE_TEXT];
-    printf("%12s %12s %18s ", fs_format_size(sum->dirs, human, dirs),
-           fs_format_size(sum->files, human, files), fs_format_size(sum->length, human, length));
     if (fs_has(run, "e"))
         printf("%20s ", is_dir ? "EC:" : "Replicated"); /* a directory has no policy of its own */
     if (fs_has(run, "s"))

@@ -65,7 +65,8 @@ static int keep(struct fs_run *run, const char *letters)
 {
     struct fs_dest *dest = run->state;
     if (letters[strspn(letters, "rbugpcaxtRBUGPCAXT")])
-        return fs_bad_usage(run, "Illegal option -p%s", letters);
+        return fs_bad_usage(run, "No attribute for %c",
+                            letters[strspn(letters, "rbugpcaxtRBUGPCAXT")]);
     dest->keep_times |= !*letters || strpbrk(letters, "tT");
     dest->keep_owner |= !*letters || strpbrk(letters, "ugUG");
     dest->keep_mode |= !*letters || strpbrk(letters, "paPA");
@@ -96,10 +97,10 @@ static int distcp_begin(struct fs_run *run)
     if (rc != 0)
         return rc;
     if (run->parsed.count < 2)
-        return fs_bad_usage(run, "Not enough arguments: a source and a target are needed");
+        return fs_bad_usage(run, "Neither source file listing nor source paths present");
     distcp->contents = fs_has(run, "update") || fs_has(run, "overwrite");
     if (fs_has(run, "update") && fs_has(run, "overwrite"))
-        return fs_bad_usage(run, "Options -update and -overwrite are mutually exclusive");
+        return fs_bad_usage(run, "Overwrite and update options are mutually exclusive");
     if (fs_has(run, "delete") && !distcp->contents)
         return fs_bad_usage(run, "Delete missing is applicable only with update or overwrite "
                                  "options");
@@ -271,7 +272,7 @@ const struct fs_command fs_distcp = {
         "-m <maps>: how many files are copied at once; 20 if not said\n"
         "-i, -async, -direct, -log, -v, -bandwidth, -strategy, -useiterator and "
         "-numListstatusThreads are accepted, and change nothing.\n",
-    .syntax = {options, 2, FS_NO_LIMIT, true},
+    .syntax = {options, 0, FS_NO_LIMIT, true},
     .state_size = sizeof(struct distcp),
     .begin = distcp_begin,
     .arguments = distcp_arguments,

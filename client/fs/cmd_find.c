@@ -40,6 +40,10 @@ static int find_path(struct fs_run *run, struct fs_item *item)
     int ends[FS_FIND_STEPS_MAX];
     size_t n = fs_find_apply(&find->expr, &entry, ends);
     for (size_t i = 0; i < n; i++) {
+        if (ends[i] == FS_FIND_AS_JSON) {
+            fs_print_stat_json(item);
+            continue;
+        }
         fputs(item->text, stdout);
         putchar(ends[i]);
     }
@@ -96,7 +100,9 @@ const struct fs_command fs_find = {
             "    Evaluates as true for files or directories; for what is so large\n"
             "    (in bytes, or in units of which a part counts as one), was changed\n"
             "    so long ago, or belongs to that user or group. + means more than,\n"
-            "    - less than, a bare number exactly.\n",
+            "    - less than, a bare number exactly.\n"
+            "  --json\n"
+            "    In the place of -print: one JSON object per line, as -ls has it.\n",
     .syntax = {options, 1, FS_NO_LIMIT, true},
     .state_size = sizeof(struct find),
     .begin = find_begin,

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * ls. Columns are what scripts cut out by number: never add one in the middle. Widths grow while
- * one command runs and never shrink. */
+ * one command runs and never shrink, but for the one of -e, which is each group's own. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -10,6 +10,7 @@
 
 struct ls {
     size_t repl, len, owner, group; /* widths */
+    bool has_file;                  /* in this group: only then is -e's column wide */
     bool in_colour;
 };
 
@@ -77,12 +78,14 @@ static void ls_group(struct fs_run *run, const struct fs_item *dir, struct fs_it
         printf("Found %zu items\n", items->n);
     if (dir && run->whole_listing)
         qsort_r(items->v, items->n, sizeof(*items->v), compare, run);
+    ls->has_file = false;
     for (size_t i = 0; plain && i < items->n; i++) {
         const struct qn_stat *stat = &items->v[i].stat;
         ls->repl = wider(ls->repl, digits(stat->replication));
         ls->len = wider(ls->len, digits(stat->length));
         ls->owner = wider(ls->owner, strlen(stat->owner));
         ls->group = wider(ls->group, strlen(stat->group));
+        ls->has_file = ls->has_file || !stat->is_dir;
     }
 }
 
@@ -124,7 +127,7 @@ static void print_line(const struct fs_run *run, const struct fs_item *item)
     printf("%c%s%c%*s %-*s %-*s ", stat->is_dir ? 'd' : '-', fs_format_mode(stat->mode, mode),
            stat->has_acl ? '+' : ' ', (int)ls->repl, repl, (int)ls->owner, stat->owner,
            (int)ls->group, stat->group);
-    if (fs_has(run, "e"))
+    if (fs_has(run, "e") && ls->has_file)
         printf("%-10s ", stat->is_dir ? "" : "Replicated");
     printf("%*s %s ", (int)ls->len, size, fs_format_local_minute(shown_time(run, item), when));
     print_path(run, item);

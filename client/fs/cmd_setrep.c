@@ -22,8 +22,11 @@ static int setrep_begin(struct fs_run *run)
     const char *text = fs_shift_operand(run);
     run->recursive = true;
     int64_t n = 0;
-    if (str_to_i64(text, &n) != 0 || n > INT16_MAX || n < INT16_MIN) {
+    bool is_number = str_to_i64(text, &n) == 0 && n >= INT32_MIN && n <= INT32_MAX;
+    if (!is_number || n > INT16_MAX || n < INT16_MIN) {
         fs_warn(run, "Illegal replication, a positive integer expected");
+        if (is_number)
+            return fs_bad_usage(run, "Value out of range. Value:\"%s\" Radix:10", text);
         return fs_bad_usage(run, "For input string: \"%s\"", text);
     }
     if (n < 1)

@@ -77,7 +77,7 @@ static void touch_missing(struct fs_run *run, struct fs_item *item)
 }
 
 static const struct fs_option options[] = {
-    {"a", NULL, NULL}, {"m", NULL, NULL},  {"t", "", NULL, true},
+    {"a", NULL, NULL}, {"m", NULL, NULL},  {"t", "", NULL, false, true},
     {"c", NULL, NULL}, {NULL, NULL, NULL},
 };
 

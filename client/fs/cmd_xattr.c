@@ -139,8 +139,7 @@ static int get_begin(struct fs_run *run)
     }
     if (encoding)
         return fs_bad_usage(run, "Invalid/unsupported encoding option specified: %s", encoding);
-    int rc = check_operands(run);
-    return rc == 0 ? check_name(run, fs_value(run, "n")) : rc;
+    return check_operands(run);
 }
 
 /* Of a Java string: over its UTF-16 units. */
@@ -202,6 +201,9 @@ static int get_path(struct fs_run *run, struct fs_item *item)
         return FS_STOP;
     printf("# file: %s\n", item->text);
     const char *name = fs_has(run, "d") ? NULL : fs_value(run, "n");
+    int rc = check_name(run, name);
+    if (rc != 0)
+        return rc;
     if (qn_get_xattrs(item->volume->qn, item->path, name, &xattrs, &err) != 0)
         return fs_fail_error(run, item->text, &err);
     if (print_all(&xattrs, get->encoding) != 0)
@@ -211,14 +213,14 @@ static int get_path(struct fs_run *run, struct fs_item *item)
 }
 
 static const struct fs_option get_options[] = {
-    {"R", NULL, "Recursively list the attributes for all files and directories."},
-    {"n", "name", "Dump the named extended attribute value.", true},
-    {"d", NULL, "Dump all extended attribute values associated with pathname."},
+    {"R", NULL, "Recursively list the attributes for all files and directories.", false, true},
+    {"n", "name", "Dump the named extended attribute value.", false, true},
+    {"d", NULL, "Dump all extended attribute values associated with pathname.", false, true},
     {"e", "<encoding>",
      "Encode values after retrieving them.Valid encodings are \"text\", \"hex\", and \"base64\". "
      "Values encoded as text strings are enclosed in double quotes (\"), and values encoded as "
      "hexadecimal and base64 are prefixed with 0x and 0s, respectively.",
-     true},
+     false, true},
     {NULL, NULL, NULL},
 };
 
@@ -228,7 +230,7 @@ const struct fs_command fs_getfattr = {
     .help = "Displays the extended attribute names and values (if any) for a file or "
             "directory.\n" FS_HELP_OPTIONS "\n"
             "<path>: The file or directory.\n",
-    .syntax = {get_options, 0, FS_NO_LIMIT, false},
+    .syntax = {get_options, 0, FS_NO_LIMIT, true},
     .state_size = sizeof(struct getfattr),
     .begin = get_begin,
     .path = get_path,
@@ -250,8 +252,7 @@ static int set_begin(struct fs_run *run)
         return fs_bad_usage(run, "Can not specify both '-n name' and '-x name' option.");
     if (value && decode(value, &set->value) != 0)
         return fs_fail(run, "\"%s\" is not a value: text, 0xhex or 0sbase64", value);
-    int rc = check_operands(run);
-    return rc == 0 ? check_name(run, fs_value(run, fs_has(run, "n") ? "n" : "x")) : rc;
+    return check_operands(run);
 }
 
 static int set_path(struct fs_run *run, struct fs_item *item)
@@ -260,10 +261,13 @@ static int set_path(struct fs_run *run, struct fs_item *item)
     struct qn_error err;
     if (!is_quern(run, item))
         return FS_STOP;
-    int rc = fs_has(run, "x")
-                 ? qn_remove_xattr(item->volume->qn, item->path, fs_value(run, "x"), &err)
-                 : qn_set_xattr(item->volume->qn, item->path, fs_value(run, "n"), set->value.data,
-                                set->value.len, QN_XATTR_CREATE | QN_XATTR_REPLACE, &err);
+    int rc = check_name(run, fs_value(run, fs_has(run, "n") ? "n" : "x"));
+    if (rc != 0)
+        return rc;
+    rc = fs_has(run, "x")
+             ? qn_remove_xattr(item->volume->qn, item->path, fs_value(run, "x"), &err)
+             : qn_set_xattr(item->volume->qn, item->path, fs_value(run, "n"), set->value.data,
+                            set->value.len, QN_XATTR_CREATE | QN_XATTR_REPLACE, &err);
     return rc == 0 ? 0 : fs_fail_error(run, item->text, &err);
 }
 
@@ -274,14 +278,14 @@ static void set_end(struct fs_run *run)
 }
 
 static const struct fs_option set_options[] = {
-    {"n", "name", "The extended attribute name.", true},
+    {"n", "name", "The extended attribute name.", false, true},
     {"v", "value",
      "The extended attribute value. There are three different encoding methods for the value. If "
      "the argument is enclosed in double quotes, then the value is the string inside the quotes. "
      "If the argument is prefixed with 0x or 0X, then it is taken as a hexadecimal number. If the "
      "argument begins with 0s or 0S, then it is taken as a base64 encoding.",
-     true},
-    {"x", "name", "Remove the extended attribute.", true},
+     false, true},
+    {"x", "name", "Remove the extended attribute.", false, true},
     {NULL, NULL, NULL},
 };
 
@@ -291,7 +295,7 @@ const struct fs_command fs_setfattr = {
     .help =
         "Sets an extended attribute name and value for a file or directory.\n" FS_HELP_OPTIONS "\n"
         "<path>: The file or directory.\n",
-    .syntax = {set_options, 0, FS_NO_LIMIT, false},
+    .syntax = {set_options, 0, FS_NO_LIMIT, true},
     .state_size = sizeof(struct setfattr),
     .begin = set_begin,
     .path = set_path,

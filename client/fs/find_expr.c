@@ -17,6 +17,7 @@ static const struct {
     {"-mtime", FS_FIND_MTIME, true},  {"-mmin", FS_FIND_MMIN, true},
     {"-user", FS_FIND_USER, true},    {"-group", FS_FIND_GROUP, true},
     {"-print", FS_FIND_PRINT, false}, {"-print0", FS_FIND_PRINT0, false},
+    {"--json", FS_FIND_JSON, false},
 };
 
 static int find_primary(const char *word)
@@ -184,6 +185,8 @@ size_t fs_find_apply(const struct fs_find_expr *expr, const struct fs_find_entry
     size_t n = 0;
     for (size_t i = 0; i < expr->count && matches(&expr->steps[i], entry); i++)
         if (expr->steps[i].kind >= FS_FIND_PRINT)
-            ret_ends[n++] = expr->steps[i].kind == FS_FIND_PRINT ? '\n' : '\0';
+            ret_ends[n++] = expr->steps[i].kind == FS_FIND_PRINT  ? '\n'
+                            : expr->steps[i].kind == FS_FIND_JSON ? FS_FIND_AS_JSON
+                                                                  : '\0';
     return n;
 }

@@ -18,7 +18,9 @@ enum fs_find_kind {
     FS_FIND_GROUP,
     FS_FIND_PRINT, /* from here on: what is done */
     FS_FIND_PRINT0,
+    FS_FIND_JSON,
 };
+#define FS_FIND_AS_JSON (-1) /* among the ends: no path and no end, but an object */
 struct fs_find_step {
     enum fs_find_kind kind;
     struct fs_words patterns; /* NAME and INAME: one of them must match (braces written out) */

@@ -423,7 +423,7 @@ static int run_command(struct fs_run *run)
 static int usage_exit(const char *word, const char *message, const struct fs_command *command)
 {
     fflush(stdout);
-    fprintf(stderr, "%s: %s\n", word, message);
+    fprintf(stderr, "%s: %s\n", command == &fs_distcp ? "Invalid arguments" : word, message);
     if (command == &fs_distcp) {
         fprintf(stderr, "usage: distcp OPTIONS [source_path...] <target_path>\n  %s\n",
                 command->usage);
@@ -485,24 +485,10 @@ static int run_one(struct fs_shell *shell, const struct fs_command *command, con
     return code;
 }
 
-/* What Hadoop has and is only designed here is not taken for a slip of the finger. */
-static bool is_of_snapshots(const char *word)
-{
-    static const char *const words[] = {"-createSnapshot", "-deleteSnapshot", "-renameSnapshot"};
-    for (size_t i = 0; i < ARRAY_LEN(words); i++)
-        if (strcmp(word, words[i]) == 0)
-            return true;
-    return false;
-}
-
 static int dispatch(struct fs_shell *shell, int argc, char **argv)
 {
     const char *word = argv[0];
     const struct fs_command *command = word[0] == '-' ? fs_command_find(word + 1) : NULL;
-    if (is_of_snapshots(word)) {
-        say(word + 1, "there are no snapshots here: nothing was done");
-        return 1;
-    }
     return command ? run_one(shell, command, word, argc - 1, argv + 1)
                    : usage_exit(word, "Unknown command", NULL);
 }

@@ -16,6 +16,8 @@ struct fs_option {
     const char *arg;  /* how its value is written in help; NULL = it takes none */
     const char *help; /* NULL = accepted, not shown, or told by the command's text */
     bool greedy;      /* the next word is its value, whatever it is */
+    bool popped;      /* taken out wherever it stands before "--", but only once; its value as if
+                       * greedy */
 };
 
 struct fs_syntax {

@@ -167,6 +167,7 @@ static int make_checkpoint(struct fs_run *run, struct fs_volume *volume, const c
 {
     struct qn_error err;
     char stamp[80], from[4096], to[4096];
+    bool is_dir;
     time_t now = (time_t)(clock_wall_ms() / 1000);
     struct tm tm;
     if (!localtime_r(&now, &tm))
@@ -175,6 +176,8 @@ static int make_checkpoint(struct fs_run *run, struct fs_volume *volume, const c
              tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
     snprintf(from, sizeof(from), "%s/" CURRENT, trash);
     snprintf(to, sizeof(to), "%s/%s", trash, stamp);
+    if (!is_there(volume, from, &is_dir))
+        return 0;
     for (int i = 1; i <= TRIES; i++) {
         int rc = volume->ops->rename(volume, from, to, false, &err);
         if (rc == 0)

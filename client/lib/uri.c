@@ -24,7 +24,9 @@ void cl_uri_parse(struct slice text, struct cl_uri *ret)
         ret->scheme = slice_of(text.data, colon);
         ret->path = after(text, colon + 1);
     }
-    if (ret->scheme.len && slice_has_prefix(ret->path, slice_str("//"))) {
+    if (ret->scheme.len && slice_is(ret->path, "//")) { /* hdfs:// is the root, as hdfs:/// */
+        ret->path = after(ret->path, 1);
+    } else if (ret->scheme.len && slice_has_prefix(ret->path, slice_str("//"))) {
         struct slice rest = after(ret->path, 2);
         size_t slash = index_of(rest, '/');
         ret->authority = slice_of(rest.data, slash);

@@ -227,8 +227,8 @@ def test_joined_files_are_read_in_every_way_though_blocks_are_short(cluster):
 @pytest.mark.parametrize("words, says", [
     ([], "Target path not specified. <target path> <src path> <src path> ..."),
     (["/t/c/a", "/t/c/b"], "The number of source paths is less than 2. <target path> <src path> <src path> ..."),
-    (["/t/c/none", "/t/c/a", "/t/c/b"], "Target path /t/c/none does not exist or is not file."),
-    (["/t/c/a", "/t/c/b", "/t/c"], "/t/c does not exist or is not file."),
+    (["/t/c/none", "/t/c/a", "/t/c/b"], "Target path {fs}/t/c/none does not exist or is not file."),
+    (["/t/c/a", "/t/c/b", "/t/c"], "{fs}/t/c does not exist or is not file."),
     (["/t/c/a", "/t/c/b", "/t/c/b"], "concat: at least two of the source files are the same"),
     (["/t/c/a", "/t/c/b", "/t/c/empty"], "concat: source file /t/c/empty is invalid or empty or underConstruction"),
     (["/t/c/a", "/t/c/b", "/t/else"], "Source file /t/else is not in the same directory with the target /t/c/a"),
@@ -239,7 +239,8 @@ def test_what_cannot_be_joined_is_told(cluster, words, says):
         cluster.fs("-put", "-f", "-", path, input=b"x")
     cluster.fs("-touchz", "/t/c/empty")
     run = cluster.fs("-concat", *words, check=False)
-    assert (run.returncode, run.stderr.decode()) == (1, f"concat: {says}\n")
+    fs = cluster.run("getconf", "-confKey", "fs.defaultFS").stdout.decode().strip()
+    assert (run.returncode, run.stderr.decode()) == (1, f"concat: {says.format(fs=fs)}\n")
 
 
 def test_in_the_end_nothing_is_left_over(cluster):

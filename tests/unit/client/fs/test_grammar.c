@@ -106,15 +106,30 @@ static void a_lax_syntax_keeps_unknown_options_as_operands(void **state)
     assert_string_equal(parsed.operands[0], "-rwx");
 }
 
-static void an_option_can_be_popped_from_anywhere(void **state)
+static void an_option_is_popped_from_anywhere_but_once(void **state)
 {
     (void)state;
-    char a[] = "-a", t[] = "-t", now[] = "now", x[] = "x", *argv[] = {a, t, now, x};
+    static const struct fs_option some[] = {{"d", NULL, NULL, false, true},
+                                            {"n", "name", NULL, false, true},
+                                            {NULL, NULL, NULL, false, false}};
+    static const struct fs_syntax popped = {some, 0, FS_NO_LIMIT, true};
+    struct fs_parsed parsed;
+    struct err err;
+    assert_int_equal(parse(&popped, "a -n -d b -n c", &parsed, &err), 0);
+    assert_string_equal(fs_parsed_value(&popped, &parsed, "d"), "");
+    assert_string_equal(fs_parsed_value(&popped, &parsed, "n"), "b");
+    assert_int_equal(parsed.count, 3);
+    assert_string_equal(parsed.operands[1], "-n");
+    assert_int_equal(parse(&popped, "a -n", &parsed, &err), ERR_USAGE);
+    assert_string_equal(err.msg, "option -n requires 1 argument.");
+    assert_int_equal(parse(&popped, "-- -d", &parsed, &err), 0);
+    assert_null(fs_parsed_value(&popped, &parsed, "d"));
+    char w[] = "-a", n[] = "-n", now[] = "now", x[] = "x", *argv[] = {w, n, now, x};
     int argc = 4;
-    assert_string_equal(fs_pop_option("t", &argc, argv), "now");
+    assert_string_equal(fs_pop_option("n", &argc, argv), "now");
     assert_int_equal(argc, 2);
     assert_string_equal(argv[1], "x");
-    assert_null(fs_pop_option("t", &argc, argv));
+    assert_null(fs_pop_option("n", &argc, argv));
 }
 
 static void the_table_is_in_order_and_every_row_is_whole(void **state)
@@ -145,7 +160,7 @@ int main(void)
         cmocka_unit_test(the_number_of_operands_is_checked_in_hadoops_words),
         cmocka_unit_test(a_value_is_taken_only_while_operands_are_left),
         cmocka_unit_test(a_lax_syntax_keeps_unknown_options_as_operands),
-        cmocka_unit_test(an_option_can_be_popped_from_anywhere),
+        cmocka_unit_test(an_option_is_popped_from_anywhere_but_once),
         cmocka_unit_test(the_table_is_in_order_and_every_row_is_whole),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -105,6 +105,7 @@ static void a_uri_falls_into_three_parts(void **state)
     check_uri("a:b", "", "", "a:b");
     check_uri("quern://h:1/a?b#c%20", "quern", "h:1", "/a?b#c%20");
     check_uri("hdfs:///a", "hdfs", "", "/a");
+    check_uri("hdfs://", "hdfs", "", "/");
     check_uri("file:/tmp", "file", "", "/tmp");
     check_uri("quern://h", "quern", "h", "");
     check_uri("//a//b", "", "", "//a//b");
