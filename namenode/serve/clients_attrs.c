@@ -94,11 +94,15 @@ void nn_on_SET_ACL(struct rpc_call *call, const void *message, void *arg)
 {
     static const char *const commands[] = {"modifyAclEntries", "removeAclEntries",
                                            "removeDefaultAcl", "removeAcl", "setAcl"};
+    static const char *const wishes[] = {"modify ACL entries on ", "remove ACL entries on ",
+                                         "remove default ACL entries on ", "remove ACL on ",
+                                         "set ACL on "};
     const struct cl2nn_set_acl *ask = message;
     struct nn_turn turn;
     struct op_set_acl op;
-    nn_turn_begin(&turn, call, arg, commands[ask->action % ARRAY_LEN(commands)], ask->path);
-    struct nn_wish change = {&ask->origin, NN_OP_SET_ACL, "set ACL on ", NULL, ask};
+    size_t action = ask->action % ARRAY_LEN(commands);
+    nn_turn_begin(&turn, call, arg, commands[action], ask->path);
+    struct nn_wish change = {&ask->origin, NN_OP_SET_ACL, wishes[action], NULL, ask};
     if (!nn_turn_may_change(&turn, &change))
         return;
     int rc = nn_check_set_acl(&turn.view, ask, rpc_call_arena(call), &op, &turn.err);
