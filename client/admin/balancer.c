@@ -121,9 +121,8 @@ static int take_number(const char *word, const char *value, struct wish *wish)
             return ERR_USAGE;
         return 0;
     }
-    if (str_to_double(value, &wish->threshold) != 0)
-        return ERR_USAGE;
-    if (wish->threshold >= 1 && wish->threshold <= 100)
+    if (str_to_double(value, &wish->threshold) == 0 && wish->threshold >= 1 &&
+        wish->threshold <= 100)
         return 0;
     fprintf(stderr, "Expecting a number in the range of [1.0, 100.0]: %s\n", value);
     return ERR_USAGE;
@@ -152,10 +151,12 @@ static int take_argument(int argc, char **argv, int *at, struct wish *wish)
     if (*at + 1 >= argc)
         return ERR_USAGE;
     const char *value = argv[++*at];
-    if (strcmp(word, "policy") == 0)
-        return strcasecmp(value, "datanode") == 0 || strcasecmp(value, "blockpool") == 0
-                   ? 0
-                   : ERR_USAGE;
+    if (strcmp(word, "policy") == 0) {
+        if (strcasecmp(value, "datanode") == 0 || strcasecmp(value, "blockpool") == 0)
+            return 0;
+        fprintf(stderr, "Illegal policy name: %s\n", value);
+        return ERR_USAGE;
+    }
     for (size_t i = 0; i < ARRAY_LEN(ignored); i++)
         if (strcmp(word, ignored[i]) == 0)
             return 0;
@@ -193,10 +194,11 @@ static void print_iteration(const struct session *session, const struct cl2nn_ba
 {
     char moved[32], left[32], planned[32];
     print_date();
-    printf("%10u  %19s  %18s  %17s  %s\n", now->iteration,
+    printf("%10u  %19s  %18s  %17s  %17" PRIu64 "  %s\n", now->iteration,
            str_human_report(moved_bytes, moved, sizeof(moved)),
            str_human_report(now->left_bytes, left, sizeof(left)),
-           str_human_report(now->planned_bytes, planned, sizeof(planned)), session->fs->uri);
+           str_human_report(now->planned_bytes, planned, sizeof(planned)), now->moved_blocks,
+           session->fs->uri);
     fflush(stdout);
 }
 
@@ -246,19 +248,23 @@ static int ask(struct session *session, const struct cl2nn_balance *question,
     return rc == 0 ? 0 : session_fail("balancer", EXIT_IO, err.msg);
 }
 
-/* The state is one that lasts: say so, and with which code to exit. */
-static int finish(const struct cl2nn_balancing *now, const struct wish *wish)
+/* The state is one that lasts: say so, before the last line of figures when that is no good news,
+ * and with which code to exit. */
+static int finish(const struct session *session, const struct cl2nn_balancing *now,
+                  const struct wish *wish)
 {
-    if (now->state == CL2NN_BALANCE_IS_DONE) {
-        printf("The cluster is balanced. Exiting...\n");
-        return 0;
-    }
+    int code = 0;
     if (now->state == CL2NN_BALANCE_HAS_NO_BLOCK) {
         printf("No block can be moved. Exiting...\n");
-        return EXIT_NO_BLOCK;
+        code = EXIT_NO_BLOCK;
+    } else if (now->state != CL2NN_BALANCE_IS_DONE) {
+        printf("No block has been moved for %" PRId64 " iterations. Exiting...\n", wish->idle);
+        code = EXIT_NO_PROGRESS;
     }
-    printf("No block has been moved for %" PRId64 " iterations. Exiting...\n", wish->idle);
-    return EXIT_NO_PROGRESS;
+    print_iteration(session, now, now->moved_bytes);
+    if (code == 0)
+        printf("The cluster is balanced. Exiting...\n");
+    return code;
 }
 
 static int follow(struct session *session, const struct wish *wish, struct cl2nn_balancing *now)
@@ -279,9 +285,7 @@ static int follow(struct session *session, const struct wish *wish, struct cl2nn
     print_progress(now, true);
     if (code != 0)
         return code;
-    code = is_interrupted ? EXIT_INTERRUPTED : finish(now, wish);
-    if (!is_interrupted)
-        print_iteration(session, now, now->moved_bytes);
+    code = is_interrupted ? EXIT_INTERRUPTED : finish(session, now, wish);
     poll.action = CL2NN_BALANCE_STOP; /* one that has ended makes room for the next */
     (void)ask(session, &poll, now);
     return code;

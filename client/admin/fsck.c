@@ -338,13 +338,15 @@ static int run(struct session *session, const struct wish *wish)
 
 /* ---- the command line ---- */
 
-/* What follows -blockId up to the next option; without any, Hadoop looks for a block named "". */
+/* What follows -blockId up to the next option, a word may name several; without any, Hadoop looks
+ * for a block named "". */
 static void take_blocks(struct wish *wish, int argc, char **argv, int *i)
 {
     wish->asks_blocks = true;
     for (; *i + 1 < argc && argv[*i + 1][0] != '-'; ++*i)
-        if (wish->block_count < BLOCKS_MAX)
-            wish->blocks[wish->block_count++] = slice_str(argv[*i + 1]);
+        for (char *name, *rest = argv[*i + 1]; (name = strsep(&rest, " "));)
+            if (*name && wish->block_count < BLOCKS_MAX)
+                wish->blocks[wish->block_count++] = slice_str(name);
     if (wish->block_count == 0)
         wish->blocks[wish->block_count++] = slice_str("");
 }

@@ -26,7 +26,7 @@ static int usage(FILE *out)
             "to decommissioned.\n"
             "\t[-nnRpcAddresses]\t\t\tgets the namenode rpc addresses\n"
             "\t[-confKey [key]]\t\t\tgets a specific key from the configuration\n\n",
-            session_tool(), session_tool());
+            session_tool(), strcmp(session_tool(), "hdfs") == 0 ? "hadoop" : session_tool());
     return EXIT_FAILED;
 }
 
@@ -72,8 +72,6 @@ static int print_namenode(const struct conf *conf, bool with_port)
 
 static int answer(const struct conf *conf, const char *word, const char *key)
 {
-    /* Roles that no machine has here: scripts go on with an empty list. */
-    static const char *const nobody[] = {"secondaryNameNodes", "backupNodes", "journalNodes"};
     if (strcasecmp(word, "confKey") == 0)
         return print_key(conf, key);
     if (strcasecmp(word, "namenodes") == 0)
@@ -84,12 +82,34 @@ static int answer(const struct conf *conf, const char *word, const char *key)
         return print_key(conf, "dfs.hosts");
     if (strcasecmp(word, "excludeFile") == 0)
         return print_key(conf, "dfs.hosts.exclude");
-    for (size_t i = 0; i < ARRAY_LEN(nobody); i++)
-        if (strcasecmp(word, nobody[i]) == 0) {
-            puts("");
-            return 0;
-        }
-    return usage(stderr);
+    puts(""); /* roles that no machine has here: scripts go on with an empty list */
+    return 0;
+}
+
+static bool is_known(const char *word)
+{
+    static const char *const words[] = {"namenodes",     "secondaryNameNodes", "backupNodes",
+                                        "journalNodes",  "includeFile",        "excludeFile",
+                                        "nnRpcAddresses"};
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        if (strcasecmp(word, words[i]) == 0)
+            return true;
+    return false;
+}
+
+/* 0, or the exit code for a wrong number of words. */
+static int check_words(const char *word, int argc, char **argv)
+{
+    if (strcasecmp(word, "confKey") == 0) {
+        if (argc != 3)
+            fprintf(stderr, "usage: -confKey [key]\n");
+        return argc == 3 ? 0 : EXIT_FAILED;
+    }
+    if (!is_known(word))
+        return usage(stderr);
+    if (argc > 2)
+        fprintf(stderr, "Did not expect argument: %s\n", argv[2]);
+    return argc > 2 ? EXIT_FAILED : 0;
 }
 
 static int run(struct session *session, int argc, char **argv)
@@ -103,11 +123,11 @@ static int run(struct session *session, int argc, char **argv)
         usage(stdout);
         return 0;
     }
-    bool takes_key = strcasecmp(word, "confKey") == 0;
-    if (argc != (takes_key ? 3 : 2))
-        return usage(stderr);
-    int rc = session_configure(session, &err);
-    return rc == 0 ? answer(session->conf, word, takes_key ? argv[2] : NULL)
+    int rc = check_words(word, argc, argv);
+    if (rc != 0)
+        return rc;
+    rc = session_configure(session, &err);
+    return rc == 0 ? answer(session->conf, word, argv[2])
                    : session_fail("getconf", EXIT_FAILED, err.msg);
 }
 

@@ -67,7 +67,9 @@ int admin_refresh_namenodes(struct session *session, int argc, char **argv)
 
 int admin_delete_pool(struct session *session, int argc, char **argv)
 {
-    (void)session, (void)argc;
+    (void)session;
+    if (argc > 3 && strcmp(argv[3], "force") != 0)
+        return ADMIN_USAGE;
     return session_fail(argv[0], ADMIN_FAILED,
                         "there are no block pools: a datanode belongs to one cluster");
 }

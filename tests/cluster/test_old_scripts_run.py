@@ -216,6 +216,26 @@ def test_distcp_refuses_what_would_lose_something(cluster, other, tmp_path):
     assert other.fs("-ls", "-C", "/keep").stdout.strip() == b"/keep/x"
 
 
+def test_a_lease_is_taken_as_debug_takes_it(cluster):
+    done = shell(cluster, r"""
+        set -e
+        hdfs dfs -touchz /led
+        hdfs debug recoverLease -path /led -retries 3
+        hdfs debug | head -n 1
+        hdfs debug recoverLease | head -n 1
+        ! hdfs debug recoverLease -path /none 2>&1
+        ! hdfs debug recoverLease -path / -retries 2 2>&1
+        ! hdfs debug recoverLease -path /led -retries x 2>&1
+        [ -z "$(hdfs lsSnapshottableDir)" ]
+        ! hdfs lsSnapshottableDir x 2>/dev/null""")
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert done.stdout.splitlines() == [
+        "recoverLease SUCCEEDED on /led", "Usage: hdfs debug <command> [arguments]", "recoverLease -path <path> [-retries <num-retries>]",
+        "recoverLease got exception: File does not exist: /none", "Giving up on recoverLease for /none after 1 try",
+        "recoverLease got exception: Path is not a file: /", "Giving up on recoverLease for / after 2 tries",
+        'Failed to parse the argument to -retries: For input string: "x"']
+
+
 def test_the_small_questions_of_scripts(cluster):
     done = shell(cluster, "hadoop fs -ls -l; hdfs groups; mapred queue -list; hadoop classpath; hadoop checknative")
     assert "Usage: hadoop fs [generic options] -ls" in done.stderr

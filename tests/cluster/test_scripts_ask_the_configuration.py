@@ -42,8 +42,10 @@ def test_roles_that_nobody_has_are_empty(getconf):
 
 
 def test_what_makes_no_sense_shows_the_usage(getconf):
-    for words in ((), ("-what",), ("-confKey",), ("-namenodes", "x"), ("namenodes",)):
+    for words in ((), ("-what",), ("-what", "x"), ("namenodes",)):
         code, out, err = getconf(*words)
         assert code == 255 and out == "" and err.startswith("quern getconf is utility for"), words
+    assert getconf("-confKey") == getconf("-confKey", "a", "b") == (255, "", "usage: -confKey [key]\n")
+    assert getconf("-namenodes", "x") == (255, "", "Did not expect argument: x\n")
     code, out, err = getconf("-help")
     assert code == 0 and "[-confKey [key]]" in out and err == ""

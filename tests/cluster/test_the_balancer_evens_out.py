@@ -26,8 +26,8 @@ def test_a_balanced_cluster_is_said_to_be_so(cluster):
     run = cluster.run("balancer")
     lines = run.stdout.decode().splitlines()
     assert lines[0] == HEADER
-    assert lines[1] == "The cluster is balanced. Exiting..."
-    assert lines[2].split()[5:10] == ["0", "0", "B", "0", "B"], lines[2]
+    assert lines[1].split()[5:13] == ["0", "0", "B", "0", "B", "0", "B", "0"], lines[1]
+    assert lines[2] == "The cluster is balanced. Exiting..."
     assert " Balancing took " in lines[3]
 
 
@@ -36,6 +36,8 @@ def test_bad_arguments_are_251(cluster):
                   ["-include", "a", "-exclude", "b"], ["-include", "-f", "/nowhere"], ["-what"], ["what"]):
         run = cluster.run("balancer", *words, check=False)
         assert run.returncode == 251, (words, run)
+    said = cluster.run("balancer", "-policy", "x", check=False).stderr + cluster.run("balancer", "-threshold", "x", check=False).stderr
+    assert b"Illegal policy name: x\n" in said and b"Expecting a number in the range of [1.0, 100.0]: x\n" in said
 
 
 def test_as_a_service_it_begins_again_until_it_is_told_to_stop(cluster):
@@ -85,6 +87,6 @@ def test_a_full_node_gives_to_the_others_and_every_byte_stays():
         wait_for(lambda: max(used(c).values()) - min(used(c).values()) < 5)
         lines = run.stdout.decode().splitlines()
         assert lines[0] == HEADER and " Balancing took " in lines[-1], lines
-        assert lines[-3] == "The cluster is balanced. Exiting..." and float(lines[-2].split()[6]) > 8, lines
+        assert lines[-2] == "The cluster is balanced. Exiting..." and float(lines[-3].split()[6]) > 8, lines
         assert c.fs("-cat", "/f").stdout == DATA
         assert c.run("fsck", "/").stdout.endswith(b"is HEALTHY\n")
