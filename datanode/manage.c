@@ -29,9 +29,16 @@ static int fill(const struct datanode *dn, struct arena *arena, struct data_mana
                                  .has_failed = atomic_load(&v->has_failed),
                                  .used = v->used,
                                  .remaining = dn_volumes_remaining(volumes, v),
-                                 .reserved = volumes->reserved_bytes};
+                                 .reserved = volumes->reserved_bytes,
+                                 .promised = v->promised};
     }
     return 0;
+}
+
+static void count_one(const struct dn_replica *replica, void *arg)
+{
+    struct data_managed *ret = arg;
+    ret->volumes.v[replica->volume].blocks++;
 }
 
 int datanode_manage(void *arg, uint32_t action, struct arena *arena, struct data_managed *ret,
@@ -49,6 +56,9 @@ int datanode_manage(void *arg, uint32_t action, struct arena *arena, struct data
     case DATA_MANAGE_REPORT:
     case DATA_MANAGE_REPORT_CHANGES:
         dn_namenode_report(dn->namenode, action == DATA_MANAGE_REPORT);
+        break;
+    case DATA_MANAGE_VOLUMES:
+        dn_replicas_each(&dn->storage->replicas, count_one, ret);
         break;
     case DATA_MANAGE_SHUTDOWN:
         rc = loop_after(dn->loop, &dn->goodbye, GOODBYE_MS, shut_down, dn);

@@ -10,7 +10,9 @@
 #include "client/command.h"
 #include "client/help/asked.h"
 
-#define ANY 1000
+#define ANY         1000
+
+#define JSON_OBJECT "--json: all that is known, as one object."
 
 struct command {
     const char *name, *args;
@@ -19,6 +21,7 @@ struct command {
     admin_command *run;
     const char *here; /* what is to be known of it here, beside Hadoop's words; or NULL */
     bool is_ours;     /* Hadoop has no such command */
+    bool knows_json;
 };
 
 static admin_command run_help, run_reconfig;
@@ -28,7 +31,7 @@ static const struct command commands[] = {
      "[-live] [-dead] [-decommissioning] [-enteringmaintenance] [-inmaintenance] [-slownodes]",
      "[-report] [-live] [-dead] [-decommissioning] [-enteringmaintenance] [-inmaintenance] "
      "[-slownodes]",
-     1, 7, admin_report, NULL, false},
+     1, 7, admin_report, JSON_OBJECT, false, true},
     {"safemode", "<enter | leave | get | wait | forceExit>",
      "[-safemode enter | leave | get | wait | forceExit]", 2, 2, admin_safemode, NULL, false},
     {"saveNamespace", "[-beforeShutdown]", NULL, 1, 2, admin_save, NULL, false},
@@ -65,11 +68,11 @@ static const struct command commands[] = {
      "No daemon has such a resource here: see -reconfig.", false},
     {"reconfig", "<namenode|datanode> <host:ipc_port|livenodes> <start|status|properties>", NULL, 4,
      4, run_reconfig, "A datanode's address is that of its data port, as -report shows it.", false},
-    {"printTopology", "", NULL, 1, 1, admin_topology, NULL, false},
+    {"printTopology", "", NULL, 1, 1, admin_topology, JSON_OBJECT, false, true},
     {"refreshNamenodes", "datanode_host:ipc_port", "[-refreshNamenodes datanode-host:ipc_port]", 2,
      2, admin_refresh_namenodes, "A datanode serves one namenode here.", false},
     {"getVolumeReport", "datanode_host:ipc_port", "[-getVolumeReport datanode-host:ipc_port]", 2, 2,
-     admin_volumes, NULL, false},
+     admin_volumes, JSON_OBJECT, false, true},
     {"deleteBlockPool", "datanode_host:ipc_port blockpoolId [force]",
      "[-deleteBlockPool datanode-host:ipc_port blockpoolId [force]]", 3, 4, admin_delete_pool,
      "There are no block pools here.", false},
@@ -100,8 +103,8 @@ static const struct command commands[] = {
     {"triggerBlockReport",
      "[-incremental] <datanode_host:ipc_port> [-namenode <namenode_host:ipc_port>]", NULL, 2, 5,
      admin_trigger_report, "The port is the data port, as -report shows it.", false},
-    {"listOpenFiles", "[-blockingDecommission] [-path <path>]", NULL, 1, 4, admin_list_open, NULL,
-     false},
+    {"listOpenFiles", "[-blockingDecommission] [-path <path>]", NULL, 1, 4, admin_list_open,
+     "With --json each file is an object on a line of its own.", false, true},
     {"recoverLease", "[-path] <path> [-retries <num-retries>]", NULL, 2, ANY, admin_recover_lease,
      "Take the file from its writer now, as if he had been silent for too long: its last block is\n"
      "brought to one length on all its datanodes, and the file is closed.",
@@ -266,6 +269,18 @@ int admin_need_super(struct session *session, const char *what, const char *oper
     return rc;
 }
 
+/* Take --json out of the words; Hadoop knows it nowhere, and its name stays with it. */
+static bool take_json(int *argc, char **argv)
+{
+    for (int i = 2; i < *argc && !is_hdfs(); i++)
+        if (strcmp(without_dashes(argv[i]), "json") == 0 && argv[i][0] == '-') {
+            memmove(&argv[i], &argv[i + 1], (size_t)(*argc - i - 1) * sizeof(*argv));
+            --*argc;
+            return true;
+        }
+    return false;
+}
+
 static int run(struct session *session, int argc, char **argv)
 {
     const char *name = argc > 1 ? without_dashes(argv[1]) : "";
@@ -282,6 +297,7 @@ static int run(struct session *session, int argc, char **argv)
         print_help(command);
         return 0;
     }
+    session->is_json = command->knows_json && take_json(&argc, argv);
     if (argc - 1 < command->least || argc - 1 > command->most)
         return usage(command);
     argv[1] = (char *)(uintptr_t)command->name;

@@ -77,25 +77,32 @@ int admin_recover_lease(struct session *session, int argc, char **argv)
 
 /* ---- listOpenFiles ---- */
 
-static void print_file(const struct cl2nn_open_file *file)
+static int print_file(const struct cl2nn_open_file *file, bool is_json, struct err *err)
 {
+    if (is_json && msg_print_line(&cl2nn_open_file_desc, file, stdout) != 0)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    if (is_json)
+        return 0;
+
     char client[32] = "(being recovered)", host[64];
     if (file->client)
         snprintf(client, sizeof(client), "client_%016" PRIx64, file->client);
     snprintf(host, sizeof(host), SLICE_FMT, SLICE_ARG(file->host));
     printf("%-20s\t%-20s\t" SLICE_FMT "\n", host, client, SLICE_ARG(file->path));
+    return 0;
 }
 
 static int list_all(struct session *session, struct cl2nn_list_open *ask, struct err *err)
 {
     int rc = 0;
-    printf("%-20s\t%-20s\t%s\n", "Client Host", "Client Name", "Open File Path");
+    if (!session->is_json)
+        printf("%-20s\t%-20s\t%s\n", "Client Host", "Client Name", "Open File Path");
     do {
         struct arena arena = ARENA_INIT;
         struct cl2nn_open_files page = {0};
         rc = cl_ask(session->fs, CL2NN_AT_LIST_OPEN, ask, &arena, &page, err);
         for (size_t i = 0; rc == 0 && i < page.files.n; i++)
-            print_file(&page.files.v[i]);
+            rc = print_file(&page.files.v[i], session->is_json, err);
         ask->after = page.last;
         arena_release(&arena);
     } while (rc == 0 && ask->after);

@@ -141,7 +141,13 @@ int admin_volumes(struct session *session, int argc, char **argv)
     struct data_managed answer = {0};
     size_t active = 0;
     (void)argc;
-    int rc = with_node(session, argv, DATA_MANAGE_INFO, &arena, &answer);
+    int rc = with_node(session, argv, DATA_MANAGE_VOLUMES, &arena, &answer);
+    if (rc == 0 && session->is_json) {
+        if (msg_print_line(&data_managed_desc, &answer, stdout) != 0)
+            rc = session_fail(argv[0], ADMIN_FAILED, err_text(ERR_NOMEM));
+        arena_release(&arena);
+        return rc;
+    }
     for (size_t i = 0; i < answer.volumes.n; i++)
         active += !answer.volumes.v[i].has_failed;
     if (rc == 0)
@@ -154,7 +160,8 @@ int admin_volumes(struct session *session, int argc, char **argv)
         put_size("Capacity Used", v->used);
         put_size("Capacity Left", v->remaining);
         put_size("Capacity Reserved", v->reserved);
-        puts("Reserved Space for Replicas: 0(0 B)");
+        put_size("Reserved Space for Replicas", v->promised);
+        printf("Blocks: %" PRIu64 "\n", v->blocks);
     }
     arena_release(&arena);
     return rc;

@@ -229,10 +229,13 @@ static int print_report(struct session *session, const char *what, unsigned sect
     if (rc == 0) {
         if (report.nodes.n)
             qsort(report.nodes.v, report.nodes.n, sizeof(*report.nodes.v), by_address);
-        print(&report, sections, &out);
+        if (!session->is_json)
+            print(&report, sections, &out);
+        else if (!report.denied.len)
+            rc = msg_print_line(&cl2nn_report_desc, &report, stdout);
         if (out.len)
             fwrite(out.data, 1, out.len, stdout);
-        if (buf_failed(&out))
+        if (buf_failed(&out) || rc != 0)
             rc = session_fail(what, ADMIN_FAILED, err_text(ERR_NOMEM));
     }
     if (rc == 0 && report.denied.len) {

@@ -12,6 +12,7 @@ struct session {
     struct config_args args;
     struct conf *conf;
     struct qn_fs *fs;
+    bool is_json; /* of the commands that know it: answer in JSON */
 };
 
 /* Takes -conf, -D and -fs out of argv wherever they stand (argc shrinks) and opens nothing yet. 0,

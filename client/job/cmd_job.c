@@ -42,13 +42,10 @@ static void print_job(const struct cl2jt_status *job)
            str_duration(job->elapsed_ms, took, sizeof(took)), SLICE_ARG(job->out));
 }
 
-static void print_json(const struct msg_desc *desc, const void *msg)
+static int print_json(struct ask *ask, const struct msg_desc *desc, const void *msg)
 {
-    struct buf text = BUF_INIT;
-    msg_print(desc, msg, &text);
-    fwrite(text.data, 1, text.len, stdout);
-    putchar('\n');
-    buf_release(&text);
+    int rc = msg_print_line(desc, msg, stdout);
+    return rc == 0 ? 0 : failed(ask, err_set(&ask->err, rc, "out of memory"));
 }
 
 static int do_list(struct ask *ask)
@@ -58,10 +55,8 @@ static int do_list(struct ask *ask)
     int rc = jobtracker_ask(ask->chan, LIST, &question, &ask->arena, &jobs, &ask->err);
     if (rc != 0)
         return failed(ask, rc);
-    if (ask->json) {
-        print_json(&cl2jt_jobs_desc, &jobs);
-        return 0;
-    }
+    if (ask->json)
+        return print_json(ask, &cl2jt_jobs_desc, &jobs);
     printf("Total jobs:%zu\n", jobs.jobs.n);
     if (jobs.jobs.n)
         printf("%6s  %-11s %-16s %-10s %10s %10s  %s\n", "job", "state", "name", "user", "input",
@@ -78,9 +73,8 @@ static int show_status(struct ask *ask, void (*show)(FILE *out, const struct cl2
     if (rc != 0)
         return failed(ask, rc);
     if (ask->json)
-        print_json(&cl2jt_status_desc, &status);
-    else
-        show(stdout, &status);
+        return print_json(ask, &cl2jt_status_desc, &status);
+    show(stdout, &status);
     return 0;
 }
 
@@ -215,10 +209,14 @@ static int do_counter(struct ask *ask)
     int rc = jobtracker_ask(ask->chan, STATUS, &ask->id, &ask->arena, &status, &ask->err);
     if (rc != 0)
         return failed(ask, rc);
-    if (ask->word_count == 0) {
+    if (ask->word_count == 0 && !ask->json) {
         job_show_counters(stdout, &status);
         return 0;
     }
+    for (size_t i = 0; ask->word_count == 0 && i < status.counters.n && rc == 0; i++)
+        rc = print_json(ask, &msg_counter_desc, &status.counters.v[i]);
+    if (ask->word_count == 0)
+        return rc;
     if (ask->word_count != 2) {
         fprintf(stderr, "quern job: -counter ID GROUP NAME, or -counter ID for all\n");
         return JOB_EXIT_USAGE;
@@ -257,6 +255,8 @@ static int do_workers(struct ask *ask)
     int rc = jobtracker_ask(ask->chan, CLUSTER, NULL, &ask->arena, &c, &ask->err);
     if (rc != 0)
         return failed(ask, rc);
+    if (ask->json)
+        return print_json(ask, &cl2jt_cluster_desc, &c);
     printf("%-24s %-6s %9s %10s %9s  %s\n", "worker", "state", "cores", "memory", "failures",
            "rack");
     for (size_t i = 0; i < c.workers.n; i++) {
@@ -298,8 +298,8 @@ static void print_help(FILE *out)
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         fprintf(out, "  -%-13s %-16s %s\n", rows[i].name, rows[i].args, rows[i].help);
     fprintf(out, "\nID is a job's number (17) or its whole id (job_1700000000000_0017). --json "
-                 "prints -list,\n-status and -history for programs. -conf FILE and -D key=value "
-                 "as everywhere.\n");
+                 "prints -list,\n-status, -history, -counter ID and -workers for programs. -conf "
+                 "FILE and -D key=value as\neverywhere.\n");
     kit_help(out);
 }
 

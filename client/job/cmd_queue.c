@@ -68,13 +68,10 @@ static void print_queue(const struct cl2jt_queue *q)
            limits(q, text, sizeof(text)));
 }
 
-static void print_json(const struct msg_desc *desc, const void *msg)
+static int print_json(struct ask *ask, const struct msg_desc *desc, const void *msg)
 {
-    struct buf text = BUF_INIT;
-    msg_print(desc, msg, &text);
-    fwrite(text.data, 1, text.len, stdout);
-    putchar('\n');
-    buf_release(&text);
+    int rc = msg_print_line(desc, msg, stdout);
+    return rc == 0 ? 0 : failed(ask, err_set(&ask->err, rc, "out of memory"));
 }
 
 static int show_jobs(struct ask *ask, const struct cl2jt_queue *queue)
@@ -99,10 +96,8 @@ static int show_one(struct ask *ask, const struct cl2jt_queues *queues)
         const struct cl2jt_queue *queue = &queues->queues.v[i];
         if (!slice_is(queue->name, ask->name))
             continue;
-        if (ask->json) {
-            print_json(&cl2jt_queue_desc, queue);
-            return 0;
-        }
+        if (ask->json)
+            return print_json(ask, &cl2jt_queue_desc, queue);
         print_head();
         print_queue(queue);
         return ask->shows_jobs ? show_jobs(ask, queue) : 0;
@@ -119,10 +114,8 @@ static int show(struct ask *ask)
         return failed(ask, rc);
     if (ask->name)
         return show_one(ask, &queues);
-    if (ask->json) {
-        print_json(&cl2jt_queues_desc, &queues);
-        return 0;
-    }
+    if (ask->json)
+        return print_json(ask, &cl2jt_queues_desc, &queues);
     print_head();
     for (size_t i = 0; i < queues.queues.n; i++)
         print_queue(&queues.queues.v[i]);

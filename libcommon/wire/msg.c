@@ -446,6 +446,18 @@ void msg_print(const struct msg_desc *desc, const void *msg, struct buf *out)
     buf_append_byte(out, '}');
 }
 
+int msg_print_line(const struct msg_desc *desc, const void *msg, FILE *out)
+{
+    struct buf text = BUF_INIT;
+    msg_print(desc, msg, &text);
+    buf_append_byte(&text, '\n');
+    int rc = buf_failed(&text) ? ERR_NOMEM : 0;
+    if (rc == 0)
+        fwrite(text.data, 1, text.len, out);
+    buf_release(&text);
+    return rc;
+}
+
 /* ---- seed ---- */
 
 static void seed_msg(msgpack_packer *to, const struct msg_desc *desc, struct rand *rand);

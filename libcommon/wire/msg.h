@@ -131,6 +131,8 @@ int msg_decode(const struct msg_desc *desc, struct slice in, struct arena *arena
                struct err *err);
 /* {"path":"/a","mode":493,...}: one line of JSON for logs, dumps and people. */
 void msg_print(const struct msg_desc *desc, const void *msg, struct buf *out);
+/* The same, and a newline, on a stream. 0, or ERR_NOMEM and nothing was written. */
+int msg_print_line(const struct msg_desc *desc, const void *msg, FILE *out);
 /* A random valid message (lists short), encoded: where fuzzers start. */
 void msg_seed(const struct msg_desc *desc, struct rand *rand, struct buf *out);
 

@@ -2,6 +2,7 @@
 """quern admin does what it says, beyond the words (which test_the_shell_answers_as_hadoop.py compares):
 rates reach the datanodes, writers are evicted and go on, an image that was fetched is one, the lists of the
 block side are in the file, quotas by type of storage hold, and nobody else may."""
+import json
 import os
 import re
 import subprocess
@@ -145,6 +146,36 @@ def test_others_see_the_figures_and_no_datanode(cluster):
     assert run.returncode == 255 and b"DFS Used" in run.stdout and b"Name:" not in run.stdout
     assert run.stderr == b"report: Access denied for user bob. Superuser privilege is required for operation datanodeReport\n"
     assert cluster.fs("-df", env=BOB).returncode == 0
+
+
+def test_what_is_listed_can_be_had_as_json(cluster):
+    def ask(*words):
+        return [json.loads(line) for line in cluster.run(*words, "--json").stdout.decode().splitlines()]
+    cluster.fs("-mkdir", "/listed")
+    cluster.fs("-put", "-", "/listed/f", input=b"x" * 3)
+    workers = ask("job", "-workers")[0]["workers"]
+    workers = ask("job", "-workers")[0]["workers"]
+    assert [w["state"] for w in workers] == ["live"] and workers[0]["cores"] > 0
+    report, = ask("admin", "-report")
+    assert [n["admin"] for n in report["nodes"]] == ["Normal"] * 2 and not report["safemode"]
+    assert [n["state"] for n in ask("admin", "-printTopology")[0]["nodes"]] == ["live"] * 2
+    blocks = sum(ask("admin", "-getVolumeReport", node)[0]["volumes"][0]["blocks"] for node in nodes(cluster))
+    assert blocks == sum(n["blocks"] for n in report["nodes"]) > 0
+    assert [f["path"] for f in ask("fs", "-find", "/listed", "-type", "f")] == ["/listed/f"]
+    with subprocess.Popen([QUERN, "fs", "-put", "-", "/open"], env=cluster.env, stdin=subprocess.PIPE) as put:
+        wait_for(lambda: [f["path"] for f in ask("admin", "-listOpenFiles")] == ["/open._COPYING_"])
+        put.communicate(b"", timeout=60)
+    assert admin(cluster, "-safemode", "get", "--json", check=False).returncode == 255
+
+
+def test_volumes_are_told_to_their_operator(cluster):
+    node = nodes(cluster)[0]
+    lines = admin(cluster, "-getVolumeReport", node).stdout.decode().splitlines()
+    assert lines[0] == "Active Volumes : 1" and lines[2].startswith("Directory: ")
+    assert [line.split(":")[0] for line in lines[3:]] == ["StorageType", "Capacity Used", "Capacity Left", "Capacity Reserved",
+                                                          "Reserved Space for Replicas", "Blocks"]
+    run = admin(cluster, "-getVolumeReport", node, check=False, env=BOB)
+    assert run.returncode == 255 and run.stdout == b"" and b"Superuser privilege is required" in run.stderr
 
 
 def test_a_datanode_is_shut_down_and_only_by_its_operator(cluster):

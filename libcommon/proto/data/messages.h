@@ -148,6 +148,7 @@ enum data_manage_action {
     DATA_MANAGE_REPORT,         /* a full report to the namenode, now */
     DATA_MANAGE_REPORT_CHANGES, /* tell it what has not been told yet */
     DATA_MANAGE_SHUTDOWN,
+    DATA_MANAGE_VOLUMES, /* how its volumes are, their blocks counted */
 };
 #define DATA_MANAGE_FIELDS(F, S, L) F(U32, action)
 MSG_STRUCT(data_manage, DATA_MANAGE_FIELDS)
@@ -158,7 +159,8 @@ MSG_STRUCT(data_manage, DATA_MANAGE_FIELDS)
     F(U64, used)                    \
     F(U64, remaining)               \
     F(U64, reserved)                \
-    F(U64, blocks)
+    F(U64, blocks) /* VOLUMES */    \
+    F(U64, promised)
 MSG_STRUCT(data_volume, DATA_VOLUME_FIELDS)
 
 #define DATA_MANAGED_FIELDS(F, S, L)            \
