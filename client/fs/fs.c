@@ -63,6 +63,8 @@ bool fs_is_interrupted(void)
 
 /* --- messages --------------------------------------------------------------------------------- */
 
+#define LINE_BYTES 20480 /* a path of 8,000 bytes may be told twice */
+
 static void say(const char *name, const char *message)
 {
     fflush(stdout); /* so that both streams read in the order things happened */
@@ -71,7 +73,7 @@ static void say(const char *name, const char *message)
 
 int fs_fail(struct fs_run *run, const char *fmt, ...)
 {
-    char line[2048];
+    char line[LINE_BYTES];
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(line, sizeof(line), fmt, ap);
@@ -84,7 +86,7 @@ int fs_fail(struct fs_run *run, const char *fmt, ...)
 
 void fs_warn(struct fs_run *run, const char *fmt, ...)
 {
-    char line[2048];
+    char line[LINE_BYTES];
     va_list ap;
     va_start(ap, fmt);
     vsnprintf(line, sizeof(line), fmt, ap);

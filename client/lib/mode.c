@@ -42,8 +42,8 @@ static const char *parse_who(const char *p, uint32_t *ret_who)
     return p;
 }
 
-/* One clause; NULL when it is none. */
-static const char *parse_clause(const char *p, struct cl_mode *ret)
+/* One clause; NULL when it is none. Only an umask's may name no permission ("o="). */
+static const char *parse_clause(const char *p, bool is_umask, struct cl_mode *ret)
 {
     struct cl_mode_change change = {0}, sticky = {0};
     uint32_t who;
@@ -56,7 +56,7 @@ static const char *parse_clause(const char *p, struct cl_mode *ret)
         change.cap_x |= *p == 'X';
         sticky.bits |= *p == 't';
     }
-    if (!change.op || p == perms)
+    if (!change.op || (p == perms && !is_umask))
         return NULL;
     if (who & 0700)
         ret->user = change;
@@ -69,14 +69,12 @@ static const char *parse_clause(const char *p, struct cl_mode *ret)
     return p;
 }
 
-int cl_mode_parse(const char *text, struct cl_mode *ret)
+static int parse_symbolic(const char *text, bool is_umask, struct cl_mode *ret)
 {
     static const struct cl_mode nothing = {{'+'}, {'+'}, {'+'}, {'+'}};
     *ret = nothing;
-    if (parse_octal(text, ret))
-        return 0;
     for (const char *p = text;;) {
-        p = parse_clause(p, ret);
+        p = parse_clause(p, is_umask, ret);
         if (!p)
             return ERR_INVAL;
         bool comma = false;
@@ -87,6 +85,11 @@ int cl_mode_parse(const char *text, struct cl_mode *ret)
         if (!comma)
             return ERR_INVAL;
     }
+}
+
+int cl_mode_parse(const char *text, struct cl_mode *ret)
+{
+    return parse_octal(text, ret) ? 0 : parse_symbolic(text, false, ret);
 }
 
 static uint32_t apply(const struct cl_mode_change *c, uint32_t existing, bool may_execute)
@@ -117,7 +120,7 @@ int cl_mode_parse_umask(const char *text, uint32_t *ret_umask)
         return 0;
     }
     struct cl_mode mode;
-    if (digits > 0 || cl_mode_parse(text, &mode) != 0)
+    if (digits > 0 || parse_symbolic(text, true, &mode) != 0)
         return ERR_INVAL;
     *ret_umask = ~cl_mode_apply(&mode, 0, false) & 0777;
     return 0;

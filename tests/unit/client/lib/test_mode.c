@@ -83,6 +83,8 @@ static void an_umask_is_octal_or_what_is_allowed(void **state)
     assert_int_equal(umask, 7);
     assert_int_equal(cl_mode_parse_umask("u=rwx,g=rx,o=rx", &umask), 0);
     assert_int_equal(umask, 022);
+    assert_int_equal(cl_mode_parse_umask("u=rwx,g=,o=", &umask), 0);
+    assert_int_equal(umask, 077);
     assert_int_equal(cl_mode_parse_umask("8", &umask), ERR_INVAL);
     assert_int_equal(cl_mode_parse_umask("", &umask), ERR_INVAL);
 }
