@@ -13,7 +13,7 @@ static int locate_all(struct qn_fs *fs, const char *path, uint64_t offset, uint6
 {
     struct buf normal = BUF_INIT;
     struct arena arena = ARENA_INIT;
-    uint64_t end = length > UINT64_MAX - offset ? UINT64_MAX : offset + length;
+    uint64_t end = length > UINT64_MAX - offset ? UINT64_MAX : offset + length, file = 0;
     int rc = cl_path(fs, path, &normal, err);
     while (rc == 0 && offset < end) {
         struct cl2nn_located answer = {0};
@@ -23,6 +23,9 @@ static int locate_all(struct qn_fs *fs, const char *path, uint64_t offset, uint6
                                          .reader_node = slice_str(fs->node)};
         arena_reset(&arena);
         rc = cl_ask(fs, CL2NN_AT_LOCATE, &ask, &arena, &answer, err);
+        if (rc == 0 && file && answer.file_id != file)
+            rc = err_set(err, ERR_STALE, "%s was replaced meanwhile: ask again", path);
+        file = answer.file_id;
         if (rc == 0)
             rc = cl_blocks_merge(ret, &answer.blocks);
         if (rc != 0 || answer.blocks.n == 0)

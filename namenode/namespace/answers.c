@@ -86,11 +86,15 @@ static void forget_oldest(struct nn_answers *answers)
     answers->count--;
 }
 
+static bool is_too_old(const struct nn_answers *answers, uint64_t now_ms)
+{
+    return answers->count >= NN_ANSWERS_KEPT &&
+           nn_answers_at(answers, 0)->at_ms + NN_ANSWERS_AGE_MS < now_ms;
+}
+
 int nn_answers_add(struct nn_answers *answers, const struct nn_answer *answer)
 {
-    while (answers->count > 0 &&
-           (answers->count == NN_ANSWERS_MAX ||
-            nn_answers_at(answers, 0)->at_ms + NN_ANSWERS_AGE_MS < answer->at_ms))
+    while (answers->count == NN_ANSWERS_MAX || is_too_old(answers, answer->at_ms))
         forget_oldest(answers);
     if (answers->count == answers->cap && grow(answers) != 0)
         return ERR_NOMEM;

@@ -4,13 +4,16 @@
  *
  * Part of the journaled state: filled by the same apply that makes the change, kept in the image.
  * So what is forgotten depends on the records alone: the oldest goes when there are more than
- * NN_ANSWERS_MAX, or when it is ten minutes older than the newest (by the times in the records). */
+ * NN_ANSWERS_MAX, or when it is ten minutes older than the newest (by the times in the records) and
+ * not one of the last NN_ANSWERS_KEPT: those times jump when the clock does, and whoever asks again
+ * then must still be known. */
 #ifndef QUERN_NAMENODE_NAMESPACE_ANSWERS_H
 #define QUERN_NAMENODE_NAMESPACE_ANSWERS_H
 
 #include "libcommon/base/err.h"
 
 #define NN_ANSWERS_MAX    (1U << 18)
+#define NN_ANSWERS_KEPT   (1U << 14)
 #define NN_ANSWERS_AGE_MS (600ULL * 1000)
 
 struct nn_answer {

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from cluster import BUILD, QUERN, count_words, output_of, wait_for
+from cluster import BUILD, QUERN, count_words, output_of, verdict, wait_for
 from nodes import Nodes, need_nodes
 
 pytestmark = need_nodes()
@@ -39,6 +39,11 @@ def test_a_full_datanode_is_passed_over_and_nothing_is_lost():
             run = put(c, f"/f{i}", data, on="node1")  # it writes to itself first
             assert run.returncode == 0, words(run)
             kept[f"/f{i}"] = data
+        fill(c, "node1")
+        run = c.model("--dir", "/model", seed=5, seconds=4)  # appends, cuts and joins, too
+        time.sleep(2)
+        c.on("node1", "rm", c.dir + "/ballast")
+        verdict(run)
         for path, data in kept.items():
             assert c.fs("-cat", path).stdout == data
         wait_for(lambda: b"is HEALTHY" in c.run("fsck", "/", check=False).stdout)

@@ -41,19 +41,39 @@ static void the_first_answer_is_found_again(void **state)
     nn_answers_release(&answers);
 }
 
+static void add_many(struct nn_answers *answers, uint64_t from, uint64_t count, uint64_t at_ms)
+{
+    for (uint64_t seq = from; seq < from + count; seq++) {
+        struct nn_answer a = make(1, seq, at_ms);
+        assert_int_equal(nn_answers_add(answers, &a), 0);
+    }
+}
+
 static void answers_older_than_ten_minutes_are_forgotten_by_the_records_own_times(void **state)
 {
     (void)state;
     struct nn_answers answers;
     nn_answers_init(&answers);
-    struct nn_answer a = make(1, 1, 1000), b = make(1, 2, 1000 + NN_ANSWERS_AGE_MS),
-                     c = make(1, 3, 1001 + NN_ANSWERS_AGE_MS);
-    assert_int_equal(nn_answers_add(&answers, &a), 0);
-    assert_int_equal(nn_answers_add(&answers, &b), 0);
+    add_many(&answers, 1, 1, 1000);
+    add_many(&answers, 2, NN_ANSWERS_KEPT, 1000 + NN_ANSWERS_AGE_MS);
     assert_non_null(nn_answers_find(&answers, 1, 1));
-    assert_int_equal(nn_answers_add(&answers, &c), 0);
+    add_many(&answers, NN_ANSWERS_KEPT + 2, 1, 1001 + NN_ANSWERS_AGE_MS);
     assert_null(nn_answers_find(&answers, 1, 1));
     assert_non_null(nn_answers_find(&answers, 1, 2));
+    nn_answers_release(&answers);
+}
+
+/* One change behind the jump, and then somebody asks again what he asked before it. */
+static void the_last_ones_stay_however_far_the_clock_jumps(void **state)
+{
+    (void)state;
+    struct nn_answers answers;
+    nn_answers_init(&answers);
+    add_many(&answers, 1, NN_ANSWERS_KEPT + 10, 1000);
+    add_many(&answers, NN_ANSWERS_KEPT + 11, 1, 1000 + 100 * NN_ANSWERS_AGE_MS);
+    assert_int_equal(answers.count, NN_ANSWERS_KEPT);
+    assert_null(nn_answers_find(&answers, 1, 11));
+    assert_non_null(nn_answers_find(&answers, 1, 12));
     nn_answers_release(&answers);
 }
 
@@ -118,6 +138,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_first_answer_is_found_again),
         cmocka_unit_test(answers_older_than_ten_minutes_are_forgotten_by_the_records_own_times),
+        cmocka_unit_test(the_last_ones_stay_however_far_the_clock_jumps),
         cmocka_unit_test(there_are_never_more_than_the_limit_and_the_newest_stay),
         cmocka_unit_test(no_memory_forgets_nothing_that_was_there),
         cmocka_unit_test(the_job_published_longest_ago_is_forgotten_first),
