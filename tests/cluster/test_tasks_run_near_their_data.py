@@ -23,7 +23,7 @@ dfs.namenode.fs-limits.min-block-size = 512
 dfs.blocksize = 2048
 jobtracker.locality.wait = 1s
 jobtracker.worker.exclude = 3s
-jobtracker.worker.timeout = 10s
+jobtracker.worker.timeout = 5s
 net.topology.table.file.name = %s/racks
 """
 RACKS = "".join(f"node{i} /{'left' if i < 3 else 'right'}\n" for i in range(1, 6))
@@ -48,9 +48,9 @@ def cluster():
         yield c
 
 
-def submit(c, input, out, *settings, job=SLUGGISH):
+def submit(c, input, out, *settings, job=SLUGGISH, reduces=1):
     words = [word for setting in settings for word in ("-D", setting)]
-    return c.run("run", "-detach", "-reduces", "1", *words, job, input, out).stdout.decode().strip()
+    return c.run("run", "-detach", "-reduces", str(reduces), *words, job, input, out).stdout.decode().strip()
 
 
 def finish(c, job):
@@ -170,6 +170,27 @@ def test_a_task_that_merely_has_more_data_is_not_copied(cluster):
         cluster.fs("-D", "dfs.blocksize=4096", "-put", "-", f"/uneven/{i}", input=b"".join(some))
     status = finish(cluster, submit(cluster, "/uneven", "/out/uneven", "reluctant.slow=/nowhere/", "reluctant.us=4000", job=RELUCTANT))
     assert status["stages"][0]["speculative"] == 0 and status["elapsed_ms"] > 2000
+
+
+# --- whose map outputs cannot be fetched -----------------------------------------------------------
+
+@pytest.mark.parametrize("how", ["1+:corrupt", "2:kill"])
+def test_a_worker_fails_in_the_middle_of_a_fetch(cluster, how):
+    """It sends other bytes than it has, or dies."""
+    pid, out = cluster.pid("worker1"), "/out/fetch-" + how.split(":")[1]
+    cluster.run("console", cluster.console("worker1"), "faults", "wk.outputs.send=" + how, on="node1")
+    job = submit(cluster, "/forty", out, "mapreduce.reduce.speculative=false", reduces=4)  # one at least is elsewhere
+    try:
+        findings = {f["code"]: f["says"] for f in finish(cluster, job)["findings"]}
+    finally:
+        if how.endswith("kill"):
+            cluster.start_daemon("worker1")
+        else:
+            os.kill(pid, signal.SIGCONT)
+            cluster.run("console", cluster.console("worker1"), "faults", "off", on="node1")
+    assert output_of(cluster, out) == b"".join(sorted(LINES))
+    assert findings["FETCH_FAIL"].endswith(" node1"), findings
+    wait_for(lambda: cluster.run("job", "-workers").stdout.count(b" live ") == 5)
 
 
 # --- and at fault ----------------------------------------------------------------------------------
