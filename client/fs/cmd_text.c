@@ -7,7 +7,7 @@
 #include "client/fs/commands.h"
 #include "client/fs/seqfile.h"
 #include "libcommon/base/mem.h"
-#include "libcommon/codec/unpack.h"
+#include "libcommon/codec/frames.h"
 
 #define PIECE (256U << 10)
 
@@ -107,11 +107,23 @@ static int show_records(struct text *text, size_t n, bool is_avro)
     return fs_fail_path(text->run, text->item->text, err.msg);
 }
 
+static int64_t read_head(void *arg, void *data, size_t len, uint64_t off, struct err *err)
+{
+    const struct slice *head = arg;
+    (void)err;
+    size_t left = off < head->len ? head->len - (size_t)off : 0, n = len < left ? len : left;
+    if (n)
+        memcpy(data, head->data + off, n);
+    return (int64_t)n;
+}
+
 static enum unpack_kind kind_of(const struct text *text, struct slice head)
 {
     static const char suffix[] = ".deflate";
+    const struct frames_file file = {read_head, &head, head.len};
     size_t n = strlen(text->item->path);
-    enum unpack_kind kind = unpack_detect(head);
+    enum unpack_kind kind = UNPACK_PLAIN;
+    (void)frames_detect(&file, &kind, NULL); /* memory can be read */
     bool is_deflate =
         n > sizeof(suffix) - 1 && strcmp(text->item->path + n - (sizeof(suffix) - 1), suffix) == 0;
     return kind == UNPACK_PLAIN && is_deflate ? UNPACK_ZLIB : kind;

@@ -296,8 +296,10 @@ static int cut_to_record(struct replay *r, struct task_run *run, struct err *err
         if (!one)
             return no_memory(err);
         *one = *segment;
-        one->offset = last->offset;
-        one->length = 1;
+        if (segment->frame == 0) { /* in a packed one nothing can be found but its beginning */
+            one->offset = last->offset;
+            one->length = 1;
+        }
         run->input = (struct task_segment_list){one, 1};
         return 0;
     }

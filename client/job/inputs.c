@@ -2,11 +2,11 @@
 #include "client/job/inputs.h"
 
 #include "client/fs/glob.h"
+#include "client/lib/cuts.h"
 #include "libcommon/base/path.h"
-#include "libcommon/codec/unpack.h"
 
-#define COUNT_BYTES ((size_t)1 << 20)
-#define RECURSIVE   "mapreduce.input.fileinputformat.input.dir.recursive"
+#define LINES     "mapreduce.input.lineinputformat.linespermap"
+#define RECURSIVE "mapreduce.input.fileinputformat.input.dir.recursive"
 
 struct walk {
     struct job_inputs *inputs;
@@ -214,67 +214,51 @@ static struct split_conf split_conf(const struct conf *conf, const struct task_p
         .max_bytes = conf_size(conf, "mapreduce.input.fileinputformat.split.maxsize"),
         .is_whole = probe->is_whole,
         .takes_empty = probe->takes_empty,
+        .has_lines = probe->has_lines,
+        .lines = (uint64_t)conf_int(conf, LINES),
     };
+}
+
+struct looked {
+    struct fs_volume *volume;
+    void *in;
+    const char *path;
+};
+
+static int64_t read_at(void *arg, void *data, size_t len, uint64_t off, struct err *err)
+{
+    const struct looked *looked = arg;
+    const struct fs_volume_ops *ops = looked->volume->ops;
+    struct qn_error error = {0};
+    size_t got = 0;
+    ssize_t n = ops->seek(looked->in, off, &error) == 0 ? 1 : -1;
+    while (n > 0 && got < len) {
+        n = ops->read(looked->in, (uint8_t *)data + got, len - got, &error);
+        got += n > 0 ? (size_t)n : 0;
+    }
+    return n < 0 ? from_qn(err, &error, looked->path) : (int64_t)got;
 }
 
 static int look_inside(struct walk *w, struct split_file *file)
 {
-    const struct fs_volume_ops *ops = w->volume->ops;
     struct qn_error error = {0};
-    const char *path = (const char *)file->path.data;
-    uint8_t head[UNPACK_HEAD];
-    void *in = ops->open(w->volume, path, &error);
-    ssize_t n = in ? ops->read(in, head, sizeof(head), &error) : -1;
-    if (in)
-        ops->close_read(in);
-    if (n < 0)
-        return from_qn(w->err, &error, path);
-    file->is_whole = unpack_detect(slice_of(head, (size_t)n)) != UNPACK_PLAIN;
-    return 0;
+    struct looked looked = {w->volume, NULL, (const char *)file->path.data};
+    const struct frames_file bytes = {read_at, &looked, file->len};
+    looked.in = w->volume->ops->open(w->volume, looked.path, &error);
+    if (!looked.in)
+        return from_qn(w->err, &error, looked.path);
+    int rc = cuts_look(file, &w->inputs->how, &bytes, &w->inputs->arena, w->err);
+    w->volume->ops->close_read(looked.in);
+    return rc;
 }
 
 /* Only of files that would be cut it must be known before: tasks unpack by what they find. */
-static int find_compressed(struct walk *w)
+static int find_cuts(struct walk *w)
 {
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < w->inputs->count; i++)
         if (splits_would_cut(&w->inputs->files[i], &w->inputs->how))
             rc = look_inside(w, &w->inputs->files[i]);
-    return rc;
-}
-
-/* Read through, to count its lines. */
-static int count_lines(struct walk *w, struct split_file *file, uint64_t each)
-{
-    const struct fs_volume_ops *ops = w->volume->ops;
-    struct qn_error error = {0};
-    const char *path = (const char *)file->path.data;
-    struct split_lines lines = {.each = each};
-    uint8_t *room = mem_alloc(COUNT_BYTES);
-    void *in = room ? ops->open(w->volume, path, &error) : NULL;
-    ssize_t n = in ? 1 : -1;
-    int rc = room ? 0 : ERR_NOMEM;
-    while (rc == 0 && n > 0 && (n = ops->read(in, room, COUNT_BYTES, &error)) > 0)
-        rc = split_lines_feed(&lines, slice_of(room, (size_t)n));
-    if (in)
-        ops->close_read(in);
-    mem_free(room);
-    int kept = split_lines_end(&lines, &w->inputs->arena, file);
-    if (rc != 0 || kept != 0)
-        return out_of_memory(w->err);
-    return n < 0 ? from_qn(w->err, &error, path) : 0;
-}
-
-/* Each task is to get so many lines: then that is how all but compressed files are cut. */
-static int cut_by_lines(struct walk *w, const struct conf *conf, const struct task_probe *probe)
-{
-    uint64_t each = (uint64_t)conf_int(conf, "mapreduce.input.lineinputformat.linespermap");
-    int rc = each ? task_probe_check_lines(probe, w->err) : 0;
-    for (size_t i = 0; rc == 0 && each && i < w->inputs->count; i++) {
-        rc = look_inside(w, &w->inputs->files[i]);
-        if (rc == 0 && !w->inputs->files[i].is_whole)
-            rc = count_lines(w, &w->inputs->files[i], each);
-    }
     return rc;
 }
 
@@ -284,7 +268,7 @@ int job_inputs_open(struct job_inputs *inputs, struct fs_volume *volume, const s
     struct walk w = {inputs, volume, conf_bool(conf, RECURSIVE),
                      conf_list(conf, "job.input.exclude"), err};
     *inputs = (struct job_inputs){.how = split_conf(conf, probe)};
-    int rc = 0;
+    int rc = inputs->how.lines ? task_probe_check_lines(probe, err) : 0;
     for (size_t i = 0; rc == 0 && i < count; i++)
         rc = add_word(&w, words[i]);
     struct split_file *room = rc == 0 ? mem_calloc(inputs->count, sizeof(*room)) : NULL;
@@ -294,9 +278,7 @@ int job_inputs_open(struct job_inputs *inputs, struct fs_volume *volume, const s
         sort(inputs->files, room, 0, inputs->count);
     mem_free(room);
     if (rc == 0)
-        rc = find_compressed(&w);
-    if (rc == 0)
-        rc = cut_by_lines(&w, conf, probe);
+        rc = find_cuts(&w);
     for (size_t i = 0; rc == 0 && i < inputs->count; i++)
         if (inputs->files[i].len)
             rc = find_places(&w, &inputs->files[i]);
@@ -342,7 +324,7 @@ int job_inputs_describe(const struct job_inputs *inputs, const struct split *spl
     for (size_t i = 0; i < split->segment_count; i++) {
         const struct split_segment *s = &split->segments[i];
         const struct split_file *file = &inputs->files[s->file];
-        segments[i] = (struct task_segment){file->path, s->offset, s->length, file->len};
+        segments[i] = (struct task_segment){file->path, s->offset, s->length, file->len, s->frame};
     }
     *ret = (struct task_segment_list){segments, split->segment_count};
     return 0;

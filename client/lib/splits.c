@@ -19,12 +19,19 @@ struct cutter {
     int rc;
 };
 
-static uint64_t split_size(const struct split_conf *conf, uint64_t block_size)
+uint64_t splits_size(const struct split_file *file, const struct split_conf *conf)
 {
-    uint64_t size = block_size ? block_size : 128ULL << 20;
+    uint64_t size = file->block_size ? file->block_size : 128ULL << 20;
     if (conf->max_bytes && conf->max_bytes < size)
         size = conf->max_bytes;
     return conf->min_bytes > size ? conf->min_bytes : size;
+}
+
+/* As Hadoop: a last piece may be up to a tenth longer, so that no crumbs are left. */
+uint64_t splits_last_size(const struct split_file *file, const struct split_conf *conf)
+{
+    uint64_t size = splits_size(file, conf);
+    return size + size / 10;
 }
 
 /* --- where a split should run ---------------------------------------------------------------- */
@@ -173,44 +180,47 @@ static void emit_alone(struct cutter *c, struct split_segment segment)
         emit(c, &segment, 1, segment.length);
 }
 
-/* as Hadoop: a last piece may be up to a tenth longer, so that no crumbs are left */
-static bool is_long(uint64_t left, uint64_t size)
-{
-    return left > size + size / 10;
-}
-
 bool splits_would_cut(const struct split_file *file, const struct split_conf *conf)
 {
-    return !conf->is_whole && is_long(file->len, split_size(conf, file->block_size));
+    return !conf->is_whole && (file->len > splits_last_size(file, conf) || conf->lines > 0);
 }
 
-static void cut_by_lines(struct cutter *c, uint32_t index)
+/* At the places given; where `ret` begins, its length is that of the file's rest. */
+static void cut_at_places(struct cutter *c, struct split_segment *ret)
 {
-    const struct split_file *file = &c->files[index];
-    for (size_t i = 0; c->rc == 0 && i <= file->cut_count; i++) {
-        uint64_t at = i ? file->cuts[i - 1] : 0;
-        uint64_t end = i < file->cut_count ? file->cuts[i] : file->len;
-        emit_alone(c, (struct split_segment){index, at, end - at});
+    const struct split_file *file = &c->files[ret->file];
+    ret->frame = file->cut_count && file->cuts[0].frame ? 1 : 0;
+    for (size_t i = 0; c->rc == 0 && i < file->cut_count; i++) {
+        ret->length = file->cuts[i].offset - ret->offset;
+        emit_alone(c, *ret);
+        *ret = (struct split_segment){ret->file, file->cuts[i].offset,
+                                      file->len - file->cuts[i].offset, file->cuts[i].frame};
     }
+}
+
+static void cut_plain(struct cutter *c, struct split_segment *ret, uint64_t size)
+{
+    const struct split_file *file = &c->files[ret->file];
+    while (c->rc == 0 && file->len - ret->offset > splits_last_size(file, c->conf)) {
+        ret->length = size;
+        emit_alone(c, *ret);
+        ret->offset += size;
+    }
+    ret->length = file->len - ret->offset;
 }
 
 static void cut_file(struct cutter *c, uint32_t index)
 {
     const struct split_file *file = &c->files[index];
-    if (file->cuts && file->len > 0) {
-        cut_by_lines(c, index);
+    uint64_t size = splits_size(file, c->conf);
+    struct split_segment rest = {.file = index, .length = file->len};
+    if (file->is_whole)
+        cut_at_places(c, &rest);
+    else if (!c->conf->is_whole)
+        cut_plain(c, &rest, size);
+    if (c->rc != 0 || (rest.length == 0 && !(rest.offset == 0 && c->conf->takes_empty)))
         return;
-    }
-    uint64_t size = split_size(c->conf, file->block_size), at = 0;
-    bool is_whole = file->is_whole || c->conf->is_whole;
-    while (c->rc == 0 && !is_whole && is_long(file->len - at, size)) {
-        emit_alone(c, (struct split_segment){index, at, size});
-        at += size;
-    }
-    if (c->rc != 0 || (at == file->len && !(at == 0 && c->conf->takes_empty)))
-        return;
-    struct split_segment rest = {index, at, file->len - at};
-    if (rest.length >= size)
+    if (rest.length >= size || c->conf->lines > 0)
         emit_alone(c, rest);
     else
         pack(c, rest, size);
@@ -226,36 +236,6 @@ int splits_compute(const struct split_file *files, size_t file_count, const stru
     if (c.rc == 0)
         close_pack(&c);
     return c.rc;
-}
-
-int split_lines_feed(struct split_lines *lines, struct slice bytes)
-{
-    const uint8_t *p = bytes.data, *end = p + bytes.len, *nl;
-    while (p < end && (nl = memchr(p, '\n', (size_t)(end - p))) != NULL) {
-        p = nl + 1;
-        if (++lines->seen < lines->each)
-            continue;
-        if (mem_grow(&lines->cuts, &lines->cap, lines->count, sizeof(*lines->cuts)) != 0)
-            return ERR_NOMEM;
-        lines->seen = 0;
-        lines->cuts[lines->count++] = lines->at + (uint64_t)(p - bytes.data);
-    }
-    lines->at += bytes.len;
-    return 0;
-}
-
-int split_lines_end(struct split_lines *lines, struct arena *arena, struct split_file *file)
-{
-    uint64_t *kept = arena_calloc(arena, lines->count + 1, sizeof(*kept));
-    if (lines->count && lines->cuts[lines->count - 1] >= file->len)
-        lines->count--;
-    if (kept && lines->count)
-        memcpy(kept, lines->cuts, lines->count * sizeof(*kept));
-    file->cuts = kept;
-    file->cut_count = kept ? lines->count : 0;
-    mem_free(lines->cuts);
-    *lines = (struct split_lines){0};
-    return kept ? 0 : ERR_NOMEM;
 }
 
 /* A pattern's first part, up to the slash behind it. */
@@ -328,7 +308,7 @@ static void add_stretch(struct split *split, const struct split_file *files, siz
         length = SAMPLE_BYTES;
     if (length > 0)
         split->segments[split->segment_count++] =
-            (struct split_segment){(uint32_t)file, at, length};
+            (struct split_segment){.file = (uint32_t)file, .offset = at, .length = length};
 }
 
 int splits_sample(const struct split_file *files, size_t file_count, struct arena *arena,

@@ -6,8 +6,8 @@
  * A file longer than 1.1 splits is cut at multiples of the split size; what is left of it, and
  * files smaller than a split that follow it, are packed together until a split is full. Splits are
  * in the order of the input, by path and offset: "the last one" of a key means something. Empty
- * files make no task, unless they are records; a compressed file is never cut. Where it is asked
- * for, each task gets so many lines instead. */
+ * files make no task, unless they are records; a compressed file is cut only where unpacking can
+ * begin anew (client/lib/cuts finds such places). */
 #ifndef QUERN_CLIENT_SPLITS_H
 #define QUERN_CLIENT_SPLITS_H
 
@@ -24,13 +24,18 @@ struct split_block {
     uint32_t node_count;
 };
 
+/* A place where a file may be cut; of a compressed one as task_segment has it. */
+struct split_cut {
+    uint64_t offset, frame;
+};
+
 struct split_file {
     struct slice path;
     uint64_t len, block_size;
     const struct split_block *blocks; /* in order of offset; may be none (local files) */
     size_t block_count;
-    bool is_whole;        /* never cut: it can be read from its beginning only */
-    const uint64_t *cuts; /* NULL, or where each split but the first begins, whatever their sizes */
+    bool is_whole;                /* never cut: it can be read from its beginning only */
+    const struct split_cut *cuts; /* a whole one is cut here all the same (client/lib/cuts) */
     size_t cut_count;
 };
 
@@ -38,11 +43,14 @@ struct split_conf {
     uint64_t min_bytes, max_bytes; /* 0 = no such limit; the block size is between them */
     bool is_whole;                 /* no file is cut: its records cannot be found from the middle */
     bool takes_empty;              /* empty files are given to tasks, too */
+    bool has_lines;                /* records can be found from anywhere in their text */
+    uint64_t lines;                /* 0, or: no task has more lines, and none those of two files */
 };
 
 struct split_segment {
     uint32_t file; /* index into the files given */
     uint64_t offset, length;
+    uint64_t frame; /* as task_segment's */
 };
 
 struct split {
@@ -67,17 +75,10 @@ bool splits_exclude(const struct conf_list *patterns, struct slice path);
  * task makes. `text` is 1000, 10k, 5m, 2b, 1t; `tasks` 0 = one per million. ERR_INVAL. */
 int splits_rows(struct slice text, uint64_t tasks, struct split_file *ret);
 
-/* Where a file is cut so that each task gets `each` lines: fed with all its bytes, in order. */
-struct split_lines {
-    uint64_t each, seen, at; /* lines since the last cut; bytes fed */
-    uint64_t *cuts;          /* owned */
-    size_t count, cap;
-};
-int split_lines_feed(struct split_lines *lines, struct slice bytes); /* 0 or ERR_NOMEM */
-/* All was fed: the cuts become the file's, in the arena. 0 or ERR_NOMEM; releases in any case. */
-int split_lines_end(struct split_lines *lines, struct arena *arena, struct split_file *file);
-
-/* Would this file be cut, if it may be? Then somebody should look whether it is compressed. */
+/* The size of a split of this file, and how much may be left of it without being cut again. */
+uint64_t splits_size(const struct split_file *file, const struct split_conf *conf);
+uint64_t splits_last_size(const struct split_file *file, const struct split_conf *conf);
+/* Would this file be cut, if it may be? Then somebody should look where (client/lib/cuts). */
 bool splits_would_cut(const struct split_file *file, const struct split_conf *conf);
 /* `files` in order of path. Everything lives in the arena; nodes borrow the files' names. 0 or
  * ERR_NOMEM. */

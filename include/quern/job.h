@@ -51,19 +51,25 @@ enum qn_type { QN_UNSET, QN_TEXT, QN_BYTES, QN_U64, QN_I64, QN_F64, QN_NONE };
  * bytes: reduce then sees several such pieces, and may not depend on where they were cut. */
 enum qn_fold { QN_NO_FOLD, QN_SUM, QN_MIN, QN_MAX, QN_COUNT, QN_FIRST, QN_CONCAT };
 
-/* How input becomes records. Whatever the format, a record is in one task's hands, whole.
+/* How input becomes records. Whatever the format, a record is in one task's hands, whole. Files
+ * that are packed (gzip, bzip2, zstd, lz4) are read as their text. Where the records are lines,
+ * zstd is cut at its frames, and lz4 at them and its independent blocks; offsets then count on from
+ * split_offset, where the piece begins in the packed file, and not from the beginning of the text.
  *
  *     QN_LINES        lines of text, without their '\n'; a '\r' before it is the line's own
  *     QN_RECORDS      .record_size bytes each, as they are
- *     QN_ROWS         there are no files; map is called with an empty record for each row 0 .. N -
- * 1 in `where`, N being the job's option called "<its name>.rows" (1000, 10m, 2b) QN_CRLF_LINES
- * lines of text that end in "\n" or "\r\n", without either QN_KEY_VALUES   the same, cut at the
- * first tab: `where` is what stands before it, the record what stands behind it (nothing, when
- * there is no tab) QN_PREFIXED     bytes, before each record its length (four bytes, least
- * significant first); a file is not cut QN_CSV          RFC 4180 with .csv_separator: a quoted
- * field may have line breaks in it. The record is as the file has it, without its end;
- * <quern/csv.h> takes fields off QN_JSON_LINES   one JSON value in a line, checked; empty lines are
- * passed over. Malformed ones end the task, or are counted and passed over (-D job.bad.records=N)
+ *     QN_ROWS         there are no files; map is called with an empty record for each row
+ *                     0 .. N - 1 in `where`, N being the job's option called "<its name>.rows"
+ *                     (1000, 10m, 2b)
+ *     QN_CRLF_LINES   lines of text that end in "\n" or "\r\n", without either
+ *     QN_KEY_VALUES   the same, cut at the first tab: `where` is what stands before it, the record
+ *                     what stands behind it (nothing, when there is no tab)
+ *     QN_PREFIXED     bytes, before each record its length (four bytes, least significant first);
+ *                     a file is not cut
+ *     QN_CSV          RFC 4180 with .csv_separator: a quoted field may have line breaks in it. The
+ *                     record is as the file has it, without its end; <quern/csv.h> takes fields off
+ *     QN_JSON_LINES   one JSON value in a line, checked; empty lines are passed over. Malformed
+ *                     ones end the task, or are counted and passed over (-D job.bad.records=N)
  *     QN_WHOLE_FILES  each file is one record, also an empty one; it must fit into a quarter of the
  *                     task's memory */
 enum qn_input_format {

@@ -13,6 +13,11 @@
 #define GZIP_WINDOW (15 + 16)
 #define GZIP_MEMORY 8
 #define BZIP2_LEVEL 9
+#define ZSTD_FRAME                                                                 \
+    ((size_t)16 << 20) /* of text, so that what is long can be cut when it is read \
+                        */
+#define ZSTD_HARD   9  /* beyond, windows of their own choice would take hundreds of megabytes */
+#define ZSTD_WINDOW 21 /* its logarithm */
 
 struct packer {
     enum packer_kind kind;
@@ -21,6 +26,7 @@ struct packer {
     z_stream gzip;
     bz_stream bzip2;
     ZSTD_CStream *zstd;
+    size_t in_frame; /* zstd: bytes of text */
     LZ4F_cctx *lz4;
     LZ4F_preferences_t lz4_how;
     bool is_begun; /* lz4: its header is out */
@@ -72,9 +78,10 @@ static int begin(struct packer *p, int level)
             return ERR_NOMEM;
         ZSTD_CCtx_setParameter(p->zstd, ZSTD_c_compressionLevel, level);
         ZSTD_CCtx_setParameter(p->zstd, ZSTD_c_checksumFlag, 1);
+        if (level > ZSTD_HARD)
+            ZSTD_CCtx_setParameter(p->zstd, ZSTD_c_windowLog, ZSTD_WINDOW);
         return 0;
     case PACKER_LZ4:
-        p->lz4_how.frameInfo.contentChecksumFlag = LZ4F_contentChecksumEnabled;
         p->lz4_how.compressionLevel = level;
         return LZ4F_isError(LZ4F_createCompressionContext(&p->lz4, LZ4F_VERSION)) ? ERR_NOMEM : 0;
     case PACKER_PLAIN:
@@ -89,7 +96,10 @@ int packer_open(enum packer_kind kind, int level, packer_out out, void *arg, str
     if (!p)
         return ERR_NOMEM;
     *p = (struct packer){.kind = kind, .out = out, .arg = arg};
-    p->cap = kind == PACKER_LZ4 ? LZ4F_compressBound(PIECE, NULL) : 2 * PIECE;
+    p->lz4_how.frameInfo = (LZ4F_frameInfo_t){.blockSizeID = LZ4F_max1MB,
+                                              .blockMode = LZ4F_blockIndependent,
+                                              .contentChecksumFlag = LZ4F_contentChecksumEnabled};
+    p->cap = kind == PACKER_LZ4 ? LZ4F_compressBound(PIECE, &p->lz4_how) : 2 * PIECE;
     p->room = mem_alloc(p->cap);
     int rc = p->room ? begin(p, level) : ERR_NOMEM;
     if (rc == 0)
@@ -192,7 +202,10 @@ int packer_put(struct packer *packer, struct slice bytes)
     int rc = 0;
     while (rc == 0 && bytes.len > 0) {
         size_t n = bytes.len < PIECE ? bytes.len : PIECE;
-        rc = step(packer, slice_of(bytes.data, n), false);
+        packer->in_frame += n;
+        bool is_frame_end = packer->kind == PACKER_ZSTD && packer->in_frame >= ZSTD_FRAME;
+        packer->in_frame = is_frame_end ? 0 : packer->in_frame;
+        rc = step(packer, slice_of(bytes.data, n), is_frame_end);
         bytes = slice_of(bytes.data + n, bytes.len - n);
     }
     return rc;

@@ -5,6 +5,7 @@
 #include <lz4frame.h>
 #include <zlib.h>
 #include <zstd.h>
+#include <zstd_errors.h>
 
 #include "libcommon/base/mem.h"
 
@@ -20,6 +21,7 @@ struct unpack {
     bool has_bzip2; /* a stream is begun */
     ZSTD_DStream *zstd;
     LZ4F_dctx *lz4;
+    size_t unread; /* bytes behind the frame that we began to read inside: its checksum */
 };
 
 /* "BZh", its level, and how the first block begins (pi), or, of nothing, the end (its root). */
@@ -106,6 +108,65 @@ int unpack_open(enum unpack_kind kind, struct unpack **ret)
     return 0;
 }
 
+/* A context that has read a header keeps some of it: not the one that is to unpack. */
+static int read_lz4_head(struct slice head, LZ4F_frameInfo_t *ret)
+{
+    LZ4F_dctx *reader = NULL;
+    size_t used = head.len;
+    if (LZ4F_isError(LZ4F_createDecompressionContext(&reader, LZ4F_VERSION)))
+        return ERR_NOMEM;
+    bool is_bad = LZ4F_isError(LZ4F_getFrameInfo(reader, ret, head.data, &used));
+    LZ4F_freeDecompressionContext(reader);
+    return is_bad || ret->blockMode != LZ4F_blockIndependent || ret->dictID != 0 ? ERR_CORRUPT : 0;
+}
+
+/* The frame's own header, but for what is of all of it: its length and checksum. */
+static int begin_inside(struct unpack *u, const LZ4F_frameInfo_t *info)
+{
+    const LZ4F_preferences_t how = {.frameInfo = {.blockSizeID = info->blockSizeID,
+                                                  .blockMode = info->blockMode,
+                                                  .blockChecksumFlag = info->blockChecksumFlag}};
+    LZ4F_cctx *maker = NULL;
+    uint8_t made[LZ4F_HEADER_SIZE_MAX];
+    size_t none = 0;
+    if (LZ4F_isError(LZ4F_createCompressionContext(&maker, LZ4F_VERSION)))
+        return ERR_NOMEM;
+    size_t len = LZ4F_compressBegin(maker, made, sizeof(made), &how), used = len;
+    LZ4F_freeCompressionContext(maker);
+    if (LZ4F_isError(len) ||
+        LZ4F_isError(LZ4F_decompress(u->lz4, NULL, &none, made, &used, NULL)) || used != len)
+        return ERR_NOMEM;
+    u->unread = info->contentChecksumFlag == LZ4F_contentChecksumEnabled ? 4 : 0;
+    u->between = false;
+    return 0;
+}
+
+int unpack_open_inside(struct slice head, struct unpack **ret)
+{
+    struct unpack *u = NULL;
+    LZ4F_frameInfo_t info = {0};
+    int rc = read_lz4_head(head, &info);
+    if (rc == 0)
+        rc = unpack_open(UNPACK_LZ4, &u);
+    if (rc == 0)
+        rc = begin_inside(u, &info);
+    if (rc == 0)
+        *ret = u;
+    else
+        unpack_close(u);
+    return rc;
+}
+
+void unpack_limit(struct unpack *u, uint64_t window)
+{
+    ZSTD_bounds most = ZSTD_dParam_getBounds(ZSTD_d_windowLogMax);
+    int log = most.lowerBound;
+    while (log < most.upperBound && (uint64_t)2 << log <= window)
+        log++;
+    if (u->kind == UNPACK_ZSTD)
+        (void)ZSTD_DCtx_setParameter(u->zstd, ZSTD_d_windowLogMax, log);
+}
+
 void unpack_close(struct unpack *u)
 {
     if (!u)
@@ -167,7 +228,8 @@ static int step_zstd(struct unpack *u, struct slice *in, void *out, size_t cap, 
     ZSTD_outBuffer to = {out, cap, 0};
     size_t rc = ZSTD_decompressStream(u->zstd, &to, &from);
     if (ZSTD_isError(rc))
-        return ERR_CORRUPT;
+        return ZSTD_getErrorCode(rc) == ZSTD_error_frameParameter_windowTooLarge ? ERR_TOOBIG
+                                                                                 : ERR_CORRUPT;
     u->between = rc == 0;
     *ret_len = to.pos;
     *in = slice_of(in->data + from.pos, in->len - from.pos);
@@ -177,6 +239,12 @@ static int step_zstd(struct unpack *u, struct slice *in, void *out, size_t cap, 
 static int step_lz4(struct unpack *u, struct slice *in, void *out, size_t cap, size_t *ret_len)
 {
     size_t used = in->len, made = cap;
+    if (u->between && u->unread > 0) {
+        used = u->unread < in->len ? u->unread : in->len;
+        u->unread -= used;
+        *in = slice_of(in->data + used, in->len - used);
+        return 0;
+    }
     size_t rc = LZ4F_decompress(u->lz4, out, &made, in->data, &used, NULL);
     if (LZ4F_isError(rc))
         return ERR_CORRUPT;
@@ -210,5 +278,5 @@ int unpack_step(struct unpack *u, struct slice *in, void *out, size_t cap, size_
 
 bool unpack_is_complete(const struct unpack *u)
 {
-    return u->between;
+    return u->between && u->unread == 0;
 }

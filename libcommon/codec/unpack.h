@@ -23,10 +23,18 @@ enum unpack_kind unpack_detect(struct slice head);
 struct unpack;
 /* 0, ERR_NOMEM, or ERR_UNSUPPORTED for UNPACK_PLAIN. Give back with unpack_close (NULL is fine). */
 int unpack_open(enum unpack_kind kind, struct unpack **ret);
+/* From a block in the middle of an lz4 frame on, whose blocks are independent: `head` is how the
+ * frame begins. Its checksum cannot be verified, those of its blocks are. As unpack_open, or
+ * ERR_CORRUPT. */
+int unpack_open_inside(struct slice head, struct unpack **ret);
+/* Frames of zstd that need a window of more than these bytes of memory are refused by unpack_step:
+ * ERR_TOOBIG. Without it 128 MiB are the most. */
+void unpack_limit(struct unpack *unpack, uint64_t window);
 void unpack_close(struct unpack *unpack);
 
 /* Take bytes from *in (which moves on) and write up to `cap` bytes to `out`; *ret_len says how
- * many. Call again with the same *in until it is empty and nothing more comes. ERR_CORRUPT. */
+ * many. Call again with the same *in until it is empty and nothing more comes. ERR_CORRUPT,
+ * ERR_TOOBIG. */
 int unpack_step(struct unpack *unpack, struct slice *in, void *out, size_t cap, size_t *ret_len);
 /* After the last byte of the file: did the stream end where it should? Else it was cut short. */
 bool unpack_is_complete(const struct unpack *unpack);

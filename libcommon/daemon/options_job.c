@@ -5,6 +5,9 @@
 #define MEGABYTES (1 << 20)
 
 static const struct conf_option rows[] = {
+    {"io.compression.codec.zstd.level", CONF_INT, "3",
+     "how hard zstd packs outputs; above 9 a task takes up to 40 MB beside its memory", .min = "1",
+     .max = "19", .flags = CONF_JOB},
     {"job.bad.records", CONF_INT, "0",
      "malformed records a task may pass over before it fails (JSON lines)", .min = "0",
      .flags = CONF_JOB},
@@ -132,6 +135,10 @@ static const struct conf_option rows[] = {
     {"mapreduce.task.timeout", CONF_TIME, "600000",
      "a task whose counters stand still for so long is killed; 0 = never",
      .alias = "mapred.task.timeout", .flags = CONF_JOB},
+    {"zlib.compress.level", CONF_CHOICE, "DEFAULT_COMPRESSION", "how hard gzip packs outputs",
+     .choices = "DEFAULT_COMPRESSION BEST_SPEED TWO THREE FOUR FIVE SIX SEVEN EIGHT "
+                "BEST_COMPRESSION 1 2 3 4 5 6 7 8 9",
+     .flags = CONF_JOB},
 };
 
 const struct options_table options_job = {rows, ARRAY_LEN(rows)};

@@ -9,6 +9,7 @@ import io
 import json
 import os
 import random
+import shutil
 import struct
 import subprocess
 
@@ -285,6 +286,82 @@ def test_packed_bytes_that_are_damaged_are_told_with_their_place(place, jobs, na
     assert refused.returncode == 1 and f"{name}: {why}" in refused.stderr.decode() and "offset" in refused.stderr.decode()
 
 
+def tool(*command):
+    """A filter: bytes in, bytes out."""
+    def run(data):
+        if not shutil.which(command[0]):
+            pytest.skip(f"no {command[0]} here")
+        return subprocess.run(command, input=data, capture_output=True, check=True, timeout=60).stdout
+    return run
+
+
+def in_frames(pack, text, size):
+    return [pack(text[at:at + size]) for at in range(0, len(text), size)]
+
+
+def seekable(text):
+    """The seekable format of zstd: frames, and a table of them in a skippable one."""
+    parts = [text[at:at + 50_000] for at in range(0, len(text), 50_000)]
+    frames = [tool("zstd", "-q", "-c")(part) for part in parts]
+    table = b"".join(struct.pack("<II", len(f), len(p)) for f, p in zip(frames, parts)) + struct.pack("<IBI", len(parts), 0, 0x8f92eab1)
+    return b"".join(frames) + struct.pack("<II", 0x184d2a5e, len(table)) + table
+
+
+CUT = {
+    "zstd": lambda t: b"".join(in_frames(tool("zstd", "-q", "-c"), t, 100_000)),
+    "long": lambda t: b"".join(in_frames(tool("zstd", "-q", "--long=27", "-c"), t, 150_000)),
+    "pzstd": lambda t: tool("pzstd", "-q", "-p", "4", "-c")(t),
+    "seekable": seekable,
+    "lz4": tool("lz4", "-q", "-B4", "-BI"),
+    "lz4-checked": tool("lz4", "-q", "-B4", "-BI", "-BX", "--content-size"),
+    "lz4-linked": lambda t: b"".join(in_frames(tool("lz4", "-q", "-B4", "-BD"), t, 90_000)),
+}
+
+
+@pytest.mark.parametrize("how", CUT)
+def test_packed_files_are_cut_where_that_is_possible(place, jobs, how):
+    rnd = random.Random(how)
+    text = b"".join(rnd.randbytes(rnd.randint(0, 60)).hex().encode() + b"\n" for _ in range(25_000)) + b"x" * 300_000 + b"\nno end"
+    place.put("a", CUT[how](text))
+    place.put("b.gz", gzip.compress(text[:200_000], 1))  # is never cut
+    place.run(*SMALL, jobs["crlf"])
+    assert outputs(place) == told(text.split(b"\n") + text[:200_000].split(b"\n"))
+    assert len([n for n in place.names() if n.startswith("part-m")]) > (1 if how == "pzstd" else 5)  # it makes large frames
+    if place.flags == []:
+        assert place.c.fs("-text", place.top + "/in/a").stdout == text
+    if how in ("zstd", "lz4"):
+        spoilt = CUT[how](text)
+        place.put("a", spoilt[:-20])
+        refused = place.run(*SMALL, jobs["crlf"], check=False, out="cut")
+        assert refused.returncode == 1 and b"/a: " in refused.stderr and b"compressed data" in refused.stderr
+
+
+def test_a_zstd_window_that_is_larger_than_the_memory_is_told(place, jobs):
+    """What was packed with --long=27 and piped in cannot say how long its text is: it asks for 128 MiB. (A second attempt has twice the
+    memory.)"""
+    text = b"a line\n" * 60_000
+    place.put("long", tool("zstd", "-q", "--long=27", "-c")(text))
+    refused = place.run("-D", "mapreduce.map.memory.mb=256", "-D", "mapreduce.map.maxattempts=1", jobs["crlf"], check=False)
+    assert refused.returncode == 1
+    assert b"long: packed with a window of more than 64 M" in refused.stderr and b"-D mapreduce.map.memory.mb=512 would do" in refused.stderr
+    place.run("-D", "mapreduce.map.memory.mb=512", jobs["crlf"], out="done")
+    assert outputs(place, "done") == told(text.split(b"\n")[:-1])
+
+
+@pytest.mark.parametrize("lines", [1, 7])
+def test_tasks_may_have_so_many_lines_of_a_file_each(place, jobs, lines):
+    files = [b"".join(b"line %d\n" % i for i in range(20)), b"one\n\nlast", b"", b"\n" * 8]
+    for i, data in enumerate(files):
+        place.put(f"f{i}", data)
+    place.put("g.gz", gzip.compress(files[0]))  # is one task
+    place.run("-D", f"mapreduce.input.lineinputformat.linespermap={lines}", jobs["crlf"])
+    want = []
+    for data in files:
+        have = data.split(b"\n")[:-1] if data.endswith(b"\n") else data.split(b"\n") if data else []
+        want += [told(have[at:at + lines]) for at in range(0, len(have), lines)]
+    assert [place.read(n) for n in place.names() if n.startswith("part-")] == [*want, told(files[0].split(b"\n")[:-1])]
+
+
 # --- outputs -----------------------------------------------------------------------------------------
 
 def days(seed, names, count=3000):
@@ -360,6 +437,42 @@ def test_a_byte_that_changed_is_found(place, jobs):
     place.spoil(name, data)
     assert place.verify().returncode == 0
     assert b"has no _SUCCESS" in place.verify("in", check=False).stderr
+
+
+def test_tasks_without_records_leave_no_file_when_told_so(place, jobs):
+    place.put("a", b"1 one\n1 two\n")
+    place.run("-reduces", "3", jobs["namer"])
+    assert [n for n in place.names() if n.startswith("part-")] == ["part-r-00000", "part-r-00001", "part-r-00002"]
+    place.run("-reduces", "3", "-D", "job.output.lazy=true", jobs["namer"], out="lazy")
+    left = place.names("lazy")
+    assert left == ["_MANIFEST", "_SUCCESS", *[n for n in place.names() if n.startswith("day=")]], left
+    assert b"all as their manifest says" in place.verify("lazy").stdout
+    place.run("-D", "job.output.lazy=true", jobs["crlf"], out="all")  # what has records is as ever
+    assert place.read("part-m-00000", "all") == told([b"1 one", b"1 two"])
+
+
+UNPACK = {"gzip": ["gzip", "-dc"], "zstd": ["zstd", "-dcq"], "lz4": ["lz4", "-dcq"], "bzip2": ["bzip2", "-dc"]}
+PACKED = "mapreduce.output.fileoutputformat.compress"
+
+
+@pytest.mark.parametrize("codec, suffix, level", [("gzip", "gz", "zlib.compress.level=BEST_COMPRESSION"), ("lz4", "lz4", None), ("bzip2", "bz2", None),
+                                                  ("zstd", "zst", "io.compression.codec.zstd.level=19")])
+def test_outputs_are_packed_as_other_programs_read_them_and_we_cut_them(place, jobs, codec, suffix, level):
+    rnd = random.Random(codec)
+    words = [rnd.randbytes(6).hex().encode() for _ in range(2000)]
+    text = b"".join(b" ".join(rnd.choice(words) for _ in range(9)) + b"\n" for _ in range(9000))
+    place.put("a", text)
+    packed = ["-D", f"{PACKED}=true", "-D", f"{PACKED}.codec={codec}"]
+    place.run(*packed, "-D", "zlib.compress.level=1", "-D", "io.compression.codec.zstd.level=1", jobs["crlf"])
+    data = place.read(f"part-m-00000.{suffix}")
+    want = told(text.split(b"\n")[:-1])
+    assert tool(*UNPACK[codec])(data) == want
+    if level:
+        place.run(*packed, "-D", level, jobs["crlf"], out="hard")
+        hard = place.read(f"part-m-00000.{suffix}", "hard")
+        assert tool(*UNPACK[codec])(hard) == want and len(hard) < 0.93 * len(data)
+    wrong = place.run("-D", f"{PACKED}.codec=brotli", jobs["crlf"], check=False, out="wrong")
+    assert wrong.returncode == 2 and b"gzip zstd lz4 bzip2" in wrong.stderr
 
 
 def test_every_run_gives_the_same_bytes(cluster, jobs, tmp_path):

@@ -7,10 +7,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "client/lib/cuts.h"
 #include "libcommon/base/path.h"
-#include "libcommon/codec/unpack.h"
-
-#define COUNT_BYTES ((size_t)1 << 20)
+#include "libcommon/store/disk.h"
 
 static int no_memory(struct err *err)
 {
@@ -122,58 +121,30 @@ int inputs_list(struct inputs *inputs, struct arena *arena, const char *const *p
     return rc;
 }
 
-static int look_inside(struct split_file *file, struct err *err)
+static int64_t read_at(void *arg, void *data, size_t len, uint64_t off, struct err *err)
 {
-    const char *path = (const char *)file->path.data;
-    uint8_t head[UNPACK_HEAD];
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? pread(fd, head, sizeof(head), 0) : -1;
-    int code = errno;
-    if (fd >= 0)
-        close(fd);
-    if (n < 0)
-        return err_errno(err, code, "%s", path);
-    file->is_whole = unpack_detect(slice_of(head, (size_t)n)) != UNPACK_PLAIN;
-    return 0;
+    const int *fd = arg;
+    int64_t n = disk_pread(disk_real(), *fd, data, len, off);
+    return n < 0 ? err_set(err, (int)n, "%s", err_text((int)n)) : n;
 }
 
-int inputs_find_compressed(struct inputs *inputs, const struct split_conf *how, struct err *err)
-{
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < inputs->count; i++)
-        if (splits_would_cut(&inputs->files[i], how))
-            rc = look_inside(&inputs->files[i], err);
-    return rc;
-}
-
-static int count_lines(struct inputs *inputs, struct split_file *file, uint64_t each,
-                       struct err *err)
-{
-    const char *path = (const char *)file->path.data;
-    struct split_lines lines = {.each = each};
-    uint8_t *room = mem_alloc(COUNT_BYTES);
-    int fd = room ? open(path, O_RDONLY | O_CLOEXEC) : -1, rc = 0;
-    ssize_t n = fd >= 0 ? 1 : -1;
-    while (rc == 0 && n > 0 && (n = read(fd, room, COUNT_BYTES)) > 0)
-        rc = split_lines_feed(&lines, slice_of(room, (size_t)n));
-    int code = errno;
-    if (fd >= 0)
-        close(fd);
-    int kept = split_lines_end(&lines, inputs->arena, file);
-    bool is_short = !room || rc != 0 || kept != 0;
-    mem_free(room);
-    if (is_short)
-        return no_memory(err);
-    return n < 0 ? err_errno(err, code, "%s", path) : 0;
-}
-
-int inputs_cut_by_lines(struct inputs *inputs, uint64_t each, struct err *err)
+int inputs_find_cuts(struct inputs *inputs, const struct split_conf *how, struct err *err)
 {
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < inputs->count; i++) {
-        rc = look_inside(&inputs->files[i], err);
-        if (rc == 0 && !inputs->files[i].is_whole)
-            rc = count_lines(inputs, &inputs->files[i], each, err);
+        struct split_file *file = &inputs->files[i];
+        const char *path = (const char *)file->path.data;
+        struct err why;
+        if (!splits_would_cut(file, how))
+            continue;
+        int fd = open(path, O_RDONLY | O_CLOEXEC);
+        if (fd < 0)
+            return err_errno(err, errno, "%s", path);
+        rc = cuts_look(file, how, &(struct frames_file){read_at, &fd, file->len}, inputs->arena,
+                       &why);
+        close(fd);
+        if (rc != 0)
+            err_set(err, rc, "%s: %s", path, why.msg);
     }
     return rc;
 }

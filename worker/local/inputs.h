@@ -20,11 +20,8 @@ struct inputs {
 int inputs_list(struct inputs *inputs, struct arena *arena, const char *const *paths, size_t count,
                 const struct conf *conf, struct err *err);
 
-/* Files that would be cut, and are compressed, are left whole. */
-int inputs_find_compressed(struct inputs *inputs, const struct split_conf *how, struct err *err);
-
-/* Files that are not compressed are cut so that each task gets `each` lines. */
-int inputs_cut_by_lines(struct inputs *inputs, uint64_t each, struct err *err);
+/* Looks where files may be cut that are not cut just anywhere (client/lib/cuts). */
+int inputs_find_cuts(struct inputs *inputs, const struct split_conf *how, struct err *err);
 
 /* The absolute, normal form of a path; in the arena. NULL with err. */
 const char *inputs_absolute(struct arena *arena, const char *path, struct err *err);

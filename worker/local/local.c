@@ -98,7 +98,10 @@ static struct split_conf split_conf(const struct local *l)
         .min_bytes = conf_size(l->command.conf, "mapreduce.input.fileinputformat.split.minsize"),
         .max_bytes = conf_size(l->command.conf, "mapreduce.input.fileinputformat.split.maxsize"),
         .is_whole = l->job.probe.is_whole,
-        .takes_empty = l->job.probe.takes_empty};
+        .takes_empty = l->job.probe.takes_empty,
+        .has_lines = l->job.probe.has_lines,
+        .lines =
+            (uint64_t)conf_int(l->command.conf, "mapreduce.input.lineinputformat.linespermap")};
     uint64_t size = (uint64_t)8 << 20;
     while (size < (uint64_t)128 << 20 && size < l->inputs.bytes / 16)
         size *= 2;
@@ -242,12 +245,9 @@ static int find_input(struct local *l, struct split_conf *ret_how, struct err *e
     int rc = inputs_list(&l->inputs, &l->job.arena, l->command.inputs, l->command.input_count, conf,
                          err);
     *ret_how = split_conf(l);
-    uint64_t each = (uint64_t)conf_int(conf, "mapreduce.input.lineinputformat.linespermap");
-    if (rc == 0)
-        rc = inputs_find_compressed(&l->inputs, ret_how, err);
-    if (rc == 0 && each)
+    if (rc == 0 && ret_how->lines)
         rc = task_probe_check_lines(&l->job.probe, err);
-    return rc == 0 && each ? inputs_cut_by_lines(&l->inputs, each, err) : rc;
+    return rc == 0 ? inputs_find_cuts(&l->inputs, ret_how, err) : rc;
 }
 
 static int prepare(struct local *l, struct err *err)

@@ -4,10 +4,12 @@
 #include "libcommon/base/clock.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/base/str.h"
+#include "libcommon/codec/frames.h"
 #include "worker/map/border.h"
 #include "worker/run/record.h"
 
-#define READ_BEYOND ((size_t)16 << 10) /* at a time, behind the end of the segment */
+#define READ_BEYOND ((size_t)16 << 10)  /* at a time, behind the end of the segment */
+#define WINDOW_MIN  ((uint64_t)8 << 20) /* what zstd asks for, but for --long and --ultra */
 
 void lines_open(struct lines *lines, const struct lines_conf *conf)
 {
@@ -19,6 +21,12 @@ void lines_open(struct lines *lines, const struct lines_conf *conf)
 static const struct task_segment *segment_of(const struct lines *l)
 {
     return &l->conf.segments[l->segment];
+}
+
+/* As long as a record may be: the memory is the one that long records do not take. */
+static uint64_t window_max(const struct lines *l)
+{
+    return l->conf.memory / 4 > WINDOW_MIN ? l->conf.memory / 4 : WINDOW_MIN;
 }
 
 static void end_unpacking(struct lines *l)
@@ -51,28 +59,72 @@ const char *lines_path(const struct lines *lines)
     return lines->path ? lines->path : "";
 }
 
-/* Is it compressed? Its first bytes tell. */
+static int64_t read_for_frames(void *arg, void *data, size_t len, uint64_t off, struct err *err)
+{
+    struct lines *l = arg;
+    return files_pread(l->conf.files, l->in, data, len, off, err);
+}
+
+/* An lz4 frame may be entered at a block, with its header. */
+static int open_unpacking(struct lines *l, enum unpack_kind kind, struct err *err)
+{
+    uint8_t head[FRAMES_LZ4_HEAD];
+    const struct task_segment *seg = segment_of(l);
+    uint64_t frame = seg->frame - 1;
+    if (seg->frame == 0 || frame == seg->offset || kind != UNPACK_LZ4)
+        return unpack_open(kind, &l->unpack);
+    int64_t n = files_pread(l->conf.files, l->in, head, sizeof(head), frame, err);
+    return n < 0 ? (int)n : unpack_open_inside(slice_of(head, (size_t)n), &l->unpack);
+}
+
+static int begin_unpacking(struct lines *l, enum unpack_kind kind, struct err *err)
+{
+    const struct task_segment *seg = segment_of(l);
+    int rc = open_unpacking(l, kind, err);
+    if (rc == ERR_CORRUPT)
+        return err_set(err, rc, "%s: no frame of lz4 begins at offset %llu", l->path,
+                       (unsigned long long)seg->frame - 1);
+    l->packed = mem_alloc(LINES_READ);
+    if (rc != 0 || !l->packed)
+        return rc != 0 && rc != ERR_NOMEM ? rc : err_set(err, ERR_NOMEM, "out of memory");
+    unpack_limit(l->unpack, window_max(l));
+    l->packed_left = slice_of(l->packed, 0);
+    l->packed_at = seg->offset;
+    l->packed_stop = seg->offset + seg->length;
+    l->is_unpacked = false;
+    l->is_skipping = seg->offset > 0;
+    l->stop = UINT64_MAX; /* until its end is found */
+    return 0;
+}
+
+/* Is it compressed? Its first bytes tell; those of a frame of its own where it was cut. */
+static int detect(struct lines *l, enum unpack_kind *ret, struct err *err)
+{
+    const struct task_segment *seg = segment_of(l);
+    const struct frames_file file = {read_for_frames, l, seg->file_len};
+    uint8_t head[UNPACK_HEAD];
+    if (seg->offset == 0 || seg->frame == 0)
+        return frames_detect(&file, ret, err);
+    int64_t n = read_for_frames(l, head, sizeof(head), seg->frame - 1, err);
+    *ret = unpack_detect(slice_of(head, n > 0 ? (size_t)n : 0));
+    if (n >= 0 && *ret == UNPACK_PLAIN)
+        return err_set(err, ERR_CORRUPT, "%s: has changed: no frame begins at offset %llu", l->path,
+                       (unsigned long long)seg->frame - 1);
+    return n < 0 ? (int)n : 0;
+}
+
 static int look_inside(struct lines *l, struct err *err)
 {
-    uint8_t head[UNPACK_HEAD];
-    uint64_t len = segment_of(l)->file_len;
-    int64_t n =
-        files_pread(l->conf.files, l->in, head, len < sizeof(head) ? len : sizeof(head), 0, err);
-    enum unpack_kind kind = n > 0 ? unpack_detect(slice_of(head, (size_t)n)) : UNPACK_PLAIN;
-    if (n < 0 || kind == UNPACK_PLAIN)
-        return n < 0 ? (int)n : 0;
-    if (segment_of(l)->offset > 0) { /* for a sample: no line can be found in the middle */
+    const struct task_segment *seg = segment_of(l);
+    enum unpack_kind kind;
+    int rc = detect(l, &kind, err);
+    if (rc != 0 || kind == UNPACK_PLAIN)
+        return rc;
+    if (seg->offset > 0 && seg->frame == 0) { /* for a sample: no line can be found in the middle */
         l->at = l->stop;
         return 0;
     }
-    l->packed = mem_alloc(LINES_READ);
-    if (!l->packed || unpack_open(kind, &l->unpack) != 0)
-        return err_set(err, ERR_NOMEM, "out of memory");
-    l->packed_left = slice_of(l->packed, 0);
-    l->packed_at = 0;
-    l->is_unpacked = false;
-    l->stop = UINT64_MAX; /* until its end is found */
-    return 0;
+    return begin_unpacking(l, kind, err);
 }
 
 /* From the first record that begins here to the first that does not. */
@@ -151,7 +203,7 @@ static int begin_segment(struct lines *l, struct err *err)
     l->pos = l->fill = l->scanned = 0;
     l->is_owed = l->conf.format == QN_WHOLE_FILES && seg->offset == 0;
     frame_reset(&l->frame);
-    if (seg->offset == 0 || l->conf.is_sample)
+    if (seg->offset == 0 || seg->frame > 0 || l->conf.is_sample)
         rc = look_inside(l, err);
     if (rc != 0 || l->unpack || l->at == l->stop)
         return rc;
@@ -201,41 +253,64 @@ static int damaged(const struct lines *l, const char *what, struct err *err)
                    (unsigned long long)l->packed_at);
 }
 
+static int window_too_large(const struct lines *l, struct err *err)
+{
+    char window[32];
+    return err_set(err, ERR_TOOBIG,
+                   "%s: packed with a window of more than %s, a quarter of this task's memory: "
+                   "-D mapreduce.map.memory.mb=%llu would do for one twice as large",
+                   l->path, str_human(window_max(l), window, sizeof(window)),
+                   (unsigned long long)(window_max(l) * 8 >> 20));
+}
+
+static bool is_behind_segment(const struct lines *l)
+{
+    return l->packed_at >= l->packed_stop;
+}
+
+/* Not across the segment's end: where its text ends must be seen. */
 static int read_packed(struct lines *l, struct err *err)
 {
-    uint64_t left = segment_of(l)->file_len - l->packed_at;
-    size_t n = left < LINES_READ ? (size_t)left : LINES_READ;
+    bool is_behind = is_behind_segment(l);
+    uint64_t end = is_behind ? segment_of(l)->file_len : l->packed_stop;
+    uint64_t left = end - l->packed_at, most = is_behind ? READ_BEYOND : LINES_READ;
+    size_t n = left < most ? (size_t)left : (size_t)most;
     int rc = read_file(l, l->packed, n, l->packed_at, err);
     l->packed_at += n;
     l->packed_left = slice_of(l->packed, n);
+    l->bytes += is_behind ? 0 : n;
     return rc;
+}
+
+/* All of the segment is unpacked, or of the file: now it is known where its text ends. */
+static int end_packed(struct lines *l, struct err *err)
+{
+    bool is_file_end = l->packed_at == segment_of(l)->file_len;
+    if (is_file_end && !unpack_is_complete(l->unpack))
+        return damaged(l, "compressed data ends too early,", err);
+    l->is_unpacked = is_file_end;
+    if (l->stop == UINT64_MAX)
+        l->stop = l->at + l->fill + !is_file_end; /* a line that begins right here is ours */
+    return 0;
 }
 
 /* Up to `cap` bytes of text; fewer, or none, is no end. */
 static int unpack_more(struct lines *l, uint8_t *to, size_t cap, struct err *err)
 {
     size_t len = 0, before = l->packed_left.len;
-    bool is_all_read = l->packed_at == segment_of(l)->file_len;
-    if (before == 0 && !is_all_read) {
-        int rc = read_packed(l, err);
-        if (rc != 0)
-            return rc;
-        before = l->packed_left.len;
-    }
     uint64_t start = clock_mono_us();
     int unpacked = unpack_step(l->unpack, &l->packed_left, to, cap, &len);
     l->unpack_us += clock_mono_us() - start;
     if (unpacked != 0)
-        return damaged(l, "damaged compressed data", err);
-    l->bytes += before - l->packed_left.len;
+        return unpacked == ERR_TOOBIG ? window_too_large(l, err)
+                                      : damaged(l, "damaged compressed data", err);
     l->fill += len;
-    if (before > 0 || len > 0 || !is_all_read)
+    if (before > 0 || len > 0)
         return 0;
-    if (!unpack_is_complete(l->unpack))
-        return damaged(l, "compressed data ends too early,", err);
-    l->is_unpacked = true;
-    l->stop = l->at + l->fill;
-    return 0;
+    bool is_end = l->packed_at == segment_of(l)->file_len;
+    if (is_end || (is_behind_segment(l) && l->stop == UINT64_MAX))
+        return end_packed(l, err);
+    return read_packed(l, err);
 }
 
 /* `n` bytes behind those in the buffer; of packed ones fewer, or none. */
@@ -450,7 +525,7 @@ static int next_in_segment(struct lines *l, struct slice *ret_span, uint64_t *re
         int rc = 0;
         if (l->is_skipping && l->fill > l->pos)
             skip(l);
-        if (!l->is_skipping && l->at + l->pos >= l->stop)
+        if (l->at + l->pos >= l->stop)
             return 0;
         if (!l->is_skipping && l->fill > l->pos) {
             size_t end = l->pos;

@@ -18,7 +18,11 @@
  * that is a record, is one segment.
  *
  * A file whose first bytes are those of gzip, zstd or lz4 is unpacked on the way, whatever its name
- * is. It comes as one segment (splits_compute leaves it whole); offsets are those of its text. */
+ * is; offsets are those of its text. It comes as one segment, but for zstd and lz4 that can be
+ * unpacked from several places (codec/frames), when its records are lines. Nobody sees the byte
+ * before such a place, so a segment has the lines behind the first '\n' of its text, to the one
+ * that begins at its very end or before it; offsets count from the segment's, since nobody knows
+ * how much text is before it. */
 #ifndef QUERN_WORKER_MAP_LINES_H
 #define QUERN_WORKER_MAP_LINES_H
 
@@ -38,7 +42,7 @@ struct lines_conf {
     size_t count;
     void *buffer;            /* borrowed for life */
     size_t buffer_size;      /* the longest line and LINES_READ */
-    uint64_t memory;         /* of the task: for the message about a line too long */
+    uint64_t memory;         /* of the task: for messages, and the windows of packed files */
     uint32_t record_size;    /* 0 = lines; else records of so many bytes are given out instead */
     _Atomic uint64_t *ticks; /* grows while a line that is too long is measured; may be NULL */
     bool is_sample; /* a compressed file gives its first lines only, and segments inside it none */
@@ -65,8 +69,9 @@ struct lines {
     struct unpack *unpack; /* NULL: the file is text */
     uint8_t *packed;       /* what of the file is still to be unpacked; owned */
     struct slice packed_left;
-    uint64_t packed_at; /* file offset behind it */
-    bool is_unpacked;   /* all of it */
+    uint64_t packed_at;   /* file offset behind it */
+    uint64_t packed_stop; /* where the segment ends: its last line may reach beyond */
+    bool is_unpacked;     /* all of the file */
 };
 
 void lines_open(struct lines *lines, const struct lines_conf *conf);

@@ -6,6 +6,8 @@
 #define LAZY     "job.output.lazy"
 #define COMPRESS "mapreduce.output.fileoutputformat.compress"
 #define CODEC    COMPRESS ".codec"
+#define ZSTD     "io.compression.codec.zstd.level"
+#define ZLIB     "zlib.compress.level"
 #define BETWEEN  "mapreduce.output.textoutputformat.separator"
 
 static enum packer_kind choose_pack(const struct context *c)
@@ -14,6 +16,34 @@ static enum packer_kind choose_pack(const struct context *c)
     if (!wanted || strcmp(wanted, "true") != 0)
         return PACKER_PLAIN;
     return codec ? packer_kind_of(codec) : PACKER_GZIP;
+}
+
+/* A digit, or Hadoop's word for it; 0 = the codec's own. */
+static int gzip_level(const char *text)
+{
+    static const char *const words[] = {"DEFAULT_COMPRESSION",
+                                        "BEST_SPEED",
+                                        "TWO",
+                                        "THREE",
+                                        "FOUR",
+                                        "FIVE",
+                                        "SIX",
+                                        "SEVEN",
+                                        "EIGHT",
+                                        "BEST_COMPRESSION"};
+    if (!text || (*text >= '1' && *text <= '9'))
+        return text ? *text - '0' : 0;
+    for (size_t i = 0; i < ARRAY_LEN(words); i++)
+        if (strcmp(text, words[i]) == 0)
+            return (int)i;
+    return 0;
+}
+
+static int choose_level(const struct context *c, enum packer_kind kind)
+{
+    if (kind == PACKER_ZSTD)
+        return (int)context_conf_size(c, ZSTD, 0);
+    return kind == PACKER_GZIP ? gzip_level(context_conf(c, ZLIB)) : 0;
 }
 
 static const char *with_suffix(struct context *c, struct slice name, enum packer_kind kind)
@@ -35,8 +65,10 @@ static struct slice choose_separator(const struct context *c)
 
 struct sink_how output_how(const struct context *c)
 {
+    enum packer_kind pack = choose_pack(c);
     return (struct sink_how){.replication = c->run->replication,
-                             .pack = choose_pack(c),
+                             .pack = pack,
+                             .level = choose_level(c, pack),
                              .is_raw = c->plugin->job.output == QN_RAW,
                              .separator = choose_separator(c)};
 }

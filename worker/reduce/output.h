@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * output: the file that a map or reduce task leaves, from the job's settings to what DONE tells.
  * With mapreduce.output.fileoutputformat.compress it is packed, and its name ends in .gz, .zst ...
- */
+ * With job.output.lazy a file that got no record does not become one. */
 #ifndef QUERN_WORKER_REDUCE_OUTPUT_H
 #define QUERN_WORKER_REDUCE_OUTPUT_H
 

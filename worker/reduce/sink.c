@@ -23,7 +23,8 @@ int sink_open(struct sink *sink, struct files *files, const char *path, const st
         .how = *how, .files = files, .buf = (uint8_t *)(uintptr_t)buffer.data, .cap = buffer.len};
     if (!sink->how.separator.data)
         sink->how.separator = slice_str("\t");
-    if (how->pack != PACKER_PLAIN && packer_open(how->pack, 0, write_out, sink, &sink->packer) != 0)
+    if (how->pack != PACKER_PLAIN &&
+        packer_open(how->pack, how->level, write_out, sink, &sink->packer) != 0)
         return err_set(err, ERR_NOMEM, "out of memory");
     uint64_t start = clock_mono_us();
     int rc = files_create(files, path, how->replication, &sink->out, err);

@@ -19,6 +19,7 @@
 struct sink_how {
     uint32_t replication;
     enum packer_kind pack;
+    int level; /* of packing; 0 = the codec's own */
     bool is_raw;
     struct slice separator; /* between key and value; no bytes at all: a tab */
 };

@@ -9,6 +9,7 @@
 #include "libcommon/base/mem.h"
 #include "libcommon/base/str.h"
 #include "libcommon/proto/task/messages.h"
+#include "worker/map/frame.h"
 
 #define OPTIONS_MAX 1000U
 /* A table that ends before this lacks what every job has. */
@@ -439,6 +440,8 @@ int plugin_describe(const struct plugin *plugin, struct arena *arena, struct tas
                             .has_ranges = job->spread == QN_BY_RANGE,
                             .is_whole = job->input == QN_PREFIXED || job->input == QN_WHOLE_FILES,
                             .takes_empty = job->input == QN_WHOLE_FILES,
+                            .has_lines = !job->record_size && !frame_is_for(job->input) &&
+                                         job->input != QN_WHOLE_FILES && job->input != QN_ROWS,
                             .then = then,
                             .needs_more_than_lines = job->input != QN_LINES,
                             .writes_raw = last->job.output == QN_RAW};

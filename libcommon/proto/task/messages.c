@@ -2,7 +2,7 @@
 #include "libcommon/proto/task/messages.h"
 
 MSG_DEFINE(task_attempt, TASK_ATTEMPT_FIELDS)
-MSG_DEFINE(task_segment, TASK_SEGMENT_FIELDS)
+MSG_DEFINE_SINCE(task_segment, TASK_SEGMENT_FIELDS, frame)
 MSG_DEFINE_SINCE(task_source, TASK_SOURCE_FIELDS, stage)
 MSG_DEFINE(task_side, TASK_SIDE_FIELDS)
 MSG_DEFINE_SINCE(task_run, TASK_RUN_FIELDS, sides)

@@ -32,12 +32,15 @@
 MSG_STRUCT(task_attempt, TASK_ATTEMPT_FIELDS)
 
 /* A stretch of a file. A split is one or more of them (small files packed together). `file_len`
- * lets a reader see where the file ends; a record belongs to the split its first byte is in. */
+ * lets a reader see where the file ends; a record belongs to the split its first byte is in. Of a
+ * packed file that is cut: `offset` and the end are where unpacking can begin anew (codec/frames),
+ * and `frame` is 1 + where the frame that holds `offset` begins. */
 #define TASK_SEGMENT_FIELDS(F, S, L) \
     F(STR, path)                     \
     F(U64, offset)                   \
     F(U64, length)                   \
-    F(U64, file_len)
+    F(U64, file_len)                 \
+    F(U64, frame)
 MSG_STRUCT(task_segment, TASK_SEGMENT_FIELDS)
 
 /* Where one map's committed output can be fetched. An empty host = this very node. */

@@ -35,7 +35,7 @@ struct slice task_probe_setting(const struct task_probe *probe, const struct msg
 
 int task_probe_check_lines(const struct task_probe *probe, struct err *err)
 {
-    if (!probe->needs_more_than_lines)
+    if (probe->has_lines)
         return 0;
     return err_set(err, ERR_CONFIG,
                    SLICE_FMT " does not read lines: "

@@ -44,7 +44,8 @@ MSG_STRUCT(task_probe_stage, TASK_PROBE_STAGE_FIELDS)
     F(BOOL, takes_empty) /* empty files are records, too */                                 \
     L(task_probe_stage, then)                                                               \
     F(BOOL, needs_more_than_lines) /* records, CSV ...: no reduce can feed it in a chain */ \
-    F(BOOL, writes_raw)            /* its last stage's output is no lines */
+    F(BOOL, writes_raw)            /* its last stage's output is no lines */                \
+    F(BOOL, has_lines)             /* each line of a file's text is a record */
 MSG_STRUCT(task_probe, TASK_PROBE_FIELDS)
 
 /* May -D set that? What its tables name; anything, where one of them has a row "*". */

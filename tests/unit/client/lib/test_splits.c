@@ -130,49 +130,11 @@ static int release(void **state)
     return 0;
 }
 
-/* Fed in pieces that end anywhere: lines, empty ones too, the last without its end. */
-static void each_task_gets_so_many_lines_wherever_the_pieces_end(void **state)
-{
-    const struct slice text = slice_str("a\n\nbb\nccc\n\ndd");
-    const uint64_t want[] = {3, 10};
-    (void)state;
-    for (size_t piece = 1; piece <= text.len; piece++) {
-        struct split_file files[] = {{.path = slice_str("a"), .len = text.len},
-                                     {.path = slice_str("b"), .len = 5}};
-        struct split_lines lines = {.each = 2};
-        struct splits splits;
-        for (size_t at = 0; at < text.len; at += piece)
-            assert_int_equal(
-                split_lines_feed(&lines, slice_of(text.data + at,
-                                                  at + piece > text.len ? text.len - at : piece)),
-                0);
-        assert_int_equal(split_lines_end(&lines, &arena, &files[0]), 0);
-        assert_int_equal(files[0].cut_count, 2);
-        assert_memory_equal(files[0].cuts, want, sizeof(want));
-        assert_int_equal(splits_compute(files, 2, &(struct split_conf){0}, &arena, &splits), 0);
-        assert_int_equal(splits.n, 4);
-        assert_int_equal(splits.v[1].segments[0].offset, 3);
-        assert_int_equal(splits.v[2].bytes, text.len - 10);
-    }
-}
-
-static void a_cut_at_the_end_of_a_file_makes_no_task(void **state)
-{
-    struct split_file file = {.path = slice_str("a"), .len = 4};
-    struct split_lines lines = {.each = 1};
-    (void)state;
-    assert_int_equal(split_lines_feed(&lines, slice_str("a\nb\n")), 0);
-    assert_int_equal(split_lines_end(&lines, &arena, &file), 0);
-    assert_int_equal(file.cut_count, 1);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(splits_are_in_the_order_of_the_input_and_leave_nothing_out),
         cmocka_unit_test(small_neighbours_are_one_split),
-        cmocka_unit_test(each_task_gets_so_many_lines_wherever_the_pieces_end),
-        cmocka_unit_test(a_cut_at_the_end_of_a_file_makes_no_task),
         cmocka_unit_test(a_long_file_is_looked_at_from_one_end_to_the_other),
         cmocka_unit_test(a_short_file_is_the_sample_and_no_byte_comes_twice),
         cmocka_unit_test(each_file_it_comes_to_begins_at_its_beginning),

@@ -9,6 +9,7 @@
 
 #include "libcommon/base/buf.h"
 #include "libcommon/base/rand.h"
+#include "libcommon/codec/frames.h"
 #include "libcommon/codec/packer.h"
 #include "libcommon/codec/unpack.h"
 
@@ -71,6 +72,46 @@ static void every_codec_gives_back_what_it_took(void **state)
     }
 }
 
+static int64_t read_buf(void *arg, void *data, size_t len, uint64_t off, struct err *err)
+{
+    const struct buf *b = arg;
+    (void)err;
+    size_t left = off < b->len ? b->len - (size_t)off : 0, n = len < left ? len : left;
+    if (n)
+        memcpy(data, b->data + off, n);
+    return (int64_t)n;
+}
+
+/* What is long can be cut by those who read it. */
+static void zstd_and_lz4_can_be_begun_in_their_middle(void **state)
+{
+    (void)state;
+    static uint8_t text[1 << 20];
+    static const struct {
+        enum packer_kind kind;
+        enum unpack_kind back;
+        size_t places;
+    } codecs[] = {{PACKER_ZSTD, UNPACK_ZSTD, 3}, {PACKER_LZ4, UNPACK_LZ4, 40}};
+    for (size_t i = 0; i < ARRAY_LEN(codecs); i++) {
+        struct buf packed = BUF_INIT;
+        struct packer *packer = NULL;
+        struct frames frames;
+        struct frames_place place;
+        size_t n = 0;
+        assert_int_equal(packer_open(codecs[i].kind, 0, take, &packed, &packer), 0);
+        for (int mib = 0; mib < 40; mib++)
+            assert_int_equal(packer_put(packer, slice_of(text, sizeof(text))), 0);
+        assert_int_equal(packer_end(packer), 0);
+        packer_close(packer);
+        const struct frames_file file = {read_buf, &packed, packed.len};
+        frames_open(&frames, &file, codecs[i].back, NULL);
+        while (frames_next(&frames, UINT64_MAX, &place) == 1)
+            n++;
+        assert_int_equal(n, codecs[i].places);
+        buf_release(&packed);
+    }
+}
+
 static void what_the_taker_says_stops_it(void **state)
 {
     (void)state;
@@ -105,6 +146,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_codec_gives_back_what_it_took),
+        cmocka_unit_test(zstd_and_lz4_can_be_begun_in_their_middle),
         cmocka_unit_test(what_the_taker_says_stops_it),
         cmocka_unit_test(codecs_have_hadoops_names_too),
     };

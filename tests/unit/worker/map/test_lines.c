@@ -6,11 +6,14 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <lz4frame.h>
 #include <unistd.h>
 #include <zlib.h>
+#include <zstd.h>
 
 #include "libcommon/base/mem.h"
 #include "libcommon/base/rand.h"
+#include "libcommon/codec/frames.h"
 #include "worker/map/lines.h"
 
 static char path[] = "/tmp/quern-lines-XXXXXX";
@@ -288,6 +291,114 @@ static void records_of_a_fixed_size_are_whole_in_one_piece_however_a_file_is_cut
     }
 }
 
+enum packing { ZSTD_FRAMES, LZ4_FRAMES, LZ4_BLOCKS, PACKINGS };
+
+static void pack_part(enum packing how, struct slice part, struct buf *out)
+{
+    LZ4F_preferences_t lz4 = {.frameInfo = {.blockSizeID = LZ4F_max64KB}};
+    lz4.frameInfo.blockMode = how == LZ4_BLOCKS ? LZ4F_blockIndependent : LZ4F_blockLinked;
+    lz4.frameInfo.contentChecksumFlag = LZ4F_contentChecksumEnabled;
+    size_t cap = ZSTD_compressBound(part.len) + LZ4F_compressFrameBound(part.len, &lz4);
+    uint8_t *to = buf_reserve(out, cap);
+    size_t n = how == ZSTD_FRAMES ? ZSTD_compress(to, cap, part.data, part.len, 1)
+                                  : LZ4F_compressFrame(to, cap, part.data, part.len, &lz4);
+    assert_true(!ZSTD_isError(n) && !LZ4F_isError(n));
+    out->len += n;
+}
+
+static int64_t read_buf(void *arg, void *data, size_t len, uint64_t off, struct err *err)
+{
+    const struct buf *b = arg;
+    (void)err;
+    size_t left = off < b->len ? b->len - (size_t)off : 0, n = len < left ? len : left;
+    if (n)
+        memcpy(data, b->data + off, n);
+    return (int64_t)n;
+}
+
+/* The lines of the segments, one after another, must be the text. */
+static void check_pieces(const struct task_segment *segments, size_t count, struct slice text)
+{
+    struct buf all = BUF_INIT;
+    size_t size = ((size_t)1 << 20) + LINES_READ;
+    void *room = mem_alloc(size);
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct lines lines;
+        struct slice span;
+        uint64_t offset;
+        struct err err = {0};
+        int rc;
+        lines_open(&lines,
+                   &(struct lines_conf){files_local(), &segments[i], 1, room, size, 1 << 20, 0});
+        while ((rc = lines_next(&lines, &span, &offset, &err)) == 1)
+            buf_append_slice(&all, span);
+        assert_int_equal(rc, 0);
+        bytes += lines.bytes;
+        lines_close(&lines);
+    }
+    assert_int_equal(bytes, segments[0].file_len);
+    assert_int_equal(all.len, text.len);
+    assert_true(slice_eq(buf_slice(&all), text));
+    mem_free(room);
+    buf_release(&all);
+}
+
+/* Cut at every place there is, and at every other one. */
+static void cut_and_check(struct buf *packed, enum packing how, struct slice text)
+{
+    struct task_segment cut[400];
+    const struct frames_file file = {read_buf, packed, packed->len};
+    write_file(buf_slice(packed));
+    for (size_t every = 1; every < 4; every++) {
+        struct frames frames;
+        struct frames_place place;
+        size_t n = 0;
+        frames_open(&frames, &file, how == ZSTD_FRAMES ? UNPACK_ZSTD : UNPACK_LZ4, NULL);
+        for (size_t i = 0; frames_next(&frames, UINT64_MAX, &place) == 1; i++) {
+            if (i % every)
+                continue;
+            assert_true(n < ARRAY_LEN(cut));
+            cut[n] =
+                segment(n ? place.offset : 0, packed->len - (n ? place.offset : 0), packed->len);
+            cut[n].frame = place.frame + 1;
+            if (n > 0)
+                cut[n - 1].length = place.offset - cut[n - 1].offset;
+            n++;
+        }
+        if (n > 0)
+            check_pieces(cut, n, text);
+    }
+}
+
+static void a_packed_file_cut_where_it_can_be_gives_every_line_once(void **state)
+{
+    (void)state;
+    struct rand rand;
+    rand_init(&rand, 21);
+    for (unsigned round = 0; round < 60; round++) {
+        struct buf text = BUF_INIT, packed = BUF_INIT;
+        enum packing how = round % PACKINGS;
+        size_t longest = round % 4 == 3 ? 200000 : round % 4 == 2 ? 70 : 5;
+        while (text.len < (round % 2 ? 300000U : 40U)) {
+            size_t n = (size_t)rand_below(&rand, longest);
+            memset(buf_reserve(&text, n + 1), 'a' + (int)rand_below(&rand, 26), n);
+            text.len += n;
+            buf_append_byte(&text, '\n');
+        }
+        text.len -= round % 5 == 0;
+        for (size_t at = 0; at < text.len || packed.len == 0;) {
+            size_t n = (size_t)rand_below(&rand, round % 2 ? 90000 : 9); /* also none at all */
+            n = n < text.len - at ? n : text.len - at;
+            pack_part(how, slice_of(text.data + at, n), &packed);
+            at += n;
+        }
+        cut_and_check(&packed, how, buf_slice(&text));
+        buf_release(&text);
+        buf_release(&packed);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -298,6 +409,7 @@ int main(void)
         cmocka_unit_test(records_of_a_fixed_size_are_whole_in_one_piece_however_a_file_is_cut),
         cmocka_unit_test(a_compressed_file_is_read_as_its_text),
         cmocka_unit_test(compressed_bytes_that_are_damaged_or_cut_are_an_error),
+        cmocka_unit_test(a_packed_file_cut_where_it_can_be_gives_every_line_once),
         cmocka_unit_test(a_file_that_shrank_or_vanished_is_an_error),
     };
     return cmocka_run_group_tests(tests, make_path, drop_path);
