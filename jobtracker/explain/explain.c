@@ -205,7 +205,7 @@ static void skew_split(struct findings *f, const struct explain_stage *stage)
         return;
     slice_show(slow->input, PATH_SHOWN, name);
     tell(f, "SKEW_SPLIT", cost,
-         "store that file so that it can be split: as plain text, bzip2, lz4 or zstd of several "
+         "store that file so that it can be split: as plain text, lz4, or zstd of several "
          "frames; or smaller splits (mapreduce.input.fileinputformat.split.maxsize)",
          "map %" PRIu32 " read %s (%s), the usual one %s: it took %s, the others %s", slow->index,
          str_human(slow->bytes, size, sizeof(size)), name, str_human(middle, usual, sizeof(usual)),
