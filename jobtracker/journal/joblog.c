@@ -49,6 +49,9 @@ struct joblog {
     struct work work;
     struct wal_batch *batch; /* in flight, or NULL */
     struct buf scratch;
+    struct buf backlog; /* records the log has no room for until a batch is done: each u32 length,
+                         * u32 type, bytes */
+    size_t backlog_count;
     struct loop_timer late; /* records that nobody waits for go to disk */
     bool has_late;          /* there are some */
     bool is_wanted;         /* somebody waits for what was appended last */
@@ -63,6 +66,50 @@ static void batch_run(struct work *work)
 static void pump(void *arg);
 static void pump_if_wanted(void *arg);
 
+/* A disk that is slow for a second must not end the process: what does not fit waits in order. */
+static int put_aside(struct joblog *log, uint16_t type, struct slice record, uint64_t *ret_index)
+{
+    size_t before = log->backlog.len;
+    buf_append_u32(&log->backlog, (uint32_t)record.len);
+    buf_append_u32(&log->backlog, type);
+    buf_append_slice(&log->backlog, record);
+    if (buf_failed(&log->backlog)) {
+        log->backlog.failed = false;
+        log->backlog.len = before;
+        return ERR_NOMEM;
+    }
+    *ret_index = wal_last(log->wal) + ++log->backlog_count;
+    return 0;
+}
+
+static int put(struct joblog *log, uint16_t type, struct slice record, uint64_t *ret_index)
+{
+    int rc = log->backlog_count ? ERR_RETRY : wal_append(log->wal, 1, type, record, ret_index);
+    return rc == ERR_RETRY ? put_aside(log, type, record, ret_index) : rc;
+}
+
+/* There may be room again. */
+static int take_backlog(struct joblog *log, struct err *err)
+{
+    size_t at = 0;
+    int rc = 0;
+    while (log->backlog_count) {
+        uint64_t index;
+        const uint8_t *head = log->backlog.data + at;
+        uint32_t len = get_u32(head);
+        rc = wal_append(log->wal, 1, (uint16_t)get_u32(head + 4), slice_of(head + 8, len), &index);
+        if (rc != 0)
+            break;
+        at += 8 + (size_t)len;
+        log->backlog_count--;
+        log->is_wanted = true;
+    }
+    buf_consume(&log->backlog, at);
+    if (rc == 0 || rc == ERR_RETRY)
+        return 0;
+    return err_set(err, rc, "cannot write to the job journal: %s", err_text(rc));
+}
+
 static void batch_done(struct work *work)
 {
     struct joblog *log = CONTAINER_OF(work, struct joblog, work);
@@ -70,6 +117,8 @@ static void batch_done(struct work *work)
     struct err err = {0};
     log->batch = NULL;
     int rc = wal_batch_done(log->wal, batch, &err);
+    if (rc == 0)
+        rc = take_backlog(log, &err);
     log->on_durable(log->arg, wal_durable(log->wal), rc == 0 ? NULL : &err);
     if (rc == 0)
         pump_if_wanted(log);
@@ -159,7 +208,7 @@ uint64_t joblog_append(struct joblog *log, enum joblog_type type, const void *re
     msg_encode(joblog_desc((uint16_t)type), record, &log->scratch);
     int rc = buf_failed(&log->scratch)
                  ? ERR_NOMEM
-                 : wal_append(log->wal, 1, (uint16_t)type, buf_slice(&log->scratch), &index);
+                 : put(log, (uint16_t)type, buf_slice(&log->scratch), &index);
     if (rc != 0) {
         err_set(err, rc, "cannot write to the job journal: %s", err_text(rc));
         return 0;
@@ -195,14 +244,32 @@ void joblog_stop(struct joblog *log)
     log->is_stopped = true;
 }
 
+/* In this thread: the process ends. */
+static int write_backlog(struct joblog *log, struct err *err)
+{
+    int rc = take_backlog(log, err);
+    while (rc == 0 && log->backlog_count) {
+        struct wal_batch *batch = wal_take_batch(log->wal, loop_now_ms(log->loop));
+        if (!batch)
+            return err_set(err, ERR_NOSPC, "the job journal takes no more records");
+        wal_write_batch(batch);
+        rc = wal_batch_done(log->wal, batch, err);
+        if (rc == 0)
+            rc = take_backlog(log, err);
+    }
+    return rc;
+}
+
 int joblog_close(struct joblog *log, struct err *err)
 {
     if (!log)
         return 0;
     BUG_ON(log->batch);
     joblog_stop(log);
-    int rc = wal_close(log->wal, err);
+    int rc = write_backlog(log, err), closed = wal_close(log->wal, rc == 0 ? err : NULL);
+    rc = rc == 0 ? closed : rc;
     buf_release(&log->scratch);
+    buf_release(&log->backlog);
     mem_free(log);
     return rc;
 }

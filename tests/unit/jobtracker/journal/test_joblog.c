@@ -29,13 +29,9 @@ static void on_durable(void *arg, uint64_t durable, const struct err *err)
     f->batches++;
 }
 
-static int setup(void **state)
+static int open_log(struct fixture *f)
 {
     static const char *const dirs[] = {"/j"};
-    struct fixture *f = test_calloc(1, sizeof(*f));
-    f->disk = sim_disk_new();
-    f->loop = loop_new(NULL);
-    f->workq = workq_new(f->loop, "jt-disk", 1, NULL);
     struct joblog_options options = {
         .disk = sim_disk(f->disk),
         .dirs = dirs,
@@ -45,8 +41,17 @@ static int setup(void **state)
         .on_durable = on_durable,
         .arg = f,
     };
+    return joblog_open(&options, &f->log, NULL);
+}
+
+static int setup(void **state)
+{
+    struct fixture *f = test_calloc(1, sizeof(*f));
+    f->disk = sim_disk_new();
+    f->loop = loop_new(NULL);
+    f->workq = workq_new(f->loop, "jt-disk", 1, NULL);
     *state = f;
-    return disk_mkdir(sim_disk(f->disk), "/j") == 0 ? joblog_open(&options, &f->log, NULL) : -1;
+    return disk_mkdir(sim_disk(f->disk), "/j") == 0 ? open_log(f) : -1;
 }
 
 static int teardown(void **state)
@@ -123,6 +128,52 @@ static void who_needs_them_after_all_says_so(void **state)
     turn_until_durable(f, index);
 }
 
+/* More than segments are allocated for, before the disk has taken any: job i ends, at some length.
+ */
+static uint64_t append_much(struct fixture *f, uint64_t count)
+{
+    static char why[1 << 20];
+    uint64_t index = 0, first = 0;
+    memset(why, 'x', sizeof(why));
+    for (uint64_t i = 0; i < count; i++) {
+        struct joblog_end end = {.number = i, .why = slice_of(why, sizeof(why))};
+        index = joblog_append(f->log, JOBLOG_END, &end, NULL);
+        first = first ? first : index;
+        assert_int_equal(index, first + i);
+    }
+    return index;
+}
+
+static int is_next(void *arg, const struct wal_record *record)
+{
+    struct arena arena = ARENA_INIT;
+    struct joblog_end end;
+    uint64_t *next = arg;
+    assert_int_equal(record->type, JOBLOG_END);
+    assert_int_equal(msg_decode(&joblog_end_desc, record->payload, &arena, &end, NULL), 0);
+    assert_int_equal(end.number, (*next)++);
+    arena_release(&arena);
+    return 0;
+}
+
+static void a_slow_disk_makes_records_wait_in_order(void **state)
+{
+    struct fixture *f = *state;
+    turn_until_durable(f, append_much(f, 10));
+}
+
+static void what_waits_for_room_is_written_when_the_log_is_closed(void **state)
+{
+    struct fixture *f = *state;
+    uint64_t next = 0;
+    append_much(f, 10);
+    joblog_stop(f->log);
+    assert_int_equal(joblog_close(f->log, NULL), 0);
+    assert_int_equal(open_log(f), 0);
+    assert_int_equal(joblog_replay(f->log, is_next, &next, NULL), 0);
+    assert_int_equal(next, 10);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -132,6 +183,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_record_that_is_waited_for_takes_the_others_along_at_once,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(who_needs_them_after_all_says_so, setup, teardown),
+        cmocka_unit_test_setup_teardown(a_slow_disk_makes_records_wait_in_order, setup, teardown),
+        cmocka_unit_test_setup_teardown(what_waits_for_room_is_written_when_the_log_is_closed,
+                                        setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
