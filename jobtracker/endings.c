@@ -4,6 +4,7 @@
 #include "jobtracker/account.h"
 #include "jobtracker/reasons.h"
 #include "jobtracker/record.h"
+#include "jobtracker/serve/watchers.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/base/fault.h"
 #include "libcommon/base/log.h"
@@ -13,11 +14,14 @@
 #define OVER_MAX 100
 /* How long the history waits for company: its fsyncs are not to stand in the way of the next job's.
  */
-#define TOGETHER_MS 50
+#define TOGETHER_MS 200
+#define TOGETHER    64 /* endings at most: each has some files open */
 
 METRIC_COUNTER(jobs_succeeded, "quern_jt_jobs_total{end=\"succeeded\"}", "jobs ended, by how");
 METRIC_COUNTER(jobs_failed, "quern_jt_jobs_total{end=\"failed\"}", "jobs ended, by how");
 METRIC_COUNTER(jobs_killed, "quern_jt_jobs_total{end=\"killed\"}", "jobs ended, by how");
+
+#define ENDING_FILES 5 /* beside .status */
 
 struct ending {
     struct list link; /* of jt->endings, or of a batch */
@@ -26,6 +30,8 @@ struct ending {
     struct buf json, status, logs, places, attempts;
     struct buf submit; /* of a job that did not succeed: for a replay */
     uint64_t wall_ms, keep_ms;
+    struct outfile files[ENDING_FILES]; /* begun, not committed yet */
+    size_t file_count;
     bool has_failed; /* something of it could not be written */
 };
 
@@ -69,31 +75,57 @@ static void keep_blobs(struct blobs *blobs, const struct ending *e)
     arena_release(&arena);
 }
 
-static void put_all_but_status(struct jobtracker *jt, struct ending *e)
+/* The job's end counts all the same. */
+static void has_failed(struct ending *e, const struct err *err)
 {
-    struct history *history = &jt->history;
-    struct err err = {0};
-    int rc = history_put(history, e->id, ".json", buf_slice(&e->json), &err);
-    if (e->submit.len)
-        keep_blobs(&jt->blobs, e);
-    if (rc == 0 && e->submit.len)
-        rc = history_put(history, e->id, ".submit", buf_slice(&e->submit), &err);
-    if (rc == 0 && e->logs.len)
-        rc = history_put(history, e->id, ".log", buf_slice(&e->logs), &err);
-    if (rc == 0)
-        rc = history_put(history, e->id, ".places", buf_slice(&e->places), &err);
-    if (rc == 0)
-        rc = history_put(history, e->id, ".attempts", buf_slice(&e->attempts), &err);
-    e->has_failed = rc != 0;
-    if (rc != 0)
-        log_error("jt.history", "%s", err.msg); /* the job's end still counts */
+    e->has_failed = true;
+    log_error("jt.history", "%s", err->msg);
 }
 
-static void put_status(struct history *history, const struct ending *e)
+static void begin_file(struct history *history, struct ending *e, const char *suffix,
+                       const struct buf *data)
 {
     struct err err = {0};
-    if (!e->has_failed && history_put(history, e->id, ".status", buf_slice(&e->status), &err) != 0)
+    if (e->has_failed)
+        return;
+    if (history_begin(history, e->id, suffix, buf_slice(data), &e->files[e->file_count], &err) == 0)
+        e->file_count++;
+    else
+        has_failed(e, &err);
+}
+
+static void begin_all_but_status(struct history *history, struct ending *e)
+{
+    begin_file(history, e, ".json", &e->json);
+    if (e->submit.len)
+        begin_file(history, e, ".submit", &e->submit);
+    if (e->logs.len)
+        begin_file(history, e, ".log", &e->logs);
+    begin_file(history, e, ".places", &e->places);
+    begin_file(history, e, ".attempts", &e->attempts);
+}
+
+static void commit_files(struct ending *e)
+{
+    struct err err = {0};
+    for (size_t i = 0; i < e->file_count; i++) {
+        if (e->has_failed)
+            outfile_abort(&e->files[i]);
+        else if (outfile_commit_unnamed(&e->files[i], &err) != 0)
+            has_failed(e, &err);
+    }
+    e->file_count = 0;
+}
+
+static int commit_all(struct batch *batch)
+{
+    struct err err = {0};
+    list_each (&batch->endings, it)
+        commit_files(list_entry(it, struct ending, link));
+    int rc = history_sync(&batch->jt->history, &err);
+    if (rc != 0)
         log_error("jt.history", "%s", err.msg);
+    return rc;
 }
 
 /* Two fsyncs of the directory for all of them: .status vouches for the others. */
@@ -101,17 +133,18 @@ static void batch_run(struct work *work)
 {
     struct batch *batch = CONTAINER_OF(work, struct batch, work);
     struct history *history = &batch->jt->history;
-    struct err err = {0};
-    list_each (&batch->endings, it)
-        put_all_but_status(batch->jt, list_entry(it, struct ending, link));
-    int rc = history_sync(history, &err);
-    if (rc == 0) {
-        list_each (&batch->endings, it)
-            put_status(history, list_entry(it, struct ending, link));
-        rc = history_sync(history, &err);
+    list_each (&batch->endings, it) {
+        struct ending *e = list_entry(it, struct ending, link);
+        if (e->submit.len)
+            keep_blobs(&batch->jt->blobs, e);
+        begin_all_but_status(history, e);
     }
-    if (rc != 0)
-        log_error("jt.history", "%s", err.msg);
+    if (commit_all(batch) != 0)
+        return;
+    list_each (&batch->endings, it)
+        begin_file(history, list_entry(it, struct ending, link), ".status",
+                   &list_entry(it, struct ending, link)->status);
+    (void)commit_all(batch);
 }
 
 static void forget_oldest(struct jobtracker *jt)
@@ -173,9 +206,10 @@ static void write_batch(void *arg)
     fault_hit("jt.history.write");
     batch->jt = jt;
     list_init(&batch->endings);
+    size_t n = 0;
     list_each_safe (&jt->endings, it) {
         struct ending *e = list_entry(it, struct ending, link);
-        if (e->index > durable)
+        if (e->index > durable || n++ == TOGETHER)
             break;
         list_remove(&e->link);
         list_push_back(&batch->endings, &e->link);
@@ -282,7 +316,10 @@ void endings_begin(struct jobtracker *jt, struct jt_job *job)
     struct joblog_end end = {job->number, job->state, slice_str(job->why ? job->why : ""),
                              record->ended_wall_ms};
     e->index = record->end_index = jobtracker_journal(jt, JOBLOG_END, &end);
-    list_push_back(&jt->ended, &record->ended);
+    if (watchers_may_hear_end(jt, record))
+        watchers_tell_end(jt, record);
+    else
+        list_push_back(&jt->ended, &record->ended);
 }
 
 void endings_resume(struct jobtracker *jt, struct jt_job *job, uint64_t end_index, uint64_t wall_ms)

@@ -6,7 +6,6 @@
 #include "libcommon/base/mem.h"
 #include "libcommon/base/str.h"
 #include "libcommon/store/fsutil.h"
-#include "libcommon/store/outfile.h"
 
 #define HISTORY_FILE_MAX (256U << 20)
 
@@ -35,16 +34,15 @@ static char *file_of(const struct history *history, struct job_id id, const char
     return str_printf("%s/%s%s", history->dir, job_id_text(id, name, sizeof(name)), suffix);
 }
 
-int history_put(struct history *history, struct job_id id, const char *suffix, struct slice data,
-                struct err *err)
+int history_begin(struct history *history, struct job_id id, const char *suffix, struct slice data,
+                  struct outfile *ret, struct err *err)
 {
-    struct outfile out;
     char *path = file_of(history, id, suffix);
-    int rc = path ? outfile_open(&out, history->disk, path, err)
+    int rc = path ? outfile_open(ret, history->disk, path, err)
                   : err_set(err, ERR_NOMEM, "out of memory");
     if (rc == 0) {
-        outfile_append(&out, data.data, data.len);
-        rc = outfile_commit_unnamed(&out, err);
+        outfile_append(ret, data.data, data.len);
+        outfile_flush(ret);
     }
     mem_free(path);
     return rc;
@@ -59,7 +57,10 @@ int history_sync(struct history *history, struct err *err)
 int history_write(struct history *history, struct job_id id, const char *suffix, struct slice data,
                   struct err *err)
 {
-    int rc = history_put(history, id, suffix, data, err);
+    struct outfile out;
+    int rc = history_begin(history, id, suffix, data, &out, err);
+    if (rc == 0)
+        rc = outfile_commit_unnamed(&out, err);
     return rc == 0 ? history_sync(history, err) : rc;
 }
 

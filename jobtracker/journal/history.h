@@ -12,7 +12,7 @@
 
 #include "libcommon/base/buf.h"
 #include "libcommon/base/ids.h"
-#include "libcommon/store/disk.h"
+#include "libcommon/store/outfile.h"
 
 struct history {
     struct disk *disk;
@@ -26,10 +26,11 @@ void history_release(struct history *history);
  */
 int history_write(struct history *history, struct job_id id, const char *suffix, struct slice data,
                   struct err *err);
-/* The same, but it may be gone after a power cut until history_sync: that does for many. What
- * .status vouches for is synced before .status is put. */
-int history_put(struct history *history, struct job_id id, const char *suffix, struct slice data,
-                struct err *err);
+/* The same for many: each begun, then each committed (outfile_commit_unnamed), so that the disk has
+ * all of them at once; and then history_sync, until which they may be gone after a power cut. What
+ * .status vouches for is synced before .status is begun. */
+int history_begin(struct history *history, struct job_id id, const char *suffix, struct slice data,
+                  struct outfile *ret, struct err *err);
 int history_sync(struct history *history, struct err *err);
 /* ERR_NOENT when it was never written or is gone. */
 int history_read(struct history *history, struct job_id id, const char *suffix, struct buf *out,

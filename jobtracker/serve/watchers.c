@@ -16,9 +16,12 @@ struct watcher {
     bool is_kill; /* wants to hear that the job is over, and no more */
 };
 
+/* That a job succeeded does not hang on its END: its winners were durable before they were
+ * published, the namenode has that on its disk, and a next life without the END asks it again. */
 bool watchers_may_hear_end(const struct jobtracker *jt, const struct record *record)
 {
-    return record->end_index && record->end_index <= joblog_durable(jt->log);
+    return record->end_index && (record->job->state == JT_JOB_SUCCEEDED ||
+                                 record->end_index <= joblog_durable(jt->log));
 }
 
 static void forget(struct jobtracker *jt, struct watcher *watcher)
@@ -123,15 +126,20 @@ void watchers_tell_due(struct jobtracker *jt)
     }
 }
 
+void watchers_tell_end(struct jobtracker *jt, struct record *record)
+{
+    list_remove(&record->ended);
+    list_each_safe (&record->watchers, it)
+        tell(jt, list_entry(it, struct watcher, link));
+}
+
 void watchers_tell_ended(struct jobtracker *jt, uint64_t durable)
 {
     list_each_safe (&jt->ended, it) {
         struct record *record = list_entry(it, struct record, ended);
         if (record->end_index > durable)
             break;
-        list_remove(&record->ended);
-        list_each_safe (&record->watchers, w)
-            tell(jt, list_entry(w, struct watcher, link));
+        watchers_tell_end(jt, record);
     }
 }
 

@@ -16,6 +16,8 @@ int watchers_add_kill(struct jobtracker *jt, struct record *record, struct rpc_c
 bool watchers_may_hear_end(const struct jobtracker *jt, const struct record *record);
 /* Time passed: those whose job has news, or whose patience ends. */
 void watchers_tell_due(struct jobtracker *jt);
+/* Those of a job of which they may hear now that it is over. */
+void watchers_tell_end(struct jobtracker *jt, struct record *record);
 /* Records up to this index are on disk: those of jobs that ended there. */
 void watchers_tell_ended(struct jobtracker *jt, uint64_t durable);
 /* Drop all that waits: the process ends. */

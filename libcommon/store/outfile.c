@@ -53,7 +53,7 @@ static void write_out(struct outfile *out, const void *data, size_t len)
         fail(out, rc, "write");
 }
 
-static void flush_pending(struct outfile *out)
+void outfile_flush(struct outfile *out)
 {
     if (buf_failed(&out->pending))
         fail(out, ERR_NOMEM, "buffer");
@@ -65,7 +65,7 @@ static void flush_pending(struct outfile *out)
 void outfile_append(struct outfile *out, const void *data, size_t len)
 {
     if (out->pending.len + len >= BUFFER_BYTES)
-        flush_pending(out);
+        outfile_flush(out);
     if (len >= BUFFER_BYTES)
         write_out(out, data, len);
     else
@@ -79,7 +79,7 @@ uint64_t outfile_offset(const struct outfile *out)
 
 static int commit(struct outfile *out, bool with_name, struct err *err)
 {
-    flush_pending(out);
+    outfile_flush(out);
     if (out->failed.code == 0) {
         int rc = disk_fsync(out->disk, out->fd);
         if (rc != 0)

@@ -5,8 +5,8 @@
  *   1 open PATH.tmp (truncating what an earlier crash left)   crash: PATH is as before
  *   2 write, large writes buffered                            crash: PATH is as before
  *   3 fsync PATH.tmp                                          crash: PATH is as before
- *   4 rename PATH.tmp to PATH                                 crash: PATH is old or new, never
- * mixed 5 fsync the directory                                     from here on PATH is new
+ *   4 rename PATH.tmp to PATH                                 crash: PATH is old or new, whole
+ *   5 fsync the directory                                     from here on PATH is new
  *
  * Whoever starts after a crash ignores or removes `*.tmp`. One thread at a time. Errors stick:
  * after a failed append the commit fails with the same line, so callers may check once. */
@@ -27,6 +27,9 @@ struct outfile {
 /* On failure nothing needs releasing. `path` is copied. */
 int outfile_open(struct outfile *out, struct disk *disk, const char *path, struct err *err);
 void outfile_append(struct outfile *out, const void *data, size_t len);
+/* What is buffered begins its way to the disk: of many files that are then committed one after
+ * another the first waits for it, and the others find it done. */
+void outfile_flush(struct outfile *out);
 /* Bytes appended so far. */
 uint64_t outfile_offset(const struct outfile *out);
 /* Ends the outfile in either case; on failure PATH is as before, unless only step 5 failed: then a

@@ -50,16 +50,24 @@ static void what_was_written_is_read_again_after_a_power_cut(void **state)
     buf_release(&out);
 }
 
-static void what_was_put_is_there_after_a_power_cut_once_all_of_it_was_synced(void **state)
+static void begin(struct fixture *f, uint64_t number, struct outfile *ret)
+{
+    assert_int_equal(history_begin(&f->history, (struct job_id){5, number}, ".json",
+                                   slice_str("{}"), ret, NULL),
+                     0);
+}
+
+static void what_was_begun_is_there_after_a_power_cut_once_all_was_committed_and_synced(void **state)
 {
     struct fixture *f = *state;
     struct buf out = BUF_INIT;
-    for (uint64_t n = 1; n <= 3; n++)
-        assert_int_equal(
-            history_put(&f->history, (struct job_id){5, n}, ".json", slice_str("{}"), NULL), 0);
+    struct outfile files[4];
+    for (uint64_t n = 1; n <= 4; n++)
+        begin(f, n, &files[n - 1]);
+    for (size_t i = 0; i < 3; i++)
+        assert_int_equal(outfile_commit_unnamed(&files[i], NULL), 0);
     assert_int_equal(history_sync(&f->history, NULL), 0);
-    assert_int_equal(
-        history_put(&f->history, (struct job_id){5, 4}, ".json", slice_str("{}"), NULL), 0);
+    assert_int_equal(outfile_commit_unnamed(&files[3], NULL), 0);
     sim_disk_crash(f->sim, SIM_CRASH_NOTHING, 1);
     for (uint64_t n = 1; n <= 3; n++)
         assert_int_equal(history_read(&f->history, (struct job_id){5, n}, ".json", &out, NULL), 0);
@@ -140,7 +148,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_was_written_is_read_again_after_a_power_cut, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(
-            what_was_put_is_there_after_a_power_cut_once_all_of_it_was_synced, setup, teardown),
+            what_was_begun_is_there_after_a_power_cut_once_all_was_committed_and_synced, setup, teardown),
         cmocka_unit_test_setup_teardown(what_a_kill_left_half_written_is_gone_after_the_next_start,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(a_job_that_was_never_written_is_not_there, setup, teardown),
