@@ -10,6 +10,7 @@
 #include "libcommon/base/str.h"
 #include "libcommon/proto/task/messages.h"
 #include "worker/map/frame.h"
+#include "worker/runner/reach.h"
 
 #define OPTIONS_MAX 1000U
 /* A table that ends before this lacks what every job has. */
@@ -256,6 +257,7 @@ int plugin_append(struct plugin *plugin, const char *path, struct err *err)
     int rc = plugin_load(&next, path, err);
     for (; last->then; depth++)
         last = last->then;
+    plugin->is_memory = plugin->is_memory && next.is_memory;
     if (rc == 0) {
         struct plugin *then = next.then;
         next.then = NULL; /* it is taken again below, knowing what is before it */
@@ -310,6 +312,7 @@ int plugin_load(struct plugin *plugin, const char *path, struct err *err)
         goto out;
     }
     const struct qn_job *table = dlsym(plugin->handle, "qn_job");
+    plugin->is_memory = reach_is_memory(plugin->handle);
     rc = table ? plugin_take(plugin, table, path, err)
                : bad(path, err,
                      "exports no `qn_job` (is it declared `const struct qn_job qn_job = "

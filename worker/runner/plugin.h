@@ -16,6 +16,7 @@
 struct plugin {
     void *handle;
     char *path;
+    bool is_memory;    /* its code, and that of stages appended, can change only memory (reach.h) */
     struct qn_job job; /* a copy; strings and functions live in the shared object */
     /* The types with what was left out filled in. */
     enum qn_type key, value;         /* what map emits */

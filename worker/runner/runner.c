@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -19,6 +20,7 @@
 #include "worker/task/strays.h"
 
 #define STRAYS_MS 2000 /* for what an attempt has left behind to be gone */
+#define QUIET_MS  3    /* nobody wants this process for now */
 #define NAME      "quern-task"
 #define TEMPLATE  "quern-template" /* as `ps` shows it */
 
@@ -28,8 +30,10 @@ struct runner {
     struct identity self;
     char node[256];
     bool has_run;
+    bool may_connect; /* to the filesystem, if nobody wants it for a moment */
     struct progress_page *page; /* these came with a RUN, and are of those that bring none, too */
     int log_fd, memory_fd;      /* -1 = none */
+    char *dir;                  /* where it works; NULL: nowhere yet */
     struct tidy tidy;           /* as the process was before the first attempt */
     const struct task_run *run; /* under way */
     struct buf in;              /* frames */
@@ -114,12 +118,21 @@ static void use_log(int fd)
     (void)dup2(fd, 2);
 }
 
-static void use_directory(const struct task_run *run)
+/* The job's code can do nothing to this process that would have to be undone. */
+static bool is_harmless(const struct runner *r)
 {
-    char *dir = run->local_dirs.n ? slice_dup(run->local_dirs.v[0]) : NULL;
-    if (dir && chdir(dir) != 0)
-        log_warn("task", "cannot work in %s", dir);
-    mem_free(dir);
+    return r->process.plugin.path && r->process.plugin.is_memory;
+}
+
+static void use_directory(struct runner *r, const struct task_run *run)
+{
+    struct slice wanted = run->local_dirs.n ? run->local_dirs.v[0] : slice_str("");
+    if (wanted.len == 0 || (is_harmless(r) && r->dir && slice_is(wanted, r->dir)))
+        return;
+    mem_free(r->dir);
+    r->dir = slice_dup(wanted);
+    if (r->dir && chdir(r->dir) != 0)
+        log_warn("task", "cannot work in %s", r->dir);
 }
 
 static void use_node(struct runner *r, const struct task_run *run)
@@ -141,7 +154,7 @@ static int answer(struct runner *r, const struct execution *execution, struct er
 /* Why this process serves no further attempt; NULL: it does. */
 static const char *why_last(struct runner *r)
 {
-    if (strays_has_threads()) /* nothing more runs beside it */
+    if (!is_harmless(r) && strays_has_threads()) /* nothing more runs beside it */
         return "the job left a thread behind";
     return tidy_has_grown(&r->tidy, r->process.region.size) ? "the job keeps memory" : NULL;
 }
@@ -165,10 +178,12 @@ static int run_one(struct runner *r, const struct task_run *run, struct sock_fds
                    struct err *err)
 {
     struct execution execution;
+    bool has_new_log = fds->count > 0;
     if (keep_fds(r, fds, err) != 0)
         return err->code;
-    use_log(r->log_fd);
-    use_directory(run);
+    if (has_new_log || !is_harmless(r))
+        use_log(r->log_fd);
+    use_directory(r, run);
     use_node(r, run);
     r->run = run;
     if (r->has_run)
@@ -182,7 +197,8 @@ static int run_one(struct runner *r, const struct task_run *run, struct sock_fds
                                            .arg = r,
                                            .news_fd = r->fd});
     (void)fflush(NULL);
-    strays_end(NULL, NULL, STRAYS_MS);
+    if (!is_harmless(r))
+        strays_end(NULL, NULL, STRAYS_MS);
     const char *last = why_last(r);
     int rc = last ? say_last(r, err) : 0;
     if (rc == 0)
@@ -193,10 +209,9 @@ static int run_one(struct runner *r, const struct task_run *run, struct sock_fds
     r->run = NULL;
     if (rc == 0 && last)
         return err_set(err, ERR_EOF, "%s", last);
-    if (rc == 0 && tidy_up(&r->tidy) != 0)
+    if (rc == 0 && !is_harmless(r) && tidy_up(&r->tidy) != 0)
         return err_set(err, ERR_NOMEM, "out of memory");
-    if (rc == 0 && !is_single(run))
-        files_for_next();
+    r->may_connect = !is_single(run);
     return rc;
 }
 
@@ -248,6 +263,15 @@ static int make_twin(struct runner *r, const struct sock_fds *fds, struct err *e
 
 /* --- life ------------------------------------------------------------------------------------ */
 
+/* While nobody waits: a reduce will want the filesystem. */
+static void connect_if_quiet(struct runner *r)
+{
+    struct pollfd cord = {.fd = r->fd, .events = POLLIN};
+    if (r->may_connect && poll(&cord, 1, QUIET_MS) == 0)
+        files_for_next();
+    r->may_connect = false;
+}
+
 static int serve_one(struct runner *r, struct err *err)
 {
     struct arena arena = ARENA_INIT;
@@ -255,6 +279,7 @@ static int serve_one(struct runner *r, struct err *err)
     struct frame frame;
     struct task_run run;
     struct task_become user;
+    connect_if_quiet(r);
     int rc = cord_recv(r->fd, &r->in, &frame, &fds, err);
     if (rc == 0 && frame.type == TASK_RUN) {
         rc = msg_decode(&task_run_desc, frame.body, &arena, &run, err);
