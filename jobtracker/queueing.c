@@ -109,18 +109,16 @@ static int no_queue(const struct jt_queues *queues, struct slice name, struct er
     return rc;
 }
 
-int queueing_check(const struct jt_queues *queues, struct slice name, uint32_t underway,
-                   struct err *err)
+int queueing_check(const struct jt_queues *queues, struct slice name, struct err *err)
 {
     const struct jt_queue *queue = jt_queue_find(queues, name);
     if (!queue || queue->is_closed)
         return no_queue(queues, name, err);
-    uint32_t has = queue->job_count + underway;
-    if (queue->conf.most_jobs && has >= queue->conf.most_jobs)
+    if (queue->conf.most_jobs && queue->job_count >= queue->conf.most_jobs)
         return err_set(err, ERR_LIMIT,
                        "queue %s has %u jobs that are not over, and takes no more than %u: try "
                        "again when one has ended",
-                       queue->name, has, queue->conf.most_jobs);
+                       queue->name, queue->job_count, queue->conf.most_jobs);
     return 0;
 }
 

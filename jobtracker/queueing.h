@@ -10,9 +10,8 @@
  * as it was. ERR_CONFIG says which queue and which word. */
 int queueing_configure(struct jt_queues *queues, const struct conf *conf, struct err *err);
 /* May a job be submitted there? ERR_NOENT names the queues there are, ERR_LIMIT says how full it
- * is; `underway`: submissions to it that are not jobs yet. */
-int queueing_check(const struct jt_queues *queues, struct slice name, uint32_t underway,
-                   struct err *err);
+ * is. */
+int queueing_check(const struct jt_queues *queues, struct slice name, struct err *err);
 /* For a client; slices borrow from the core and `arena`. 0 or ERR_NOMEM. */
 int queueing_describe(struct jobtracker *jt, struct arena *arena, struct cl2jt_queues *ret);
 

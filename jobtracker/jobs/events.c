@@ -155,6 +155,7 @@ bool jt_on_done(struct jt_core *core, struct jt_worker *worker, const struct att
     struct jt_task *task = attempt->task;
     struct jt_stage *stage = task->stage;
     take_progress(attempt, progress);
+    attempt->is_empty = progress->is_empty;
     jt_attempt_end(core, attempt, JT_ATTEMPT_DONE);
     task->winner = attempt;
     jt_task_move(task, JT_TASK_DONE);

@@ -13,6 +13,7 @@
 /* What an attempt says of itself. */
 struct jt_progress {
     uint64_t bytes_in, bytes_total, records_in, records_out, idle_ms;
+    bool is_empty; /* of one that is done: there is no record in what it made */
 };
 
 /* number 0 = the next free one. NULL when memory is out. */

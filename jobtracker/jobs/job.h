@@ -84,6 +84,7 @@ struct jt_attempt {
     bool is_confirmed; /* while its worker registers: it has said that it has it */
     bool is_doubtful;  /* failed, or its output was bad: perhaps its node's fault */
     bool is_lost;      /* was done, and its output is gone */
+    bool is_empty;     /* there is no record in what it made */
     bool is_probation; /* taken over from before a restart: its worker must still confirm it */
     enum jt_locality locality;
     struct jt_need taken;      /* of its worker, while it runs */
@@ -183,6 +184,7 @@ struct jt_link {
  * told from where it stopped. A later entry for the same task replaces the earlier. */
 struct jt_output {
     uint32_t stage, task, attempt;
+    bool is_empty;
     struct jt_worker *worker;
 };
 

@@ -86,7 +86,8 @@ int jt_output_place(struct jt_core *core, struct jt_attempt *attempt)
         return ERR_NOMEM;
     }
     job->outputs[job->output_count++] = (struct jt_output){
-        attempt->task->stage->index, attempt->task->index, attempt->number, attempt->worker};
+        attempt->task->stage->index, attempt->task->index, attempt->number, attempt->is_empty,
+        attempt->worker};
     struct jt_stage *stage = attempt->task->stage;
     uint32_t was_complete = jt_outputs_complete(job);
     BUG_ON(stage->outputs_missing == 0);

@@ -148,16 +148,6 @@ static int check_shuffles(const struct cl2jt_submit *ask, struct err *err)
     return 0;
 }
 
-/* Submissions to that queue that are on their way to the disk. */
-static uint32_t underway(const struct jobtracker *jt, struct slice queue)
-{
-    uint32_t n = 0;
-    list_each (&jt->submits, it)
-        n += slice_eq(record_queue(&list_entry(it, struct submit_wait, link)->record->spec.job),
-                      queue);
-    return n;
-}
-
 static int check_submit(struct jobtracker *jt, const struct cl2jt_submit *ask, struct err *err)
 {
     bool whole;
@@ -175,11 +165,27 @@ static int check_submit(struct jobtracker *jt, const struct cl2jt_submit *ask, s
         return err_set(err, ERR_INVAL, "at most %u side files", SIDES_MAX);
     int rc = check_shuffles(ask, err);
     if (rc == 0)
-        rc = queueing_check(&jt->core.queues, record_queue(ask), underway(jt, record_queue(ask)),
-                            err);
+        rc = queueing_check(&jt->core.queues, record_queue(ask), err);
     for (size_t i = 0; rc == 0 && i < ask->sides.n; i++)
         rc = check_side(jt, &ask->sides.v[i], err);
     return rc;
+}
+
+/* It begins while its SUBMIT is on the way to the disk. Nothing of it lasts if that does not: the
+ * client has no answer, workers drop what the next life does not know, and nothing is published
+ * before all that the journal was given is durable. */
+static int begin(struct jobtracker *jt, struct submit_wait *wait, struct err *err)
+{
+    struct record *record = wait->record;
+    wait->index = record->submit_index = jobtracker_journal(jt, JOBLOG_SUBMIT, &record->spec);
+    if (record_begin(jt, record, err) != 0)
+        return err->code;
+    list_push_back(&jt->submits, &wait->link);
+    log_info("jt.jobs", "job %llu \"" SLICE_FMT "\" of " SLICE_FMT ": %zu splits, %u reducers",
+             (unsigned long long)record->spec.number, SLICE_ARG(record->spec.job.name),
+             SLICE_ARG(record->spec.user), record->splits.splits.n, record->spec.job.partitions);
+    jobtracker_carry_out(jt);
+    return 0;
 }
 
 static void on_submit(struct rpc_call *call, const void *msg, void *arg)
@@ -189,7 +195,7 @@ static void on_submit(struct rpc_call *call, const void *msg, void *arg)
     struct err err = {0};
     struct record *known = record_of_origin(jt, &ask->origin);
     struct cl2jt_job answer = {jt->cluster_ms, known ? known->spec.number : 0};
-    if (known && !known->job)
+    if (known && known->submit_index > joblog_durable(jt->log))
         return rpc_fail(call, ERR_RETRY, "being written");
     if (known)
         return rpc_answer(call, &answer);
@@ -207,26 +213,19 @@ static void on_submit(struct rpc_call *call, const void *msg, void *arg)
         return err.code ? rpc_fail_err(call, &err) : rpc_fail(call, ERR_NOMEM, "out of memory");
     }
     *wait = (struct submit_wait){.call = call, .record = record};
-    wait->index = record->submit_index = jobtracker_journal(jt, JOBLOG_SUBMIT, &record->spec);
-    jt->core.next_job++; /* taken: two submissions may be on their way at once */
-    list_push_back(&jt->submits, &wait->link);
+    if (begin(jt, wait, &err) != 0) {
+        rpc_fail_err(call, &err);
+        daemon_exit(jt->daemon, 1, "%s", err.msg);
+        record_free(record);
+        mem_free(wait);
+    }
 }
 
-static void begin(struct jobtracker *jt, struct submit_wait *wait)
+static void answer_submit(struct jobtracker *jt, struct submit_wait *wait)
 {
-    struct err err = {0};
     struct cl2jt_job answer = {jt->cluster_ms, wait->record->spec.number};
-    if (record_begin(jt, wait->record, &err) != 0) {
-        rpc_fail_err(wait->call, &err);
-        daemon_exit(jt->daemon, 1, "%s", err.msg);
-        record_free(wait->record);
-    } else {
-        log_info("jt.jobs", "job %llu \"" SLICE_FMT "\" of " SLICE_FMT ": %zu splits, %u reducers",
-                 (unsigned long long)answer.job, SLICE_ARG(wait->record->spec.job.name),
-                 SLICE_ARG(wait->record->spec.user), wait->record->splits.splits.n,
-                 wait->record->spec.job.partitions);
-        rpc_answer(wait->call, &answer);
-    }
+    rpc_answer(wait->call, &answer);
+    list_remove(&wait->link);
     mem_free(wait);
 }
 
@@ -249,8 +248,7 @@ void clients_durable(struct jobtracker *jt, uint64_t durable)
         struct submit_wait *wait = list_entry(it, struct submit_wait, link);
         if (wait->index > durable)
             break;
-        list_remove(&wait->link);
-        begin(jt, wait);
+        answer_submit(jt, wait);
     }
     jobtracker_carry_out(jt); /* publishes, too, what waited for this */
     watchers_tell_ended(jt, durable);
@@ -490,7 +488,6 @@ void clients_release(struct jobtracker *jt)
     list_each_safe (&jt->submits, it) {
         struct submit_wait *wait = list_entry(it, struct submit_wait, link);
         rpc_fail(wait->call, ERR_CLOSED, "the jobtracker is stopping");
-        record_free(wait->record);
         mem_free(wait);
     }
     list_init(&jt->submits);

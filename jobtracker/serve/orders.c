@@ -125,6 +125,15 @@ static int manifest_line(const struct task_file *file, struct arena *arena, stru
     return 0;
 }
 
+/* Of such an output the manifest has no line: it needs no block, and no datanode. */
+static bool is_all_empty(const struct task_file_list *files)
+{
+    for (size_t i = 0; i < files->n; i++)
+        if (files->v[i].len > 0)
+            return false;
+    return true;
+}
+
 static int manifest(const struct jt_job *job, struct arena *arena, struct msg_strs *ret)
 {
     struct task_file_list files;
@@ -136,6 +145,8 @@ static int manifest(const struct jt_job *job, struct arena *arena, struct msg_st
     size_t n = 0;
     if (mode == CL2NN_PUBLISH_PARTITION)
         lines[n++] = slice_str(CL2NN_MANIFEST_PARTITION);
+    else if (is_all_empty(&files))
+        files.n = 0;
     for (size_t i = 0; rc == 0 && i < files.n; i++)
         rc = manifest_line(&files.v[i], arena, &lines[n++]);
     *ret = (struct msg_strs){lines, n};
@@ -174,6 +185,23 @@ static int describe_stages(const struct jt_task *task, struct arena *arena, stru
     return packing_of_task(task, arena, &ret->partitions);
 }
 
+/* A manifest without a line is made by the publication: nobody has anything to write. */
+static int commit_nothing(struct jobtracker *jt, const struct jt_effect *effect,
+                          const struct jt2wk_task *task)
+{
+    struct task_file manifest = {.path = slice_str(""), .name = task->out_name};
+    struct task_done done = {.id = task->id, .files = {&manifest, 1}};
+    struct attempt_id id = jobtracker_core_id(&task->id);
+    struct buf result = BUF_INIT;
+    msg_encode(&task_done_desc, &done, &result);
+    int rc = buf_failed(&result) ? ERR_NOMEM : 0;
+    if (rc == 0)
+        (void)jt_on_done(&jt->core, effect->worker, &id, &(struct jt_progress){0},
+                         buf_slice(&result), jobtracker_now(jt)); /* what follows is carried out */
+    buf_release(&result);
+    return rc;
+}
+
 static void tell_run(struct jobtracker *jt, const struct jt_effect *effect)
 {
     const struct jt_attempt *attempt = effect->attempt;
@@ -197,9 +225,11 @@ static void tell_run(struct jobtracker *jt, const struct jt_effect *effect)
     if (rc == 0 && task->stage->kind == JT_STAGE_COMMIT)
         rc = manifest(task->stage->job, &arena, &one.manifest);
     struct jt2wk_run msg = {.epoch = jt->epoch, .tasks = {&one, 1}};
-    if (rc == 0)
+    if (rc == 0 && task->stage->kind == JT_STAGE_COMMIT && one.manifest.n == 0)
+        rc = commit_nothing(jt, effect, &one);
+    else if (rc == 0)
         ask(jt, effect->worker, JT2WK_AT_RUN, &msg, &one.id);
-    else
+    if (rc != 0)
         daemon_exit(jt->daemon, 1, "cannot describe a task: %s", err_text(rc));
     arena_release(&arena);
 }
@@ -211,6 +241,7 @@ static struct task_source source_of(const struct jt_output *output)
         .map_task = output->task,
         .map_attempt = output->attempt,
         .stage = output->stage,
+        .is_empty = output->is_empty,
         .worker = slice_str(worker->name),
         .host = slice_str(worker->host),
         .port = worker->port,

@@ -168,6 +168,14 @@ static uint64_t counter_of(const struct task_done *done, const char *name)
     return 0;
 }
 
+/* By its counter, and by what went into each partition: "" is a key, too. */
+static bool is_without_records(const struct task_done *done, uint64_t records)
+{
+    for (size_t i = 0; records == 0 && i < done->raw.n; i++)
+        records += done->raw.v[i];
+    return records == 0 && done->raw.n > 0;
+}
+
 /* Totals of a finished attempt, as its counters tell them. */
 static struct jt_progress final_progress(const struct jobtracker *jt, const struct task_done *done)
 {
@@ -179,6 +187,7 @@ static struct jt_progress final_progress(const struct jobtracker *jt, const stru
     p.records_out = counter_of(done, is_reduce ? "Reduce output records" : "Map output records");
     p.bytes_in = is_reduce ? counter_of(done, "Reduce shuffle bytes") : task ? task->bytes : 0;
     p.bytes_total = p.bytes_in;
+    p.is_empty = task && task->stage->kind == JT_STAGE_MAP && is_without_records(done, p.records_out);
     return p;
 }
 

@@ -69,16 +69,18 @@ static int winners(const struct task_file_list *files, struct arena *arena,
     return 0;
 }
 
-/* Where the commit task wrote the manifest; "" when the job has none. */
-static struct slice manifest_path(const struct jt_job *job, struct arena *arena)
+/* Where the commit task wrote the manifest, if there was a line to write. */
+static void take_manifest(const struct jt_job *job, struct arena *arena, struct cl2nn_publish *msg)
 {
     const struct jt_stage *last = &job->stages[job->stage_count - 1];
     struct task_done done;
+    msg->manifest = slice_str("");
     if (last->kind != JT_STAGE_COMMIT || last->tasks[0].result.len == 0 ||
         msg_decode(&task_done_desc, last->tasks[0].result, arena, &done, NULL) != 0 ||
         done.files.n == 0)
-        return slice_str("");
-    return done.files.v[0].path;
+        return;
+    msg->manifest = done.files.v[0].path;
+    msg->has_empty_manifest = msg->manifest.len == 0;
 }
 
 static void ask_publish(void *arg)
@@ -103,9 +105,10 @@ static void ask_publish(void *arg)
         .out = record->spec.job.out,
         .temporary = slice_str(temporary ? temporary : ""),
         .mode = record->spec.job.mode,
-        .manifest = manifest_path(job, &arena),
         .user = record->spec.user,
+        .replication = record->spec.job.replication,
     };
+    take_manifest(job, &arena, &msg);
     int rc = temporary ? record_output_files(job, &arena, &files) : ERR_NOMEM;
     if (rc == 0)
         rc = winners(&files, &arena, &msg.winners);

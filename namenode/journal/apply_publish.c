@@ -74,23 +74,54 @@ static int clear_directories(struct nn_state *state, const struct op_publish *op
     return rc;
 }
 
-static int move_in(struct nn_state *state, const struct op_publish *op, struct slice from,
-                   struct slice name, uint64_t *dir_id)
+/* A file without a byte. */
+static int make_file(struct nn_state *state, const struct op_publish *op, uint64_t id, uint32_t dir,
+                     struct slice name)
+{
+    uint32_t slot = 0;
+    struct nn_birth birth = {
+        .id = id,
+        .mode = op->mode,
+        .owner = op->owner,
+        .group = nn_intern_get(&state->tree.store.people, nn_inode(&state->tree.store, dir)->group),
+        .now_ms = op->at_ms,
+        .replication = op->replication,
+        .block_size = op->block_size,
+    };
+    int rc = nn_tree_add(&state->tree, dir, name, &birth, &slot);
+    return rc == 0 ? nn_acl_inherit(&state->tree, slot) : rc;
+}
+
+/* Finds the directory of OUT/NAME, or makes it. */
+static int find_dir(struct nn_state *state, const struct op_publish *op, struct slice name,
+                    uint64_t *next_id, uint32_t *ret_dir, struct slice *ret_last)
 {
     struct buf path = BUF_INIT;
     struct nn_parents parents = {below(op->out, name, &path), op->owner, 0755, op->at_ms};
-    uint32_t slot = nn_tree_find(&state->tree, from), dir = 0;
-    struct slice last;
     int rc = buf_failed(&path) ? ERR_NOMEM : 0;
     if (rc == 0)
-        rc = nn_apply_parents(state, &parents, dir_id, &dir, &last);
-    if (rc == 0 && (!slot || nn_inode(&state->tree.store, slot)->is_dir || last.len == 0 ||
-                    last.len > NAME_MAX_BYTES || nn_inodes_child(&state->tree.store, dir, last)))
+        rc = nn_apply_parents(state, &parents, next_id, ret_dir, ret_last);
+    if (rc == 0) /* `path` goes: of `name` the same is left */
+        *ret_last = path_name(name);
+    if (rc == 0 && (ret_last->len == 0 || ret_last->len > NAME_MAX_BYTES ||
+                    nn_inodes_child(&state->tree.store, *ret_dir, *ret_last)))
         rc = ERR_CORRUPT;
-    if (rc == 0)
-        rc = nn_tree_move(&state->tree, slot, dir, last, op->at_ms);
     buf_release(&path);
     return rc;
+}
+
+/* From nowhere ("") comes a file without a byte. */
+static int move_in(struct nn_state *state, const struct op_publish *op, struct slice from,
+                   struct slice name, uint64_t *next_id)
+{
+    uint32_t slot = from.len ? nn_tree_find(&state->tree, from) : 0, dir = 0;
+    struct slice last;
+    int rc = find_dir(state, op, name, next_id, &dir, &last);
+    if (rc == 0 && from.len == 0)
+        return make_file(state, op, (*next_id)++, dir, last);
+    if (rc == 0 && (!slot || nn_inode(&state->tree.store, slot)->is_dir))
+        rc = ERR_CORRUPT;
+    return rc == 0 ? nn_tree_move(&state->tree, slot, dir, last, op->at_ms) : rc;
 }
 
 /* What stands before the winners come: none of the old, or what stays. */
@@ -105,20 +136,9 @@ static int make_room(struct nn_state *state, uint32_t out, const struct op_publi
 
 static int make_success(struct nn_state *state, uint32_t out, const struct op_publish *op)
 {
-    uint32_t slot = 0;
     if (nn_inodes_child(&state->tree.store, out, slice_str("_SUCCESS")))
         return ERR_CORRUPT;
-    struct nn_birth birth = {
-        .id = op->success_id,
-        .mode = op->mode,
-        .owner = op->owner,
-        .group = nn_intern_get(&state->tree.store.people, nn_inode(&state->tree.store, out)->group),
-        .now_ms = op->at_ms,
-        .replication = op->replication,
-        .block_size = op->block_size,
-    };
-    int rc = nn_tree_add(&state->tree, out, slice_str("_SUCCESS"), &birth, &slot);
-    return rc == 0 ? nn_acl_inherit(&state->tree, slot) : rc;
+    return make_file(state, op, op->success_id, out, slice_str("_SUCCESS"));
 }
 
 /* The job's temporary directory goes, and _temporary itself when no other job uses it. */
@@ -133,22 +153,33 @@ static int clear_temporary(struct nn_state *state, uint32_t out, const struct op
     return rc;
 }
 
+/* The output directory, which may be missing where no attempt wrote anything. */
+static int find_out(struct nn_state *state, const struct op_publish *op, uint64_t *next_id,
+                    uint32_t *ret)
+{
+    struct slice last;
+    *ret = nn_tree_find(&state->tree, op->out);
+    int rc = *ret ? 0 : find_dir(state, op, slice_str("_SUCCESS"), next_id, ret, &last);
+    return rc == 0 && !nn_inode(&state->tree.store, *ret)->is_dir ? ERR_CORRUPT : rc;
+}
+
 int nn_apply_PUBLISH(struct nn_state *state, const void *record, uint64_t *answer)
 {
     const struct op_publish *op = record;
-    uint32_t out = nn_tree_find(&state->tree, op->out);
+    uint64_t next_id = op->first_dir_id ? op->first_dir_id : op->success_id; /* older: none */
+    uint32_t out = 0;
     (void)answer;
-    if (!out || !nn_inode(&state->tree.store, out)->is_dir ||
-        !slice_eq(path_parent(path_parent(op->temporary)), op->out) ||
+    if (!slice_eq(path_parent(path_parent(op->temporary)), op->out) ||
         op->success_id < state->tree.next_id)
         return ERR_CORRUPT;
     struct slice manifest = op->manifest_name.len ? op->manifest_name : slice_str(MANIFEST);
-    uint64_t dir_id = op->first_dir_id ? op->first_dir_id : op->success_id; /* older: none */
-    int rc = make_room(state, out, op);
+    int rc = find_out(state, op, &next_id, &out);
+    if (rc == 0)
+        rc = make_room(state, out, op);
     for (size_t i = 0; rc == 0 && i < op->winners.n; i++)
-        rc = move_in(state, op, op->winners.v[i].from, op->winners.v[i].name, &dir_id);
-    if (rc == 0 && op->manifest.len)
-        rc = move_in(state, op, op->manifest, manifest, &dir_id);
+        rc = move_in(state, op, op->winners.v[i].from, op->winners.v[i].name, &next_id);
+    if (rc == 0 && (op->manifest.len || op->has_empty_manifest))
+        rc = move_in(state, op, op->manifest, manifest, &next_id);
     if (rc == 0)
         rc = make_success(state, out, op);
     if (rc == 0)

@@ -15,8 +15,10 @@ struct publish {
     const struct nn_view *view;
     const struct cl2nn_publish *ask;
     const struct nn_caller *user;
-    uint32_t out;      /* slot */
-    uint64_t new_dirs; /* that winners need */
+    uint32_t out;      /* slot; 0: it is to be made, */
+    uint32_t above;    /* somewhere below this one */
+    uint64_t new_dirs; /* that winners and the output need */
+    uint64_t new_files; /* without a byte */
     struct hmap taken; /* names and source slots met so far */
     struct arena *arena;
 };
@@ -235,10 +237,11 @@ static int check_way(struct publish *p, struct slice name, struct err *err)
 static int check_winner(struct publish *p, const struct cl2nn_winner *winner, struct err *err)
 {
     uint32_t slot = 0;
-    int rc = check_source(p, winner->from, &slot, err);
+    int rc = winner->from.len ? check_source(p, winner->from, &slot, err) : 0;
     if (rc != 0)
         return rc;
-    uint64_t len = nn_inode(store_of(p), slot)->len;
+    p->new_files += slot == 0;
+    uint64_t len = slot ? nn_inode(store_of(p), slot)->len : 0;
     if (len != winner->len)
         return err_set(err, ERR_STALE,
                        "publish: " SLICE_FMT " has %" PRIu64 " bytes, its attempt wrote %" PRIu64,
@@ -270,7 +273,20 @@ static int check_winners(struct publish *p, struct op_publish *op, struct err *e
     op->winners.v = rows;
     op->winners.n = ask->winners.n;
     uint32_t slot = 0;
+    p->new_files += ask->has_empty_manifest;
+    if (ask->has_empty_manifest && ask->manifest.len)
+        return err_set(err, ERR_INVAL, "publish: a manifest that is empty comes from nowhere");
     return ask->manifest.len ? check_source(p, ask->manifest, &slot, err) : 0;
+}
+
+/* No attempt has written anything: may the user make the directory, and those above it? */
+static int check_new_out(struct publish *p, const struct nn_view *as_user,
+                         const struct nn_walk *walk, struct err *err)
+{
+    p->above = nn_walk_last(walk);
+    p->new_dirs = walk->depth - walk->found;
+    int rc = nn_access_ancestor(&as_user->state->tree, walk, as_user->caller, NN_W, err);
+    return rc == 0 ? nn_check_room(as_user, walk, err) : rc;
 }
 
 /* The output directory is there and may be written; what is in it may stay or go. */
@@ -280,10 +296,13 @@ static int check_out(struct publish *p, const struct nn_caller *user, struct err
     struct nn_view as_user = *p->view;
     struct nn_walk walk;
     as_user.caller = user;
-    int rc = nn_check_reach(&as_user, p->ask->out, &walk, err);
+    nn_tree_walk(tree, p->ask->out, &walk);
+    int rc = nn_access_traverse(tree, &walk, user, err);
+    if (rc == 0 && !nn_walk_is_whole(&walk))
+        return check_new_out(p, &as_user, &walk, err);
     if (rc != 0)
         return rc;
-    p->out = nn_walk_last(&walk);
+    p->out = p->above = nn_walk_last(&walk);
     if (!nn_inode(store_of(p), p->out)->is_dir)
         return err_set(err, ERR_NOTDIR, SLICE_FMT " is a file", SLICE_ARG(p->ask->out));
     rc = nn_access_path(tree, &walk, user, NN_WX, err);
@@ -314,9 +333,9 @@ static int check_all(struct publish *p, const struct nn_caller *user, struct op_
     if (rc == 0)
         rc = check_winners(p, op, err);
     bool makes_room = nn_tree_find(&p->view->state->tree, p->ask->temporary) != 0;
-    struct nn_growth growth = {.names = (int64_t)p->new_dirs + !makes_room};
+    struct nn_growth growth = {.names = (int64_t)(p->new_dirs + p->new_files) + !makes_room};
     if (rc == 0 && growth.names > 0)
-        rc = nn_quota_check(&p->view->state->tree, p->out, 0, growth, err);
+        rc = nn_quota_check(&p->view->state->tree, p->above, 0, growth, err);
     if (rc == 0 && p->ask->winners.n + 2 > p->view->limits->max_items)
         rc = err_set(err, ERR_LIMIT,
                      "The directory item limit of " SLICE_FMT " is exceeded: limit=%u items=%zu",
@@ -333,7 +352,8 @@ static int name_manifest(const struct publish *p, struct op_publish *op, struct 
         return err_set(err, ERR_NOMEM, "out of memory");
     int len = snprintf(name, room, MANIFEST "-" SLICE_FMT, SLICE_ARG(p->ask->job));
     op->manifest_name = slice_of(name, (size_t)len);
-    if (len > NAME_MAX_BYTES || nn_inodes_child(store_of(p), p->out, op->manifest_name))
+    if (len > NAME_MAX_BYTES ||
+        (p->out && nn_inodes_child(store_of(p), p->out, op->manifest_name)))
         return err_set(err, ERR_EXIST, SLICE_FMT "/%s exists already", SLICE_ARG(p->ask->out),
                        name);
     return 0;
@@ -357,14 +377,15 @@ int nn_check_publish(const struct nn_view *view, const struct cl2nn_publish *ask
         .manifest = ask->manifest,
         .owner = ask->user,
         .mode = 0644,
-        .replication = view->limits->default_replication,
+        .replication = ask->replication ? ask->replication : view->limits->default_replication,
         .block_size = view->limits->default_block_size,
+        .has_empty_manifest = ask->has_empty_manifest,
         .keeps = keeps_old(&p),
         .by_directory = ask->mode == CL2NN_PUBLISH_PARTITION,
         .first_dir_id = view->state->tree.next_id,
     };
     int rc = check_all(&p, user, ret, err);
-    ret->success_id = ret->first_dir_id + p.new_dirs;
+    ret->success_id = ret->first_dir_id + p.new_dirs + p.new_files;
     if (rc == 0 && ret->keeps)
         rc = name_manifest(&p, ret, err);
     hmap_release(&p.taken);

@@ -209,8 +209,9 @@ MSG_STRUCT(op_winner, OP_WINNER_FIELDS)
 /* A job's output appears: what was in `out` goes when `replace` (but _temporary), or the files in
  * each directory that gets some when `by_directory` (but manifests), the winners and the manifest
  * ("" = none) move to it, an empty _SUCCESS is made, `temporary` is deleted, and _temporary above
- * it if that leaves it empty. Directories that winners need and that are not there have ids from
- * `first_dir_id` on. */
+ * it if that leaves it empty. Winners from nowhere (`from` is ""), and an empty manifest, are made
+ * without a byte. These, `out` itself and directories that winners need, where they are not there,
+ * have ids from `first_dir_id` on, in the order in which they are made. */
 #define OP_PUBLISH_FIELDS(F, S, L)  \
     OP_HEAD(F, S, L)                \
     F(STR, job)                     \
@@ -228,7 +229,8 @@ MSG_STRUCT(op_winner, OP_WINNER_FIELDS)
     F(BOOL, keeps)                  \
     F(BOOL, by_directory)           \
     F(U64, first_dir_id)            \
-    F(STR, manifest_name)
+    F(STR, manifest_name)           \
+    F(BOOL, has_empty_manifest)
 MSG_STRUCT(op_publish, OP_PUBLISH_FIELDS)
 
 /* A directory's quotas; -1 = none. */

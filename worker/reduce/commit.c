@@ -15,7 +15,8 @@ static int write_lines(struct context *c, struct slice buffer, const char *path,
 {
     struct sink sink;
     const struct msg_strs *lines = &c->run->manifest;
-    const struct sink_how how = {.replication = c->run->replication};
+    const struct sink_how how = {.replication = c->run->replication,
+                                 .skips_empty = c->run->fs_uri.len > 0};
     int rc = sink_open(&sink, c->files, path, &how, buffer, why);
     if (rc != 0)
         return rc;
@@ -23,8 +24,9 @@ static int write_lines(struct context *c, struct slice buffer, const char *path,
         (void)sink_write(&sink, lines->v[i]); /* errors stick until finish */
         (void)sink_write(&sink, slice_str("\n"));
     }
+    rc = sink_finish(&sink, file, why);
     file->records = lines->n;
-    return sink_finish(&sink, &file->len, &file->crc, why);
+    return rc;
 }
 
 int commit_run(struct context *c, struct region *region, struct task_done *done)

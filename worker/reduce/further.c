@@ -193,8 +193,7 @@ static int by_name(const void *pa, const void *pb)
 static int finish_one(struct further *f, struct further_item *item)
 {
     struct err why;
-    item->file.records = item->sink.records;
-    if (sink_finish(&item->sink, &item->file.len, &item->file.crc, &why) != 0)
+    if (sink_finish(&item->sink, &item->file, &why) != 0)
         return context_fail_engine(f->c, &why);
     f->records += item->file.records;
     f->raw += item->sink.raw;

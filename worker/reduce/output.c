@@ -70,7 +70,8 @@ struct sink_how output_how(const struct context *c)
                              .pack = pack,
                              .level = choose_level(c, pack),
                              .is_raw = c->plugin->job.output == QN_RAW,
-                             .separator = choose_separator(c)};
+                             .separator = choose_separator(c),
+                             .skips_empty = c->run->fs_uri.len > 0};
 }
 
 int output_open(struct output *output, struct context *c, void *buffer)
@@ -100,12 +101,11 @@ int output_finish(struct output *output, struct context *c, struct task_done *do
 {
     struct err why;
     context_phase(c, PROGRESS_WRITE);
-    output->file->records = output->sink.records;
     if (output->sink.records == 0 && is_lazy(c)) {
         sink_abandon(&output->sink);
         return 0;
     }
-    if (sink_finish(&output->sink, &output->file->len, &output->file->crc, &why) != 0)
+    if (sink_finish(&output->sink, output->file, &why) != 0)
         return context_fail_engine(c, &why);
     done->files = (struct task_file_list){output->file, 1};
     return 0;

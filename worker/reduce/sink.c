@@ -19,18 +19,24 @@ static int write_out(void *arg, const void *data, size_t len)
 int sink_open(struct sink *sink, struct files *files, const char *path, const struct sink_how *how,
               struct slice buffer, struct err *err)
 {
-    *sink = (struct sink){
-        .how = *how, .files = files, .buf = (uint8_t *)(uintptr_t)buffer.data, .cap = buffer.len};
+    *sink = (struct sink){.how = *how,
+                          .files = files,
+                          .path = path,
+                          .buf = (uint8_t *)(uintptr_t)buffer.data,
+                          .cap = buffer.len};
     if (!sink->how.separator.data)
         sink->how.separator = slice_str("\t");
     if (how->pack != PACKER_PLAIN &&
         packer_open(how->pack, how->level, write_out, sink, &sink->packer) != 0)
         return err_set(err, ERR_NOMEM, "out of memory");
+    return 0;
+}
+
+static int make_file(struct sink *sink)
+{
     uint64_t start = clock_mono_us();
-    int rc = files_create(files, path, how->replication, &sink->out, err);
-    sink->write_us = clock_mono_us() - start;
-    if (rc != 0)
-        sink_abandon(sink);
+    int rc = files_create(sink->files, sink->path, sink->how.replication, &sink->out, &sink->failed);
+    sink->write_us += clock_mono_us() - start;
     return rc;
 }
 
@@ -55,6 +61,8 @@ static int flush(struct sink *sink)
 
 int sink_write(struct sink *sink, struct slice bytes)
 {
+    if (!sink->out && sink->failed.code == 0 && bytes.len)
+        (void)make_file(sink); /* a file that cannot be made is not to be heard of at the end only */
     if (bytes.len > sink->cap - sink->fill) {
         int rc = flush(sink);
         if (rc != 0)
@@ -140,9 +148,10 @@ int sink_record(struct sink *sink, enum qn_type key_type, struct slice key, enum
     return rc == 0 ? sink_write(sink, slice_str("\n")) : rc;
 }
 
-int sink_finish(struct sink *sink, uint64_t *ret_len, uint32_t *ret_crc, struct err *err)
+int sink_finish(struct sink *sink, struct task_file *ret, struct err *err)
 {
-    int rc = flush(sink);
+    bool is_skipped = !sink->out && !sink->packer && sink->how.skips_empty;
+    int rc = sink->out || is_skipped || sink->failed.code ? flush(sink) : make_file(sink);
     if (rc == 0 && sink->packer) {
         rc = packer_end(sink->packer);
         if (rc != 0 && sink->failed.code == 0)
@@ -155,12 +164,15 @@ int sink_finish(struct sink *sink, uint64_t *ret_len, uint32_t *ret_crc, struct 
         return rc;
     }
     uint64_t start = clock_mono_us();
-    rc = files_finish(sink->files, sink->out, err);
+    rc = is_skipped ? 0 : files_finish(sink->files, sink->out, err);
     sink->finish_us = clock_mono_us() - start;
     sink->out = NULL;
     sink_abandon(sink);
-    *ret_len = sink->len;
-    *ret_crc = sink->crc;
+    if (is_skipped)
+        ret->path = slice_str("");
+    ret->len = sink->len;
+    ret->records = sink->records;
+    ret->crc = sink->crc;
     return rc;
 }
 

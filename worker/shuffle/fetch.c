@@ -335,6 +335,8 @@ static int learn(struct fetch *f, const struct task_source *source, struct err *
     bool is_wanted = plan_wants(&f->plan, source->map_task);
     int64_t number = plan_learn(&f->plan, source->map_task, source->map_attempt, source->worker);
     int rc = number < 0 ? (int)number : place_for(f, (uint32_t)number, source);
+    if (rc == 0 && is_wanted && source->is_empty)
+        settle_empty(f, PLAN_NO_WORKER, source->map_task, 0, UINT64_MAX);
     mutex_unlock(&f->lock);
     if (rc != 0)
         return err_set(err, rc, "told of the output of map %u: %s", source->map_task, err_text(rc));

@@ -54,7 +54,8 @@ MSG_STRUCT(task_segment, TASK_SEGMENT_FIELDS)
     F(STR, boot_id)                                                                  \
     F(U64, netns)                                                                    \
     F(STR, run)   /* local driver: path of the run itself; nobody is asked for it */ \
-    F(U32, stage) /* whose task `map_task` is */
+    F(U32, stage) /* whose task `map_task` is */                                     \
+    F(BOOL, is_empty) /* there is no record in it: nobody need be asked */
 MSG_STRUCT(task_source, TASK_SOURCE_FIELDS)
 
 /* A file that goes with a job, the same for all its tasks. They find a link to it, named `name`, in

@@ -89,6 +89,47 @@ static void what_publishing_makes_keeps_to_quota_and_default_list(void **state)
     assert_non_null(strstr(w.err.msg, "of directory /empty is exceeded: quota=1 file count=2"));
 }
 
+/* Nobody wrote a byte: publication makes the directories, the files and the empty manifest. */
+static void an_output_without_a_byte_is_made_as_it_is_published(void **state)
+{
+    (void)state;
+    winners[0] = (struct cl2nn_winner){slice_str(""), slice_str("by/name-r-00000"), 0};
+    winners[1] = (struct cl2nn_winner){slice_str(""), slice_str("part-r-00000"), 0};
+    ask.out = slice_str("/new/deep/out");
+    ask.temporary = slice_str("/new/deep/out/_temporary/job_1");
+    ask.manifest = slice_str("");
+    ask.has_empty_manifest = true;
+    ask.replication = 2;
+    winners[1].len = 1;
+    assert_int_equal(publish(), ERR_STALE);
+    winners[1].len = 0;
+    assert_int_equal(do_set_quota(&w, "/", 11, CL2NN_QUOTA_KEEP), 0);
+    assert_int_equal(publish(), ERR_QUOTA);
+    assert_int_equal(do_set_quota(&w, "/", 30, CL2NN_QUOTA_KEEP), 0);
+    uint64_t next = w.state.tree.next_id;
+    assert_int_equal(publish(), 0);
+    assert_int_equal(inode_of(&w, "/new/deep/out/by/name-r-00000")->len, 0);
+    assert_int_equal(inode_of(&w, "/new/deep/out/part-r-00000")->len, 0);
+    assert_int_equal(inode_of(&w, "/new/deep/out/_MANIFEST")->replication, 2);
+    assert_int_equal(inode_of(&w, "/new/deep/out/_SUCCESS")->id, next + 7);
+    assert_int_equal(w.state.tree.next_id, next + 8);
+    assert_int_equal(nn_dir(&w.state.tree.store, slot_of(&w, "/new/deep/out"))->children.count, 4);
+    assert_int_equal(publish(), NN_CHECK_NOTHING);
+}
+
+static void nobody_publishes_where_he_may_not_make_a_directory(void **state)
+{
+    (void)state;
+    user = (struct nn_caller){.user = slice_str("bob")};
+    winners[0] = (struct cl2nn_winner){slice_str(""), slice_str("part-r-00000"), 0};
+    ask.winners.n = 1;
+    ask.out = slice_str("/new");
+    ask.temporary = slice_str("/new/_temporary/job_1");
+    ask.manifest = slice_str("");
+    assert_int_equal(publish(), ERR_ACCESS);
+    assert_int_equal(slot_of(&w, "/new"), 0);
+}
+
 static void the_same_job_published_again_changes_nothing(void **state)
 {
     (void)state;
@@ -316,6 +357,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(all_outputs_appear_together_and_the_temporary_tree_goes),
         CASE(what_publishing_makes_keeps_to_quota_and_default_list),
+        CASE(an_output_without_a_byte_is_made_as_it_is_published),
+        CASE(nobody_publishes_where_he_may_not_make_a_directory),
         CASE(the_same_job_published_again_changes_nothing),
         CASE(a_stale_epoch_is_refused),
         CASE(output_that_exists_is_not_touched_unless_it_is_to_be_replaced),

@@ -36,12 +36,12 @@ static struct sink open_sink(void)
 static struct buf finish(struct sink *sink)
 {
     struct buf file = BUF_INIT;
-    uint64_t len = 0;
-    uint32_t crc = 0;
-    assert_int_equal(sink_finish(sink, &len, &crc, &err), 0);
+    struct task_file told = {.path = slice_str(path)};
+    assert_int_equal(sink_finish(sink, &told, &err), 0);
+    assert_true(slice_is(told.path, path));
     assert_int_equal(fsutil_read_all(disk_real(), path, 1 << 24, &file, &err), 0);
-    assert_int_equal(file.len, len);
-    assert_int_equal(crc32c(0, file.data, file.len), crc);
+    assert_int_equal(file.len, told.len);
+    assert_int_equal(crc32c(0, file.data, file.len), told.crc);
     return file;
 }
 
@@ -124,10 +124,38 @@ static void a_failed_write_sticks_until_finish(void **state)
     assert_int_equal(sink_write(&sink, slice_of(bytes, sizeof(bytes))), ERR_NOSPC);
     assert_int_equal(sink_write(&sink, slice_str("x")), ERR_NOSPC);
     fault_arm(NULL, NULL);
-    uint64_t len;
-    uint32_t crc;
-    assert_int_equal(sink_finish(&sink, &len, &crc, &err), ERR_NOSPC);
+    assert_int_equal(sink_finish(&sink, &(struct task_file){0}, &err), ERR_NOSPC);
     assert_non_null(strstr(err.msg, "part-r-00000: No space left"));
+}
+
+/* Whoever publishes makes files without a byte, where that is asked for; else the sink does. */
+static void a_file_without_a_byte_is_made_unless_the_publication_does(void **state)
+{
+    (void)state;
+    struct task_file told = {.path = slice_str(path)};
+    struct sink sink = open_sink();
+    unlink(path);
+    sink.how.skips_empty = true;
+    assert_int_equal(sink_finish(&sink, &told, &err), 0);
+    assert_int_equal(told.path.len, 0);
+    assert_int_equal(told.len, 0);
+    assert_int_equal(access(path, F_OK), -1);
+    sink = open_sink();
+    struct buf file = finish(&sink);
+    assert_int_equal(file.len, 0);
+    buf_release(&file);
+}
+
+static void a_file_is_made_with_its_first_record(void **state)
+{
+    (void)state;
+    struct sink sink = open_sink();
+    unlink(path);
+    assert_int_equal(sink_write(&sink, slice_str("")), 0);
+    assert_int_equal(access(path, F_OK), -1);
+    assert_int_equal(sink_write(&sink, slice_str("a")), 0);
+    assert_int_equal(access(path, F_OK), 0);
+    sink_abandon(&sink);
 }
 
 static void a_manifest_line_has_name_length_records_and_sum(void **state)
@@ -159,6 +187,8 @@ int main(void)
         cmocka_unit_test(every_double_comes_back_from_its_text),
         cmocka_unit_test(long_and_short_writes_keep_their_order),
         cmocka_unit_test(a_failed_write_sticks_until_finish),
+        cmocka_unit_test(a_file_without_a_byte_is_made_unless_the_publication_does),
+        cmocka_unit_test(a_file_is_made_with_its_first_record),
         cmocka_unit_test(a_manifest_line_has_name_length_records_and_sum),
     };
     return cmocka_run_group_tests(tests, make_dir, drop_dir);
