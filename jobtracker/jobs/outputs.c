@@ -85,9 +85,9 @@ int jt_output_place(struct jt_core *core, struct jt_attempt *attempt)
         core->out_of_memory = true;
         return ERR_NOMEM;
     }
-    job->outputs[job->output_count++] = (struct jt_output){
-        attempt->task->stage->index, attempt->task->index, attempt->number, attempt->is_empty,
-        attempt->worker};
+    job->outputs[job->output_count++] =
+        (struct jt_output){attempt->task->stage->index, attempt->task->index, attempt->number,
+                           attempt->is_empty, attempt->worker};
     struct jt_stage *stage = attempt->task->stage;
     uint32_t was_complete = jt_outputs_complete(job);
     BUG_ON(stage->outputs_missing == 0);

@@ -206,9 +206,8 @@ uint64_t joblog_append(struct joblog *log, enum joblog_type type, const void *re
     uint64_t index = 0;
     buf_clear(&log->scratch);
     msg_encode(joblog_desc((uint16_t)type), record, &log->scratch);
-    int rc = buf_failed(&log->scratch)
-                 ? ERR_NOMEM
-                 : put(log, (uint16_t)type, buf_slice(&log->scratch), &index);
+    int rc = buf_failed(&log->scratch) ? ERR_NOMEM
+                                       : put(log, (uint16_t)type, buf_slice(&log->scratch), &index);
     if (rc != 0) {
         err_set(err, rc, "cannot write to the job journal: %s", err_text(rc));
         return 0;

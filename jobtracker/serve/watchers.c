@@ -20,8 +20,8 @@ struct watcher {
  * published, the namenode has that on its disk, and a next life without the END asks it again. */
 bool watchers_may_hear_end(const struct jobtracker *jt, const struct record *record)
 {
-    return record->end_index && (record->job->state == JT_JOB_SUCCEEDED ||
-                                 record->end_index <= joblog_durable(jt->log));
+    return record->end_index &&
+           (record->job->state == JT_JOB_SUCCEEDED || record->end_index <= joblog_durable(jt->log));
 }
 
 static void forget(struct jobtracker *jt, struct watcher *watcher)

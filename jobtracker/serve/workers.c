@@ -187,7 +187,8 @@ static struct jt_progress final_progress(const struct jobtracker *jt, const stru
     p.records_out = counter_of(done, is_reduce ? "Reduce output records" : "Map output records");
     p.bytes_in = is_reduce ? counter_of(done, "Reduce shuffle bytes") : task ? task->bytes : 0;
     p.bytes_total = p.bytes_in;
-    p.is_empty = task && task->stage->kind == JT_STAGE_MAP && is_without_records(done, p.records_out);
+    p.is_empty =
+        task && task->stage->kind == JT_STAGE_MAP && is_without_records(done, p.records_out);
     return p;
 }
 

@@ -15,11 +15,11 @@ struct publish {
     const struct nn_view *view;
     const struct cl2nn_publish *ask;
     const struct nn_caller *user;
-    uint32_t out;      /* slot; 0: it is to be made, */
-    uint32_t above;    /* somewhere below this one */
-    uint64_t new_dirs; /* that winners and the output need */
+    uint32_t out;       /* slot; 0: it is to be made, */
+    uint32_t above;     /* somewhere below this one */
+    uint64_t new_dirs;  /* that winners and the output need */
     uint64_t new_files; /* without a byte */
-    struct hmap taken; /* names and source slots met so far */
+    struct hmap taken;  /* names and source slots met so far */
     struct arena *arena;
 };
 
@@ -352,8 +352,7 @@ static int name_manifest(const struct publish *p, struct op_publish *op, struct 
         return err_set(err, ERR_NOMEM, "out of memory");
     int len = snprintf(name, room, MANIFEST "-" SLICE_FMT, SLICE_ARG(p->ask->job));
     op->manifest_name = slice_of(name, (size_t)len);
-    if (len > NAME_MAX_BYTES ||
-        (p->out && nn_inodes_child(store_of(p), p->out, op->manifest_name)))
+    if (len > NAME_MAX_BYTES || (p->out && nn_inodes_child(store_of(p), p->out, op->manifest_name)))
         return err_set(err, ERR_EXIST, SLICE_FMT "/%s exists already", SLICE_ARG(p->ask->out),
                        name);
     return 0;

@@ -35,7 +35,8 @@ int sink_open(struct sink *sink, struct files *files, const char *path, const st
 static int make_file(struct sink *sink)
 {
     uint64_t start = clock_mono_us();
-    int rc = files_create(sink->files, sink->path, sink->how.replication, &sink->out, &sink->failed);
+    int rc =
+        files_create(sink->files, sink->path, sink->how.replication, &sink->out, &sink->failed);
     sink->write_us += clock_mono_us() - start;
     return rc;
 }
@@ -62,7 +63,8 @@ static int flush(struct sink *sink)
 int sink_write(struct sink *sink, struct slice bytes)
 {
     if (!sink->out && sink->failed.code == 0 && bytes.len)
-        (void)make_file(sink); /* a file that cannot be made is not to be heard of at the end only */
+        (void)make_file(
+            sink); /* a file that cannot be made is not to be heard of at the end only */
     if (bytes.len > sink->cap - sink->fill) {
         int rc = flush(sink);
         if (rc != 0)

@@ -30,7 +30,7 @@ struct runner {
     struct identity self;
     char node[256];
     bool has_run;
-    bool may_connect; /* to the filesystem, if nobody wants it for a moment */
+    bool may_connect;           /* to the filesystem, if nobody wants it for a moment */
     struct progress_page *page; /* these came with a RUN, and are of those that bring none, too */
     int log_fd, memory_fd;      /* -1 = none */
     char *dir;                  /* where it works; NULL: nowhere yet */

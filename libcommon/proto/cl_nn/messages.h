@@ -357,19 +357,19 @@ enum cl2nn_publish_mode {
 
 /* All winners, _MANIFEST and _SUCCESS appear in OUT together, and OUT/_temporary/<job> goes; or
  * nothing changes. A winner that comes from nowhere (`from` is "", `len` 0) is made here, without a
- * byte; and so is OUT, where no attempt has written anything. A smaller epoch than the last seen for the job is refused with ERR_STALE; the
- * same (job, epoch) again gets the first answer. */
-#define CL2NN_PUBLISH_FIELDS(F, S, L)                                                     \
-    S(msg_origin, origin)                                                                 \
-    F(STR, job)                                                                           \
-    F(U64, epoch)                                                                         \
-    F(STR, out)                                                                           \
-    F(STR, temporary) /* OUT/_temporary/<job> */                                          \
-    F(U32, mode)      /* enum cl2nn_publish_mode */                                       \
-    L(cl2nn_winner, winners)                                                              \
-    F(STR, manifest) /* path of the finished _MANIFEST file under temporary; "" = none */ \
+ * byte; and so is OUT, where no attempt has written anything. A smaller epoch than the last seen
+ * for the job is refused with ERR_STALE; the same (job, epoch) again gets the first answer. */
+#define CL2NN_PUBLISH_FIELDS(F, S, L)                                                             \
+    S(msg_origin, origin)                                                                         \
+    F(STR, job)                                                                                   \
+    F(U64, epoch)                                                                                 \
+    F(STR, out)                                                                                   \
+    F(STR, temporary) /* OUT/_temporary/<job> */                                                  \
+    F(U32, mode)      /* enum cl2nn_publish_mode */                                               \
+    L(cl2nn_winner, winners)                                                                      \
+    F(STR, manifest) /* path of the finished _MANIFEST file under temporary; "" = none */         \
     F(STR, user)     /* in whose name: the caller must be the jobtracker's user or a superuser */ \
-    F(BOOL, has_empty_manifest) /* _MANIFEST is to be there, without a byte */                \
+    F(BOOL, has_empty_manifest) /* _MANIFEST is to be there, without a byte */                    \
     F(U32, replication)         /* of what is made here: 0 = as usual */
 MSG_STRUCT(cl2nn_publish, CL2NN_PUBLISH_FIELDS)
 

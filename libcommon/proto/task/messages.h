@@ -44,17 +44,17 @@ MSG_STRUCT(task_attempt, TASK_ATTEMPT_FIELDS)
 MSG_STRUCT(task_segment, TASK_SEGMENT_FIELDS)
 
 /* Where one map's committed output can be fetched. An empty host = this very node. */
-#define TASK_SOURCE_FIELDS(F, S, L)                                                  \
-    F(U32, map_task)                                                                 \
-    F(U32, map_attempt)                                                              \
-    F(STR, worker) /* node.name */                                                   \
-    F(STR, host)                                                                     \
-    F(U32, port)                                                                     \
-    F(STR, socket) /* its unix socket, usable when boot_id and netns are ours */     \
-    F(STR, boot_id)                                                                  \
-    F(U64, netns)                                                                    \
-    F(STR, run)   /* local driver: path of the run itself; nobody is asked for it */ \
-    F(U32, stage) /* whose task `map_task` is */                                     \
+#define TASK_SOURCE_FIELDS(F, S, L)                                                      \
+    F(U32, map_task)                                                                     \
+    F(U32, map_attempt)                                                                  \
+    F(STR, worker) /* node.name */                                                       \
+    F(STR, host)                                                                         \
+    F(U32, port)                                                                         \
+    F(STR, socket) /* its unix socket, usable when boot_id and netns are ours */         \
+    F(STR, boot_id)                                                                      \
+    F(U64, netns)                                                                        \
+    F(STR, run)       /* local driver: path of the run itself; nobody is asked for it */ \
+    F(U32, stage)     /* whose task `map_task` is */                                     \
     F(BOOL, is_empty) /* there is no record in it: nobody need be asked */
 MSG_STRUCT(task_source, TASK_SOURCE_FIELDS)
 

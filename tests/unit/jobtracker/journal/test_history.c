@@ -52,12 +52,13 @@ static void what_was_written_is_read_again_after_a_power_cut(void **state)
 
 static void begin(struct fixture *f, uint64_t number, struct outfile *ret)
 {
-    assert_int_equal(history_begin(&f->history, (struct job_id){5, number}, ".json",
-                                   slice_str("{}"), ret, NULL),
-                     0);
+    assert_int_equal(
+        history_begin(&f->history, (struct job_id){5, number}, ".json", slice_str("{}"), ret, NULL),
+        0);
 }
 
-static void what_was_begun_is_there_after_a_power_cut_once_all_was_committed_and_synced(void **state)
+static void
+what_was_begun_is_there_after_a_power_cut_once_all_was_committed_and_synced(void **state)
 {
     struct fixture *f = *state;
     struct buf out = BUF_INIT;
@@ -148,7 +149,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(what_was_written_is_read_again_after_a_power_cut, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(
-            what_was_begun_is_there_after_a_power_cut_once_all_was_committed_and_synced, setup, teardown),
+            what_was_begun_is_there_after_a_power_cut_once_all_was_committed_and_synced, setup,
+            teardown),
         cmocka_unit_test_setup_teardown(what_a_kill_left_half_written_is_gone_after_the_next_start,
                                         setup, teardown),
         cmocka_unit_test_setup_teardown(a_job_that_was_never_written_is_not_there, setup, teardown),
