@@ -22,8 +22,16 @@ static int load_splits(struct jobtracker *jt, struct record *record, struct err 
                         &total);
     if (rc != 0)
         return err_set(err, rc, "the job's list of splits is not here: %s", err_text(rc));
-    return msg_decode(&cl2jt_splits_desc, buf_slice(&record->split_bytes), &record->arena,
+    return msg_decode(&cl2jt_splits_desc, buf_slice(&record->split_bytes), &record->split_arena,
                       &record->splits, err);
+}
+
+/* The core has its own copy of what it needs of each. */
+static void forget_splits(struct record *record)
+{
+    record->splits.splits.v = NULL;
+    buf_release(&record->split_bytes);
+    arena_release(&record->split_arena);
 }
 
 static uint64_t origin_hash(const struct msg_origin *origin)
@@ -90,7 +98,7 @@ void record_free(struct record *record)
     list_remove(&record->publishing);
     list_remove(&record->ended);
     buf_release(&record->bytes);
-    buf_release(&record->split_bytes);
+    forget_splits(record);
     buf_release(&record->failure_bytes);
     buf_release(&record->last_words);
     mem_free(record->findings);
@@ -244,6 +252,7 @@ int record_begin(struct jobtracker *jt, struct record *record, struct err *err)
         else
             list_push_back(&jt->unwritten, &record->unwritten);
     }
+    forget_splits(record);
     mem_free(splits);
     buf_release(&encoded);
     return rc == 0 ? 0 : err_set(err, rc, "the jobtracker has no memory left for this job");
@@ -488,7 +497,7 @@ static int fill_failure(const struct record *record, struct arena *arena, struct
     if (rc == 0 && record->failure_bytes.len && (culprit || !jt_job_is_over(record->job)))
         rc = msg_decode(&task_failed_desc, buf_slice(&record->failure_bytes), arena, &ret->failure,
                         NULL);
-    while (culprit && nodes && n < JT_FAILED_ON && culprit->failed_on[n]) {
+    while (culprit && culprit->failed_on && nodes && n < JT_FAILED_ON && culprit->failed_on[n]) {
         nodes[n] = slice_str(culprit->failed_on[n]);
         n++;
     }

@@ -20,10 +20,11 @@ struct record {
     struct hmap *origins; /* that it is in; NULL: its submitter gave no origin */
     struct jt_job *job;
     struct buf bytes; /* the encoded joblog_submit everything below borrows from */
-    struct buf split_bytes;
     struct arena arena;
     struct joblog_submit spec;
-    struct cl2jt_splits splits;
+    struct buf split_bytes; /* with split_arena: of a list that came as a blob, until the job began */
+    struct arena split_arena;
+    struct cl2jt_splits splits; /* then only how many, and their sums */
     struct jt_counters counters;
     struct task_times times[JT_STAGES_MAX];
     struct task_account accounts[JT_STAGES_MAX];

@@ -106,7 +106,30 @@ static int add_shuffles(struct jt_job *job, const struct jt_shuffle *shuffles, u
     return rc;
 }
 
-static int take_split(struct jt_job *job, struct jt_task *task, const struct jt_split *split)
+/* Splits name the same few nodes over and over. */
+struct node_name {
+    struct hmap_node by_hash;
+    const char *text; /* in the job's arena, as this is */
+};
+
+static const char *keep_name(struct jt_job *job, struct hmap *names, struct slice text)
+{
+    uint64_t hash = slice_hash(text, 0);
+    for (struct hmap_node *n = hmap_find(names, hash); n; n = hmap_find_next(n)) {
+        const struct node_name *name = CONTAINER_OF(n, struct node_name, by_hash);
+        if (slice_is(text, name->text))
+            return name->text;
+    }
+    struct node_name *name = arena_calloc(&job->arena, 1, sizeof(*name));
+    char *copy = arena_dup(&job->arena, text);
+    if (!name || !copy || hmap_add(names, &name->by_hash, hash) != 0)
+        return NULL;
+    name->text = copy;
+    return copy;
+}
+
+static int take_split(struct jt_job *job, struct jt_task *task, const struct jt_split *split,
+                      struct hmap *names)
 {
     task->bytes = split->bytes;
     uint8_t *input = arena_alloc(&job->arena, split->input.len);
@@ -117,7 +140,7 @@ static int take_split(struct jt_job *job, struct jt_task *task, const struct jt_
         memcpy(input, split->input.data, split->input.len);
     task->input = slice_of(input, split->input.len);
     for (uint32_t i = 0; i < split->node_count; i++) {
-        task->nodes[i] = arena_dup(&job->arena, split->nodes[i]);
+        task->nodes[i] = keep_name(job, names, split->nodes[i]);
         if (!task->nodes[i])
             return ERR_NOMEM;
         task->node_count++;
@@ -163,8 +186,10 @@ static int fill(struct jt_job *job, const struct jt_submit *submit)
         rc = stage_init(job, JT_STAGE_COMMIT, 1, false);
     if (rc == 0)
         ask_for(job, submit);
+    struct hmap names = {0};
     for (uint32_t i = 0; rc == 0 && i < submit->split_count; i++)
-        rc = take_split(job, &job->stages[0].tasks[i], &submit->splits[i]);
+        rc = take_split(job, &job->stages[0].tasks[i], &submit->splits[i], &names);
+    hmap_release(&names);
     return rc;
 }
 
@@ -360,15 +385,21 @@ bool jt_job_is_over(const struct jt_job *job)
     return sm_is_final(&jt_job_states, job->state);
 }
 
+/* Few tasks ever fail: the others have no room for it. Without memory the task may go back there.
+ */
 void jt_task_blame(struct jt_task *task, const struct jt_worker *worker)
 {
+    if (!task->failed_on)
+        task->failed_on = arena_calloc(&task->stage->job->arena, JT_FAILED_ON, sizeof(char *));
+    if (!task->failed_on)
+        return;
     memmove(&task->failed_on[1], &task->failed_on[0], sizeof(char *) * (JT_FAILED_ON - 1));
     task->failed_on[0] = worker->name;
 }
 
 bool jt_task_failed_on(const struct jt_task *task, const struct jt_worker *worker)
 {
-    for (size_t i = 0; i < JT_FAILED_ON && task->failed_on[i]; i++)
+    for (size_t i = 0; task->failed_on && i < JT_FAILED_ON && task->failed_on[i]; i++)
         if (task->failed_on[i] == worker->name)
             return true;
     return false;

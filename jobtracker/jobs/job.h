@@ -112,7 +112,7 @@ struct jt_task {
     uint64_t memory;           /* that it asks for, having had too little; 0 = as its stage */
     const char **nodes;        /* where its input lies: names in the job's arena */
     uint32_t node_count;
-    const char *failed_on[JT_FAILED_ON]; /* last nodes it failed on: names of workers */
+    const char **failed_on; /* JT_FAILED_ON last nodes it failed on, in the arena; NULL: none */
     uint64_t waiting_since_ms;
 };
 

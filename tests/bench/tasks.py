@@ -8,7 +8,7 @@ A release cluster: a datanode, two workers with eight cores each, so that a core
 job is one map and one reduce that do nothing, its output published, its end on disk; jobs come one after the other over one
 connection. Tasks are the maps of one job, in processes that serve one after another, then in a new process each. All of it by
 tasks_bench; medians of --runs turns. The cost is CPU time of each kind of process for one job or task: unlike rates it hardly
-depends on what else the machine does."""
+depends on what else the machine does. Last the scheduler alone, in virtual time (scheduler_bench)."""
 import argparse
 import os
 import re
@@ -70,6 +70,15 @@ def turn(table, b, jobs, n):
     table.add("tasks, a new process each", at_least(500, "/s"), figure(text, r"([\d.]+) tasks/s"), cost)
 
 
+def scheduler(table):
+    """The core alone, in virtual time, around a cluster that no machine holds."""
+    text = compare.text_of([program("scheduler_bench")])
+    steps = re.search(r"submitted in .*", text)
+    table.add("10,000 workers, 100,000 tasks, 500 jobs", at_least(2000, "starts/s"), figure(text, r"([\d.]+) starts/s"),
+              steps.group(0).rstrip(")") if steps else "")
+    table.add("memory of a task in the jobtracker", at_most(1024, "B"), figure(text, r"memory: ([\d.]+) bytes a task"), "")
+
+
 class Cluster(compare.Bench):
     def start(self):
         os.mkdir(self.path("q"))
@@ -101,6 +110,7 @@ def main():
         for n in range(options.runs):
             print(f"turn {n + 1} of {options.runs}", file=sys.stderr, flush=True)
             turn(table, b, options.jobs, options.n)
+            scheduler(table)
     except (compare.Wrong, subprocess.SubprocessError) as why:
         wrong = why
     finally:

@@ -117,7 +117,7 @@ static void done(struct crowd *crowd, struct run *run)
     struct jt_worker *worker = a->worker;
     struct jt_job *job = a->task->stage->job;
     forget(crowd, run);
-    jt_on_done(&crowd->core, worker, &id, &p, slice_of(NULL, 0), crowd->now);
+    jt_on_done(&crowd->core, worker, &id, &p, crowd->conf.result, crowd->now);
     crowd->dones++;
     settle(crowd, steps, false);
     if (jt_job_is_over(job))
@@ -231,8 +231,10 @@ struct jt_job *crowd_submit(struct crowd *crowd, struct jt_submit like, uint32_t
         snprintf(names + (size_t)i * 16, 16, "w%u", i);
     for (uint32_t i = 0; i < maps; i++) {
         uint64_t first = rand_below(&crowd->rand, crowd->conf.workers);
-        splits[i] = (struct jt_split){
-            .bytes = SPLIT_BYTES, .nodes = &nodes[(size_t)i * replicas], .node_count = replicas};
+        splits[i] = (struct jt_split){.input = crowd->conf.input,
+                                      .bytes = SPLIT_BYTES,
+                                      .nodes = &nodes[(size_t)i * replicas],
+                                      .node_count = replicas};
         for (uint32_t r = 0; r < replicas; r++) { /* distinct, the first one anywhere */
             uint64_t at =
                 r == 0 ? first : first + 1 + rand_below(&crowd->rand, crowd->conf.workers - 1);

@@ -22,6 +22,7 @@ struct crowd_conf {
     /* What an attempt would take on a healthy worker; NULL = conf.task_ms. */
     uint64_t (*work_ms)(const struct crowd *crowd, const struct jt_attempt *attempt);
     uint64_t task_ms;
+    struct slice input, result; /* of every map, of every attempt: bytes the core keeps; borrowed */
     /* After every event; may be NULL. */
     void (*watch)(struct crowd *crowd);
     void *arg;
