@@ -5,6 +5,9 @@
 
 #include "libcommon/base/mem.h"
 
+#define PRINT_ROOM  128
+#define DECIMAL_MAX 20
+
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "files and packets are little-endian; get_/put_ copy bytes as they are");
 
@@ -63,23 +66,37 @@ void buf_append_byte(struct buf *buf, uint8_t byte)
     buf_append(buf, &byte, 1);
 }
 
+/* Most texts fit the first time; the others are formed again. */
 void buf_printf(struct buf *buf, const char *fmt, ...)
 {
     va_list ap, again;
+    uint8_t *to = buf_reserve(buf, PRINT_ROOM);
+    if (!to)
+        return;
+    size_t room = buf->cap - buf->len;
     va_start(ap, fmt);
     va_copy(again, ap);
-    int n = vsnprintf(NULL, 0, fmt, ap);
+    int n = vsnprintf((char *)to, room, fmt, ap);
     va_end(ap);
-    if (n < 0) {
-        buf->failed = true;
-    } else {
-        uint8_t *to = buf_reserve(buf, (size_t)n + 1);
-        if (to) {
+    if (n >= 0 && (size_t)n >= room) {
+        to = buf_reserve(buf, (size_t)n + 1);
+        if (to)
             vsnprintf((char *)to, (size_t)n + 1, fmt, again);
-            buf->len += (size_t)n;
-        }
     }
     va_end(again);
+    if (n < 0)
+        buf->failed = true;
+    else if (to)
+        buf->len += (size_t)n;
+}
+
+void buf_append_decimal(struct buf *buf, uint64_t v)
+{
+    char digits[DECIMAL_MAX], *end = digits + sizeof(digits), *at = end;
+    do
+        *--at = (char)('0' + v % 10);
+    while (v /= 10);
+    buf_append(buf, at, (size_t)(end - at));
 }
 
 void buf_append_u16(struct buf *buf, uint16_t v)

@@ -404,10 +404,10 @@ static void print_field(const struct msg_field *field, const char *at, struct bu
 {
     switch (field->kind) {
     case MSG_KIND_U64:
-        buf_printf(out, "%" PRIu64, *(const uint64_t *)(const void *)at);
+        buf_append_decimal(out, *(const uint64_t *)(const void *)at);
         break;
     case MSG_KIND_U32:
-        buf_printf(out, "%" PRIu32, *(const uint32_t *)(const void *)at);
+        buf_append_decimal(out, *(const uint32_t *)(const void *)at);
         break;
     case MSG_KIND_I64:
         buf_printf(out, "%" PRId64, *(const int64_t *)(const void *)at);
@@ -440,7 +440,9 @@ void msg_print(const struct msg_desc *desc, const void *msg, struct buf *out)
     const struct msg_field *fields = desc->fields();
     buf_append_byte(out, '{');
     for (uint32_t i = 0; i < desc->field_count; i++) {
-        buf_printf(out, "%s\"%s\":", i ? "," : "", fields[i].name);
+        buf_append_str(out, i ? ",\"" : "\"");
+        buf_append_str(out, fields[i].name);
+        buf_append_str(out, "\":");
         print_field(&fields[i], (const char *)msg + fields[i].offset, out);
     }
     buf_append_byte(out, '}');

@@ -70,6 +70,8 @@ def test_the_jobtracker_dies(cluster, place):
 
 
 def test_the_jobtracker_dies_before_the_history_of_a_job_is_written(cluster):
+    # The next life writes what is missing: it must not be that of an earlier test's job.
+    wait_for(lambda: len(glob.glob(cluster.dir + "/jobs/history/*.status")) == len(cluster.jobs()))
     cluster.kill("jobtracker")
     cluster.up(env={"QUERN_FAULT": "jt.history.write=1:kill"})
     wait_for(lambda: cluster.run("job", "-workers").stdout.count(b" live ") == 3)

@@ -123,6 +123,34 @@ static void a_long_line_is_printed_whole(void **state)
     buf_release(&buf);
 }
 
+static void lines_of_every_length_around_the_room_are_whole(void **state)
+{
+    (void)state;
+    char word[600] = "";
+    for (int len = 0; len + 1 < (int)sizeof(word); len++) {
+        struct buf buf = BUF_INIT;
+        buf_append_str(&buf, "x");
+        buf_printf(&buf, "%s", word);
+        assert_int_equal(buf.len, len + 1);
+        assert_string_equal(buf_cstr(&buf) + 1, word);
+        buf_release(&buf);
+        word[len] = (char)('a' + len % 26);
+    }
+}
+
+static void numbers_are_decimal_text(void **state)
+{
+    (void)state;
+    static const uint64_t numbers[] = {0, 9, 10, 1234567890, UINT64_MAX};
+    struct buf buf = BUF_INIT;
+    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
+        buf_append_decimal(&buf, numbers[i]);
+        buf_append_byte(&buf, ' ');
+    }
+    assert_string_equal(buf_cstr(&buf), "0 9 10 1234567890 18446744073709551615 ");
+    buf_release(&buf);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -134,6 +162,8 @@ int main(void)
         cmocka_unit_test(an_absurd_reservation_fails_without_overflow),
         cmocka_unit_test(bytes_are_dropped_from_the_front),
         cmocka_unit_test(a_long_line_is_printed_whole),
+        cmocka_unit_test(lines_of_every_length_around_the_room_are_whole),
+        cmocka_unit_test(numbers_are_decimal_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
