@@ -22,7 +22,8 @@ struct record {
     struct buf bytes; /* the encoded joblog_submit everything below borrows from */
     struct arena arena;
     struct joblog_submit spec;
-    struct buf split_bytes; /* with split_arena: of a list that came as a blob, until the job began */
+    struct buf
+        split_bytes; /* with split_arena: of a list that came as a blob, until the job began */
     struct arena split_arena;
     struct cl2jt_splits splits; /* then only how many, and their sums */
     struct jt_counters counters;

@@ -24,7 +24,7 @@ struct sink_how {
     int level; /* of packing; 0 = the codec's own */
     bool is_raw;
     struct slice separator; /* between key and value; no bytes at all: a tab */
-    bool skips_empty; /* no file without a byte */
+    bool skips_empty;       /* no file without a byte */
 };
 
 struct sink {
