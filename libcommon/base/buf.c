@@ -5,8 +5,7 @@
 
 #include "libcommon/base/mem.h"
 
-#define PRINT_ROOM  128
-#define DECIMAL_MAX 20
+#define PRINT_ROOM 128
 
 _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
                "files and packets are little-endian; get_/put_ copy bytes as they are");
@@ -88,15 +87,6 @@ void buf_printf(struct buf *buf, const char *fmt, ...)
         buf->failed = true;
     else if (to)
         buf->len += (size_t)n;
-}
-
-void buf_append_decimal(struct buf *buf, uint64_t v)
-{
-    char digits[DECIMAL_MAX], *end = digits + sizeof(digits), *at = end;
-    do
-        *--at = (char)('0' + v % 10);
-    while (v /= 10);
-    buf_append(buf, at, (size_t)(end - at));
 }
 
 void buf_append_u16(struct buf *buf, uint16_t v)

@@ -37,7 +37,6 @@ void buf_append(struct buf *buf, const void *data, size_t len);
 void buf_append_slice(struct buf *buf, struct slice s);
 void buf_append_str(struct buf *buf, const char *s);
 void buf_append_byte(struct buf *buf, uint8_t byte);
-void buf_append_decimal(struct buf *buf, uint64_t v); /* as text */
 void buf_printf(struct buf *buf, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
 /* Little-endian integers, the order of all our files and packet headers. */

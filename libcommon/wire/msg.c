@@ -374,6 +374,16 @@ static void print_f64(double v, struct buf *out)
         buf_append_str(out, "null"); /* JSON has no word for it */
 }
 
+/* Messages are printed whole, a job's history with dozens of numbers an attempt. */
+static void print_u64(struct buf *out, uint64_t v)
+{
+    char digits[20], *end = digits + sizeof(digits), *at = end;
+    do
+        *--at = (char)('0' + v % 10);
+    while (v /= 10);
+    buf_append(out, at, (size_t)(end - at));
+}
+
 static void print_field(const struct msg_field *field, const char *at, struct buf *out);
 
 static void print_list(const struct msg_field *field, const char *at, struct buf *out)
@@ -404,10 +414,10 @@ static void print_field(const struct msg_field *field, const char *at, struct bu
 {
     switch (field->kind) {
     case MSG_KIND_U64:
-        buf_append_decimal(out, *(const uint64_t *)(const void *)at);
+        print_u64(out, *(const uint64_t *)(const void *)at);
         break;
     case MSG_KIND_U32:
-        buf_append_decimal(out, *(const uint32_t *)(const void *)at);
+        print_u64(out, *(const uint32_t *)(const void *)at);
         break;
     case MSG_KIND_I64:
         buf_printf(out, "%" PRId64, *(const int64_t *)(const void *)at);

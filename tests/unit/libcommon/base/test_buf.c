@@ -138,19 +138,6 @@ static void lines_of_every_length_around_the_room_are_whole(void **state)
     }
 }
 
-static void numbers_are_decimal_text(void **state)
-{
-    (void)state;
-    static const uint64_t numbers[] = {0, 9, 10, 1234567890, UINT64_MAX};
-    struct buf buf = BUF_INIT;
-    for (size_t i = 0; i < ARRAY_LEN(numbers); i++) {
-        buf_append_decimal(&buf, numbers[i]);
-        buf_append_byte(&buf, ' ');
-    }
-    assert_string_equal(buf_cstr(&buf), "0 9 10 1234567890 18446744073709551615 ");
-    buf_release(&buf);
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -163,7 +150,6 @@ int main(void)
         cmocka_unit_test(bytes_are_dropped_from_the_front),
         cmocka_unit_test(a_long_line_is_printed_whole),
         cmocka_unit_test(lines_of_every_length_around_the_room_are_whole),
-        cmocka_unit_test(numbers_are_decimal_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
