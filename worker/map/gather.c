@@ -10,7 +10,8 @@
 #define NODE_HEAD  16U
 #define BLOB_HEAD  8U
 #define NODE_FIRST 0x80000000U
-#define WAIT_SIZE  ((size_t)2 << 20)
+#define WAIT_SIZE  ((size_t)512 << 10)
+#define AHEAD      512 /* bytes of nodes, for whose slots the way from memory is that long */
 
 void gather_open(struct gather *g, void *space, size_t size, gather_combine *combine,
                  combine_out *out, void *arg)
@@ -167,10 +168,34 @@ static struct table_slot *slot_of(const struct gather *g, uint64_t hash, uint32_
     return &g->table.slots[i];
 }
 
+/* Have the slot of the node on its way into the cache; if it is there, what it has settled. */
+static void fetch_slot(const struct gather *g, const uint8_t *node)
+{
+    if (get_u32(node + 4) & NODE_FIRST)
+        table_prefetch(&g->table, get_u64(node + 8));
+}
+static void fetch_blob(const struct gather *g, const uint8_t *node)
+{
+    const struct table_slot *slot = &g->table.slots[get_u64(node + 8) & g->table.mask];
+    if ((get_u32(node + 4) & NODE_FIRST) && slot->extra)
+        __builtin_prefetch(table_bytes(&g->table, slot->extra), 1);
+}
+
+static size_t walk(const struct gather *g, size_t at, size_t to,
+                   void (*fetch)(const struct gather *, const uint8_t *))
+{
+    for (; at < to && at < g->wait_used; at += node_bytes(node_len(g->wait + at)))
+        fetch(g, g->wait + at);
+    return at;
+}
+
 static int settle_all(struct gather *g)
 {
+    size_t slots = 8, blobs = 8;
     for (size_t at = 8; at < g->wait_used;) {
         const uint8_t *node = g->wait + at;
+        slots = walk(g, slots, at + AHEAD, fetch_slot);
+        blobs = walk(g, blobs, at + AHEAD / 2, fetch_blob);
         if (get_u32(node + 4) & NODE_FIRST) {
             int rc = settle(g, slot_of(g, get_u64(node + 8), (uint32_t)(at / 8)));
             if (rc != 0)
@@ -191,7 +216,7 @@ static int settle_waiting(struct gather *g)
     return rc;
 }
 
-int gather_flush(struct gather *g)
+static int empty_table(struct gather *g)
 {
     uint64_t start = clock_mono_us();
     int rc = settle_all(g);
@@ -213,7 +238,7 @@ int gather_flush(struct gather *g)
 static int turn_over(struct gather *g)
 {
     uint64_t in = g->round_in, out = g->out_records;
-    int rc = gather_flush(g);
+    int rc = empty_table(g);
     g->is_aside = in < 2 * (g->out_records - out);
     return rc;
 }
@@ -255,26 +280,70 @@ static int pass_by(struct gather *g, uint64_t hash, struct slice key, struct sli
     return g->out(g->arg, hash, key, value);
 }
 
+/* The value waits at `place`: tell its key of it. Without room for the key it passes by. */
+static int link_value(struct gather *g, uint64_t hash, struct slice key, uint32_t place)
+{
+    struct table_slot *slot = table_find(&g->table, hash, key);
+    if (!slot)
+        slot = table_insert(&g->table, hash, key);
+    if (!slot) {
+        const uint8_t *node = node_at(g, place);
+        g->must_turn = true;
+        return pass_by(g, hash, key, slice_of(node + NODE_HEAD, node_len(node)));
+    }
+    g->round_in++;
+    link_node(g, slot, place);
+    return 0;
+}
+
+/* Until nothing is in the queue. */
+static int link_all(struct gather *g)
+{
+    int rc = 0;
+    for (uint32_t i = 0; rc == 0 && i < g->waiting; i++) {
+        const struct gather_wait *wait = &g->queue[i];
+        rc = link_value(g, wait->hash, slice_of(wait->key, wait->len), wait->place);
+    }
+    g->waiting = 0;
+    if (rc != 0 || !g->must_turn)
+        return rc;
+    g->must_turn = false;
+    return turn_over(g);
+}
+
+int gather_flush(struct gather *g)
+{
+    int rc = link_all(g);
+    return rc == 0 ? empty_table(g) : rc;
+}
+
+static int make_room(struct gather *g, size_t bytes)
+{
+    int rc = link_all(g);
+    if (rc != 0 || bytes <= g->wait_size - g->wait_used)
+        return rc;
+    return g->is_full ? turn_over(g) : settle_waiting(g);
+}
+
 int gather_add(struct gather *g, uint64_t hash, struct slice key, struct slice value)
 {
     int rc = 0;
     if (g->is_aside || key.len + value.len > COMBINE_RECORD_MAX)
         return pass_by(g, hash, key, value);
     if (node_bytes(value.len) > g->wait_size - g->wait_used)
-        rc = g->is_full ? turn_over(g) : settle_waiting(g);
-    if (rc != 0)
-        return rc;
-    struct table_slot *slot = table_find(&g->table, hash, key);
-    if (!slot && !g->is_aside)
-        slot = table_insert(&g->table, hash, key);
-    if (!slot && !g->is_aside) {
-        rc = turn_over(g);
-        if (rc == 0 && !g->is_aside)
-            slot = table_insert(&g->table, hash, key);
-    }
-    if (rc != 0 || !slot)
+        rc = make_room(g, node_bytes(value.len));
+    if (rc != 0 || g->is_aside)
         return rc != 0 ? rc : pass_by(g, hash, key, value);
-    g->round_in++;
-    link_node(g, slot, wait_node(g, hash, value));
-    return 0;
+    struct gather_wait *wait = &g->queue[g->waiting++];
+    table_prefetch(&g->table, hash);
+    *wait = (struct gather_wait){
+        .hash = hash, .place = wait_node(g, hash, value), .len = (uint32_t)key.len};
+    bool is_short = key.len <= sizeof(wait->key);
+    if (is_short && key.len)
+        memcpy(wait->key, key.data, key.len);
+    if (!is_short) { /* now, for its bytes are not ours */
+        g->waiting--;
+        rc = link_value(g, hash, key, wait->place);
+    }
+    return rc == 0 && (g->waiting == COMBINE_QUEUE || g->must_turn) ? link_all(g) : rc;
 }

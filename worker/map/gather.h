@@ -7,6 +7,10 @@
  *   emit ---------> waiting values -----------------> settled values -----------------------> out
  *          aside: straight to out        combine
  *
+ * Keys wait in a small queue, as in combine, and what is settled is fetched ahead: else each word
+ * of a large vocabulary waits for memory three times. A key that finds no room passes by, and the
+ * table is emptied.
+ *
  * A full table that has not halved what went into it steps aside for the rest of the task. Combine
  * is promised to be associative and commutative; how often it runs hangs on the task's memory. */
 #ifndef QUERN_WORKER_MAP_GATHER_H
@@ -22,6 +26,13 @@ struct gather;
  * remains with gather_emit. 0 or a negative code. */
 typedef int gather_combine(void *arg, struct slice key, struct gather *g);
 
+/* A value that waits, and its key while the key's slot is on its way from memory. */
+struct gather_wait {
+    uint64_t hash;
+    uint32_t place, len;
+    uint8_t key[COMBINE_QUEUE_KEY];
+};
+
 struct gather {
     struct table table; /* slot.value: first and last waiting node; slot.extra: settled blob */
     uint8_t *wait;      /* nodes */
@@ -30,6 +41,9 @@ struct gather {
     combine_out *out;
     void *arg;
     bool is_aside, is_full;
+    bool must_turn; /* a key found no room in the table */
+    uint32_t waiting;
+    struct gather_wait queue[COMBINE_QUEUE];
     uint64_t round_in, in_records, out_records;
     uint64_t flush_us; /* combining what waits and emptying the table, and what that led to */
     /* of the combine call under way */
