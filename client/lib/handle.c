@@ -129,7 +129,9 @@ static int read_conf(struct qn_fs *fs, const struct conf *conf, struct err *err)
     fs->hedge_max = (unsigned)conf_int(conf, "dfs.client.hedged.read.threadpool.size");
     fs->hedge_after_ms = (uint32_t)conf_ms(conf, "dfs.client.hedged.read.threshold.millis");
     fs->trash_ms = conf_ms(conf, "fs.trash.interval");
-    fs->renew.every_ms = conf_ms(conf, "dfs.namenode.lease-soft-limit") / 3;
+    uint64_t soft_ms = conf_ms(conf, "dfs.namenode.lease-soft-limit");
+    uint64_t hard_ms = conf_ms(conf, "dfs.namenode.lease-hard-limit-sec");
+    fs->renew.every_ms = (soft_ms < hard_ms ? soft_ms : hard_ms) / 3;
     return 0;
 }
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+#include <unistd.h>
+
+#include "libcommon/base/clock.h"
 #include "libcommon/base/rand.h"
 #include "tests/unit/client/lib/fake_cluster.h"
 
@@ -689,6 +692,25 @@ static void several_threads_read_one_file(void **state)
     }
 }
 
+/* The namenode closes its file when the hard limit is over, whatever the soft one is. */
+static void a_writer_is_heard_of_within_the_shorter_of_both_limits(void **state)
+{
+    (void)state;
+    struct qn_fs *fs = fake_connect_with(NULL, "dfs.namenode.lease-hard-limit-sec", "1s");
+    struct qn_file *file = create(fs);
+    uint64_t until = clock_mono_ms() + 10000;
+    unsigned renews = 0;
+    while (renews == 0 && clock_mono_ms() < until) {
+        (void)usleep(20000);
+        mutex_lock(&fake.lock);
+        renews = fake.renews;
+        mutex_unlock(&fake.lock);
+    }
+    assert_true(renews > 0);
+    finish(file);
+    qn_fs_close(fs);
+}
+
 #define OVER_TCP(name) cmocka_unit_test_setup(name, begin)
 #define BOTH_WAYS(name)                                 \
     OVER_TCP(name),                                     \
@@ -729,6 +751,7 @@ int main(void)
         BOTH_WAYS(a_datanode_of_another_cluster_is_not_read),
         BOTH_WAYS(a_missing_file_is_no_file),
         BOTH_WAYS(several_threads_read_one_file),
+        OVER_TCP(a_writer_is_heard_of_within_the_shorter_of_both_limits),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }
