@@ -271,6 +271,19 @@ static void roll_scheduled(struct nn_nodes *nodes, uint64_t now_ms)
     }
 }
 
+static bool takes_replicas(const struct nn_nodes *nodes, const struct nn_node *node)
+{
+    return is_in_service(node) && nn_nodes_is_usable(nodes, node);
+}
+
+bool nn_nodes_lost_all(const struct nn_nodes *nodes, uint64_t since_ms)
+{
+    for (size_t i = 0; i < nodes->node_count; i++)
+        if (takes_replicas(nodes, nodes->node[i]))
+            return false;
+    return nodes->usable_ms != 0 && nodes->usable_ms >= since_ms;
+}
+
 void nn_nodes_step(struct nn_nodes *nodes, uint64_t now_ms, void (*died)(void *arg, uint32_t node),
                    void *arg)
 {
@@ -286,6 +299,8 @@ void nn_nodes_step(struct nn_nodes *nodes, uint64_t now_ms, void (*died)(void *a
         } else if (silent_ms > nodes->conf->stale_ms) {
             set_state(nodes, node, NN_NODE_STALE);
         }
+        if (takes_replicas(nodes, node))
+            nodes->usable_ms = now_ms;
     }
     if (now_ms >= nodes->roll_ms)
         roll_scheduled(nodes, now_ms);

@@ -116,6 +116,7 @@ struct nn_nodes {
     uint32_t owing;      /* storages with owes_removal */
     uint64_t xceivers;   /* sum over living nodes, for the average load */
     uint64_t roll_ms;    /* when `scheduled` rolls over next */
+    uint64_t usable_ms;  /* when one was last seen where replicas may be put; 0 = never */
 };
 
 int nn_nodes_init(struct nn_nodes *nodes, const struct nn_blocks_conf *conf);
@@ -162,6 +163,8 @@ struct nn_node *nn_nodes_of(const struct nn_nodes *nodes, uint32_t storage);
 bool nn_nodes_is_serving(const struct nn_nodes *nodes, uint32_t storage);
 /* May work be given to it: living, connected, not stale when that is to be avoided? */
 bool nn_nodes_is_usable(const struct nn_nodes *nodes, const struct nn_node *node);
+/* There is none now, and at `since_ms` or later there was one. */
+bool nn_nodes_lost_all(const struct nn_nodes *nodes, uint64_t since_ms);
 
 /* Space: sums over the node's storages in use. */
 struct nn_space {

@@ -18,14 +18,15 @@ static int place(struct nn_turn *turn, uint32_t slot, struct nn_place_ask *ask,
 }
 
 /* Of a new block. Who comes so early after a start that datanodes of before are not back (without
- * any block there is no safe mode to wait in) is told to come again. */
+ * any block there is no safe mode to wait in), or when all have just been cut off, is told to come
+ * again. */
 static int place_first(struct nn_turn *turn, uint32_t slot, struct nn_place_ask *ask,
                        struct nn_placed *ret)
 {
     int rc = place(turn, slot, ask, ret);
     if (rc != ERR_NONODE || !nn_blocks_awaits_nodes(&turn->nn->blocks))
         return rc;
-    err_wrap(&turn->err, "datanodes known before the namenode's start are not back yet");
+    err_wrap(&turn->err, "datanodes that were there before are not back yet");
     turn->err.code = ERR_RETRY;
     return ERR_RETRY;
 }

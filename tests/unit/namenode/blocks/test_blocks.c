@@ -125,6 +125,23 @@ static void who_is_on_record_and_back_counts_once(void **state)
     world_release(&w);
 }
 
+static void when_all_datanodes_are_lost_at_once_they_are_awaited_for_a_moment(void **state)
+{
+    (void)state;
+    struct world w;
+    world_start(&w, 1, 2);
+    assert_int_equal(nn_blocks_step(&w.b, 1000), 0);
+    nn_blocks_disconnect(&w.b, 1, nn_nodes_get(&w.b.nodes, 1)->session, 1050);
+    assert_false(nn_blocks_awaits_nodes(&w.b));
+    nn_blocks_disconnect(&w.b, 2, nn_nodes_get(&w.b.nodes, 2)->session, 1060);
+    assert_true(nn_blocks_awaits_nodes(&w.b));
+    assert_int_equal(nn_blocks_step(&w.b, 20900), 0);
+    assert_true(nn_blocks_awaits_nodes(&w.b));
+    assert_int_equal(nn_blocks_step(&w.b, 21100), 0);
+    assert_false(nn_blocks_awaits_nodes(&w.b));
+    world_release(&w);
+}
+
 static void datanodes_on_record_are_awaited_for_a_while_after_a_start(void **state)
 {
     (void)state;
@@ -468,6 +485,7 @@ int main(void)
         cmocka_unit_test(datanodes_on_record_count_though_they_are_not_back),
         cmocka_unit_test(who_is_on_record_and_back_counts_once),
         cmocka_unit_test(datanodes_on_record_are_awaited_for_a_while_after_a_start),
+        cmocka_unit_test(when_all_datanodes_are_lost_at_once_they_are_awaited_for_a_moment),
         cmocka_unit_test(the_first_datanodes_are_put_on_record_and_no_more),
         cmocka_unit_test(a_datanode_that_changes_its_name_or_its_directories_is_no_second_one),
         cmocka_unit_test(replicas_left_behind_by_a_new_stamp_do_not_count),
