@@ -52,6 +52,9 @@ struct jobtracker {
     struct heap watchers;   /* those that are told of progress, by when they may be next */
     struct list over;       /* struct record: finished jobs still in memory, oldest first */
     size_t over_count;
+    struct cl2jt_status *earlier; /* the newest jobs of lives before: serve/past; in earlier_room */
+    size_t earlier_count;
+    struct arena earlier_room;
     struct list endings; /* struct ending: over, and not yet history */
     struct loop_timer write_history;
     bool writes_history; /* of some of them, on the work queue */

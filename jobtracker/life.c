@@ -299,8 +299,10 @@ static int start_all(struct jobtracker *jt, struct err *err)
         rc = start_link(jt, err);
     if (rc == 0)
         rc = replay(jt, err);
-    if (rc == 0)
+    if (rc == 0) {
+        past_open(jt);
         rc = start_server(jt, err);
+    }
     if (rc == 0)
         rc = loop_every(jt->loop, &jt->tick, TICK_MS, on_tick, jt);
     if (rc == 0)
@@ -400,6 +402,7 @@ void jobtracker_release(void *state)
     heap_release(&jt->watchers);
     jt_core_release(&jt->core);
     blobs_release(&jt->blobs);
+    past_release(jt);
     history_release(&jt->history);
     for (size_t i = 0; i < WAL_DIRS_MAX; i++)
         fsutil_unlock(&jt->locks[i]);

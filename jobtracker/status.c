@@ -2,10 +2,9 @@
  * status: what /status.json and the status page show of the jobtracker. */
 #include "jobtracker/life.h"
 #include "jobtracker/record.h"
+#include "jobtracker/serve/past.h"
 #include "libcommon/base/metric.h"
 #include "libcommon/base/str.h"
-
-#define JOBS_SHOWN 50
 
 METRIC_GAUGE(jobs_running, "quern_jt_running_jobs", "jobs submitted and not ended");
 METRIC_GAUGE(workers_live, "quern_jt_live_workers", "workers heard of lately");
@@ -87,6 +86,49 @@ static void show_job(const struct jobtracker *jt, const struct jt_job *job, stru
     status_cell(st, why ? why : "");
 }
 
+static void cell_of(struct status *st, struct slice text)
+{
+    char cell[256];
+    snprintf(cell, sizeof(cell), SLICE_FMT, SLICE_ARG(text));
+    status_cell(st, cell);
+}
+
+/* One that ended before this jobtracker started, as the history tells it. */
+static void show_earlier(const struct cl2jt_status *job, struct status *st)
+{
+    char id[24], progress[160] = "";
+    size_t n = 0;
+    snprintf(id, sizeof(id), "%llu", (unsigned long long)job->id.job);
+    for (size_t s = 0; s < job->stages.n && n < sizeof(progress); s++) {
+        const struct cl2jt_stage *stage = &job->stages.v[s];
+        int len = snprintf(progress + n, sizeof(progress) - n, "%s" SLICE_FMT " %u/%u",
+                           n ? ", " : "", SLICE_ARG(stage->name), stage->done, stage->tasks);
+        n += len > 0 ? (size_t)len : 0;
+    }
+    status_row(st);
+    status_cell(st, id);
+    cell_of(st, job->name);
+    cell_of(st, job->user);
+    cell_of(st, job->queue);
+    status_cell(st, job->state <= CL2JT_KILLED ? sm_name(&jt_job_states, job->state) : "?");
+    status_cell(st, progress);
+    status_cell_u64(st, job->bytes);
+    status_cell_u64(st, job->elapsed_ms);
+    cell_of(st, job->why);
+}
+
+static void show_jobs(const struct jobtracker *jt, struct status *st)
+{
+    size_t shown = 0;
+    status_table(st, "jobs", "Jobs",
+                 "job:job|name|user|queue|state|tasks done|input:bytes|elapsed:ms|note");
+    for (struct list *it = jt->core.all.prev; it != &jt->core.all && shown < PAST_SHOWN;
+         it = it->prev, shown++)
+        show_job(jt, list_entry(it, struct jt_job, all), st);
+    for (size_t i = 0; i < jt->earlier_count && shown < PAST_SHOWN; i++, shown++)
+        show_earlier(&jt->earlier[i], st);
+}
+
 static void show_workers(const struct jobtracker *jt, struct status *st)
 {
     status_table(st, "workers", "Workers",
@@ -128,18 +170,13 @@ static void show_queues(const struct jobtracker *jt, struct status *st)
 void jobtracker_status(void *state, struct status *st)
 {
     const struct jobtracker *jt = state;
-    uint64_t shown = 0;
     status_count(st, "jobs running", count_active(jt), "#jobs");
     status_count(st, "workers live", jt->core.fleet.live, "#workers");
     status_count(st, "epoch", jt->epoch, "");
     status_count(st, "journal durable", joblog_durable(jt->log), "");
     if (jt->core.fleet.live == 0)
         status_note(st, "warn", "no worker is registered: jobs wait");
-    status_table(st, "jobs", "Jobs",
-                 "job:job|name|user|queue|state|tasks done|input:bytes|elapsed:ms|note");
-    for (struct list *it = jt->core.all.prev; it != &jt->core.all && shown < JOBS_SHOWN;
-         it = it->prev, shown++)
-        show_job(jt, list_entry(it, struct jt_job, all), st);
+    show_jobs(jt, st);
     show_queues(jt, st);
     show_workers(jt, st);
 }

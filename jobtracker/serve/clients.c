@@ -308,31 +308,6 @@ static void on_watch(struct rpc_call *call, const void *msg, void *arg)
 }
 
 /* Newest first; finished ones that are no longer in memory come from the history. */
-static size_t list_history(struct jobtracker *jt, struct arena *arena, struct cl2jt_status *jobs,
-                           size_t n, size_t limit)
-{
-    struct job_id *ids = arena_calloc(arena, limit + 1, sizeof(*ids));
-    size_t count = 0;
-    if (!ids || history_list(&jt->history, limit, ids, &count) != 0)
-        return n;
-    for (size_t i = 0; i < count && n < limit; i++) {
-        struct cl2jt_job id = {ids[i].cluster_ms, ids[i].number};
-        struct buf bytes = BUF_INIT;
-        if (clients_find(jt, &id) ||
-            history_read(&jt->history, ids[i], ".status", &bytes, NULL) != 0)
-            continue;
-        uint8_t *kept = arena_alloc(arena, bytes.len);
-        if (kept) {
-            memcpy(kept, bytes.data, bytes.len);
-            if (msg_decode(&cl2jt_status_desc, slice_of(kept, bytes.len), arena, &jobs[n], NULL) ==
-                0)
-                n++;
-        }
-        buf_release(&bytes);
-    }
-    return n;
-}
-
 static void on_list(struct rpc_call *call, const void *msg, void *arg)
 {
     struct jobtracker *jt = arg;
@@ -349,7 +324,7 @@ static void on_list(struct rpc_call *call, const void *msg, void *arg)
             return rpc_fail(call, ERR_NOMEM, "out of memory");
     }
     if (ask->all)
-        n = list_history(jt, arena, jobs, n, limit);
+        n += past_list(jt, arena, jobs + n, limit - n);
     struct cl2jt_jobs answer = {{jobs, n}};
     rpc_answer(call, &answer);
 }

@@ -75,6 +75,51 @@ void past_on_attempts(struct rpc_call *call, const void *msg, void *arg)
     buf_release(&bytes);
 }
 
+/* --- which jobs there were ---------------------------------------------------------------------
+ */
+
+static int read_status(struct jobtracker *jt, struct job_id id, struct arena *arena,
+                       struct cl2jt_status *ret)
+{
+    struct buf bytes = BUF_INIT;
+    int rc = history_read(&jt->history, id, ".status", &bytes, NULL);
+    uint8_t *kept = rc == 0 ? arena_alloc(arena, bytes.len) : NULL;
+    if (rc == 0 && !kept)
+        rc = ERR_NOMEM;
+    if (rc == 0) {
+        memcpy(kept, bytes.data, bytes.len);
+        rc = msg_decode(&cl2jt_status_desc, slice_of(kept, bytes.len), arena, ret, NULL);
+    }
+    buf_release(&bytes);
+    return rc;
+}
+
+size_t past_list(struct jobtracker *jt, struct arena *arena, struct cl2jt_status *ret, size_t limit)
+{
+    struct job_id *ids = arena_calloc(arena, limit + 1, sizeof(*ids));
+    size_t count = 0, n = 0;
+    if (!ids || history_list(&jt->history, limit, ids, &count) != 0)
+        return 0;
+    for (size_t i = 0; i < count && n < limit; i++) {
+        struct cl2jt_job id = {ids[i].cluster_ms, ids[i].number};
+        if (!clients_find(jt, &id) && read_status(jt, ids[i], arena, &ret[n]) == 0)
+            n++;
+    }
+    return n;
+}
+
+void past_open(struct jobtracker *jt)
+{
+    jt->earlier = arena_calloc(&jt->earlier_room, PAST_SHOWN, sizeof(*jt->earlier));
+    jt->earlier_count = jt->earlier ? past_list(jt, &jt->earlier_room, jt->earlier, PAST_SHOWN) : 0;
+}
+
+void past_release(struct jobtracker *jt)
+{
+    arena_release(&jt->earlier_room);
+    jt->earlier_count = 0;
+}
+
 /* --- running a task again --------------------------------------------------------------------- */
 
 static int submission(struct jobtracker *jt, const struct cl2jt_job *id, struct arena *arena,

@@ -16,6 +16,17 @@ void past_on_attempts(struct rpc_call *call, const void *msg, void *arg);
 void past_on_replay(struct rpc_call *call, const void *msg, void *arg);
 void past_on_fetch(struct rpc_call *call, const void *msg, void *arg);
 
+/* Jobs that are over and no longer in memory, newest first, in `arena`: how many were put to `ret`,
+ * at most `limit`. What cannot be read is left out. */
+size_t past_list(struct jobtracker *jt, struct arena *arena, struct cl2jt_status *ret,
+                 size_t limit);
+
+/* At the start, when none is in memory but those that run: the status page shows these beneath
+ * those of this life. */
+#define PAST_SHOWN 50 /* jobs */
+void past_open(struct jobtracker *jt);
+void past_release(struct jobtracker *jt);
+
 /* /job.json?id=17: the same document for the status page. */
 int past_attach(struct jobtracker *jt, struct http_server *server);
 

@@ -177,6 +177,16 @@ def test_a_daemon_killed_by_a_signal_leaves_a_report(cluster, daemon):
     wait_for(lambda: json.loads(get(cluster, daemon, "/status.json"))["state"] == "serving")
 
 
+def test_jobs_of_a_jobtracker_that_was_killed_are_on_the_page_of_the_next(cluster):
+    """The one before this test has killed the jobtracker."""
+    table = json.loads(get(cluster, "jobtracker", "/status.json"))["tables"]["jobs"]
+    names = [column["name"] for column in table["columns"]]
+    (row,) = [row for row in table["rows"] if row[0] == "1"]
+    job = dict(zip(names, row))
+    assert job["name"] == MARKUP and job["state"] in ("succeeded", "failed") and job["queue"] == "default"
+    assert json.loads(get(cluster, "jobtracker", "/job.json?id=1"))
+
+
 # --- one job -------------------------------------------------------------------------------------
 
 def test_a_jobs_page_has_what_its_attempts_recorded(cluster):
