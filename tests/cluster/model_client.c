@@ -23,7 +23,10 @@
  * violation: told at once, exit code 1. Failed calls are counted; they make the exit code 1 too,
  * unless --errors-ok.
  *
+ * SIGTERM: it is time to end, as if the seconds were over.
+ *
  * --record writes down, at the end, what must be there; --check reads all of it again, later. */
+#include <signal.h>
 #include <stdarg.h>
 #include <unistd.h>
 
@@ -37,7 +40,7 @@ static struct {
     uint64_t seed, seconds, writers, max_bytes, ops;
     const char *dir, *record, *check;
     bool errors_ok;
-    uint64_t end_ms;
+    _Atomic uint64_t end_ms;
     _Atomic bool is_violated;
 } options = {.seconds = 5, .writers = 2, .dir = "/model", .max_bytes = 3U << 20};
 
@@ -596,6 +599,12 @@ static int check_record(struct qn_fs *fs)
     return options.is_violated || w.counts.errors;
 }
 
+static void end_now(int signal_number)
+{
+    (void)signal_number;
+    options.end_ms = 0;
+}
+
 /* --- main ------------------------------------------------------------------------------------- */
 
 static int usage(void)
@@ -654,6 +663,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "model_client: %s\n", error.message);
         return 1;
     }
+    (void)signal(SIGTERM, end_now);
     int code = options.check ? check_record(fs) : run_writers(fs);
     qn_fs_close(fs);
     return code;

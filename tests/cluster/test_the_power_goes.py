@@ -56,12 +56,13 @@ def test_power_goes_everywhere_at_once_and_nothing_closed_is_lost(tmp_path):
     with Nodes(conf="dfs.blocksize = 1m\ndfs.namenode.checkpoint.txns = 100\n", disks=dict.fromkeys(NAMES, "128m")) as c:
         c.run("fs", "-put", "-", "/before", input=os.urandom(3 * MB))
         before = c.run("fs", "-cat", "/before").stdout
-        run = c.model("--errors-ok", "--record", record, "--max-bytes", "1000000", seed=11, seconds=8, writers=2)
+        run = c.model("--errors-ok", "--record", record, "--max-bytes", "1000000", seed=11, seconds=120, writers=2)
         for n in range(2):
-            wait_for(lambda: files_in(c, "/model") > 5 * (n + 1))
+            wait_for(lambda: files_in(c, "/model") > 5 * (n + 1), timeout=100)
             c.cut_power(NAMES)
             c.give_power(NAMES)
             wait_for(lambda: b"OFF" in c.run("admin", "-safemode", "get", check=False).stdout)
+        run.terminate()
         verdict(run, fails=True)
         check = c.popen([MODEL, "--check", record], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         out, _ = check.communicate(timeout=100)
