@@ -6,6 +6,7 @@
 #include "client/help/asked.h"
 #include "client/job/account.h"
 #include "client/job/again.h"
+#include "client/job/counters.h"
 #include "client/job/job.h"
 #include "client/job/kit.h"
 #include "client/job/verify.h"
@@ -209,24 +210,22 @@ static int do_counter(struct ask *ask)
     int rc = jobtracker_ask(ask->chan, STATUS, &ask->id, &ask->arena, &status, &ask->err);
     if (rc != 0)
         return failed(ask, rc);
+    struct msg_counter_list counters;
+    if (job_counters(&status, &ask->arena, &counters) != 0)
+        return failed(ask, err_set(&ask->err, ERR_NOMEM, "out of memory"));
     if (ask->word_count == 0 && !ask->json) {
-        job_show_counters(stdout, &status);
+        job_show_counters(stdout, &counters);
         return 0;
     }
-    for (size_t i = 0; ask->word_count == 0 && i < status.counters.n && rc == 0; i++)
-        rc = print_json(ask, &msg_counter_desc, &status.counters.v[i]);
+    for (size_t i = 0; ask->word_count == 0 && i < counters.n && rc == 0; i++)
+        rc = print_json(ask, &msg_counter_desc, &counters.v[i]);
     if (ask->word_count == 0)
         return rc;
     if (ask->word_count != 2) {
         fprintf(stderr, "quern job: -counter ID GROUP NAME, or -counter ID for all\n");
         return JOB_EXIT_USAGE;
     }
-    uint64_t value = 0;
-    for (size_t i = 0; i < status.counters.n; i++)
-        if (slice_is(status.counters.v[i].group, ask->words[0]) &&
-            slice_is(status.counters.v[i].name, ask->words[1]))
-            value = status.counters.v[i].value;
-    printf("%" PRIu64 "\n", value);
+    printf("%" PRIu64 "\n", job_counters_value(&counters, ask->words[0], ask->words[1]));
     return 0;
 }
 

@@ -36,7 +36,8 @@ static const char c_source[] =
     "};\n";
 
 static const char c_makefile[] =
-    "# make: the plugin; make test: against the expected output, and what a cluster would do to it\n"
+    "# make: the plugin; make test: against the expected output, and what a cluster would do to "
+    "it\n"
     "CFLAGS ?= -O2 -g -Wall -Wextra\n"
     "QUERN_INCLUDE ?= %\n"
     "\n"
@@ -53,8 +54,10 @@ static const char c_makefile[] =
     ".PHONY: test clean\n";
 
 static const char cpp_source[] =
-    "// @: how many lines have which length. Change map and reduce to your own work; quern/job.h says\n"
-    "// what a job may do, docs/first-job.md shows it. No exception may leave a function: catch it, and\n"
+    "// @: how many lines have which length. Change map and reduce to your own work; quern/job.h "
+    "says\n"
+    "// what a job may do, docs/first-job.md shows it. No exception may leave a function: catch "
+    "it, and\n"
     "// return qn_fail(task, \"%s\", e.what()).\n"
     "#include <quern/job.h>\n"
     "\n"
@@ -84,7 +87,8 @@ static const char cpp_source[] =
     "};\n";
 
 static const char cpp_makefile[] =
-    "# make: the plugin; make test: against the expected output, and what a cluster would do to it\n"
+    "# make: the plugin; make test: against the expected output, and what a cluster would do to "
+    "it\n"
     "CXXFLAGS ?= -std=c++20 -O2 -g -Wall -Wextra\n"
     "QUERN_INCLUDE ?= %\n"
     "\n"
@@ -101,7 +105,8 @@ static const char cpp_makefile[] =
     ".PHONY: test clean\n";
 
 static const char rust_source[] =
-    "//! @: how many lines have which length. Change map and reduce to your own work; quern.rs says what\n"
+    "//! @: how many lines have which length. Change map and reduce to your own work; quern.rs "
+    "says what\n"
     "//! there is, docs/first-job.md what a job may do.\n"
     "#[macro_use]\n"
     "mod quern;\n"
@@ -131,7 +136,8 @@ static const char rust_source[] =
     "}\n";
 
 static const char rust_makefile[] =
-    "# make: the plugin; make test: against the expected output, and what a cluster would do to it\n"
+    "# make: the plugin; make test: against the expected output, and what a cluster would do to "
+    "it\n"
     "RUSTC ?= rustc\n"
     "RUSTFLAGS ?= -O -g\n"
     "\n"
@@ -147,19 +153,19 @@ static const char rust_makefile[] =
     "\n"
     ".PHONY: test clean\n";
 
-static const char rust_cargo[] =
-    "# cargo build --release makes target/release/lib*.so, which `quern run` takes as it takes @.so\n"
-    "[package]\n"
-    "name = \"@\"\n"
-    "version = \"0.1.0\"\n"
-    "edition = \"2021\"\n"
-    "\n"
-    "[lib]\n"
-    "path = \"@.rs\"\n"
-    "crate-type = [\"cdylib\"]\n"
-    "\n"
-    "[profile.release]\n"
-    "debug = 1\n";
+static const char rust_cargo[] = "# cargo build --release makes target/release/lib*.so, which "
+                                 "`quern run` takes as it takes @.so\n"
+                                 "[package]\n"
+                                 "name = \"@\"\n"
+                                 "version = \"0.1.0\"\n"
+                                 "edition = \"2021\"\n"
+                                 "\n"
+                                 "[lib]\n"
+                                 "path = \"@.rs\"\n"
+                                 "crate-type = [\"cdylib\"]\n"
+                                 "\n"
+                                 "[profile.release]\n"
+                                 "debug = 1\n";
 
 const struct kit_language kit_languages[] = {
     {"c", "c", c_source, c_makefile, NULL},

@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <unistd.h>
 
+#include "client/job/counters.h"
 #include "libcommon/base/ids.h"
 #include "libcommon/base/str.h"
 #include "libcommon/proto/task/combined.h"
@@ -318,22 +319,31 @@ void job_show_end(FILE *out, const struct cl2jt_status *status)
 
 /* --- quern job ------------------------------------------------------------------------------- */
 
-void job_show_counters(FILE *out, const struct cl2jt_status *status)
+void job_show_counters(FILE *out, const struct msg_counter_list *counters)
 {
-    fprintf(out, "Counters: %zu\n", status->counters.n);
-    for (size_t i = 0; i < status->counters.n; i++) {
-        const struct msg_counter *c = &status->counters.v[i];
+    fprintf(out, "Counters: %zu\n", counters->n);
+    for (size_t i = 0; i < counters->n; i++) {
+        const struct msg_counter *c = &counters->v[i];
         bool seen = false;
         for (size_t j = 0; j < i; j++)
-            seen = seen || slice_eq(status->counters.v[j].group, c->group);
+            seen = seen || slice_eq(counters->v[j].group, c->group);
         if (seen)
             continue;
         fprintf(out, "\t" SLICE_FMT "\n", SLICE_ARG(c->group));
-        for (size_t j = i; j < status->counters.n; j++)
-            if (slice_eq(status->counters.v[j].group, c->group))
-                fprintf(out, "\t\t" SLICE_FMT "=%" PRIu64 "\n",
-                        SLICE_ARG(status->counters.v[j].name), status->counters.v[j].value);
+        for (size_t j = i; j < counters->n; j++)
+            if (slice_eq(counters->v[j].group, c->group))
+                fprintf(out, "\t\t" SLICE_FMT "=%" PRIu64 "\n", SLICE_ARG(counters->v[j].name),
+                        counters->v[j].value);
     }
+}
+
+static void show_counters(FILE *out, const struct cl2jt_status *status)
+{
+    struct arena arena = ARENA_INIT;
+    struct msg_counter_list counters;
+    if (job_counters(status, &arena, &counters) == 0)
+        job_show_counters(out, &counters);
+    arena_release(&arena);
 }
 
 void job_show_why(FILE *out, const struct cl2jt_status *status)
@@ -385,5 +395,5 @@ void job_show_status(FILE *out, const struct cl2jt_status *status)
     if (job_has_ended(status))
         job_show_end(out, status);
     if (status->counters.n)
-        job_show_counters(out, status);
+        show_counters(out, status);
 }

@@ -30,7 +30,7 @@ void job_show_end(FILE *out, const struct cl2jt_status *status);
 void job_show_status(FILE *out, const struct cl2jt_status *status);
 /* `quern job -why`: every cause found, most costly first, each with what to do. */
 void job_show_why(FILE *out, const struct cl2jt_status *status);
-void job_show_counters(FILE *out, const struct cl2jt_status *status);
+void job_show_counters(FILE *out, const struct msg_counter_list *counters);
 const char *job_state_name(uint32_t state);
 bool job_has_ended(const struct cl2jt_status *status);
 

@@ -194,6 +194,26 @@ def test_the_benchmark_of_the_filesystem(cluster, tmp_path):
     assert sleeps.returncode == 0 and "completed successfully" in sleeps.stderr
 
 
+def test_counters_have_the_groups_and_names_of_hadoop(cluster):
+    """By eye, and by the names of its classes: of a job of two reducers over 30 bytes."""
+    cluster.fs("-put", "-", "/counted", input=b"a b\nb c\n" * 3 + b"a b c\n")
+    run = shell(cluster, "hadoop jar examples.jar wordcount -D mapreduce.job.reduces=2 /counted /counts")
+    assert run.returncode == 0, run.stderr
+    groups = re.findall(r"^\t(\S.*)$", run.stderr, re.M)
+    assert groups == ["File System Counters", "Job Counters ", "Map-Reduce Framework", "File Input Format Counters ", "File Output Format Counters "]
+    job = re.search(r"Running job: (\S+)", run.stderr).group(1)
+    mapreduce = "org.apache.hadoop.mapreduce."
+    for group, name, value in (("TaskCounter", "MAP_INPUT_RECORDS", 7), ("TaskCounter", "MAP_OUTPUT_RECORDS", 15), ("TaskCounter", "COMBINE_OUTPUT_RECORDS", 3),
+                               ("TaskCounter", "REDUCE_INPUT_GROUPS", 3), ("TaskCounter", "REDUCE_OUTPUT_RECORDS", 3), ("JobCounter", "TOTAL_LAUNCHED_MAPS", 1),
+                               ("JobCounter", "TOTAL_LAUNCHED_REDUCES", 2), ("JobCounter", "NUM_FAILED_MAPS", 0), ("FileSystemCounter", "HDFS_BYTES_READ", 30),
+                               ("lib.input.FileInputFormatCounter", "BYTES_READ", 30), ("lib.output.FileOutputFormatCounter", "BYTES_WRITTEN", 12)):
+        said = shell(cluster, 'mapred job -counter "$@"', job, mapreduce + group, name)
+        assert said.stdout == f"{value}\n", (group, name, said.stdout, said.stderr)
+    for group, name, value in (("Job Counters", "Launched reduce tasks", 2), ("File Input Format Counters ", "Bytes Read", 30)):
+        assert cluster.run("job", "-counter", job, group, name).stdout == b"%d\n" % value
+    assert "Could not find job" in shell(cluster, "mapred job -counter job_1_0001 x y").stdout
+
+
 def test_distcp_between_two_clusters_and_local_paths(cluster, other, tmp_path):
     done = shell(cluster, DISTCP, uri(cluster), uri(other, "quern"), cwd=tmp_path)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -27,9 +27,9 @@ static struct slice behind(struct slice line, const char *mark)
 static bool is_told_by_the_system(struct slice line)
 {
     static const char *const marks[] = {
-        "Assertion `",   "free(): ",          "malloc(): ", "realloc(): ", "double free",
-        "corrupted",     "stack smashing",    "buffer overflow detected", "pure virtual method",
-        "libc++abi: "};
+        "Assertion `",         "free(): ",   "malloc(): ",     "realloc(): ",
+        "double free",         "corrupted",  "stack smashing", "buffer overflow detected",
+        "pure virtual method", "libc++abi: "};
     for (size_t i = 0; i < sizeof(marks) / sizeof(*marks); i++)
         if (behind(line, marks[i]).data)
             return true;
