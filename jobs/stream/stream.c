@@ -32,6 +32,7 @@
 
 #define PIPE_BYTES    (1 << 20)
 #define READ_BYTES    65536
+#define FEED_BYTES    ((size_t)256 << 10)
 #define COMBINE_BYTES ((size_t)32 << 20)
 #ifdef STREAM_BY_FIELDS
 #define BY_FIELDS 1
@@ -74,6 +75,7 @@ struct state {
     char reduce_in;
     struct pile lines;  /* waiting for the combiner, or a line in the making */
     struct pile formed; /* input in another form than the file's */
+    struct pile sorted; /* on its way to the combiner */
     int has_environment, has_failed;
     int has_fields, is_aggregate;
     enum input_form form;
@@ -419,6 +421,14 @@ static int append_pair(struct qn_task *task, struct pile *pile, struct qn_slice 
                : append_line(task, pile, value);
 }
 
+/* Many lines at a time: each costs two calls of the system. */
+static int feed_pile(struct qn_task *task, struct child *c, struct pile *pile)
+{
+    int rc = feed(task, c, qn_bytes(pile->room.data, pile->len));
+    pile->len = 0;
+    return rc;
+}
+
 /* --- the combiner ---------------------------------------------------------------------------- */
 
 static int line_order(const void *a, const void *b)
@@ -452,8 +462,11 @@ static int combine_waiting(struct qn_task *task, struct state *s)
         return 0;
     struct qn_slice *lines = sorted_lines(s, &count);
     int rc = lines ? 0 : qn_fail(task, "no memory to sort lines for the combiner");
-    for (size_t i = 0; rc == 0 && i < count; i++) /* its newline stands behind each */
-        rc = feed(task, &s->combiner, qn_bytes(lines[i].data, lines[i].len + 1));
+    for (size_t i = 0; rc == 0 && i < count; i++) {
+        rc = append_line(task, &s->sorted, lines[i]);
+        if (rc == 0 && (s->sorted.len >= FEED_BYTES || i + 1 == count))
+            rc = feed_pile(task, &s->combiner, &s->sorted);
+    }
     free(lines);
     s->lines.len = 0;
     return rc == 0 ? finish(task, &s->combiner) : rc;
@@ -525,10 +538,9 @@ static int map_lines(struct qn_task *task, struct qn_slice lines, struct qn_slic
 static int take_value(struct qn_task *task, struct state *s, struct qn_slice key,
                       struct qn_slice value)
 {
-    s->lines.len = 0;
     if (append_pair(task, &s->lines, key, s->reduce_in, value) != 0)
         return -1;
-    return feed(task, &s->main, qn_bytes(s->lines.room.data, s->lines.len));
+    return s->lines.len < FEED_BYTES ? 0 : feed_pile(task, &s->main, &s->lines);
 }
 
 static int reduce(struct qn_task *task, struct qn_slice key, struct qn_values *values)
@@ -552,7 +564,11 @@ static int finish_all(struct qn_task *task, struct state *s)
         s->main.on_line = task->is_reduce ? emit_reduced : emit_mapped;
         s->combiner.on_line = emit_mapped;
     }
-    int rc = *s->main.command ? finish(task, &s->main) : 0;
+    int rc = 0;
+    if (task->is_reduce && s->lines.len)
+        rc = feed_pile(task, &s->main, &s->lines);
+    if (rc == 0 && *s->main.command)
+        rc = finish(task, &s->main);
     return rc == 0 && !task->is_reduce && *s->combiner.command ? combine_waiting(task, s) : rc;
 }
 
@@ -566,6 +582,7 @@ static int cleanup(struct qn_task *task)
     end_child(&s->combiner);
     qn_give_back(&s->lines.room);
     qn_give_back(&s->formed.room);
+    qn_give_back(&s->sorted.room);
     qn_give_back(&s->key);
     aggregate_release(&s->aggregate);
     free(s);
