@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * ownwords: word count as somebody writes it who declares nothing: line by line, with his own combine
- * and reduce. What tests/bench/speed.py measures beside the bundled one. */
+ * ownwords: word count as somebody writes it who declares nothing: line by line, with his own
+ * combine and reduce. What tests/bench/speed.py measures beside the bundled one. */
 #include <quern/job.h>
 
 static int map(struct qn_task *task, struct qn_slice line, struct qn_slice where)
