@@ -84,8 +84,8 @@ static const struct kit_language *language_of(const char *word, struct err *err)
     for (const struct kit_language *l = kit_languages; l->name; l++)
         if (strcmp(l->name, word) == 0)
             return l;
-        else
-            buf_printf(&known, "%s%s", known.len ? ", " : "", l->name);
+    for (const struct kit_language *l = kit_languages; l->name; l++)
+        buf_printf(&known, "%s%s", known.len ? ", " : "", l->name);
     err_set(err, ERR_USAGE, "-lang %s: %s are known", word, buf_cstr(&known));
     buf_release(&known);
     return NULL;

@@ -159,8 +159,9 @@ def test_what_is_listed_can_be_had_as_json(cluster):
     report, = ask("admin", "-report")
     assert [n["admin"] for n in report["nodes"]] == ["Normal"] * 2 and not report["safemode"]
     assert [n["state"] for n in ask("admin", "-printTopology")[0]["nodes"]] == ["live"] * 2
-    blocks = sum(ask("admin", "-getVolumeReport", node)[0]["volumes"][0]["blocks"] for node in nodes(cluster))
-    assert blocks == sum(n["blocks"] for n in report["nodes"]) > 0
+    assert sum(n["blocks"] for n in report["nodes"]) > 0
+    wait_for(lambda: sum(ask("admin", "-getVolumeReport", node)[0]["volumes"][0]["blocks"] for node in nodes(cluster)) ==
+             sum(n["blocks"] for n in ask("admin", "-report")[0]["nodes"]))
     assert [f["path"] for f in ask("fs", "-find", "/listed", "-type", "f")] == ["/listed/f"]
     with subprocess.Popen([QUERN, "fs", "-put", "-", "/open"], env=cluster.env, stdin=subprocess.PIPE) as put:
         wait_for(lambda: [f["path"] for f in ask("admin", "-listOpenFiles")] == ["/open._COPYING_"])

@@ -29,8 +29,9 @@ static void keep_record(const struct context *c)
 }
 
 /* "clean.c:41 in parse_line", or "clean.so+0x1139 (parse_line)" without debug information, of the
- * innermost frame that is the plugin's. */
-static void keep_place(const struct context *c)
+ * innermost frame that is the plugin's. Who called abort is told by the address behind the call,
+ * where another line, or another function, may begin. */
+static void keep_place(const struct context *c, bool is_behind)
 {
     void *frames[FRAMES_MAX];
     char place[PLACE_MAX];
@@ -42,8 +43,9 @@ static void keep_place(const struct context *c)
             strcmp(info.dli_fname, base) != 0)
             continue;
         snprintf(c->page->crashed_at, sizeof(c->page->crashed_at), "%s+0x%zx%s%s%s", info.dli_fname,
-                 (size_t)((char *)frames[i] - (char *)info.dli_fbase), info.dli_sname ? " (" : "",
-                 info.dli_sname ? info.dli_sname : "", info.dli_sname ? ")" : "");
+                 (size_t)((char *)frames[i] - is_behind - (char *)info.dli_fbase),
+                 info.dli_sname ? " (" : "", info.dli_sname ? info.dli_sname : "",
+                 info.dli_sname ? ")" : "");
         /* That much is safe now; the line is better still. */
         symbol_place(c->page->crashed_at, place, sizeof(place));
         snprintf(c->page->crashed_at, sizeof(c->page->crashed_at), "%s", place);
@@ -61,7 +63,7 @@ static void on_signal(int number)
     alarm(SECONDS_MAX);
     if (c) {
         keep_record(c);
-        keep_place(c);
+        keep_place(c, number == SIGABRT);
     }
     raise(number); /* blocked until we return: then it is delivered */
 }
