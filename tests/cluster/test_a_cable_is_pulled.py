@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# Begins early: it takes long.
 """Every node in its own network and mount namespace; one of them is cut off while it is seen to be
 needed. Nothing is reset, packets only vanish: what waits must notice by itself. All ends with the right
 bytes, and a node that comes back serves again."""

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# Begins early: it takes long.
 """model_client writes, flushes, renames, deletes and reads, and compares every byte with what must be
 there, while daemons die under it."""
 import os

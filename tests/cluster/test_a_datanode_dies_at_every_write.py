@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# Begins early: it takes long.
 """A datanode is killed at its first write, fsync, rename or unlink, at its second, and so on, while blocks are
 written, closed, copied, recovered and deleted there, or that operation fails; most of them have no other
 replica (blocks_crash.c says how). QUERN_CRASH_STRIDE=1 tries every single one."""

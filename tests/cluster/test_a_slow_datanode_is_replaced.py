@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# Begins early: it takes long.
 """One datanode of a pipeline is slow: a disk that takes 300 ms per write, a network of a megabit. It is taken
 out and another takes its place, and the write takes about as long as without it. When all are slow, nobody is.
 A reader leaves one that says nothing when it is told to hedge."""

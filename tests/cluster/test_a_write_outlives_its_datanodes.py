@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# Begins early: it takes long.
 """Each datanode of a pipeline in turn is killed or hangs, at set-up, in mid-stream, at the last packet,
 at the close: the writer goes on with the others and notices nothing but the time. All nodes of the
 pipeline are tried, so every place in it is."""

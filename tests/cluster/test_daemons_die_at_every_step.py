@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# Begins early: it takes long.
 """A datanode dies by kill -9 at each named step of a write and of a read, each daemon is stopped and
 started under load, the jobtracker's journal is torn and rots, checksum files rot. A client that knows
 every byte it wrote sees nothing of it, jobs end with the right answer."""

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# Begins early: it takes long.
 """A job at a known place, and a death there: the jobtracker in each state of a job, a worker whose map outputs are needed, a
 task process that stands still, a map output that is damaged on disk. The answer is right each time, and work that was done is not
 done again where that can be told."""

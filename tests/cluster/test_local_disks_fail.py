@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# Begins early: it takes long.
 """Disks of workers, of which each has two: map outputs that rot, shrink or go between map and reduce; a directory that is full, that
 becomes read-only, or that vanishes while tasks run. The job ends with the right answer, and maps whose output was spoilt ran again."""
 import glob

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# Begins early: it takes long.
 """The namenode is killed at its first write, fsync or rename, at its second, and so on, or that operation
 fails; a client that knows what it was answered goes on with the next one (names_crash.c says how).
 QUERN_CRASH_STRIDE=1 tries every single one."""

@@ -1,4 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
+# Begins early: it takes long.
 """Command lines that a real Hadoop has answered (tests/clients/hadoop_shell/*.txt, its README tells the
 format), put to `hadoop fs` and `hdfs dfsadmin` of ours: stdout, stderr and exit code must be the same, in each
 form a path can be typed in, or the file says what differs and why."""
