@@ -321,12 +321,16 @@ static unsigned known_nodes(const struct nn_blocks *b)
     return known > b->nodes.node_count ? known : (unsigned)b->nodes.node_count;
 }
 
+bool nn_blocks_is_young(const struct nn_blocks *b)
+{
+    return b->now_ms - b->started_ms < b->conf.recheck_ms;
+}
+
 #define LOST_MS 20000 /* whoever cut off all datanodes at once may mend it */
 
 bool nn_blocks_awaits_nodes(const struct nn_blocks *b)
 {
-    bool is_young = b->now_ms - b->started_ms < b->conf.recheck_ms;
-    return (is_young && known_nodes(b) > b->nodes.node_count) ||
+    return (nn_blocks_is_young(b) && known_nodes(b) > b->nodes.node_count) ||
            nn_nodes_lost_all(&b->nodes, b->now_ms > LOST_MS ? b->now_ms - LOST_MS : 0);
 }
 

@@ -128,7 +128,9 @@ bool nn_blocks_is_ready(const struct nn_blocks *b, uint32_t block);
 /* Choose nodes for a pipeline; reserves room on them. ERR_NONODE with the whole story in err. */
 int nn_blocks_place(struct nn_blocks *b, const struct nn_place_ask *ask, struct slice path,
                     struct nn_placed *ret, struct err *err);
-/* The namenode is younger than recheck_ms, and datanodes that are on record have not come back; or
+/* The namenode is younger than recheck_ms: what nobody has may only not have been reported. */
+bool nn_blocks_is_young(const struct nn_blocks *b);
+/* It is, and datanodes that are on record have not come back; or
  * all were lost a moment ago. */
 bool nn_blocks_awaits_nodes(const struct nn_blocks *b);
 /* Who is writing this block now (ADD_BLOCK, UPDATE_PIPELINE). Volatile. */

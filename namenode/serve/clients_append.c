@@ -17,7 +17,9 @@ static bool is_named(const struct msg_strs *names, struct slice name)
     return false;
 }
 
-/* Who has the last block, nearest to the writer first: only they can begin with a copy of it. */
+/* Who has the last block, nearest to the writer first: only they can begin with a copy of it. Safe
+ * mode does not wait for the last block of an open file: soon after a start its writer, who asks
+ * again, does. */
 static int pick_holders(struct nn_turn *turn, uint32_t slot, struct slice writer,
                         const struct msg_strs *exclude, struct nn_placed *ret)
 {
@@ -38,11 +40,11 @@ static int pick_holders(struct nn_turn *turn, uint32_t slot, struct slice writer
         return 0;
     struct nn_block last = block_at(turn, inode->last_block);
     if (count == 0 || is_corrupt)
-        return err_set(&turn->err, ERR_NONODE,
-                       "append: lastBlock=blk_%llu_%llu of src=" SLICE_FMT
-                       " is not sufficiently replicated yet.",
-                       (unsigned long long)last.id, (unsigned long long)last.gs,
-                       SLICE_ARG(turn->source));
+        return err_set(
+            &turn->err, !is_corrupt && nn_blocks_is_young(blocks) ? ERR_RETRY : ERR_NONODE,
+            "append: lastBlock=blk_%llu_%llu of src=" SLICE_FMT
+            " is not sufficiently replicated yet.",
+            (unsigned long long)last.id, (unsigned long long)last.gs, SLICE_ARG(turn->source));
     return err_set(&turn->err, ERR_NONODE,
                    "none of the %zu datanodes that hold blk_%llu_%llu can go on with it (%zu were "
                    "refused by the writer)",

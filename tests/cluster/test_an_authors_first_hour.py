@@ -10,7 +10,8 @@ import pytest
 from cluster import BUILD, QUERN, ROOT
 
 SANITIZED = "debug" in BUILD or "tsan" in BUILD
-ENV = dict(os.environ, PATH=f"{BUILD}:{os.environ['PATH']}")
+# Of a shell of his own: make would tell its children of the one that runs all tests.
+ENV = {k: v for k, v in os.environ.items() if not k.startswith("MAKE") and k != "MFLAGS"} | {"PATH": f"{BUILD}:{os.environ['PATH']}"}
 
 
 def quern(*args, cwd=None):
