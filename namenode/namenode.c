@@ -170,7 +170,7 @@ static void set_short(struct namenode *nn, bool is_short)
         return;
     }
     log_info("nn", "there is room for the journal again");
-    if (nn->was_starting)
+    if (nn->was_starting && !nn_safemode_is_behind(safemode))
         nn_safemode_init(safemode, safemode->threshold_ppm, safemode->min_nodes,
                          safemode->extension_ms);
     else

@@ -20,6 +20,19 @@ void nn_safemode_init(struct nn_safemode *sm, uint32_t threshold_ppm, uint32_t m
     };
 }
 
+void nn_safemode_note_newer(struct nn_safemode *sm)
+{
+    sm->has_newer = true;
+    if (nn_safemode_is_behind(sm))
+        sm->state = NN_SAFEMODE_MANUAL;
+}
+
+void nn_safemode_force(struct nn_safemode *sm)
+{
+    sm->is_forced = true;
+    nn_safemode_leave(sm);
+}
+
 /* Blocks that must be safe: the threshold's share of all, rounded down as Hadoop does, but at least
  * one if there is any: a filesystem with one block does not open without it. */
 static uint64_t needed(const struct nn_safemode *sm, uint64_t total)
@@ -61,6 +74,8 @@ void nn_safemode_enter(struct nn_safemode *sm, const char *reason)
 
 void nn_safemode_leave(struct nn_safemode *sm)
 {
+    if (nn_safemode_is_behind(sm))
+        return;
     sm->state = NN_SAFEMODE_OFF;
     sm->reason[0] = '\0';
 }
@@ -101,6 +116,13 @@ void nn_safemode_why(const struct nn_safemode *sm, const struct nn_safemode_figu
 {
     if (sm->state == NN_SAFEMODE_OFF)
         return;
+    if (nn_safemode_is_behind(sm)) {
+        buf_append_str(out,
+                       "Datanodes hold blocks that were never given out here: the name "
+                       "directory is older than they are, perhaps a backup. Put the right one "
+                       "back, or give these blocks up by \"quern admin -safemode forceExit\".");
+        return;
+    }
     if (sm->state == NN_SAFEMODE_MANUAL) {
         buf_printf(out, "%s. Use \"quern admin -safemode leave\" to turn safe mode off.",
                    sm->reason);

@@ -7,6 +7,10 @@
  *   MANUAL <--------------------- enter (an operator, or a full journal disk) ----+
  *      +----------------------------- leave (an operator) ----------------------> OFF
  *
+ * Datanodes with blocks newer than any we gave out mean that our directory is older than they are,
+ * a backup perhaps: whatever was on, MANUAL it is, and only force ends it. Going on would give the
+ * ids out again, and delete what the right directory knows.
+ *
  * Pure: it is told the numbers and the time and answers whether it is on and why. */
 #ifndef QUERN_NN_SAFEMODE_H
 #define QUERN_NN_SAFEMODE_H
@@ -34,6 +38,8 @@ struct nn_safemode {
     enum nn_safemode_state state;
     uint64_t extending_until_ms;
     char reason[160]; /* MANUAL: who wanted it, or what is full */
+    bool has_newer;   /* datanodes told of blocks we never gave out */
+    bool is_forced;   /* ... which are given up */
 };
 
 /* Starts in WAITING; nothing is decided before the first step. */
@@ -42,6 +48,11 @@ void nn_safemode_init(struct nn_safemode *sm, uint32_t threshold_ppm, uint32_t m
 static inline bool nn_safemode_is_on(const struct nn_safemode *sm)
 {
     return sm->state != NN_SAFEMODE_OFF;
+}
+/* Are the datanodes ahead of us? */
+static inline bool nn_safemode_is_behind(const struct nn_safemode *sm)
+{
+    return sm->has_newer && !sm->is_forced;
 }
 /* Will it end by itself? */
 static inline bool nn_safemode_is_starting(const struct nn_safemode *sm)
@@ -53,7 +64,11 @@ bool nn_safemode_step(struct nn_safemode *sm, const struct nn_safemode_figures *
                       uint64_t now_ms);
 /* reason: one sentence without a full stop at its end; NULL = an operator's wish. */
 void nn_safemode_enter(struct nn_safemode *sm, const char *reason);
-void nn_safemode_leave(struct nn_safemode *sm); /* at once, whatever is missing */
+/* At once, whatever is missing; stays on while the datanodes are ahead. */
+void nn_safemode_leave(struct nn_safemode *sm);
+void nn_safemode_force(struct nn_safemode *sm); /* ... then, too */
+/* A datanode told of a block we never gave out. */
+void nn_safemode_note_newer(struct nn_safemode *sm);
 
 /* "The reported blocks N needs additional M blocks to reach the threshold 0.9990 of total blocks
  * T." and the like; "" when off. */

@@ -19,7 +19,7 @@ define fixture
 $(patsubst %,$(B)/tests/unit/%,$(2)): $(patsubst %,$(B)/tests/unit/%.o,$(1))
 OBJS += $(patsubst %,$(B)/tests/unit/%.o,$(1))
 endef
-$(eval $(call fixture,$(addprefix client/lib/fake_,cluster namenode datanode),$(addprefix client/lib/test_,hedged join streams)))
+$(eval $(call fixture,$(addprefix client/lib/fake_,cluster namenode datanode),$(addprefix client/lib/test_,hedged join streams views)))
 served_tests := $(addprefix namenode/serve/test_,append clients fsck listing short_of_memory short_of_memory_datanodes)
 $(eval $(call fixture,namenode/serve/served,$(served_tests)))
 $(eval $(call fixture,namenode/serve/shortage,$(filter %_memory %_memory_datanodes,$(served_tests))))

@@ -161,6 +161,12 @@ static void print_generic(FILE *out)
           out);
 }
 
+/* What is typed behind the words Hadoop knows. */
+static const char *our_option(const struct command *c)
+{
+    return c->knows_json && !is_hdfs() ? " [--json]" : "";
+}
+
 /* In the list of a wrong line Hadoop lacks a bracket. */
 static void print_list(FILE *out, bool is_wrong_line)
 {
@@ -168,7 +174,7 @@ static void print_list(FILE *out, bool is_wrong_line)
         const struct command *c = &commands[i];
         bool is_open = is_wrong_line && is_hdfs() && strcmp(c->name, "refresh") == 0;
         if (!c->is_ours || !is_hdfs())
-            fprintf(out, "\t[-%s%s%s%s\n", c->name, *c->args ? " " : "", c->args,
+            fprintf(out, "\t[-%s%s%s%s%s\n", c->name, *c->args ? " " : "", c->args, our_option(c),
                     is_open ? "" : "]");
     }
 }
@@ -186,9 +192,10 @@ static int usage(const struct command *c)
 {
     fflush(stdout);
     if (c->usage)
-        fprintf(stderr, "Usage: %s %s\n", program(), c->usage);
+        fprintf(stderr, "Usage: %s %s%s\n", program(), c->usage, our_option(c));
     else
-        fprintf(stderr, "Usage: %s [-%s%s%s]\n", program(), c->name, *c->args ? " " : "", c->args);
+        fprintf(stderr, "Usage: %s [-%s%s%s%s]\n", program(), c->name, *c->args ? " " : "", c->args,
+                our_option(c));
     return ADMIN_FAILED;
 }
 
@@ -225,7 +232,7 @@ static int run_help(struct session *session, int argc, char **argv)
     putchar('\n');
     for (size_t i = 0; admin_words_at(i); i++) {
         const struct command *c = find_command(admin_words_at(i));
-        if (c && c->run != admin_volumes) /* which Hadoop forgets here */
+        if (c && (c->run != admin_volumes || !is_hdfs())) /* which Hadoop forgets here */
             print_help(c);
     }
     for (size_t i = 0; i < ARRAY_LEN(commands) && !is_hdfs(); i++)

@@ -4,6 +4,8 @@
  *
  *   job run (any thread)   target asked for -> source opened -> temporary written and closed ->
  *                          renamed -> attributes
+ *                          (appending: the source is compared with what is there, and goes on
+ *                          behind it)
  *   job done (walk)        the message, if there is one; moveFromLocal: the source removed */
 #include <errno.h>
 #include <unistd.h>
@@ -164,6 +166,76 @@ int fs_copy_attributes(struct fs_run *run, const struct fs_item *src, const stru
     return rc == 0 ? 0 : fs_fail_error(run, target->text, &err);
 }
 
+/* --- appending -------------------------------------------------------------------------------- */
+
+/* `size` bytes, fewer only at the end. */
+static ssize_t read_whole(const struct fs_volume_ops *ops, void *file, char *out, size_t size,
+                          struct qn_error *err)
+{
+    size_t got = 0;
+    while (got < size) {
+        ssize_t n = ops->read(file, out + got, size - got, err);
+        if (n < 0)
+            return n;
+        if (n == 0)
+            break;
+        got += (size_t)n;
+    }
+    return (ssize_t)got;
+}
+
+/* 1: all of the target is read, and the source begins with it; 0: it does not. */
+static int begins_with(struct copy *copy, void *source, void *there, char *pieces)
+{
+    char *theirs = pieces + PIECE;
+    ssize_t n = 0, m = 0;
+    do {
+        copy->about = copy->target.text;
+        m = read_whole(copy->target.volume->ops, there, theirs, PIECE, &copy->err);
+        if (m <= 0)
+            return m < 0 ? (int)m : 1;
+        copy->about = copy->src.text;
+        n = read_whole(copy->src.volume->ops, source, pieces, (size_t)m, &copy->err);
+    } while (n == m && memcmp(pieces, theirs, (size_t)m) == 0);
+    return n < 0 ? (int)n : 0;
+}
+
+/* The source stands behind what is there when this is 1; else it is to be copied from its start. */
+static int compare_start(struct copy *copy, void *source)
+{
+    const struct fs_item *target = &copy->target;
+    const struct fs_volume_ops *ops = target->volume->ops;
+    if (!copy->dest->appends || !target->exists || !ops->append ||
+        target->stat.length >= copy->src.stat.length)
+        return 0;
+    char *pieces = mem_alloc(2 * PIECE);
+    copy->about = target->text;
+    void *there = pieces ? ops->open(target->volume, target->path, &copy->err) : NULL;
+    int rc = !pieces ? fs_out_of_memory(&copy->err)
+             : there ? begins_with(copy, source, there, pieces)
+                     : copy->err.code;
+    if (there)
+        ops->close_read(there);
+    mem_free(pieces);
+    return rc == 0 ? copy->src.volume->ops->seek(source, 0, &copy->err) : rc;
+}
+
+static int append_rest(struct copy *copy, read_fn *read_some, void *source)
+{
+    const struct fs_volume_ops *ops = copy->target.volume->ops;
+    copy->about = copy->target.text;
+    void *file = ops->append(copy->target.volume, copy->target.path, &copy->err);
+    if (!file)
+        return copy->err.code;
+    int rc = pump(copy, read_some, source, file);
+    if (rc == 0)
+        return ops->finish(file, &copy->err);
+    ops->abort(file);
+    return rc;
+}
+
+/* --- one file --------------------------------------------------------------------------------- */
+
 static int copy_file(struct copy *copy)
 {
     const struct fs_volume_ops *ops = copy->src.volume->ops;
@@ -174,7 +246,9 @@ static int copy_file(struct copy *copy)
     void *source = ops->open(copy->src.volume, copy->src.path, &copy->err);
     if (!source)
         return copy->err.code;
-    rc = copy_stream(copy, ops->read, source);
+    rc = compare_start(copy, source);
+    if (rc >= 0)
+        rc = (rc > 0 ? append_rest : copy_stream)(copy, ops->read, source);
     ops->close_read(source);
     if (rc == 0 && copy->dest->write_crc && !copy->target.volume->qn)
         rc = fs_local_crc_write(copy->target.volume, copy->target.path, &copy->err);

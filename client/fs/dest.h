@@ -15,6 +15,7 @@ struct fs_dest {
     bool dst_is_new;    /* made by us: nothing can be in it */
     bool overwrite;     /* -f */
     bool direct;        /* -d: no ._COPYING_ */
+    bool appends;       /* what is there is kept when the source begins with it */
     bool keep_times, keep_owner, keep_mode, keep_acl, keep_xattrs;
     bool removes_source; /* moveFromLocal */
     bool write_crc;      /* get -crc */

@@ -419,7 +419,8 @@ static int run_command(struct fs_run *run)
     }
     if (fflush(stdout) != 0 || ferror(stdout))
         fs_fail(run, "Unable to write to output stream.");
-    return run->errors ? 1 : run->exit_code;
+    int failed = run->error_code ? run->error_code : 1;
+    return run->errors ? failed : run->exit_code;
 }
 
 static int usage_exit(const char *word, const char *message, const struct fs_command *command)

@@ -70,7 +70,8 @@ struct fs_run {
     unsigned depth;         /* directories above the present one; 0 = an operand */
     struct fs_later *later; /* NULL = none yet */
     unsigned errors;
-    int exit_code; /* when there were no errors */
+    int exit_code;  /* when there were no errors */
+    int error_code; /* when there were; 0 = 1 */
     char usage_error[512];
 };
 

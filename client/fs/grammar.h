@@ -8,7 +8,7 @@
 
 #include "libcommon/base/err.h"
 
-#define FS_OPTIONS_MAX 16
+#define FS_OPTIONS_MAX 24
 #define FS_NO_LIMIT    UINT32_MAX
 
 struct fs_option {

@@ -48,6 +48,8 @@ struct fs_volume_ops {
      * made, never the other's. */
     void *(*create)(struct fs_volume *v, const char *path, const struct fs_new_file *how,
                     struct qn_error *err);
+    /* At the end of a file that is there; abort keeps what it had. NULL = it cannot be done. */
+    void *(*append)(struct fs_volume *v, const char *path, struct qn_error *err);
     int (*write)(void *file, const void *data, size_t size, struct qn_error *err);
     int (*finish)(void *file, struct qn_error *err);
     int (*finish_as)(void *file, const char *to, bool overwrite, struct qn_error *err);

@@ -61,6 +61,11 @@ static void *q_create(struct fs_volume *v, const char *path, const struct fs_new
     return qn_open(v->qn, path, flags, &create, err);
 }
 
+static void *q_append(struct fs_volume *v, const char *path, struct qn_error *err)
+{
+    return qn_open(v->qn, path, QN_WRITE | QN_APPEND, NULL, err);
+}
+
 static int q_write(void *file, const void *data, size_t size, struct qn_error *err)
 {
     ssize_t n = qn_write(file, data, size, err);
@@ -144,6 +149,7 @@ static const struct fs_volume_ops quern_ops = {
     .length = q_length,
     .close_read = q_close_read,
     .create = q_create,
+    .append = q_append,
     .write = q_write,
     .finish = q_finish,
     .finish_as = q_finish_as,

@@ -4,9 +4,10 @@
  *   over a socket   READ, then packets with their checksums. A reader may stay in the middle of a
  *                   long answer and go on from there later: then the datanode and the kernel's
  *                   buffers read ahead for it.
- *   by descriptors  on the same node: block file and checksum file, read with pread. Not mapped: a
- *                   disk that vanishes is an error here and would be a SIGBUS there. A disk that
- *                   says nothing is left after a time (patient.h), like a silent datanode.
+ *   by descriptors  on the same node: block file and checksum file, read with pread. Mapped only
+ *                   for who asks for a view: a disk that vanishes is an error here and may be a
+ *                   SIGBUS there. A disk that says nothing is left after a time (patient.h), like a
+ *                   silent datanode.
  *
  * Nothing is ever returned that did not match its checksum. */
 #ifndef QUERN_CLIENT_BLOCK_READ_H
@@ -28,7 +29,10 @@ struct cl_remote {
     uint64_t packet_off;  /* block offset of packet[0] */
     uint32_t packet_len;  /* verified bytes in it */
     uint32_t *sums;
-    bool is_last; /* the answer's last packet has come */
+    bool is_last;  /* the answer's last packet has come */
+    uint64_t node; /* hash of its name; with what came from it, and the waiting for that, since the
+                      reader set them to 0 */
+    uint64_t taken, waited_us;
 };
 void cl_remote_release(struct cl_remote *remote);
 /* Ask `node` for [off, off + len) of the block. What was in progress is dropped. */
@@ -51,7 +55,7 @@ struct cl_local {
     struct cl_patient *patient;
     uint64_t wait_ms; /* for the disk */
     uint32_t sums_off;
-    unsigned refs; /* guarded by the stream's lock */
+    unsigned refs; /* of those who keep it (locals.h), under their lock */
 };
 /* ERR_RETRY: not finalized, read it over a socket. */
 int cl_local_open(struct qn_fs *fs, const struct msg_node *node, const struct cl_block *block,
@@ -60,6 +64,10 @@ void cl_local_close(struct cl_local *local);
 /* Exactly `size` bytes at `off`; ERR_CHECKSUM, ERR_IO, ERR_EOF (shorter than it should be),
  * ERR_TIMEOUT (the disk is silent). Any thread. */
 int cl_local_read(const struct cl_local *local, void *buffer, size_t size, uint64_t off,
+                  struct err *err);
+/* The same bytes without a copy: verified pages of the block file, until qn_view_release, whatever
+ * becomes of `local` or the file's name. ERR_UNSUPPORTED: not on this kernel. */
+int cl_local_view(const struct cl_local *local, size_t size, uint64_t off, struct qn_view *ret,
                   struct err *err);
 
 #endif

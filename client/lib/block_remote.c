@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Reading a replica over a socket. */
 #include "client/lib/block_read.h"
+#include "libcommon/base/clock.h"
 #include "libcommon/base/fault.h"
 #include "libcommon/codec/chunksum.h"
 #include "libcommon/event/sock.h"
@@ -85,6 +86,8 @@ int cl_remote_start(struct qn_fs *fs, struct cl_remote *remote, const struct msg
         .length = len,
     };
     remote->id = block->id;
+    remote->node = slice_hash(node->name, 0);
+    remote->taken = remote->waited_us = 0;
     remote->packet_len = 0;
     remote->is_last = false;
     return ask(remote, peer, &read, err);
@@ -111,31 +114,47 @@ static int check_sums(const struct cl_remote *remote, const void *data, uint32_t
                    remote->peer->address);
 }
 
+/* A packet's header and sums, then its bytes: into `buffer` if it has room for all that is wanted.
+ */
+static int recv_packet(struct cl_remote *remote, struct packet_header *header, uint8_t *buffer,
+                       size_t size, uint8_t **ret_into, struct err *err)
+{
+    struct cl_peer *peer = remote->peer;
+    uint64_t begun_us = clock_mono_us();
+    int rc = cl_peer_recv_header(peer, header, remote->sums, err);
+    if (rc != 0)
+        return rc;
+    bool is_direct = header->offset == remote->pos && header->data_len <= size;
+    *ret_into = is_direct ? buffer : remote->packet;
+    rc = sock_recv_exact(peer->fd, *ret_into, header->data_len, cl_peer_deadline(peer));
+    if (rc != 0)
+        return err_set(err, rc, "%s: %s", peer->address, err_text(rc));
+    remote->waited_us += clock_mono_us() - begun_us;
+    remote->taken += header->data_len;
+    return 0;
+}
+
 /* The next packet: straight into `buffer` when all of it is wanted there (*ret_direct), else into
  * our own. */
 static int next_packet(struct cl_remote *remote, uint8_t *buffer, size_t size, size_t *ret_direct,
                        struct err *err)
 {
     struct packet_header header;
+    uint8_t *into = NULL;
     *ret_direct = 0;
-    int rc = cl_peer_recv_header(remote->peer, &header, remote->sums, err);
+    int rc = recv_packet(remote, &header, buffer, size, &into, err);
     if (rc != 0)
         return rc;
     uint64_t expected = remote->packet_off + remote->packet_len;
     if (remote->is_last || (header.data_len && header.offset != expected))
         return err_set(err, ERR_PROTO, "%s: a packet out of order", remote->peer->address);
     remote->is_last = header.flags & PACKET_LAST;
-    bool direct = header.offset == remote->pos && header.data_len <= size;
-    uint8_t *into = direct ? buffer : remote->packet;
-    rc = sock_recv_exact(remote->peer->fd, into, header.data_len, cl_peer_deadline(remote->peer));
-    if (rc != 0)
-        return err_set(err, rc, "%s: %s", remote->peer->address, err_text(rc));
     rc = check_sums(remote, into, header.data_len, header.offset, err);
     if (rc != 0)
         return rc;
     remote->packet_off = expected;
     remote->packet_len = header.data_len;
-    if (direct)
+    if (into != remote->packet)
         *ret_direct = header.data_len;
     return 0;
 }

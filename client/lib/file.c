@@ -4,6 +4,7 @@
 
 #include <inttypes.h>
 #include <limits.h>
+#include <sys/mman.h>
 
 #define MODE_DEFAULT 0666
 #define CLOSED_KEPT  64
@@ -105,6 +106,27 @@ ssize_t qn_pread(struct qn_file *file, void *buffer, size_t size, uint64_t offse
     if (n == 0)
         n = cl_in_pread(file->in, buffer, size, offset, &err);
     return cl_edge(n, &err, error);
+}
+
+int qn_view(struct qn_file *file, uint64_t offset, size_t most, struct qn_view *ret,
+            struct qn_error *error)
+{
+    struct err err;
+    int rc = (int)check_use(file, false, ret, 1, &err);
+    if (rc == 0)
+        rc = cl_in_view(file->in, offset, most, ret, &err);
+    return (int)cl_edge(rc, &err, error);
+}
+
+void qn_view_release(struct qn_view *view)
+{
+    if (!view)
+        return;
+    if (view->is_copy)
+        mem_free(view->base);
+    else if (view->base)
+        munmap(view->base, view->span);
+    *view = (struct qn_view){0};
 }
 
 int64_t qn_seek(struct qn_file *file, uint64_t offset, struct qn_error *error)

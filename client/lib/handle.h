@@ -10,6 +10,7 @@
 #include <quern/fs.h>
 
 #include "client/lib/lags.h"
+#include "client/lib/paces.h"
 #include "client/lib/pipeline.h"
 #include "client/lib/renew.h"
 #include "client/lib/ring.h"
@@ -38,9 +39,9 @@ struct qn_fs {
     unsigned block_retries;
     enum cl_replace_policy replace; /* of datanodes that fail while a block is written */
     bool replace_or_fail;           /* no further datanode to be had = the write fails */
-    struct cl_lags_rule slow;       /* which datanode of a pipeline is too slow for it */
-    uint32_t timeout_ms;            /* one silent peer */
-    uint32_t call_ms;               /* one question to the namenode, through its restart */
+    struct cl_lags_rule slow; /* which datanode is too slow, to write through or to read from */
+    uint32_t timeout_ms;      /* one silent peer */
+    uint32_t call_ms;         /* one question to the namenode, through its restart */
     bool short_circuit;
     unsigned hedge_max; /* second datanodes asked at a time when the first is silent; 0 = never */
     uint32_t hedge_after_ms; /* ... for so long */
@@ -59,8 +60,9 @@ struct qn_fs {
     unsigned closed_count;
     struct cl_dead dead[CL_DEAD_MAX];
     unsigned dead_at;
-    bool knows_trash;  /* the server was asked */
-    uint64_t trash_ms; /* 0 = no trash */
+    struct cl_paces paces; /* of those read from */
+    bool knows_trash;      /* the server was asked */
+    uint64_t trash_ms;     /* 0 = no trash */
 };
 
 /* As qn_fs_open, with a configuration that is already there (borrowed during the call). */

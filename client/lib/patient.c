@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <linux/magic.h>
 #include <stdatomic.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
 #include <sys/vfs.h>
 #include <unistd.h>
@@ -12,18 +13,26 @@
 #include "libcommon/base/fault.h"
 #include "libcommon/base/mem.h"
 
-#define READERS_MAX 32
-#define LINGER_MS   10000
+#define READERS_MAX  32
+#define LINGER_MS    10000
+#define SAMPLE_EVERY (64U << 10)
+
+/* What a reader is to do: bytes from a descriptor, or the pages of a mapping. */
+struct errand {
+    void *map;
+    int fd;
+    size_t size;
+    uint64_t off;
+};
 
 /* A thread that reads. Idle ones are in the list; one that was given up puts itself back there. */
 struct reader {
     struct list link;
     struct cl_patient *patient;
     struct cond changed;
-    struct cl_files *files; /* of the read that is asked for; NULL = none */
-    int fd, rc;
-    size_t size;
-    uint64_t off;
+    struct cl_files *files; /* of what is asked for; NULL = none */
+    struct errand errand;
+    int rc;
     bool is_done, is_given_up;
     uint8_t buffer[CL_PATIENT_MAX];
 };
@@ -107,6 +116,21 @@ static ssize_t read_cached(int fd, uint8_t *buffer, size_t size, uint64_t off)
     return (ssize_t)done;
 }
 
+static int populate(void *map, size_t size)
+{
+    if (fault_errno(fault_hit("client.read.populate")))
+        return ERR_IO;
+    while (madvise(map, size, MADV_POPULATE_READ) != 0) {
+        if (errno == EINVAL)
+            return ERR_UNSUPPORTED;
+        if (errno == EFAULT || errno == EHWPOISON)
+            return ERR_IO; /* the signal that touching it would have been */
+        if (errno != EINTR && errno != EAGAIN)
+            return err_from_errno(errno);
+    }
+    return 0;
+}
+
 /* ---- the threads ---- */
 
 static void unref(struct cl_patient *p, bool is_locked)
@@ -122,19 +146,27 @@ static void unref(struct cl_patient *p, bool is_locked)
     mem_free(p);
 }
 
+static int run_errand(struct reader *r)
+{
+    const struct errand *e = &r->errand;
+    return e->map ? populate(e->map, e->size) : read_fully(e->fd, r->buffer, e->size, e->off);
+}
+
 /* Lock held; without it while it reads. */
 static void read_one(struct reader *r)
 {
     struct cl_patient *p = r->patient;
     mutex_unlock(&p->lock);
     fault_hit("client.read.disk");
-    int rc = read_fully(r->fd, r->buffer, r->size, r->off);
+    int rc = run_errand(r);
     cl_files_unref(r->files);
     mutex_lock(&p->lock);
     r->files = NULL;
     r->rc = rc;
     r->is_done = true;
     if (r->is_given_up) { /* nobody takes it: it is idle again by itself */
+        if (r->errand.map)
+            munmap(r->errand.map, r->errand.size);
         p->busy--;
         list_push_front(&p->idle, &r->link);
         cond_broadcast(&p->changed);
@@ -210,16 +242,16 @@ static int wait_for(struct reader *r, void *buffer, uint64_t wait_ms)
         r->is_given_up = true;
         return ERR_TIMEOUT;
     }
-    if (r->rc == 0)
-        memcpy(buffer, r->buffer, r->size);
+    if (r->rc == 0 && buffer)
+        memcpy(buffer, r->buffer, r->errand.size);
     p->busy--;
     list_push_front(&p->idle, &r->link);
     cond_signal(&r->changed);
     return r->rc;
 }
 
-static int read_aside(struct cl_patient *p, struct cl_files *files, int fd, void *buffer,
-                      size_t size, uint64_t off, uint64_t wait_ms)
+static int send_reader(struct cl_patient *p, struct cl_files *files, const struct errand *errand,
+                       void *buffer, uint64_t wait_ms)
 {
     struct reader *r = NULL;
     mutex_lock(&p->lock);
@@ -227,9 +259,7 @@ static int read_aside(struct cl_patient *p, struct cl_files *files, int fd, void
     if (rc == 0) {
         atomic_fetch_add(&files->refs, 1);
         r->files = files;
-        r->fd = fd;
-        r->size = size;
-        r->off = off;
+        r->errand = *errand;
         r->is_done = r->is_given_up = false;
         cond_signal(&r->changed);
         rc = wait_for(r, buffer, wait_ms);
@@ -249,7 +279,39 @@ int cl_patient_pread(struct cl_patient *patient, struct cl_files *files, unsigne
     ssize_t n = is_cold ? 0 : read_cached(fd, out, size, off);
     if (n < 0 || (size_t)n == size)
         return n < 0 ? (int)n : 0;
-    return read_aside(patient, files, fd, out + n, size - (size_t)n, off + (uint64_t)n, wait_ms);
+    const struct errand errand = {NULL, fd, size - (size_t)n, off + (uint64_t)n};
+    return send_reader(patient, files, &errand, out + n, wait_ms);
+}
+
+/* Is it all in the cache? Samples say so: it is filled and emptied by many pages at a time. */
+static bool seems_cached(int fd, uint64_t off, size_t size)
+{
+    uint8_t byte;
+    for (size_t at = 0; at < size; at += SAMPLE_EVERY)
+        if (read_cached(fd, &byte, 1, off + at) != 1)
+            return false;
+    return read_cached(fd, &byte, 1, off + size - 1) == 1;
+}
+
+void *cl_patient_map(struct cl_patient *patient, struct cl_files *files, unsigned which,
+                     size_t size, uint64_t off, uint64_t wait_ms, int *ret_rc)
+{
+    int fd = files->fd[which];
+    bool is_cold = fault_hit("client.read.cached") == FAULT_DROP;
+    void *map = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, (off_t)off);
+    if (map == MAP_FAILED) {
+        *ret_rc = err_from_errno(errno);
+        return NULL;
+    }
+    (void)madvise(map, size, MADV_SEQUENTIAL); /* else the kernel reads around each page */
+    const struct errand errand = {map, -1, size, 0};
+    if (!is_cold && (files->is_memory[which] || seems_cached(fd, off, size)))
+        *ret_rc = populate(map, size);
+    else
+        *ret_rc = send_reader(patient, files, &errand, NULL, wait_ms);
+    if (*ret_rc != 0 && *ret_rc != ERR_TIMEOUT) /* then it is the reader's */
+        munmap(map, size);
+    return *ret_rc == 0 ? map : NULL;
 }
 
 /* ---- life ---- */

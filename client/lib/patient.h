@@ -5,6 +5,9 @@
  * the time is over, left behind with memory and descriptors of its own: it ends when the disk
  * answers, or with the process.
  *
+ * The same for the pages of a mapping: a page that the disk does not give is an error then, and no
+ * signal in whoever would have touched it. There the cache is only asked for samples.
+ *
  * Threads are made when they are needed and stay for a while. Any thread may call. */
 #ifndef QUERN_CLIENT_PATIENT_H
 #define QUERN_CLIENT_PATIENT_H
@@ -33,5 +36,10 @@ void cl_patient_close(struct cl_patient *patient);
  * ERR_TIMEOUT: nothing has come for wait_ms; ERR_BUSY: too many are waited for already. */
 int cl_patient_pread(struct cl_patient *patient, struct cl_files *files, unsigned which,
                      void *buffer, size_t size, uint64_t off, uint64_t wait_ms);
+
+/* [off, off + size) of files->fd[which], mapped, all pages there; NULL: *ret_rc is ERR_IO,
+ * ERR_TIMEOUT or ERR_BUSY as above, or ERR_UNSUPPORTED (this kernel cannot). `off` is a page's. */
+void *cl_patient_map(struct cl_patient *patient, struct cl_files *files, unsigned which,
+                     size_t size, uint64_t off, uint64_t wait_ms, int *ret_rc);
 
 #endif

@@ -9,7 +9,7 @@
 
 struct cutter {
     const struct split_file *files;
-    const struct split_conf *conf;
+    const struct split_conf *confs; /* by a file's input */
     struct arena *arena;
     struct splits *out;
     size_t cap;
@@ -156,11 +156,16 @@ static void close_pack(struct cutter *c)
     c->pack_bytes = 0;
 }
 
+static bool fits_pack(const struct cutter *c, const struct split_segment *segment, uint64_t target)
+{
+    uint64_t most = target < c->pack_target ? target : c->pack_target;
+    return c->pack_bytes + segment->length <= most && c->pack_count < SPLIT_SEGMENTS_MAX &&
+           c->files[c->pack[0].file].input == c->files[segment->file].input;
+}
+
 static void pack(struct cutter *c, struct split_segment segment, uint64_t target)
 {
-    if (c->pack_count &&
-        (c->pack_bytes + segment.length > (target < c->pack_target ? target : c->pack_target) ||
-         c->pack_count == SPLIT_SEGMENTS_MAX))
+    if (c->pack_count && !fits_pack(c, &segment, target))
         close_pack(c);
     if (c->pack_count == 0)
         c->pack_target = target;
@@ -185,6 +190,11 @@ bool splits_would_cut(const struct split_file *file, const struct split_conf *co
     return !conf->is_whole && (file->len > splits_last_size(file, conf) || conf->lines > 0);
 }
 
+static const struct split_conf *conf_of(const struct cutter *c, const struct split_file *file)
+{
+    return &c->confs[file->input];
+}
+
 /* At the places given; where `ret` begins, its length is that of the file's rest. */
 static void cut_at_places(struct cutter *c, struct split_segment *ret)
 {
@@ -201,7 +211,7 @@ static void cut_at_places(struct cutter *c, struct split_segment *ret)
 static void cut_plain(struct cutter *c, struct split_segment *ret, uint64_t size)
 {
     const struct split_file *file = &c->files[ret->file];
-    while (c->rc == 0 && file->len - ret->offset > splits_last_size(file, c->conf)) {
+    while (c->rc == 0 && file->len - ret->offset > splits_last_size(file, conf_of(c, file))) {
         ret->length = size;
         emit_alone(c, *ret);
         ret->offset += size;
@@ -212,25 +222,26 @@ static void cut_plain(struct cutter *c, struct split_segment *ret, uint64_t size
 static void cut_file(struct cutter *c, uint32_t index)
 {
     const struct split_file *file = &c->files[index];
-    uint64_t size = splits_size(file, c->conf);
+    const struct split_conf *conf = conf_of(c, file);
+    uint64_t size = splits_size(file, conf);
     struct split_segment rest = {.file = index, .length = file->len};
     if (file->is_whole)
         cut_at_places(c, &rest);
-    else if (!c->conf->is_whole)
+    else if (!conf->is_whole)
         cut_plain(c, &rest, size);
-    if (c->rc != 0 || (rest.length == 0 && !(rest.offset == 0 && c->conf->takes_empty)))
+    if (c->rc != 0 || (rest.length == 0 && !(rest.offset == 0 && conf->takes_empty)))
         return;
-    if (rest.length >= size || c->conf->lines > 0)
+    if (rest.length >= size || conf->lines > 0)
         emit_alone(c, rest);
     else
         pack(c, rest, size);
 }
 
-int splits_compute(const struct split_file *files, size_t file_count, const struct split_conf *conf,
-                   struct arena *arena, struct splits *ret)
+int splits_compute(const struct split_file *files, size_t file_count,
+                   const struct split_conf *confs, struct arena *arena, struct splits *ret)
 {
     *ret = (struct splits){0};
-    struct cutter c = {.files = files, .conf = conf, .arena = arena, .out = ret};
+    struct cutter c = {.files = files, .confs = confs, .arena = arena, .out = ret};
     for (size_t i = 0; c.rc == 0 && i < file_count; i++)
         cut_file(&c, (uint32_t)i);
     if (c.rc == 0)

@@ -5,9 +5,10 @@
  *
  * A file longer than 1.1 splits is cut at multiples of the split size; what is left of it, and
  * files smaller than a split that follow it, are packed together until a split is full. Splits are
- * in the order of the input, by path and offset: "the last one" of a key means something. Empty
- * files make no task, unless they are records; a compressed file is cut only where unpacking can
- * begin anew (client/lib/cuts finds such places). */
+ * in the order of the input (of the job's inputs, where it has several), by path and offset: "the
+ * last one" of a key means something. Empty files make no task, unless they are records; a
+ * compressed file is cut only where unpacking can begin anew (client/lib/cuts finds such places).
+ */
 #ifndef QUERN_CLIENT_SPLITS_H
 #define QUERN_CLIENT_SPLITS_H
 
@@ -37,6 +38,7 @@ struct split_file {
     bool is_whole;                /* never cut: it can be read from its beginning only */
     const struct split_cut *cuts; /* a whole one is cut here all the same (client/lib/cuts) */
     size_t cut_count;
+    uint32_t input; /* as task_segment's: which split_conf holds */
 };
 
 struct split_conf {
@@ -80,10 +82,14 @@ uint64_t splits_size(const struct split_file *file, const struct split_conf *con
 uint64_t splits_last_size(const struct split_file *file, const struct split_conf *conf);
 /* Would this file be cut, if it may be? Then somebody should look where (client/lib/cuts). */
 bool splits_would_cut(const struct split_file *file, const struct split_conf *conf);
-/* `files` in order of path. Everything lives in the arena; nodes borrow the files' names. 0 or
- * ERR_NOMEM. */
-int splits_compute(const struct split_file *files, size_t file_count, const struct split_conf *conf,
-                   struct arena *arena, struct splits *ret);
+static inline int splits_order(const struct split_file *a, const struct split_file *b)
+{
+    return a->input != b->input ? a->input < b->input ? -1 : 1 : slice_cmp(a->path, b->path);
+}
+/* `files` in order of input and path (splits_order); `confs` by input. Everything lives in the
+ * arena; nodes borrow the files' names. No split has files of two inputs. 0 or ERR_NOMEM. */
+int splits_compute(const struct split_file *files, size_t file_count,
+                   const struct split_conf *confs, struct arena *arena, struct splits *ret);
 
 /* A little of the whole input, evenly: few short stretches, in order. The first one of each file
  * begins where the file does (a compressed one can be read from there only). In the arena; 0 or

@@ -1,221 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "client/lib/stream_in.h"
-
 #include <inttypes.h>
 #include <unistd.h>
 
-#include "client/lib/block_race.h"
-#include "client/talk/namenode.h"
+#include "client/lib/stream_in_inside.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/base/str.h"
 
-#define LOCATE_BYTES   (1ULL << 30) /* places asked for at a time, from where one was missing */
 #define WINDOW_FIRST   (256ULL << 10)
 #define WINDOW_LAST    (8ULL << 20) /* from here on: the rest of the block */
-#define ROUNDS         4            /* through all replicas, with fresh places in between */
 #define ROUNDS_NOWHERE 6            /* the same where the namenode knows no datanode that has it */
-#define ROUND_PAUSE_MS 150          /* doubles */
-#define BAD_MAX        32
-#define LOCALS_KEPT    8
-
-/* A replica whose bytes were wrong: not to be read again by this stream. */
-struct bad_replica {
-    uint64_t block, node; /* id, hash of the name */
-};
-
-struct cl_in {
-    struct qn_fs *fs;
-    char *path;
-    uint64_t id; /* of the file: a name may be another one's by the time its places are asked for */
-    uint64_t length;
-    bool is_open;
-
-    struct mutex lock; /* of all up to the next */
-    struct cl_blocks blocks;
-    struct list locals; /* struct cl_local, last used first */
-    unsigned local_count;
-    struct bad_replica bad[BAD_MAX];
-    unsigned bad_at;
-
-    struct mutex sequence; /* of the long answer, and of where it stands */
-    struct cl_remote remote;
-    uint64_t sequence_end; /* file offset behind the last read that went on */
-    uint64_t window;       /* how much is asked for when it goes on next */
-    struct cl_piece ahead; /* with hedged reads, instead of the long answer */
-
-    struct mutex place;
-    uint64_t pos;
-};
-
-/* --- places ----------------------------------------------------------------------------------- */
-
-/* An answer about another file of that name: bytes of two files are never mixed. Who is still
- * opening takes the new one, whole. */
-static int check_file(struct cl_in *in, uint64_t id, bool opening, struct err *err)
-{
-    if (opening && in->id != id) {
-        cl_blocks_release(&in->blocks);
-        in->id = id;
-    }
-    if (in->id == id)
-        return 0;
-    return err_set(err, ERR_STALE,
-                   "%s was replaced while it was read: this is another file of that name, open it "
-                   "again",
-                   in->path);
-}
-
-/* Ask the namenode for the places of [offset, offset + length). With `opening`, take the length. */
-static int locate(struct cl_in *in, uint64_t offset, uint64_t length, bool opening, struct err *err)
-{
-    struct arena arena = ARENA_INIT;
-    struct cl2nn_located answer = {0};
-    const struct cl2nn_locate ask = {.path = slice_str(in->path),
-                                     .offset = offset,
-                                     .length = length,
-                                     .reader_node = slice_str(in->fs->node)};
-    int rc = cl_ask(in->fs, CL2NN_AT_LOCATE, &ask, &arena, &answer, err);
-    if (rc == 0)
-        rc = check_file(in, answer.file_id, opening, err);
-    if (rc == 0) {
-        mutex_lock(&in->lock);
-        rc = cl_blocks_merge(&in->blocks, &answer.blocks);
-        mutex_unlock(&in->lock);
-        if (rc != 0)
-            err_set(err, rc, "places of %s: %s", in->path, err_text(rc));
-    }
-    if (rc == 0 && opening) {
-        in->length = answer.file_len;
-        in->is_open = answer.is_open;
-    }
-    arena_release(&arena);
-    return rc;
-}
-
-static bool known(struct cl_in *in, uint64_t offset, struct cl_block *ret)
-{
-    mutex_lock(&in->lock);
-    const struct cl_block *block = cl_blocks_find(&in->blocks, offset);
-    if (block)
-        *ret = *block;
-    mutex_unlock(&in->lock);
-    return block != NULL;
-}
-
-static int find_block(struct cl_in *in, uint64_t offset, struct cl_block *ret, struct err *err)
-{
-    if (known(in, offset, ret))
-        return 0;
-    int rc = locate(in, offset, LOCATE_BYTES, false, err);
-    if (rc != 0)
-        return rc;
-    if (known(in, offset, ret))
-        return 0;
-    return err_set(err, ERR_EOF, "%s: the namenode knows no block at %" PRIu64, in->path, offset);
-}
-
-/* A file that is being written holds more than the namenode was told: its last block's datanodes
- * know how much of it may be read. One that its pipeline left behind does not: when nobody else is
- * known, right after a restart, the namenode names it as well. */
-static int ask_visible(struct cl_in *in, const struct msg_node *node, const struct cl_block *block,
-                       uint64_t *ret_len, struct err *err)
-{
-    char address[512];
-    struct arena arena = ARENA_INIT;
-    struct cl_peer *peer = NULL;
-    struct data_replica answer = {0};
-    const struct msg_block ask = {.id = block->id, .gs = block->gs, .len = block->len};
-    int rc =
-        cl_peer_get(&in->fs->peers, cl_node_address(node, address, sizeof(address)), &peer, err);
-    if (rc == 0)
-        rc = cl_peer_ask(peer, DATA_AT_REPLICA, &ask, &arena, &answer, err);
-    if (peer)
-        cl_peer_put(peer);
-    if (rc == 0 && answer.block.gs < block->gs)
-        rc = err_set(err, ERR_STALE, SLICE_FMT " was left behind by its writer",
-                     SLICE_ARG(node->name));
-    if (rc == 0)
-        *ret_len = answer.visible_len;
-    arena_release(&arena);
-    return rc;
-}
-
-/* 0 when one of them said it. */
-static int ask_each_visible(struct cl_in *in, struct cl_block *last, struct err *err)
-{
-    uint64_t len = 0;
-    int rc = err_set(err, ERR_NONODE, "none of its datanodes lives");
-    for (uint32_t i = 0; i < last->node_count; i++) {
-        rc = ask_visible(in, last->nodes[i], last, &len, err);
-        if (rc == 0 && len < last->len)
-            rc = err_set(err, ERR_STALE, SLICE_FMT " has less of it than was flushed",
-                         SLICE_ARG(last->nodes[i]->name));
-        if (rc != 0)
-            continue;
-        last->len = len;
-        in->length = last->offset + len;
-        return 0;
-    }
-    return rc;
-}
-
-/* What was flushed must be seen, and only datanodes know all of it: when none can be asked, the
- * namenode's number is not taken for it, unless nothing was ever flushed. */
-static int find_visible_length(struct cl_in *in, struct err *err)
-{
-    struct err why;
-    for (unsigned round = 0;; round++) {
-        struct cl_block *last = cl_blocks_last(&in->blocks);
-        if (!in->is_open || !last || last->offset + last->len < in->length)
-            return 0;
-        int rc = ask_each_visible(in, last, &why);
-        if (rc == 0 || last->len == 0)
-            return 0;
-        if (round + 1 == ROUNDS)
-            return err_set(err, rc, "%s is being written, and nobody says how long it is: %s",
-                           in->path, why.msg);
-        usleep((useconds_t)(ROUND_PAUSE_MS << round) * 1000);
-        rc = locate(in, last->offset, LOCATE_BYTES, true, err);
-        if (rc != 0)
-            return rc;
-    }
-}
-
-static int find_length(struct cl_in *in, struct err *err)
-{
-    int rc = locate(in, 0, LOCATE_BYTES, true, err);
-    if (rc == 0 && in->is_open && in->length >= LOCATE_BYTES)
-        rc = locate(in, in->length - 1, LOCATE_BYTES, false, err);
-    return rc == 0 ? find_visible_length(in, err) : rc;
-}
-
-/* --- replicas that failed --------------------------------------------------------------------- */
-
-static bool is_bad(struct cl_in *in, const struct cl_block *block, const struct msg_node *node)
-{
-    uint64_t hash = slice_hash(node->name, 0);
-    bool bad = false;
-    mutex_lock(&in->lock);
-    for (unsigned i = 0; !bad && i < BAD_MAX; i++)
-        bad = in->bad[i].block == block->id && in->bad[i].node == hash;
-    mutex_unlock(&in->lock);
-    return bad;
-}
-
-/* Its bytes are wrong: remember it, and tell the namenode, which will replace it. */
-static void report_bad(struct cl_in *in, const struct cl_block *block, const struct msg_node *node)
-{
-    struct arena arena = ARENA_INIT;
-    const struct cl2nn_bad_block ask = {
-        .block = {.id = block->id, .gs = block->gs, .len = block->len},
-        .nodes = {&node->name, 1},
-    };
-    mutex_lock(&in->lock);
-    in->bad[in->bad_at++ % BAD_MAX] = (struct bad_replica){block->id, slice_hash(node->name, 0)};
-    mutex_unlock(&in->lock);
-    (void)cl_ask(in->fs, CL2NN_AT_BAD_BLOCK, &ask, &arena, NULL, NULL); /* readers go on anyway */
-    arena_release(&arena);
-}
 
 /* Add "; node: why" to what the whole read will say if nobody can help. */
 static void note(struct buf *tried, const struct msg_node *node, const struct err *why)
@@ -226,91 +19,39 @@ static void note(struct buf *tried, const struct msg_node *node, const struct er
 
 /* --- descriptors ------------------------------------------------------------------------------ */
 
-static struct cl_local *take_local(struct cl_in *in, const struct cl_block *block)
-{
-    mutex_lock(&in->lock);
-    list_each (&in->locals, it) {
-        struct cl_local *local = list_entry(it, struct cl_local, link);
-        if (local->id != block->id)
-            continue;
-        list_remove(&local->link);
-        list_push_front(&in->locals, &local->link);
-        local->refs++;
-        mutex_unlock(&in->lock);
-        return local;
-    }
-    mutex_unlock(&in->lock);
-    return NULL;
-}
-
-/* The oldest one nobody reads from, beyond what is kept. Lock held. */
-static struct cl_local *surplus(struct cl_in *in)
-{
-    if (in->local_count <= LOCALS_KEPT)
-        return NULL;
-    for (struct list *it = in->locals.prev; it != &in->locals; it = it->prev) {
-        struct cl_local *local = list_entry(it, struct cl_local, link);
-        if (local->refs == 0) {
-            list_remove(&local->link);
-            in->local_count--;
-            return local;
-        }
-    }
-    return NULL;
-}
-
-static void give_local(struct cl_in *in, struct cl_local *local)
-{
-    mutex_lock(&in->lock);
-    local->refs--;
-    struct cl_local *old = surplus(in);
-    mutex_unlock(&in->lock);
-    if (old)
-        cl_local_close(old);
-}
-
-static void keep_local(struct cl_in *in, struct cl_local *local)
-{
-    mutex_lock(&in->lock);
-    local->refs = 1;
-    list_push_front(&in->locals, &local->link);
-    in->local_count++;
-    mutex_unlock(&in->lock);
-}
-
-/* One that failed is not kept. */
-static void forget_local(struct cl_in *in, struct cl_local *local)
-{
-    mutex_lock(&in->lock);
-    bool unused = --local->refs == 0;
-    if (unused) {
-        list_remove(&local->link);
-        in->local_count--;
-    }
-    mutex_unlock(&in->lock);
-    if (unused)
-        cl_local_close(local);
-}
-
 static int read_local(struct cl_in *in, const struct msg_node *node, const struct cl_block *block,
                       void *buffer, size_t size, uint64_t off, struct err *err)
 {
-    struct cl_local *local = take_local(in, block);
-    if (!local) {
-        int rc = cl_local_open(in->fs, node, block, &local, err);
-        if (rc != 0)
-            return rc;
-        keep_local(in, local);
-    }
-    int rc = cl_local_read(local, buffer, size, off, err);
-    if (rc == 0)
-        give_local(in, local);
-    else
-        forget_local(in, local);
+    struct cl_local *local = NULL;
+    int rc = cl_locals_take(&in->locals, in->fs, node, block, &local, err);
+    if (rc != 0)
+        return rc;
+    rc = cl_local_read(local, buffer, size, off, err);
+    cl_locals_give(&in->locals, local, rc == 0);
     return rc;
 }
 
 /* --- sockets ---------------------------------------------------------------------------------- */
+
+/* As cl_remote_take; ERR_BUSY: it is slow, and another is to be asked for the rest. */
+static int take_watched(struct cl_in *in, const struct cl_block *block, struct cl_remote *remote,
+                        uint8_t *out, size_t size, struct err *err)
+{
+    while (size) {
+        size_t n = size < CL_PACES_UNIT ? size : CL_PACES_UNIT;
+        int rc = cl_remote_take(remote, out, n, err);
+        if (rc != 0)
+            return rc;
+        out += n;
+        size -= n;
+        if (!cl_in_leaves(in, block, remote))
+            continue;
+        cl_remote_stop(remote);
+        if (size)
+            return err_set(err, ERR_BUSY, "is slow");
+    }
+    return 0;
+}
 
 /* Just this range, on a connection of its own. */
 static int read_range(struct cl_in *in, const struct msg_node *node, const struct cl_block *block,
@@ -319,7 +60,7 @@ static int read_range(struct cl_in *in, const struct msg_node *node, const struc
     struct cl_remote remote = {0};
     int rc = cl_remote_start(in->fs, &remote, node, block, off, size, err);
     if (rc == 0)
-        rc = cl_remote_take(&remote, buffer, size, err);
+        rc = take_watched(in, block, &remote, buffer, size, err);
     cl_remote_release(&remote);
     return rc;
 }
@@ -352,7 +93,7 @@ static int read_on(struct cl_in *in, const struct msg_node *node, const struct c
             return rc;
         uint64_t ready = in->remote.end - off;
         size_t n = ready < size ? (size_t)ready : size;
-        rc = cl_remote_take(&in->remote, out, n, err);
+        rc = take_watched(in, block, &in->remote, out, n, err);
         if (rc != 0)
             return rc;
         out += n;
@@ -384,15 +125,6 @@ static int read_from(struct reader *r, const struct msg_node *node, const struct
     return read_range(in, node, block, buffer, size, off, err);
 }
 
-static void blame(struct cl_in *in, const struct cl_block *block, const struct msg_node *node,
-                  int rc)
-{
-    if (rc == ERR_CHECKSUM)
-        report_bad(in, block, node);
-    else if (rc != ERR_BUSY)
-        cl_mark_dead(in->fs, node->name);
-}
-
 /* --- hedged ----------------------------------------------------------------------------------- */
 
 /* What somebody who failed in a race is told to. */
@@ -406,17 +138,17 @@ static void on_failed(void *arg, const struct msg_node *node, int rc, const stru
 {
     const struct witness *w = arg;
     note(w->tried, node, why);
-    blame(w->in, w->block, node, rc);
+    cl_in_blame(w->in, w->block, node, rc);
 }
 
-/* Those to be asked: believed alive first, then the others. `ret` has room for all. */
+/* Those to be asked, in that order. `ret` has room for all. */
 static uint32_t line_up(struct cl_in *in, const struct cl_block *block, const struct msg_node **ret)
 {
     uint32_t count = 0;
-    for (int dead = 0; dead < 2; dead++)
+    for (int rank = 0; rank < IN_RANKS; rank++)
         for (uint32_t i = 0; i < block->node_count; i++)
-            if (cl_is_dead(in->fs, block->nodes[i]->name) == (dead == 1) &&
-                !is_bad(in, block, block->nodes[i]))
+            if ((int)cl_in_rank(in, block, block->nodes[i]) == rank &&
+                !cl_in_is_bad(in, block, block->nodes[i]))
                 ret[count++] = block->nodes[i];
     return count;
 }
@@ -481,7 +213,8 @@ static int try_hedged(struct reader *r, const struct cl_block *block, void *buff
     for (uint32_t i = 0; i < block->node_count; i++) {
         const struct msg_node *node = block->nodes[i];
         struct err why;
-        if (!cl_is_local(in->fs, node) || cl_is_dead(in->fs, node->name) || is_bad(in, block, node))
+        if (!cl_is_local(in->fs, node) || cl_is_dead(in->fs, node->name) ||
+            cl_in_is_bad(in, block, node))
             continue;
         int rc = read_local(in, node, block, buffer, size, off, &why);
         if (rc == 0)
@@ -489,14 +222,14 @@ static int try_hedged(struct reader *r, const struct cl_block *block, void *buff
         if (rc != ERR_CHECKSUM && rc != ERR_TIMEOUT)
             continue; /* perhaps over the socket */
         note(tried, node, &why);
-        blame(in, block, node, rc);
+        cl_in_blame(in, block, node, rc);
     }
     return read_pieces(r, block, buffer, size, off, tried);
 }
 
 /* --- all of it -------------------------------------------------------------------------------- */
 
-/* Once through the replicas: those believed alive first, then the others. */
+/* Once through the replicas. */
 static int try_replicas(struct reader *r, const struct cl_block *block, void *buffer, size_t size,
                         uint64_t off, struct buf *tried)
 {
@@ -504,16 +237,16 @@ static int try_replicas(struct reader *r, const struct cl_block *block, void *bu
     int rc = ERR_NONODE;
     if (r->in->fs->hedge_max)
         return try_hedged(r, block, buffer, size, off, tried);
-    for (int dead = 0; dead < 2; dead++) {
+    for (int rank = 0; rank < IN_RANKS; rank++) {
         for (uint32_t i = 0; i < block->node_count; i++) {
             const struct msg_node *node = block->nodes[i];
-            if (cl_is_dead(r->in->fs, node->name) != (dead == 1) || is_bad(r->in, block, node))
+            if ((int)cl_in_rank(r->in, block, node) != rank || cl_in_is_bad(r->in, block, node))
                 continue;
             rc = read_from(r, node, block, buffer, size, off, &why);
             if (rc == 0)
                 return 0;
             note(tried, node, &why);
-            blame(r->in, block, node, rc);
+            cl_in_blame(r->in, block, node, rc);
         }
     }
     return rc;
@@ -534,16 +267,16 @@ static int fail_block(struct cl_in *in, const struct cl_block *block, int rc, st
 static bool is_worth_a_round(const struct cl_in *in, const struct cl_block *block, int rc,
                              unsigned round, uint64_t begun_ms)
 {
-    unsigned rounds = block->node_count == 0 ? ROUNDS_NOWHERE : ROUNDS;
+    unsigned rounds = block->node_count == 0 ? ROUNDS_NOWHERE : IN_ROUNDS;
     return rc != 0 && (round + 1 < rounds ||
                        (rc == ERR_BUSY && clock_mono_ms() < begun_ms + in->fs->timeout_ms));
 }
 
 static void pause_before(unsigned round)
 {
-    unsigned doubled = round < ROUNDS_NOWHERE ? round : ROUNDS;
+    unsigned doubled = round < ROUNDS_NOWHERE ? round : IN_ROUNDS;
     if (round) /* the first time at once: perhaps we only had old places */
-        usleep((useconds_t)(ROUND_PAUSE_MS << doubled) * 1000);
+        usleep((useconds_t)(IN_ROUND_PAUSE_MS << doubled) * 1000);
 }
 
 /* `size` bytes of one block, whatever it takes. */
@@ -559,9 +292,9 @@ static int read_block(struct reader *r, struct cl_block *block, void *buffer, si
         if (!is_worth_a_round(r->in, block, rc, round, begun_ms))
             break;
         pause_before(round);
-        int told = locate(r->in, offset, 1, false, err);
+        int told = cl_in_locate(r->in, offset, 1, false, err);
         if (told == 0 &&
-            (!known(r->in, offset, block) || block->offset + block->len < offset + size))
+            (!cl_in_known(r->in, offset, block) || block->offset + block->len < offset + size))
             told = err_set(err, ERR_STALE, "%s changed while it was read", r->in->path);
         if (told == ERR_STALE) {
             buf_release(&tried);
@@ -609,7 +342,7 @@ static ssize_t read_at(struct cl_in *in, void *buffer, size_t size, uint64_t off
     size_t done = 0;
     int rc = 0;
     while (rc == 0 && done < size) {
-        rc = find_block(in, offset + done, &block, err);
+        rc = cl_in_find_block(in, offset + done, &block, err);
         if (rc != 0)
             break;
         uint64_t left = block.offset + block.len - (offset + done);
@@ -677,8 +410,8 @@ int cl_in_open(struct qn_fs *fs, const char *path, struct cl_in **ret, struct er
     mutex_init(&in->lock);
     mutex_init(&in->sequence);
     mutex_init(&in->place);
-    list_init(&in->locals);
-    int rc = find_length(in, err);
+    cl_locals_init(&in->locals);
+    int rc = cl_in_find_length(in, err);
     if (rc == 0)
         *ret = in;
     else
@@ -690,8 +423,7 @@ void cl_in_close(struct cl_in *in)
 {
     cl_remote_release(&in->remote);
     cl_piece_release(&in->ahead);
-    list_each_safe (&in->locals, it)
-        cl_local_close(list_entry(it, struct cl_local, link));
+    cl_locals_release(&in->locals);
     cl_blocks_release(&in->blocks);
     mutex_release(&in->lock);
     mutex_release(&in->sequence);

@@ -20,6 +20,9 @@ int cl_in_open(struct qn_fs *fs, const char *path, struct cl_in **ret, struct er
 void cl_in_close(struct cl_in *in);
 /* Full unless the file ends. Any thread; reads run side by side. */
 ssize_t cl_in_pread(struct cl_in *in, void *buffer, size_t size, uint64_t offset, struct err *err);
+/* See qn_view. */
+int cl_in_view(struct cl_in *in, uint64_t offset, size_t most, struct qn_view *ret,
+               struct err *err);
 /* From the stream's own place, which moves on. */
 ssize_t cl_in_read(struct cl_in *in, void *buffer, size_t size, struct err *err);
 void cl_in_seek(struct cl_in *in, uint64_t offset);

@@ -31,7 +31,8 @@ _quern_fs() {
     case $command/$cur in
     /* ) _quern_offer "$(quern fs -usage 2>/dev/null | _quern_leading)" ;;
     help/* | usage/*) _quern_offer "$(quern fs -usage 2>/dev/null | grep $'^\t' | _quern_leading | sed 's/^-//')" ;;
-    */-*) _quern_offer "$(quern fs -usage "$command" 2>/dev/null | sed 's/.* -'"$command"'//' | _quern_dashed)" ;;
+    */-*) _quern_offer "$({ quern fs -usage "$command" | sed 's/.* -'"$command"'//' | _quern_dashed
+                           quern fs -help "$command" | _quern_leading; } 2>/dev/null | grep -vxe "-$command")" ;;
     put/* | copyFromLocal/* | moveFromLocal/* | appendToFile/*)
         _quern_offer "$(_quern_paths "$cur")"
         COMPREPLY+=($(compgen -f -- "$cur")) ;;
@@ -81,9 +82,12 @@ _quern_run() {
     esac
 }
 
+# A command, or what stands in its line of the help.
 _quern_job() {
-    case $cur in
-    -*) _quern_offer "$(quern job -help 2>/dev/null | _quern_leading)" ;;
+    local command=${COMP_WORDS[2]}
+    case $COMP_CWORD/$cur in
+    2/*) _quern_offer "$(quern job -help 2>/dev/null | _quern_leading)" ;;
+    */-*) _quern_offer "$(quern job -help 2>/dev/null | grep -e "^  $command " | cut -c 4- | _quern_dashed)" ;;
     *)  _quern_offer "$(quern job -list all 2>/dev/null | awk '$1 ~ /^[0-9]+$/ { print $1 }')" ;;
     esac
 }

@@ -107,12 +107,35 @@ struct qn_create {
 QN_PUBLIC struct qn_file *qn_open(struct qn_fs *fs, const char *path, int flags,
                                   const struct qn_create *create, struct qn_error *error);
 
-/* Full unless the file ends. Every byte returned has passed its checksum. Bytes are copied into
- * `buffer`, never lent: a mapping of a block would be a SIGBUS in the program when its disk goes,
- * and would show bytes nobody has verified. */
+/* Full unless the file ends. Every byte returned has passed its checksum and is the program's own.
+ */
 QN_PUBLIC ssize_t qn_read(struct qn_file *file, void *buffer, size_t size, struct qn_error *error);
 QN_PUBLIC ssize_t qn_pread(struct qn_file *file, void *buffer, size_t size, uint64_t offset,
                            struct qn_error *error);
+/* Bytes of the file where they lie, without a copy. With a replica on this host: pages of its block
+ * file, mapped, all brought in and verified before the call returns. Else, and while the block is
+ * still being written: a copy. One of the two always comes, so a loop needs no second way:
+ *
+ *     for (uint64_t at = 0; qn_view(file, at, SIZE_MAX, &view, &error) == 0 && view.size > 0;
+ *          at += view.size, qn_view_release(&view))
+ *         work(view.data, view.size);
+ *
+ * As many of `most` bytes as the block has behind `offset`, at most 8 MiB; none at the file's end.
+ * It stays, unchanged, until it is released, though the file be closed or deleted. A program that
+ * keeps a mapping for long must know one danger a copy has not: where the kernel had to give pages
+ * back and the disk fails to deliver them again, touching them is a SIGBUS. Below some 100 KiB
+ * qn_pread is faster. Any thread. */
+struct qn_view {
+    const void *data;
+    size_t size;
+    bool is_copy;
+    void *base; /* of qn_view_release, with the next */
+    size_t span;
+};
+QN_PUBLIC int qn_view(struct qn_file *file, uint64_t offset, size_t most, struct qn_view *ret,
+                      struct qn_error *error);
+/* NULL and one that is empty are fine. */
+QN_PUBLIC void qn_view_release(struct qn_view *view);
 QN_PUBLIC int64_t qn_seek(struct qn_file *file, uint64_t offset, struct qn_error *error);
 QN_PUBLIC int64_t qn_tell(struct qn_file *file);
 /* Length of a file opened for reading, or of what it has with the bytes written so far. */

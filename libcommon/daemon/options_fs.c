@@ -47,13 +47,14 @@ static const struct conf_option rows[] = {
      .flags = CONF_JOB},
     {"dfs.client.slow.datanode.factor", CONF_INT, "4",
      "a datanode that takes so many times as long as the others of its pipeline for a step of its "
-     "own is replaced; 0 = never",
+     "own is replaced, and a reader leaves it for another that is so many times as fast; 0 = never",
      .min = "0", .max = "1000", .flags = CONF_JOB},
     {"dfs.client.slow.datanode.min", CONF_TIME, "100ms",
      "who takes less than this for a write to its disk, or for 256 KiB on the network, is not slow",
      .min = "1ms", .max = "1m", .flags = CONF_JOB},
     {"dfs.client.slow.datanode.window", CONF_TIME, "2s",
-     "who is slow for so long without a pause is replaced; twice as long after each replacement",
+     "who is slow for so long without a pause is replaced; twice as long after each replacement; a "
+     "reader leaves whom it has waited for so long",
      .min = "40ms", .max = "1h", .flags = CONF_JOB},
     {"dfs.client.socket-timeout", CONF_TIME, "60s",
      "a datanode or namenode silent for so long is given up", .min = "100ms", .flags = CONF_JOB},

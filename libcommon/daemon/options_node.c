@@ -48,6 +48,9 @@ static const struct conf_option rows[] = {
      "memory for map outputs until they are fetched, beside that; beyond it they go to files; "
      "default: a third of worker.memory",
      .unit = MEGABYTES},
+    {"worker.output.memory.keep", CONF_TIME, "5m",
+     "how long memory that held map outputs is kept when their job is over, for those of the same "
+     "user's next jobs: getting it anew costs more than writing to it; 0 = not at all"},
     {"worker.runners.blank", CONF_INT, "-1",
      "task processes that wait for the next job, once there has been one; -1 = as many as cores, "
      "at most 8",

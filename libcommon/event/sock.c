@@ -220,7 +220,8 @@ int sock_connected(int fd)
     return errnum == 0 ? 0 : err_from_errno(errnum);
 }
 
-int sock_connect(const char *address, uint64_t deadline_ms, int *ret_fd, struct err *err)
+int sock_connect_shown(const char *address, uint64_t deadline_ms, atomic_int *ret_fd,
+                       struct err *err)
 {
     struct sock_addr addr = {.len = 0};
     int fd = -1, rc = sock_resolve(address, false, &addr, err);
@@ -228,17 +229,26 @@ int sock_connect(const char *address, uint64_t deadline_ms, int *ret_fd, struct 
         return err_wrap(err, "cannot reach %s", address), rc;
     while ((rc = sock_connect_start(&addr, &fd)) == ERR_BUSY && clock_mono_ms() < deadline_ms)
         poll(NULL, 0, 10);
+    atomic_store(ret_fd, fd);
     if (rc == ERR_RETRY) {
         rc = wait_ready(fd, POLLOUT, deadline_ms);
         if (rc == 0)
             rc = sock_connected(fd);
-        if (rc != 0)
+        if (rc != 0) {
+            atomic_store(ret_fd, -1);
             close(fd);
+        }
     }
-    if (rc != 0)
-        return err_set(err, rc, "cannot reach %s: %s", address, err_text(rc));
-    *ret_fd = fd;
-    return 0;
+    return rc == 0 ? 0 : err_set(err, rc, "cannot reach %s: %s", address, err_text(rc));
+}
+
+int sock_connect(const char *address, uint64_t deadline_ms, int *ret_fd, struct err *err)
+{
+    atomic_int fd = -1;
+    int rc = sock_connect_shown(address, deadline_ms, &fd, err);
+    if (rc == 0)
+        *ret_fd = atomic_load(&fd);
+    return rc;
 }
 
 /* ---- moving bytes ---- */

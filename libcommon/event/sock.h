@@ -11,6 +11,7 @@
 #ifndef QUERN_EVENT_SOCK_H
 #define QUERN_EVENT_SOCK_H
 
+#include <stdatomic.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -39,6 +40,10 @@ int sock_is_local(const char *address, bool *ret, struct err *err);
 /* A connected, non-blocking, close-on-exec socket with TCP_NODELAY. err: "cannot reach ADDRESS:
  * why". ERR_REFUSED, ERR_UNREACHABLE, ERR_TIMEOUT, ERR_NOENT (no such unix socket). */
 int sock_connect(const char *address, uint64_t deadline_ms, int *ret_fd, struct err *err);
+/* The same, shown from the first moment on: another thread may shut it down to end the wait. -1
+ * again when it comes to nothing. */
+int sock_connect_shown(const char *address, uint64_t deadline_ms, atomic_int *ret_fd,
+                       struct err *err);
 /* The first half of it, for loops: 0 connected at once, ERR_RETRY when the socket must become
  * writable first (then sock_connected tells how it went). Gives *ret_fd in both cases. */
 int sock_connect_start(const struct sock_addr *addr, int *ret_fd);

@@ -129,9 +129,10 @@ int disk_fsync_dir(struct disk *disk, const char *path);
  * entry just visited may be removed. */
 int disk_list(struct disk *disk, const char *path, disk_visit_fn visit, void *arg);
 
-/* Open (create) a file and lock it for this process's life or until disk_close; ERR_BUSY when
- * another holds it. The handle reads and writes. A forked child that outlives its parent must close
- * its copy, else it keeps the lock. */
+/* Open (create) a file, or open a directory, and lock it for this process's life or until
+ * disk_close; ERR_BUSY when another holds it. Not every filesystem locks directories. The handle
+ * reads and writes. A forked child that outlives its parent must close its copy, else it keeps the
+ * lock. */
 int disk_lock(struct disk *disk, const char *path, int *ret_fd);
 int disk_space(struct disk *disk, const char *path, struct disk_space *ret);
 

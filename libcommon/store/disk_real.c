@@ -284,8 +284,9 @@ static int real_list(struct disk *disk, const char *path, disk_visit_fn visit, v
 
 static int real_lock(struct disk *disk, const char *path, int *ret_fd)
 {
-    int fd = -1;
-    int rc = real_open(disk, path, DISK_READ | DISK_WRITE | DISK_CREATE, &fd);
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), rc = 0;
+    if (fd < 0)
+        rc = real_open(disk, path, DISK_READ | DISK_WRITE | DISK_CREATE, &fd);
     if (rc != 0)
         return rc;
     do

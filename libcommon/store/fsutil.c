@@ -274,7 +274,7 @@ static int say_busy(struct disk *disk, const char *dir, const char *path, struct
         err_set(err, ERR_BUSY, "%s is in use: locked by process %s (%s) on %s: stop it first", dir,
                 pid, program, host);
     else
-        err_set(err, ERR_BUSY, "%s is in use: another process has locked %s", dir, path);
+        err_set(err, ERR_BUSY, "%s is in use: another process has locked it", dir);
     buf_release(&text);
     return ERR_BUSY;
 }
@@ -291,30 +291,44 @@ static int write_owner(struct disk *disk, int fd)
     return rc ? rc : disk_pwrite(disk, fd, line, (size_t)n, 0);
 }
 
+/* Both, or none. A directory that cannot be locked has its file for it. */
+static int lock_both(struct disk *disk, const char *dir, const char *path, struct fsutil_lock *ret)
+{
+    *ret = (struct fsutil_lock){disk, -1, -1};
+    int rc = disk_lock(disk, path, &ret->fd);
+    if (rc == 0 && disk_lock(disk, dir, &ret->dir_fd) == ERR_BUSY)
+        rc = ERR_BUSY;
+    if (rc != 0)
+        fsutil_unlock(ret);
+    return rc;
+}
+
 int fsutil_lock(struct disk *disk, const char *dir, struct fsutil_lock *ret, struct err *err)
 {
     char *path = fsutil_join(dir, LOCK_FILE);
+    struct fsutil_lock lock;
     if (!path)
         return fail(err, ERR_NOMEM, dir, "lock");
-    int fd = -1;
-    int rc = disk_lock(disk, path, &fd);
+    int rc = lock_both(disk, dir, path, &lock);
     if (rc == ERR_BUSY)
         say_busy(disk, dir, path, err);
     else if (rc != 0)
         fail(err, rc, path, "lock");
-    if (rc == 0 && (rc = write_owner(disk, fd)) != 0) {
+    if (rc == 0 && (rc = write_owner(disk, lock.fd)) != 0) {
         fail(err, rc, path, "write");
-        disk_close(disk, fd);
+        fsutil_unlock(&lock);
     }
     if (rc == 0)
-        *ret = (struct fsutil_lock){disk, fd};
+        *ret = lock;
     mem_free(path);
     return rc;
 }
 
 void fsutil_unlock(struct fsutil_lock *lock)
 {
-    if (lock->disk)
+    if (lock->disk) {
+        disk_close(lock->disk, lock->dir_fd);
         disk_close(lock->disk, lock->fd);
+    }
     *lock = FSUTIL_LOCK_INIT;
 }

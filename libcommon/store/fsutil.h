@@ -46,12 +46,13 @@ int fsutil_is_empty_dir(struct disk *disk, const char *path);
 
 /* One process per directory: `in_use.lock` is held locked by the kernel (so it never outlives the
  * process) and says "pid host program" for people. ERR_BUSY: "/srv/nn is in use by process 4711
- * (quern-namenode) on host1: ...". The name of the lock file is never removed. */
+ * (quern-namenode) on host1: ...". The name of the lock file is never removed by us; the directory
+ * is locked, too, for where somebody else removed it. */
 struct fsutil_lock {
     struct disk *disk;
-    int fd;
+    int fd, dir_fd; /* dir_fd -1: this filesystem locks no directories */
 };
-#define FSUTIL_LOCK_INIT ((struct fsutil_lock){NULL, -1})
+#define FSUTIL_LOCK_INIT ((struct fsutil_lock){NULL, -1, -1})
 int fsutil_lock(struct disk *disk, const char *dir, struct fsutil_lock *ret, struct err *err);
 void fsutil_unlock(struct fsutil_lock *lock); /* an unlocked one is harmless; so is twice */
 

@@ -30,6 +30,7 @@ struct chan {
     const struct identity *self;
     uint32_t roles;
     uint32_t connect_ms;
+    atomic_int *shown; /* or NULL */
 
     struct mutex lock, sending;
     struct cond changed;
@@ -152,22 +153,30 @@ static int say_hello(struct chan *chan, int fd, uint64_t deadline_ms, struct err
     return rc;
 }
 
+static void close_fd(struct chan *chan, int fd)
+{
+    if (chan->shown)
+        atomic_store(chan->shown, -1);
+    close(fd);
+}
+
 /* Connect without the lock; *ret_fd is set on success only. */
 static int open_fd(struct chan *chan, uint64_t deadline_ms, int *ret_fd, struct err *err)
 {
-    int fd;
+    atomic_int unseen = -1, *shown = chan->shown ? chan->shown : &unseen;
     uint64_t limit_ms = clock_mono_ms() + chan->connect_ms;
     if (deadline_ms > limit_ms)
         deadline_ms = limit_ms;
-    int rc = sock_connect(chan->address, deadline_ms, &fd, err);
+    int rc = sock_connect_shown(chan->address, deadline_ms, shown, err);
     if (rc == ERR_REFUSED || rc == ERR_NOENT)
         hello_unreachable(err, rc, chan->address, chan->roles);
     if (rc != 0)
         return rc;
+    int fd = atomic_load(shown);
     sock_set_keepalive(fd);
     rc = say_hello(chan, fd, deadline_ms, err);
     if (rc != 0) {
-        close(fd);
+        close_fd(chan, fd);
         return rc;
     }
     *ret_fd = fd;
@@ -197,7 +206,7 @@ static void close_broken(struct chan *chan)
 {
     if (!chan->is_broken || chan->busy > 0)
         return;
-    close(chan->fd);
+    close_fd(chan, chan->fd);
     chan->fd = -1;
     chan->is_broken = false;
     buf_clear(&chan->in);
@@ -484,6 +493,7 @@ static struct chan *make(const struct chan_conf *conf)
     chan->self = conf->self;
     chan->roles = conf->role ? HELLO_ROLE(conf->role) : 0;
     chan->connect_ms = conf->timeout_ms ? conf->timeout_ms : CONNECT_DEFAULT_MS;
+    chan->shown = conf->shown;
     chan->fd = -1;
     mutex_init(&chan->lock);
     mutex_init(&chan->sending);
@@ -524,7 +534,7 @@ void chan_close(struct chan *chan)
         return;
     BUG_ON(chan->callers > 0 || chan->is_lent);
     if (chan->fd >= 0)
-        close(chan->fd);
+        close_fd(chan, chan->fd);
     release(chan);
 }
 

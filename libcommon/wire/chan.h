@@ -10,6 +10,8 @@
 #ifndef QUERN_WIRE_CHAN_H
 #define QUERN_WIRE_CHAN_H
 
+#include <stdatomic.h>
+
 #include "libcommon/wire/hello.h"
 
 struct chan;
@@ -18,6 +20,9 @@ struct chan_conf {
     const struct identity *self; /* borrowed for life */
     enum wire_role role;         /* who must answer there; 0 = anyone. Also for messages */
     uint32_t timeout_ms;         /* for connecting and the hello; 0 = 10 s */
+    /* NULL, or where the socket is shown from the first moment on (-1 = there is none), so that
+     * another thread may shut it down to end whatever waits for it. A stolen one stays shown. */
+    atomic_int *shown;
 };
 
 /* Connects. "cannot reach 127.0.0.1:8020: connection refused: is the namenode running?" */

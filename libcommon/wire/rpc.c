@@ -173,15 +173,26 @@ static void on_timeout(void *arg)
 
 /* ---- asking ---- */
 
-static int send_question(struct rpc_peer *peer, const struct msg_method *method, const void *ask,
-                         struct frame *frame)
+/* What is asked: a message, or its bytes. */
+struct question {
+    const void *ask;
+    struct slice bytes; /* data NULL: `ask` is to be encoded */
+};
+
+static int send_question(struct rpc_peer *peer, const struct msg_method *method,
+                         const struct question *question, struct frame *frame)
 {
+    struct buf *out = conn_out(peer->conn);
     frame->type = method->type;
-    return frame_put(conn_out(peer->conn), frame, method->ask, ask);
+    if (!question->bytes.data)
+        return frame_put(out, frame, method->ask, question->ask);
+    size_t begin = frame_begin(out, frame);
+    buf_append_slice(out, question->bytes);
+    return frame_end(out, begin);
 }
 
-void rpc_ask(struct rpc_peer *peer, const struct msg_method *method, const void *ask,
-             struct rpc_wait *wait)
+static void put_question(struct rpc_peer *peer, const struct msg_method *method,
+                         const struct question *question, struct rpc_wait *wait)
 {
     BUG_ON(wait->state != WAIT_IDLE);
     struct rpc_core *core = peer->core;
@@ -197,7 +208,7 @@ void rpc_ask(struct rpc_peer *peer, const struct msg_method *method, const void 
     if (rc == 0)
         rc = hmap_add(&peer->waits, &wait->by_call, frame.call);
     if (rc == 0) {
-        rc = send_question(peer, method, ask, &frame);
+        rc = send_question(peer, method, question, &frame);
         if (rc != 0)
             hmap_remove(&peer->waits, &wait->by_call);
     }
@@ -213,11 +224,24 @@ void rpc_ask(struct rpc_peer *peer, const struct msg_method *method, const void 
     list_push_back(&peer->asked, &wait->link);
 }
 
+void rpc_ask(struct rpc_peer *peer, const struct msg_method *method, const void *ask,
+             struct rpc_wait *wait)
+{
+    put_question(peer, method, &(struct question){.ask = ask}, wait);
+}
+
+void rpc_ask_encoded(struct rpc_peer *peer, const struct msg_method *method, struct slice ask,
+                     struct rpc_wait *wait)
+{
+    put_question(peer, method, &(struct question){.bytes = ask}, wait);
+}
+
 void rpc_tell(struct rpc_peer *peer, const struct msg_method *method, const void *ask)
 {
     struct frame frame = {.flags = FRAME_ONEWAY};
     if (peer->state == PEER_UP)
-        (void)send_question(peer, method, ask, &frame); /* nobody waits to hear of a failure */
+        (void)send_question(peer, method, &(struct question){.ask = ask},
+                            &frame); /* nobody waits to hear of a failure */
 }
 
 /* ---- being answered ---- */

@@ -45,6 +45,9 @@ struct rpc_wait {
 };
 void rpc_ask(struct rpc_peer *peer, const struct msg_method *method, const void *ask,
              struct rpc_wait *wait);
+/* The same with the message's bytes, as msg_encode made them. */
+void rpc_ask_encoded(struct rpc_peer *peer, const struct msg_method *method, struct slice ask,
+                     struct rpc_wait *wait);
 /* For MSG_ONEWAY methods. */
 void rpc_tell(struct rpc_peer *peer, const struct msg_method *method, const void *ask);
 /* Forget it: done will not be called. Nothing is sent. Harmless when idle. */

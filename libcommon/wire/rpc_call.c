@@ -138,6 +138,7 @@ void rpc_calls_arrive(struct rpc_peer *peer, const struct frame *frame)
     }
     if (frame->body.len)
         memcpy(body, frame->body.data, frame->body.len);
+    call->body = slice_of(body, frame->body.len);
     if (msg_decode(route->method->ask, slice_of(body, frame->body.len), &call->arena, ask, &err) !=
         0) {
         rpc_fail_err(call, &err);
@@ -244,6 +245,11 @@ const char *rpc_call_address(const struct rpc_call *call)
 uint64_t rpc_call_deadline_ms(const struct rpc_call *call)
 {
     return call->deadline_ms;
+}
+
+struct slice rpc_call_bytes(const struct rpc_call *call)
+{
+    return call->body;
 }
 
 struct arena *rpc_call_arena(struct rpc_call *call)

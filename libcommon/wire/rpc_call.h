@@ -42,5 +42,7 @@ const char *rpc_call_user(const struct rpc_call *call);      /* also when the pe
 const char *rpc_call_address(const struct rpc_call *call);   /* likewise */
 uint64_t rpc_call_deadline_ms(const struct rpc_call *call);  /* loop time; UINT64_MAX = none */
 struct arena *rpc_call_arena(struct rpc_call *call); /* dies with the call: room for the handler */
+struct slice
+rpc_call_bytes(const struct rpc_call *call); /* what `ask` was decoded from; likewise */
 
 #endif

@@ -76,6 +76,7 @@ struct rpc_call {
     uint64_t call;
     uint64_t deadline_ms;
     struct arena arena;
+    struct slice body;
     size_t bytes;
     bool is_oneway;
 };

@@ -523,6 +523,7 @@ void nn_blocks_set_want(struct nn_blocks *b, uint32_t block, uint16_t want)
 void nn_blocks_loaded(struct nn_blocks *b, uint64_t highest_id, uint64_t now_ms)
 {
     b->highest_id = highest_id > b->highest_id ? highest_id : b->highest_id;
+    b->loaded_id = b->highest_id;
     b->now_ms = b->started_ms = now_ms;
     b->is_loaded = true;
     nn_recoveries_renew_all(&b->recoveries, now_ms);

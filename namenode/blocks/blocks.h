@@ -65,6 +65,8 @@ struct nn_blocks {
     size_t notice_count, notice_cap;
     uint64_t applied, durable;       /* journal indices */
     uint64_t highest_id;             /* last block id given out */
+    uint64_t loaded_id;              /* ... when image and journal were in */
+    uint64_t highest_told;           /* the highest beyond it that a datanode told of; or 0 */
     uint64_t complete, safe;         /* complete blocks; of them with a good replica */
     uint64_t suspects;               /* replicas seen whose block we never gave out */
     uint64_t spared_from, spared_to; /* ids of lost blocks: their replicas are never deleted */

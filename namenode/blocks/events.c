@@ -173,6 +173,8 @@ bool nn_blocks_heartbeat(struct nn_blocks *b, uint32_t node, const struct nn_hea
 
 /* ---- reports and changes ---- */
 
+#define NEWER_MAX (1ULL << 32) /* so many blocks are not given out between two backups */
+
 static bool is_known_good(const struct nn_blocks *b, uint32_t block, uint32_t storage,
                           const struct nn_said *said)
 {
@@ -186,11 +188,28 @@ static bool is_known_good(const struct nn_blocks *b, uint32_t block, uint32_t st
     return false;
 }
 
+/* Was it given out by a namespace newer than ours? A stranger's file has any number, and one file
+ * alone must stop nobody: it takes two blocks. And once we have given out ids ourselves, it is too
+ * late to ask. */
+static void note_newer(struct nn_blocks *b, const struct nn_said *said)
+{
+    bool is_first = b->highest_told == 0, is_again = b->highest_told == said->id;
+    if (b->highest_id != b->loaded_id || said->id - b->highest_id >= NEWER_MAX)
+        return;
+    if (said->id > b->highest_told)
+        b->highest_told = said->id;
+    if (!is_first && !is_again)
+        nn_safemode_note_newer(&b->safemode);
+}
+
 static int said_unknown(struct nn_blocks *b, uint32_t node, uint32_t storage,
                         const struct nn_said *said)
 {
     bool is_spared = said->id >= b->spared_from && said->id <= b->spared_to;
-    if (is_spared || nn_report_judge(NULL, b->highest_id, said) == NN_VERDICT_SUSPECT) {
+    bool is_suspect = nn_report_judge(NULL, b->highest_id, said) == NN_VERDICT_SUSPECT;
+    if (is_suspect && !is_spared)
+        note_newer(b, said);
+    if (is_suspect || is_spared) {
         b->suspects++;
         return 0;
     }

@@ -207,6 +207,14 @@ void nn_on_BALANCE(struct rpc_call *call, const void *message, void *arg)
 
 /* ---- safe mode ---- */
 
+/* What the datanodes have beyond our last block is given up: its ids are not given out again. */
+static void force_exit(struct namenode *nn)
+{
+    if (nn->state.next_block_id <= nn->blocks.highest_told)
+        nn->state.next_block_id = nn->blocks.highest_told + 1;
+    nn_safemode_force(&nn->blocks.safemode);
+}
+
 static int change_safemode(struct nn_turn *turn, uint32_t action)
 {
     struct nn_safemode *safemode = &turn->nn->blocks.safemode;
@@ -215,7 +223,13 @@ static int change_safemode(struct nn_turn *turn, uint32_t action)
     int rc = nn_turn_check_super(turn);
     if (rc == 0 && action == CL2NN_SAFEMODE_ENTER)
         nn_safemode_enter(safemode, NULL);
-    else if (rc == 0 && (action == CL2NN_SAFEMODE_LEAVE || action == CL2NN_SAFEMODE_FORCE_EXIT))
+    else if (rc == 0 && action == CL2NN_SAFEMODE_FORCE_EXIT)
+        force_exit(turn->nn);
+    else if (rc == 0 && action == CL2NN_SAFEMODE_LEAVE && nn_safemode_is_behind(safemode))
+        rc = err_set(&turn->err, ERR_INVAL,
+                     "Refusing to leave safe mode without a force flag: datanodes hold blocks "
+                     "newer than this name directory (-safemode get)");
+    else if (rc == 0 && action == CL2NN_SAFEMODE_LEAVE)
         nn_safemode_leave(safemode);
     else if (rc == 0)
         rc = err_set(&turn->err, ERR_INVAL, "safe mode action %u is not known", action);

@@ -13,8 +13,8 @@ struct nn_datanodes {
     struct nn_pusher pusher;
     struct loop_timer timer, more;
     struct loop_hook hook;
-    struct list registering; /* struct registering */
-    bool was_safe;           /* in safe mode at the last look, for the log */
+    struct list registering;   /* struct registering */
+    bool was_safe, was_behind; /* in safe mode at the last look, for the log */
 };
 
 /* A registration that waits for its rack. */
@@ -322,6 +322,23 @@ static void on_timer(void *arg)
     (void)arg;
 }
 
+static void log_safemode(struct nn_datanodes *d)
+{
+    const struct nn_safemode *safemode = &d->conf.blocks->safemode;
+    bool is_safe = nn_safemode_is_on(safemode), is_behind = nn_safemode_is_behind(safemode);
+    if (is_safe != d->was_safe)
+        log_info("nn.safemode", "safe mode is %s", is_safe ? "ON" : "OFF");
+    if (is_behind && !d->was_behind) {
+        struct nn_safemode_figures figures = nn_blocks_figures(d->conf.blocks);
+        struct buf why = BUF_INIT;
+        nn_safemode_why(safemode, &figures, now_of(d), &why);
+        log_error("nn.safemode", SLICE_FMT, SLICE_ARG(buf_slice(&why)));
+        buf_release(&why);
+    }
+    d->was_safe = is_safe;
+    d->was_behind = is_behind;
+}
+
 static void on_turn_end(void *arg)
 {
     struct nn_datanodes *d = arg;
@@ -333,10 +350,7 @@ static void on_turn_end(void *arg)
     /* Short of memory, the other timer comes soon enough. */
     if (nn_blocks_has_more(d->conf.blocks) && !loop_timer_is_running(&d->more))
         (void)loop_after(d->conf.loop, &d->more, MORE_MS, on_timer, d);
-    bool is_safe = nn_safemode_is_on(&d->conf.blocks->safemode);
-    if (is_safe != d->was_safe)
-        log_info("nn.safemode", "safe mode is %s", is_safe ? "ON" : "OFF");
-    d->was_safe = is_safe;
+    log_safemode(d);
 }
 
 struct nn_datanodes *nn_datanodes_new(const struct nn_datanodes_conf *conf)

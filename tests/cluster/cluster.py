@@ -3,6 +3,7 @@
 kill -9, restart, and the shell. Nothing here sleeps for luck: wait_for asks again until it is so."""
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -29,6 +30,15 @@ def wait_for(what, timeout=30, every=0.05):
         time.sleep(every)
 
 
+def tree_of(pid):
+    """A process and all below it."""
+    try:
+        below = open(f"/proc/{pid}/task/{pid}/children").read().split()
+    except FileNotFoundError:
+        return []
+    return [pid] + [p for child in below for p in tree_of(int(child))]
+
+
 def is_over(pid):
     """Gone, or dead and not yet collected."""
     try:
@@ -37,15 +47,33 @@ def is_over(pid):
         return True
 
 
+def processes_of(directory):
+    """{pid: command line} of everything that was started for this cluster's directory."""
+    found = {}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            words = open(f"/proc/{pid}/cmdline", "rb").read().split(b"\0")
+            env = open(f"/proc/{pid}/environ", "rb").read()
+        except OSError:
+            continue
+        if directory.encode() in b" ".join(words) + env and b"quern" in words[0] and not is_over(int(pid)):
+            found[int(pid)] = b" ".join(words).decode(errors="replace")
+    return found
+
+
 class Cluster:
-    def __init__(self, datanodes=3, workers=3, replication=None, dir=None, env=None):
+    def __init__(self, datanodes=3, workers=3, replication=None, dir=None, env=None, site=None):
         self.dir = dir or tempfile.mkdtemp(prefix="quern-test-", dir=os.environ.get("TMPDIR", "/tmp"))
         self.args = ["--datanodes", str(datanodes), "--workers", str(workers)]
+        self.datanodes, self.workers = datanodes, workers
         if replication:
             self.args += ["--replication", str(replication)]
         self.env = dict(os.environ, QUERN_CONF=os.path.join(self.dir, "quern.conf"))
         self.env.pop("QUERN_FAULT", None)
         self.up_env = dict(self.env, **(env or {}))
+        if site:
+            with open(os.path.join(self.dir, "site.conf"), "w") as f:
+                f.write(site)
 
     # --- life ---
     def up(self, env=None, check=True):
@@ -80,6 +108,9 @@ class Cluster:
                     print(f"--- {os.path.relpath(path, self.dir)}\n{text[-3000:]}")
 
     # --- daemons ---
+    def all_daemons(self):
+        return ["namenode", "jobtracker"] + [f"{kind}{i + 1}" for kind, n in (("datanode", self.datanodes), ("worker", self.workers)) for i in range(n)]
+
     def pid(self, daemon):
         """Of "namenode", "datanode1", "jobtracker", "worker2" ...; None when it does not run."""
         try:
@@ -94,6 +125,22 @@ class Cluster:
         os.kill(pid, sig)
         if sig == signal.SIGKILL:
             wait_for(lambda: is_over(pid))
+
+    def path(self, daemon, file=""):
+        """A file in the daemon's directory: blocks of a datanode, map outputs of a worker."""
+        kind = daemon.rstrip("0123456789")
+        below = {"namenode": "name", "jobtracker": "jobs", "datanode": "data/", "worker": "work/"}[kind] + daemon[len(kind):]
+        return os.path.join(self.dir, below, file)
+
+    def homes(self, daemon):
+        """Its directories."""
+        return [self.path(daemon)]
+
+    def directories_amiss(self):
+        return []
+
+    def log_of(self, daemon):
+        return os.path.join(self.dir, "log", daemon + ".log")
 
     # --- asking ---
     def run(self, *args, input=None, check=True, timeout=120, env=None):
@@ -117,6 +164,14 @@ class Cluster:
     def jobs(self, all=True):
         run = self.run("job", "-list", *(["all"] if all else []), "--json")
         return json.loads(run.stdout)["jobs"]
+
+    def page_address(self, daemon):
+        log = open(os.path.join(self.dir, "log", daemon + ".log")).read()
+        return re.findall(r"status pages at http://([\d.:]+)/", log)[-1]
+
+    def page(self, daemon, path):
+        with urllib.request.urlopen(f"http://{self.page_address(daemon)}{path}", timeout=20) as answer:
+            return answer.read().decode()
 
     def status(self, job):
         return json.loads(self.run("job", "-status", str(job), "--json").stdout)

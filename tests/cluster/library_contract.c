@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * library_contract: what Hadoop's filesystem specification demands of streams (open, seek, create,
- * append, concat, flush), asked of libquern. Only the public header. Prints what was wrong; 0 when
- * nothing was. Its files are below /contract. */
+ * append, concat, flush), asked of libquern, and its views; with an argument as a client on the
+ * node of that name. Only the public header. Prints what was wrong; 0 when nothing was. Its files
+ * are below /contract. */
 #include <quern/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 #define AT(off) ((unsigned char)((off)*2654435761U >> 11))
 
 static unsigned wrongs;
+static bool is_on_a_node; /* which has a replica of each block */
 static struct qn_fs *fs;
 static struct qn_error error;
 
@@ -147,6 +149,33 @@ static void a_stream_reads_on_from_wherever_it_was_set(struct qn_file *in, unsig
     }
 }
 
+/* The pages of a replica on this host, when there is one; else a copy. */
+static void views_show_the_file_from_any_place(struct qn_file *in)
+{
+    struct qn_view view;
+    uint64_t at = 0;
+    for (; qn_view(in, at, SIZE_MAX, &view, &error) == 0 && view.size > 0;
+         at += view.size, qn_view_release(&view))
+        EXPECT(is_pattern(view.data, at, view.size) && view.is_copy == !is_on_a_node);
+    EXPECT(at == BIG && view.size == 0);
+    for (at = 1; at < BIG; at = at * 3 + 7) {
+        EXPECT(qn_view(in, at, 5000, &view, &error) == 0 && view.size > 0 && view.size <= 5000);
+        EXPECT(is_pattern(view.data, at, view.size));
+        qn_view_release(&view);
+    }
+}
+
+static void a_view_outlives_the_file(void)
+{
+    struct qn_view view;
+    make("/contract/viewed", "still here");
+    struct qn_file *in = begin("/contract/viewed", QN_READ);
+    EXPECT(in && qn_view(in, 6, 100, &view, &error) == 0 && view.size == 4);
+    EXPECT(qn_close(in, &error) == 0 && qn_delete(fs, "/contract/viewed", false, &error) == 1);
+    EXPECT(memcmp(view.data, "here", 4) == 0);
+    qn_view_release(&view);
+}
+
 static void seek_in_a_big_file(void)
 {
     unsigned char *bytes = malloc(BIG);
@@ -157,6 +186,7 @@ static void seek_in_a_big_file(void)
     EXPECT(qn_close(file, &error) == 0 && (file = begin("/contract/big", QN_READ)));
     reads_at_a_place_do_not_move_the_stream(file, bytes);
     a_stream_reads_on_from_wherever_it_was_set(file, bytes);
+    views_show_the_file_from_any_place(file);
     EXPECT(qn_close(file, &error) == 0);
     free(bytes);
 }
@@ -275,9 +305,12 @@ static void a_writer_keeps_its_file_whoever_has_the_name(void)
     EXPECT(qn_close(out, &error) < 0 && has("/contract/gone", "another's"));
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
-    fs = qn_fs_open(NULL, NULL, &error);
+    const char *node = argc > 1 ? argv[1] : "elsewhere";
+    const struct qn_option here[] = {{"node.name", node}, {NULL, NULL}};
+    is_on_a_node = strcmp(node, "elsewhere") != 0;
+    fs = qn_fs_open(NULL, &(struct qn_fs_options){.options = here}, &error);
     if (!fs || qn_mkdir(fs, "/contract", 0, true, &error) != 0) {
         fprintf(stderr, "%s\n", error.message);
         return 1;
@@ -287,6 +320,7 @@ int main(void)
     an_empty_file_has_one_place();
     refused_seeks_leave_a_stream_where_it_is();
     seek_in_a_big_file();
+    a_view_outlives_the_file();
     what_is_there_is_replaced_only_on_demand();
     flushed_bytes_are_seen_and_closed_ones_counted();
     a_reader_keeps_what_it_opened();

@@ -127,3 +127,61 @@ def test_wrong_words_are_told_in_a_line(tmp_path):
         done = quern("job", *words, cwd=tmp_path)
         assert done.returncode == code and said in done.stderr and len(done.stderr.splitlines()) == 1, (words, done.stderr)
     assert "author" in quern("job", "-help").stdout
+
+
+TWO_IN_RUST = """#[macro_use]
+mod quern;
+use quern::*;
+fn left(task: &mut Task, line: &[u8], _where: &[u8]) -> Answer { let name = task.input_name(); task.emit(line, name) }
+fn right(task: &mut Task, value: &[u8], key: &[u8]) -> Answer { task.emit(key, value) }
+fn reduce(task: &mut Task, key: &[u8], values: &mut Values) -> Answer {
+    let mut all = Vec::new();
+    while let Some(value) = values.next() { all.extend_from_slice(value); all.push(b'.'); }
+    task.emit(key, &all)
+}
+quern_job! { static LEFT; name: "left", map: left }
+quern_job! { static RIGHT; name: "right", map: right, input: Input::KeyValues }
+static INPUTS: &[Table] = &[Table(&LEFT), Table(&RIGHT), Table::END];
+quern_job! { name: "two", about: "two inputs", reduce: reduce, inputs: INPUTS }
+"""
+TWO_IN_C = """#include <quern/job.h>
+static int left(struct qn_task *task, struct qn_slice line, struct qn_slice where)
+{ (void)where; return qn_emit(task, line, qn_text(qn_input(task)->name)); }
+static int right(struct qn_task *task, struct qn_slice value, struct qn_slice key) { return qn_emit(task, key, value); }
+static int reduce(struct qn_task *task, struct qn_slice key, struct qn_values *values)
+{
+    char all[99] = "";
+    struct qn_slice value;
+    while (qn_next(values, &value))
+        sprintf(all + strlen(all), "%.*s.", (int)value.len, (const char *)value.data);
+    return qn_emit(task, key, qn_text(all));
+}
+static const struct qn_job a = {.head = QN_JOB_HEAD, .name = "left", .map = left};
+static const struct qn_job b = {.head = QN_JOB_HEAD, .name = "right", .map = right, .input = QN_KEY_VALUES};
+static const struct qn_job *const inputs[] = {&a, &b, NULL};
+const struct qn_job qn_job = {.head = QN_JOB_HEAD, .name = "two", .about = "two inputs", .reduce = reduce, .inputs = inputs};
+"""
+
+
+@pytest.mark.parametrize("lang", ["c", "c++", "rust"])
+def test_two_inputs_with_maps_of_their_own_are_tried_in_every_language(tmp_path, lang):
+    if lang == "rust":
+        if not shutil.which("rustc"):
+            pytest.skip("no rustc here")
+        shutil.copy(f"{ROOT}/include/quern/job.rs", tmp_path / "quern.rs")
+        (tmp_path / "two.rs").write_text(TWO_IN_RUST)
+        how = ["rustc", "--edition", "2021", "-D", "warnings", "--crate-type", "cdylib", "two.rs"]
+    else:
+        (tmp_path / "two.c").write_text("#include <stdio.h>\n" + TWO_IN_C)
+        how = (["cc"] if lang == "c" else ["c++", "-std=c++20", "-x", "c++"]) + ["-shared", "-fPIC", f"-I{ROOT}/include", "two.c"]
+    subprocess.run([*how, "-o", "two.so"], cwd=tmp_path, check=True, timeout=90)
+    for name, text in ("l", "ann\nbob\n"), ("r", "ann\tx\ncy\ty\n"), ("want", "ann\tleft.x.\nbob\tleft.\ncy\ty.\n"):
+        (tmp_path / name).write_text(text)
+    inputs = ["-input", "left=l", "-input", "right=r"]
+    done = quern("job", "test", "./two.so", *inputs, "-expect", "want", cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    done = quern("job", "check", "./two.so", *inputs, cwd=tmp_path)
+    assert done.returncode == 0 and done.stdout.count("the same output") == 4, done.stdout + done.stderr
+    assert "no path is given for the input right of two" in quern("job", "check", "./two.so", "-in", "l", cwd=tmp_path).stderr
+    told = quern("run", "./two.so", "-help", cwd=tmp_path).stdout
+    assert "two -input NAME=PATH... OUTPUT" in told and "  -input left=PATH" in told

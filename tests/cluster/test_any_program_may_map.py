@@ -258,6 +258,46 @@ def test_old_scripts_find_old_names(cluster):
     assert env["mapred_job_id"] == env["mapreduce_job_id"] == "job_1" and env["LONG"] == "longer than five"
 
 
+def local_stream(cluster, top, *words, fails=False):
+    done = cluster.run("run", "-jt", "local", "-stream", *map(str, words), str(top / "in"), str(top / "out"), check=False)
+    assert (done.returncode != 0) == fails, done.stderr
+    got = b"".join(open(p, "rb").read() for p in sorted(glob.glob(f"{top}/out/part-*")))
+    subprocess.run(["rm", "-rf", top / "out"], check=True)
+    return done.stderr if fails else got
+
+
+@pytest.mark.parametrize("command, made", [
+    ("head -n 1", b"000000\t\n"),
+    ("true", b""),
+    ("exec <&-; echo closed", b"closed\t\n"),
+    ("head -n 1; exec >&-; sleep 0.05", b"000000\t\n"),
+    ("exec >&-; cat >/dev/null", b""),
+    ("cat > /dev/null; exec >&-; exit 3", b"code 3"),
+    ("exec <&-; exit 4", b"code 4"),
+    ("exec >&- <&-; kill -KILL $$", b"SIGKILL"),
+])
+def test_a_program_that_hangs_up_early_is_judged_by_its_end(cluster, tmp_path, command, made):
+    """What it has said counts, its exit code decides; more input than fits into pipes is left. As mapper, combiner and reducer."""
+    (tmp_path / "in").write_bytes(b"".join(b"%06d\n" % n + b"more of it" * 13 + b"\n" for n in range(10_000)))
+    fails = made.startswith((b"code", b"SIG"))
+    whole = ["-D", "mapreduce.input.fileinputformat.split.maxsize=1g", "-D", "mapreduce.map.maxattempts=1", "-reduces", "1"]
+    for words in ["-mapper", command, "-reducer", "NONE"], ["-mapper", "cat", "-combiner", command, "-reducer", command]:
+        got = local_stream(cluster, tmp_path, *(whole[:4] if "NONE" in words else whole), *words, fails=fails)
+        assert made in got if fails else got == made, words
+
+
+def test_lines_of_a_fifth_of_the_memory_go_through(cluster, tmp_path):
+    """As one of 100 MB where a task has 512 MB; beyond a quarter it is told, with what memory would do."""
+    rows = [b"k\t" + b"x" * 6_500_000, b"b\t1", b"k\t" + b"y" * 6_500_000, b"", b"a"]
+    (tmp_path / "in").write_bytes(b"\n".join(rows))
+    memory = ["-D", "mapreduce.map.memory.mb=32m", "-D", "mapreduce.reduce.memory.mb=32m", "-D", "mapreduce.map.maxattempts=1", "-reduces", "1"]
+    want = b"".join((row if b"\t" in row else row + b"\t") + b"\n" for row in sorted(rows, key=lambda row: row.split(b"\t")[0]))
+    for words in (["-mapper", "cat"], ["-mapper", "cat", "-combiner", "cat"]):
+        assert local_stream(cluster, tmp_path, *memory, *words, "-reducer", "cat") == want, words
+    said = local_stream(cluster, tmp_path, *memory, "-mapper", "printf k; head -c 9000000 /dev/zero | tr '\\0' x; echo", "-reducer", "cat", fails=True)
+    assert b"emitted a record of 8.6 M, more than a quarter" in said and b"mapreduce.map.memory.mb=" in said, said
+
+
 def test_without_a_cluster(cluster, scripts):
     (scripts / "in").write_bytes(TEXT)
     for n, more in enumerate(([], ["-D", "local.inprocess=true"])):

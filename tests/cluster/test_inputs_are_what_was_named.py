@@ -1,15 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a job reads when files are named twice, by patterns, with hidden ones and directories among them; and that its counters say
-what wc says."""
+"""What a job reads when files are named twice, by patterns, with hidden ones and directories among them; that its counters say what
+wc says; and that inputs which are read in ways of their own meet in one reduce, as Python and coreutils' join put them together."""
+import collections
+import csv
+import glob
 import gzip
+import io
 import os
+import random
 import re
 import shutil
 import subprocess
 
 import pytest
 
-from cluster import Cluster, wait_for
+from bundled import TABLES, inputs_of, lines
+from cluster import BUILD, QUERN, ROOT, Cluster, wait_for
 
 FILES = {"/in/1": b"x y\nz", "/in/2": b"k\n", "/in/_h": b"hidden\n", "/in/.h": b"hidden too\n", "/in/sub/3": b"c\n", "/a": b"b\na\n", "/b": b"q\n"}
 
@@ -148,3 +154,215 @@ def test_compressed_files_are_read_as_their_text_whatever_their_names(cluster, h
     cluster.fs("-put", "-", f"/{how}-cut", input=whole[:-9])
     failed, _ = run(cluster, f"/{how}-cut", options=["-D", "mapreduce.map.maxattempts=1"], check=False)
     assert failed.returncode == 1 and b"compressed data" in failed.stderr, failed.stderr
+
+
+# --- inputs read in ways of their own ----------------------------------------------------------------
+
+# What two formats have in common, in order over all reducers: their sample is read as they are, too.
+UNION = """
+#include <quern/csv.h>
+struct state {
+    struct qn_csv csv;
+    struct qn_slice name;
+};
+static int setup(struct qn_task *task)
+{
+    struct state *s = *qn_state(task) = calloc(1, sizeof(*s));
+    s->name = qn_text(qn_input(task)->name); /* known from here on */
+    return 0;
+}
+static int map_row(struct qn_task *task, struct qn_slice record, struct qn_slice where)
+{
+    struct state *s = *qn_state(task);
+    struct qn_slice field;
+    (void)where;
+    if (qn_csv_begin(task, &s->csv, record, ';') != 0)
+        return -1;
+    return qn_csv_next(&s->csv, &field) ? qn_emit(task, field, s->name) : 0;
+}
+static int map_word(struct qn_task *task, struct qn_slice record, struct qn_slice where)
+{
+    struct state *s = *qn_state(task);
+    (void)where;
+    return qn_emit(task, record, s->name);
+}
+static int reduce(struct qn_task *task, struct qn_slice key, struct qn_values *values)
+{
+    struct qn_slice value;
+    while (qn_next(values, &value))
+        if (qn_emit(task, key, value) != 0)
+            return -1;
+    return 0;
+}
+static int cleanup(struct qn_task *task)
+{
+    qn_give_back(&((struct state *)*qn_state(task))->csv.room);
+    free(*qn_state(task));
+    return 0;
+}
+static const struct qn_job table = {.head = QN_JOB_HEAD, .name = "table", .map = map_row, .input = QN_CSV, .csv_separator = ';'};
+static const struct qn_job eights = {.head = QN_JOB_HEAD, .name = "eights", .map = map_word, .input = QN_RECORDS, .record_size = 8};
+static const struct qn_job *const inputs[] = {&table, &eights, NULL};
+const struct qn_job qn_job = {.head = QN_JOB_HEAD, .name = "union", .setup = setup, .map = map_word, .reduce = reduce,
+                              .cleanup = cleanup, .spread = QN_BY_RANGE, .inputs = inputs};
+"""
+
+
+@pytest.fixture(scope="module")
+def jobs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("jobs")
+    (folder / "union.c").write_text(UNION)
+    shutil.copy(f"{ROOT}/docs/examples/spent.c", folder)
+    for name in "union", "spent":
+        subprocess.run(["cc", "-std=c11", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-Wno-missing-field-initializers",
+                        f"-I{ROOT}/include", f"{name}.c", "-o", f"{name}.so"], cwd=folder, check=True, timeout=60)
+    return folder
+
+
+@pytest.fixture(params=["cluster", "local"])
+def place(request, cluster, tmp_path):
+    return On(cluster, f"/meet{next(OUT)}") if request.param == "cluster" else Here(cluster, str(tmp_path))
+
+
+class On:
+    """The cluster's files and workers."""
+    flags = []
+
+    def __init__(self, cluster, top):
+        self.c, self.top = cluster, top
+
+    def put(self, name, data):
+        self.c.fs("-mkdir", "-p", os.path.dirname(f"{self.top}/{name}"))
+        self.c.fs("-put", "-", f"{self.top}/{name}", input=data)
+
+    def parts(self, out, name="part"):
+        listed = self.c.fs("-ls", "-C", f"{self.top}/{out}/{name}-*").stdout.decode().split()
+        return [self.c.fs("-cat", path).stdout for path in listed]
+
+    def run(self, *words, check=True):
+        return self.c.run("run", *self.flags, *(str(w).replace("@", self.top + "/") for w in words), check=check)
+
+
+class Here(On):
+    """No cluster: this machine's files."""
+    flags = ["-jt", "local"]
+
+    def put(self, name, data):
+        os.makedirs(os.path.dirname(f"{self.top}/{name}"), exist_ok=True)
+        open(f"{self.top}/{name}", "wb").write(data)
+
+    def parts(self, out, name="part"):
+        return [open(path, "rb").read() for path in sorted(glob.glob(f"{self.top}/{out}/{name}-*"))]
+
+
+def orders_and_customers(rnd):
+    """CSV with quotes, separators and line breaks in names; who is known; and what each spent."""
+    names = [f"{a}{sep}{b}" for a in ("ann", "bob", "\u00e4", "") for sep in (" ", ", ", '"', "") for b in ("x", "y z", "")]
+    text, spent = io.StringIO(), collections.Counter()
+    write = csv.writer(text, lineterminator="\n").writerow
+    write(["number", "customer", "cents"])
+    for n in range(3000):
+        who, cents = rnd.choice(names + ["line\nbreak"]), rnd.randrange(-50, 1000)
+        spent[who] += cents
+        write([n, who, cents])
+    known = {who: rnd.choice(["Rome", "Oslo", ""]) for who in rnd.sample(sorted(set(names)), 20)}
+    known["never bought"] = "Bonn"
+    customers = "".join(f"{who}\t{city}\r\n" for who, city in known.items())
+    want = {f"{who}\t{city}\t{spent[who]}" for who, city in known.items()}
+    unknown = {f"{who}\t\t{cents}" for who, cents in spent.items() if who not in known}
+    return text.getvalue().encode(), customers.encode(), want, unknown
+
+
+def test_two_inputs_of_different_formats_meet(place, jobs):
+    orders, customers, want, unknown = orders_and_customers(random.Random(5))
+    half = orders.index(b"\n", len(orders) // 2) + 1
+    heading = orders[:orders.index(b"\n") + 1]
+    if orders[half:].count(b'"') % 2:
+        half = orders.index(b"\n", orders.index(b'"', half)) + 1
+    place.put("orders/a.csv", orders[:half])
+    place.put("orders/b.csv.gz", gzip.compress(heading + orders[half:]))
+    place.put("who/c", customers)
+    for n, cut in enumerate(([], ["-D", "mapreduce.input.fileinputformat.split.maxsize=4k"])):
+        done = place.run(*cut, "-reduces", "2", "-input", "orders=@orders/[ab]*", "-input", "customers=@who", jobs / "spent.so", f"@out{n}")
+        assert set(b"".join(place.parts(f"out{n}")).decode().splitlines()) == want, done.stderr
+        text = b"".join(place.parts(f"out{n}", "unknown")).decode()
+        assert set(text.replace("line\nbreak", "a break").splitlines()) == {row.replace("line\nbreak", "a break") for row in unknown}
+    if not place.flags:
+        jobs_told = place.c.jobs()
+        again = place.c.run("job", "-replay", str(len(jobs_told)), "-task", "m0", check=False)
+        assert again.returncode == 0, again.stderr
+
+
+def test_a_range_of_keys_is_cut_by_a_sample_of_all_inputs(place, jobs):
+    rnd = random.Random(6)
+    words = [b"%06d" % rnd.randrange(10**6) for _ in range(9000)]
+    place.put("t", b"".join(b'"%s";x\n' % w if rnd.random() < .2 else b"%s;\n" % w for w in words[:3000]))
+    place.put("e", b"".join(b"%s.." % w for w in words[3000:6000]))
+    place.put("l", b"\n".join(words[6000:]))
+    done = place.run("-reduces", "3", "-D", "mapreduce.input.fileinputformat.split.maxsize=9k", jobs / "union.so", "-input", "eights=@e", "@l",
+                     "-input", "table=@t", "@out")
+    parts = place.parts("out")
+    want = sorted([w + b"\ttable" for w in words[:3000]] + [w + b"..\teights" for w in words[3000:6000]] + [w + b"\t" for w in words[6000:]],
+                  key=lambda l: (l.split(b"\t")[0]))
+    assert sorted(b"".join(parts).splitlines()) == sorted(want), done.stderr
+    assert [l.split(b"\t")[0] for l in b"".join(parts).splitlines()] == [l.split(b"\t")[0] for l in want], "in order over all parts"
+    assert max(map(len, parts)) < 1.5 * min(map(len, parts)), list(map(len, parts))
+
+
+def coreutils_join(left, right, tmp_path):
+    """All columns of a line are one for join(1): its tabs are hidden."""
+    for name, text in ("left", left), ("right", right):
+        rows = b"".join(l.split(b"\t")[0] + b"\t" + l.replace(b"\t", b"\1") + b"\n" for l in lines(text))
+        with open(tmp_path / name, "wb") as f:
+            subprocess.run(["sort", "-s", "-t", "\t", "-k1,1"], input=rows, stdout=f, env={"LC_ALL": "C"}, check=True)
+    done = subprocess.run(["join", "-t", "\t", "-a", "1", "-a", "2", "-o", "0,1.2,2.2", "left", "right"], cwd=tmp_path, env={"LC_ALL": "C"},
+                          capture_output=True, check=True)
+    return lines(done.stdout.replace(b"\1", b"\t"))
+
+
+def test_join_is_that_of_coreutils(cluster, tmp_path):
+    full = ["-D", "join.type=full", "-reduces", "1"]
+    for n, (kind, text) in enumerate(TABLES.items()):
+        if b"\1" in text:
+            continue
+        (tmp_path / str(n)).mkdir()
+        for name, part in inputs_of(text).items():
+            (tmp_path / str(n) / name).write_bytes(part)
+        here, want = str(tmp_path / str(n)), coreutils_join(*(inputs_of(text)[side] for side in ("left", "right")), tmp_path)
+        if n % 4 == 0:
+            put = f"/join{n}"
+            cluster.fs("-put", here, put)
+            cluster.run("run", *full, "-input", f"left={put}/left", "-input", f"right={put}/ri*", "join", f"{put}/out")
+            got = cluster.fs("-cat", f"{put}/out/part-*").stdout
+        else:
+            cut = ["-D", "local.inprocess=true", "-D", f"mapreduce.input.fileinputformat.split.maxsize={len(text) // 7 + 1}"]
+            done = subprocess.run([os.path.join(BUILD, "quern-task"), "-local", *full, *cut, "-input", f"left={here}/left",
+                                   "-input", f"right={here}/right", os.path.join(BUILD, "jobs", "join.so"), f"{here}/out"], capture_output=True)
+            assert done.returncode == 0, done.stderr
+            got = (tmp_path / str(n) / "out" / "part-r-00000").read_bytes()
+        assert sorted(lines(got)) == sorted(want), kind
+
+
+def test_a_file_is_joined_with_itself_and_heads_a_chain(cluster):
+    cluster.fs("-put", "-", "/self", input=b"k\t1\nk\t2\nj\t3\n")
+    cluster.run("run", "-input", "left=/self", "-input", "right=/self", "join", "/out/self")
+    assert sorted(cluster.fs("-cat", "/out/self/part-*").stdout.splitlines()) == sorted(
+        b"\t".join((a[:1], a, b)) for a in (b"k\t1", b"k\t2", b"j\t3") for b in (b"k\t1", b"k\t2", b"j\t3") if a[:1] == b[:1])
+    cluster.run("run", "-chain", "join,wordcount", "-reduces", "1", "-input", "left=/self", "-input=right=/self", "/out/chained")
+    assert cluster.fs("-cat", "/out/chained/part-*").stdout == b"1\t4\n2\t4\n3\t2\nj\t3\nk\t12\n"
+
+
+@pytest.mark.parametrize("words, said", [
+    (["-input", "lef=/a", "join"], "-input lef=/a: the inputs of join are left, right (did you mean left?)"),
+    (["-input", "left=/a", "join"], "no path is given for the input right of join: -input right=PATH"),
+    (["-input", "left", "-input", "right=/a", "join"], "-input left: NAME=PATH is wanted"),
+    (["-input", "left=/a", "-input", "right=/nope", "join"], "/nope: No such file or directory"),
+    (["-input", "left=/a", "sort", "/a"], "-input left=/a: sort has no inputs with names: give paths alone"),
+    (["-chain", "sort,join", "/a"], "join does not read lines: it can only be the first of a chain"),
+    (["-D", "mapreduce.map.maxattempts=1", "join", "/a"], "which side is which? -input left=PATH -input right=PATH, or -D join.left=PREFIX"),
+])
+def test_a_path_that_is_nobodys_is_told(cluster, words, said):
+    run = cluster.run("run", *words, f"/out/{next(OUT)}", check=False)
+    assert run.returncode in (1, 2) and said in run.stderr.decode(), run.stderr
+    local = subprocess.run([QUERN, "run", "-jt", "local", *words, "/nowhere/out"], capture_output=True, text=True)
+    assert local.returncode in (1, 2) and (said in local.stderr or "/a: No such file" in local.stderr or "/nowhere" in local.stderr)

@@ -10,11 +10,20 @@ import subprocess
 
 import pytest
 
-from cluster import BUILD, QUERN, Cluster, is_over, output_of, wait_for
+from cluster import BUILD, QUERN, Cluster, is_over, output_of, tree_of, wait_for
 
 MISBEHAVE = os.path.join(BUILD, "tests", "jobs", "misbehave.so")
 SLUGGISH = os.path.join(BUILD, "tests", "jobs", "sluggish.so")
 IS_SANITIZED = "debug" in BUILD or "tsan" in BUILD
+
+
+def memory_group():
+    """Where this process's memory is accounted for, when groups of the first version do that and may be made."""
+    for line in open("/proc/self/cgroup"):
+        if ":memory:" in line:
+            path = "/sys/fs/cgroup/memory" + line.split(":", 2)[2].strip()
+            return path if os.access(path + "/cgroup.procs", os.W_OK) else None
+    return None
 
 
 @pytest.fixture(scope="module")
@@ -49,6 +58,7 @@ def last_job(c):
     ("exit in reduce", "reduce 0", "ended its process by itself (exit code 3)"),
     ("exit with 0 in reduce", "reduce 0", "ended its process by itself (exit code 0)"),
     ("thread", "map 0", "crashed (signal 6, SIGABRT)"),
+    ("close all", "map 0", "closed its connection to the worker, and was killed: a job must not close descriptors that it has not opened"),
 ])
 def test_four_attempts_on_several_nodes_and_one_reason(cluster, how, task, said):
     if IS_SANITIZED and "segv" in how:
@@ -116,6 +126,21 @@ def test_what_a_killed_workers_tasks_left_ends_with_its_next_life(cluster, tmp_p
     wait_for(lambda: cluster.run("job", "-workers").stdout.count(b" live ") == 3)
 
 
+@pytest.mark.skipif(not memory_group(), reason="needs control groups of the first version")
+def test_processes_without_end_end_with_their_task(cluster):
+    before = [cluster.pid(w) for w in ("worker1", "worker2", "worker3")]
+    cluster.run("run", "-D", "misbehave.how=bomb", "-D", "mapreduce.map.memory.mb=64", MISBEHAVE, "/in/a", "/out/bomb", timeout=60)
+    wait_for(lambda: all(len(tree_of(worker)) < 20 for worker in before))
+    cluster.run("run", "wordcount", "/in/a", "/out/after-bomb", timeout=60)
+    assert [cluster.pid(w) for w in ("worker1", "worker2", "worker3")] == before, "no daemon dies from a task"
+
+
+def test_descriptors_without_end_are_not_the_next_tasks(cluster):
+    cluster.run("run", "-D", "misbehave.how=keep descriptors", "-D", "mapreduce.input.fileinputformat.split.maxsize=100", MISBEHAVE, "/in/a",
+                "/out/descriptors", timeout=60)
+    assert len(output_of(cluster, "/out/descriptors").splitlines()) == 101
+
+
 def test_a_thread_that_stays_harms_no_other_attempt(cluster):
     cluster.run("run", "-D", "misbehave.how=thread stays", "-D", "mapreduce.input.fileinputformat.split.maxsize=100", MISBEHAVE, "/in/a",
                 "/out/threads")
@@ -136,15 +161,6 @@ def test_a_leak_is_killed_before_it_hurts_others(cluster):
                       check=False, timeout=60)
     assert run.returncode == 1
     assert b"of memory where 32 M is its share, and was killed: give it more with -D mapreduce.map.memory.mb" in run.stderr
-
-
-def memory_group():
-    """Where this process's memory is accounted for, when groups of the first version do that and may be made."""
-    for line in open("/proc/self/cgroup"):
-        if ":memory:" in line:
-            path = "/sys/fs/cgroup/memory" + line.split(":", 2)[2].strip()
-            return path if os.access(path + "/cgroup.procs", os.W_OK) else None
-    return None
 
 
 def rests(c):

@@ -15,6 +15,7 @@ from cluster import BUILD, Cluster, output_of, wait_for
 
 SLUGGISH = os.path.join(BUILD, "tests", "jobs", "sluggish.so")
 LINES = [b"%032x\n" % random.Random(i).getrandbits(128) for i in range(330_000)]
+MISBEHAVE = os.path.join(BUILD, "tests", "jobs", "misbehave.so")
 WANT = b"".join(sorted(LINES))
 # Reduces begin only when the first map, which sleeps, is done. Workers have no memory for map outputs: all of them are files, whoever makes them.
 SETTINGS = ["-D", "mapreduce.map.memory.mb=16m", "-D", "mapreduce.reduce.memory.mb=16m", "-D", "mapreduce.map.speculative=false",
@@ -26,6 +27,7 @@ MAY_MOUNT = os.geteuid() == 0 and subprocess.run(["unshare", "-m", "true"], capt
 class Workers(Cluster):
     """Its workers are started here: with two directories each, and little memory."""
     def begin(self, mount=None):
+        """One of the four directories is mounted like this, or all."""
         self.own = []
         for name in "worker1", "worker2":
             if self.pid(name):
@@ -37,10 +39,13 @@ class Workers(Cluster):
                      "-D", "worker.local.dir=" + ",".join(dirs)]
             for dir in dirs:
                 os.makedirs(dir, exist_ok=True)
-            if mount and n == 1:
-                words = ["unshare", "-m", "sh", "-c", f"mount -t tmpfs -o {mount} t {dirs[0]} && exec \"$@\"", "sh"] + words
+            if mount and (n == 1 or "all" in mount):
+                places = dirs if "all" in mount else dirs[:1]
+                words = ["unshare", "-m", "sh", "-c", "".join(f"mount -t tmpfs -o {mount.split()[-1]} t {dir} && " for dir in places) + "exec \"$@\"",
+                         "sh"] + words
             self.own.append(subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
-        wait_for(lambda: len(glob.glob(f"{self.dir}/own/*/b/VERSION")) == 2)  # registered, and told whose cluster it is
+        seen = [f"/proc/{worker.pid}/root{self.dir}/own/{n}/b/VERSION" for n, worker in enumerate(self.own, 1)]
+        wait_for(lambda: all(os.path.exists(path) for path in seen))  # registered, and told whose cluster it is
 
     def end(self):
         for worker in self.own:
@@ -53,6 +58,7 @@ class Workers(Cluster):
 def cluster():
     with Workers(datanodes=1, workers=2) as c:
         c.fs("-put", "-", "/in", input=b"".join(LINES))
+        c.fs("-put", "-", "/now", input=b"now\n")
         yield c
 
 
@@ -134,6 +140,16 @@ def test_a_directory_vanishes_under_running_tasks(workers):
 @pytest.mark.parametrize("workers", ["size=300k"], indirect=True)
 def test_a_full_directory_beside_a_good_one(workers):
     finish(workers, submit(workers, "full", "-D", "mapreduce.map.maxattempts=1"), "full")
+
+
+@pytest.mark.skipif(not MAY_MOUNT, reason="needs to mount")
+@pytest.mark.parametrize("workers", ["all size=60m"], indirect=True)
+def test_a_task_fills_its_directory(workers):
+    """What it has written ends with it."""
+    workers.run("run", "-D", "misbehave.how=fill", *SETTINGS, MISBEHAVE, "/now", "/out/fills")
+    assert b"full=1" in workers.run("job", "-counter", str(max(j["id"]["job"] for j in workers.jobs()))).stdout
+    wait_for(lambda: not any(glob.glob(f"/proc/{w.pid}/root{workers.dir}/own/*/*/jobs/*/*/much") for w in workers.own))
+    finish(workers, submit(workers, "filled", "-D", "mapreduce.map.maxattempts=1"), "filled")
 
 
 @pytest.mark.skipif(not MAY_MOUNT, reason="needs to mount")

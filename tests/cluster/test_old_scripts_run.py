@@ -148,6 +148,45 @@ two" ]
 """
 
 
+DISTCP_LISTS = r"""
+set -eu
+here=$1 there=$2
+mkdir -p logs/sub logs/_temporary/0 logs/kept.tmp
+echo one >logs/1; echo two >logs/sub/2; echo x >logs/a.tmp; echo y >logs/_temporary/0/y; echo z >logs/kept.tmp/z
+hadoop fs -put logs $here/sieved
+printf '%s\n' '.*\.tmp' '.*/_temporary(?:/.*)?' >filters
+
+hadoop distcp -filters filters $here/sieved $there/filtered
+[ "$(hadoop fs -find $there/filtered -name '*' | sed "s#$there/##" | sort | xargs)" = \
+  "filtered filtered/1 filtered/kept.tmp filtered/kept.tmp/z filtered/sub filtered/sub/2" ]
+hadoop fs -touchz $there/filtered/mine.tmp $there/filtered/extra
+hadoop distcp -update -delete -filters filters $here/sieved $there/filtered 2>counters
+grep -q 'Files Deleted=1$' counters
+hadoop fs -test -e $there/filtered/mine.tmp
+! hadoop fs -test -e $there/filtered/extra
+
+printf '%s\n' "$here/sieved/1" "$here/sieved/su*" >list
+hadoop fs -put list $here/list
+hadoop distcp -f $here/list $there/listed
+hadoop distcp -update -f file://$PWD/list $there/merged
+[ "$(hadoop fs -cat $there/listed/1 $there/listed/sub/2 $there/merged/1 $there/merged/2 | xargs)" = "one two one two" ]
+
+seq 200000 >grown; hadoop fs -put grown $here/grown; hadoop distcp $here/grown $there/grown
+seq 200001 200500 >more; hadoop fs -appendToFile more $here/grown
+hadoop distcp -update -append $here/grown $there/grown 2>counters
+grep -q "Bytes Copied=$(stat -c %s more)$" counters
+[ "$(hadoop fs -cat $there/grown | md5sum)" = "$(seq 200500 | md5sum)" ]
+
+hadoop fs -truncate -w 300000 $there/grown; echo other | hadoop fs -appendToFile - $there/grown
+hadoop distcp -update -append $here/grown $there/grown   # it does not begin like this: copied whole
+[ "$(hadoop fs -cat $there/grown | md5sum)" = "$(seq 200500 | md5sum)" ]
+hadoop distcp -update -append $here/grown file://$PWD/grown
+seq 200500 | cmp - grown
+echo short >grown; hadoop distcp $here/grown file://$PWD/grown   # onto a file that is there
+seq 200500 | cmp - grown
+"""
+
+
 def test_examples_that_are_made_of_others(cluster, tmp_path):
     """What Hadoop 3.4.2 prints and leaves, of the same eight words."""
     cluster.fs("-put", "-", "/eight", input=b"a bb ccc\ndd e\nlonger words here\n")
@@ -221,18 +260,40 @@ def test_distcp_between_two_clusters_and_local_paths(cluster, other, tmp_path):
     assert kept == other.fs("-stat", "%a", "/b/1").stdout
 
 
+def test_distcp_takes_lists_and_appends(cluster, other, tmp_path):
+    done = shell(cluster, DISTCP_LISTS, uri(cluster), uri(other), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr[-3000:]
+
+
 def test_distcp_refuses_what_would_lose_something(cluster, other, tmp_path):
     here, there = uri(cluster), uri(other)
-    cluster.fs("-mkdir", "-p", "/lose/1", "/lose/2")
+    cluster.fs("-mkdir", "-p", "/lose/1", "/lose/2", "/again/1")
+    cluster.fs("-touchz", "/empty", "/lose/x")
     other.fs("-mkdir", "-p", "/keep")
     other.fs("-touchz", "/keep/x")
-    for args, said in ((f"-delete {here}/lose {there}/keep", "Delete missing is applicable only with update or overwrite"),
-                       (f"-update -overwrite {here}/lose {there}/keep", "mutually exclusive"),
-                       (f"-update -delete {here}/lose/1 {here}/lose/2 {there}/keep", "-delete takes one source"),
-                       (f"-update -delete {here}/none {there}/keep", "No such file or directory"),
-                       (f"-nosuch {here}/lose {there}/keep", "Illegal option -nosuch")):
+    (tmp_path / "ahead").write_text(".*(?=x)\n")
+    for args, code, said in (
+            (f"-delete {here}/lose {there}/keep", 255, "Delete missing is applicable only with update or overwrite"),
+            (f"-update -overwrite {here}/lose {there}/keep", 255, "mutually exclusive"),
+            (f"-update -delete {here}/lose/1 {here}/lose/2 {there}/keep", 255, "-delete takes one source"),
+            (f"-update -delete {here}/none {there}/keep", 255, f"Invalid input: {here}/none doesn't exist: No such file or directory"),
+            (f"{here}/lose {there}/keep/x", 255, f"Cannot copy {here}/lose, which is not a file to {there}/keep/x"),
+            (f"{here}/lose/1 {here}/lose/2 {there}/keep/x", 255, "Multiple source being copied to a file"),
+            (f"{here}/lose/1 {here}/again/1 {there}/keep", 254, "would cause duplicates. Aborting"),
+            (f"-update {here}/lose {here}/again {there}/keep", 254, "would cause duplicates. Aborting"),
+            (f"-update -diff s1 s2 {here}/lose {there}/keep", 255, "-diff and -rdiff compare snapshots, and there are none here"),
+            (f"-append {here}/lose {there}/keep", 255, "Append is valid only with update options"),
+            (f"-update -append -skipcrccheck {here}/lose {there}/keep", 255, "Append is disallowed when skipping CRC"),
+            (f"-update -delete -filters none {here}/lose {there}/keep", 255, "`none': No such file or directory"),
+            (f"-update -delete -filters ahead {here}/lose {there}/keep", 255, 'ahead, line 1: ".*(?=x)" is no regular expression'),
+            (f"-f {here}/lose {here}/lose {there}/keep", 255, "Both source file listing and source paths present"),
+            (f"-f {here}/empty {there}/keep", 255, "Nothing to process. Source paths::EMPTY"),
+            (f"-f {here}/none {there}/keep", 255, f"`{here}/none': No such file or directory"),
+            (f"{here}/lose/x {there}/keep/x/y", 25, "keep/x"),
+            ("", 255, "Target path not specified"),
+            (f"-nosuch {here}/lose {there}/keep", 255, "Illegal option -nosuch")):
         done = shell(cluster, "hadoop distcp " + args, cwd=tmp_path)
-        assert done.returncode != 0 and said in done.stderr, (args, done.stderr)
+        assert done.returncode == code and said in done.stderr, (args, done)
     assert other.fs("-ls", "-C", "/keep").stdout.strip() == b"/keep/x"
 
 

@@ -45,9 +45,10 @@ def test_a_handle_can_take_it(cluster, words):
     assert (run.returncode, run.stdout) == (0, "0 wrong\n"), run.stderr
 
 
-def test_streams_keep_hadoops_contract(cluster):
-    """Open, seek, create, flush, append and concat as the filesystem specification has them (library_contract.c)."""
-    run = subprocess.run([os.path.join(BUILD, "tests/cluster/library_contract")], env=cluster.env, capture_output=True, text=True, timeout=120)
+@pytest.mark.parametrize("node", ["elsewhere", "node1"])
+def test_streams_keep_hadoops_contract(cluster, node):
+    """Open, seek, create, flush, append and concat as the filesystem specification has them, and views (library_contract.c)."""
+    run = subprocess.run([os.path.join(BUILD, "tests/cluster/library_contract"), node], env=cluster.env, capture_output=True, text=True, timeout=120)
     assert (run.returncode, run.stdout) == (0, "0 wrong\n"), run.stderr
 
 

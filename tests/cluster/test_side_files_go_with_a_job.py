@@ -49,6 +49,28 @@ def test_on_a_cluster_by_their_own_name_and_another(cluster, tmp_path):
     wait_for(lambda: not [p for p in glob.glob(f"{cluster.dir}/**/jobs/job_*/**", recursive=True) if len(os.path.basename(p)) == 64])
 
 
+def brought(c, worker):
+    """Files a worker has fetched for jobs, and their bytes."""
+    told = dict(line.split(" ") for line in c.page(worker, "/metrics").splitlines() if line.startswith("quern_wk_job_file"))
+    return int(told.get("quern_wk_job_files_total", 0)), int(told.get("quern_wk_job_file_bytes_total", 0))
+
+
+def test_each_node_fetches_them_once_however_many_tasks_there_are(cluster, tmp_path):
+    """Under two names it is one file, too; and the plugin, which is kept, comes with the first job only."""
+    lists(tmp_path)
+    long = (tmp_path / "long").stat().st_size
+    often = ["-D", "mapreduce.input.fileinputformat.split.maxsize=100", "-reduces", "3"]
+    for out, split in ("few", []), ("many", often):
+        before = [brought(cluster, w) for w in ("worker1", "worker2")]
+        job = cluster.run("run", "-detach", *split, "-file", f"{tmp_path}/long#words.txt", "-file", f"{tmp_path}/long#again", PLUGIN, "/in",
+                          f"/once-{out}").stdout.decode().strip()
+        assert cluster.run("job", "-wait", job, timeout=60).returncode == 0
+        rose = [tuple(a - b for a, b in zip(brought(cluster, w), was)) for w, was in zip(("worker1", "worker2"), before)]
+        assert cluster.fs("-cat", f"/once-{out}/part-*").stdout.count(b"\n") == 2
+    assert cluster.status(job)["stages"][0]["tasks"] > 8
+    assert max(rose) == (1, long) and min(rose) in ((0, 0), (1, long)), rose
+
+
 def test_a_job_that_asks_for_what_was_not_given_says_so(cluster, tmp_path):
     lists(tmp_path)
     run = cluster.run("run", "-file", tmp_path / "empty", PLUGIN, "/in", "/none", check=False)

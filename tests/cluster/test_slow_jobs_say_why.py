@@ -92,9 +92,9 @@ def test_very_many_small_files_are_told(cluster, tmp_path):
     for i in range(1000):
         (tmp_path / "small" / f"f{i}").write_text("x\n")
     cluster.run("fs", "-D", "dfs.replication=1", "-put", str(tmp_path / "small"), "/small")
-    run(cluster, "/small", reduces=1)
+    cluster.run("run", "-reduces", "1", "wordcount", *["/small"] * 5, "/out/small")
     _, found, text = why(cluster)
-    assert "1,000 files of 2 in the mean" in found["SMALL_FILES"]["says"]
+    assert "5,000 files of 2 in the mean" in found["SMALL_FILES"]["says"]
 
 
 def test_twenty_healthy_jobs_have_nothing_to_complain_of(cluster):

@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """A process serves task after task of one job, each as if it were the first in it; blank ones wait for the next job; none is
 shared by two jobs, and none that saw a failure is used again."""
+import json
 import os
+import random
 import re
 import signal
+import threading
 
 import pytest
 
 from cluster import BUILD, Cluster, output_of, wait_for
 
 LITTER = os.path.join(BUILD, "tests", "jobs", "litter.so")
+BRIEF = os.path.join(BUILD, "tests", "jobs", "brief.so")
+ROWS = 600
 
 
 @pytest.fixture(scope="module")
@@ -80,8 +85,33 @@ def test_a_process_whose_task_failed_is_not_used_again(cluster):
     assert len(failed) == 3 and not failed & set(used)
 
 
-def test_memory_that_tasks_leave_behind_is_not_the_next_ones(cluster):
-    assert len(set(processes(cluster, "/greedy", "-D", "litter.bytes=100000000"))) == 12
+@pytest.mark.parametrize("kept", ["litter.bytes=100000000", "litter.files=300"])
+def test_memory_and_files_that_tasks_leave_behind_are_not_the_next_ones(cluster, kept):
+    assert len(set(processes(cluster, "/" + kept, "-D", kept))) == 12
+
+
+def outputs_kept(c):
+    """Length by inode of the memory files in which the worker holds, or held, the output of a map."""
+    found, files = {}, f"/proc/{c.pid('worker1')}/fd/"
+    for fd in os.listdir(files):
+        if os.readlink(files + fd).startswith("/memfd:quern-map-output"):
+            about = os.stat(files + fd)
+            if about.st_size:
+                found[about.st_ino] = about.st_size
+    return found
+
+
+def test_memory_of_outputs_is_written_over_by_the_next_job(cluster):
+    kept = []
+    for name, count in ("long", 80000), ("short", 45000):
+        lines = [b"%032x\n" % random.Random(i).getrandbits(128) for i in range(count)]
+        cluster.fs("-put", "-", "/in." + name, input=b"".join(lines))
+        cluster.run("run", "sort", "/in." + name, "/out." + name)
+        assert cluster.fs("-cat", f"/out.{name}/part-*").stdout == b"".join(sorted(lines))
+        wait_for(lambda: outputs_kept(cluster))
+        kept.append(outputs_kept(cluster))
+    again = kept[0].keys() & kept[1].keys()
+    assert again and all(kept[1][file] < kept[0][file] for file in again), kept
 
 
 def test_a_template_that_is_killed_or_stopped_is_made_anew(cluster):
@@ -96,3 +126,80 @@ def test_a_template_that_is_killed_or_stopped_is_made_anew(cluster):
 def test_a_silent_task_has_an_empty_log(cluster):
     processes(cluster, "/silent", tasks=2)
     assert cluster.run("job", "-logs", newest(cluster), "-task", "m1").stdout == b""
+
+
+# --- many short tasks at once ---
+
+def brief(c, out, *options):
+    """Of a job of short tasks, all of whose rows came out: its maps' attempts, in order of tasks."""
+    c.run("run", "-D", f"brief.rows={ROWS}", "-D", f"mapreduce.job.maps={ROWS}", "-D", "mapreduce.map.memory.mb=32m", "-D", "mapreduce.job.reduces=1",
+          "-D", "mapreduce.map.speculative=false", *options, BRIEF, out)
+    assert output_of(c, out).split() == [b"%06d" % row for row in range(ROWS)]
+    document = json.loads(c.run("job", "-history", newest(c), "--json").stdout)
+    return [task["attempts"] for task in document["stages"][0]["tasks"]]
+
+
+def waited_in_a_row(attempt):
+    """On its node it waits for others to the microsecond, for a core to the millisecond."""
+    return attempt["times"]["queue"] % 1000 != 0
+
+
+def failed(tasks):
+    return [n for n, attempts in enumerate(tasks) for a in attempts if a["state"] == "failed"]
+
+
+def assert_sums(times):
+    parts = sum(value for name, value in times.items() if name not in ("total", "queue"))
+    assert times["total"] > 0 and abs(times["total"] - parts) <= 2 + times["total"] // 20, times
+
+
+def given_back(tasks, why):
+    return [n for n, attempts in enumerate(tasks) for a in attempts if a["state"] == "killed" and why in a["why"]]
+
+
+def test_short_tasks_are_given_to_a_process_several_at_a_time(cluster):
+    tasks = brief(cluster, "/brief")
+    assert sum(waited_in_a_row(attempts[-1]) for attempts in tasks) > ROWS // 4
+    for attempts in tasks:
+        assert_sums(attempts[-1]["times"])
+
+
+def test_a_task_that_takes_long_keeps_none_of_its_row_waiting(cluster):
+    tasks = brief(cluster, "/long", "-D", "brief.long=100", "-D", "brief.seconds=2")
+    long = tasks[100][-1]
+    assert given_back(tasks, "takes long"), "nobody stood behind it"
+    assert not failed(tasks)
+    assert all(attempts[-1]["end_ms"] < long["end_ms"] for n, attempts in enumerate(tasks) if n != 100)
+
+
+@pytest.mark.parametrize("how", ["crash", "fail"])
+def test_whoever_ends_badly_is_charged_alone(cluster, how):
+    for turn in range(10):  # it may be the last of its row
+        tasks = brief(cluster, f"/{how}.{turn}", "-D", f"brief.{how}=100")
+        assert failed(tasks) == [100]
+        assert_sums(tasks[100][0]["times"])
+        if given_back(tasks, "it stood"):
+            return
+    pytest.fail("nobody stood behind it")
+
+
+def test_the_process_of_a_row_is_killed_and_only_the_task_in_hand_is_charged(cluster):
+    def at_work():
+        """The children of the worker that have used most of a second of a processor."""
+        def cpu(pid):
+            with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+                return sum(int(word) for word in f.read().rsplit(")", 1)[1].split()[11:13])
+        return [pid for pid in children(cluster) if name_of(pid) == "quern-task" and cpu(pid) > 60]
+
+    def kill():
+        wait_for(at_work)
+        os.kill(at_work()[0], signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    tasks = brief(cluster, "/killed", "-D", "brief.long=100", "-D", "brief.seconds=30")
+    killer.join()
+    assert failed(tasks) == [100]
+    times = tasks[100][0]["times"]
+    assert_sums(times)
+    assert times["map"] > 500_000, "that is where it was"

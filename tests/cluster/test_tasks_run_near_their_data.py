@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from cluster import BUILD, output_of, wait_for
+from cluster import BUILD, output_of, tree_of, wait_for
 from nodes import Nodes, need_nodes
 
 pytestmark = need_nodes()
@@ -22,7 +22,7 @@ CONF = """
 dfs.namenode.fs-limits.min-block-size = 512
 dfs.blocksize = 2048
 jobtracker.locality.wait = 1s
-jobtracker.worker.exclude = 3s
+jobtracker.worker.exclude = 8s
 jobtracker.worker.timeout = 5s
 net.topology.table.file.name = %s/racks
 """
@@ -87,19 +87,22 @@ def test_what_finds_no_core_there_goes_to_the_same_rack_first(cluster):
         assert places(cluster.status(job)) == [2, 2, 0]
 
 
+def test_maps_that_wait_for_bytes_from_afar_are_told(cluster):
+    """All their input lies on one node, which sends it slowly."""
+    cluster.fs("-D", "dfs.replication=1", "-put", "-", "/afar", input=b"".join(LINES[:20 * BLOCK // 8]), on="node1")
+    cluster.run("console", cluster.console("datanode1"), "faults", "dn.read.packet=1+:delay1000", on="node1")
+    try:
+        status = finish(cluster, submit(cluster, "/afar", "/out/afar", "sluggish.map=700", "mapreduce.map.speculative=false"))
+    finally:
+        cluster.run("console", cluster.console("datanode1"), "faults", "off", on="node1")
+    found = {f["code"]: f["says"] for f in status["findings"]}
+    assert re.search(r"^\d+ of 20 maps read from other nodes, \d+ % slower$", found["LOCALITY_LOW"]), found
+
+
 # --- nodes that are slow ---------------------------------------------------------------------------
 
-def tree(pid):
-    """A process and all below it."""
-    try:
-        below = open(f"/proc/{pid}/task/{pid}/children").read().split()
-    except FileNotFoundError:
-        return []
-    return [pid] + [p for child in below for p in tree(int(child))]
-
-
 def tell_all(pid, sig):
-    for p in tree(pid):
+    for p in tree_of(pid):
         with contextlib.suppress(ProcessLookupError):
             os.kill(p, sig)
 
@@ -174,9 +177,9 @@ def test_a_task_that_merely_has_more_data_is_not_copied(cluster):
 
 # --- whose map outputs cannot be fetched -----------------------------------------------------------
 
-@pytest.mark.parametrize("how", ["1+:corrupt", "2:kill"])
+@pytest.mark.parametrize("how", ["1+:corrupt", "2:kill", "2:stop"])
 def test_a_worker_fails_in_the_middle_of_a_fetch(cluster, how):
-    """It sends other bytes than it has, or dies."""
+    """It sends other bytes than it has, dies, or stands still."""
     pid, out = cluster.pid("worker1"), "/out/fetch-" + how.split(":")[1]
     cluster.run("console", cluster.console("worker1"), "faults", "wk.outputs.send=" + how, on="node1")
     job = submit(cluster, "/forty", out, "mapreduce.reduce.speculative=false", reduces=4)  # one at least is elsewhere
@@ -207,7 +210,7 @@ def test_a_node_where_tasks_keep_failing_gets_none_for_a_while(cluster):
             assert finish(cluster, submit(cluster, "/one-node4", f"/out/fault{i}"))["stages"][0]["failed_attempts"] == 1
         assert "excluded" in state_of(cluster, "node4")
         assert finish(cluster, submit(cluster, "/one-node4", "/out/elsewhere"))["stages"][0]["failed_attempts"] == 0
-        assert "node4 gets no tasks for 3 s" in cluster.read("jobs", "jobtracker.log")
+        assert "node4 gets no tasks for 8 s" in cluster.read("jobs", "jobtracker.log")
         wait_for(lambda: "live" in state_of(cluster, "node4"))
     status = finish(cluster, submit(cluster, "/one-node4", "/out/mended"))
     assert status["stages"][0]["failed_attempts"] == 0 and places(status) == [1, 0, 0]

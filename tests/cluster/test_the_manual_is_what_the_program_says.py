@@ -45,6 +45,15 @@ def test_each_command_has_its_page(pages):
                 assert option.replace("-", "\\-") in page
 
 
+def test_each_command_that_prints_for_programs_says_so(pages):
+    for area, commands in (("admin", ("report", "printTopology", "listOpenFiles", "getVolumeReport")),
+                           ("job", ("list", "status", "history", "counter", "workers"))):
+        lines = pages[f"quern-{area}.1"].replace("\\-", "-").splitlines()
+        for command in commands:
+            assert any(re.match(rf"\s+\[?-{command}\b.*\[--json\]", line) for line in lines), command
+    assert "[--json]" in quern("admin", "-getVolumeReport", code=255).stderr
+
+
 def test_whoever_asks_is_helped():
     for command in re.findall(r"^  ([a-z]+) ", quern("help").stdout, re.M):
         done = quern(command, "-h")

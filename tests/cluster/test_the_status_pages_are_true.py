@@ -27,19 +27,9 @@ def cluster():
 DAEMONS = ["namenode", "datanode1", "jobtracker", "worker1"]
 
 
-def address(cluster, daemon):
-    log = open(os.path.join(cluster.dir, "log", daemon + ".log")).read()
-    return re.findall(r"status pages at http://([\d.:]+)/", log)[-1]
-
-
-def get(cluster, daemon, path):
-    with urllib.request.urlopen(f"http://{address(cluster, daemon)}{path}", timeout=20) as answer:
-        return answer.read().decode()
-
-
 def raw(cluster, daemon, request):
     """Everything that comes back until the other side closes."""
-    host, port = address(cluster, daemon).split(":")
+    host, port = cluster.page_address(daemon).split(":")
     with socket.create_connection((host, int(port)), timeout=20) as s:
         s.sendall(request)
         got = b""
@@ -80,7 +70,7 @@ def read_metrics(text):
 
 @pytest.mark.parametrize("daemon", DAEMONS)
 def test_metrics_are_what_prometheus_reads(cluster, daemon):
-    samples = read_metrics(get(cluster, daemon, "/metrics"))
+    samples = read_metrics(cluster.page(daemon, "/metrics"))
     build = [labels for name, labels in samples if name == "quern_build_info"]
     assert len(build) == 1 and f'daemon="{daemon.rstrip("1")}"' in build[0]
     assert samples["quern_resident_memory_bytes", ""] > 1 << 20
@@ -88,8 +78,8 @@ def test_metrics_are_what_prometheus_reads(cluster, daemon):
 
 
 def test_metrics_are_of_now(cluster):
-    jt = lambda: read_metrics(get(cluster, "jobtracker", "/metrics"))
-    nn = lambda: read_metrics(get(cluster, "namenode", "/metrics"))
+    jt = lambda: read_metrics(cluster.page("jobtracker", "/metrics"))
+    nn = lambda: read_metrics(cluster.page("namenode", "/metrics"))
     assert jt()["quern_jt_jobs_total", '{end="succeeded"}'] == 1
     assert jt()["quern_jt_live_workers", ""] == 1
     assert jt()["quern_jt_jobs_total", '{end="failed"}'] == 0  # there before the first one
@@ -103,7 +93,7 @@ def test_metrics_are_of_now(cluster):
 
 @pytest.mark.parametrize("daemon", DAEMONS)
 def test_the_status_is_json_whose_rows_fit_their_columns(cluster, daemon):
-    status = json.loads(get(cluster, daemon, "/status.json"))
+    status = json.loads(cluster.page(daemon, "/status.json"))
     assert status["state"] == "serving" and status["pid"] == cluster.pid(daemon)
     assert status["resident_bytes"] > 1 << 20
     for table in status["tables"].values():
@@ -117,11 +107,11 @@ def test_the_status_is_json_whose_rows_fit_their_columns(cluster, daemon):
 
 
 def test_a_name_that_is_markup_stays_a_name(cluster):
-    jobs = json.loads(get(cluster, "jobtracker", "/status.json"))["tables"]["jobs"]["rows"]
+    jobs = json.loads(cluster.page("jobtracker", "/status.json"))["tables"]["jobs"]["rows"]
     assert MARKUP in [row[1] for row in jobs]
     page = raw(cluster, "jobtracker", b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
     assert b"alert" not in page and b"default-src 'self'" in page
-    assert b"innerHTML" not in get(cluster, "jobtracker", "/status.js").encode()
+    assert b"innerHTML" not in cluster.page("jobtracker", "/status.js").encode()
 
 
 # --- rude requests -------------------------------------------------------------------------------
@@ -150,7 +140,7 @@ def test_a_rude_request_is_refused_in_kind(cluster, daemon):
         assert want in got.split(b"\r\n")[0], (request[:60], got[:200])
         if request.startswith(b"HEAD"):
             assert got.endswith(b"\r\n\r\n"), "a HEAD has no body"
-    assert json.loads(get(cluster, daemon, "/status.json"))["state"] == "serving"
+    assert json.loads(cluster.page(daemon, "/status.json"))["state"] == "serving"
 
 
 # --- the last words ------------------------------------------------------------------------------
@@ -160,7 +150,7 @@ def test_a_rude_request_is_refused_in_kind(cluster, daemon):
 def test_a_daemon_killed_by_a_signal_leaves_a_report(cluster, daemon):
     """SIGABRT: the sanitizers of a debug build keep the others to themselves."""
     path = os.path.join(cluster.dir, "log", daemon + ".log")
-    build = json.loads(get(cluster, daemon, "/status.json"))["build_id"]
+    build = json.loads(cluster.page(daemon, "/status.json"))["build_id"]
     pid = cluster.pid(daemon)
     before = os.path.getsize(path)
     os.kill(pid, signal.SIGABRT)
@@ -174,17 +164,17 @@ def test_a_daemon_killed_by_a_signal_leaves_a_report(cluster, daemon):
     wait_for(lambda: cluster.pid(daemon) is None or cluster.pid(daemon) != pid or
              open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[0] == "Z")
     cluster.up()
-    wait_for(lambda: json.loads(get(cluster, daemon, "/status.json"))["state"] == "serving")
+    wait_for(lambda: json.loads(cluster.page(daemon, "/status.json"))["state"] == "serving")
 
 
 def test_jobs_of_a_jobtracker_that_was_killed_are_on_the_page_of_the_next(cluster):
     """The one before this test has killed the jobtracker."""
-    table = json.loads(get(cluster, "jobtracker", "/status.json"))["tables"]["jobs"]
+    table = json.loads(cluster.page("jobtracker", "/status.json"))["tables"]["jobs"]
     names = [column["name"] for column in table["columns"]]
     (row,) = [row for row in table["rows"] if row[0] == "1"]
     job = dict(zip(names, row))
     assert job["name"] == MARKUP and job["state"] in ("succeeded", "failed") and job["queue"] == "default"
-    assert json.loads(get(cluster, "jobtracker", "/job.json?id=1"))
+    assert json.loads(cluster.page("jobtracker", "/job.json?id=1"))
 
 
 # --- one job -------------------------------------------------------------------------------------
@@ -192,10 +182,10 @@ def test_jobs_of_a_jobtracker_that_was_killed_are_on_the_page_of_the_next(cluste
 def test_a_jobs_page_has_what_its_attempts_recorded(cluster):
     cluster.run("fs", "-put", "-", "/page", input=b"a line\n" * 100)
     cluster.run("run", "wordcount", "/page", "/paged")
-    job = json.loads(get(cluster, "jobtracker", "/job.json?id=2"))
+    job = json.loads(cluster.page("jobtracker", "/job.json?id=2"))
     assert job["status"]["name"] == "wordcount" and job["partitions"][0]["keys"]
     assert all(a["times"]["total"] > 0 for s in job["stages"] for t in s["tasks"] for a in t["attempts"])
-    assert "/job.js" in get(cluster, "jobtracker", "/job?id=1")
+    assert "/job.js" in cluster.page("jobtracker", "/job?id=1")
     for query, code in (("?id=99", b" 404 "), ("?id=x", b" 400 "), ("", b" 400 ")):
         answer = raw(cluster, "jobtracker", b"GET /job.json" + query.encode() + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         assert code in answer.split(b"\r\n")[0]

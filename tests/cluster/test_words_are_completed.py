@@ -42,6 +42,16 @@ def test_areas_commands_and_options(cluster):
     assert offered(cluster, "run", "word") == ["wordcount"]
 
 
+def test_options_that_are_only_here(cluster):
+    for words in ("job -list", "job -status", "job -history", "job -counter", "job -workers", "admin -report", "admin -printTopology",
+                  "admin -listOpenFiles", "admin -getVolumeReport", "fs -find", "fs -ls", "fs -count"):
+        assert offered(cluster, *words.split(), "--js") == ["--json"], words
+    for words in ("job -kill", "admin -safemode", "fs -mkdir"):
+        assert offered(cluster, *words.split(), "--js") == [], words
+    assert set(offered(cluster, "job", "-replay", "-")) == {"-task", "-record", "-gdb"}
+    assert {"-filters", "-f", "-append", "-update"} <= set(offered(cluster, "distcp", "-"))
+
+
 def test_words_of_an_administrator(cluster):
     assert set(offered(cluster, "admin", "-safemode", "")) == {"enter", "leave", "get", "wait", "forceExit"}
     assert "-live" not in offered(cluster, "admin", "-") and "-live" in offered(cluster, "admin", "-report", "-")

@@ -9,7 +9,7 @@
 A seed is a world (schedule.py): a cluster, and rounds. In each round daemons are killed and stopped, disks
 fill, bytes rot, cables are pulled, directories and datanodes come and go (faults.py) under a model client, puts,
 appends and jobs (work.py). Then all is
-undone, and within a bound all must be well (heal.py). A seed that fails is told, with the directory that
+undone, and within a bound all must be well (tests/cluster/heal.py). A seed that fails is told, with the directory that
 keeps its logs and data. Ends with "N passed, N failed": rounds."""
 import argparse
 import os
@@ -70,7 +70,7 @@ def play(seed, plan, text, diary):
         world.up()
         world.fs("-mkdir", "-p", "/in", "/puts", "/out", "/model")
         world.fs("-put", "-", "/in/text", input=text.bytes)
-        faults, healing, work = Faults(world, diary.say), Healing(world, diary.say), Work(world, text, diary.say)
+        faults, healing, work = Faults(world, diary.say), Healing(world, diary.say, plan.patience == "shipped"), Work(world, text, diary.say)
         for number, (seconds, events) in enumerate(plan.rounds):
             diary.say(f"round {number}: {len(events)} events in {seconds:.0f} s")
             faults.may_be_dead.clear()

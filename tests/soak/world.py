@@ -9,7 +9,7 @@ import sys
 from subprocess import PIPE, STDOUT  # noqa: F401
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "cluster"))
-from cluster import MODEL, QUERN, Cluster, is_over, verdict, wait_for  # noqa: E402, F401
+from cluster import MODEL, QUERN, Cluster, processes_of, verdict, wait_for  # noqa: E402, F401
 from nodes import IMPATIENT, Nodes  # noqa: E402
 
 # In either shape: a writer that was killed is not waited for twenty minutes, and small blocks make many.
@@ -18,6 +18,7 @@ dfs.namenode.lease-hard-limit-sec = 8s
 dfs.namenode.reconstruction.pending.timeout-sec = 5s
 dfs.namenode.checkpoint.txns = 500
 dfs.blocksize = 1m
+worker.output.memory.keep = 10s
 """
 NODE_ROOM = "192m"  # a name directory takes two thirds of it
 
@@ -37,26 +38,11 @@ class Loopback(Cluster):
         with open(os.path.join(self.dir, "remote.conf"), "w") as f:
             f.write("include = quern.conf\nnode.name = elsewhere\n")
 
-    def all_daemons(self):
-        return self.plan.daemons()
-
     def start_again(self, daemon):
         """In the background: it waits for all, and one of them may stand still."""
         if self.starting is None or self.starting.poll() is not None:
             self.starting = subprocess.Popen([QUERN, "up", "--detach", "--dir", self.dir] + self.args, env=self.env,
                                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-
-    def path(self, daemon, file=""):
-        """A file in the daemon's directory: blocks of a datanode, map outputs of a worker."""
-        kind, number = daemon.rstrip("0123456789"), daemon.lstrip("adeknortwmjbc")
-        return os.path.join(self.dir, {"namenode": "name", "jobtracker": "jobs", "datanode": "data/" + number, "worker": "work/" + number}[kind], file)
-
-    def homes(self, daemon):
-        """Its directories."""
-        return [self.path(daemon)]
-
-    def directories_amiss(self):
-        return []
 
     def exclude(self, nodes):
         with open(os.path.join(self.dir, "exclude"), "w") as f:
@@ -67,9 +53,6 @@ class Loopback(Cluster):
 
     def ask_console(self, daemon, *words):
         return self.run("console", self.console(daemon), *words, check=False, timeout=20)
-
-    def log_of(self, daemon):
-        return os.path.join(self.dir, "log", daemon + ".log")
 
 
 class Machines(Nodes):
@@ -156,17 +139,3 @@ class Machines(Nodes):
 
 def make(plan):
     return (Machines if plan.shape == "nodes" else Loopback)(plan)
-
-
-def processes_of(directory):
-    """{pid: command line} of everything that was started for this cluster's directory."""
-    found = {}
-    for pid in filter(str.isdigit, os.listdir("/proc")):
-        try:
-            words = open(f"/proc/{pid}/cmdline", "rb").read().split(b"\0")
-            env = open(f"/proc/{pid}/environ", "rb").read()
-        except OSError:
-            continue
-        if directory.encode() in b" ".join(words) + env and b"quern" in words[0] and not is_over(int(pid)):
-            found[int(pid)] = b" ".join(words).decode(errors="replace")
-    return found

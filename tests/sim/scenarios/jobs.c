@@ -90,6 +90,8 @@ static void draw_conditions(struct jobs_world *w)
     w->kill_one_in = either(sim, 10, 2);
     w->sync_one_in = either(sim, 3, 50);
     w->slow_one_in = either(sim, 5, 2);
+    w->brief_one_in = either(sim, 2, 1);
+    w->long_one_in = either(sim, 30, 4);
     w->pause_ms = either(sim, 4000, 800);
     w->submit_ms = either(sim, 5000, 200);
     sim->net = (struct sim_net){
@@ -107,6 +109,8 @@ static void draw_conditions(struct jobs_world *w)
               "1 worker in %u is slow; 1 change of mind in %u is a kill; 1 publish in %u is "
               "refused (0: none)",
               w->slow_one_in, w->kill_one_in, w->refuse_one_in);
+    sim_trace(sim, "1 job in %u is of short tasks, 1 in %u of which is long", w->brief_one_in,
+              w->long_one_in);
 }
 
 static void setup(struct sim *sim)
@@ -149,8 +153,17 @@ static void check(struct sim *sim)
     }
     list_each (&w->core.fleet.all, it) {
         const struct jt_worker *worker = list_entry(it, struct jt_worker, all);
+        struct jt_need taken = {0};
+        list_each (&worker->attempts, a) {
+            const struct jt_need one = list_entry(a, struct jt_attempt, on_worker)->taken;
+            taken.cores += one.cores;
+            taken.memory += one.memory;
+        }
         if (worker->cores_used > worker->cores || worker->memory_used > worker->memory)
             sim_fail(sim, "%s has more tasks than cores or memory", worker->name);
+        if (worker->is_live &&
+            (worker->cores_used != taken.cores || worker->memory_used != taken.memory))
+            sim_fail(sim, "%s has other tasks than cores and memory taken", worker->name);
     }
 }
 

@@ -124,6 +124,9 @@ static void tell_run(struct jobs_world *w, const struct jt_effect *e)
     struct job_msg *m = job_msg_new(RUN);
     m->id = id_of(e->attempt);
     m->flag = e->attempt->task->stage->kind == JT_STAGE_REDUCE;
+    m->is_behind = e->is_behind;
+    m->head.name = m->is_behind ? "run behind it" : m->head.name;
+    m->is_brief = hash_u64(e->job->number ^ w->sim->seed << 8) % w->brief_one_in == 0;
     m->is_kept = e->attempt->task->stage->kind == JT_STAGE_MAP;
     m->other = m->flag ? e->job->stages[0].count : 0;
     send_to(w, e->worker, m);
@@ -228,6 +231,7 @@ static void on_register(struct jobs_world *w, struct worker *from, struct sim_co
         .incarnation = m->incarnation,
         .cores = w->cores,
         .memory = WORKER_MEMORY,
+        .takes_rows = true,
     };
     struct job_msg *answer = job_msg_new(REGISTERED);
     w->conns[i] = conn;
@@ -244,6 +248,8 @@ static void on_register(struct jobs_world *w, struct worker *from, struct sim_co
 static void on_done(struct jobs_world *w, struct jt_worker *worker, const struct job_msg *m)
 {
     struct jt_progress p = {MAP_BYTES, MAP_BYTES, 1, 1, 0};
+    p.may_follow = m->is_brief;
+    p.took_us = 50;
     struct job_msg *answer = job_msg_new(ACCEPTED);
     answer->id = m->id;
     answer->flag = jt_on_done(&w->core, worker, &m->id, &p, slice_str("result"), w->sim->now_ms);
@@ -257,6 +263,11 @@ static void on_beat(struct jobs_world *w, struct jt_worker *worker, const struct
         jt_on_progress(&w->core, worker, &m->ids[i], &p, w->sim->now_ms);
     }
     jt_on_beat(&w->core, worker, w->sim->now_ms);
+}
+
+static enum jt_fault fault_of(const struct job_msg *m)
+{
+    return m->is_behind ? JT_FAULT_NONE : m->flag ? JT_FAULT_TASK : JT_FAULT_NODE;
 }
 
 static void jt_message(struct sim_host *host, struct sim_host *from, struct sim_conn *conn,
@@ -279,8 +290,7 @@ static void jt_message(struct sim_host *host, struct sim_host *from, struct sim_
     else if (m->kind == DONE)
         on_done(w, known, m);
     else if (m->kind == FAILED)
-        jt_on_failed(&w->core, known, &m->id, m->flag ? JT_FAULT_TASK : JT_FAULT_NODE, "failed",
-                     w->sim->now_ms);
+        jt_on_failed(&w->core, known, &m->id, fault_of(m), "failed", w->sim->now_ms);
     else if (m->kind == FETCH_FAILED)
         jt_on_fetch_failed(&w->core, &m->id, slice_str(w->workers[m->other].host.name), maps, 1,
                            w->sim->now_ms);

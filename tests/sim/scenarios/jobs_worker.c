@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * jobs_worker: workers of the simulated engine. A map's output is held until its job ends or it is
- * told to drop it; a reduce is done when it has fetched every map from where it was last told it
- * lies, and complains of a place that has nothing or cannot be reached. */
+ * jobs_worker: workers of the simulated engine. Those of a row of attempts are begun one after
+ * another, and given back when one of them takes long, fails or is killed. A map's output is held
+ * until its job ends or it is told to drop it; a reduce is done when it has fetched every map from
+ * where it was last told it lies, and complains of a place that has nothing or cannot be reached.
+ */
 #include "libcommon/base/mem.h"
 #include "tests/sim/scenarios/jobs_world.h"
 
@@ -57,11 +59,31 @@ static void say(struct worker *worker, struct job_msg *m)
         release(&m->head);
 }
 
+/* Those of its row that have not begun. */
+static void give_back_row(struct worker *worker, const struct running *of)
+{
+    for (size_t i = 0; i < RUN_MAX; i++) {
+        struct running *r = &worker->running[i];
+        if (!r->is_used || r->row != of->row || r->is_begun)
+            continue;
+        struct job_msg *m = job_msg_new(FAILED);
+        m->id = r->id;
+        m->is_behind = true;
+        m->head.name = "not begun";
+        r->is_used = false;
+        say(worker, m);
+    }
+}
+
 static void drop(struct worker *worker, const struct attempt_id *id)
 {
-    for (size_t i = 0; i < RUN_MAX; i++)
-        if (worker->running[i].is_used && same(&worker->running[i].id, id))
-            worker->running[i].is_used = false;
+    for (size_t i = 0; i < RUN_MAX; i++) {
+        struct running *r = &worker->running[i];
+        if (!r->is_used || !same(&r->id, id))
+            continue;
+        r->is_used = false;
+        give_back_row(worker, r);
+    }
     for (size_t i = 0; i < worker->held_count; i++) {
         if (!same(&worker->held[i], id))
             continue;
@@ -91,11 +113,39 @@ static void start(struct worker *worker, const struct job_msg *m)
         *r = (struct running){
             .id = m->id, .is_used = true, .is_reduce = m->flag, .is_kept = m->is_kept};
         r->maps = m->other;
-        r->start_ms = sim->now_ms;
-        r->done_at_ms = sim->now_ms + worker->speed * (20 + rand_below(&sim->rand, 300));
+        r->is_brief = m->is_brief && !rand_chance(&sim->rand, worker->world->long_one_in);
+        worker->rows += !m->is_behind;
+        r->row = worker->rows;
+        r->order = ++worker->orders;
         return;
     }
     BUG("a worker with two cores was given more than %d tasks", RUN_MAX);
+}
+
+static bool is_first_of_row(const struct worker *worker, const struct running *of)
+{
+    for (size_t i = 0; i < RUN_MAX; i++) {
+        const struct running *r = &worker->running[i];
+        if (r->is_used && !r->is_done && r->row == of->row && r->order < of->order)
+            return false;
+    }
+    return true;
+}
+
+/* Whoever waits for nobody in its row. One that takes long sends the others away. */
+static bool has_begun(struct worker *worker, struct running *r)
+{
+    struct sim *sim = worker->world->sim;
+    if (r->is_begun || !is_first_of_row(worker, r))
+        return r->is_begun;
+    r->is_begun = true;
+    r->start_ms = sim->now_ms;
+    r->done_at_ms = sim->now_ms;
+    r->done_at_ms += worker->speed *
+                     (r->is_brief ? rand_below(&sim->rand, 3) : 20 + rand_below(&sim->rand, 300));
+    if (!r->is_brief)
+        give_back_row(worker, r);
+    return true;
 }
 
 static bool can_reach(const struct worker *worker, const struct worker *from)
@@ -147,16 +197,19 @@ static void hold(struct worker *worker, const struct attempt_id *id)
 static void work(struct worker *worker, struct running *r)
 {
     struct sim *sim = worker->world->sim;
-    if (r->is_reported || sim->now_ms < r->done_at_ms || (r->is_reduce && !fetch(worker, r)))
+    if (!has_begun(worker, r) || r->is_reported || sim->now_ms < r->done_at_ms ||
+        (r->is_reduce && !fetch(worker, r)))
         return;
     bool fails =
         !r->is_done && worker->world->faults && rand_chance(&sim->rand, worker->world->fail_one_in);
     struct job_msg *m = job_msg_new(fails ? FAILED : DONE);
     m->id = r->id;
     m->flag = rand_chance(&sim->rand, worker->world->counts_one_in);
-    if (fails)
+    m->is_brief = r->is_brief;
+    if (fails) {
         r->is_used = false;
-    else if (r->is_kept)
+        give_back_row(worker, r);
+    } else if (r->is_kept)
         hold(worker, &r->id);
     r->is_reported = true;
     r->is_done = !fails; /* and stays so, if it must be said again */
@@ -196,7 +249,7 @@ static void tell_progress(struct worker *worker)
     struct job_msg *m = job_msg_new(BEAT);
     for (size_t i = 0; i < RUN_MAX; i++) {
         const struct running *r = &worker->running[i];
-        if (!r->is_used)
+        if (!r->is_used || !r->is_begun)
             continue;
         uint64_t all_ms = r->done_at_ms - r->start_ms, ms = now_ms - r->start_ms;
         m->bytes_in[m->count] = ms < all_ms ? MAP_BYTES * ms / all_ms : MAP_BYTES;

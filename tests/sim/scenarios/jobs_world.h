@@ -11,9 +11,9 @@
 
 #define WORKERS   6
 #define JOBS_MAX  40
-#define MAPS_MAX  30
+#define MAPS_MAX  60
 #define MAP_BYTES 1000
-#define RUN_MAX   16
+#define RUN_MAX   128 /* two cores, and a row on each */
 #define HELD_MAX  512
 
 enum job_msg_kind {
@@ -39,6 +39,8 @@ struct job_msg {
     struct attempt_id id;
     uint64_t epoch, incarnation;
     bool flag;      /* ACCEPTED: yes; FAILED: counts; RUN: a reduce */
+    bool is_behind; /* RUN: in a row with the one before; FAILED: it had not begun */
+    bool is_brief;  /* RUN: it takes little; DONE: it took little */
     bool is_kept;   /* RUN: the output is fetched from here */
     uint32_t other; /* OUTPUT: worker index; RUN: maps of the job; FETCH_FAILED: worker index */
     uint32_t map;
@@ -55,7 +57,8 @@ void job_msg_name(struct job_msg *m, const struct attempt_id *id); /* one more i
 
 struct running {
     struct attempt_id id;
-    bool is_used, is_reduce, is_kept, is_reported, is_done;
+    bool is_used, is_reduce, is_kept, is_reported, is_done, is_begun, is_brief;
+    uint64_t row, order; /* those of one row are begun one after another */
     uint32_t maps;
     uint64_t start_ms, done_at_ms;
     uint8_t fetched[MAPS_MAX];
@@ -71,6 +74,7 @@ struct worker {
     struct jobs_world *world;
     struct sim_conn *conn;
     uint64_t incarnation, epoch, speed;
+    uint64_t rows, orders; /* so far */
     struct running running[RUN_MAX];
     struct attempt_id held[HELD_MAX];
     bool accepted[HELD_MAX];
@@ -133,6 +137,8 @@ struct jobs_world {
     uint32_t sync_one_in;   /* records of the log that are synced at once */
     uint32_t kill_one_in;   /* jobs their user gives up; 0 = none */
     uint32_t slow_one_in;   /* lives of a worker */
+    uint32_t long_one_in;   /* short tasks that turn out long */
+    uint32_t brief_one_in;  /* jobs whose tasks are short */
     uint32_t pause_ms;      /* between faults, at most */
     uint32_t submit_ms;     /* between jobs, at most */
 };

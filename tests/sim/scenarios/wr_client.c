@@ -464,12 +464,16 @@ static bool can_do_without(const struct wr_client *c)
     return c->p.count > 2 || (c->w->policy != CL_REPLACE_NEVER && reserves(c) > 0);
 }
 
-/* A slow member among quick ones must not hold a chain up for long. */
+/* A slow member among quick ones must not hold a chain up for long. While one hangs there is no
+ * news, and other limits hold. */
 static void count_slow(struct wr_client *c)
 {
     uint32_t slow = 0;
-    for (uint32_t i = 0; i < c->p.count; i++)
+    for (uint32_t i = 0; i < c->p.count; i++) {
+        if (node_at(c, i)->hung_until_ms > sim_of(c)->now_ms)
+            return;
         slow += node_at(c, i)->disk_ms || node_at(c, i)->link_ms;
+    }
     bool is_due = slow > 0 && slow < c->p.count && can_do_without(c);
     c->slow_reports = is_due ? c->slow_reports + 1 : 0;
     uint64_t verdicts = c->lags.verdicts < 8 ? c->lags.verdicts : 8;

@@ -214,7 +214,7 @@ static void choose_mood(struct scenario *s)
     else if (mood == ONE_SLOW)
         w->nodes[one].disk_ms = SLOW_MS;
     if (mood == NOBODY_SLOW && wr_below(w, 2))
-        w->hiccup_ms = 100 + (uint32_t)wr_below(w, 300);
+        w->hiccup_ms = 200 + (uint32_t)wr_below(w, WR_WINDOW_MS - 200);
     else if (mood == NOBODY_SLOW)
         for (uint32_t i = 1; i <= w->node_count; i++)
             w->nodes[i].disk_ms = SLOW_MS;

@@ -124,6 +124,31 @@ static void an_operator_turns_it_on_and_only_he_turns_it_off(void **state)
     why(&sm, f, 1);
 }
 
+static void blocks_newer_than_ours_keep_it_on_until_it_is_forced(void **state)
+{
+    (void)state;
+    struct nn_safemode sm;
+    struct nn_safemode_figures f = {.total = 1, .safe = 1};
+    nn_safemode_init(&sm, 999000, 0, 0);
+    assert_true(nn_safemode_step(&sm, &f, 1));
+    nn_safemode_note_newer(&sm);
+    assert_true(nn_safemode_is_on(&sm)); /* it had been off */
+    nn_safemode_note_newer(&sm);
+    nn_safemode_leave(&sm);
+    nn_safemode_enter(&sm, NULL);
+    nn_safemode_leave(&sm);
+    assert_false(nn_safemode_step(&sm, &f, 100000));
+    assert_true(nn_safemode_is_on(&sm));
+    assert_non_null(strstr(why(&sm, f, 1), "Datanodes hold blocks that were never given out here"));
+    nn_safemode_force(&sm);
+    assert_false(nn_safemode_is_on(&sm));
+    nn_safemode_note_newer(&sm); /* they are told of again */
+    assert_false(nn_safemode_is_on(&sm));
+    nn_safemode_enter(&sm, NULL); /* an operator may have it all the same */
+    nn_safemode_leave(&sm);
+    assert_false(nn_safemode_is_on(&sm));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -133,6 +158,7 @@ int main(void)
         cmocka_unit_test(enough_datanodes_must_be_there_too),
         cmocka_unit_test(it_says_what_it_waits_for),
         cmocka_unit_test(an_operator_turns_it_on_and_only_he_turns_it_off),
+        cmocka_unit_test(blocks_newer_than_ours_keep_it_on_until_it_is_forced),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

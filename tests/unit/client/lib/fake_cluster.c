@@ -144,7 +144,7 @@ void fake_reset(void)
         memset(n->replicas, 0, sizeof(n->replicas));
         n->is_down = n->is_mute = n->refuses = n->corrupts = n->loses = false;
         n->refuse_code = 0;
-        n->refused = 0;
+        n->refused = n->packet_ms = 0;
         n->fail_packet = n->close_packet = n->mute_packet = 0;
         n->reads = n->local_reads = n->writes = n->ring_writes = n->transfers = 0;
     }

@@ -45,6 +45,7 @@ struct fake_node {
     int fail_packet;  /* the n-th packet with data from now on gets this node's bad status */
     int fail_code;
     int close_packet;    /* the connection is cut at the n-th packet from now on */
+    uint32_t packet_ms;  /* waits so long before each packet it sends */
     bool corrupts;       /* flips a bit in what it reads */
     bool has_bad_memory; /* what it writes is wrong, and nobody notices before it is verified */
     bool loses;          /* what it has of a block is wrong when it is to go elsewhere */

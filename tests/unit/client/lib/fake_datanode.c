@@ -252,7 +252,9 @@ static void fake_send_packet(struct fake_conn *c, struct packet_header *h, const
     if (c->node->corrupts && h->data_len)
         copy[h->data_len / 2] ^= 1;
     struct iovec iov[] = {{raw, sizeof(raw)}, {sums, h->sums * 4U}, {copy, h->data_len}};
+    uint32_t wait_ms = c->node->packet_ms;
     mutex_unlock(&fake.lock);
+    usleep(wait_ms * 1000);
     (void)sock_writev_all(c->fd, iov, 3, FAKE_WAIT);
     mutex_lock(&fake.lock);
     mem_free(copy);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
- * Hedged reads against datanodes that fall silent, fail and lie, in every order. The first of the
+ * Hedged reads against datanodes that fall silent, fail and lie, in every order, and readers of
+ * slow ones. The first of the
  * three is asked first; with a time-out of five seconds, a read that ends at once was not waited
  * for. */
 #include <dirent.h>
 #include <unistd.h>
 
+#include "client/lib/handle.h"
 #include "libcommon/base/fault.h"
 #include "tests/unit/client/lib/fake_cluster.h"
 
@@ -372,6 +374,87 @@ static void without_hedging_a_local_disk_is_waited_for_as_long_as_a_datanode(voi
     qn_fs_close(fs);
 }
 
+/* --- slow ones -------------------------------------------------------------------------------- */
+
+#define SLOW_MS                                                                      \
+    120 /* for a packet of 64 KiB: four of them are more than the floor and a window \
+         */
+
+static struct qn_fs *connect_impatient(const char *key, const char *value)
+{
+    struct qn_fs *fs = fake_connect_with("elsewhere", key, value);
+    fs->slow.window_ms = 300;
+    return fs;
+}
+
+/* What of the file the first node, which is slow, was asked for. */
+static unsigned asked_of_slow(struct qn_fs *fs, bool goes_on)
+{
+    struct qn_file *file = open_file(fs);
+    if (goes_on)
+        check_read_on(file, 400000);
+    for (uint64_t at = 0; !goes_on && at < SIZE; at += SIZE / 5)
+        check_pread(file, at, SIZE / 5);
+    qn_close(file, NULL);
+    return fake.nodes[0].reads;
+}
+
+static void a_slow_datanode_is_left_for_another(void **state)
+{
+    (void)state;
+    for (int goes_on = 0; goes_on < 2; goes_on++) {
+        fake_reset();
+        make_file();
+        struct qn_fs *fs = connect_impatient(NULL, NULL);
+        fake.nodes[0].packet_ms = SLOW_MS;
+        assert_int_equal(asked_of_slow(fs, goes_on), 1);
+        assert_int_equal(fake.nodes[2].reads, 0);
+        assert_int_equal(fake.bad_reports, 0);
+        qn_fs_close(fs);
+    }
+}
+
+static void where_all_are_slow_readers_stay_where_they_are(void **state)
+{
+    (void)state;
+    make_file();
+    struct qn_fs *fs = connect_impatient(NULL, NULL);
+    for (size_t i = 0; i < FAKE_NODES; i++)
+        fake.nodes[i].packet_ms = SLOW_MS / 2;
+    struct qn_file *file = open_file(fs);
+    check_read_on(file, 400000);
+    assert_in_range(fake.nodes[1].reads, 0, 2);
+    assert_in_range(fake.nodes[2].reads, 0, 2);
+    qn_close(file, NULL);
+    qn_fs_close(fs);
+}
+
+static void without_a_factor_a_slow_datanode_is_read_to_the_end(void **state)
+{
+    (void)state;
+    make_file();
+    struct qn_fs *fs = connect_impatient("dfs.client.slow.datanode.factor", "0");
+    fake.nodes[0].packet_ms = SLOW_MS;
+    struct qn_file *file = open_file(fs);
+    check_pread(file, 0, 600000);
+    assert_int_equal(fake.nodes[1].reads + fake.nodes[2].reads, 0);
+    qn_close(file, NULL);
+    qn_fs_close(fs);
+}
+
+static void the_only_replica_is_read_however_slow_it_is(void **state)
+{
+    (void)state;
+    make_file();
+    struct qn_fs *fs = connect_impatient(NULL, NULL);
+    fake.nodes[0].packet_ms = SLOW_MS;
+    fake.nodes[1].is_down = fake.nodes[2].is_down = true;
+    struct qn_file *file = open_file(fs);
+    check_pread(file, 0, 600000);
+    qn_close(file, NULL);
+    qn_fs_close(fs);
+}
+
 struct job {
     struct thread thread;
     struct qn_file *file;
@@ -421,6 +504,10 @@ int main(void)
         CASE(a_replica_that_ends_too_early_is_passed_over),
         CASE(when_nobody_helps_the_error_names_each),
         CASE(no_more_are_hedged_than_allowed_and_all_end),
+        CASE(a_slow_datanode_is_left_for_another),
+        CASE(where_all_are_slow_readers_stay_where_they_are),
+        CASE(without_a_factor_a_slow_datanode_is_read_to_the_end),
+        CASE(the_only_replica_is_read_however_slow_it_is),
         CASE(a_local_disk_that_says_nothing_is_not_waited_for),
         CASE(without_hedging_a_local_disk_is_waited_for_as_long_as_a_datanode),
     };

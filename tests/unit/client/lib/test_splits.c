@@ -94,6 +94,27 @@ static struct splits cut(const uint64_t *lens, size_t count, uint64_t size)
     return splits;
 }
 
+static void no_split_has_files_of_two_inputs_and_each_is_cut_its_own_way(void **state)
+{
+    (void)state;
+    const struct split_conf confs[] = {
+        {.max_bytes = 100}, {.max_bytes = 100, .is_whole = true}, {.max_bytes = 100, .lines = 1}};
+    const uint32_t inputs[] = {0, 0, 1, 1, 2, 2};
+    const uint64_t lens[] = {10, 20, 30, 250, 5, 6};
+    const size_t first[] = {0, 2, 3, 4, 5}; /* files of each split: small ones packed, big alone */
+    struct split_file files[6];
+    struct splits splits;
+    for (size_t i = 0; i < 6; i++)
+        files[i] = (struct split_file){.path = slice_str("x"), .len = lens[i], .input = inputs[i]};
+    assert_int_equal(splits_compute(files, 6, confs, &arena, &splits), 0);
+    assert_int_equal(splits.n, 5);
+    for (size_t i = 0; i < splits.n; i++)
+        assert_int_equal(splits.v[i].segments[0].file, first[i]);
+    assert_int_equal(splits.v[0].segment_count, 2);
+    assert_int_equal(splits.v[2].bytes, 250);
+    assert_true(splits_order(&files[1], &files[2]) < 0);
+}
+
 static void splits_are_in_the_order_of_the_input_and_leave_nothing_out(void **state)
 {
     (void)state;
@@ -133,6 +154,7 @@ static int release(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(no_split_has_files_of_two_inputs_and_each_is_cut_its_own_way),
         cmocka_unit_test(splits_are_in_the_order_of_the_input_and_leave_nothing_out),
         cmocka_unit_test(small_neighbours_are_one_split),
         cmocka_unit_test(a_long_file_is_looked_at_from_one_end_to_the_other),

@@ -158,6 +158,11 @@ static void a_second_process_is_told_who_holds_the_directory(void **state)
     snprintf(pid, sizeof(pid), "locked by process %d ", child);
     assert_non_null(strstr(err.msg, pid));
     assert_non_null(strstr(err.msg, dir));
+    char *file = fsutil_join(dir, "in_use.lock"); /* somebody's attempt to help */
+    assert_int_equal(unlink(file), 0);
+    mem_free(file);
+    assert_int_equal(fsutil_lock(disk_real(), dir, &again, &err), ERR_BUSY);
+    assert_non_null(strstr(err.msg, "is in use: another process has locked it"));
     assert_int_equal(write(to_child[1], "x", 1), 1);
     assert_int_equal(waitpid(child, NULL, 0), child);
     assert_int_equal(fsutil_lock(disk_real(), dir, &again, &err), 0); /* it ends with the process */

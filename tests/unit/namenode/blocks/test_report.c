@@ -162,6 +162,35 @@ static void a_replica_of_a_block_never_given_out_is_kept_and_counted(void **stat
     world_release(&w);
 }
 
+static void blocks_newer_than_the_namespace_stop_it_and_one_strange_file_does_not(void **state)
+{
+    (void)state;
+    struct world w;
+    world_start(&w, 1, 2);
+    struct nn_said said[] = {{FIRST_ID + 7, FIRST_GS, TEST_LEN, NN_REPLICA_FINALIZED},
+                             {FIRST_ID + 3, FIRST_GS, TEST_LEN, NN_REPLICA_FINALIZED}};
+    assert_int_equal(world_report(&w, 1, said, 1), 0);
+    assert_int_equal(world_report(&w, 2, said, 1), 0);
+    assert_int_equal(world_report(&w, 1, said, 1), 0);
+    assert_false(nn_safemode_is_behind(&w.b.safemode));
+    assert_int_equal(world_report(&w, 1, said, 2), 0);
+    assert_true(nn_safemode_is_behind(&w.b.safemode));
+    world_release(&w);
+}
+
+static void who_has_given_out_ids_is_not_stopped_any_more(void **state)
+{
+    (void)state;
+    struct world w;
+    world_start(&w, 1, 1);
+    struct nn_said said[] = {{FIRST_ID + 7, FIRST_GS, TEST_LEN, NN_REPLICA_FINALIZED},
+                             {FIRST_ID + 9, FIRST_GS, TEST_LEN, NN_REPLICA_FINALIZED}};
+    w.b.highest_id++;
+    assert_int_equal(world_report(&w, 1, said, 2), 0);
+    assert_false(nn_safemode_is_behind(&w.b.safemode));
+    world_release(&w);
+}
+
 static void states_that_do_not_exist_are_refused(void **state)
 {
     (void)state;
@@ -186,6 +215,8 @@ int main(void)
         cmocka_unit_test(a_replica_of_a_deleted_file_is_ordered_away_but_not_in_safe_mode),
         cmocka_unit_test(nothing_is_believed_before_the_namespace_is_loaded),
         cmocka_unit_test(a_replica_of_a_block_never_given_out_is_kept_and_counted),
+        cmocka_unit_test(blocks_newer_than_the_namespace_stop_it_and_one_strange_file_does_not),
+        cmocka_unit_test(who_has_given_out_ids_is_not_stopped_any_more),
         cmocka_unit_test(states_that_do_not_exist_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

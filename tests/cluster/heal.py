@@ -6,9 +6,17 @@ import os
 import re
 import time
 
-from world import processes_of
+from cluster import processes_of
 
 BOUND_S = 90
+QUICK = """
+dfs.heartbeat.interval = 200ms
+dfs.namenode.redundancy.settle = 0s
+dfs.namenode.redundancy.interval.seconds = 100ms
+dfs.namenode.replication.max-streams = 20
+dfs.namenode.replication.max-streams-hard-limit = 40
+worker.output.memory.keep = 1s
+"""  # of a cluster that is to heal within a second
 READY_MAX = 8
 FD_SLACK = 24  # a daemon may keep connections open
 
@@ -21,8 +29,11 @@ def parent_of(pid):
 
 
 class Healing:
-    def __init__(self, world, say):
-        self.world, self.say = world, say
+    """Of a cluster, in whose life there may be several; `shipped`: its time-outs are, and long."""
+
+    def __init__(self, world, say=print, shipped=False):
+        self.world, self.say, self.shipped = world, say, shipped
+        self.datanodes = [d for d in world.all_daemons() if d.startswith("datanode")]
         self.fds = {}  # at the first calm of each incarnation
 
     def wait(self):
@@ -37,7 +48,7 @@ class Healing:
             last = amiss
             if time.monotonic() > end:
                 raise AssertionError(f"not healed within {BOUND_S} s:\n  " + "\n  ".join(amiss))
-            time.sleep(0.5)
+            time.sleep(0.2)
 
     def amiss(self):
         gone = self.gone()
@@ -60,7 +71,7 @@ class Healing:
     def report(self):
         run = self.world.run("admin", "-report", check=False)
         text = run.stdout.decode()
-        want = [f"Live datanodes ({self.world.plan.datanodes}):"] + [w + ": 0" for w in (
+        want = [f"Live datanodes ({len(self.datanodes)}):"] + [w + ": 0" for w in (
             "Under replicated blocks", "Blocks with corrupt replicas", "Missing blocks", "Pending deletion blocks")]
         return [f"report without {w!r}: {run.stderr.decode()[-200:]}" for w in want if w not in text]
 
@@ -72,15 +83,15 @@ class Healing:
                   if re.match(r" (Over|Under|Mis)-replicated blocks:|\s+Blocks queued", line) and "\t0" not in line]
         known = {}
         report = self.world.run("admin", "-report", check=False).stdout.decode()
-        node_at = {address: int(node) for address, node in re.findall(r"Name: (\S+) \(node(\d+)\)", report)}
+        node_at = {address: "datanode" + node for address, node in re.findall(r"Name: (\S+) \(node(\d+)\)", report)}
         for line in text.splitlines():
             block = re.match(r"\d+\. \S*(blk_\d+_\d+) ", line)
             for address in re.findall(r"DatanodeInfoWithStorage\[([^,]+),", line) if block else []:
                 known.setdefault(node_at.get(address), set()).add(block.group(1))
-        for node in range(1, self.world.plan.datanodes + 1):
+        for node in self.datanodes:
             there, here = self.blocks_on(node), known.get(node, set())
             if there != here:
-                wrong.append(f"datanode{node} has {self.some(there - here)} the namenode does not know there, lacks {self.some(here - there)}")
+                wrong.append(f"{node} has {self.some(there - here)} the namenode does not know there, lacks {self.some(here - there)}")
         return wrong
 
     @staticmethod
@@ -91,11 +102,11 @@ class Healing:
     def may_wait(self, line):
         """A block that no node has any byte of is given up only after the nodes had their time to come back: with
         time-outs as shipped, ten minutes."""
-        return self.world.plan.patience == "shipped" and re.search(r" 0 bytes, .* 1 block", line)
+        return self.shipped and re.search(r" 0 bytes, .* 1 block", line)
 
     def blocks_on(self, node):
         """What lies in its directories; each block in one of them, once, with data and checksums."""
-        found = [p for home in self.world.homes(f"datanode{node}") for p in glob.glob(home + "/current/finalized/*/*/blk_*")]
+        found = [p for home in self.world.homes(node) for p in glob.glob(home + "/current/finalized/*/*/blk_*")]
         names = [os.path.basename(p) for p in found]
         metas = {n[:-len(".meta")] for n in names if n.endswith(".meta")}
         alone = {n for n in names if not n.endswith(".meta")} ^ {m.rsplit("_", 1)[0] for m in metas}
