@@ -17,7 +17,8 @@
 
 #include <quern/job.h>
 
-#define ONE ((uint64_t)1000000000)
+#define ONE        ((uint64_t)1000000000)
+#define RANK_BYTES 40
 
 /* What map emits of a page: all its links, each behind a tab; or what it is given. */
 enum part { LINKS, GIVEN };
@@ -25,7 +26,8 @@ enum part { LINKS, GIVEN };
 struct state {
     uint64_t damping; /* in units of 1 / ONE */
     int is_gathering;
-    struct qn_room room, links;
+    struct qn_room room; /* of what map emits */
+    struct qn_room line; /* a page's links, behind RANK_BYTES for its rank */
     size_t links_len;
 };
 
@@ -142,26 +144,24 @@ static int combine(struct qn_task *task, struct qn_slice page, struct qn_values 
 
 static int keep_links(struct qn_task *task, struct state *s, struct qn_slice value)
 {
-    if (qn_grow(task, &s->links, s->links_len + value.len) != 0)
+    if (qn_grow(task, &s->line, RANK_BYTES + s->links_len + value.len) != 0)
         return -1;
-    memcpy(s->links.data + s->links_len, (const char *)value.data + 1, value.len - 1);
+    memcpy(s->line.data + RANK_BYTES + s->links_len, (const char *)value.data + 1, value.len - 1);
     s->links_len += value.len - 1;
     return 0;
 }
 
-/* "rank TAB link TAB ..." */
+/* "rank TAB link TAB ...": the links stay where they are. */
 static int emit_rank(struct qn_task *task, struct state *s, struct qn_slice page, uint64_t rank)
 {
-    char text[40];
+    char text[RANK_BYTES];
     int n = snprintf(text, sizeof(text), "%llu.%09llu", (unsigned long long)(rank / ONE),
                      (unsigned long long)(rank % ONE));
-    size_t len = (size_t)n;
-    if (qn_grow(task, &s->room, len + s->links_len) != 0)
+    if (qn_grow(task, &s->line, RANK_BYTES) != 0)
         return -1;
-    memcpy(s->room.data, text, len);
-    if (s->links_len)
-        memcpy(s->room.data + len, s->links.data, s->links_len);
-    return qn_emit(task, page, qn_bytes(s->room.data, len + s->links_len));
+    unsigned char *from = s->line.data + RANK_BYTES - n;
+    memcpy(from, text, (size_t)n);
+    return qn_emit(task, page, qn_bytes(from, (size_t)n + s->links_len));
 }
 
 static int reduce(struct qn_task *task, struct qn_slice page, struct qn_values *values)
@@ -186,7 +186,7 @@ static int cleanup(struct qn_task *task)
     struct state *s = *qn_state(task);
     if (s) {
         qn_give_back(&s->room);
-        qn_give_back(&s->links);
+        qn_give_back(&s->line);
     }
     free(s);
     return 0;

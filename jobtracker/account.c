@@ -48,6 +48,7 @@ void account_note_failure(struct record *record, const struct task_failed *faile
         .path = slice_of(path, path ? failed->path.len : 0),
         .offset = failed->offset,
         .account = failed->account,
+        .times = failed->times,
     };
 }
 
@@ -83,7 +84,7 @@ int account_of(const struct jt_task *task, struct arena *arena, struct task_done
     int rc = msg_decode(&task_done_desc, task->result, arena, ret, NULL);
     if (rc != 0)
         return rc;
-    ret->times.queue = task->winner->queue_ms * 1000;
+    ret->times.queue += task->winner->queue_ms * 1000; /* on its node it may have waited, too */
     place_input(task->winner, &ret->account);
     return 0;
 }
@@ -115,6 +116,9 @@ static void fill_failed(struct cl2jt_attempt *row, const struct account_failure 
     row->path = f->path;
     row->offset = f->offset;
     row->account = f->account;
+    uint64_t queue = row->times.queue;
+    row->times = f->times;
+    row->times.queue += queue;
 }
 
 static void fill_row(const struct record *record, const struct jt_attempt *a, struct arena *arena,

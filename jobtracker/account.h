@@ -14,6 +14,7 @@ struct account_failure {
     struct slice path; /* in the record's arena */
     uint64_t offset;
     struct task_account account;
+    struct task_times times;
 };
 
 void account_note_failure(struct record *record, const struct task_failed *failed);

@@ -4,6 +4,7 @@
 #include "jobtracker/endings.h"
 #include "jobtracker/packing.h"
 #include "jobtracker/record.h"
+#include "jobtracker/schedule/row.h"
 #include "jobtracker/serve/clients.h"
 #include "jobtracker/serve/orders.h"
 #include "jobtracker/talk/namenode.h"
@@ -123,6 +124,16 @@ static void carry_out(struct jobtracker *jt, const struct jt_effect *effect)
     }
 }
 
+/* The effect there, with those of its row. How many. */
+static size_t take_row(const struct jt_core *core, size_t at, struct jt_effect row[JT_ROW_MAX])
+{
+    size_t n = 0;
+    do
+        row[n++] = core->effects[at++];
+    while (at < core->effect_count && core->effects[at].is_behind && n < JT_ROW_MAX);
+    return n;
+}
+
 void jobtracker_carry_out(struct jobtracker *jt)
 {
     if (jt->is_replaying || jt->is_stopping)
@@ -132,9 +143,14 @@ void jobtracker_carry_out(struct jobtracker *jt)
         daemon_exit(jt->daemon, 1, "out of memory");
         return;
     }
-    for (size_t i = 0; i < jt->core.effect_count; i++) {
-        struct jt_effect effect = jt->core.effects[i]; /* the array may move meanwhile */
-        carry_out(jt, &effect);
+    for (size_t i = 0; i < jt->core.effect_count;) {
+        struct jt_effect row[JT_ROW_MAX]; /* the array may move meanwhile */
+        size_t n = take_row(&jt->core, i, row);
+        if (row[0].kind == JT_TELL_RUN)
+            orders_send_row(jt, row, n);
+        else
+            carry_out(jt, &row[0]);
+        i += n;
     }
     jt_effects_clear(&jt->core);
     jobtracker_publish_ready(jt);

@@ -42,6 +42,7 @@ static void watch(void *arg)
     attempts_watch(worker);
     if (workq_pending(worker->fencer) == 0) /* an empty group may be one that is being made */
         fences_sweep(&worker->fences);
+    spares_expire(&worker->segments.spares, worker_now(worker));
     if (worker_now(worker) >= worker->next_expiry_ms) {
         worker->next_expiry_ms = worker_now(worker) + EXPIRE_MS;
         sandbox_expire_logs(worker);
@@ -77,9 +78,11 @@ static int start_all(struct worker *worker, struct err *err)
     worker->cores = (uint32_t)conf_int(conf, "worker.cores");
     worker->memory = conf_size(conf, "worker.memory");
     worker->blanks_wanted = blanks_wanted(conf, worker->cores);
-    segments_init(&worker->segments, conf_is_set(conf, "worker.output.memory")
-                                         ? conf_size(conf, "worker.output.memory")
-                                         : worker->memory / OUTPUT_SHARE);
+    segments_init(&worker->segments,
+                  conf_is_set(conf, "worker.output.memory")
+                      ? conf_size(conf, "worker.output.memory")
+                      : worker->memory / OUTPUT_SHARE,
+                  conf_ms(conf, "worker.output.memory.keep"));
     open_fences(worker);
     worker->task_program = find_task_program();
     if (!worker->task_program || access(worker->task_program, X_OK) != 0)
@@ -113,7 +116,7 @@ int worker_start(struct daemon *daemon, void **ret_state, struct err *err)
     list_init(&worker->attempts);
     list_init(&worker->runners);
     list_init(&worker->streams);
-    segments_init(&worker->segments, 0);
+    segments_init(&worker->segments, 0, 0);
     strays_adopt();
     rand_secret(&worker->incarnation, sizeof(worker->incarnation));
     identity_init(&worker->self, WIRE_WORKER, daemon_node_name(daemon));
@@ -201,6 +204,7 @@ void worker_status(void *state, struct status *st)
     status_count(st, "map outputs held", outputs, "");
     status_bytes(st, "map output bytes", bytes, "");
     status_bytes(st, "of these in memory", worker->segments.memory_used, "");
+    status_bytes(st, "memory kept for the next", worker->segments.spares.bytes, "");
     status_table(
         st, "attempts", "Attempts",
         "attempt|state|records in:count|records out:count|input done:bytes|input:bytes|idle:ms");

@@ -273,21 +273,22 @@ static const struct row {
     int (*run)(struct ask *ask); /* NULL: needs no jobtracker (verify) */
     bool needs_id;
     int more; /* words behind the id */
+    bool knows_json;
 } rows[] = {
-    {"list", "[all]", "unfinished jobs; with `all` the finished ones too", do_list, false},
-    {"status", "ID", "how a job fares, its stages and counters", do_status, true},
+    {"list", "[all]", "unfinished jobs; with `all` the finished ones too", do_list, false, 0, true},
+    {"status", "ID", "how a job fares, its stages and counters", do_status, true, 0, true},
     {"wait", "ID", "watch a job to its end; exits as `quern run` would", do_wait, true},
     {"kill", "ID", "end a job; nothing of its output appears", do_kill, true},
-    {"history", "ID", "the same with a timeline; with --json every attempt of it", do_history,
-     true},
+    {"history", "ID", "the same with a timeline; for programs every attempt of it", do_history,
+     true, 0, true},
     {"logs", "ID [-task m12]", "what a task wrote; without -task the failed attempts' last words",
      do_logs, true},
     {"why", "ID", "what made it slow or fail: evidence, cost, what to do", do_why, true},
     {"replay", "ID -task T", "a failed task again, here, alone; -record: its last record; -gdb",
      do_replay, true},
-    {"counter", "ID [GROUP NAME]", "one counter's value, or all", do_counter, true, 2},
+    {"counter", "ID [GROUP NAME]", "one counter's value, or all", do_counter, true, 2, true},
     {"set-priority", "ID PRIORITY", "VERY_LOW LOW NORMAL HIGH VERY_HIGH", do_priority, true, 1},
-    {"workers", "", "who can run tasks", do_workers, false},
+    {"workers", "", "who can run tasks", do_workers, false, 0, true},
     {"verify", "OUT", "read an output: is every byte what its manifest says?", NULL, false, 1},
 };
 
@@ -295,10 +296,10 @@ static void print_help(FILE *out)
 {
     fprintf(out, "usage: quern job -COMMAND ...\n\n");
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-        fprintf(out, "  -%-13s %-16s %s\n", rows[i].name, rows[i].args, rows[i].help);
+        fprintf(out, "  -%-13s %-16s %s%s\n", rows[i].name, rows[i].args, rows[i].help,
+                rows[i].knows_json ? " [--json]" : "");
     fprintf(out, "\nID is a job's number (17) or its whole id (job_1700000000000_0017). --json "
-                 "prints -list,\n-status, -history, -counter ID and -workers for programs. -conf "
-                 "FILE and -D key=value as\neverywhere.\n");
+                 "prints for programs.\n-conf FILE and -D key=value as everywhere.\n");
     kit_help(out);
 }
 

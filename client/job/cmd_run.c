@@ -39,6 +39,7 @@ struct run {
     struct msg_pair_list settings;
     struct task_side_list sides;
     struct fs_volume *volume;
+    struct input_paths paths;
     struct job_inputs inputs;
     struct cl2jt_splits splits;
     struct buf out; /* normal output path */
@@ -208,8 +209,8 @@ static int find_work(struct run *run, struct err *err)
     int rc = open_volume(run, err);
     if (rc == 0)
         rc = job_sides_measure(run->volume, most_side_bytes(run), &run->sides, err);
-    for (size_t i = 0; rc == 0 && i < run->args.input_count; i++)
-        rc = job_place_check(run->volume, run->conf, run->args.inputs[i], err);
+    for (size_t i = 0; rc == 0 && i < run->paths.n; i++)
+        rc = job_place_check(run->volume, run->conf, run->paths.v[i].path, err);
     if (rc == 0)
         rc = job_place_check(run->volume, run->conf, run->args.output, err);
     if (rc == 0)
@@ -219,8 +220,8 @@ static int find_work(struct run *run, struct err *err)
     if (rc == 0 && run->plugin.probe.has_rows)
         rc = job_inputs_rows(&run->inputs, &run->settings, &run->plugin.probe, run->conf, err);
     else if (rc == 0)
-        rc = job_inputs_open(&run->inputs, run->volume, run->conf, run->args.inputs,
-                             run->args.input_count, &run->plugin.probe, err);
+        rc = job_inputs_open(&run->inputs, run->volume, run->conf, &run->paths, &run->plugin.probe,
+                             err);
     if (rc == 0 && job_inputs_split(&run->inputs, &run->splits) != 0)
         rc = err_set(err, ERR_NOMEM, "out of memory");
     return rc;
@@ -282,9 +283,9 @@ static int bring_sample(struct run *run, struct err *err)
 
 static struct slice *words_of(struct run *run)
 {
-    struct slice *words = arena_calloc(&run->arena, run->args.input_count + 1, sizeof(*words));
-    for (size_t i = 0; words && i < run->args.input_count; i++)
-        words[i] = slice_str(run->args.inputs[i]);
+    struct slice *words = arena_calloc(&run->arena, run->paths.n + 1, sizeof(*words));
+    for (size_t i = 0; words && i < run->paths.n; i++)
+        words[i] = slice_str(run->paths.v[i].word);
     return words;
 }
 
@@ -304,7 +305,7 @@ static int submit(struct run *run, struct err *err)
         .priority = conf_choice(run->conf, "mapreduce.job.priority"),
         .fs_uri = slice_str(run->volume->uri),
         .out = buf_slice(&run->out),
-        .inputs = {words, words ? run->args.input_count : 0},
+        .inputs = {words, words ? run->paths.n : 0},
         .map_memory = conf_size(run->conf, "mapreduce.map.memory.mb"),
         .reduce_memory = conf_size(run->conf, "mapreduce.reduce.memory.mb"),
         .replication = (uint32_t)conf_int(run->conf, "dfs.replication"),
@@ -381,13 +382,15 @@ static int run_it(struct run *run, struct err *err)
         job_plugin_help(&run->plugin);
         return JOB_EXIT_DONE;
     }
-    rc = run_args_check(&run->args, run->plugin.probe.has_rows, err);
+    rc = run_args_check(&run->args, &run->plugin.probe, &run->arena, &run->paths, err);
     if (rc == 0)
         rc = job_sides_look(&run->args.sides, most_side_bytes(run), &run->arena, &run->sides, err);
     if (rc != 0)
         return JOB_EXIT_USAGE;
     if (run->args.config.jt && strcmp(run->args.config.jt, "local") == 0)
-        return job_run_local(&run->args, run->conf, &run->plugin, &run->settings, &run->sides, err);
+        return job_run_local(&(struct job_local){&run->args, run->conf, &run->plugin, &run->paths,
+                                                 &run->settings, &run->sides},
+                             err);
     return run_on_cluster(run, err);
 }
 

@@ -12,6 +12,7 @@ struct walk {
     struct job_inputs *inputs;
     struct fs_volume *volume;
     bool recursive;
+    uint32_t input; /* of the path in hand */
     struct conf_list excluded;
     struct err *err;
 };
@@ -83,7 +84,8 @@ static int add_file(struct walk *w, const char *path, const struct qn_stat *stat
     if (mem_grow(&inputs->files, &inputs->cap, inputs->count, sizeof(*inputs->files)) != 0)
         return out_of_memory(w->err);
     struct split_file *file = &inputs->files[inputs->count];
-    *file = (struct split_file){.len = stat->length, .block_size = stat->block_size};
+    *file =
+        (struct split_file){.len = stat->length, .block_size = stat->block_size, .input = w->input};
     if (keep(&inputs->arena, path, &file->path) != 0)
         return out_of_memory(w->err);
     inputs->count++;
@@ -181,16 +183,16 @@ static int add_word(struct walk *w, const char *word)
 
 /* --- order ----------------------------------------------------------------------------------- */
 
-/* Merge sort by path: listings come in order already, so runs are long. */
+/* Merge sort: listings come in order already, so runs are long. */
 static void merge(struct split_file *files, struct split_file *room, size_t from, size_t mid,
                   size_t end)
 {
-    if (slice_cmp(files[mid - 1].path, files[mid].path) <= 0)
+    if (splits_order(&files[mid - 1], &files[mid]) <= 0)
         return;
     memcpy(room + from, files + from, (end - from) * sizeof(*files));
     size_t a = from, b = mid;
     for (size_t i = from; i < end; i++) {
-        bool take_a = b == end || (a < mid && slice_cmp(room[a].path, room[b].path) <= 0);
+        bool take_a = b == end || (a < mid && splits_order(&room[a], &room[b]) <= 0);
         files[i] = take_a ? room[a++] : room[b++];
     }
 }
@@ -207,16 +209,16 @@ static void sort(struct split_file *files, struct split_file *room, size_t from,
 
 /* --- compressed files ------------------------------------------------------------------------ */
 
-static struct split_conf split_conf(const struct conf *conf, const struct task_probe *probe)
+static int find_how(struct job_inputs *inputs, const struct conf *conf,
+                    const struct task_probe *probe, struct err *err)
 {
-    return (struct split_conf){
+    const struct split_conf base = {
         .min_bytes = conf_size(conf, "mapreduce.input.fileinputformat.split.minsize"),
         .max_bytes = conf_size(conf, "mapreduce.input.fileinputformat.split.maxsize"),
-        .is_whole = probe->is_whole,
-        .takes_empty = probe->takes_empty,
-        .has_lines = probe->has_lines,
         .lines = (uint64_t)conf_int(conf, LINES),
     };
+    *inputs = (struct job_inputs){0};
+    return input_paths_confs(probe, &base, &inputs->arena, &inputs->how, err);
 }
 
 struct looked {
@@ -247,7 +249,7 @@ static int look_inside(struct walk *w, struct split_file *file)
     looked.in = w->volume->ops->open(w->volume, looked.path, &error);
     if (!looked.in)
         return from_qn(w->err, &error, looked.path);
-    int rc = cuts_look(file, &w->inputs->how, &bytes, &w->inputs->arena, w->err);
+    int rc = cuts_look(file, &w->inputs->how[file->input], &bytes, &w->inputs->arena, w->err);
     w->volume->ops->close_read(looked.in);
     return rc;
 }
@@ -256,21 +258,28 @@ static int look_inside(struct walk *w, struct split_file *file)
 static int find_cuts(struct walk *w)
 {
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < w->inputs->count; i++)
-        if (splits_would_cut(&w->inputs->files[i], &w->inputs->how))
-            rc = look_inside(w, &w->inputs->files[i]);
+    for (size_t i = 0; rc == 0 && i < w->inputs->count; i++) {
+        struct split_file *file = &w->inputs->files[i];
+        if (splits_would_cut(file, &w->inputs->how[file->input]))
+            rc = look_inside(w, file);
+    }
     return rc;
 }
 
 int job_inputs_open(struct job_inputs *inputs, struct fs_volume *volume, const struct conf *conf,
-                    char **words, size_t count, const struct task_probe *probe, struct err *err)
+                    const struct input_paths *paths, const struct task_probe *probe,
+                    struct err *err)
 {
-    struct walk w = {inputs, volume, conf_bool(conf, RECURSIVE),
-                     conf_list(conf, "job.input.exclude"), err};
-    *inputs = (struct job_inputs){.how = split_conf(conf, probe)};
-    int rc = inputs->how.lines ? task_probe_check_lines(probe, err) : 0;
-    for (size_t i = 0; rc == 0 && i < count; i++)
-        rc = add_word(&w, words[i]);
+    struct walk w = {.inputs = inputs,
+                     .volume = volume,
+                     .recursive = conf_bool(conf, RECURSIVE),
+                     .excluded = conf_list(conf, "job.input.exclude"),
+                     .err = err};
+    int rc = find_how(inputs, conf, probe, err);
+    for (size_t i = 0; rc == 0 && i < paths->n; i++) {
+        w.input = paths->v[i].input;
+        rc = add_word(&w, paths->v[i].path);
+    }
     struct split_file *room = rc == 0 ? mem_calloc(inputs->count, sizeof(*room)) : NULL;
     if (rc == 0 && !room)
         rc = out_of_memory(err);
@@ -291,7 +300,9 @@ int job_inputs_rows(struct job_inputs *inputs, const struct msg_pair_list *setti
                     const struct task_probe *probe, const struct conf *conf, struct err *err)
 {
     char key[128];
-    *inputs = (struct job_inputs){.how = split_conf(conf, probe)};
+    int rc = find_how(inputs, conf, probe, err);
+    if (rc != 0)
+        return rc;
     task_probe_rows_key(probe, key, sizeof(key));
     struct slice text = task_probe_setting(probe, settings, key);
     if (mem_grow(&inputs->files, &inputs->cap, 0, sizeof(*inputs->files)) != 0)
@@ -324,7 +335,8 @@ int job_inputs_describe(const struct job_inputs *inputs, const struct split *spl
     for (size_t i = 0; i < split->segment_count; i++) {
         const struct split_segment *s = &split->segments[i];
         const struct split_file *file = &inputs->files[s->file];
-        segments[i] = (struct task_segment){file->path, s->offset, s->length, file->len, s->frame};
+        segments[i] = (struct task_segment){file->path, s->offset, s->length,
+                                            file->len,  s->frame,  file->input};
     }
     *ret = (struct task_segment_list){segments, split->segment_count};
     return 0;
@@ -342,7 +354,7 @@ static int to_message(struct job_inputs *inputs, const struct split *split, stru
 int job_inputs_split(struct job_inputs *inputs, struct cl2jt_splits *ret)
 {
     struct splits splits;
-    int rc = splits_compute(inputs->files, inputs->count, &inputs->how, &inputs->arena, &splits);
+    int rc = splits_compute(inputs->files, inputs->count, inputs->how, &inputs->arena, &splits);
     struct cl2jt_split *items =
         rc == 0 ? arena_calloc(&inputs->arena, splits.n + 1, sizeof(*items)) : NULL;
     if (!items)

@@ -8,23 +8,24 @@
 #define QUERN_CLIENT_JOB_INPUTS_H
 
 #include "client/fs/volume.h"
-#include "client/lib/splits.h"
+#include "client/lib/input_paths.h"
 #include "libcommon/base/conf.h"
 #include "libcommon/proto/cl_jt/messages.h"
 #include "libcommon/proto/task/probe.h"
 
 struct job_inputs {
     struct arena arena;
-    struct split_file *files; /* in order of path */
+    struct split_file *files; /* in splits_order */
     size_t count, cap;
     uint64_t bytes;
-    struct split_conf how; /* they will be cut */
+    const struct split_conf *how; /* they will be cut: by input */
 };
 
-/* Expand `words` on `volume`, ask where the blocks are, and look which of the long ones are
+/* Expand `paths` on `volume`, ask where the blocks are, and look which of the long ones are
  * compressed. Errors are one line without the program's name: "/in: No such file or directory". */
 int job_inputs_open(struct job_inputs *inputs, struct fs_volume *volume, const struct conf *conf,
-                    char **words, size_t count, const struct task_probe *probe, struct err *err);
+                    const struct input_paths *paths, const struct task_probe *probe,
+                    struct err *err);
 /* The rows of a job that makes its own: what its option NAME.rows says. */
 int job_inputs_rows(struct job_inputs *inputs, const struct msg_pair_list *settings,
                     const struct task_probe *probe, const struct conf *conf, struct err *err);

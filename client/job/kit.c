@@ -22,8 +22,9 @@ struct kit {
     const char *command, *plugin_word, *expect, *language;
     const char **inputs;
     size_t input_count;
-    const char **passed; /* -D, -file and their values: for the job */
+    const char **passed; /* -D, -file, -input and their values: for the job */
     size_t passed_count;
+    bool has_input;
     struct job_plugin plugin;
     struct buf task; /* path of quern-task */
     char dir[64];    /* for outputs, removed at the end */
@@ -35,8 +36,10 @@ static const struct command {
 } commands[] = {
     {"new", "NAME [-lang c|c++|rust]",
      "a directory with a plugin to begin with, its Makefile and test"},
-    {"test", "PLUGIN -in FILE... -expect FILE", "run it without a cluster; is that the output?"},
-    {"check", "PLUGIN [-in FILE...]", "load it, and try what a cluster may do to it"},
+    {"test", "PLUGIN -in FILE... [-input NAME=FILE]... -expect FILE",
+     "run it without a cluster; is that the output?"},
+    {"check", "PLUGIN [-in FILE...] [-input NAME=FILE]...",
+     "load it, and try what a cluster may do to it"},
 };
 
 const char *kit_name(const char *word)
@@ -66,13 +69,15 @@ static int take_option(struct kit *kit, int argc, char **argv, int *i, struct er
     if (strcmp(name, "in") == 0) {
         while (*i + 1 < argc && argv[*i + 1][0] != '-')
             kit->inputs[kit->input_count++] = argv[++*i];
+        kit->has_input |= kit->input_count > 0;
     } else if (strcmp(name, "expect") == 0) {
         kit->expect = argv[++*i];
     } else if (strcmp(name, "lang") == 0) {
         kit->language = argv[++*i];
     } else if (is_glued) {
         kit->passed[kit->passed_count++] = argv[*i];
-    } else if (strcmp(name, "D") == 0 || strcmp(name, "file") == 0) {
+    } else if (strcmp(name, "D") == 0 || strcmp(name, "file") == 0 || strcmp(name, "input") == 0) {
+        kit->has_input |= name[0] == 'i';
         kit->passed[kit->passed_count++] = argv[*i];
         kit->passed[kit->passed_count++] = argv[++*i];
     } else {
@@ -96,7 +101,7 @@ static int parse(struct kit *kit, int argc, char **argv, struct err *err)
     bool is_test = strcmp(kit->command, "test") == 0;
     if (rc == 0 && !kit->plugin_word)
         rc = err_set(err, ERR_USAGE, "%s which?", kit->command);
-    if (rc == 0 && is_test && (kit->input_count == 0 || !kit->expect))
+    if (rc == 0 && is_test && (!kit->has_input || !kit->expect))
         rc = err_set(err, ERR_USAGE, "test needs -in FILE... and -expect FILE");
     return rc;
 }
@@ -325,7 +330,7 @@ static int check(struct kit *kit, struct err *err)
     struct buf first = BUF_INIT;
     int failures = 0;
     describe(&kit->plugin.probe);
-    if (kit->input_count == 0) {
+    if (!kit->has_input) {
         printf("note  with -in FILE it is run, too: twice, cut in several ways\n");
         return 0;
     }

@@ -45,25 +45,34 @@ static char *path_of(const char *word)
     return uri.scheme.len ? slice_dup(uri.path) : str_dup(word);
 }
 
+/* PATH, or -input NAME=PATH, as it was typed. */
+static void add_path(struct words *words, const struct input_path *typed, const char *path)
+{
+    if (typed->path != typed->word)
+        add(words, str_dup("-input"));
+    add(words, str_printf("%.*s%s", (int)(typed->path - typed->word), typed->word, path));
+}
+
 /* Patterns, as a cluster takes them, without what is hidden; a file that is called so is meant. */
-static int add_input(struct words *words, struct fs_volume *local, const char *word,
+static int add_input(struct words *words, struct fs_volume *local, const struct input_path *typed,
                      struct err *err)
 {
     struct fs_items items = {0};
     struct qn_error error = {0};
+    const char *word = typed->path;
     char *path = path_of(word);
     bool is_pattern = path && fs_glob_is_pattern(path) && access(path, F_OK) != 0;
     int rc = path && local ? 0 : err_set(err, ERR_NOMEM, "out of memory");
-    if (rc == 0 && !is_pattern) {
-        add(words, path);
-        return 0;
-    }
-    if (rc == 0 && fs_glob(local, path, &items, &error) != 0)
-        rc = err_set(err, error.code, "%s: %s", word, error.message);
     size_t meant = 0;
+    if (rc == 0 && !is_pattern) {
+        add_path(words, typed, path);
+        meant = 1;
+    } else if (rc == 0 && fs_glob(local, path, &items, &error) != 0) {
+        rc = err_set(err, error.code, "%s: %s", word, error.message);
+    }
     for (size_t i = 0; rc == 0 && i < items.n; i++)
         if (job_inputs_is_meant(path, items.v[i].path)) {
-            add(words, str_dup(items.v[i].path));
+            add_path(words, typed, items.v[i].path);
             meant++;
         }
     if (rc == 0 && meant == 0)
@@ -73,15 +82,17 @@ static int add_input(struct words *words, struct fs_volume *local, const char *w
     return rc;
 }
 
-/* quern-task -local -reduces N -mode M -D key=value ... PLUGIN IN... OUT */
-static int describe(struct words *words, const struct run_args *args, const struct conf *conf,
-                    const struct job_plugin *plugin, const struct msg_pair_list *settings,
-                    const struct task_side_list *sides, struct err *err)
+/* quern-task -local -reduces N -mode M -D key=value ... PLUGIN [-input NAME=IN] IN... OUT */
+static int describe(struct words *words, const struct job_local *job, struct err *err)
 {
+    const struct run_args *args = job->args;
+    const struct msg_pair_list *settings = job->settings;
+    const struct task_side_list *sides = job->sides;
     struct fs_volume *local = fs_volume_local_new();
     int rc = 0;
     char number[32];
-    int64_t reduces = args->reduces >= 0 ? args->reduces : conf_int(conf, "mapreduce.job.reduces");
+    int64_t reduces =
+        args->reduces >= 0 ? args->reduces : conf_int(job->conf, "mapreduce.job.reduces");
     snprintf(number, sizeof(number), "%lld", (long long)reduces);
     add(words, str_dup("quern-task"));
     add(words, str_dup("-local"));
@@ -99,32 +110,30 @@ static int describe(struct words *words, const struct run_args *args, const stru
         add(words, str_printf(SLICE_FMT "#" SLICE_FMT, SLICE_ARG(sides->v[i].path),
                               SLICE_ARG(sides->v[i].name)));
     }
-    add(words, str_dup(plugin->path));
-    for (size_t i = 0; rc == 0 && i < args->input_count; i++)
-        rc = add_input(words, local, args->inputs[i], err);
+    add(words, str_dup(job->plugin->path));
+    for (size_t i = 0; rc == 0 && i < job->paths->n; i++)
+        rc = add_input(words, local, &job->paths->v[i], err);
     add(words, path_of(args->output));
     fs_volume_free(local);
     return rc;
 }
 
-int job_run_local(const struct run_args *args, const struct conf *conf,
-                  const struct job_plugin *plugin, const struct msg_pair_list *settings,
-                  const struct task_side_list *sides, struct err *err)
+int job_run_local(const struct job_local *job, struct err *err)
 {
     struct words words = {0};
     struct buf program = BUF_INIT;
-    int rc = job_place_check_local(args->output, err);
-    const struct task_side *remote = job_sides_remote(sides);
+    int rc = job_place_check_local(job->args->output, err);
+    const struct task_side *remote = job_sides_remote(job->sides);
     if (rc == 0 && remote)
         rc = err_set(err, ERR_USAGE, "-file " SLICE_FMT " is in a cluster: not with -jt local",
                      SLICE_ARG(remote->path));
-    if (rc == 0 && args->detach)
+    if (rc == 0 && job->args->detach)
         rc = err_set(err, ERR_USAGE, "-detach leaves a job to a cluster: not with -jt local");
-    for (size_t i = 0; rc == 0 && i < args->input_count; i++)
-        rc = job_place_check_local(args->inputs[i], err);
+    for (size_t i = 0; rc == 0 && i < job->paths->n; i++)
+        rc = job_place_check_local(job->paths->v[i].path, err);
     if (rc != 0)
         return JOB_EXIT_USAGE;
-    rc = describe(&words, args, conf, plugin, settings, sides, err);
+    rc = describe(&words, job, err);
     if (rc == 0 && words.failed)
         rc = err_set(err, ERR_NOMEM, "out of memory");
     if (rc == 0)

@@ -160,8 +160,16 @@ void job_plugin_help(const struct job_plugin *plugin)
 {
     const struct task_probe *p = &plugin->probe;
     printf(SLICE_FMT ": " SLICE_FMT "\n\nusage: quern run [-D key=value] [-reduces N] " SLICE_FMT
-                     " INPUT... OUTPUT\n",
-           SLICE_ARG(p->name), SLICE_ARG(p->about), SLICE_ARG(p->name));
+                     "%s OUTPUT\n",
+           SLICE_ARG(p->name), SLICE_ARG(p->about), SLICE_ARG(p->name),
+           p->needs_names ? " -input NAME=PATH..."
+           : p->has_rows  ? ""
+                          : " INPUT...");
+    for (size_t i = 1; i < p->inputs.n; i++)
+        printf("%s  -input " SLICE_FMT "=PATH%*s" SLICE_FMT "\n", i > 1 ? "" : "\ninputs\n",
+               SLICE_ARG(p->inputs.v[i].name),
+               p->inputs.v[i].name.len < 18 ? (int)(19 - p->inputs.v[i].name.len) : 1, "",
+               SLICE_ARG(p->inputs.v[i].about));
     for (size_t i = 0; i < p->options.n; i++) {
         const struct task_probe_option *o = &p->options.v[i];
         printf("%s  -D %-28.*s " SLICE_FMT, i ? "" : "\noptions\n", (int)o->name.len,

@@ -6,9 +6,9 @@
 
 #define EXCLUDE "job.input.exclude"
 
-static const char *const options[] = {"reduces", "mode",  "name",    "detach", "list",
-                                      "help",    "conf",  "D",       "fs",     "jt",
-                                      "file",    "files", "iterate", "chain",  "exclude"};
+static const char *const options[] = {"reduces", "mode",  "name",    "detach", "list", "help",
+                                      "conf",    "D",     "fs",      "jt",     "file", "files",
+                                      "iterate", "chain", "exclude", "input"};
 
 static int bad(struct err *err, const char *word)
 {
@@ -73,6 +73,15 @@ static int take_chain(struct run_args *args, const char *value, struct err *err)
     return 0;
 }
 
+static int take_input(struct run_args *args, const char *value, struct err *err)
+{
+    size_t cap = args->named_count; /* they are few */
+    if (mem_grow(&args->named, &cap, cap, sizeof(*args->named)) != 0)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    args->named[args->named_count++] = value;
+    return 0;
+}
+
 /* All of them are one setting, which goes with the job. */
 static int take_exclude(struct run_args *args, const char *value, struct err *err)
 {
@@ -89,9 +98,9 @@ static int take_exclude(struct run_args *args, const char *value, struct err *er
 static const struct valued {
     const char *name;
     int (*take)(struct run_args *args, const char *value, struct err *err);
-} valued[] = {{"reduces", take_reduces}, {"mode", take_mode},      {"name", take_name},
-              {"file", take_file},       {"files", take_files},    {"iterate", take_iterate},
-              {"chain", take_chain},     {"exclude", take_exclude}};
+} valued[] = {{"reduces", take_reduces}, {"mode", take_mode},       {"name", take_name},
+              {"file", take_file},       {"files", take_files},     {"iterate", take_iterate},
+              {"chain", take_chain},     {"exclude", take_exclude}, {"input", take_input}};
 
 static const struct valued *find_valued(const char *word, size_t len)
 {
@@ -153,7 +162,7 @@ int run_args_parse(struct run_args *args, int argc, char **argv, struct err *err
     args->plugin = args->chain ? args->chain : words ? argv[1] : NULL;
     args->inputs = argv + 1 + plugins;
     args->input_count = words > 1 + plugins ? words - 1 - plugins : 0;
-    args->output = words > 1 + plugins ? argv[words] : NULL;
+    args->output = words > plugins + !args->named_count ? argv[words] : NULL;
     args->words = words > plugins ? words - plugins : 0;
     if (!args->plugin && !args->want_list && !args->want_help)
         return err_set(err, ERR_USAGE,
@@ -162,18 +171,21 @@ int run_args_parse(struct run_args *args, int argc, char **argv, struct err *err
     return 0;
 }
 
-int run_args_check(struct run_args *args, bool has_rows, struct err *err)
+int run_args_check(struct run_args *args, const struct task_probe *probe, struct arena *arena,
+                   struct input_paths *ret_paths, struct err *err)
 {
-    if (has_rows && args->words == 1) {
+    const struct input_words words = {(const char *const *)args->inputs, args->input_count,
+                                      args->named, args->named_count};
+    if (probe->has_rows && args->words == 1 && args->named_count == 0) {
         args->output = args->inputs[0];
         return 0;
     }
-    if (has_rows)
+    if (probe->has_rows)
         return err_set(err, ERR_USAGE,
                        "%s makes its own input, give the OUTPUT: quern run %s OUTPUT", args->plugin,
                        args->plugin);
-    if (args->input_count && args->output)
-        return 0;
+    if (args->output)
+        return input_paths_sort_out(probe, &words, arena, ret_paths, err);
     return err_set(err, ERR_USAGE,
                    "give at least one INPUT and the OUTPUT: quern run %s INPUT... "
                    "OUTPUT",
@@ -196,6 +208,8 @@ void run_args_help(FILE *out)
         "  -file PATH[#NAME]   a file the tasks need beside them, any number of times\n"
         "  -iterate N          N times, each from what the one before made (quern run pagerank\n"
         "                      -help); only the last one's output stays\n"
+        "  -input NAME=PATH    instead of an INPUT, for a job that reads several in ways of their\n"
+        "                      own (its -help names them); any number of times\n"
         "  -exclude PATTERN    files and directories that are left out of INPUT, by name or,\n"
         "                      with a slash in it, by whole path; any number of times\n"
         "  -detach             print the job's id and leave it running\n"
@@ -225,4 +239,5 @@ void run_args_release(struct run_args *args)
     config_args_release(&args->config);
     side_words_release(&args->sides);
     mem_free(args->exclude);
+    mem_free(args->named);
 }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "client/job/sides.h"
+#include "client/lib/input_paths.h"
 #include "libcommon/daemon/config.h"
 
 struct run_args {
@@ -13,6 +14,8 @@ struct run_args {
     const char *plugin, *name;
     char **inputs; /* in argv */
     size_t input_count;
+    const char **named; /* -input NAME=PATH; the array is owned */
+    size_t named_count;
     const char *output;
     size_t words;     /* behind the plugin */
     int64_t reduces;  /* -1 = not said */
@@ -32,8 +35,10 @@ struct run_args {
 /* Options may stand before and behind the plugin's name. ERR_USAGE. A bare --help leaves plugin
  * NULL. */
 int run_args_parse(struct run_args *args, int argc, char **argv, struct err *err);
-/* Are there an input and an output? A job that makes its own rows has an output only. */
-int run_args_check(struct run_args *args, bool has_rows, struct err *err);
+/* Are there an input and an output? A job that makes its own rows has an output only. Which input
+ * is which, *ret_paths tells, in the arena. */
+int run_args_check(struct run_args *args, const struct task_probe *probe, struct arena *arena,
+                   struct input_paths *ret_paths, struct err *err);
 void run_args_help(FILE *out);
 void run_args_release(struct run_args *args);
 

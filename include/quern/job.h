@@ -92,6 +92,8 @@ struct qn_input {
     const char *path;
     uint64_t offset; /* of the record */
     uint64_t split_offset, split_length;
+    const char *name; /* which of the job's .inputs that is, from setup on; "" = none of them. Only
+                         for jobs that have .inputs: a host that knows none lacks this, too */
 };
 
 struct qn_task;
@@ -214,6 +216,25 @@ struct qn_job {
      * what .reduce emitted, and .key and .value are as our .out_key and .out_value (or unset).
      * Options of all tables are the job's. In `then` not: .input but lines, .spread by range. */
     const struct qn_job *then QN_ZERO;
+
+    /* Inputs that are read in ways of their own, for a job that brings them together: a list of
+     * tables like this one, each with a head and a .name, that ends with NULL.
+     *
+     *     static const struct qn_job orders = {.head = QN_JOB_HEAD, .name = "orders",
+     *                                          .map = map_order, .input = QN_CSV};
+     *     static const struct qn_job people = {.head = QN_JOB_HEAD, .name = "people",
+     *                                          .map = map_person, .input = QN_JSON_LINES};
+     *     static const struct qn_job *const inputs[] = {&orders, &people, NULL};
+     *
+     *     quern run -input orders=/sales -input people=/people.json ./my.so /out
+     *
+     * A table has .about, .map or .map_lines, .input (but QN_ROWS), .record_size and .csv_separator
+     * of its own; all else is ours, so that both maps emit our .key and .value, and meet in our
+     * .reduce. A task reads files of one of them only, and calls our setup and cleanup
+     * (qn_input(task)->name says whose files). Paths given without a name are read by our own .map,
+     * if there is one, and the names are further ways that may be left out; if there is none, they
+     * are the first table's, and each of the others must be given a path. Not in `then`. */
+    const struct qn_job *const *inputs QN_ZERO;
 };
 
 /* Yours to define. Declared here so that C++ exports it too. */

@@ -107,6 +107,7 @@ pub struct RawInput {
     offset: u64,
     split_offset: u64,
     split_length: u64,
+    name: *const c_char,
 }
 #[repr(C)]
 pub struct OptionRow {
@@ -156,8 +157,17 @@ pub struct RawJob {
     pub concat_limit: u32,
     pub csv_separator: c_char,
     pub then: *const RawJob,
+    pub inputs: *const Table,
 }
 unsafe impl Sync for RawJob {}
+/// One of `inputs`, a table declared by `quern_job! { static ORDERS; ... }`:
+/// `static INPUTS: &[Table] = &[Table(&ORDERS), Table(&PEOPLE), Table::END];`
+#[repr(transparent)]
+pub struct Table(pub *const RawJob);
+unsafe impl Sync for Table {}
+impl Table {
+    pub const END: Table = Table(std::ptr::null());
+}
 impl RawJob {
     pub const EMPTY: RawJob = RawJob {
         head: Head {
@@ -194,6 +204,7 @@ impl RawJob {
         concat_limit: 0,
         csv_separator: 0,
         then: std::ptr::null(),
+        inputs: std::ptr::null(),
     };
 }
 
@@ -247,6 +258,10 @@ impl<'a> Task<'a> {
     pub fn input(&mut self) -> (&'a [u8], u64) {
         let input = unsafe { &*(self.host().input)(self.raw) };
         (unsafe { CStr::from_ptr(input.path) }.to_bytes(), input.offset)
+    }
+    /// Which of the job's `inputs` that is, from setup on; "" = none of them.
+    pub fn input_name(&mut self) -> &'a [u8] {
+        unsafe { CStr::from_ptr((*(self.host().input)(self.raw)).name) }.to_bytes()
     }
     /// The bytes of a file that came with -file.
     pub fn side_file(&mut self, name: &str) -> Result<&'a [u8], Failed> {
@@ -360,6 +375,7 @@ macro_rules! quern_job {
     (@set $job:ident map_lines $f:expr) => { quern_job!(@map $job map_lines $f) };
     (@set $job:ident combine $f:expr) => { quern_job!(@reduce $job combine $f) };
     (@set $job:ident reduce $f:expr) => { quern_job!(@reduce $job reduce $f) };
+    (@set $job:ident inputs $tables:expr) => { $job.inputs = $tables.as_ptr(); };
     (@set $job:ident options $rows:expr) => { $job.options = $rows.as_ptr(); };
     (@set $job:ident $field:ident $value:expr) => { $job.$field = $value; };
     (@map $job:ident $field:ident $f:expr) => {{
@@ -374,13 +390,17 @@ macro_rules! quern_job {
         }
         $job.$field = Some(call);
     }};
+    (@table $($field:ident : $value:tt $(:: $more:ident)*),*) => {{
+        let mut job = $crate::quern::RawJob::EMPTY;
+        $( quern_job!(@set job $field $value $(:: $more)*); )*
+        job
+    }};
+    (static $table:ident; $($field:ident : $value:tt $(:: $more:ident)*),* $(,)?) => {
+        static $table: $crate::quern::RawJob = quern_job!(@table $($field : $value $(:: $more)*),*);
+    };
     ($($field:ident : $value:tt $(:: $more:ident)*),* $(,)?) => {
         #[no_mangle]
         #[allow(non_upper_case_globals)]
-        pub static qn_job: $crate::quern::RawJob = {
-            let mut job = $crate::quern::RawJob::EMPTY;
-            $( quern_job!(@set job $field $value $(:: $more)*); )*
-            job
-        };
+        pub static qn_job: $crate::quern::RawJob = quern_job!(@table $($field : $value $(:: $more)*),*);
     };
 }

@@ -24,6 +24,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "jobs/stream/aggregate.h"
@@ -32,6 +33,7 @@
 
 #define PIPE_BYTES    (1 << 20)
 #define READ_BYTES    65536
+#define LITTLE_BYTES  8192
 #define FEED_BYTES    ((size_t)256 << 10)
 #define COMBINE_BYTES ((size_t)32 << 20)
 #ifdef STREAM_BY_FIELDS
@@ -61,6 +63,7 @@ struct child {
     int in, out, err;
     struct qn_room pending, said; /* lines begun on stdout, on stderr */
     size_t pending_len, said_len;
+    size_t moved; /* bytes in and out, in the last turn */
 };
 
 /* Bytes one behind the other. */
@@ -195,6 +198,7 @@ static int start(struct qn_task *task, struct child *c)
     c->in = in[1];
     c->out = out[0];
     c->err = err[0];
+    c->moved = LITTLE_BYTES;
     if (rc != 0) {
         c->pid = 0;
         return qn_fail(task, "cannot start the %s \"%s\": %s", c->role, c->command, strerror(rc));
@@ -268,6 +272,7 @@ static int read_some(struct qn_task *task, struct child *c, int is_stderr)
     if (n < 0)
         return qn_fail(task, "cannot read from the %s: %s", c->role, strerror(errno));
     *len += (size_t)n;
+    c->moved += (size_t)n;
     if (take_lines(task, c, room, len, is_stderr ? on_stderr : c->on_line, n == 0) != 0)
         return -1;
     if (n == 0) {
@@ -286,9 +291,21 @@ static void hang_up(struct child *c)
     c->in = -1;
 }
 
+/* Who takes and gives a line at a time (a program that does not buffer what it prints) would have
+ * us woken for each: he is left alone for a millisecond, and has done many by then. The pipes hold
+ * enough for that. */
+static void leave_alone(struct child *c)
+{
+    const struct timespec nap = {.tv_nsec = 1000000};
+    if (c->moved < LITTLE_BYTES)
+        (void)nanosleep(&nap, NULL);
+    c->moved = 0;
+}
+
 /* Wait until something can be done, and do it: *input moves on, output is handed to on_line. */
 static int turn(struct qn_task *task, struct child *c, struct qn_slice *input)
 {
+    leave_alone(c);
     struct pollfd fds[3] = {
         {input->len ? c->in : -1, POLLOUT, 0}, {c->out, POLLIN, 0}, {c->err, POLLIN, 0}};
     if (poll(fds, 3, -1) < 0)
@@ -299,9 +316,10 @@ static int turn(struct qn_task *task, struct child *c, struct qn_slice *input)
     if (!fds[0].revents)
         return 0;
     ssize_t n = write(c->in, input->data, input->len);
-    if (n > 0)
+    if (n > 0) {
         *input = qn_bytes((const char *)input->data + n, input->len - (size_t)n);
-    else if (errno == EPIPE)
+        c->moved += (size_t)n;
+    } else if (errno == EPIPE)
         hang_up(c);
     else if (errno != EAGAIN && errno != EINTR)
         return qn_fail(task, "cannot write to the %s: %s", c->role, strerror(errno));

@@ -157,6 +157,7 @@ struct jt_worker *jt_fleet_put(struct jt_fleet *fleet, const struct jt_worker_of
     worker->incarnation = offer->incarnation;
     worker->cores = offer->cores;
     worker->memory = offer->memory;
+    worker->takes_rows = offer->takes_rows;
     worker->cores_used = 0;
     worker->memory_used = 0;
     worker->last_beat_ms = now_ms;

@@ -42,6 +42,7 @@ struct jt_worker {
     uint64_t excluded_until_ms; /* gets no task before; 0: may */
     struct list excluded;       /* in fleet.excluded while so */
     bool is_live;
+    bool takes_rows;               /* it knows of attempts in a row (schedule/row) */
     struct list attempts;          /* running here: jt_attempt.on_worker */
     struct list held;              /* whose output lies here: the same */
     struct jt_stage *reserved_for; /* only a task of it begins here; NULL: any */
@@ -77,6 +78,7 @@ struct jt_worker_offer {
     struct slice name, rack, host, socket, boot_id;
     uint64_t netns, incarnation, memory;
     uint32_t port, http_port, cores;
+    bool takes_rows;
 };
 
 void jt_fleet_init(struct jt_fleet *fleet);

@@ -7,6 +7,7 @@
 #include "jobtracker/schedule/locality.h"
 #include "jobtracker/schedule/pick.h"
 #include "jobtracker/schedule/preempt.h"
+#include "jobtracker/schedule/row.h"
 #include "jobtracker/schedule/speculate.h"
 #include "libcommon/base/str.h"
 
@@ -89,22 +90,19 @@ static void is_handed_out(struct jt_core *core, struct jt_stage *stage)
     jt_speculate_later(core, stage);
 }
 
-bool jt_launch(struct jt_core *core, struct jt_task *task, struct jt_worker *worker,
-               enum jt_locality locality, bool is_speculative)
+/* All that follows from there being a new attempt, but for what it takes and who is told. */
+static struct jt_attempt *begin(struct jt_core *core, struct jt_task *task, struct jt_link *link,
+                                enum jt_locality locality, bool is_speculative)
 {
     struct jt_stage *stage = task->stage;
-    struct jt_link *link = jt_link_get(stage->job, worker);
-    struct jt_attempt *attempt = link ? jt_attempt_new(task, worker, core->now_ms) : NULL;
-    if (!attempt) {
-        core->out_of_memory = true;
-        return false;
-    }
+    struct jt_worker *worker = link->worker;
+    struct jt_attempt *attempt = jt_attempt_new(task, worker, core->now_ms);
+    if (!attempt)
+        return NULL;
     attempt->is_speculative = is_speculative;
     attempt->locality = locality;
     if (task->state == JT_TASK_WAITING)
         attempt->queue_ms = core->now_ms - task->waiting_since_ms;
-    attempt->taken = jt_task_need(task, worker);
-    jt_worker_take(&core->fleet, worker, attempt->taken);
     list_push_back(&worker->attempts, &attempt->on_worker);
     list_push_back(&stage->attempts, &attempt->of_stage);
     if (++task->running == 2)
@@ -122,15 +120,75 @@ bool jt_launch(struct jt_core *core, struct jt_task *task, struct jt_worker *wor
     if (stage->job->state == JT_JOB_WAITING)
         sm_move(&jt_job_states, &stage->job->state, JT_JOB_RUNNING);
     stage->job->version++;
+    return attempt;
+}
+
+static void tell_run(struct jt_core *core, struct jt_attempt *attempt, bool is_behind)
+{
+    struct jt_effect *effect = jt_effect_add(core, JT_TELL_RUN, attempt->task->stage->job);
+    effect->worker = attempt->worker;
+    effect->attempt = attempt;
+    effect->is_behind = is_behind;
+}
+
+struct jt_attempt *jt_launch(struct jt_core *core, struct jt_task *task, struct jt_worker *worker,
+                             enum jt_locality locality, bool is_speculative)
+{
+    struct jt_stage *stage = task->stage;
+    struct jt_link *link = jt_link_get(stage->job, worker);
+    struct jt_attempt *attempt = link ? begin(core, task, link, locality, is_speculative) : NULL;
+    if (!attempt) {
+        core->out_of_memory = true;
+        return NULL;
+    }
+    attempt->taken = jt_task_need(task, worker);
+    jt_worker_take(&core->fleet, worker, attempt->taken);
     jt_claim_take(stage->job, attempt->taken);
     jt_claim_update(stage->job, &core->fleet, core->now_ms);
     jt_tell_job(core, link);
-    struct jt_effect *effect = jt_effect_add(core, JT_TELL_RUN, stage->job);
-    effect->worker = worker;
-    effect->attempt = attempt;
+    tell_run(core, attempt, false);
     if (stage->kind == JT_STAGE_REDUCE)
         jt_outputs_tell(core, link);
+    return attempt;
+}
+
+struct jt_attempt *jt_launch_behind(struct jt_core *core, struct jt_task *task,
+                                    struct jt_attempt *front, enum jt_locality locality)
+{
+    struct jt_job *job = task->stage->job;
+    struct jt_link *link = jt_link_find(job, front->worker);
+    struct jt_attempt *attempt = begin(core, task, link, locality, false);
+    if (!attempt) {
+        core->out_of_memory = true;
+        return NULL;
+    }
+    list_push_back(&front->in_row, &attempt->in_row);
+    jt_claim_update(job, &core->fleet, core->now_ms);
+    tell_run(core, attempt, true);
+    return attempt;
+}
+
+/* Whoever is next in the row has the core from now on, if it was this one's. false: nobody is. */
+static bool pass_on(const struct jt_core *core, struct jt_attempt *attempt)
+{
+    if (list_is_empty(&attempt->in_row))
+        return false;
+    struct jt_attempt *next = list_entry(attempt->in_row.next, struct jt_attempt, in_row);
+    list_remove(&attempt->in_row);
+    if (attempt->taken.cores == 0)
+        return true;
+    next->taken = attempt->taken;
+    next->start_ms = core->now_ms;
+    list_remove(&next->of_stage); /* the oldest first */
+    list_push_back(&next->task->stage->attempts, &next->of_stage);
     return true;
+}
+
+static void give_back(struct jt_core *core, struct jt_attempt *attempt)
+{
+    if (attempt->worker->is_live)
+        jt_worker_give_back(&core->fleet, attempt->worker, attempt->taken);
+    jt_claim_give_back(attempt->task->stage->job, attempt->taken);
 }
 
 /* The attempt stops running, whatever comes of it. */
@@ -142,8 +200,8 @@ void jt_attempt_end(struct jt_core *core, struct jt_attempt *attempt, enum jt_at
     attempt->end_ms = core->now_ms;
     list_remove(&attempt->on_worker);
     list_remove(&attempt->of_stage);
-    if (attempt->worker->is_live)
-        jt_worker_give_back(&core->fleet, attempt->worker, attempt->taken);
+    if (!pass_on(core, attempt))
+        give_back(core, attempt);
     if (--task->running == 1)
         task->stage->copies--;
     if (link)
@@ -151,7 +209,6 @@ void jt_attempt_end(struct jt_core *core, struct jt_attempt *attempt, enum jt_at
     task->stage->failed_attempts += to == JT_ATTEMPT_FAILED;
     task->stage->killed_attempts += to == JT_ATTEMPT_KILLED;
     task->stage->job->version++;
-    jt_claim_give_back(task->stage->job, attempt->taken);
     jt_claim_update(task->stage->job, &core->fleet, core->now_ms);
 }
 
@@ -167,6 +224,14 @@ void jt_kill_attempt(struct jt_core *core, struct jt_attempt *attempt, const cha
         effect->why = why;
     }
     jt_task_wait_if_idle(core, attempt->task);
+}
+
+void jt_kill_row(struct jt_core *core, struct jt_attempt *attempt, const char *why)
+{
+    struct jt_attempt *front = jt_row_front(attempt);
+    while (!list_is_empty(&front->in_row))
+        jt_kill_attempt(core, list_entry(front->in_row.prev, struct jt_attempt, in_row), why);
+    jt_kill_attempt(core, front, why);
 }
 
 void jt_task_kill_attempts(struct jt_core *core, struct jt_task *task, const char *why)

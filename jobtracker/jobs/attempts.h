@@ -20,12 +20,19 @@ void jt_task_kill_attempts(struct jt_core *core, struct jt_task *task, const cha
 
 /* Tell the worker of the job, once. false = link is NULL. */
 bool jt_tell_job(struct jt_core *core, struct jt_link *link);
-/* Start an attempt of `task` on `worker`: tells the job and its outputs first if need be. */
-bool jt_launch(struct jt_core *core, struct jt_task *task, struct jt_worker *worker,
-               enum jt_locality locality, bool is_speculative);
-/* The attempt stops running, whatever comes of it: gives back what it took. */
+/* Start an attempt of `task` on `worker`: tells the job and its outputs first if need be. NULL when
+ * memory is out. */
+struct jt_attempt *jt_launch(struct jt_core *core, struct jt_task *task, struct jt_worker *worker,
+                             enum jt_locality locality, bool is_speculative);
+/* The same at the end of the row of `front`, before anything else is told. */
+struct jt_attempt *jt_launch_behind(struct jt_core *core, struct jt_task *task,
+                                    struct jt_attempt *front, enum jt_locality locality);
+/* The attempt stops running, whatever comes of it: what it took is given back, or has the next in
+ * its row. */
 void jt_attempt_end(struct jt_core *core, struct jt_attempt *attempt, enum jt_attempt_state to);
 /* End a running attempt on our own will; its task waits again if nothing else runs it. */
 void jt_kill_attempt(struct jt_core *core, struct jt_attempt *attempt, const char *why);
+/* All of its row, so that its core is free. */
+void jt_kill_row(struct jt_core *core, struct jt_attempt *attempt, const char *why);
 
 #endif

@@ -30,7 +30,7 @@ extern const struct jt_config jt_config_default;
 
 enum jt_effect_kind {
     JT_TELL_JOB,     /* worker, job: before its first task there */
-    JT_TELL_RUN,     /* worker, attempt */
+    JT_TELL_RUN,     /* worker, attempt; is_behind: in a row with the one of the effect before */
     JT_TELL_KILL,    /* worker, attempt, why */
     JT_TELL_OUTPUTS, /* worker, job: job->outputs[from, to), complete */
     JT_TELL_END,     /* worker, job */
@@ -51,7 +51,8 @@ struct jt_effect {
     struct jt_stage *stage;
     size_t from, to;
     uint32_t complete; /* stages, as jt_outputs_complete has them */
-    const char *why;   /* a literal, or owned by the object named */
+    bool is_behind;
+    const char *why; /* a literal, or owned by the object named */
 };
 
 struct jt_core {

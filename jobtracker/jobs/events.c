@@ -12,6 +12,7 @@
 #include "jobtracker/schedule/pick.h"
 #include "jobtracker/schedule/preempt.h"
 #include "jobtracker/schedule/reclaim.h"
+#include "jobtracker/schedule/row.h"
 #include "jobtracker/schedule/speculate.h"
 #include "libcommon/base/str.h"
 
@@ -161,6 +162,7 @@ bool jt_on_done(struct jt_core *core, struct jt_worker *worker, const struct att
     jt_task_move(task, JT_TASK_DONE);
     jt_task_kill_attempts(core, task, "another attempt was first");
     stage->done_ms_total += attempt->end_ms - attempt->start_ms;
+    jt_row_note(stage, progress);
     jt_speculate_note(stage, attempt);
     jt_exclude_note(core, task);
     jt_effect_add(core, JT_WRITE_DONE, stage->job)->attempt = attempt;
@@ -198,10 +200,20 @@ static bool is_hopeless(const struct jt_core *core, const struct jt_task *task)
     return task->node_failures >= JT_NODE_FAILURES && task->node_failures >= 2 * core->fleet.live;
 }
 
+/* It stood in a row, and was not begun. */
+static void take_back(struct jt_core *core, struct jt_attempt *attempt)
+{
+    struct jt_job *job = attempt->task->stage->job;
+    jt_row_note(attempt->task->stage, NULL);
+    jt_attempt_end(core, attempt, JT_ATTEMPT_KILLED);
+    jt_task_wait_if_idle(core, attempt->task);
+    jt_settle(core, job);
+}
+
 void jt_on_failed(struct jt_core *core, struct jt_worker *worker, const struct attempt_id *id,
                   enum jt_fault fault, const char *why, uint64_t now_ms)
 {
-    bool counts = fault != JT_FAULT_NODE;
+    bool counts = fault == JT_FAULT_TASK || fault == JT_FAULT_MEMORY;
     core->now_ms = now_ms;
     struct jt_attempt *attempt = find_running(core, worker, id);
     if (!attempt)
@@ -209,6 +221,10 @@ void jt_on_failed(struct jt_core *core, struct jt_worker *worker, const struct a
     struct jt_task *task = attempt->task;
     struct jt_job *job = task->stage->job;
     attempt->why = why ? str_dup(why) : NULL;
+    if (fault == JT_FAULT_NONE) {
+        take_back(core, attempt);
+        return;
+    }
     attempt->is_doubtful = fault != JT_FAULT_MEMORY;
     if (fault == JT_FAULT_MEMORY &&
         task->memory == 0) /* once: what twice is not enough for leaks */

@@ -13,7 +13,9 @@
 /* What an attempt says of itself. */
 struct jt_progress {
     uint64_t bytes_in, bytes_total, records_in, records_out, idle_ms;
-    bool is_empty; /* of one that is done: there is no record in what it made */
+    bool is_empty;    /* of one that is done: there is no record in what it made; */
+    bool may_follow;  /* it left its process so that another could run right behind it; */
+    uint64_t took_us; /* its process was at it for so long */
 };
 
 /* number 0 = the next free one. NULL when memory is out. */
@@ -55,6 +57,7 @@ bool jt_on_done(struct jt_core *core, struct jt_worker *worker, const struct att
                 const struct jt_progress *progress, struct slice result, uint64_t now_ms);
 /* Whose fault it was that an attempt failed. */
 enum jt_fault {
+    JT_FAULT_NONE,   /* nobody's: given back before it was begun */
     JT_FAULT_NODE,   /* not the task's: it uses up none of its tries */
     JT_FAULT_TASK,   /* the task's */
     JT_FAULT_MEMORY, /* the task's, which wanted more memory: its next tries get twice as much */

@@ -304,6 +304,7 @@ struct jt_attempt *jt_attempt_new(struct jt_task *task, struct jt_worker *worker
     attempt->start_ms = now_ms;
     list_init(&attempt->on_worker);
     list_init(&attempt->of_stage);
+    list_init(&attempt->in_row);
     list_push_back(&task->attempts, &attempt->of_task);
     return attempt;
 }

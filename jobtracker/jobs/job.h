@@ -76,6 +76,7 @@ struct jt_attempt {
     struct list of_task;
     struct list of_stage;  /* while running: stage.attempts */
     struct list on_worker; /* while running: worker.attempts; while its output is there: .held */
+    struct list in_row;    /* a ring, in order, of those that share a core (schedule/row) */
     struct jt_task *task;
     struct jt_worker *worker; /* stays known after the end, for history and outputs */
     unsigned state;
@@ -87,7 +88,7 @@ struct jt_attempt {
     bool is_empty;     /* there is no record in what it made */
     bool is_probation; /* taken over from before a restart: its worker must still confirm it */
     enum jt_locality locality;
-    struct jt_need taken;      /* of its worker, while it runs */
+    struct jt_need taken;      /* of its worker, while it runs; nothing behind another in a row */
     uint64_t start_ms, end_ms; /* monotonic */
     uint64_t queue_ms;         /* that its task had waited for a core */
     uint64_t bytes_in, bytes_total, records_in, records_out; /* last told */
@@ -162,6 +163,8 @@ struct jt_stage {
     uint32_t failed_attempts, killed_attempts, speculative;
     uint64_t *rates; /* bytes (or 1) per second of done tasks, ordered, for the median */
     size_t rate_count, rate_cap;
+    uint32_t brief_count; /* the last so many tasks were all short (schedule/row), */
+    uint64_t brief_us;    /* and took so long */
 };
 
 /* What a worker has been told of a job. */

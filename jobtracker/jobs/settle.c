@@ -98,8 +98,9 @@ void jt_job_end(struct jt_core *core, struct jt_job *job, enum jt_job_state stat
     if (why && !job->why)
         job->why = str_dup(why);
     for (uint32_t i = 0; i < job->stage_count; i++)
-        list_each_safe (&job->stages[i].attempts, it)
-            jt_kill_attempt(core, list_entry(it, struct jt_attempt, of_stage), "the job is over");
+        while (!list_is_empty(&job->stages[i].attempts)) /* rows change it */
+            jt_kill_attempt(core, list_first(&job->stages[i].attempts, struct jt_attempt, of_stage),
+                            "the job is over");
     jt_core_deactivate(core, job);
     jt_admit(core, job->claim.queue); /* another may run in its stead */
     jt_effect_add(core, JT_WRITE_END, job);

@@ -61,11 +61,8 @@ int jt_locality_add(struct jt_stage *stage, struct jt_task *task, const struct j
     return rc;
 }
 
-static struct jt_task *place_find(struct jt_stage *stage, struct jt_place *place,
-                                  const struct jt_worker *worker, bool any_node)
+void jt_locality_trim(struct jt_stage *stage, struct jt_place *place)
 {
-    if (!place)
-        return NULL;
     while (place->next < place->count &&
            stage->tasks[place->tasks[place->next]].state != JT_TASK_WAITING)
         place->next++;
@@ -74,6 +71,14 @@ static struct jt_task *place_find(struct jt_stage *stage, struct jt_place *place
         if (place == &stage->anywhere)
             stage->fresh = 0;
     }
+}
+
+static struct jt_task *place_find(struct jt_stage *stage, struct jt_place *place,
+                                  const struct jt_worker *worker, bool any_node)
+{
+    if (!place)
+        return NULL;
+    jt_locality_trim(stage, place);
     for (size_t i = place->next, seen = 0; i < place->count && seen < LOOK_AHEAD; i++, seen++) {
         struct jt_task *task = &stage->tasks[place->tasks[i]];
         if (task->state == JT_TASK_WAITING && (any_node || !jt_task_failed_on(task, worker)))

@@ -10,6 +10,9 @@
  * if even that failed, not at all. */
 int jt_locality_add(struct jt_stage *stage, struct jt_task *task, const struct jt_fleet *fleet);
 
+/* Drop what stands in front of the first task of the place that still waits. */
+void jt_locality_trim(struct jt_stage *stage, struct jt_place *place);
+
 /* A waiting task for this worker at no worse a level than `worst`, or NULL; *ret_level says which.
  * Tasks that failed on this worker are passed over unless `any_node`. */
 struct jt_task *jt_locality_find(struct jt_stage *stage, const struct jt_worker *worker,

@@ -3,6 +3,7 @@
 
 #include "jobtracker/jobs/attempts.h"
 #include "jobtracker/schedule/locality.h"
+#include "jobtracker/schedule/row.h"
 
 /* Whom one event asks at most: jobs that decline a worker, workers a stage declines, and at a tick
  * of each kind of those that are to be asked again. */
@@ -64,12 +65,23 @@ static void end_delays(struct jt_core *core)
         if (first->key > core->now_ms)
             break;
         heap_remove(&core->delays, first);
-        if (stage->delay_since_ms == 0 || stage->waiting == 0)
+        if (stage->waiting == 0)
+            stage->delay_since_ms = 0; /* who waits next waits anew, and is asked again */
+        if (stage->delay_since_ms == 0)
             continue;
         if (worst_now(core, stage) < JT_REMOTE)
             set_delay(core, stage);
         jt_match(core, stage);
     }
+}
+
+/* Does a core stand idle on another worker? Then a start where the input is does not make those
+ * wait longer that hold out for it: else one node would do alone what lies there alone, one task
+ * after another, each before the delay is over. */
+static bool is_idle_elsewhere(const struct jt_core *core, const struct jt_worker *worker)
+{
+    const struct list *free = &core->fleet.free;
+    return !list_is_empty(free) && !(free->next == free->prev && free->next == &worker->free);
 }
 
 /* --- who shuns whom -------------------------------------------------------------------------- */
@@ -150,9 +162,11 @@ static enum answer launch(struct jt_core *core, struct jt_task *task, struct jt_
         return DECLINES;
     if (!jt_worker_fits(worker, need))
         return has_no_room(core, stage, task, worker);
-    if (!jt_launch(core, task, worker, level, false))
+    struct jt_attempt *attempt = jt_launch(core, task, worker, level, false);
+    if (!attempt)
         return DECLINES;
-    if (level == JT_NODE_LOCAL || level == JT_NO_PREFERENCE)
+    jt_row_extend(core, attempt, level);
+    if ((level == JT_NODE_LOCAL || level == JT_NO_PREFERENCE) && !is_idle_elsewhere(core, worker))
         stage->delay_since_ms = 0;
     stage->short_since_ms = 0;
     if (stage->reserved)

@@ -2,6 +2,7 @@
 #include "jobtracker/schedule/preempt.h"
 
 #include "jobtracker/jobs/attempts.h"
+#include "jobtracker/schedule/locality.h"
 #include "jobtracker/schedule/pick.h"
 
 /* So many times preempt_ms a map waits for a node on which it has not failed yet; then any does. */
@@ -98,6 +99,7 @@ static bool relieve(struct jt_core *core, struct jt_task *task)
 static bool preempt_stage(struct jt_core *core, struct jt_stage *stage)
 {
     const struct jt_place *all = &stage->anywhere;
+    jt_locality_trim(stage, &stage->anywhere); /* what waits is found however often others did */
     for (size_t i = all->next, looks = 0; i < all->count && looks < LOOKS; i++, looks++) {
         struct jt_task *task = &stage->tasks[all->tasks[i]];
         core->steps++;

@@ -3,6 +3,7 @@
 
 #include "jobtracker/jobs/attempts.h"
 #include "jobtracker/schedule/locality.h"
+#include "jobtracker/schedule/row.h"
 
 /* Tasks begun in one call for one queue, and attempts looked at for each. */
 #define AT_ONCE 32
@@ -48,7 +49,8 @@ static struct jt_attempt *youngest_of(struct jt_core *core, struct jt_job *job)
         core->steps++;
         if (list_is_empty(running) || job->stages[i].kind == JT_STAGE_COMMIT)
             continue;
-        struct jt_attempt *last = list_entry(running->prev, struct jt_attempt, of_stage);
+        struct jt_attempt *last =
+            jt_row_front(list_entry(running->prev, struct jt_attempt, of_stage));
         if (!youngest || last->start_ms > youngest->start_ms)
             youngest = last;
     }
@@ -91,17 +93,18 @@ static bool clear(struct jt_core *core, struct jt_worker *worker, const struct j
         struct jt_attempt *victim = NULL;
         int looks = 0;
         for (struct list *it = worker->attempts.prev; it != &worker->attempts && looks < LOOKS;
-             it = it->prev, looks++) {
+             it = it->prev) {
             struct jt_attempt *attempt = list_entry(it, struct jt_attempt, on_worker);
             core->steps++;
-            if (may_give(core, attempt, task->stage->job)) {
+            looks += attempt->taken.cores > 0;
+            if (attempt->taken.cores > 0 && may_give(core, attempt, task->stage->job)) {
                 victim = attempt;
                 break;
             }
         }
         if (!victim)
             return false;
-        jt_kill_attempt(core, victim, why);
+        jt_kill_row(core, victim, why);
     }
     return true;
 }

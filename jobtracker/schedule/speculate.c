@@ -104,7 +104,8 @@ static void consider(struct jt_core *core, struct jt_attempt *attempt, bool is_l
                      uint32_t *budget)
 {
     struct jt_task *task = attempt->task;
-    if (task->running > 1 || !jt_attempt_is_slow(attempt, core->now_ms))
+    if (task->running > 1 || attempt->taken.cores == 0 ||
+        !jt_attempt_is_slow(attempt, core->now_ms))
         return;
     if (!jt_worker_is_slow(attempt->worker) && (!is_late || *budget == 0))
         return;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "jobtracker/serve/orders.h"
 
+#include "jobtracker/jobs/attempts.h"
 #include "jobtracker/packing.h"
 #include "jobtracker/record.h"
 #include "libcommon/base/log.h"
@@ -13,14 +14,28 @@
 struct order {
     struct rpc_wait wait;
     struct jobtracker *jt;
-    struct task_attempt attempt; /* job 0: it was about no attempt */
+    struct task_attempt *attempts; /* that it was to begin */
+    size_t attempt_count;
     char *worker;
 };
 
 static void order_free(struct order *order)
 {
     mem_free(order->worker);
+    mem_free(order->attempts);
     mem_free(order);
+}
+
+static void not_begun(struct jobtracker *jt, struct jt_worker *worker,
+                      const struct task_attempt *attempt, const struct err *err)
+{
+    struct attempt_id id = jobtracker_core_id(attempt);
+    struct task_failed failed = {
+        .id = *attempt, .failure = TASK_FAILED_NODE, .why = slice_str(err->msg)};
+    if (jt_is_running(&jt->core, worker, &id))
+        record_note_failure(record_of(jt_core_job(&jt->core, id.job.number)), &failed,
+                            worker->name);
+    jt_on_failed(&jt->core, worker, &id, JT_FAULT_NODE, err->msg, jobtracker_now(jt));
 }
 
 static void order_done(void *arg, int code, const void *answer, const struct err *err)
@@ -32,37 +47,35 @@ static void order_done(void *arg, int code, const void *answer, const struct err
     struct jt_worker *worker = jt_fleet_find(&jt->core.fleet, slice_str(order->worker));
     if (was_refused)
         log_warn("jt.orders", "%s: %s", order->worker, err->msg);
-    if (was_refused && worker && order->attempt.job) {
-        struct attempt_id id = jobtracker_core_id(&order->attempt);
-        struct task_failed failed = {
-            .id = order->attempt, .failure = TASK_FAILED_NODE, .why = slice_str(err->msg)};
-        if (jt_is_running(&jt->core, worker, &id))
-            record_note_failure(record_of(jt_core_job(&jt->core, id.job.number)), &failed,
-                                worker->name);
-        jt_on_failed(&jt->core, worker, &id, JT_FAULT_NODE, err->msg, jobtracker_now(jt));
+    if (was_refused && worker && order->attempt_count) {
+        for (size_t i = 0; i < order->attempt_count; i++)
+            not_begun(jt, worker, &order->attempts[i], err);
         jobtracker_carry_out(jt);
     }
     order_free(order);
 }
 
+/* `tasks`: those it is to begin. */
 static void ask(struct jobtracker *jt, struct jt_worker *worker, size_t method, const void *msg,
-                const struct task_attempt *attempt)
+                const struct jt2wk_task_list *tasks)
 {
     struct rpc_peer *peer = worker->edge;
+    size_t n = tasks ? tasks->n : 0;
     if (!peer)
         return;
     struct order *order = mem_calloc(1, sizeof(*order));
     char *name = str_dup(worker->name);
-    if (!order || !name) {
+    struct task_attempt *attempts = mem_calloc(n + 1, sizeof(*attempts));
+    if (!order || !name || !attempts) {
         mem_free(order);
         mem_free(name);
+        mem_free(attempts);
         daemon_exit(jt->daemon, 1, "out of memory");
         return;
     }
-    order->jt = jt;
-    order->worker = name;
-    if (attempt)
-        order->attempt = *attempt;
+    for (size_t i = 0; i < n; i++)
+        attempts[i] = tasks->v[i].id;
+    *order = (struct order){.jt = jt, .worker = name, .attempts = attempts, .attempt_count = n};
     order->wait.done = order_done;
     order->wait.arg = order;
     order->wait.timeout_ms = ORDER_TIMEOUT_MS;
@@ -202,33 +215,48 @@ static int commit_nothing(struct jobtracker *jt, const struct jt_effect *effect,
     return rc;
 }
 
-static void tell_run(struct jobtracker *jt, const struct jt_effect *effect)
+static int describe(const struct jobtracker *jt, const struct jt_effect *effect,
+                    struct arena *arena, struct jt2wk_task *ret)
 {
     const struct jt_attempt *attempt = effect->attempt;
-    struct jt_task *task = attempt->task;
-    struct arena arena = ARENA_INIT;
-    char name[32 + ID_TEXT_MAX];
+    const struct jt_task *task = attempt->task;
+    const size_t name_max = 32 + ID_TEXT_MAX;
+    char *name = arena_alloc(arena, name_max);
     struct cl2jt_split split = {0};
-    struct jt2wk_task one = {
+    if (!name)
+        return ERR_NOMEM;
+    *ret = (struct jt2wk_task){
         .id = jobtracker_attempt_id(jt, attempt),
         .kind = task->stage->kind,
-        .memory = attempt->taken.memory,
-        .out_name = slice_str(out_name(jt, task, name, sizeof(name))),
+        .memory = jt_task_need(task, attempt->worker).memory,
+        .out_name = slice_str(out_name(jt, task, name, name_max)),
+        .is_behind = effect->is_behind,
     };
     int rc = 0;
     if (task->input.len && task->stage->reads_from == JT_NO_STAGE) {
-        rc = msg_decode(&cl2jt_split_desc, task->input, &arena, &split, NULL);
-        one.input = split.segments;
+        rc = msg_decode(&cl2jt_split_desc, task->input, arena, &split, NULL);
+        ret->input = split.segments;
     }
     if (rc == 0)
-        rc = describe_stages(task, &arena, &one);
+        rc = describe_stages(task, arena, ret);
     if (rc == 0 && task->stage->kind == JT_STAGE_COMMIT)
-        rc = manifest(task->stage->job, &arena, &one.manifest);
-    struct jt2wk_run msg = {.epoch = jt->epoch, .tasks = {&one, 1}};
-    if (rc == 0 && task->stage->kind == JT_STAGE_COMMIT && one.manifest.n == 0)
-        rc = commit_nothing(jt, effect, &one);
+        rc = manifest(task->stage->job, arena, &ret->manifest);
+    return rc;
+}
+
+void orders_send_row(struct jobtracker *jt, const struct jt_effect *effects, size_t count)
+{
+    struct arena arena = ARENA_INIT;
+    struct jt2wk_task *tasks = arena_calloc(&arena, count, sizeof(*tasks));
+    int rc = tasks ? 0 : ERR_NOMEM;
+    for (size_t i = 0; rc == 0 && i < count; i++)
+        rc = describe(jt, &effects[i], &arena, &tasks[i]);
+    struct jt2wk_run msg = {.epoch = jt->epoch, .tasks = {tasks, count}};
+    bool is_commit = effects[0].attempt->task->stage->kind == JT_STAGE_COMMIT;
+    if (rc == 0 && is_commit && tasks[0].manifest.n == 0)
+        rc = commit_nothing(jt, &effects[0], &tasks[0]);
     else if (rc == 0)
-        ask(jt, effect->worker, JT2WK_AT_RUN, &msg, &one.id);
+        ask(jt, effects[0].worker, JT2WK_AT_RUN, &msg, &msg.tasks);
     if (rc != 0)
         daemon_exit(jt->daemon, 1, "cannot describe a task: %s", err_text(rc));
     arena_release(&arena);
@@ -295,9 +323,6 @@ void orders_send(struct jobtracker *jt, const struct jt_effect *effect)
     switch (effect->kind) {
     case JT_TELL_JOB:
         tell_job(jt, effect);
-        break;
-    case JT_TELL_RUN:
-        tell_run(jt, effect);
         break;
     case JT_TELL_OUTPUTS:
         tell_outputs(jt, effect);

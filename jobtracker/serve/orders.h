@@ -8,7 +8,10 @@
 #include "jobtracker/jobtracker.h"
 #include "libcommon/proto/wk_jt/messages.h"
 
+/* Any but JT_TELL_RUN. */
 void orders_send(struct jobtracker *jt, const struct jt_effect *effect);
+/* One JT_TELL_RUN, and those of its row behind it: one order. */
+void orders_send_row(struct jobtracker *jt, const struct jt_effect *effects, size_t count);
 
 /* Ask a worker for an attempt's log; done as in rpc_ask (the answer is a wk2jt_blob_piece). `wait`
  * must be the caller's and idle. ERR_UNREACHABLE when the worker is not connected. */

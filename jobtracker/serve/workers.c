@@ -58,6 +58,7 @@ static struct jt_worker_offer offer_of(const struct wk2jt_register *ask, struct 
         .port = ask->port,
         .http_port = ask->http_port,
         .cores = ask->cores,
+        .takes_rows = ask->takes_rows,
     };
 }
 
@@ -176,6 +177,15 @@ static bool is_without_records(const struct task_done *done, uint64_t records)
     return records == 0 && done->raw.n > 0;
 }
 
+/* Of one that never waited, what it computed: on a busy node it stood still for others. */
+static uint64_t took_us(const struct task_done *done)
+{
+    const struct task_times *times = &done->times;
+    uint64_t wall = times->total > times->launch ? times->total - times->launch : 0;
+    bool is_cpu = done->account.switches == 0 && done->account.cpu_us < wall;
+    return is_cpu ? done->account.cpu_us : wall;
+}
+
 /* Totals of a finished attempt, as its counters tell them. */
 static struct jt_progress final_progress(const struct jobtracker *jt, const struct task_done *done)
 {
@@ -187,6 +197,8 @@ static struct jt_progress final_progress(const struct jobtracker *jt, const stru
     p.records_out = counter_of(done, is_reduce ? "Reduce output records" : "Map output records");
     p.bytes_in = is_reduce ? counter_of(done, "Reduce shuffle bytes") : task ? task->bytes : 0;
     p.bytes_total = p.bytes_in;
+    p.took_us = took_us(done);
+    p.may_follow = done->may_follow;
     p.is_empty =
         task && task->stage->kind == JT_STAGE_MAP && is_without_records(done, p.records_out);
     return p;
@@ -199,6 +211,18 @@ static void take_keys(const struct jt_job *job, const struct task_done *done)
         keys_take(&record->keys, job->stages[1].partitions, job->stages[0].count, done);
 }
 
+/* They are put together at once: each by itself is of no use. */
+static struct slice without_sketches(const struct rpc_call *call, const struct task_done *done,
+                                     struct buf *room)
+{
+    struct task_done kept = *done;
+    if (done->sketches.n == 0)
+        return rpc_call_bytes(call);
+    kept.sketches.n = 0;
+    msg_encode(&task_done_desc, &kept, room);
+    return buf_slice(room);
+}
+
 static void on_done(struct rpc_call *call, const void *msg, void *arg)
 {
     struct jobtracker *jt = arg;
@@ -209,14 +233,11 @@ static void on_done(struct rpc_call *call, const void *msg, void *arg)
         return rpc_fail(call, ERR_STALE, "register first");
     struct attempt_id id = jobtracker_core_id(&done->id);
     struct jt_progress progress = final_progress(jt, done);
-    struct buf encoded = BUF_INIT;
-    struct task_done kept = *done;
-    kept.sketches.n = 0; /* they are put together at once: each by itself is of no use */
-    msg_encode(&task_done_desc, &kept, &encoded);
-    if (!buf_failed(&encoded) && done->id.cluster_ms == jt->cluster_ms)
-        answer.accepted =
-            jt_on_done(&jt->core, worker, &id, &progress, buf_slice(&encoded), jobtracker_now(jt));
-    buf_release(&encoded);
+    struct buf room = BUF_INIT;
+    struct slice result = without_sketches(call, done, &room);
+    if (!buf_failed(&room) && done->id.cluster_ms == jt->cluster_ms)
+        answer.accepted = jt_on_done(&jt->core, worker, &id, &progress, result, jobtracker_now(jt));
+    buf_release(&room);
     struct jt_job *job = answer.accepted ? jt_core_job(&jt->core, done->id.job) : NULL;
     if (job && done->files.n)
         record_of(job)->has_map_files = true;
@@ -230,6 +251,8 @@ static enum jt_fault fault_of(uint32_t failure)
 {
     if (failure == TASK_FAILED_MEMORY)
         return JT_FAULT_MEMORY;
+    if (failure == TASK_FAILED_NOT_BEGUN)
+        return JT_FAULT_NONE;
     bool is_nodes = failure == TASK_FAILED_NODE || failure == TASK_FAILED_KILLED ||
                     failure == TASK_FAILED_FETCH || failure == TASK_FAILED_NODE_MEMORY;
     return is_nodes ? JT_FAULT_NODE : JT_FAULT_TASK;
@@ -245,7 +268,7 @@ static void on_failed(struct rpc_call *call, const void *msg, void *arg)
     struct attempt_id id = jobtracker_core_id(&failed->id);
     struct jt_job *job = jt_core_job(&jt->core, id.job.number);
     char *why = slice_dup(failed->why);
-    if (job && jt_is_running(&jt->core, worker, &id))
+    if (job && failed->failure != TASK_FAILED_NOT_BEGUN && jt_is_running(&jt->core, worker, &id))
         record_note_failure(record_of(job), failed, worker->name);
     jt_on_failed(&jt->core, worker, &id, fault_of(failed->failure), why, jobtracker_now(jt));
     mem_free(why);

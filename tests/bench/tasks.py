@@ -23,23 +23,34 @@ NEW_EACH = ["-D", "mapreduce.job.jvm.numtasks=1"]
 TICK = os.sysconf("SC_CLK_TCK")
 
 
-def cpu_of(b):
-    """Seconds of CPU so far: the daemons of this cluster, and the task processes (of workers, those that are over too)."""
-    total = {}
+def processes():
+    """Of each: its number, its parent's, its words, and four times: its own and its ended children's, of user and system."""
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
             with open(f"/proc/{pid}/cmdline", encoding="utf-8", errors="replace") as f:
                 words = f.read().split("\0")
             with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as f:
-                times = [int(n) / TICK for n in f.read().rsplit(")", 1)[1].split()[11:15]]
+                fields = f.read().rsplit(")", 1)[1].split()
         except OSError:
             continue  # gone meanwhile
-        if not any(b.dir in word for word in words[1:]):
-            continue
-        name = os.path.basename(words[0]).replace("quern-", "")
-        total[name] = total.get(name, 0) + sum(times[:2])
-        if name == "worker":
-            total["tasks"] = total.get("tasks", 0) + sum(times[2:])
+        yield int(pid), int(fields[1]), words, [int(n) / TICK for n in fields[11:15]]
+
+
+def cpu_of(b):
+    """Seconds of CPU so far: the daemons of this cluster, and the tasks: children of its workers, those that are over and those that wait."""
+    total, workers, children = {}, set(), []
+    for pid, parent, words, times in processes():
+        if os.path.basename(words[0]) == "quern-task":
+            children.append((parent, sum(times)))
+        elif any(b.dir in word for word in words[1:]):
+            name = os.path.basename(words[0]).replace("quern-", "")
+            total[name] = total.get(name, 0) + sum(times[:2])
+            if name == "worker":
+                workers.add(pid)
+                total["tasks"] = total.get("tasks", 0) + sum(times[2:])
+    for parent, seconds in children:
+        if parent in workers:
+            total["tasks"] += seconds
     return total
 
 

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * litter: each task looks whether it finds its process as a fresh one would be, fails if not, and
  * leaves behind what it can: environment, umask, an alarm, a handler, a blocked signal, a locale, a
- * file, and, if asked, memory. Its output is the numbers of its processes. For tests. */
+ * file, and, if asked, memory and open files. Its output is the numbers of its processes. For
+ * tests. */
+#include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
@@ -87,12 +89,15 @@ static int map(struct qn_task *task, struct qn_slice nothing, struct qn_slice wh
 static int cleanup(struct qn_task *task)
 {
     leave(strtoull(qn_option(task, "litter.bytes"), NULL, 10));
+    for (uint64_t n = strtoull(qn_option(task, "litter.files"), NULL, 10); n; n--)
+        (void)!open("/dev/null", O_RDONLY);
     return 0;
 }
 
 static const struct qn_option_row options[] = {
     {"litter.rows", "1", "how many process numbers"},
     {"litter.bytes", "0", "memory each task leaves behind"},
+    {"litter.files", "0", "files each task leaves open"},
     {"litter.fail", "0", "rows below this number fail their first attempt"},
     {NULL, NULL, NULL},
 };

@@ -3,10 +3,12 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <quern/job.h>
@@ -114,6 +116,33 @@ static int eat_in_child(struct qn_task *task)
     return WIFSIGNALED(status) ? qn_fail(task, "its child got signal %d", WTERMSIG(status)) : 0;
 }
 
+/* Processes that start others, which do not end by themselves: so many that the machine of a test
+ * can bear them. */
+static void start_without_end(void)
+{
+    atomic_int *left =
+        mmap(NULL, sizeof(*left), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (left == MAP_FAILED)
+        return;
+    atomic_init(left, 60);
+    pid_t task = getpid();
+    while (atomic_fetch_sub(left, 1) > 0)
+        (void)!fork();
+    while (getpid() != task)
+        pause();
+}
+
+/* Into the directory it is given, as much as there is room for: 64 MiB at most. */
+static int fill_disk(struct qn_task *task)
+{
+    static char much[1 << 20];
+    int fd = open("much", O_WRONLY | O_CREAT | O_TRUNC, 0600), n = 0;
+    while (fd >= 0 && n < 64 && write(fd, much, sizeof(much)) == sizeof(much))
+        n++;
+    qn_count(task, "disk", "full", n < 64);
+    return fd < 0 ? qn_fail(task, "no file") : 0;
+}
+
 static int map(struct qn_task *task, struct qn_slice line, struct qn_slice where)
 {
     static char giant[64 << 20];
@@ -152,6 +181,19 @@ static int map(struct qn_task *task, struct qn_slice line, struct qn_slice where
             return qn_fail(task, "a closed descriptor took bytes");
         fprintf(stderr, "stderr is still there\n");
     }
+    if (is(task, "bomb"))
+        start_without_end();
+    if (is(task, "fill"))
+        return fill_disk(task);
+    if (is(task, "close all"))
+        for (int i = 0; i < 1024; i++)
+            close(i);
+    if (is(task, "keep descriptors"))
+        while (open("/dev/null", O_RDONLY) >= 0)
+            ;
+    if (is(task, "keep some descriptors"))
+        for (int i = 0; i < 1000; i++)
+            (void)!open("/dev/null", O_RDONLY);
     if (is(task, "eat") || (is(task, "eat twice") && task->attempt < 2))
         eat(task);
     if (is(task, "eat in child"))

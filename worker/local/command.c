@@ -18,17 +18,17 @@ static const char *option_name(const char *word)
     return word + (word[1] == '-' ? 2 : 1);
 }
 
-/* -reduces N, -mode M, -name S, -file F: 1 when it was one of them. */
+/* -reduces N, -mode M, -name S, -file F, -input NAME=PATH: 1 when it was one of them. */
 static int take_own(struct command *c, int argc, char **argv, int *i, struct err *err)
 {
     const char *name = option_name(argv[*i]);
     bool is_reduces = strcmp(name, "reduces") == 0, is_mode = strcmp(name, "mode") == 0;
-    bool is_file = strcmp(name, "file") == 0;
+    bool is_file = strcmp(name, "file") == 0, is_input = strcmp(name, "input") == 0;
     if (strcmp(name, "v") == 0) {
         c->is_verbose = true;
         return 1;
     }
-    if (!is_reduces && !is_mode && !is_file && strcmp(name, "name") != 0)
+    if (!is_reduces && !is_mode && !is_file && !is_input && strcmp(name, "name") != 0)
         return 0;
     if (*i + 1 >= argc)
         return err_set(err, ERR_USAGE, "-%s needs a value", name);
@@ -43,6 +43,8 @@ static int take_own(struct command *c, int argc, char **argv, int *i, struct err
         return err_set(err, ERR_USAGE, "-mode %s: " CL2NN_PUBLISH_MODES " is wanted", value);
     if (is_file)
         c->sides[c->side_count++] = value;
+    else if (is_input)
+        c->named[c->named_count++] = value;
     else if (!is_reduces && !is_mode)
         c->name = value;
     return 1;
@@ -56,7 +58,8 @@ static int take_words(struct command *c, int argc, char **argv, struct err *err)
         return no_memory(err);
     c->inputs = words;
     c->sides = mem_calloc((size_t)argc, sizeof(*c->sides));
-    if (!c->sides)
+    c->named = mem_calloc((size_t)argc, sizeof(*c->named));
+    if (!c->sides || !c->named)
         return no_memory(err);
     for (int i = 1; i < argc; i++) {
         int rc = option_name(argv[i]) ? config_args_take(&c->args, argc, argv, &i, err) : 2;
@@ -101,6 +104,7 @@ void command_release(struct command *command)
     config_args_release(&command->args);
     mem_free(command->foreign.defines);
     mem_free(command->sides);
+    mem_free(command->named);
     if (command->inputs) /* the array begins with the plugin, if it came so far */
         mem_free(command->plugin ? command->inputs - 1 : command->inputs);
     *command = (struct command){0};

@@ -14,6 +14,8 @@ struct command {
     const char *plugin, *name, *output; /* borrowed from argv */
     const char **inputs;
     size_t input_count;
+    const char **named; /* -input NAME=PATH, likewise */
+    size_t named_count;
     const char **sides; /* -file PATH#NAME, each borrowed from argv */
     size_t side_count;
     uint32_t mode;   /* enum cl2nn_publish_mode */

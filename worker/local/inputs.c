@@ -48,7 +48,7 @@ static int add_file(struct inputs *in, struct slice path, uint64_t len, struct e
         in->files = wider;
         in->cap = cap;
     }
-    in->files[in->count++] = (struct split_file){.path = path, .len = len};
+    in->files[in->count++] = (struct split_file){.path = path, .len = len, .input = in->input};
     in->bytes += len;
     return 0;
 }
@@ -100,24 +100,24 @@ static int add_path(struct inputs *in, const char *path, bool recursive, int dep
     return add_dir(in, path, recursive, depth, err);
 }
 
-static int by_path(const void *pa, const void *pb)
+static int in_order(const void *a, const void *b)
 {
-    const struct split_file *a = pa, *b = pb;
-    return slice_cmp(a->path, b->path);
+    return splits_order(a, b);
 }
 
-int inputs_list(struct inputs *inputs, struct arena *arena, const char *const *paths, size_t count,
+int inputs_list(struct inputs *inputs, struct arena *arena, const struct input_paths *paths,
                 const struct conf *conf, struct err *err)
 {
     bool recursive = conf_bool(conf, "mapreduce.input.fileinputformat.input.dir.recursive");
     *inputs = (struct inputs){.arena = arena, .excluded = conf_list(conf, "job.input.exclude")};
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < count; i++) {
-        const char *path = inputs_absolute(arena, paths[i], err);
+    for (size_t i = 0; rc == 0 && i < paths->n; i++) {
+        const char *path = inputs_absolute(arena, paths->v[i].path, err);
+        inputs->input = paths->v[i].input;
         rc = path ? add_path(inputs, path, recursive, 0, err) : err->code;
     }
     if (inputs->count)
-        qsort(inputs->files, inputs->count, sizeof(*inputs->files), by_path);
+        qsort(inputs->files, inputs->count, sizeof(*inputs->files), in_order);
     return rc;
 }
 
@@ -128,12 +128,13 @@ static int64_t read_at(void *arg, void *data, size_t len, uint64_t off, struct e
     return n < 0 ? err_set(err, (int)n, "%s", err_text((int)n)) : n;
 }
 
-int inputs_find_cuts(struct inputs *inputs, const struct split_conf *how, struct err *err)
+int inputs_find_cuts(struct inputs *inputs, const struct split_conf *confs, struct err *err)
 {
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < inputs->count; i++) {
         struct split_file *file = &inputs->files[i];
         const char *path = (const char *)file->path.data;
+        const struct split_conf *how = &confs[file->input];
         struct err why;
         if (!splits_would_cut(file, how))
             continue;

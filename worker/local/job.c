@@ -191,8 +191,8 @@ int job_describe_input(const struct job *job, const struct split *split, struct 
     for (size_t i = 0; i < split->segment_count; i++) {
         const struct split_segment *from = &split->segments[i];
         const struct split_file *file = &job->files[from->file];
-        segments[i] =
-            (struct task_segment){file->path, from->offset, from->length, file->len, from->frame};
+        segments[i] = (struct task_segment){file->path, from->offset, from->length,
+                                            file->len,  from->frame,  file->input};
     }
     *ret = (struct task_segment_list){segments, split->segment_count};
     return 0;

@@ -28,6 +28,7 @@
 struct local {
     struct command command;
     struct inputs inputs;
+    const struct split_conf *how; /* they are cut: by input */
     struct publish publish;
     struct job job;
     char *scratch;
@@ -92,22 +93,19 @@ static uint64_t spare_memory(void)
 
 /* Local files have no blocks: smaller inputs are cut smaller, so that all cores get work. Sizes are
  * powers of two, and hang on nothing but the input. */
-static struct split_conf split_conf(const struct local *l)
+static int find_how(struct local *l, struct err *err)
 {
-    struct split_conf conf = {
-        .min_bytes = conf_size(l->command.conf, "mapreduce.input.fileinputformat.split.minsize"),
-        .max_bytes = conf_size(l->command.conf, "mapreduce.input.fileinputformat.split.maxsize"),
-        .is_whole = l->job.probe.is_whole,
-        .takes_empty = l->job.probe.takes_empty,
-        .has_lines = l->job.probe.has_lines,
-        .lines =
-            (uint64_t)conf_int(l->command.conf, "mapreduce.input.lineinputformat.linespermap")};
+    const struct conf *conf = l->command.conf;
+    struct split_conf base = {
+        .min_bytes = conf_size(conf, "mapreduce.input.fileinputformat.split.minsize"),
+        .max_bytes = conf_size(conf, "mapreduce.input.fileinputformat.split.maxsize"),
+        .lines = (uint64_t)conf_int(conf, "mapreduce.input.lineinputformat.linespermap")};
     uint64_t size = (uint64_t)8 << 20;
     while (size < (uint64_t)128 << 20 && size < l->inputs.bytes / 16)
         size *= 2;
-    if (!conf.max_bytes)
-        conf.max_bytes = size;
-    return conf;
+    if (!base.max_bytes)
+        base.max_bytes = size;
+    return input_paths_confs(&l->job.probe, &base, &l->job.arena, &l->how, err);
 }
 
 static void choose_reducers(struct local *l)
@@ -211,8 +209,9 @@ static int prepare_output(struct local *l, struct err *err)
     return rc;
 }
 
-static int find_rows(struct local *l, struct split_conf *ret_how, struct err *err)
+static int find_rows(struct local *l, struct err *err)
 {
+    static const struct split_conf as_they_are;
     struct job *job = &l->job;
     char key[128];
     task_probe_rows_key(&job->probe, key, sizeof(key));
@@ -220,7 +219,7 @@ static int find_rows(struct local *l, struct split_conf *ret_how, struct err *er
     struct split_file *rows = arena_calloc(&job->arena, 1, sizeof(*rows));
     if (!rows)
         return no_memory(err);
-    if (l->command.input_count > 0)
+    if (l->command.input_count + l->command.named_count > 0)
         return err_set(err, ERR_USAGE, "%s makes its own input: PLUGIN OUTPUT are wanted",
                        job->name);
     uint64_t tasks = (uint64_t)conf_int(l->command.conf, "mapreduce.job.maps");
@@ -231,35 +230,34 @@ static int find_rows(struct local *l, struct split_conf *ret_how, struct err *er
     l->inputs.files = rows;
     l->inputs.count = 1;
     l->inputs.bytes = rows->len;
-    *ret_how = (struct split_conf){0};
+    l->how = &as_they_are;
     return 0;
 }
 
-static int find_input(struct local *l, struct split_conf *ret_how, struct err *err)
+static int find_input(struct local *l, struct err *err)
 {
-    const struct conf *conf = l->command.conf;
+    const struct command *c = &l->command;
+    const struct input_words words = {c->inputs, c->input_count, c->named, c->named_count};
+    struct input_paths paths;
     if (l->job.probe.has_rows)
-        return find_rows(l, ret_how, err);
-    if (l->command.input_count == 0)
-        return err_set(err, ERR_USAGE, "PLUGIN INPUT... OUTPUT are wanted");
-    int rc = inputs_list(&l->inputs, &l->job.arena, l->command.inputs, l->command.input_count, conf,
-                         err);
-    *ret_how = split_conf(l);
-    if (rc == 0 && ret_how->lines)
-        rc = task_probe_check_lines(&l->job.probe, err);
-    return rc == 0 ? inputs_find_cuts(&l->inputs, ret_how, err) : rc;
+        return find_rows(l, err);
+    int rc = input_paths_sort_out(&l->job.probe, &words, &l->job.arena, &paths, err);
+    if (rc == 0)
+        rc = inputs_list(&l->inputs, &l->job.arena, &paths, c->conf, err);
+    if (rc == 0)
+        rc = find_how(l, err);
+    return rc == 0 ? inputs_find_cuts(&l->inputs, l->how, err) : rc;
 }
 
 static int prepare(struct local *l, struct err *err)
 {
     struct job *job = &l->job;
-    struct split_conf how;
     const struct conf *conf = l->command.conf;
     int rc = prepare_plugin(l, err);
     if (rc == 0)
         rc = prepare_sides(l, err);
     if (rc == 0)
-        rc = find_input(l, &how, err);
+        rc = find_input(l, err);
     if (rc == 0)
         rc = prepare_output(l, err);
     if (rc == 0)
@@ -275,7 +273,7 @@ static int prepare(struct local *l, struct err *err)
     job->cluster_ms = clock_wall_ms();
     job->output_memory = spare_memory();
     l->slots = choose_slots(l);
-    if (splits_compute(l->inputs.files, l->inputs.count, &how, &job->arena, &job->splits) != 0 ||
+    if (splits_compute(l->inputs.files, l->inputs.count, l->how, &job->arena, &job->splits) != 0 ||
         job_plan(job) != 0)
         return no_memory(err);
     return sample_for_job(job, l->inputs.count, err);

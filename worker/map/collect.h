@@ -44,10 +44,14 @@ static inline bool collect_add(struct collect *c, uint32_t partition, struct sli
     c->count++;
     *(c->top - c->count) = (struct sort_entry){
         sort_ref(partition, c->used, key_is_beyond_prefix(key)), key_prefix(key)};
-    if (key.len)
-        memcpy(p + head, key.data, key.len);
-    if (value.len)
-        memcpy(p + head + key.len, value.data, value.len);
+    if (value.data == key.data + key.len && value.len) { /* as they lie in the input */
+        memcpy(p + head, key.data, key.len + value.len);
+    } else {
+        if (key.len)
+            memcpy(p + head, key.data, key.len);
+        if (value.len)
+            memcpy(p + head + key.len, value.data, value.len);
+    }
     c->used += head + key.len + value.len;
     return true;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
- * What a slot's `value` is: the number itself; else the place of the value in the arena, whose
- * length is in `extra`. QN_CONCAT: there it begins with its capacity (eight bytes), and may be
- * absent, what there was having gone out. */
+ * What a slot's `value` is: the number itself, and `extra` how many have been folded into it; else
+ * the place of the value in the arena, whose length is in `extra`. QN_CONCAT: there it begins with
+ * its capacity (eight bytes), and may be absent, what there was having gone out. */
 #include "worker/map/combine.h"
 
 #include "libcommon/base/clock.h"
@@ -16,7 +16,9 @@ void combine_open(struct combine *c, const struct fold *fold, void *space, size_
     BUG_ON(size < COMBINE_SPACE_MIN);
     *c = (struct combine){.fold = *fold, .out = out, .arg = arg};
     c->uses_queue = fold_is_free(fold) && fold_is_number(fold);
-    table_open(&c->table, space, size);
+    c->round_max = UINT32_MAX;
+    queue_open(&c->queue);
+    table_open(&c->table, space, size, size / 4 * 3); /* keys beyond eight bytes take the rest */
 }
 
 static struct slice value_of(const struct combine *c, const struct table_slot *slot)
@@ -29,8 +31,8 @@ static struct slice value_of(const struct combine *c, const struct table_slot *s
 
 static int empty_table(struct combine *c)
 {
-    c->in_records += c->round_in;
-    c->round_in = c->round_out = c->window = 0;
+    c->round_from = c->in_records;
+    c->round_out = c->window = 0;
     if (c->table.count == 0)
         return 0;
     table_each(&c->table, slot)
@@ -40,7 +42,8 @@ static int empty_table(struct combine *c)
         if (!fold_is_number(&c->fold) && slot->extra == ABSENT)
             continue;
         c->out_records++;
-        int rc = c->out(c->arg, key_hash(key), key, value_of(c, slot));
+        int rc = c->out(c->arg, key_hash(key), key, value_of(c, slot),
+                        fold_is_number(&c->fold) ? slot->extra : 0);
         if (rc != 0)
             return rc;
     }
@@ -59,7 +62,7 @@ static int flush_table(struct combine *c)
 /* The table (or the window) is full: empty it, and give up if it was of no use. */
 static int turn_over(struct combine *c)
 {
-    c->is_aside = c->round_in < 2 * (c->table.count + c->round_out);
+    c->is_aside = c->in_records - c->round_from < 2 * (c->table.count + c->round_out);
     c->uses_queue &= !c->is_aside;
     return flush_table(c);
 }
@@ -67,9 +70,9 @@ static int turn_over(struct combine *c)
 static int pass_by(struct combine *c, uint64_t hash, struct slice key, struct slice value)
 {
     const uint64_t one = 1;
-    c->in_records++;
     c->out_records++;
-    return c->out(c->arg, hash, key, c->fold.op == QN_COUNT ? slice_of(&one, sizeof(one)) : value);
+    return c->out(c->arg, hash, key, c->fold.op == QN_COUNT ? slice_of(&one, sizeof(one)) : value,
+                  1);
 }
 
 /* --- values strung together ------------------------------------------------------------------ */
@@ -115,7 +118,7 @@ static int concat_out(struct combine *c, uint64_t hash, struct slice key, struct
 {
     if (slot->extra == ABSENT)
         return 0;
-    int rc = c->out(c->arg, hash, key, value_of(c, slot));
+    int rc = c->out(c->arg, hash, key, value_of(c, slot), 0);
     c->round_out++;
     c->out_records++;
     slot->extra = ABSENT;
@@ -130,7 +133,7 @@ static int concat_in(struct combine *c, struct table_slot *slot, uint64_t hash, 
     if (rc == 0 && value.len > c->fold.limit) { /* by itself, behind what came before it */
         c->round_out++;
         c->out_records++;
-        return c->out(c->arg, hash, key, value);
+        return c->out(c->arg, hash, key, value, 0);
     }
     *ret_full = rc == 0 && !concat_keep(c, slot, value);
     return rc;
@@ -161,6 +164,7 @@ static bool insert(struct combine *c, uint64_t hash, struct slice key, struct sl
         slot->extra = (uint32_t)value.len;
     } else {
         slot->value = c->fold.op == QN_COUNT ? 1 : get_u64(value.data);
+        slot->extra = 1;
     }
     return true;
 }
@@ -175,13 +179,15 @@ static int take_in(struct combine *c, uint64_t hash, struct slice key, struct sl
         *ret_full = !insert(c, hash, key, value);
     else if (c->fold.op == QN_CONCAT)
         return concat_in(c, slot, hash, key, value, ret_full);
-    else if (fold_is_number(&c->fold))
+    else if (fold_is_number(&c->fold)) {
         slot->value =
             fold_numbers(&c->fold, slot->value, c->fold.op == QN_COUNT ? 1 : get_u64(value.data));
+        slot->extra++;
+    }
     return 0;
 }
 
-int combine_add_slow(struct combine *c, uint64_t hash, struct slice key, struct slice value)
+static int add_now(struct combine *c, uint64_t hash, struct slice key, struct slice value)
 {
     int rc = 0;
     bool is_full = false;
@@ -202,35 +208,51 @@ int combine_add_slow(struct combine *c, uint64_t hash, struct slice key, struct 
     }
     if (rc != 0)
         return rc;
-    c->round_in++;
     c->window += key.len + sizeof(struct table_slot);
     if (fold_is_exact(&c->fold) && c->window >= COMBINE_WINDOW)
         rc = turn_over(c);
     return rc;
 }
 
-int combine_settle(struct combine *c)
+/* The record whose turn it is; also when the table was given up meanwhile: it is empty then. */
+static int settle(struct combine *c)
 {
-    const bool adds = fold_is_addition(&c->fold);
-    int rc = 0;
-    for (uint32_t i = 0; rc == 0 && i < c->waiting; i++) {
-        const struct combine_wait *wait = &c->queue[i];
-        struct slice key = slice_of(wait->key, wait->len);
-        struct table_slot *slot = table_find_word(&c->table, wait->hash, wait->key[0], key);
-        if (__builtin_expect(slot != NULL, 1)) {
-            slot->value = adds ? slot->value + wait->value
-                               : fold_numbers_slow(&c->fold, slot->value, wait->value);
-            c->round_in++;
-        } else { /* also when the table was given up: it is empty then */
-            rc = combine_add_slow(c, wait->hash, key, slice_of(&wait->value, sizeof(wait->value)));
-        }
-    }
-    c->waiting = 0;
+    const struct queued *q = queue_turn(&c->queue);
+    bool is_there = q->value_len != QUEUE_NOBODY;
+    return is_there ? add_now(c, q->hash, queued_key(q), queued_value(q)) : 0;
+}
+
+int combine_add(struct combine *c, uint64_t hash, struct slice key, struct slice value)
+{
+    int rc = c->in_records - c->round_from >= c->round_max ? flush_table(c) : 0;
+    c->in_records++;
+    if (rc != 0)
+        return rc;
+    if (!c->uses_queue || !queue_takes(key, value))
+        return add_now(c, hash, key, value);
+    rc = settle(c);
+    table_prefetch(&c->table, hash);
+    queue_put(&c->queue, hash, key, value);
+    return rc;
+}
+
+int combine_add_word_slowly(struct combine *c, uint64_t hash, uint64_t word, size_t len,
+                            uint64_t value)
+{
+    int rc = settle(c);
+    c->in_records++;
+    table_prefetch(&c->table, hash);
+    queue_put_word(&c->queue, hash, word, len, value);
     return rc;
 }
 
 int combine_flush(struct combine *c)
 {
-    int rc = combine_settle(c);
+    int rc = 0;
+    for (uint32_t i = 0; rc == 0 && i < QUEUE_LENGTH; i++) {
+        rc = settle(c);
+        queue_move(&c->queue);
+    }
+    queue_open(&c->queue);
     return rc == 0 ? flush_table(c) : rc;
 }

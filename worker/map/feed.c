@@ -7,14 +7,55 @@
 
 #define BAD_LOGGED 10U
 
-void feed_open(struct feed *feed, struct context *c)
+static struct lines_format format_of(const struct qn_job *job)
 {
-    const struct qn_job *job = &c->plugin->job;
+    uint8_t separator = job->csv_separator ? (uint8_t)job->csv_separator : ',';
+    return (struct lines_format){job->input, job->record_size, separator};
+}
+
+const struct lines_format *feed_formats(struct context *c)
+{
+    const struct plugin *p = c->plugin;
+    struct lines_format *all = arena_calloc(&c->arena, p->input_count + 1, sizeof(*all));
+    for (size_t i = 0; all && i <= p->input_count; i++)
+        all[i] = format_of(i ? &p->inputs[i - 1] : &p->job);
+    return all;
+}
+
+/* Somebody on the way may be of a version that has never heard of inputs. */
+static int check_segments(struct context *c)
+{
+    struct err why;
+    for (size_t i = 0; i < c->run->input.n; i++)
+        if (!plugin_input(c->plugin, c->run->input.v[i].input)) {
+            err_set(&why, ERR_PLUGIN,
+                    "%s has several inputs, but the order does not say which one " SLICE_FMT
+                    " is of: are client, jobtracker and workers of one version?",
+                    c->plugin->job.name, SLICE_ARG(c->run->input.v[i].path));
+            return context_fail(c, TASK_FAILED_PLUGIN, &why);
+        }
+    return 0;
+}
+
+int feed_open(struct feed *feed, struct context *c)
+{
     *feed = (struct feed){.c = c,
-                          .job = job,
-                          .frame = {.format = job->input, .separator = feed_separator(job)},
+                          .job = &c->plugin->job,
                           .path = "",
                           .bad_max = context_conf_size(c, "job.bad.records", 0)};
+    int rc = check_segments(c);
+    if (rc == 0 && c->run->input.n > 0)
+        feed_follow(feed, &c->run->input.v[0]);
+    return rc;
+}
+
+void feed_follow(struct feed *feed, const struct task_segment *segment)
+{
+    const struct qn_job *job = plugin_input(feed->c->plugin, segment->input);
+    struct lines_format format = format_of(job);
+    feed->job = job;
+    feed->frame = (struct frame){.format = format.kind, .separator = format.separator};
+    feed->c->input.name = segment->input ? job->name : "";
 }
 
 static inline int give(struct feed *f, struct slice record, struct qn_slice where, uint64_t offset)

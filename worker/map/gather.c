@@ -1,29 +1,23 @@
-/* SPDX-License-Identifier: Apache-2.0
- * A waiting node:  u32 place of the next node of the key (0 = last) · u32 length | FIRST ·
- *                  u64 hash of the key · the value, padded to eight bytes
- * A settled blob:  u32 capacity · u32 length · values, each a varint length and its bytes
- * Places count units of eight bytes; node places begin at 1. */
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/map/gather.h"
 
 #include "libcommon/base/clock.h"
+#include "worker/run/record.h"
 
-#define NODE_HEAD  16U
-#define BLOB_HEAD  8U
-#define NODE_FIRST 0x80000000U
-#define WAIT_SIZE  ((size_t)512 << 10)
-#define AHEAD      512 /* bytes of nodes, for whose slots the way from memory is that long */
+#define ROOM_LEAST  32U
+#define ROOM_HOT    (ROOM_LEAST << (GATHER_ROOMS - 1)) /* to which they grow without need */
+#define ROOM_MOST   ((uint32_t)1 << 30)
+#define FULL_BEFORE 3U /* times that a room of one size must have been full for that */
 
-void gather_open(struct gather *g, void *space, size_t size, gather_combine *combine,
-                 combine_out *out, void *arg)
+void gather_open(struct gather *g, const struct gather_conf *conf)
 {
-    BUG_ON(size < GATHER_SPACE_MIN);
-    *g = (struct gather){.combine = combine,
-                         .out = out,
-                         .arg = arg,
-                         .wait = space,
-                         .wait_size = WAIT_SIZE < size / 4 ? WAIT_SIZE : size / 4,
-                         .wait_used = 8};
-    table_open(&g->table, (uint8_t *)space + g->wait_size, size - g->wait_size);
+    BUG_ON(conf->size < GATHER_SPACE_MIN);
+    *g = (struct gather){.is_numbers = conf->is_numbers,
+                         .combine = conf->combine,
+                         .out = conf->out,
+                         .arg = conf->arg};
+    queue_open(&g->queue);
+    table_open(&g->table, conf->space, conf->size, conf->size / 2);
 }
 
 void gather_close(struct gather *g)
@@ -31,205 +25,176 @@ void gather_close(struct gather *g)
     buf_release(&g->emitted);
 }
 
-static uint8_t *node_at(const struct gather *g, uint32_t place)
+/* --- rooms ----------------------------------------------------------------------------------- */
+
+static struct slice held_by(const struct gather *g, const struct table_slot *slot)
 {
-    return g->wait + (size_t)place * 8;
+    return slice_of(gather_room(g, slot), gather_used(slot));
 }
 
-static uint32_t first_of(const struct table_slot *slot)
+/* Which list a room of this size goes to. */
+static uint32_t list_of(uint32_t size)
 {
-    return (uint32_t)slot->value;
-}
-static uint32_t last_of(const struct table_slot *slot)
-{
-    return (uint32_t)(slot->value >> 32);
+    return (uint32_t)__builtin_ctz(size / ROOM_LEAST);
 }
 
-static size_t node_len(const uint8_t *node)
+/* 0: there is none. */
+static uint32_t take_room(struct gather *g, uint32_t size)
 {
-    return get_u32(node + 4) & ~NODE_FIRST;
+    uint32_t *first = size <= ROOM_HOT ? &g->free[list_of(size)] : NULL;
+    if (!first || *first == 0)
+        return table_take(&g->table, size);
+    uint32_t place = *first;
+    *first = get_u32(table_bytes(&g->table, place));
+    return place;
 }
 
-static size_t node_bytes(size_t len)
+static void give_back(struct gather *g, uint32_t place, uint32_t size)
 {
-    return NODE_HEAD + ((len + 7) & ~(size_t)7);
+    if (size == 0 || size > ROOM_HOT)
+        return;
+    put_u32(table_bytes(&g->table, place), g->free[list_of(size)]);
+    g->free[list_of(size)] = place;
 }
 
-/* Values of the blob `at`, as bytes. */
-static struct slice blob_values(const struct gather *g, uint32_t at)
+static void hold(struct gather *g, struct table_slot *slot, struct slice values)
 {
-    if (at == 0)
-        return slice_of(NULL, 0);
-    const uint8_t *blob = table_bytes(&g->table, at);
-    return slice_of(blob + BLOB_HEAD, get_u32(blob + 4));
+    if (values.len)
+        memmove(gather_room(g, slot), values.data, values.len);
+    slot->value = (uint64_t)values.len << GATHER_USED | (uint32_t)slot->value;
 }
 
-static bool take_settled(const uint8_t **pos, const uint8_t *end, struct slice *ret)
+/* ... since it was made, as far as FULL_BEFORE. */
+static uint32_t times_full(const struct table_slot *slot)
 {
-    uint64_t len = 0;
-    if (*pos == end)
-        return false;
-    *pos += get_varint(*pos, (size_t)(end - *pos), &len);
-    *ret = slice_of(*pos, (size_t)len);
-    *pos += len;
-    return true;
+    return slot->extra & ~GATHER_SIZE;
 }
 
-bool gather_next(struct gather *g, struct slice *ret_value)
+/* What size is right where so much is held and `need` comes? One that often has been full may as
+ * well be larger. 0: none is. */
+static uint32_t right_size(const struct table_slot *slot, size_t held, size_t need)
 {
-    if (take_settled(&g->settled, g->settled_end, ret_value))
-        return true;
-    if (g->next == 0)
-        return false;
-    const uint8_t *node = node_at(g, g->next);
-    *ret_value = slice_of(node + NODE_HEAD, node_len(node));
-    g->next = get_u32(node);
-    return true;
+    uint32_t size = gather_size(slot) ? gather_size(slot) : ROOM_LEAST;
+    if (2 * held + need > ROOM_MOST)
+        return 0;
+    if (size < ROOM_HOT && times_full(slot) == FULL_BEFORE)
+        size *= 2;
+    while (size < 2 * held + need)
+        size *= 2;
+    return size;
 }
+
+/* --- combining ------------------------------------------------------------------------------- */
 
 int gather_emit(struct gather *g, struct slice key, struct slice value)
 {
-    if (!slice_eq(key, g->key))
-        return g->out(g->arg, key_hash(key), key, value);
-    buf_append_varint(&g->emitted, value.len);
+    bool is_same = key.data == g->key.data && key.len == g->key.len;
+    if (!is_same && !slice_eq(key, g->key))
+        return g->out(g->arg, key_hash(key), key, value, 0);
+    BUG_ON(g->is_numbers && value.len != 8);
+    if (!g->is_numbers)
+        buf_append_varint(&g->emitted, value.len);
     buf_append_slice(&g->emitted, value);
     return buf_failed(&g->emitted) ? ERR_NOMEM : 0;
 }
 
-/* To NULL one must not even add 0. */
-static const uint8_t *end_of(struct slice s)
+static void read_values(struct gather *g, struct slice values)
 {
-    return s.len ? s.data + s.len : s.data;
+    g->pos = values.data;
+    g->end = values.len ? values.data + values.len : values.data; /* to NULL add not even 0 */
 }
 
-static int out_all(struct gather *g, struct slice key, struct slice values)
+bool gather_next_prefixed(struct gather *g, struct slice *ret_value)
 {
-    const uint8_t *pos = values.data, *end = end_of(values);
-    struct slice value;
-    uint64_t hash = key_hash(key);
-    while (values.len && take_settled(&pos, end, &value)) {
-        g->out_records++;
-        int rc = g->out(g->arg, hash, key, value);
-        if (rc != 0)
-            return rc;
-    }
-    return 0;
+    uint64_t len = 0;
+    g->pos += get_varint(g->pos, (size_t)(g->end - g->pos), &len);
+    *ret_value = slice_of(g->pos, (size_t)len);
+    g->pos += len;
+    return true;
 }
 
-/* Keep what combine emitted: in the blob there was, or a new one. Without room it goes out. */
-static int keep(struct gather *g, struct table_slot *slot, struct slice key, struct slice values)
+static bool is_one(struct gather *g, struct slice values)
 {
-    uint32_t at = slot->extra;
-    if (at == 0 || get_u32(table_bytes(&g->table, at)) < values.len) {
-        at = values.len > UINT32_MAX ? 0 : table_take(&g->table, BLOB_HEAD + values.len);
-        if (at)
-            put_u32(table_bytes(&g->table, at), (uint32_t)values.len);
-    }
-    slot->extra = at;
-    if (at == 0) {
-        g->is_full = true;
-        return out_all(g, key, values);
-    }
-    uint8_t *blob = table_bytes(&g->table, at);
-    put_u32(blob + 4, (uint32_t)values.len);
-    if (values.len)
-        memcpy(blob + BLOB_HEAD, values.data, values.len);
-    return 0;
+    struct slice first;
+    read_values(g, values);
+    return gather_next(g, &first) && g->pos == g->end;
 }
 
-static int settle(struct gather *g, struct table_slot *slot)
+/* What there is of a key's values once combine has seen them together: borrows the slot's room, or
+ * what was emitted. */
+static int combined(struct gather *g, const struct table_slot *slot, struct slice key,
+                    struct slice *ret)
 {
-    uint8_t room[8];
-    struct slice settled = blob_values(g, slot->extra);
-    g->key = table_key(&g->table, slot, room);
-    g->settled = settled.data;
-    g->settled_end = end_of(settled);
-    g->next = first_of(slot);
-    bool is_alone = settled.len == 0 && first_of(slot) == last_of(slot);
-    slot->value = 0;
+    *ret = held_by(g, slot);
+    if (ret->len == 0 || is_one(g, *ret))
+        return 0;
+    read_values(g, *ret);
+    g->key = key;
     buf_clear(&g->emitted);
-    int rc = 0;
-    if (is_alone) {
-        struct slice value;
-        gather_next(g, &value);
-        rc = gather_emit(g, g->key, value);
-    } else {
-        rc = g->combine(g->arg, g->key, g);
-    }
-    return rc != 0 ? rc : keep(g, slot, g->key, buf_slice(&g->emitted));
-}
-
-/* The slot whose chain begins at `place`. */
-static struct table_slot *slot_of(const struct gather *g, uint64_t hash, uint32_t place)
-{
-    size_t i = hash & g->table.mask;
-    while (first_of(&g->table.slots[i]) != place)
-        i = (i + 1) & g->table.mask;
-    return &g->table.slots[i];
-}
-
-/* Have the slot of the node on its way into the cache; if it is there, what it has settled. */
-static void fetch_slot(const struct gather *g, const uint8_t *node)
-{
-    if (get_u32(node + 4) & NODE_FIRST)
-        table_prefetch(&g->table, get_u64(node + 8));
-}
-static void fetch_blob(const struct gather *g, const uint8_t *node)
-{
-    const struct table_slot *slot = &g->table.slots[get_u64(node + 8) & g->table.mask];
-    if ((get_u32(node + 4) & NODE_FIRST) && slot->extra)
-        __builtin_prefetch(table_bytes(&g->table, slot->extra), 1);
-}
-
-static size_t walk(const struct gather *g, size_t at, size_t to,
-                   void (*fetch)(const struct gather *, const uint8_t *))
-{
-    for (; at < to && at < g->wait_used; at += node_bytes(node_len(g->wait + at)))
-        fetch(g, g->wait + at);
-    return at;
-}
-
-static int settle_all(struct gather *g)
-{
-    size_t slots = 8, blobs = 8;
-    for (size_t at = 8; at < g->wait_used;) {
-        const uint8_t *node = g->wait + at;
-        slots = walk(g, slots, at + AHEAD, fetch_slot);
-        blobs = walk(g, blobs, at + AHEAD / 2, fetch_blob);
-        if (get_u32(node + 4) & NODE_FIRST) {
-            int rc = settle(g, slot_of(g, get_u64(node + 8), (uint32_t)(at / 8)));
-            if (rc != 0)
-                return rc;
-        }
-        at += node_bytes(node_len(node));
-    }
-    g->wait_used = 8;
-    return 0;
-}
-
-/* The same by itself, measured. */
-static int settle_waiting(struct gather *g)
-{
-    uint64_t start = clock_mono_us();
-    int rc = settle_all(g);
-    g->flush_us += clock_mono_us() - start;
+    int rc = g->combine(g->arg, key, g);
+    *ret = buf_slice(&g->emitted);
     return rc;
+}
+
+static int out_all(struct gather *g, uint64_t hash, struct slice key, struct slice values)
+{
+    struct slice value;
+    int rc = 0;
+    read_values(g, values);
+    while (rc == 0 && gather_next(g, &value)) {
+        g->out_records++;
+        rc = g->out(g->arg, hash, key, value, 0);
+    }
+    return rc;
+}
+
+/* Combine what the slot holds, and have room for `need` more bytes; *ret_full: there is none. */
+static int make_room(struct gather *g, struct table_slot *slot, size_t need, bool *ret_full)
+{
+    uint8_t bytes[8];
+    struct slice key = table_key(&g->table, slot, bytes), values;
+    uint32_t old = (uint32_t)slot->value, old_size = gather_size(slot);
+    int rc = combined(g, slot, key, &values);
+    if (rc != 0)
+        return rc;
+    uint32_t size = right_size(slot, values.len, need);
+    uint32_t larger = size > old_size ? take_room(g, size) : 0;
+    if (larger) {
+        slot->value = larger;
+        slot->extra = size;
+    } else if (times_full(slot) < FULL_BEFORE) {
+        slot->extra++;
+    }
+    bool fits = values.len <= gather_size(slot);
+    hold(g, slot, fits ? values : slice_of(NULL, 0));
+    if (larger)
+        give_back(g, old, old_size);
+    *ret_full = gather_used(slot) + need > gather_size(slot);
+    return fits ? 0 : out_all(g, key_hash(key), key, values);
 }
 
 static int empty_table(struct gather *g)
 {
-    uint64_t start = clock_mono_us();
-    int rc = settle_all(g);
+    int rc = 0;
     table_each(&g->table, slot)
     {
-        uint8_t room[8];
+        uint8_t bytes[8];
+        struct slice key = table_key(&g->table, slot, bytes), values;
         if (rc == 0)
-            rc = out_all(g, table_key(&g->table, slot, room), blob_values(g, slot->extra));
+            rc = combined(g, slot, key, &values);
+        if (rc == 0)
+            rc = out_all(g, key_hash(key), key, values);
     }
     table_clear(&g->table);
-    g->in_records += g->round_in;
-    g->round_in = 0;
-    g->is_full = false;
+    memset(g->free, 0, sizeof(g->free));
+    g->round_from = g->in_records;
+    return rc;
+}
+
+static int flush_table(struct gather *g)
+{
+    uint64_t start = clock_mono_us();
+    int rc = empty_table(g);
     g->flush_us += clock_mono_us() - start;
     return rc;
 }
@@ -237,113 +202,109 @@ static int empty_table(struct gather *g)
 /* Empty the table, and give up if it was of no use. */
 static int turn_over(struct gather *g)
 {
-    uint64_t in = g->round_in, out = g->out_records;
-    int rc = empty_table(g);
+    uint64_t in = g->in_records - g->round_from, out = g->out_records;
+    int rc = flush_table(g);
     g->is_aside = in < 2 * (g->out_records - out);
     return rc;
 }
 
-/* A place for a value among those that wait; 0: full. */
-static uint32_t wait_node(struct gather *g, uint64_t hash, struct slice value)
-{
-    size_t bytes = node_bytes(value.len);
-    if (bytes > g->wait_size - g->wait_used)
-        return 0;
-    uint8_t *node = g->wait + g->wait_used;
-    put_u32(node, 0);
-    put_u32(node + 4, (uint32_t)value.len);
-    put_u64(node + 8, hash);
-    if (value.len)
-        memcpy(node + NODE_HEAD, value.data, value.len);
-    uint32_t place = (uint32_t)(g->wait_used / 8);
-    g->wait_used += bytes;
-    return place;
-}
-
-static void link_node(struct gather *g, struct table_slot *slot, uint32_t place)
-{
-    uint32_t first = first_of(slot);
-    if (first) {
-        put_u32(node_at(g, last_of(slot)), place);
-    } else {
-        uint8_t *node = node_at(g, place);
-        put_u32(node + 4, get_u32(node + 4) | NODE_FIRST);
-        first = place;
-    }
-    slot->value = (uint64_t)place << 32 | first;
-}
+/* --- one record ------------------------------------------------------------------------------ */
 
 static int pass_by(struct gather *g, uint64_t hash, struct slice key, struct slice value)
 {
-    g->in_records++;
     g->out_records++;
-    return g->out(g->arg, hash, key, value);
+    return g->out(g->arg, hash, key, value, 0);
 }
 
-/* The value waits at `place`: tell its key of it. Without room for the key it passes by. */
-static int link_value(struct gather *g, uint64_t hash, struct slice key, uint32_t place)
+static void append(struct gather *g, struct table_slot *slot, struct slice value)
 {
-    struct table_slot *slot = table_find(&g->table, hash, key);
-    if (!slot)
-        slot = table_insert(&g->table, hash, key);
-    if (!slot) {
-        const uint8_t *node = node_at(g, place);
-        g->must_turn = true;
-        return pass_by(g, hash, key, slice_of(node + NODE_HEAD, node_len(node)));
-    }
-    g->round_in++;
-    link_node(g, slot, place);
-    return 0;
+    uint8_t *at = gather_room(g, slot) + gather_used(slot);
+    size_t head = g->is_numbers ? 0 : record_varint(at, value.len);
+    if (value.len)
+        memcpy(at + head, value.data, value.len);
+    slot->value += (uint64_t)(head + value.len) << GATHER_USED;
 }
 
-/* Until nothing is in the queue. */
-static int link_all(struct gather *g)
+/* An empty table has room for any record, so this ends. */
+static int add_now(struct gather *g, uint64_t hash, struct slice key, struct slice value)
+{
+    uint8_t head[10];
+    size_t need = value.len + (g->is_numbers ? 0 : record_varint(head, value.len));
+    int rc = 0;
+    while (rc == 0 && !g->is_aside) {
+        struct table_slot *slot = table_find(&g->table, hash, key);
+        if (!slot)
+            slot = table_insert(&g->table, hash, key);
+        bool is_full = !slot;
+        if (slot && gather_used(slot) + need > gather_size(slot))
+            rc = make_room(g, slot, need, &is_full);
+        if (rc == 0 && !is_full) {
+            append(g, slot, value);
+            return 0;
+        }
+        if (rc == 0)
+            rc = turn_over(g);
+    }
+    return rc != 0 ? rc : pass_by(g, hash, key, value);
+}
+
+/* The record whose turn it is. */
+static int settle(struct gather *g)
+{
+    const struct queued *q = queue_turn(&g->queue);
+    bool is_there = q->value_len != QUEUE_NOBODY;
+    return is_there ? add_now(g, q->hash, queued_key(q), queued_value(q)) : 0;
+}
+
+/* Nothing waits any longer. */
+static int settle_all(struct gather *g)
 {
     int rc = 0;
-    for (uint32_t i = 0; rc == 0 && i < g->waiting; i++) {
-        const struct gather_wait *wait = &g->queue[i];
-        rc = link_value(g, wait->hash, slice_of(wait->key, wait->len), wait->place);
+    for (uint32_t i = 0; rc == 0 && i < QUEUE_LENGTH; i++) {
+        rc = settle(g);
+        queue_move(&g->queue);
     }
-    g->waiting = 0;
-    if (rc != 0 || !g->must_turn)
-        return rc;
-    g->must_turn = false;
-    return turn_over(g);
+    queue_open(&g->queue);
+    g->has_waiting = false;
+    return rc;
 }
 
-int gather_flush(struct gather *g)
+/* A key's values stay in order: before a long one, what waits is looked up. (A long key always goes
+ * this way.) */
+static int add_long(struct gather *g, uint64_t hash, struct slice key, struct slice value)
 {
-    int rc = link_all(g);
-    return rc == 0 ? empty_table(g) : rc;
-}
-
-static int make_room(struct gather *g, size_t bytes)
-{
-    int rc = link_all(g);
-    if (rc != 0 || bytes <= g->wait_size - g->wait_used)
-        return rc;
-    return g->is_full ? turn_over(g) : settle_waiting(g);
+    int rc = g->has_waiting && value.len > 8 ? settle_all(g) : 0;
+    return rc == 0 ? add_now(g, hash, key, value) : rc;
 }
 
 int gather_add(struct gather *g, uint64_t hash, struct slice key, struct slice value)
 {
-    int rc = 0;
+    g->in_records++;
     if (g->is_aside || key.len + value.len > COMBINE_RECORD_MAX)
         return pass_by(g, hash, key, value);
-    if (node_bytes(value.len) > g->wait_size - g->wait_used)
-        rc = make_room(g, node_bytes(value.len));
-    if (rc != 0 || g->is_aside)
-        return rc != 0 ? rc : pass_by(g, hash, key, value);
-    struct gather_wait *wait = &g->queue[g->waiting++];
+    if (!queue_takes(key, value))
+        return add_long(g, hash, key, value);
+    int rc = settle(g);
     table_prefetch(&g->table, hash);
-    *wait = (struct gather_wait){
-        .hash = hash, .place = wait_node(g, hash, value), .len = (uint32_t)key.len};
-    bool is_short = key.len <= sizeof(wait->key);
-    if (is_short && key.len)
-        memcpy(wait->key, key.data, key.len);
-    if (!is_short) { /* now, for its bytes are not ours */
-        g->waiting--;
-        rc = link_value(g, hash, key, wait->place);
-    }
-    return rc == 0 && (g->waiting == COMBINE_QUEUE || g->must_turn) ? link_all(g) : rc;
+    gather_prefetch(g);
+    queue_put(&g->queue, hash, key, value);
+    g->has_waiting = true;
+    return rc;
+}
+
+int gather_add_word_slowly(struct gather *g, uint64_t hash, uint64_t word, size_t len,
+                           uint64_t value)
+{
+    int rc = settle(g);
+    g->in_records++;
+    table_prefetch(&g->table, hash);
+    gather_prefetch(g);
+    queue_put_word(&g->queue, hash, word, len, value);
+    return rc;
+}
+
+int gather_flush(struct gather *g)
+{
+    int rc = settle_all(g);
+    return rc == 0 ? flush_table(g) : rc;
 }

@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
- * gather: the job's own combine, run at emit. Values wait in chains, one per key, in a small
- * stretch that stays in the cache; when it is full each key with something waiting is *settled*:
- * combine gets what it settled before and what waits, and what it emits is settled now.
+ * gather: the job's own combine, run at emit. Each key has a little room in which its values wait;
+ * when it is full, combine makes of them what goes on waiting there.
  *
- *            add                      stretch full                     table full, or flush
- *   emit ---------> waiting values -----------------> settled values -----------------------> out
- *          aside: straight to out        combine
+ *            add                    room full                table full, or flush
+ *   emit ---------> values of a key ----------> the same, fewer ------------------> out
+ *          aside: straight to out     combine                      combine
  *
- * Keys wait in a small queue, as in combine, and what is settled is fetched ahead: else each word
- * of a large vocabulary waits for memory three times. A key that finds no room passes by, and the
- * table is emptied.
+ * Rooms begin small and grow with their keys: one that comes a million times costs a call for each
+ * thirty values, one that comes now and then a few bytes. Records go through a queue first, and are
+ * looked at twice in it: their slots come from memory, then the rooms.
  *
  * A full table that has not halved what went into it steps aside for the rest of the task. Combine
  * is promised to be associative and commutative; how often it runs hangs on the task's memory. */
@@ -19,6 +18,7 @@
 #include "worker/map/combine.h"
 
 #define GATHER_SPACE_MIN COMBINE_SPACE_MIN
+#define GATHER_ROOMS     4U /* sizes of rooms that are used again */
 
 struct gather;
 
@@ -26,43 +26,98 @@ struct gather;
  * remains with gather_emit. 0 or a negative code. */
 typedef int gather_combine(void *arg, struct slice key, struct gather *g);
 
-/* A value that waits, and its key while the key's slot is on its way from memory. */
-struct gather_wait {
-    uint64_t hash;
-    uint32_t place, len;
-    uint8_t key[COMBINE_QUEUE_KEY];
-};
-
 struct gather {
-    struct table table; /* slot.value: first and last waiting node; slot.extra: settled blob */
-    uint8_t *wait;      /* nodes */
-    size_t wait_size, wait_used;
+    struct table table; /* slots: see struct gather_room */
+    struct queue queue;
+    uint32_t free[GATHER_ROOMS]; /* rooms given back: the first of each size */
+    bool is_numbers;             /* values are eight bytes each, else prefixed by their lengths */
+    bool has_waiting;            /* by gather_add, in the queue */
+    bool is_aside;
     gather_combine *combine;
     combine_out *out;
     void *arg;
-    bool is_aside, is_full;
-    bool must_turn; /* a key found no room in the table */
-    uint32_t waiting;
-    struct gather_wait queue[COMBINE_QUEUE];
-    uint64_t round_in, in_records, out_records;
-    uint64_t flush_us; /* combining what waits and emptying the table, and what that led to */
+    uint64_t round_from; /* in_records when the table was last empty */
+    uint64_t in_records, out_records;
+    uint64_t flush_us; /* emptying the table, and what that led to */
     /* of the combine call under way */
     struct slice key;
-    const uint8_t *settled, *settled_end;
-    uint32_t next;
+    const uint8_t *pos, *end;
     struct buf emitted;
 };
 
 /* Borrows `space` (64-byte aligned, at least GATHER_SPACE_MIN). */
-void gather_open(struct gather *g, void *space, size_t size, gather_combine *combine,
-                 combine_out *out, void *arg);
+struct gather_conf {
+    void *space;
+    size_t size;
+    bool is_numbers; /* all values have eight bytes */
+    gather_combine *combine;
+    combine_out *out;
+    void *arg;
+};
+void gather_open(struct gather *g, const struct gather_conf *conf);
 void gather_close(struct gather *g);
 int gather_add(struct gather *g, uint64_t hash, struct slice key, struct slice value);
 int gather_flush(struct gather *g);
 
-/* Inside a combine call: the next value of the key, false = no more. */
-bool gather_next(struct gather *g, struct slice *ret_value);
 /* Inside a combine call. Another key than the one in hand goes straight to out. */
 int gather_emit(struct gather *g, struct slice key, struct slice value);
+/* Inside a combine call: the next value of the key, false = no more. */
+bool gather_next_prefixed(struct gather *g, struct slice *ret_value);
+static inline bool gather_next(struct gather *g, struct slice *ret_value)
+{
+    if (g->pos == g->end)
+        return false;
+    if (!g->is_numbers)
+        return gather_next_prefixed(g, ret_value);
+    *ret_value = slice_of(g->pos, 8);
+    g->pos += 8;
+    return true;
+}
+
+/* What a slot says of its key's room: `value` is the room's place in the arena and, in its upper
+ * half, how many bytes are used; `extra` its size, a power of two, and in the bits below
+ * GATHER_SIZE how often it has been full. */
+#define GATHER_USED 32
+#define GATHER_SIZE (~(uint32_t)31)
+static inline uint32_t gather_used(const struct table_slot *slot)
+{
+    return (uint32_t)(slot->value >> GATHER_USED);
+}
+static inline uint32_t gather_size(const struct table_slot *slot)
+{
+    return slot->extra & GATHER_SIZE;
+}
+static inline uint8_t *gather_room(const struct gather *g, const struct table_slot *slot)
+{
+    return table_bytes(&g->table, (uint32_t)slot->value);
+}
+
+/* Where the record that is half way through the queue will put its value. */
+static inline void gather_prefetch(const struct gather *g)
+{
+    const struct queued *q = queue_half_way(&g->queue);
+    const struct table_slot *slot = table_first(&g->table, q->hash);
+    __builtin_prefetch(gather_room(g, slot) + gather_used(slot), 1);
+}
+
+/* gather_add in fewer steps, for numbers: a key of at most eight bytes, `word` its key_word. */
+int gather_add_word_slowly(struct gather *g, uint64_t hash, uint64_t word, size_t len,
+                           uint64_t value);
+static inline int gather_add_word(struct gather *g, uint64_t hash, uint64_t word, size_t len,
+                                  uint64_t value)
+{
+    const struct queued *q = queue_turn(&g->queue);
+    struct table_slot *slot = table_first(&g->table, q->hash);
+    bool is_there = slot->tag == q->tag && slot->word == q->key[0];
+    if (__builtin_expect(!is_there || gather_used(slot) + 8 > gather_size(slot), 0))
+        return gather_add_word_slowly(g, hash, word, len, value);
+    put_u64(gather_room(g, slot) + gather_used(slot), q->value);
+    slot->value += (uint64_t)8 << GATHER_USED;
+    g->in_records++;
+    table_prefetch(&g->table, hash);
+    gather_prefetch(g);
+    queue_put_word(&g->queue, hash, word, len, value);
+    return 0;
+}
 
 #endif

@@ -6,21 +6,31 @@
 #include "libcommon/base/str.h"
 #include "libcommon/codec/frames.h"
 #include "worker/map/border.h"
+#include "worker/map/window.h"
 #include "worker/run/record.h"
 
 #define READ_BEYOND ((size_t)16 << 10)  /* at a time, behind the end of the segment */
 #define WINDOW_MIN  ((uint64_t)8 << 20) /* what zstd asks for, but for --long and --ultra */
 
-void lines_open(struct lines *lines, const struct lines_conf *conf)
-{
-    BUG_ON(conf->buffer_size < 2 * LINES_READ);
-    *lines = (struct lines){.conf = *conf,
-                            .frame = {.format = conf->format, .separator = conf->separator}};
-}
-
 static const struct task_segment *segment_of(const struct lines *l)
 {
     return &l->conf.segments[l->segment];
+}
+
+/* Of the segment that comes next, if one does. */
+static void take_format(struct lines *l)
+{
+    if (l->segment == l->conf.count)
+        return;
+    l->format = l->conf.formats[segment_of(l)->input];
+    l->frame = (struct frame){.format = l->format.kind, .separator = l->format.separator};
+}
+
+void lines_open(struct lines *lines, const struct lines_conf *conf)
+{
+    BUG_ON(conf->buffer_size < 2 * LINES_READ);
+    *lines = (struct lines){.conf = *conf};
+    take_format(lines);
 }
 
 /* As long as a record may be: the memory is the one that long records do not take. */
@@ -40,14 +50,19 @@ static void end_unpacking(struct lines *l)
 static void end_segment(struct lines *l)
 {
     end_unpacking(l);
+    window_close(l);
+    uint64_t start = clock_mono_us();
     files_close(l->conf.files, l->in);
+    l->read_us += clock_mono_us() - start;
     l->in = NULL;
     l->segment++;
+    take_format(l);
 }
 
 void lines_close(struct lines *lines)
 {
     end_unpacking(lines);
+    window_close(lines);
     files_close(lines->conf.files, lines->in);
     mem_free(lines->path);
     lines->in = NULL;
@@ -62,7 +77,10 @@ const char *lines_path(const struct lines *lines)
 static int64_t read_for_frames(void *arg, void *data, size_t len, uint64_t off, struct err *err)
 {
     struct lines *l = arg;
-    return files_pread(l->conf.files, l->in, data, len, off, err);
+    uint64_t start = clock_mono_us();
+    int64_t n = files_pread(l->conf.files, l->in, data, len, off, err);
+    l->read_us += clock_mono_us() - start;
+    return n;
 }
 
 /* An lz4 frame may be entered at a block, with its header. */
@@ -131,7 +149,7 @@ static int look_inside(struct lines *l, struct err *err)
 static int begin_records(struct lines *l, struct err *err)
 {
     const struct task_segment *seg = segment_of(l);
-    uint64_t size = l->conf.record_size, end = seg->offset + seg->length;
+    uint64_t size = l->format.record_size, end = seg->offset + seg->length;
     if (seg->file_len % size != 0)
         return err_set(err, ERR_CORRUPT,
                        "%s: has %llu bytes, which is no whole number of records of %llu", l->path,
@@ -148,7 +166,7 @@ static int find_border(struct lines *l, uint64_t at, uint64_t *ret_first, struct
                                   .path = l->path,
                                   .file_len = segment_of(l)->file_len,
                                   .look_max = l->conf.look_max,
-                                  .separator = l->conf.separator};
+                                  .separator = l->format.separator};
     return border_find(&border, at, ret_first, err);
 }
 
@@ -157,7 +175,7 @@ static int check_border(struct lines *l, struct err *err)
 {
     const struct task_segment *seg = segment_of(l);
     uint64_t border = seg->offset + seg->length, end = l->at + l->pos, first = 0;
-    if (l->conf.format != QN_CSV || l->unpack || l->conf.is_sample || border >= seg->file_len)
+    if (l->format.kind != QN_CSV || l->unpack || l->conf.is_sample || border >= seg->file_len)
         return 0;
     int rc = find_border(l, border, &first, err);
     if (rc != 0 || first == end)
@@ -174,17 +192,26 @@ static int check_border(struct lines *l, struct err *err)
 /* In the middle of a file: to the first record that begins here. */
 static int begin_in_middle(struct lines *l, struct err *err)
 {
-    if (l->conf.format == QN_CSV) {
+    if (l->format.kind == QN_CSV) {
         int rc = find_border(l, l->at, &l->at, err);
         return rc == 0 && l->at >= l->stop ? check_border(l, err) : rc;
     }
-    if (l->conf.format == QN_PREFIXED || l->conf.format == QN_WHOLE_FILES) {
+    if (l->format.kind == QN_PREFIXED || l->format.kind == QN_WHOLE_FILES) {
         l->at = l->stop; /* a sample's stretch: no record can be found there */
         return 0;
     }
     l->is_skipping = true;
     l->at--;
     return 0;
+}
+
+/* Of small files this, and closing them, is what takes long. */
+static int open_file(struct lines *l, struct err *err)
+{
+    uint64_t start = clock_mono_us();
+    int rc = files_open(l->conf.files, l->path, &l->in, err);
+    l->read_us += clock_mono_us() - start;
+    return rc;
 }
 
 static int begin_segment(struct lines *l, struct err *err)
@@ -194,20 +221,22 @@ static int begin_segment(struct lines *l, struct err *err)
     l->path = slice_dup(seg->path);
     if (!l->path)
         return err_set(err, ERR_NOMEM, "out of memory");
-    int rc = files_open(l->conf.files, l->path, &l->in, err);
+    int rc = open_file(l, err);
     if (rc != 0)
         return rc;
     l->is_skipping = false;
     l->at = seg->offset;
     l->stop = seg->offset + seg->length;
     l->pos = l->fill = l->scanned = 0;
-    l->is_owed = l->conf.format == QN_WHOLE_FILES && seg->offset == 0;
+    l->is_far = false;
+    l->no_window_at = UINT64_MAX;
+    l->is_owed = l->format.kind == QN_WHOLE_FILES && seg->offset == 0;
     frame_reset(&l->frame);
     if (seg->offset == 0 || seg->frame > 0 || l->conf.is_sample)
         rc = look_inside(l, err);
     if (rc != 0 || l->unpack || l->at == l->stop)
         return rc;
-    if (l->conf.record_size)
+    if (l->format.record_size)
         return begin_records(l, err);
     return seg->offset > 0 ? begin_in_middle(l, err) : 0;
 }
@@ -227,7 +256,7 @@ static size_t want(const struct lines *l)
     uint64_t left = here < l->stop ? l->stop - here : 0;
     uint64_t file_left = segment_of(l)->file_len - here;
     uint64_t n = left < LINES_READ ? left + READ_BEYOND : LINES_READ;
-    if (l->conf.record_size && left < LINES_READ)
+    if (l->format.record_size && left < LINES_READ)
         n = (size_t)left; /* its end is known */
     else if (left == 0 && l->fill - l->pos > READ_BEYOND)
         n = LINES_READ; /* a long line */
@@ -328,7 +357,7 @@ static int append(struct lines *l, size_t n, struct err *err)
 static uint8_t *find_end(struct lines *l, size_t from, bool *is_quoted)
 {
     uint8_t *buf = l->conf.buffer, *end = buf + l->fill;
-    if (l->conf.format != QN_CSV)
+    if (l->format.kind != QN_CSV)
         return memchr(buf + from, '\n', l->fill - from);
     for (uint8_t *p = buf + from; p < end; p++) {
         *is_quoted = *is_quoted != (*p == '"');
@@ -358,7 +387,7 @@ static int measure(struct lines *l, uint64_t *ret_len, struct err *err)
         if (l->conf.ticks)
             atomic_fetch_add_explicit(l->conf.ticks, 1, memory_order_relaxed);
     }
-    if (l->conf.format == QN_CSV && !nl && is_quoted && is_at_end(l))
+    if (l->format.kind == QN_CSV && !nl && is_quoted && is_at_end(l))
         return err_set(err, ERR_CORRUPT, "%s: no quote closes a field of the record at offset %llu",
                        l->path, (unsigned long long)at);
     return 0;
@@ -368,18 +397,18 @@ static int measure(struct lines *l, uint64_t *ret_len, struct err *err)
 static int find_length(struct lines *l, uint64_t *ret_len, struct err *err)
 {
     const uint8_t *buf = l->conf.buffer;
-    *ret_len = l->conf.record_size;
-    if (l->conf.format == QN_PREFIXED)
+    *ret_len = l->format.record_size;
+    if (l->format.kind == QN_PREFIXED)
         *ret_len = get_u32(buf + l->pos);
-    else if (l->conf.format == QN_WHOLE_FILES && !l->unpack)
+    else if (l->format.kind == QN_WHOLE_FILES && !l->unpack)
         *ret_len = segment_of(l)->file_len;
     return *ret_len ? 0 : measure(l, ret_len, err);
 }
 
 static const char *word_for_record(const struct lines *l)
 {
-    bool is_lines = !l->conf.record_size && !frame_is_for(l->conf.format);
-    return l->conf.format == QN_WHOLE_FILES ? "file" : is_lines ? "line" : "record";
+    bool is_lines = !l->format.record_size && !frame_is_for(l->format.kind);
+    return l->format.kind == QN_WHOLE_FILES ? "file" : is_lines ? "line" : "record";
 }
 
 static int too_long(struct lines *l, struct err *err)
@@ -426,7 +455,7 @@ static int cut_short(const struct lines *l, struct err *err)
 {
     return err_set(err, ERR_CORRUPT,
                    "%s: its text has %llu bytes, which is no whole number of records of %u",
-                   l->path, (unsigned long long)(l->at + l->fill), l->conf.record_size);
+                   l->path, (unsigned long long)(l->at + l->fill), l->format.record_size);
 }
 
 /* Drop the line that began before the segment. True: its end was found. */
@@ -443,7 +472,7 @@ static bool skip(struct lines *l)
 static size_t records_end(const struct lines *l, bool *ret_last)
 {
     uint64_t left = l->stop - (l->at + l->pos);
-    size_t in_hand = l->fill - l->pos, size = l->conf.record_size;
+    size_t in_hand = l->fill - l->pos, size = l->format.record_size;
     *ret_last = in_hand >= left && left % size == 0; /* unpacked ones may be cut short */
     return l->pos + (in_hand < left ? in_hand : (size_t)left) / size * size;
 }
@@ -452,7 +481,7 @@ static size_t records_end(const struct lines *l, bool *ret_last)
  * *ret_last: it is the segment's last. */
 static size_t span_end(struct lines *l, bool *ret_last)
 {
-    if (l->conf.record_size)
+    if (l->format.record_size)
         return records_end(l, ret_last);
     uint8_t *buf = l->conf.buffer, *nl = NULL;
     *ret_last = false;
@@ -493,7 +522,7 @@ static int framed_end(struct lines *l, size_t *ret_end, bool *ret_last, struct e
 
 static int find_span(struct lines *l, size_t *ret_end, bool *ret_last, struct err *err)
 {
-    if (frame_is_for(l->conf.format))
+    if (frame_is_for(l->format.kind))
         return framed_end(l, ret_end, ret_last, err);
     *ret_end = span_end(l, ret_last);
     l->scanned = l->fill;
@@ -520,9 +549,9 @@ static int give(struct lines *l, size_t end, bool is_last, struct slice *ret_spa
 static int next_in_segment(struct lines *l, struct slice *ret_span, uint64_t *ret_offset,
                            struct err *err)
 {
-    for (;;) {
+    int rc = window_next(l, ret_span, ret_offset, err);
+    while (rc == 0) {
         bool is_last = false;
-        int rc = 0;
         if (l->is_skipping && l->fill > l->pos)
             skip(l);
         if (l->at + l->pos >= l->stop)
@@ -534,12 +563,11 @@ static int next_in_segment(struct lines *l, struct slice *ret_span, uint64_t *re
                 return give(l, end, is_last, ret_span, ret_offset, err);
         }
         if (rc == 0 && is_at_end(l))
-            return l->conf.record_size && l->fill > l->pos ? cut_short(l, err) : 0;
+            return l->format.record_size && l->fill > l->pos ? cut_short(l, err) : 0;
         if (rc == 0)
             rc = read_more(l, err);
-        if (rc != 0)
-            return rc;
     }
+    return rc;
 }
 
 /* All of the file: 1, once, or negative. */
@@ -558,7 +586,7 @@ static int next_whole(struct lines *l, struct slice *ret_span, uint64_t *ret_off
 int lines_next(struct lines *lines, struct slice *ret_span, uint64_t *ret_offset, struct err *err)
 {
     while (lines->segment < lines->conf.count) {
-        bool is_passed = segment_of(lines)->length == 0 && lines->conf.format != QN_WHOLE_FILES;
+        bool is_passed = segment_of(lines)->length == 0 && lines->format.kind != QN_WHOLE_FILES;
         int rc = lines->in || is_passed ? 0 : begin_segment(lines, err);
         if (rc == 0 && lines->in)
             rc = (lines->is_owed ? next_whole : next_in_segment)(lines, ret_span, ret_offset, err);

@@ -36,25 +36,30 @@
 
 #define LINES_READ ((size_t)256 << 10) /* one read; small enough to stay in the cache */
 
+struct lines_format {
+    enum qn_input_format kind;
+    uint32_t record_size; /* 0 = lines; else records of so many bytes are given out instead */
+    uint8_t separator;    /* of CSV */
+};
+
 struct lines_conf {
     struct files *files;
     const struct task_segment *segments; /* borrowed for life */
     size_t count;
-    void *buffer;            /* borrowed for life */
-    size_t buffer_size;      /* the longest line and LINES_READ */
-    uint64_t memory;         /* of the task: for messages, and the windows of packed files */
-    uint32_t record_size;    /* 0 = lines; else records of so many bytes are given out instead */
+    void *buffer;       /* borrowed for life */
+    size_t buffer_size; /* the longest line and LINES_READ */
+    uint64_t memory;    /* of the task: for messages, and the windows of packed files */
+    const struct lines_format *formats; /* by task_segment.input; borrowed for life */
     _Atomic uint64_t *ticks; /* grows while a line that is too long is measured; may be NULL */
     bool is_sample; /* a compressed file gives its first lines only, and segments inside it none */
-    enum qn_input_format format;
-    uint8_t separator; /* of CSV */
     uint64_t look_max; /* border.h */
 };
 
 struct lines {
     struct lines_conf conf;
     size_t segment; /* the one being read */
-    char *path;     /* of its file; NULL between segments */
+    struct lines_format format;
+    char *path; /* of its file; NULL between segments */
     struct files_in *in;
     size_t pos, fill; /* bytes of the buffer: given out up to pos, read up to fill */
     size_t scanned;   /* no '\n' between pos and here */
@@ -63,6 +68,9 @@ struct lines {
     bool is_skipping; /* the line in hand began in the segment before */
     bool is_owed;     /* a file that is one record has not been given out yet */
     struct frame frame;
+    struct qn_view window; /* what the span given out lies in, unless that is the buffer */
+    bool is_far;           /* no replica lies here: windows would be copies */
+    uint64_t no_window_at; /* a window from here has been tried */
     uint64_t bytes;     /* of the file, given out as lines: over all splits of a file, its length */
     uint64_t raw_bytes; /* given out: of text, more than `bytes` where the file is packed */
     uint64_t read_us, unpack_us;

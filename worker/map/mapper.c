@@ -15,6 +15,7 @@
 #include "worker/reduce/output.h"
 #include "worker/runner/meter.h"
 
+#define RECORD_KEPT 1024U /* bytes: what is told of one that failed */
 #define MIB         ((uint64_t)1 << 20)
 #define LOOK_MAX    (16 * MIB) /* as the setting's default */
 #define BURST_EVERY 4          /* of the times that come after some thousand calls */
@@ -26,7 +27,8 @@ struct mapper {
     uint32_t partitions;
     bool value_is_number;
     uint64_t record_max;
-    uint64_t *raw; /* per partition, bytes before combining */
+    uint64_t *raw;        /* per partition, bytes before combining */
+    bool counts_in_table; /* they are known when a record leaves it: values are all of one length */
     struct lines lines;
     struct feed feed;
     size_t told_segment; /* of the split, counted from 1: whose path the context has */
@@ -40,8 +42,9 @@ struct mapper {
     struct output output;
     struct further further;
     bool has_combine, has_gather;
-    uint64_t emitted;    /* records, unless a declared fold counts them */
-    uint64_t file_bytes; /* emitted to the output itself; else `raw` has them */
+    struct qn_host combine_host; /* what the job's combine calls */
+    uint64_t emitted;            /* records, where no table counts them */
+    uint64_t file_bytes;         /* emitted to the output itself; else `raw` has them */
     struct meter meter;
     uint32_t often;
     int (*emit)(struct qn_task *, struct qn_slice, struct qn_slice); /* what callbacks call */
@@ -139,12 +142,17 @@ static inline int to_buffer(struct mapper *m, uint32_t partition, uint64_t hash,
 }
 
 /* combine_out: what left the table of a combine or gather. */
-static int folded_out(void *arg, uint64_t hash, struct slice key, struct slice value)
+static int folded_out(void *arg, uint64_t hash, struct slice key, struct slice value,
+                      uint64_t count)
 {
     struct mapper *m = arg;
     uint32_t partition = 0;
     int rc = pick_partition(m, hash, key, &partition);
-    return rc == 0 ? to_buffer(m, partition, hash, key, value) : rc;
+    if (rc != 0)
+        return rc;
+    if (m->counts_in_table)
+        m->raw[partition] += count * (key.len + value.len);
+    return to_buffer(m, partition, hash, key, value);
 }
 
 static int emit_to_buffer(struct qn_task *task, struct qn_slice qkey, struct qn_slice qvalue)
@@ -171,50 +179,43 @@ static int emit_to_table(struct qn_task *task, struct qn_slice qkey, struct qn_s
     if (!accept(m, &key, &value, room))
         return -1;
     uint64_t hash = key_hash(key);
-    if (pick_partition(m, hash, key, &partition) != 0)
-        return -1;
-    m->raw[partition] += key.len + value.len;
+    if (!m->counts_in_table) {
+        if (pick_partition(m, hash, key, &partition) != 0)
+            return -1;
+        m->raw[partition] += key.len + value.len;
+    }
     int rc = m->has_combine ? combine_add(&m->combine, hash, key, value)
                             : gather_add(&m->gather, hash, key, value);
     return rc == 0 ? 0 : -1;
 }
 
-/* The same where most jobs are: keys as they are and not long, a declared fold of numbers, reducers
- * by hash. */
-__attribute__((noinline)) static int
-emit_to_queue_slowly(struct qn_task *task, struct qn_slice qkey, struct qn_slice qvalue)
+/* The same where most jobs are: keys of at most eight bytes, as they are, and numbers, to be added
+ * or for a combine of the job's own. What is out of the ordinary is somebody else's, called last:
+ * so nothing is to be kept for it. */
+static inline __attribute__((always_inline)) int
+emit_word(struct qn_task *task, struct qn_slice key, struct qn_slice value, bool adds)
 {
-    struct mapper *m = mapper_of(task);
-    struct slice key = key_from_qn(qkey), value = key_from_qn(qvalue);
-    if (value.len != 8 || !m->combine.uses_queue || key.len > COMBINE_QUEUE_KEY)
-        return emit_to_table(task, qkey, qvalue);
-    uint64_t hash = key_hash(key);
-    m->raw[key_hash_pick(hash, m->partitions)] += key.len + value.len;
-    context_called(m->c);
-    return combine_add(&m->combine, hash, key, value);
-}
-
-__attribute__((noinline)) static int settle_queue(struct mapper *m)
-{
-    m->c->calls += COMBINE_QUEUE - 1;
-    context_called(m->c);
-    return combine_settle(&m->combine);
-}
-
-/* And the fast path of that, for keys of at most eight bytes; what is out of the ordinary is
- * somebody else's, called last. */
-static int emit_to_queue(struct qn_task *task, struct qn_slice key, struct qn_slice value)
-{
-    struct mapper *m = mapper_of(task);
-    struct combine *c = &m->combine;
+    struct context *c = context_of(task);
+    struct mapper *m = c->owner;
     bool is_odd = value.len != 8 || key.len - 1 >= 8 || !key_page_goes_on(key.data);
-    if (__builtin_expect(is_odd || !c->uses_queue, 0))
-        return emit_to_queue_slowly(task, key, value);
-    uint64_t word = key_word_short(key.data, key.len);
-    uint64_t hash = key_hash_word(word, key.len);
-    m->raw[key_hash_pick(hash, m->partitions)] += key.len + value.len;
-    combine_queue(c, hash, word, key_from_qn(key), key_from_qn(value));
-    return c->waiting == COMBINE_QUEUE ? settle_queue(m) : 0;
+    if (__builtin_expect(is_odd || !context_is_here(c), 0) ||
+        context_is_often(adds ? m->combine.in_records : m->gather.in_records))
+        return emit_to_table(task, key, value);
+    uint64_t word = key_word_short(key.data, key.len), hash = key_hash_word(word, key.len);
+    if (adds)
+        return combine_add_word(&m->combine, hash, word, key.len, get_u64(value.data));
+    m->raw[key_hash_pick(hash, m->partitions)] += key.len + 8;
+    return gather_add_word(&m->gather, hash, word, key.len, get_u64(value.data));
+}
+
+static int emit_to_sum(struct qn_task *task, struct qn_slice key, struct qn_slice value)
+{
+    return emit_word(task, key, value, true);
+}
+
+static int emit_to_gather(struct qn_task *task, struct qn_slice key, struct qn_slice value)
+{
+    return emit_word(task, key, value, false);
 }
 
 static int emit_to_file(struct qn_task *task, struct qn_slice qkey, struct qn_slice qvalue)
@@ -286,27 +287,22 @@ static int emit_from_combine(struct qn_task *task, struct qn_slice qkey, struct 
     struct mapper *m = mapper_of(task);
     struct slice key = key_from_qn(qkey), value = key_from_qn(qvalue);
     uint8_t room[KEY_NUMBER_BYTES];
-    uint64_t emitted = m->emitted;
-    if (!accept(m, &key, &value, room))
-        return -1;
-    m->emitted = emitted; /* what combine emits is not map output */
-    return gather_emit(&m->gather, key, value) == 0 ? 0 : -1;
+    return accept(m, &key, &value, room) && gather_emit(&m->gather, key, value) == 0 ? 0 : -1;
 }
 
+/* With a table of host functions that stays as it is: combine is called too often to make one. */
 static int run_combine(void *arg, struct slice key, struct gather *g)
 {
     struct mapper *m = arg;
     struct context *c = m->c;
-    struct values values = {{&c->host}, g};
-    struct qn_host before = c->host;
+    struct values values = {{&m->combine_host}, g};
     uint8_t room[KEY_NUMBER_BYTES];
-    c->host.emit = emit_from_combine;
     void *further = c->further;
     c->further = NULL;
-    c->host.next = next_to_combine;
+    c->task.host = &m->combine_host;
     int rc = m->plugin->job.combine(&c->task, key_to_qn(key_restore(&m->order, key, room)),
                                     &values.head);
-    c->host = before;
+    c->task.host = &c->host;
     c->further = further;
     return context_check(c, rc, "combine");
 }
@@ -329,10 +325,10 @@ static int no_memory(struct mapper *m)
 
 static int open_lines(struct mapper *m, struct region *region)
 {
-    const struct qn_job *job = &m->plugin->job;
     size_t size = (size_t)m->record_max + 2 * LINES_READ;
     void *buffer = region_take(region, size);
-    if (!buffer)
+    const struct lines_format *formats = feed_formats(m->c);
+    if (!buffer || !formats)
         return no_memory(m);
     lines_open(&m->lines, &(struct lines_conf){
                               .files = m->c->files,
@@ -341,11 +337,9 @@ static int open_lines(struct mapper *m, struct region *region)
                               .buffer = buffer,
                               .buffer_size = size,
                               .memory = m->c->run->memory,
-                              .record_size = job->record_size,
+                              .formats = formats,
                               .ticks = &m->c->page->ticks,
                               .is_sample = m->c->run->kind == TASK_SAMPLE,
-                              .format = job->input,
-                              .separator = feed_separator(job),
                               .look_max = context_conf_size(m->c, "job.csv.quoted.max", LOOK_MAX)});
     return 0;
 }
@@ -359,12 +353,21 @@ static int open_combine(struct mapper *m, struct region *region)
     void *space = region_take(region, size);
     if (!space)
         return no_memory(m);
+    m->combine_host = m->c->host;
+    m->combine_host.emit = emit_from_combine;
+    m->combine_host.next = next_to_combine;
     m->has_combine = fold.op != QN_NO_FOLD;
+    m->counts_in_table = fold_is_number(&fold) && m->value_is_number;
     m->has_gather = !m->has_combine;
     if (m->has_combine)
         combine_open(&m->combine, &fold, space, size, folded_out, m);
     else
-        gather_open(&m->gather, space, size, run_combine, folded_out, m);
+        gather_open(&m->gather, &(struct gather_conf){.space = space,
+                                                      .size = size,
+                                                      .is_numbers = m->value_is_number,
+                                                      .combine = run_combine,
+                                                      .out = folded_out,
+                                                      .arg = m});
     return 0;
 }
 
@@ -413,10 +416,13 @@ static int (*choose_emit(const struct mapper *m))(struct qn_task *, struct qn_sl
 {
     if (!m->has_combine && !m->has_gather)
         return emit_to_buffer;
-    bool is_plain = m->has_combine && m->combine.uses_queue && !m->plugin->job.partition &&
-                    !m->has_ranges && !key_is_converted(&m->order) && m->order.type != QN_NONE &&
-                    m->value_is_number;
-    return is_plain ? emit_to_queue : emit_to_table;
+    bool is_plain = !key_is_converted(&m->order) && m->order.type != QN_NONE;
+    if (is_plain && m->has_combine && m->plugin->job.combine_op == QN_SUM &&
+        fold_is_addition(&m->combine.fold))
+        return emit_to_sum;
+    bool is_hashed = !m->plugin->job.partition && !m->has_ranges;
+    return is_plain && m->has_gather && is_hashed && m->value_is_number ? emit_to_gather
+                                                                        : emit_to_table;
 }
 
 static int open_ranges(struct mapper *m)
@@ -479,6 +485,7 @@ static int tell_input(struct mapper *m)
         return no_memory(m);
     memcpy(path, lines_path(&m->lines), seg->path.len + 1);
     m->told_segment = m->lines.segment + 1;
+    feed_follow(&m->feed, seg);
     c->input.path = m->feed.path = path;
     c->input.split_offset = seg->offset;
     c->input.split_length = seg->length;
@@ -489,7 +496,9 @@ static int tell_input(struct mapper *m)
 
 static uint64_t emitted(const struct mapper *m)
 {
-    return m->has_combine ? combine_taken(&m->combine) : m->emitted;
+    return m->has_combine  ? m->combine.in_records
+           : m->has_gather ? m->gather.in_records
+                           : m->emitted;
 }
 
 static uint64_t emitted_bytes(const struct mapper *m)
@@ -517,6 +526,7 @@ static int map_all(struct mapper *m)
         atomic_store_explicit(&c->page->bytes_in, m->lines.bytes, memory_order_relaxed);
         atomic_store_explicit(&c->page->records_out, emitted(m), memory_order_relaxed);
         context_tick(c);
+        c->record = slice_of(NULL, 0); /* what it lies in may go with the next span */
     }
     return rc == 0 ? 0 : context_fail_engine(c, &why);
 }
@@ -659,8 +669,22 @@ static struct mapper new_mapper(struct context *c)
                                p->value == QN_U64 || p->value == QN_I64 || p->value == QN_F64};
 }
 
+/* It is told when what it lies in is gone. */
+static void keep_record(struct context *c)
+{
+    size_t len = c->record.len < RECORD_KEPT ? c->record.len : RECORD_KEPT;
+    uint8_t *copy = len ? arena_alloc(&c->arena, len) : NULL;
+    if (copy)
+        memcpy(copy, c->record.data, len);
+    c->record = slice_of(copy, copy ? len : 0);
+}
+
 static void release(struct mapper *m)
 {
+    if (m->c->failed.code != 0)
+        keep_record(m->c);
+    else
+        m->c->record = slice_of(NULL, 0);
     lines_close(&m->lines);
     gather_close(&m->gather);
     spill_close(&m->spill);
@@ -677,9 +701,10 @@ int mapper_run(struct context *c, const struct mapper_conf *conf, struct task_do
     c->owner = &m;
     atomic_store_explicit(&c->page->bytes_total, input_bytes(c->run), memory_order_relaxed);
     context_phase(c, PROGRESS_MAP);
-    feed_open(&m.feed, c);
     further_open(&m.further, c);
-    int rc = open_lines(&m, conf->region);
+    int rc = feed_open(&m.feed, c);
+    if (rc == 0)
+        rc = open_lines(&m, conf->region);
     if (rc == 0)
         rc = open_output(&m, conf);
     if (rc == 0) {

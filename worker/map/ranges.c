@@ -75,3 +75,16 @@ int ranges_open(struct ranges *ranges, struct slice sample, uint32_t reducers, s
         }
     return 0;
 }
+
+uint32_t ranges_pick_whole(const struct ranges *ranges, struct slice kept)
+{
+    uint32_t from = 0, end = ranges->count;
+    while (from < end) {
+        uint32_t mid = from + (end - from) / 2;
+        if (slice_cmp(ranges->starts[mid], kept) <= 0)
+            from = mid + 1;
+        else
+            end = mid;
+    }
+    return from;
+}

@@ -34,21 +34,25 @@ void ranges_add_to_sample(struct buf *out, struct slice kept);
 int ranges_open(struct ranges *ranges, struct slice sample, uint32_t reducers, struct arena *arena,
                 struct err *err);
 
-/* How many reducers begin at this key or before it: halving. */
+/* How many reducers begin at this key or before it: the plain statement of it, and the answer for
+ * keys that begin as the start of a reducer does. */
+uint32_t ranges_pick_whole(const struct ranges *ranges, struct slice kept);
+
+/* The same by prefixes, halving without a branch on what is compared: which half a key is in is as
+ * good as random, and would be guessed wrong every other time. */
 static inline uint32_t ranges_pick(const struct ranges *ranges, struct slice kept)
 {
-    uint64_t prefix = key_prefix(kept);
-    uint32_t from = 0, end = ranges->count;
-    while (from < end) {
-        uint32_t mid = from + (end - from) / 2;
-        bool begins = ranges->prefixes[mid] < prefix || (ranges->prefixes[mid] == prefix &&
-                                                         slice_cmp(ranges->starts[mid], kept) <= 0);
-        if (begins)
-            from = mid + 1;
-        else
-            end = mid;
+    const uint64_t prefix = key_prefix(kept), *from = ranges->prefixes;
+    uint32_t left = ranges->count;
+    while (left > 0) {
+        uint32_t half = (left + 1) / 2;
+        from += half & -(uint32_t)(from[half - 1] < prefix);
+        left -= half;
     }
-    return from;
+    uint32_t below = (uint32_t)(from - ranges->prefixes);
+    if (__builtin_expect(below < ranges->count && *from == prefix, 0))
+        return ranges_pick_whole(ranges, kept);
+    return below;
 }
 
 #endif

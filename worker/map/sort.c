@@ -4,8 +4,8 @@
 #include "worker/run/record.h"
 
 #define INSERTION_MAX 24
-#define QUICK_MAX     4096 /* entries: 64 KiB, well inside the second cache */
-#define DIGIT_BITS    11
+#define QUICK_MAX     128
+#define DIGIT_BITS    12
 #define SCATTERS_MAX  12 /* then quicksort, whose own guard is a heap sort */
 #define DEPTH_MAX     512 /* bytes of key looked at eight by eight; beyond, whole keys are compared */
 
@@ -159,7 +159,7 @@ static bool choose_digit(const struct sort_entry *e, size_t n, unsigned *ret_shi
     if (all == any)
         return false;
     unsigned top = 64 - (unsigned)__builtin_clzll(all ^ any);
-    unsigned wanted = 64 - (unsigned)__builtin_clzll(n >> 5 | 1);
+    unsigned wanted = 64 - (unsigned)__builtin_clzll(n >> 2 | 1);
     *ret_bits = wanted < DIGIT_BITS ? wanted : DIGIT_BITS;
     if (*ret_bits > top)
         *ret_bits = top;
@@ -181,8 +181,9 @@ static void radix_sort(struct sort_entry *e, struct sort_entry *room, size_t n,
             memcpy(to, e, n * sizeof(*e));
         return;
     }
-    size_t ends[1U << DIGIT_BITS] = {0};
+    size_t ends[1U << DIGIT_BITS];
     size_t mask = ((size_t)1 << bits) - 1, at = 0;
+    memset(ends, 0, (mask + 1) * sizeof(ends[0]));
     for (size_t i = 0; i < n; i++)
         ends[e[i].prefix >> shift & mask]++;
     for (size_t b = 0; b <= mask; b++) {

@@ -28,12 +28,11 @@ static void use_array(struct table *t, size_t n)
     memset(t->slots, 0, n * sizeof(*t->slots));
 }
 
-void table_open(struct table *table, void *space, size_t size)
+void table_open(struct table *table, void *space, size_t size, size_t slots)
 {
     BUG_ON(size < TABLE_SPACE_MIN);
     *table = (struct table){.slot_space = space, .slots_max = SLOTS_MIN};
-    /* Up to three quarters for slots: keys of more than eight bytes take the rest. */
-    while (2 * table->slots_max * sizeof(struct table_slot) / 2 * 3 <= size / 4 * 3)
+    while (2 * table->slots_max * sizeof(struct table_slot) / 2 * 3 <= slots)
         table->slots_max *= 2;
     size_t slot_bytes = table->slots_max * sizeof(struct table_slot) / 2 * 3;
     table->arena = (uint8_t *)space + slot_bytes;
@@ -68,10 +67,11 @@ bool table_is_same_rest(const struct table *table, const struct table_slot *slot
 
 struct slice table_key(const struct table *table, const struct table_slot *slot, uint8_t room[8])
 {
-    if (slot->len > 8)
-        return slice_of(table_bytes(table, slot->key_at), slot->len);
+    uint32_t len = table_len(slot);
+    if (len > 8)
+        return slice_of(table_bytes(table, slot->key_at), len);
     put_u64(room, slot->word);
-    return slice_of(room, slot->len);
+    return slice_of(room, len);
 }
 
 static struct table_slot *first_empty(const struct table *t, uint64_t hash)
@@ -103,16 +103,14 @@ struct table_slot *table_insert(struct table *table, uint64_t hash, struct slice
     }
     uint32_t place = 0;
     if (key.len > 8) {
-        place = key.len > UINT32_MAX ? 0 : table_take(table, key.len);
+        place = key.len >= UINT32_MAX - 1 ? 0 : table_take(table, key.len);
         if (place == 0)
             return NULL;
         memcpy(table_bytes(table, place), key.data, key.len);
     }
     struct table_slot *slot = first_empty(table, hash);
-    *slot = (struct table_slot){.word = key_word(key.data, key.len),
-                                .tag = (uint32_t)(hash >> 32) | 1,
-                                .len = (uint32_t)key.len,
-                                .key_at = place};
+    *slot = (struct table_slot){
+        .word = key_word(key.data, key.len), .tag = table_tag(hash, key.len), .key_at = place};
     table->count++;
     return slot;
 }

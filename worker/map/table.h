@@ -14,8 +14,7 @@
 struct table_slot {
     uint64_t word;   /* key_word of the key's beginning */
     uint64_t value;  /* the owner's */
-    uint32_t tag;    /* upper half of the hash, never 0; 0 = empty */
-    uint32_t len;    /* behind tag: both are compared at once */
+    uint64_t tag;    /* table_tag; 0 = empty */
     uint32_t key_at; /* of a key beyond eight bytes: place in the arena, in units of eight bytes */
     uint32_t extra;  /* the owner's */
 };
@@ -29,9 +28,20 @@ struct table {
     size_t arena_size, arena_used; /* from 8: place 0 means none */
 };
 
-/* Borrows `space` (64-byte aligned). */
+/* The upper half of a key's hash and its length, plus one. No key has TABLE_NO_TAG. */
+#define TABLE_NO_TAG UINT64_MAX
+static inline uint64_t table_tag(uint64_t hash, size_t len)
+{
+    return (hash & ~(uint64_t)UINT32_MAX) | (len + 1);
+}
+static inline uint32_t table_len(const struct table_slot *slot)
+{
+    return (uint32_t)slot->tag - 1;
+}
+
+/* Borrows `space` (64-byte aligned); at most `slots` bytes of it for slots. */
 #define TABLE_SPACE_MIN ((size_t)256 << 10)
-void table_open(struct table *table, void *space, size_t size);
+void table_open(struct table *table, void *space, size_t size, size_t slots);
 /* Forget all keys; begins small again. */
 void table_clear(struct table *table);
 
@@ -48,14 +58,20 @@ struct table_slot *table_insert(struct table *table, uint64_t hash, struct slice
 
 bool table_is_same_rest(const struct table *table, const struct table_slot *slot, struct slice key);
 
-/* The slot of a key, or NULL. `word`: its key_word. */
-static inline struct table_slot *table_find_word(const struct table *table, uint64_t hash,
-                                                 uint64_t word, struct slice key)
+/* Where a key is looked for first. */
+static inline struct table_slot *table_first(const struct table *table, uint64_t hash)
 {
-    uint64_t tag_and_len = (uint32_t)(hash >> 32) | 1U | (uint64_t)key.len << 32;
+    return &table->slots[hash & table->mask];
+}
+
+/* The slot of a key, or NULL. */
+static inline struct table_slot *table_find(const struct table *table, uint64_t hash,
+                                            struct slice key)
+{
+    uint64_t tag = table_tag(hash, key.len), word = key_word(key.data, key.len);
     for (size_t i = hash & table->mask;; i = (i + 1) & table->mask) {
         struct table_slot *slot = &table->slots[i];
-        if (get_u64(&slot->tag) == tag_and_len && slot->word == word &&
+        if (slot->tag == tag && slot->word == word &&
             (key.len <= 8 || table_is_same_rest(table, slot, key)))
             return slot;
         if (slot->tag == 0)
@@ -63,15 +79,10 @@ static inline struct table_slot *table_find_word(const struct table *table, uint
     }
 }
 
-static inline struct table_slot *table_find(const struct table *table, uint64_t hash,
-                                            struct slice key)
-{
-    return table_find_word(table, hash, key_word(key.data, key.len), key);
-}
 /* Have the slot on its way into the cache. */
 static inline void table_prefetch(const struct table *table, uint64_t hash)
 {
-    __builtin_prefetch(&table->slots[hash & table->mask], 1);
+    __builtin_prefetch(table_first(table, hash), 1);
 }
 
 /* Key of a used slot: borrows the table or `room`. */

@@ -5,10 +5,14 @@
 
 #include "worker/run/reader.h"
 
-void segments_init(struct segments *segments, uint64_t memory_max)
+#define LEAST_OFFER_BYTES ((uint64_t)1 << 20)
+#define USUAL_TIMES       4 /* an output is seldom longer than so many times its input */
+
+void segments_init(struct segments *segments, uint64_t memory_max, uint64_t keep_ms)
 {
     *segments = (struct segments){.memory_max = memory_max};
     list_init(&segments->all);
+    spares_init(&segments->spares, keep_ms);
 }
 
 static void segment_free(struct segments *segments, struct segment *segment)
@@ -43,6 +47,7 @@ void segments_release(struct segments *segments)
 {
     list_each_safe (&segments->all, it)
         segments_drop(segments, list_entry(it, struct segment, link));
+    spares_release(&segments->spares);
 }
 
 /* The sums of whole partitions are in the run's own index, which is checked as it is read. */
@@ -66,6 +71,27 @@ static int read_index(struct segment *segment, struct err *err)
         }
     }
     return rc;
+}
+
+static uint64_t least(uint64_t a, uint64_t b)
+{
+    return a < b ? a : b;
+}
+
+uint64_t segments_offer(struct segments *segments, const struct segments_wish *wish,
+                        struct spare *ret)
+{
+    struct spares *spares = &segments->spares;
+    uint64_t used = least(segments->memory_used, segments->memory_max); /* rows may take more */
+    uint64_t left = segments->memory_max - used, input = wish->input_bytes;
+    uint64_t offer = least(wish->task_memory, left / 2);
+    *ret = (struct spare){.fd = -1};
+    if (offer < LEAST_OFFER_BYTES)
+        return 0;
+    if (input > LEAST_OFFER_BYTES) /* small ones lie over one another in the process's own */
+        *ret = spares_take(spares, wish->uid, input + input / 16, offer);
+    spares_trim(spares, left - least(offer, USUAL_TIMES * input + LEAST_OFFER_BYTES));
+    return least(offer, left - spares->bytes);
 }
 
 uint8_t *segments_read_small(int memfd, uint64_t len, struct err *err)
@@ -140,11 +166,23 @@ struct segment *segments_find(const struct segments *segments, const struct task
     return NULL;
 }
 
-void segments_drop_job(struct segments *segments, uint64_t cluster_ms, uint64_t job)
+static void keep_memory(struct segments *segments, struct segment *segment,
+                        const struct segments_owner *last)
+{
+    if (!segment->in_memory || segment->fd < 0 || segment->refs > 1)
+        return;
+    spares_put(&segments->spares,
+               &(struct spare){segment->fd, segment->len, last->uid, last->now_ms});
+    segment->fd = -1;
+}
+
+void segments_end_job(struct segments *segments, const struct segments_owner *last)
 {
     list_each_safe (&segments->all, it) {
         struct segment *segment = list_entry(it, struct segment, link);
-        if (segment->id.job == job && segment->id.cluster_ms == cluster_ms)
-            segments_drop(segments, segment);
+        if (segment->id.job != last->job || segment->id.cluster_ms != last->cluster_ms)
+            continue;
+        keep_memory(segments, segment, last);
+        segments_drop(segments, segment);
     }
 }

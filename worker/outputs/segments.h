@@ -8,6 +8,7 @@
 
 #include "libcommon/base/list.h"
 #include "libcommon/proto/task/messages.h"
+#include "worker/outputs/spare.h"
 
 struct segment {
     struct list link;
@@ -27,12 +28,25 @@ struct segments {
     struct list all;
     uint64_t memory_used; /* bytes in memfds, held ones and those being filled */
     uint64_t memory_max;
+    struct spares spares; /* beside those: together no more than memory_max */
 };
 
-void segments_init(struct segments *segments, uint64_t memory_max);
+void segments_init(struct segments *segments, uint64_t memory_max, uint64_t keep_ms);
 void segments_release(struct segments *segments);
 
 #define SEGMENT_SMALL_BYTES TASK_RUN_SMALL
+
+/* What a task that makes an output may be given for it. */
+struct segments_wish {
+    uint64_t task_memory, input_bytes;
+    uid_t uid;
+};
+/* How long its output may become in memory: half of what is left, or as much as the task may use; 0
+ * = it goes to a file. *ret is a memory file to be written over (fd -1: none), now the caller's.
+ * What else is kept of earlier jobs makes room, but only as far as an output of a usual length
+ * would need. */
+uint64_t segments_offer(struct segments *segments, const struct segments_wish *wish,
+                        struct spare *ret);
 
 /* Where a finished output is; all of it is taken, also on failure. */
 struct segment_place {
@@ -45,10 +59,17 @@ struct segment *segments_add(struct segments *segments, const struct task_done *
                              const struct segment_place *place, struct err *err);
 /* The whole of a small output, read out of a memfd, for `place`. NULL: ERR_NOMEM, or unreadable. */
 uint8_t *segments_read_small(int memfd, uint64_t len, struct err *err);
+struct segments_owner {
+    uint64_t cluster_ms, job;
+    uid_t uid;
+    uint64_t now_ms;
+};
 struct segment *segments_find(const struct segments *segments, const struct task_attempt *id);
 /* Give it up: out of the table, freed when no stream uses it. Files are unlinked at once. */
 void segments_drop(struct segments *segments, struct segment *segment);
-void segments_drop_job(struct segments *segments, uint64_t cluster_ms, uint64_t job);
+/* The job of `last` is over: all that it has here goes, and its memory is kept as last->uid's. No
+ * task of it reads any more (or if, then for nobody). */
+void segments_end_job(struct segments *segments, const struct segments_owner *last);
 void segment_unref(struct segments *segments, struct segment *segment);
 static inline void segment_ref(struct segment *segment)
 {

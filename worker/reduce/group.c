@@ -22,6 +22,7 @@ static int keep_key(struct group *g)
     if (key.len > g->space_size)
         return ERR_TOOBIG;
     g->key_len = key.len;
+    g->prefix = g->at->prefix;
     if (!g->at->is_mapped) {
         if (key.len)
             memcpy(g->space, key.data, key.len);
@@ -47,7 +48,7 @@ static bool is_alike(struct group *g)
     }
     if (g->order.compare)
         return key_cmp(&g->order, kept_key(g), kept) == 0;
-    return run_cursor_has_key(g->at, kept_key(g));
+    return g->at->prefix == g->prefix && run_cursor_has_key(g->at, kept_key(g));
 }
 
 /* Read one record on. False: the stream has ended, or failed. */

@@ -22,6 +22,7 @@ struct group {
     uint8_t *space; /* the group's key, as its first record has it in kept form; borrowed */
     size_t space_size;
     size_t key_len;
+    uint64_t prefix;                /* of the same, unless the job compares for itself */
     uint8_t room[KEY_NUMBER_BYTES]; /* the job's form, when it is another */
     struct slice own_key;
     struct run_cursor *at; /* a record not given out yet; NULL = none read */

@@ -78,6 +78,17 @@ int sink_write(struct sink *sink, struct slice bytes)
     return sink->failed.code;
 }
 
+static inline int put_raw(struct sink *sink, struct slice key, struct slice value)
+{
+    bool fits = sink->out && key.len + value.len <= sink->cap - sink->fill;
+    if (__builtin_expect(!fits || !key.len || !value.len, 0))
+        return sink_write(sink, key) != 0 ? sink->failed.code : sink_write(sink, value);
+    memcpy(sink->buf + sink->fill, key.data, key.len);
+    memcpy(sink->buf + sink->fill + key.len, value.data, value.len);
+    sink->fill += key.len + value.len;
+    return sink->failed.code;
+}
+
 static size_t put_u64_text(uint64_t v, char *out)
 {
     char digits[20];
@@ -139,7 +150,7 @@ int sink_record(struct sink *sink, enum qn_type key_type, struct slice key, enum
 {
     if (sink->how.is_raw) {
         sink->records++;
-        return sink_write(sink, key) != 0 ? sink->failed.code : sink_write(sink, value);
+        return put_raw(sink, key, value);
     }
     int rc = put_field(sink, key_type, key);
     if (rc == 0 && key_type != QN_NONE && value_type != QN_NONE)

@@ -5,6 +5,7 @@
 #ifndef QUERN_WORKER_RUN_FILES_H
 #define QUERN_WORKER_RUN_FILES_H
 
+#include "include/quern/fs.h"
 #include "libcommon/base/err.h"
 
 struct files;
@@ -20,6 +21,10 @@ struct files_ops {
     int (*write)(struct files_out *out, const void *data, size_t len, struct err *err);
     int (*finish)(struct files_out *out, struct err *err);
     void (*abandon)(struct files_out *out);
+    /* As qn_view. NULL: bytes are only read here. */
+    int (*view)(struct files_in *in, uint64_t off, size_t most, struct qn_view *ret,
+                struct err *err);
+    void (*end_view)(struct qn_view *view);
 };
 
 /* Whoever implements it embeds this. */

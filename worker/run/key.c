@@ -1,6 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/run/key.h"
 
+const uint64_t key_masks[9] = {0,
+                               UINT64_MAX >> 56,
+                               UINT64_MAX >> 48,
+                               UINT64_MAX >> 40,
+                               UINT64_MAX >> 32,
+                               UINT64_MAX >> 24,
+                               UINT64_MAX >> 16,
+                               UINT64_MAX >> 8,
+                               UINT64_MAX};
+
 #define SIGN    0x8000000000000000ULL
 #define F64_INF 0x7ff0000000000000ULL
 #define F64_NAN 0x7ff8000000000000ULL

@@ -102,9 +102,11 @@ static inline bool key_page_goes_on(const uint8_t *p)
     const uintptr_t page = 4096;
     return (uintptr_t)p % page <= page - 8;
 }
+extern const uint64_t key_masks[9]; /* so many bytes of a word */
 static inline uint64_t key_word_at_once(const uint8_t *p, size_t len)
 {
-    return get_u64(p) & UINT64_MAX >> (64 - 8 * len);
+    __asm__("" : "+r"(p)); /* any object: the compiler must conclude nothing from its size */
+    return get_u64(p) & key_masks[len];
 }
 
 /* Of 1 .. 8 bytes, where the page goes on: one of both. Where every load is watched, the careful

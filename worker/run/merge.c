@@ -64,19 +64,28 @@ int merge_open(struct merge *merge, struct run_cursor **cursors, size_t count,
     return merge->nodes ? 0 : ERR_NOMEM;
 }
 
+/* The winner so far against the one that lost here last. Who wins is as good as random: so they
+ * change places without a branch on it, which would be guessed wrong every other time. */
+static inline void play_again(const struct merge *m, struct merge_node *here,
+                              struct merge_node *winner)
+{
+    struct merge_node was = *here, is = *winner;
+    uint64_t all = -(uint64_t)is_before(m, &was, &is);
+    uint64_t prefix = (was.prefix ^ is.prefix) & all;
+    uint32_t cursor = (was.cursor ^ is.cursor) & (uint32_t)all;
+    uint32_t ended = (was.ended ^ is.ended) & (uint32_t)all;
+    *here = (struct merge_node){was.prefix ^ prefix, was.cursor ^ cursor, was.ended ^ ended};
+    *winner = (struct merge_node){is.prefix ^ prefix, is.cursor ^ cursor, is.ended ^ ended};
+}
+
 static int replay(struct merge *m)
 {
     struct merge_node winner = m->nodes[0];
     int rc = advance(m, &winner);
     if (rc != 0)
         return rc;
-    for (uint32_t i = (winner.cursor + m->count) / 2; i > 0; i /= 2) {
-        if (is_before(m, &m->nodes[i], &winner)) {
-            struct merge_node loser = winner;
-            winner = m->nodes[i];
-            m->nodes[i] = loser;
-        }
-    }
+    for (uint32_t i = (winner.cursor + m->count) / 2; i > 0; i /= 2)
+        play_again(m, &m->nodes[i], &winner);
     m->nodes[0] = winner;
     return 0;
 }

@@ -235,7 +235,7 @@ int context_open(struct context *c, const struct context_conf *conf, struct err 
                                .attempt = run->id.attempt,
                                .partitions = run->reduces ? run->reduces : run->partitions,
                                .is_reduce = run->kind == TASK_REDUCE};
-    c->input.path = "";
+    c->input.path = c->input.name = "";
     uint64_t max = context_conf_size(c, "mapreduce.job.counters.max", COUNTERS_MAX);
     counters_init(&c->counters, (size_t)max);
     int rc = fill_options(c, err);

@@ -64,15 +64,21 @@ static inline struct context *context_of(struct qn_task *task)
     return (struct context *)(void *)task;
 }
 
-extern _Thread_local char context_thread; /* its address is the thread's name */
+/* Its address is the thread's name, and had without a call: emit asks for it every time. */
+extern _Thread_local char context_thread __attribute__((tls_model("initial-exec")));
 __attribute__((noreturn)) void context_other_thread(void);
+
+static inline bool context_is_here(const struct context *c)
+{
+    return c->thread == &context_thread;
+}
 
 /* Whoever put emit and next into the host. A job's callbacks and what they call belong to one
  * thread: another one that emits would spoil buffers, or lose records unseen, so it ends here. */
 static inline void *context_owner(struct qn_task *task)
 {
     const struct context *c = (const struct context *)(const void *)task;
-    if (__builtin_expect(c->thread != &context_thread, 0))
+    if (__builtin_expect(!context_is_here(c), 0))
         context_other_thread();
     return c->owner;
 }
@@ -110,9 +116,13 @@ static inline void context_phase(struct context *c, enum progress_phase phase)
 }
 /* Now and then from host calls: a callback may emit for hours from one record. */
 void context_often(struct context *c);
+static inline bool context_is_often(uint64_t calls)
+{
+    return __builtin_expect((calls & 4095) == 0, 0);
+}
 static inline void context_called(struct context *c)
 {
-    if (__builtin_expect((++c->calls & 4095) == 0, 0))
+    if (context_is_often(++c->calls))
         context_often(c);
 }
 /* The record in hand is this one. */

@@ -41,12 +41,19 @@ static void tell_usage(const struct rusage *before, struct task_account *ret)
 }
 
 /* From the order's arrival on this node, whose processes share one clock. */
-static void tell_launch(const struct task_run *run, uint64_t start_us, uint64_t ready_us,
-                        struct task_times *ret)
+static uint64_t begin_time(const struct execution_conf *conf)
 {
-    uint64_t from = run->ordered_us && run->ordered_us < start_us ? run->ordered_us : start_us;
-    ret->launch = ready_us - from;
-    ret->total += ret->launch;
+    uint64_t now = clock_mono_us(), ordered = conf->run->ordered_us;
+    uint64_t from = ordered && ordered < now ? ordered : now;
+    atomic_store_explicit(&conf->page->began_us, from, memory_order_relaxed);
+    return from;
+}
+
+static uint64_t end_launch(const struct execution_conf *conf)
+{
+    uint64_t now = clock_mono_us();
+    atomic_store_explicit(&conf->page->ready_us, now, memory_order_relaxed);
+    return now;
 }
 
 /* The plugins of further stages came as side files. */
@@ -205,7 +212,7 @@ void execution_run(struct execution *execution, struct execution_process *proces
     struct err why = {0};
     struct files *files = NULL;
     struct rusage before = {0};
-    uint64_t start_us = clock_mono_us();
+    uint64_t began_us = begin_time(conf);
     *a = (struct execution){0};
     (void)getrusage(RUSAGE_SELF, &before);
     int rc = prepare(a, process, conf, &files, &why);
@@ -220,7 +227,7 @@ void execution_run(struct execution *execution, struct execution_process *proces
     }
     a->has_context = true;
     execution_now = &a->context;
-    uint64_t ready_us = clock_mono_us();
+    uint64_t ready_us = end_launch(conf);
     rc = run_kind(a, process, conf);
     execution_now = NULL;
     if (rc != 0) {
@@ -231,7 +238,8 @@ void execution_run(struct execution *execution, struct execution_process *proces
     context_phase(&a->context, PROGRESS_END);
     a->is_done = true;
     a->done.id = conf->run->id;
-    tell_launch(conf->run, start_us, ready_us, &a->done.times);
+    a->done.times.launch = ready_us - began_us;
+    a->done.times.total += a->done.times.launch;
     tell_usage(&before, &a->done.account);
     a->done.account.last_offset =
         atomic_load_explicit(&a->context.page->input_offset, memory_order_relaxed);

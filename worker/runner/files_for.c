@@ -55,6 +55,13 @@ static int64_t dfs_pread(struct files_in *in, void *data, size_t len, uint64_t o
     return n < 0 ? failed(&error, err) : (int64_t)n;
 }
 
+static int dfs_view(struct files_in *in, uint64_t off, size_t most, struct qn_view *ret,
+                    struct err *err)
+{
+    struct qn_error error = {0};
+    return qn_view(of_in(in), off, most, ret, &error) != 0 ? failed(&error, err) : 0;
+}
+
 static void dfs_close(struct files_in *in)
 {
     (void)qn_close(of_in(in), NULL); /* nothing of a file read can be lost */
@@ -93,8 +100,15 @@ static void dfs_abandon(struct files_out *out)
     qn_abort(of_out(out));
 }
 
-static const struct files_ops dfs_ops = {dfs_open,  dfs_pread,  dfs_close,  dfs_create,
-                                         dfs_write, dfs_finish, dfs_abandon};
+static const struct files_ops dfs_ops = {.open = dfs_open,
+                                         .pread = dfs_pread,
+                                         .close = dfs_close,
+                                         .create = dfs_create,
+                                         .write = dfs_write,
+                                         .finish = dfs_finish,
+                                         .abandon = dfs_abandon,
+                                         .view = dfs_view,
+                                         .end_view = qn_view_release};
 
 static bool is_away(int code)
 {

@@ -13,6 +13,7 @@
 #include "worker/runner/reach.h"
 
 #define OPTIONS_MAX 1000U
+#define INPUTS_MAX  1000U
 /* A table that ends before this lacks what every job has. */
 #define JOB_SIZE_MIN offsetof(struct qn_job, options)
 
@@ -60,6 +61,13 @@ static int check_head(const struct qn_job *table, const char *path, struct err *
                    "built against a newer job.h: update quern, or rebuild it against "
                    "include/quern/job.h");
     return 0;
+}
+
+/* An older table ends earlier: what it lacks is absent. */
+static void copy_table(struct qn_job *to, const struct qn_job *from)
+{
+    memset(to, 0, sizeof(*to));
+    memcpy(to, from, from->head.job_size < sizeof(*to) ? from->head.job_size : sizeof(*to));
 }
 
 static bool is_number(enum qn_type type)
@@ -178,8 +186,8 @@ static int check_fed(const struct plugin *p, const struct plugin *before, const 
         return bad(path, err, "a stage follows one without .reduce: nothing would feed it");
     if (!job->reduce)
         return bad(path, err, "a stage that follows another needs a .reduce");
-    if (job->input != QN_LINES)
-        return bad(path, err, "a stage that follows another has lines as input");
+    if (job->input != QN_LINES || job->inputs)
+        return bad(path, err, "a stage that follows another has lines as input, and no .inputs");
     if (job->spread == QN_BY_RANGE)
         return bad(
             path, err,
@@ -195,6 +203,78 @@ static int check_fed(const struct plugin *p, const struct plugin *before, const 
                    key_type_name(before->out_value));
 }
 
+/* --- inputs of their own --------------------------------------------------------------------- */
+
+/* What is the job's alone: all but the ways of reading. */
+static bool has_more_than_input(const struct qn_job *t)
+{
+    return t->setup || t->combine_op || t->combine || t->reduce || t->cleanup || t->key ||
+           t->value || t->out_key || t->out_value || t->partition || t->compare || t->group ||
+           t->options || t->default_reducers || t->output || t->spread || t->concat_with ||
+           t->concat_limit || t->then || t->inputs;
+}
+
+/* The name is typed as NAME=PATH. */
+static bool is_input_name(const char *name)
+{
+    return name && name[0] && name[0] != '-' && !strpbrk(name, "= \t\n/,");
+}
+
+static int check_input(const struct plugin *p, const struct qn_job *t, const char *path,
+                       struct err *err)
+{
+    if (!is_input_name(t->name))
+        return bad(path, err,
+                   "each table in .inputs needs a .name that can be typed before `=PATH`");
+    for (size_t i = 0; i < p->input_count; i++)
+        if (strcmp(p->inputs[i].name, t->name) == 0)
+            return err_set(err, ERR_PLUGIN, "%s: .inputs has \"%s\" twice", path, t->name);
+    if (!t->map && !t->map_lines)
+        return err_set(err, ERR_PLUGIN, "%s: .inputs: \"%s\" has neither .map nor .map_lines", path,
+                       t->name);
+    if (t->input == QN_ROWS || p->job.input == QN_ROWS)
+        return bad(path, err, ".input = QN_ROWS reads no files: not in a job that has .inputs");
+    if (has_more_than_input(t))
+        return err_set(err, ERR_PLUGIN,
+                       "%s: .inputs: \"%s\" has more than .name, .about, .map, .map_lines, .input, "
+                       ".record_size and .csv_separator: that is the job's, for all inputs",
+                       path, t->name);
+    return check_formats(t, path, err);
+}
+
+static int take_inputs(struct plugin *p, const char *path, struct err *err)
+{
+    const struct qn_job *const *list = p->job.inputs;
+    size_t n = 0;
+    int rc = 0;
+    while (list[n] && n <= INPUTS_MAX)
+        n++;
+    if (n == 0 || n > INPUTS_MAX)
+        return bad(path, err, n ? ".inputs does not end: close it with NULL" : ".inputs is empty");
+    p->inputs = mem_calloc(n, sizeof(*p->inputs));
+    if (!p->inputs)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    for (; rc == 0 && p->input_count < n; p->input_count += rc == 0) {
+        struct qn_job *table = &p->inputs[p->input_count];
+        rc = check_head(list[p->input_count], path, err);
+        if (rc == 0)
+            copy_table(table, list[p->input_count]);
+        if (rc == 0)
+            rc = check_input(p, table, path, err);
+    }
+    return rc;
+}
+
+const struct qn_job *plugin_input(const struct plugin *plugin, uint32_t input)
+{
+    if (input > plugin->input_count)
+        return NULL;
+    const struct qn_job *table = input ? &plugin->inputs[input - 1] : &plugin->job;
+    return table->map || table->map_lines ? table : NULL;
+}
+
+/* --- the whole ------------------------------------------------------------------------------- */
+
 static int take_then(struct plugin *plugin, const struct qn_job *table, const char *path,
                      unsigned depth, struct err *err);
 
@@ -204,12 +284,10 @@ static int take(struct plugin *plugin, const struct qn_job *table, const struct 
     int rc = check_head(table, path, err);
     if (rc != 0)
         return rc;
-    size_t known = table->head.job_size < sizeof(*table) ? table->head.job_size : sizeof(*table);
-    memset(&plugin->job, 0, sizeof(plugin->job));
-    memcpy(&plugin->job, table, known);
+    copy_table(&plugin->job, table);
     if (!plugin->job.name || !plugin->job.name[0])
         return bad(path, err, "its job has no .name");
-    if (!before && !plugin->job.map && !plugin->job.map_lines)
+    if (!before && !plugin->job.map && !plugin->job.map_lines && !plugin->job.inputs)
         return bad(path, err, "its job has neither .map nor .map_lines");
     rc = check_types(&plugin->job, path, err);
     if (rc == 0)
@@ -221,6 +299,8 @@ static int take(struct plugin *plugin, const struct qn_job *table, const struct 
     fill_types(plugin, before);
     if (before)
         rc = check_fed(plugin, before, path, err);
+    if (rc == 0 && plugin->job.inputs)
+        rc = take_inputs(plugin, path, err);
     if (rc == 0)
         rc = check_combine(plugin, path, err);
     if (rc == 0)
@@ -247,7 +327,10 @@ static int take_then(struct plugin *plugin, const struct qn_job *table, const ch
 int plugin_take(struct plugin *plugin, const struct qn_job *table, const char *path,
                 struct err *err)
 {
-    return take(plugin, table, NULL, path, 1, err);
+    int rc = take(plugin, table, NULL, path, 1, err);
+    if (rc != 0)
+        plugin_close(plugin);
+    return rc;
 }
 
 int plugin_append(struct plugin *plugin, const char *path, struct err *err)
@@ -329,6 +412,7 @@ void plugin_close(struct plugin *plugin)
         return;
     plugin_close(plugin->then);
     mem_free(plugin->then);
+    mem_free(plugin->inputs);
     mem_free(plugin->path);
     *plugin = (struct plugin){0};
 }
@@ -414,39 +498,64 @@ static int describe_then(const struct plugin *plugin, struct arena *arena,
     return stages ? 0 : ERR_NOMEM;
 }
 
+static struct task_probe_input describe_input(const struct qn_job *job)
+{
+    return (struct task_probe_input){
+        .name = slice_str(job->name),
+        .about = slice_str(job->about),
+        .is_whole = job->input == QN_PREFIXED || job->input == QN_WHOLE_FILES,
+        .takes_empty = job->input == QN_WHOLE_FILES,
+        .has_lines = !job->record_size && !frame_is_for(job->input) &&
+                     job->input != QN_WHOLE_FILES && job->input != QN_ROWS,
+    };
+}
+
+/* The job's own first, be there a map to it or not: as splits count them. */
+static int describe_inputs(const struct plugin *plugin, struct arena *arena,
+                           struct task_probe_input_list *ret)
+{
+    struct task_probe_input *all = arena_calloc(arena, plugin->input_count + 1, sizeof(*all));
+    if (!all)
+        return ERR_NOMEM;
+    all[0] = describe_input(&plugin->job);
+    for (size_t i = 0; i < plugin->input_count; i++)
+        all[i + 1] = describe_input(&plugin->inputs[i]);
+    *ret = (struct task_probe_input_list){all, plugin->input_count + 1};
+    return 0;
+}
+
 int plugin_describe(const struct plugin *plugin, struct arena *arena, struct task_probe *ret)
 {
     const struct qn_job *job = &plugin->job;
     const struct plugin *last = plugin;
     struct task_probe_option_list options;
     struct task_probe_stage_list then;
-    if (describe_options(plugin, arena, &options) != 0 || describe_then(plugin, arena, &then) != 0)
+    struct task_probe_input_list inputs;
+    if (describe_options(plugin, arena, &options) != 0 ||
+        describe_then(plugin, arena, &then) != 0 || describe_inputs(plugin, arena, &inputs) != 0)
         return ERR_NOMEM;
     while (last->then)
         last = last->then;
-    *ret =
-        (struct task_probe){.name = slice_str(job->name),
-                            .about = slice_str(job->about),
-                            .abi = job->head.abi,
-                            .key = slice_str(key_type_name(plugin->key)),
-                            .value = slice_str(key_type_name(plugin->value)),
-                            .out_key = slice_str(key_type_name(last->out_key)),
-                            .out_value = slice_str(key_type_name(last->out_value)),
-                            .has_reduce = job->reduce != NULL,
-                            .combine = slice_str(combine_name(job)),
-                            .has_partition = job->partition != NULL,
-                            .has_compare = job->compare != NULL,
-                            .has_group = job->group != NULL,
-                            .default_reducers = job->default_reducers,
-                            .options = options,
-                            .has_rows = job->input == QN_ROWS,
-                            .has_ranges = job->spread == QN_BY_RANGE,
-                            .is_whole = job->input == QN_PREFIXED || job->input == QN_WHOLE_FILES,
-                            .takes_empty = job->input == QN_WHOLE_FILES,
-                            .has_lines = !job->record_size && !frame_is_for(job->input) &&
-                                         job->input != QN_WHOLE_FILES && job->input != QN_ROWS,
-                            .then = then,
-                            .needs_more_than_lines = job->input != QN_LINES,
-                            .writes_raw = last->job.output == QN_RAW};
+    *ret = (struct task_probe){.name = slice_str(job->name),
+                               .about = slice_str(job->about),
+                               .abi = job->head.abi,
+                               .key = slice_str(key_type_name(plugin->key)),
+                               .value = slice_str(key_type_name(plugin->value)),
+                               .out_key = slice_str(key_type_name(last->out_key)),
+                               .out_value = slice_str(key_type_name(last->out_value)),
+                               .has_reduce = job->reduce != NULL,
+                               .combine = slice_str(combine_name(job)),
+                               .has_partition = job->partition != NULL,
+                               .has_compare = job->compare != NULL,
+                               .has_group = job->group != NULL,
+                               .default_reducers = job->default_reducers,
+                               .options = options,
+                               .has_rows = job->input == QN_ROWS,
+                               .has_ranges = job->spread == QN_BY_RANGE,
+                               .then = then,
+                               .needs_more_than_lines = job->input != QN_LINES || job->inputs,
+                               .writes_raw = last->job.output == QN_RAW,
+                               .inputs = inputs,
+                               .needs_names = !job->map && !job->map_lines};
     return 0;
 }

@@ -22,6 +22,8 @@ struct plugin {
     enum qn_type key, value;         /* what map emits */
     enum qn_type out_key, out_value; /* what the job's output has */
     enum qn_type reduce_value;       /* what reduce sees: QN_U64 for QN_COUNT */
+    struct qn_job *inputs;           /* copies of its .inputs, checked; owned */
+    size_t input_count;
     struct plugin *then; /* the next stage's table, checked; owned. NULL: there is none */
 };
 
@@ -38,6 +40,10 @@ int plugin_take(struct plugin *plugin, const struct qn_job *table, const char *p
 int plugin_append(struct plugin *plugin, const char *path, struct err *err);
 /* The table whose .reduce is stage `stage` (1 ...); and of stage 0, whose map is. NULL: none. */
 const struct plugin *plugin_of_stage(const struct plugin *plugin, uint32_t stage);
+
+/* The table that reads a segment of this input (task_segment.input): 0 = the job's own, if it has a
+ * map. NULL: there is none. */
+const struct qn_job *plugin_input(const struct plugin *plugin, uint32_t input);
 
 struct key_order plugin_order(const struct plugin *plugin);
 struct fold plugin_fold(const struct plugin *plugin);

@@ -8,8 +8,10 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "libcommon/base/clock.h"
 #include "libcommon/base/log.h"
 #include "worker/runner/cord.h"
 #include "worker/runner/crash.h"
@@ -21,8 +23,11 @@
 
 #define STRAYS_MS 2000 /* for what an attempt has left behind to be gone */
 #define QUIET_MS  3    /* nobody wants this process for now */
-#define NAME      "quern-task"
-#define TEMPLATE  "quern-template" /* as `ps` shows it */
+/* In a row, answers wait for others to go with: so long, and so many bytes. */
+#define HOLD_US    1000
+#define HOLD_BYTES (256U << 10)
+#define NAME       "quern-task"
+#define TEMPLATE   "quern-template" /* as `ps` shows it */
 
 struct runner {
     int fd;
@@ -33,10 +38,15 @@ struct runner {
     bool may_connect;           /* to the filesystem, if nobody wants it for a moment */
     struct progress_page *page; /* these came with a RUN, and are of those that bring none, too */
     int log_fd, memory_fd;      /* -1 = none */
+    bool has_new_log;
     char *dir;                  /* where it works; NULL: nowhere yet */
     struct tidy tidy;           /* as the process was before the first attempt */
     const struct task_run *run; /* under way */
     struct buf in;              /* frames */
+    struct buf out;             /* answers that were not sent yet */
+    uint64_t held_us;           /* since when, of the first of them */
+    bool in_row;                /* another attempt may follow in this RUN */
+    uint64_t waited_us;         /* for those in front of it */
 };
 
 /* --- during a reduce ------------------------------------------------------------------------- */
@@ -102,6 +112,7 @@ static int keep_fds(struct runner *r, struct sock_fds *fds, struct err *err)
     close_fd(&r->log_fd);
     close_fd(&r->memory_fd);
     r->page = page;
+    r->has_new_log = true;
     r->log_fd = fds->fd[CORD_LOG];
     if (fds->count > CORD_MEMFD)
         r->memory_fd = fds->fd[CORD_MEMFD];
@@ -144,45 +155,119 @@ static void use_node(struct runner *r, const struct task_run *run)
     }
 }
 
+static int hold(struct runner *r, const struct msg_method *method, const void *msg, struct err *err)
+{
+    struct frame frame = {.type = method->type, .flags = FRAME_ONEWAY};
+    if (r->out.len == 0)
+        r->held_us = clock_mono_us();
+    int rc = frame_put(&r->out, &frame, method->ask, msg);
+    return rc == 0 ? 0 : err_set(err, rc, "cannot send %s: %s", method->name, err_text(rc));
+}
+
+static int send_held(struct runner *r, struct err *err)
+{
+    uint64_t deadline = clock_mono_ms() + CORD_SEND_MS;
+    int rc = r->out.len ? sock_send_all(r->fd, r->out.data, r->out.len, deadline) : 0;
+    buf_clear(&r->out);
+    return rc == 0 ? 0 : err_set(err, rc, "cannot send an answer: %s", err_text(rc));
+}
+
+static bool has_held_enough(const struct runner *r)
+{
+    return !r->in_row || r->out.len > HOLD_BYTES ||
+           (r->out.len && clock_mono_us() > r->held_us + HOLD_US);
+}
+
 static int answer(struct runner *r, const struct execution *execution, struct err *err)
 {
-    return execution->is_done
-               ? cord_send(r->fd, &TASK_methods[TASK_AT_DONE], &execution->done, NULL, 0, err)
-               : cord_send(r->fd, &TASK_methods[TASK_AT_FAILED], &execution->failed, NULL, 0, err);
+    r->in_row = r->in_row && execution->done.may_follow;
+    int rc = execution->is_done ? hold(r, &TASK_methods[TASK_AT_DONE], &execution->done, err)
+                                : hold(r, &TASK_methods[TASK_AT_FAILED], &execution->failed, err);
+    return rc == 0 && has_held_enough(r) ? send_held(r, err) : rc;
 }
 
 /* Why this process serves no further attempt; NULL: it does. */
 static const char *why_last(struct runner *r)
 {
+    if (!is_harmless(r) && !strays_end(NULL, NULL, STRAYS_MS))
+        return "what the job has started does not end";
     if (!is_harmless(r) && strays_has_threads()) /* nothing more runs beside it */
         return "the job left a thread behind";
+    if (!is_harmless(r) && tidy_keeps_files(&r->tidy))
+        return "the job keeps files open";
     return tidy_has_grown(&r->tidy, r->process.region.size) ? "the job keeps memory" : NULL;
 }
 
 /* Ahead of the answer, or the next attempt might already be on its way here. */
 static int say_last(struct runner *r, struct err *err)
 {
-    return cord_send(r->fd, &TASK_methods[TASK_AT_LAST], &(struct msg_void){0}, NULL, 0, err);
+    return hold(r, &TASK_methods[TASK_AT_LAST], &(struct msg_void){0}, err);
+}
+
+/* How many tasks a process is to serve, as the job has it; NULL: as many as there are. */
+static const struct slice *tasks_wanted(const struct task_run *run)
+{
+    for (size_t i = 0; i < run->conf.n; i++)
+        if (slice_is(run->conf.v[i].key, "mapreduce.job.jvm.numtasks"))
+            return &run->conf.v[i].value;
+    return NULL;
 }
 
 /* No other task follows in this process. */
 static bool is_single(const struct task_run *run)
 {
-    for (size_t i = 0; i < run->conf.n; i++)
-        if (slice_is(run->conf.v[i].key, "mapreduce.job.jvm.numtasks"))
-            return slice_is(run->conf.v[i].value, "1");
-    return false;
+    const struct slice *wanted = tasks_wanted(run);
+    return wanted && slice_is(*wanted, "1");
 }
 
-static int run_one(struct runner *r, const struct task_run *run, struct sock_fds *fds,
-                   struct err *err)
+/* --- in a row -------------------------------------------------------------------------------- */
+
+static bool has_printed(const struct runner *r)
+{
+    struct stat st;
+    return fstat(r->log_fd, &st) != 0 || st.st_size > 0;
+}
+
+/* May another attempt begin right behind it: is its output small enough to go with the answer, and
+ * has it left nothing where the other could meet it, or be taken for it? */
+static bool may_follow(const struct runner *r, const struct task_run *run,
+                       const struct task_done *done)
+{
+    return run->kind == TASK_MAP && is_harmless(r) && done->files.n == 0 &&
+           done->run_path.len == 0 && done->run_len <= TASK_RUN_SMALL && !tasks_wanted(run) &&
+           !has_printed(r);
+}
+
+/* The next one will use the memory file, too. */
+static int take_small_run(struct runner *r, struct execution *execution, struct err *err)
+{
+    struct task_done *done = &execution->done;
+    uint8_t *bytes = arena_alloc(&execution->arena, (size_t)done->run_len + 1);
+    if (!bytes)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    if (pread(r->memory_fd, bytes, (size_t)done->run_len, 0) != (ssize_t)done->run_len)
+        return err_set(err, ERR_IO, "cannot read the map output back");
+    done->run = slice_of(bytes, (size_t)done->run_len);
+    return 0;
+}
+
+static int finish_in_row(struct runner *r, const struct task_run *run, struct execution *execution,
+                         struct err *err)
+{
+    struct task_done *done = &execution->done;
+    if (!execution->is_done)
+        return 0;
+    done->may_follow = may_follow(r, run, done);
+    done->times.queue = r->waited_us;
+    return r->in_row && done->may_follow ? take_small_run(r, execution, err) : 0;
+}
+
+static int run_one(struct runner *r, const struct task_run *run, struct err *err)
 {
     struct execution execution;
-    bool has_new_log = fds->count > 0;
-    if (keep_fds(r, fds, err) != 0)
-        return err->code;
-    if (has_new_log || !is_harmless(r))
+    if (r->has_new_log || !is_harmless(r))
         use_log(r->log_fd);
+    r->has_new_log = false;
     use_directory(r, run);
     use_node(r, run);
     r->run = run;
@@ -197,10 +282,8 @@ static int run_one(struct runner *r, const struct task_run *run, struct sock_fds
                                            .arg = r,
                                            .news_fd = r->fd});
     (void)fflush(NULL);
-    if (!is_harmless(r))
-        strays_end(NULL, NULL, STRAYS_MS);
     const char *last = why_last(r);
-    int rc = last ? say_last(r, err) : 0;
+    int rc = last ? say_last(r, err) : finish_in_row(r, run, &execution, err);
     if (rc == 0)
         rc = answer(r, &execution, err);
     if (execution.done.run_len > TASK_RUN_SMALL && execution.done.run_path.len == 0)
@@ -213,6 +296,44 @@ static int run_one(struct runner *r, const struct task_run *run, struct sock_fds
         return err_set(err, ERR_NOMEM, "out of memory");
     r->may_connect = !is_single(run);
     return rc;
+}
+
+/* What an attempt has in common with the one it stands behind need not be said again. */
+static struct task_run run_behind(const struct task_run *first, const struct task_behind *own,
+                                  uint64_t now_us)
+{
+    struct task_run run = *first;
+    run.id = own->id;
+    run.input = own->input;
+    run.out = own->out;
+    run.out_name = own->out_name;
+    run.ordered_us = now_us; /* before that it waited for others */
+    return run;
+}
+
+/* One alone, or as many as may begin. */
+static int run_row(struct runner *r, const struct task_run *first, struct sock_fds *fds,
+                   struct err *err)
+{
+    size_t n = first->behind.n;
+    int rc = keep_fds(r, fds, err);
+    r->in_row = n > 0;
+    r->waited_us = 0;
+    if (rc == 0 && (n == 0 || progress_row_begin(r->page, first->row)))
+        rc = run_one(r, first, err);
+    for (size_t i = 0; rc == 0 && i < n && r->in_row; i++) {
+        const struct task_behind *own = &first->behind.v[i];
+        uint64_t now_us = clock_mono_us();
+        struct task_run run = run_behind(first, own, now_us);
+        if (!progress_row_begin(r->page, first->row))
+            break;
+        r->in_row = i + 1 < n;
+        r->waited_us = now_us - own->ordered_us;
+        progress_clear(r->page);
+        rc = run_one(r, &run, err);
+    }
+    r->in_row = false;
+    return rc == 0 ? send_held(r, err) : rc;
 }
 
 /* --- whom it runs as ------------------------------------------------------------------------- */
@@ -284,7 +405,7 @@ static int serve_one(struct runner *r, struct err *err)
     if (rc == 0 && frame.type == TASK_RUN) {
         rc = msg_decode(&task_run_desc, frame.body, &arena, &run, err);
         if (rc == 0)
-            rc = run_one(r, &run, &fds, err);
+            rc = run_row(r, &run, &fds, err);
         r->has_run = true;
     } else if (rc == 0 && frame.type == TASK_BECOME) {
         rc = msg_decode(&task_become_desc, frame.body, &arena, &user, err);
@@ -319,5 +440,5 @@ int runner_serve(int fd)
         log_error("task", "%s", err.msg);
     /* Not exit: handlers the plugin has left behind would run when it least expects it. */
     (void)fflush(NULL);
-    _exit(is_over ? 0 : 1);
+    _exit(fcntl(fd, F_GETFD) < 0 ? CORD_CUT : is_over ? 0 : 1);
 }

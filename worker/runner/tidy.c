@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/runner/tidy.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <locale.h>
 #include <malloc.h>
@@ -16,6 +17,8 @@
 /* Beside its buffers and what it had at first: less than a task is given beyond its buffers, so
  * what others have left is not what it fails of. */
 #define KEPT_BYTES ((size_t)24 << 20)
+/* The engine's own: connections to datanodes, mostly. */
+#define KEPT_FILES 128
 
 extern char **environ;
 
@@ -110,6 +113,27 @@ static size_t own_memory(int fd)
     return (size_t)(resident - shared) * (size_t)sysconf(_SC_PAGESIZE);
 }
 
+/* --- descriptors ----------------------------------------------------------------------------- */
+
+static size_t count_files(void)
+{
+    struct stat st;
+    if (stat("/proc/self/fd", &st) == 0 && st.st_size > 0) /* newer kernels count them */
+        return (size_t)st.st_size;
+    DIR *d = opendir("/proc/self/fd");
+    size_t n = 0;
+    while (d && readdir(d))
+        n++;
+    if (d)
+        closedir(d);
+    return d ? n : SIZE_MAX; /* none was left to look with */
+}
+
+bool tidy_keeps_files(const struct tidy *tidy)
+{
+    return count_files() > tidy->open_files + KEPT_FILES;
+}
+
 /* --- all of it ------------------------------------------------------------------------------- */
 
 int tidy_note(struct tidy *tidy)
@@ -124,6 +148,7 @@ int tidy_note(struct tidy *tidy)
     tidy->own_bytes = own_memory(fd);
     if (fd >= 0)
         close(fd);
+    tidy->open_files = count_files();
     return note_environment(tidy);
 }
 

@@ -2,7 +2,8 @@
  * tidy: what a job's code may have changed in its process, and what the next attempt in it must
  * find as a fresh process would have it: environment, umask, locale, timers, signal mask and
  * dispositions. Noted before the first attempt, put back after each. (The working directory, stdout
- * and stderr are each attempt's own anyway; children and threads are strays'.) */
+ * and stderr are each attempt's own anyway; children and threads are strays'.) What cannot be put
+ * back, memory and descriptors that are kept, is looked at, and too much of it ends the process. */
 #ifndef QUERN_WORKER_RUNNER_TIDY_H
 #define QUERN_WORKER_RUNNER_TIDY_H
 
@@ -18,6 +19,7 @@ struct tidy {
     size_t count;
     mode_t mask;
     size_t own_bytes; /* of memory that is its alone */
+    size_t open_files;
     sigset_t blocked;
     struct sigaction actions[TIDY_SIGNALS];
     int statm_fd, refs_fd; /* of /proc/self, opened at their first use; 0 = not yet */
@@ -31,6 +33,8 @@ int tidy_up(const struct tidy *tidy);
 /* Does the process hold so much memory, beside `buffers` bytes that are its to keep, that the next
  * attempt should not pay for it? */
 bool tidy_has_grown(struct tidy *tidy, size_t buffers);
+/* Or so many descriptors that it might find none left? */
+bool tidy_keeps_files(const struct tidy *tidy);
 /* The peak of memory is counted anew from now on. */
 void tidy_forget_peak(struct tidy *tidy);
 

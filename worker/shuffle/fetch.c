@@ -15,18 +15,18 @@
 #include "worker/shuffle/stream.h"
 
 #define TICK_MS 500
-
-enum segment_state { NOT_HERE, COMING, HERE };
+#define NO_MAP  UINT32_MAX
 
 /* One per worker heard of, in the plan's numbering; not moved while its thread runs. */
 struct place {
     struct fetch *fetch;
     uint32_t number;
-    char *address;
-    bool passes_fds;
+    char *address, *socket; /* NULL: it is not on this node */
+    bool has_unseen_socket; /* there, and not to be reached: in another container, perhaps */
     struct thread thread;
     bool is_running, is_over; /* over: the thread is at its end, to be joined */
     bool is_ending;           /* we shut it down */
+    uint32_t map, attempt;    /* whose output it has in hand; NO_MAP = none */
     atomic_int fd;
     int code;
     struct err err;
@@ -38,7 +38,7 @@ struct fetch {
     struct plan plan;
     struct place **places;
     size_t place_count, place_cap;
-    uint8_t *got;        /* per map and partition: enum segment_state */
+    bool *got;           /* per map and partition */
     uint32_t *got_count; /* per map */
     uint64_t remote_bytes, local_bytes;
     int wake; /* eventfd: something changed */
@@ -106,32 +106,42 @@ static void wake_up(struct fetch *f)
         ;
 }
 
-/* Locked. False: it is here, or somebody is bringing it. */
-static bool claim(struct fetch *f, uint32_t map, uint64_t partition)
+/* Locked. */
+static bool is_missing(const struct fetch *f, uint32_t map, uint64_t partition)
 {
     size_t at = place_of(f, map, partition);
-    if (at == SIZE_MAX || f->got[at] != NOT_HERE)
-        return false;
-    f->got[at] = COMING;
-    return true;
+    return at != SIZE_MAX && !f->got[at];
 }
 
-/* Locked. After a claim: it is in the pieces now, or came to nothing. */
-static void settle(struct fetch *f, uint32_t worker, const struct piece *piece, bool is_kept)
+/* Locked. It was missing. */
+static void check_off(struct fetch *f, uint32_t worker, uint32_t map, uint64_t partition)
 {
-    f->got[place_of(f, piece->map, piece->partition)] = is_kept ? HERE : NOT_HERE;
-    if (is_kept && ++f->got_count[piece->map] == partitions_of(f))
-        plan_got(&f->plan, worker, piece->map);
+    f->got[place_of(f, map, partition)] = true;
+    if (++f->got_count[map] == partitions_of(f))
+        plan_got(&f->plan, worker, map);
+}
+
+/* Locked. A map that was run again may come from two places at once; the first one to have it here
+ * whole is the one that counts. */
+static int keep(struct fetch *f, uint32_t worker, const struct piece *piece,
+                struct pieces_slot *slot)
+{
+    if (!is_missing(f, piece->map, piece->partition))
+        return ERR_EXIST;
+    int rc = slot ? pieces_commit(f->conf.pieces, slot, piece)
+                  : pieces_add_passed(f->conf.pieces, piece);
+    if (rc == 0)
+        check_off(f, worker, piece->map, piece->partition);
+    return rc;
 }
 
 /* Locked. There is nothing to bring of these. */
 static void settle_empty(struct fetch *f, uint32_t worker, uint32_t map, size_t at, uint64_t count)
 {
     for (size_t i = at; i < partitions_of(f) && i - at < count; i++) {
-        struct piece nothing = {.map = map,
-                                .partition = (uint32_t)f->conf.run->reduce_partitions.v[i]};
-        if (claim(f, map, nothing.partition))
-            settle(f, worker, &nothing, true);
+        uint64_t partition = f->conf.run->reduce_partitions.v[i];
+        if (is_missing(f, map, partition))
+            check_off(f, worker, map, partition);
     }
 }
 
@@ -147,27 +157,35 @@ static void on_empty(void *arg, uint32_t map, uint64_t partition, uint64_t count
     wake_up(f);
 }
 
-static bool on_claim(void *arg, uint32_t map, uint64_t partition)
-{
-    struct fetch *f = ((struct place *)arg)->fetch;
-    mutex_lock(&f->lock);
-    bool is_ours = claim(f, map, partition);
-    mutex_unlock(&f->lock);
-    return is_ours;
-}
-
-static void on_settle(void *arg, const struct piece *piece, bool is_passed, bool is_kept)
+/* What was run again since is not taken from the former attempt any more. */
+static bool on_wants(void *arg, const struct shuffle_header *header)
 {
     struct place *place = arg;
     struct fetch *f = place->fetch;
     mutex_lock(&f->lock);
-    settle(f, place->number, piece, is_kept);
-    if (is_kept && is_passed)
-        f->local_bytes += piece->run.len;
-    else if (is_kept)
-        f->remote_bytes += piece->run.len;
+    bool wants = is_missing(f, header->map_task, header->partition) &&
+                 header->map_attempt >= f->plan.maps[header->map_task].attempt;
+    if (wants) {
+        place->map = header->map_task;
+        place->attempt = header->map_attempt;
+    }
+    mutex_unlock(&f->lock);
+    return wants;
+}
+
+static int on_keep(void *arg, const struct piece *piece, struct pieces_slot *slot)
+{
+    struct place *place = arg;
+    struct fetch *f = place->fetch;
+    uint64_t len = piece->run.len;
+    mutex_lock(&f->lock);
+    place->map = NO_MAP;
+    int rc = keep(f, place->number, piece, slot);
+    if (rc == 0)
+        *(slot ? &f->remote_bytes : &f->local_bytes) += len;
     mutex_unlock(&f->lock);
     wake_up(f);
+    return rc;
 }
 
 static bool on_expects(void *arg)
@@ -204,18 +222,18 @@ static void on_thread(void *arg)
                                 .partitions = run->reduce_partitions,
                                 .reduce_task = run->id.task,
                                 .reduce_attempt = run->id.attempt,
-                                .pass_fds = place->passes_fds,
+                                .pass_fds = place->socket,
                                 .stage = run->reads};
     mutex_lock(&f->lock);
     int code = list_held(f, &arena, &ask.have);
     mutex_unlock(&f->lock);
-    struct stream_conf conf = {.address = place->address,
+    struct stream_conf conf = {.address = place->socket ? place->socket : place->address,
                                .self = f->conf.self,
                                .ask = &ask,
                                .pieces = f->conf.pieces,
                                .stall_ms = f->conf.stall_ms,
-                               .claim = on_claim,
-                               .settle = on_settle,
+                               .wants = on_wants,
+                               .keep = on_keep,
                                .empty = on_empty,
                                .expects = on_expects,
                                .arg = place,
@@ -225,6 +243,7 @@ static void on_thread(void *arg)
     arena_release(&arena);
     mutex_lock(&f->lock);
     place->code = code;
+    place->map = NO_MAP;
     place->is_over = true;
     mutex_unlock(&f->lock);
     wake_up(f);
@@ -241,19 +260,28 @@ static bool is_same_node(const struct fetch *f, const struct task_source *source
 
 static int set_address(struct fetch *f, struct place *place, const struct task_source *source)
 {
-    bool is_local = is_same_node(f, source);
-    char *address = is_local ? slice_dup(source->socket)
-                             : str_printf(SLICE_FMT ":%u", SLICE_ARG(source->host), source->port);
-    if (!address)
-        return ERR_NOMEM;
-    if (place->is_running) { /* it goes by the old one until it ends */
-        mem_free(address);
+    if (place->is_running) /* it goes by the old one until it ends */
         return 0;
-    }
+    bool is_local = is_same_node(f, source) && !place->has_unseen_socket;
     mem_free(place->address);
-    place->address = address;
-    place->passes_fds = is_local;
-    return 0;
+    mem_free(place->socket);
+    place->address = str_printf(SLICE_FMT ":%u", SLICE_ARG(source->host), source->port);
+    place->socket = is_local ? slice_dup(source->socket) : NULL;
+    return place->address && (place->socket || !is_local) ? 0 : ERR_NOMEM;
+}
+
+/* The same machine and network, but not the same files: then by way of the network. */
+static bool leave_socket(struct place *place)
+{
+    int code = place->code;
+    bool is_unseen = place->socket && (code == ERR_NOENT || code == ERR_REFUSED ||
+                                       code == ERR_UNREACHABLE || code == ERR_ACCESS);
+    if (is_unseen) {
+        place->has_unseen_socket = true;
+        mem_free(place->socket);
+        place->socket = NULL;
+    }
+    return is_unseen;
 }
 
 static int place_for(struct fetch *f, uint32_t number, const struct task_source *source)
@@ -264,7 +292,7 @@ static int place_for(struct fetch *f, uint32_t number, const struct task_source 
         struct place *place = mem_calloc(1, sizeof(*place));
         if (!place)
             return ERR_NOMEM;
-        *place = (struct place){.fetch = f, .number = (uint32_t)f->place_count};
+        *place = (struct place){.fetch = f, .number = (uint32_t)f->place_count, .map = NO_MAP};
         atomic_init(&place->fd, -1);
         f->places[f->place_count++] = place;
     }
@@ -292,13 +320,20 @@ static int take_partition(struct fetch *f, const struct run_reader *reader, int 
                           struct piece *piece, struct err *err)
 {
     int rc = run_reader_piece(reader, piece->partition, &piece->run, &piece->sums, err);
-    if (rc != 0 || piece->run.len == 0) {
+    if (rc != 0) {
         mem_free(piece->sums);
         return rc;
     }
-    piece->own_fd = *own_fd;
-    *own_fd = -1;
-    rc = pieces_add_passed(f->conf.pieces, piece);
+    piece->own_fd = -1;
+    if (piece->run.len > 0) {
+        piece->own_fd = *own_fd;
+        *own_fd = -1;
+    }
+    uint64_t len = piece->run.len;
+    mutex_lock(&f->lock);
+    rc = keep(f, PLAN_NO_WORKER, piece, NULL);
+    f->local_bytes += rc == 0 ? len : 0;
+    mutex_unlock(&f->lock);
     return rc == 0 ? 0 : err_set(err, rc, "output of map %u: %s", piece->map, err_text(rc));
 }
 
@@ -313,20 +348,34 @@ static int take_file(struct fetch *f, const struct task_source *source, struct e
         struct piece piece = {.map = source->map_task,
                               .partition = (uint32_t)f->conf.run->reduce_partitions.v[i]};
         mutex_lock(&f->lock);
-        bool is_ours = claim(f, piece.map, piece.partition);
+        bool is_ours = is_missing(f, piece.map, piece.partition);
         mutex_unlock(&f->lock);
-        if (!is_ours)
-            continue;
-        rc = take_partition(f, &reader, &own_fd, &piece, err);
-        mutex_lock(&f->lock);
-        settle(f, PLAN_NO_WORKER, &piece, rc == 0);
-        f->local_bytes += rc == 0 ? piece.run.len : 0;
-        mutex_unlock(&f->lock);
+        if (is_ours)
+            rc = take_partition(f, &reader, &own_fd, &piece, err);
     }
     if (own_fd >= 0)
         close(own_fd);
     mem_free(path);
     return rc;
+}
+
+static void end_stream(struct place *place)
+{
+    place->is_ending = true;
+    int fd = atomic_load(&place->fd);
+    if (fd >= 0)
+        (void)shutdown(fd, SHUT_RDWR); /* its thread wakes up and closes it */
+}
+
+/* Locked. Whoever has a former attempt's output in hand is left: he may stand still in the middle
+ * of it, and nothing in memory can move to disk as long as he does. */
+static void leave_former(struct fetch *f, const struct task_source *source)
+{
+    for (size_t i = 0; i < f->place_count; i++) {
+        struct place *place = f->places[i];
+        if (place->map == source->map_task && place->attempt < source->map_attempt)
+            end_stream(place);
+    }
 }
 
 static int learn(struct fetch *f, const struct task_source *source, struct err *err)
@@ -335,6 +384,8 @@ static int learn(struct fetch *f, const struct task_source *source, struct err *
     bool is_wanted = plan_wants(&f->plan, source->map_task);
     int64_t number = plan_learn(&f->plan, source->map_task, source->map_attempt, source->worker);
     int rc = number < 0 ? (int)number : place_for(f, (uint32_t)number, source);
+    if (rc == 0 && source->map_attempt > 0)
+        leave_former(f, source);
     if (rc == 0 && is_wanted && source->is_empty)
         settle_empty(f, PLAN_NO_WORKER, source->map_task, 0, UINT64_MAX);
     mutex_unlock(&f->lock);
@@ -365,18 +416,11 @@ static void reap(struct fetch *f)
         thread_join(&place->thread);
         mutex_lock(&f->lock);
         place->is_running = place->is_over = false;
-        plan_stream_over(&f->plan, place->number, place->is_ending ? 0 : place->code,
+        bool is_no_failure = leave_socket(place) || place->is_ending;
+        plan_stream_over(&f->plan, place->number, is_no_failure ? ERR_CANCELLED : place->code,
                          clock_mono_ms());
         mutex_unlock(&f->lock);
     }
-}
-
-static void end_stream(struct place *place)
-{
-    place->is_ending = true;
-    int fd = atomic_load(&place->fd);
-    if (fd >= 0)
-        (void)shutdown(fd, SHUT_RDWR); /* its thread wakes up and closes it */
 }
 
 static int start_stream(struct fetch *f, uint32_t number, struct err *err)
@@ -428,6 +472,28 @@ static int wait_for_change(struct fetch *f, uint64_t until_ms, struct err *err)
     return fds[1].revents ? f->conf.ops->on_news(f->conf.arg, err) : 0;
 }
 
+static void join_all(struct fetch *f)
+{
+    for (size_t i = 0; i < f->place_count; i++) {
+        struct place *place = f->places[i];
+        while (place->is_running) {
+            end_stream(place);
+            mutex_lock(&f->lock);
+            bool is_over = place->is_over;
+            mutex_unlock(&f->lock);
+            if (!is_over) { /* it may be connecting still, with nothing to shut down */
+                struct pollfd p = {.fd = f->wake, .events = POLLIN};
+                uint64_t count;
+                if (poll(&p, 1, 50) > 0)
+                    (void)!read(f->wake, &count, sizeof(count));
+                continue;
+            }
+            thread_join(&place->thread);
+            place->is_running = false;
+        }
+    }
+}
+
 int fetch_run(struct fetch *fetch, struct err *err)
 {
     struct fetch *f = fetch;
@@ -440,6 +506,7 @@ int fetch_run(struct fetch *fetch, struct err *err)
         mutex_unlock(&f->lock);
         switch (step.what) {
         case PLAN_DONE:
+            join_all(f); /* they write to where the pieces are read from now */
             return 0;
         case PLAN_OPEN:
             rc = start_stream(f, step.worker, err);
@@ -475,28 +542,6 @@ void fetch_totals(const struct fetch *fetch, uint64_t *ret_remote, uint64_t *ret
     *ret_local = fetch->local_bytes;
 }
 
-static void join_all(struct fetch *f)
-{
-    for (size_t i = 0; i < f->place_count; i++) {
-        struct place *place = f->places[i];
-        while (place->is_running) {
-            end_stream(place);
-            mutex_lock(&f->lock);
-            bool is_over = place->is_over;
-            mutex_unlock(&f->lock);
-            if (!is_over) { /* it may be connecting still, with nothing to shut down */
-                struct pollfd p = {.fd = f->wake, .events = POLLIN};
-                uint64_t count;
-                if (poll(&p, 1, 50) > 0)
-                    (void)!read(f->wake, &count, sizeof(count));
-                continue;
-            }
-            thread_join(&place->thread);
-            place->is_running = false;
-        }
-    }
-}
-
 void fetch_close(struct fetch *fetch)
 {
     if (!fetch)
@@ -504,6 +549,7 @@ void fetch_close(struct fetch *fetch)
     join_all(fetch);
     for (size_t i = 0; i < fetch->place_count; i++) {
         mem_free(fetch->places[i]->address);
+        mem_free(fetch->places[i]->socket);
         mem_free(fetch->places[i]);
     }
     mem_free(fetch->places);

@@ -4,7 +4,8 @@
  * One stream per worker, each on a thread that only moves bytes: header, bytes, checksum, commit.
  * The caller's thread owns the plan: it opens and closes streams as plan_next says, and meanwhile
  * listens to the worker it runs under for news of further outputs. On the same node (boot id and
- * network namespace agree) the stream is a unix socket and brings descriptors instead of bytes.
+ * network namespace agree) the stream is a unix socket and brings descriptors instead of bytes;
+ * when that socket is not to be reached, it is the network after all.
  *
  *   caller: fetch_open, fetch_learn ..., fetch_run (returns when all is here), pieces, fetch_close
  *

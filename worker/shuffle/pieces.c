@@ -246,13 +246,12 @@ int pieces_add_passed(struct pieces *pieces, const struct piece *what)
     struct piece piece = *what;
     piece.is_passed = true;
     mutex_lock(&pieces->lock);
-    int rc = add(pieces, &piece);
+    int rc = piece.run.len ? add(pieces, &piece) : 0;
     mutex_unlock(&pieces->lock);
-    if (rc != 0) {
-        if (piece.own_fd >= 0)
-            close(piece.own_fd);
+    if (rc != 0 && piece.own_fd >= 0)
+        close(piece.own_fd);
+    if (rc != 0 || piece.run.len == 0)
         mem_free(piece.sums);
-    }
     return rc;
 }
 

@@ -68,7 +68,7 @@ int pieces_commit(struct pieces *pieces, struct pieces_slot *slot, const struct 
 void pieces_cancel(struct pieces *pieces, struct pieces_slot *slot);
 
 /* A piece in a descriptor, what->run.fd: takes what->own_fd (closed on failure too; -1 when a piece
- * here has that descriptor already) and what->sums. */
+ * here has that descriptor already, or it is of no length) and what->sums. */
 int pieces_add_passed(struct pieces *pieces, const struct piece *what);
 
 /* Read a passed piece whole, where it lies: do its bytes fail their sums, or to be read? false for

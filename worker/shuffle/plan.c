@@ -153,7 +153,7 @@ void plan_stream_over(struct plan *plan, uint32_t worker, int code, uint64_t now
     w->is_streaming = false;
     plan->streams--;
     /* "Everything was sent", yet something is missing: as good as broken. */
-    if (code == 0 && w->wanted == 0)
+    if (code == ERR_CANCELLED || (code == 0 && w->wanted == 0))
         return;
     uint64_t pause = PLAN_RETRY_MIN_MS;
     for (uint32_t i = 0; i < w->failures && pause < PLAN_RETRY_MAX_MS; i++)

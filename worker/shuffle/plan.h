@@ -75,7 +75,8 @@ struct plan_step plan_next(struct plan *plan, uint64_t now_ms);
 /* Is this output still wanted? Then receive it, and say so. */
 bool plan_wants(const struct plan *plan, uint32_t map);
 void plan_got(struct plan *plan, uint32_t worker, uint32_t map);
-/* The stream ended; code 0: the worker says it has sent everything, or we closed it. */
+/* The stream ended; code 0: the worker says it has sent everything; ERR_CANCELLED: we ended it,
+ * which is no failure of the worker's. */
 void plan_stream_over(struct plan *plan, uint32_t worker, int code, uint64_t now_ms);
 
 /* Walk the maps wanted from a worker: *at begins at 0; false at the end. */

@@ -38,7 +38,8 @@ static int connect_and_ask(struct stream *s)
     struct chan_conf conf = {.address = s->conf->address,
                              .self = s->conf->self,
                              .role = WIRE_WORKER,
-                             .timeout_ms = CONNECT_MS};
+                             .timeout_ms = CONNECT_MS,
+                             .shown = s->conf->fd};
     int rc = chan_open(&conf, &chan, s->err);
     if (rc == 0)
         rc = chan_call(chan, &SHUFFLE_methods[SHUFFLE_AT_FETCH], s->conf->ask, &arena, NULL,
@@ -171,8 +172,10 @@ static int take_bytes(struct stream *s)
         pieces_cancel(pieces, &slot);
         return rc;
     }
-    rc = pieces_commit(pieces, &slot, &piece);
-    return rc == 0 ? 0 : broken(s, rc, "keeping a segment");
+    rc = s->conf->keep(s->conf->arg, &piece, &slot);
+    if (rc == ERR_EXIST)
+        pieces_cancel(pieces, &slot);
+    return rc == 0 || rc == ERR_EXIST ? 0 : broken(s, rc, "keeping a segment");
 }
 
 /* The partition lies in a run whose descriptor was passed: its own sums are in there too. */
@@ -191,13 +194,18 @@ static int take_passed(struct stream *s)
     if (rc == 0 && (piece.run.len != s->header.len || piece.run.offset != s->header.offset ||
                     piece.run.crc != s->header.crc))
         rc = broken(s, ERR_CORRUPT, "a run is not what its worker says");
-    if (rc != 0 || piece.run.len == 0) {
+    if (rc != 0) {
         mem_free(piece.sums);
         return rc;
     }
-    piece.own_fd = s->is_given ? -1 : s->passed;
-    s->is_given = true;
-    rc = pieces_add_passed(s->conf->pieces, &piece);
+    bool gives_fd = !s->is_given && piece.run.len > 0;
+    piece.own_fd = gives_fd ? s->passed : -1;
+    rc = s->conf->keep(s->conf->arg, &piece, NULL);
+    if (rc == ERR_EXIST) {
+        mem_free(piece.sums);
+        return 0;
+    }
+    s->is_given |= gives_fd;
     return rc == 0 ? 0 : broken(s, rc, "keeping a segment");
 }
 
@@ -208,12 +216,9 @@ static int take_segment(struct stream *s)
         s->conf->empty(s->conf->arg, s->header.map_task, s->header.partition, s->header.records);
         return 0;
     }
-    struct piece piece = piece_of(s);
-    if (!s->conf->claim(s->conf->arg, piece.map, piece.partition))
+    if (!s->conf->wants(s->conf->arg, &s->header))
         return is_passed ? 0 : pass_over(s);
-    int rc = is_passed ? take_passed(s) : take_bytes(s);
-    s->conf->settle(s->conf->arg, &piece, is_passed, rc == 0);
-    return rc;
+    return is_passed ? take_passed(s) : take_bytes(s);
 }
 
 static int take_all(struct stream *s)
@@ -237,7 +242,6 @@ int stream_run(const struct stream_conf *conf, struct err *err)
         return err_set(err, ERR_NOMEM, "out of memory");
     int rc = connect_and_ask(&s);
     if (rc == 0) {
-        atomic_store(conf->fd, s.fd);
         rc = take_all(&s);
         let_go(&s);
         atomic_store(conf->fd, -1);

@@ -16,18 +16,18 @@ struct stream_conf {
     const struct shuffle_fetch *ask;
     struct pieces *pieces;
     uint32_t stall_ms;
-    /* Before a segment's bytes are taken: false = not wanted (any more). True: it is ours to bring,
-     * nobody else will, until settle says whether it is kept in the pieces now, or came to nothing.
-     */
-    bool (*claim)(void *arg, uint32_t map, uint64_t partition);
-    void (*settle)(void *arg, const struct piece *piece, bool is_passed, bool is_kept);
+    /* Before a segment's bytes are taken: false = not wanted (any more). */
+    bool (*wants)(void *arg, const struct shuffle_header *header);
+    /* It is whole and good: takes it into the pieces, from the slot it was received into or (NULL)
+     * as one passed. ERR_EXIST: it is there from somewhere else by now; nothing is taken. */
+    int (*keep)(void *arg, const struct piece *piece, struct pieces_slot *slot);
     /* Of the partitions asked for, `partition` and those behind it, `count` in all, hold nothing.
      */
     void (*empty)(void *arg, uint32_t map, uint64_t partition, uint64_t count);
     /* Are segments overdue there? A stream from which nothing is expected may stay silent. */
     bool (*expects)(void *arg);
     void *arg;
-    atomic_int *fd; /* the socket while it is open, so that others may shut it down; -1 else */
+    atomic_int *fd; /* the socket from the first moment on, for others to shut down; -1 = none */
 };
 
 /* 0: the worker has sent everything it has. Else what went wrong, with the address in err. */

@@ -37,6 +37,15 @@ static void on_job(struct rpc_call *call, const void *msg, void *arg)
         rpc_fail_err(call, &err);
 }
 
+/* The task there, and those behind it. */
+static size_t row_length(const struct jt2wk_task_list *tasks, size_t at)
+{
+    size_t n = 1;
+    while (at + n < tasks->n && tasks->v[at + n].is_behind)
+        n++;
+    return n;
+}
+
 static void on_run(struct rpc_call *call, const void *msg, void *arg)
 {
     struct worker *worker = arg;
@@ -45,10 +54,11 @@ static void on_run(struct rpc_call *call, const void *msg, void *arg)
     int rc = 0;
     if (is_stale(worker, call, ask->epoch))
         return;
-    for (size_t i = 0; rc == 0 && i < ask->tasks.n; i++) {
+    for (size_t i = 0, n; rc == 0 && i < ask->tasks.n; i += n) {
         const struct jt2wk_task *task = &ask->tasks.v[i];
         struct wk_job *job = jobs_find(worker, task->id.cluster_ms, task->id.job);
-        rc = job ? attempt_begin(job, task, &err)
+        n = row_length(&ask->tasks, i);
+        rc = job ? attempts_begin(job, task, n, &err)
                  : err_set(&err, ERR_NOENT, "job %llu was not described to this worker",
                            (unsigned long long)task->id.job);
     }
@@ -99,7 +109,8 @@ static void end_job(struct worker *worker, struct wk_job *job)
     attempts_end_job(job);
     process_end_job(worker, cluster_ms, number);
     outputs_end_job(worker, cluster_ms, number);
-    segments_drop_job(&worker->segments, cluster_ms, number);
+    segments_end_job(&worker->segments, &(struct segments_owner){cluster_ms, number, job->user.uid,
+                                                                 worker_now(worker)});
     jobs_remove(job);
     sandbox_remove_job(worker, name);
 }
@@ -258,6 +269,7 @@ static void register_here(struct worker *worker)
         .http_port = colon ? (uint32_t)strtoul(colon + 1, NULL, 10) : 0,
         .rack = slice_str(conf_str(daemon_conf(worker->daemon), "node.rack")),
         .version = slice_str(QUERN_VERSION),
+        .takes_rows = true,
     };
     if (!peer || rpc_is_waiting(&worker->register_wait))
         return;

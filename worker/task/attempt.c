@@ -11,10 +11,11 @@
 #include "libcommon/base/str.h"
 #include "libcommon/daemon/config.h"
 #include "worker/serve/outputs.h"
+#include "worker/task/hand_over.h"
+#include "worker/task/outfit.h"
 #include "worker/task/report.h"
 
-#define LEAST_OFFER_BYTES (1U << 20)
-#define TELL_MS           2000 /* for one that stood still, to say where */
+#define TELL_MS 2000 /* for one that stood still, to say where */
 
 static const struct sm_state rows[] = {
     [WK_WAITING] = {"waiting", SM_TO(WK_RUNNING) | SM_TO(WK_REPORTING) | SM_TO(WK_GONE),
@@ -62,11 +63,14 @@ static void take_log(struct wk_attempt *attempt)
 /* Its process works for somebody else from now on, or not at all. */
 static void leave_process(struct wk_attempt *attempt)
 {
-    take_log(attempt);
-    if (attempt->process)
-        attempt->process->attempt = NULL;
     attempt->process = NULL;
     attempt->page = NULL;
+}
+
+/* Is its process at it now? */
+static bool is_in_hand(const struct wk_attempt *attempt)
+{
+    return attempt->process && row_in_hand(&attempt->process->row) == attempt;
 }
 
 /* --- birth and death ------------------------------------------------------------------------- */
@@ -74,12 +78,9 @@ static void leave_process(struct wk_attempt *attempt)
 /* Frees it and all it has on disk but its log and a segment that was handed over. */
 static void gone(struct wk_attempt *attempt)
 {
-    struct worker *worker = attempt->worker;
     sm_move(&wk_attempt_states, &attempt->state, WK_GONE);
     rpc_cancel(&attempt->wait);
     list_remove(&attempt->link);
-    leave_process(attempt);
-    worker->segments.memory_used -= attempt->memory_offered;
     if (attempt->log.fd >= 0)
         close(attempt->log.fd);
     buf_release(&attempt->bytes);
@@ -101,142 +102,19 @@ static int init(struct wk_attempt *attempt, const struct jt2wk_task *task, struc
                       err);
 }
 
-/* Is what it makes a run that others fetch? */
-static bool makes_run(const struct wk_attempt *attempt)
-{
-    return attempt->task.kind == TASK_MAP ||
-           (attempt->task.kind == TASK_REDUCE && attempt->task.makes > 0);
-}
+/* --- running ------------------------------------------------------------------------------- */
 
-/* Half of what is left in memory for map outputs, or as much as the task may use. */
-static int offer_memory(struct wk_attempt *attempt, struct wk_process *process, struct err *err)
+static int run(struct wk_attempt *const *row, size_t count, struct err *err)
 {
-    struct segments *segments = &attempt->worker->segments;
-    uint64_t left = segments->memory_max - segments->memory_used;
-    uint64_t offer = attempt->task.memory < left / 2 ? attempt->task.memory : left / 2;
-    if (!makes_run(attempt) || offer < LEAST_OFFER_BYTES)
-        return 0;
-    int rc = process_clear_memory(process, err);
-    if (rc != 0)
-        return rc;
-    attempt->memory_offered = offer;
-    segments->memory_used += offer;
-    return 0;
-}
-
-static int look_up_user(struct wk_job *job, struct err *err)
-{
-    char *submitter = job->has_user ? NULL : slice_dup(job->spec.user);
-    int rc = 0;
-    if (!job->has_user)
-        rc = submitter ? sandbox_user(job->worker, submitter, &job->user, err)
-                       : err_set(err, ERR_NOMEM, "out of memory");
-    mem_free(submitter);
-    job->has_user = rc == 0;
-    return rc;
-}
-
-/* What its processes may have: its share, the memory it writes its output into, and what is beyond
- * the engine's buffers: programs, stacks, the plugin's own things. */
-static uint64_t memory_limit(const struct wk_attempt *attempt)
-{
-    return fence_limit(attempt->task.memory) + attempt->memory_offered;
-}
-
-/* --- running --------------------------------------------------------------------------------- */
-
-static int describe(struct wk_attempt *attempt, const struct task_dirs *own, struct arena *arena,
-                    struct task_run *run, struct err *err)
-{
-    const struct jt2wk_job *spec = &attempt->job->spec;
-    const struct conf *conf = daemon_conf(attempt->worker->daemon);
-    struct slice *dirs = arena_calloc(arena, own->count, sizeof(*dirs));
-    size_t cap = spec->temporary.len + sizeof(attempt->name) + attempt->task.out_name.len + 3;
-    char *out = arena_alloc(arena, cap);
-    if (!dirs || !out)
-        return err_set(err, ERR_NOMEM, "out of memory");
-    for (size_t i = 0; i < own->count; i++)
-        dirs[i] = slice_str(own->v[i]);
-    int len = snprintf(out, cap, SLICE_FMT "/%s/" SLICE_FMT, SLICE_ARG(spec->temporary),
-                       attempt->name, SLICE_ARG(attempt->task.out_name));
-    *run = (struct task_run){
-        .id = attempt->task.id,
-        .kind = attempt->task.kind,
-        .job_name = spec->name,
-        .plugin = slice_str(attempt->job->bring.paths[0]),
-        .user = spec->user,
-        .conf = spec->conf,
-        .partitions = attempt->task.makes ? attempt->task.makes : spec->partitions,
-        .maps = attempt->task.sources ? attempt->task.sources : spec->maps,
-        .fs_uri = spec->fs_uri,
-        .local_dirs = {dirs, own->count},
-        .memory = attempt->task.memory,
-        .input = attempt->task.input,
-        .output_memory = attempt->memory_offered,
-        .reduce_partitions = attempt->task.partitions,
-        .out = slice_of(out, (size_t)len),
-        .out_name = attempt->task.out_name,
-        .replication = spec->replication,
-        .conf_file = slice_str(config_file(conf)),
-        .manifest = attempt->task.manifest,
-        .node = slice_str(daemon_node_name(attempt->worker->daemon)),
-        .ordered_us = attempt->ordered_us,
-        .reduces = attempt->task.reduces,
-        .reads = attempt->task.reads,
-        .feeds = attempt->task.kind == TASK_REDUCE && makes_run(attempt),
-    };
-    int rc = jobs_sides(attempt->job, arena, &run->sides);
-    if (rc == 0 && attempt->task.kind == TASK_REDUCE)
-        rc = jobs_sources(attempt->job, attempt->task.reads, arena, &run->sources);
-    return rc == 0 ? 0 : err_set(err, rc, "the places of the map outputs: %s", err_text(rc));
-}
-
-static struct wk_process *find_process(const struct wk_attempt *attempt, struct err *err)
-{
-    const struct task_attempt *id = &attempt->task.id;
-    const struct process_wish wish = {id->cluster_ms, id->job, attempt->task.memory,
-                                      &attempt->job->user};
-    return process_get(attempt->worker, &wish, err);
-}
-
-static int hand_over(struct wk_attempt *attempt, struct wk_process *process, struct err *err)
-{
-    struct task_run msg;
-    struct arena arena = ARENA_INIT;
-    int rc = process_clear_dirs(process, attempt, err);
-    if (rc == 0)
-        rc = process_clear_page(process, err);
-    if (rc == 0)
-        rc = offer_memory(attempt, process, err);
-    if (rc == 0)
-        rc = describe(attempt, &process->dirs, &arena, &msg, err);
-    if (rc == 0) {
-        uint64_t limit = memory_limit(attempt);
-        if (process->served == 1)
-            attempt->worker->usual_limit = limit;
-        fence_set(&process->fence, limit);
-        rc = process_run(process, &msg, err);
+    struct wk_process *process = hand_over(row, count, err);
+    for (size_t i = 0; process && i < count; i++) {
+        struct wk_attempt *attempt = row[i];
+        attempt->process = process;
+        attempt->page = process->page;
+        attempt->started_ms = attempt->moved_ms = worker_now(attempt->worker);
+        sm_move(&wk_attempt_states, &attempt->state, WK_RUNNING);
     }
-    arena_release(&arena);
-    if (rc != 0)
-        process_kill(process);
-    return rc;
-}
-
-static int run(struct wk_attempt *attempt, struct err *err)
-{
-    int rc = look_up_user(attempt->job, err);
-    struct wk_process *process = rc == 0 ? find_process(attempt, err) : NULL;
-    if (rc == 0)
-        rc = process ? hand_over(attempt, process, err) : ERR_FAILED;
-    if (rc != 0)
-        return rc;
-    attempt->process = process;
-    process->attempt = attempt;
-    attempt->page = process->page;
-    attempt->started_ms = attempt->moved_ms = worker_now(attempt->worker);
-    sm_move(&wk_attempt_states, &attempt->state, WK_RUNNING);
-    return 0;
+    return process ? 0 : err->code;
 }
 
 /* --- reporting ------------------------------------------------------------------------------- */
@@ -265,28 +143,18 @@ static void report_answered(void *arg, int code, const void *answer, const struc
 
 static void send_report(struct wk_attempt *attempt)
 {
-    struct arena arena = ARENA_INIT;
-    union {
-        struct task_done done;
-        struct task_failed failed;
-    } msg;
     size_t at = attempt->report_is_done ? WK2JT_AT_DONE : WK2JT_AT_FAILED;
-    struct err err = {0};
-    if (!attempt->worker->is_registered || rpc_is_waiting(&attempt->wait))
-        return;
-    if (msg_decode(WK2JT_methods[at].ask, buf_slice(&attempt->report), &arena, &msg, &err) == 0) {
-        attempt->wait.done = report_answered;
-        attempt->wait.arg = attempt;
-        rpc_link_ask(attempt->worker->jobtracker, &WK2JT_methods[at], &msg, &attempt->wait);
-    } else {
-        daemon_exit(attempt->worker->daemon, 1, "%s: its report: %s", attempt->name, err.msg);
-    }
-    arena_release(&arena);
+    struct rpc_peer *peer = rpc_link_peer(attempt->worker->jobtracker);
+    if (!attempt->worker->is_registered || !peer || rpc_is_waiting(&attempt->wait))
+        return; /* attempts_link_up says it */
+    attempt->wait.done = report_answered;
+    attempt->wait.arg = attempt;
+    rpc_ask_encoded(peer, &WK2JT_methods[at], buf_slice(&attempt->report), &attempt->wait);
 }
 
 static void begin_report(struct wk_attempt *attempt, bool is_done, const void *msg)
 {
-    leave_process(attempt);
+    leave_process(attempt); /* what it has printed was taken before */
     attempt->report_is_done = is_done;
     msg_encode(is_done ? &task_done_desc : &task_failed_desc, msg, &attempt->report);
     sm_move(&wk_attempt_states, &attempt->state, WK_REPORTING);
@@ -306,6 +174,7 @@ static void fail(struct wk_attempt *attempt, struct task_failed *failed)
     if (attempt->process)
         dprintf(attempt->process->log.fd, "%s " SLICE_FMT "%s" SLICE_FMT "\n", attempt->name,
                 SLICE_ARG(failed->why), failed->at.len ? " at " : "", SLICE_ARG(failed->at));
+    take_log(attempt);
     begin_report(attempt, false, failed);
     buf_release(&tail);
 }
@@ -335,15 +204,24 @@ static int find_output(struct wk_attempt *attempt, const struct task_done *done,
         if (rc != 0)
             mem_free(ret->path);
         process->dirs_kept = process->dirs_kept || rc == 0;
+        outfit_cut_memory(process, 0);
         return rc;
     }
-    if (!attempt->memory_offered)
+    if (!process->memory_offered)
         return err_set(err, ERR_PROTO, "the runner names no map output");
+    if (done->run.len > 0 && done->run.len == done->run_len) { /* the next may be writing there */
+        if (process->row.count == 1)
+            outfit_cut_memory(process, 0);
+        ret->data = (uint8_t *)slice_dup(done->run);
+        return ret->data ? 0 : err_set(err, ERR_NOMEM, "out of memory");
+    }
     if (done->run_len <= SEGMENT_SMALL_BYTES) {
         ret->data = segments_read_small(process->memory_fd, done->run_len, err);
         process->is_memory_used = false;
+        outfit_cut_memory(process, 0);
         return ret->data ? 0 : err->code;
     }
+    outfit_cut_memory(process, done->run_len);
     ret->fd = process->memory_fd;
     process->memory_fd = -1;
     process->fence.has_given = true;
@@ -358,8 +236,10 @@ static int take_output(struct wk_attempt *attempt, const struct task_done *done,
     int rc = find_output(attempt, done, &place, err);
     if (rc != 0)
         return rc;
-    segments->memory_used -= attempt->memory_offered;
-    attempt->memory_offered = 0;
+    if (place.fd >= 0 || place.path) { /* it counts as what it is; the row ends with it */
+        segments->memory_used -= attempt->process->memory_offered;
+        attempt->process->memory_offered = 0;
+    }
     attempt->segment = segments_add(segments, done, &place, err);
     return attempt->segment ? 0 : err->code;
 }
@@ -374,6 +254,7 @@ static int shorten(struct task_done *report, struct arena *arena)
         raw[i] = report->parts.v[i].raw_bytes;
     report->raw = (struct msg_u64s){raw, report->parts.n};
     report->parts = (struct task_part_list){0};
+    report->run = slice_of(NULL, 0);
     return 0;
 }
 
@@ -382,10 +263,12 @@ void attempt_on_done(struct wk_attempt *attempt, const struct task_done *done)
     struct err err = {0};
     struct task_done report = *done;
     report.id = attempt->task.id; /* whatever it says it is */
-    if (makes_run(attempt) && take_output(attempt, &report, &err) != 0) {
+    if (attempt_makes_run(attempt) && take_output(attempt, &report, &err) != 0) {
         fail_node(attempt, err.msg);
         return;
     }
+    if (!done->may_follow) /* else it has printed nothing */
+        take_log(attempt);
     if (shorten(&report, &attempt->arena) != 0)
         daemon_exit(attempt->worker->daemon, 1, "out of memory");
     else
@@ -408,6 +291,13 @@ void attempt_on_fetch_failed(struct wk_attempt *attempt, const struct task_fetch
     report_fetch_failed(attempt->worker, &report);
 }
 
+void attempt_give_back(struct wk_attempt *attempt, const char *why)
+{
+    struct task_failed failed = {
+        .id = attempt->task.id, .failure = TASK_FAILED_NOT_BEGUN, .why = slice_str(why)};
+    begin_report(attempt, false, &failed);
+}
+
 void attempt_on_exit(struct wk_attempt *attempt, int status)
 {
     char why[REPORT_WHY_MAX];
@@ -418,28 +308,54 @@ void attempt_on_exit(struct wk_attempt *attempt, int status)
 
 /* --- orders ---------------------------------------------------------------------------------- */
 
-int attempt_begin(struct wk_job *job, const struct jt2wk_task *task, struct err *err)
+static struct wk_attempt *new (struct wk_job *job, const struct jt2wk_task *task, struct err *err)
 {
-    if (attempt_find(job->worker, &task->id))
-        return 0; /* the order came twice */
     struct wk_attempt *attempt = mem_calloc(1, sizeof(*attempt));
-    if (!attempt)
-        return err_set(err, ERR_NOMEM, "out of memory");
+    if (!attempt) {
+        err_set(err, ERR_NOMEM, "out of memory");
+        return NULL;
+    }
     attempt->worker = job->worker;
     attempt->job = job;
     attempt->log.fd = -1;
     attempt->ordered_us = clock_mono_us();
-    list_init(&attempt->link);
-    int rc = init(attempt, task, err);
-    if (rc == 0 && job->bring.state == BRING_HERE)
-        rc = run(attempt, err);
-    if (rc != 0) {
-        gone(attempt);
-        return rc;
-    }
     list_push_back(&job->worker->attempts, &attempt->link);
+    if (init(attempt, task, err) == 0)
+        return attempt;
+    gone(attempt);
+    return NULL;
+}
+
+/* While the job's files are on their way only the first waits for them. */
+static int begin(struct wk_job *job, struct wk_attempt *const *row, size_t count, struct err *err)
+{
+    if (job->bring.state == BRING_HERE)
+        return run(row, count, err);
+    for (size_t i = 1; i < count; i++)
+        attempt_give_back(row[i], "its job's files are not here yet");
     bring_want(job); /* it may have failed for an earlier attempt */
     return 0;
+}
+
+int attempts_begin(struct wk_job *job, const struct jt2wk_task *tasks, size_t count,
+                   struct err *err)
+{
+    struct wk_attempt *row[WK_ROW_MAX];
+    size_t n = 0;
+    int rc = count <= WK_ROW_MAX ? 0 : err_set(err, ERR_TOOBIG, "a row of %zu tasks", count);
+    if (attempt_find(job->worker, &tasks[0].id))
+        return 0; /* the order came twice */
+    for (; rc == 0 && n < count; n++) {
+        row[n] = new (job, &tasks[n], err);
+        if (!row[n])
+            rc = ERR_NOMEM;
+        n -= !row[n];
+    }
+    if (rc == 0)
+        rc = begin(job, row, count, err);
+    for (size_t i = 0; rc != 0 && i < n; i++)
+        gone(row[i]);
+    return rc;
 }
 
 void attempts_ready(struct wk_job *job, const char *why)
@@ -451,17 +367,17 @@ void attempts_ready(struct wk_job *job, const char *why)
             continue;
         if (why)
             fail_node(attempt, why);
-        else if (run(attempt, &err) != 0)
+        else if (run(&attempt, 1, &err) != 0)
             fail_node(attempt, err.msg);
     }
 }
 
 void attempt_kill(struct wk_attempt *attempt)
 {
-    struct wk_process *process = attempt->process;
-    leave_process(attempt);
-    if (process)
-        process_kill(process);
+    if (is_in_hand(attempt))
+        take_log(attempt);
+    if (attempt->process)
+        process_drop(attempt->process, attempt);
     if (attempt->segment)
         segments_drop(&attempt->worker->segments, attempt->segment);
     attempt->segment = NULL;
@@ -470,6 +386,14 @@ void attempt_kill(struct wk_attempt *attempt)
 
 void attempts_end_job(struct wk_job *job)
 {
+    list_each (&job->worker->runners, it) {
+        struct wk_process *process = list_entry(it, struct wk_process, link);
+        struct wk_attempt *attempt = row_in_hand(&process->row);
+        if (attempt && attempt->job == job) {
+            attempt_name_log(attempt);
+            process_drop_row(process);
+        }
+    }
     list_each_safe (&job->worker->attempts, it) {
         struct wk_attempt *attempt = list_entry(it, struct wk_attempt, link);
         if (attempt->job == job)
@@ -501,8 +425,7 @@ int attempts_tell_outputs(struct wk_job *job, const struct task_source_list *sou
         return ERR_NOMEM;
     list_each (&job->worker->attempts, it) {
         struct wk_attempt *attempt = list_entry(it, struct wk_attempt, link);
-        if (attempt->job == job && attempt->state == WK_RUNNING &&
-            attempt->task.kind == TASK_REDUCE && attempt->process) {
+        if (attempt->job == job && attempt->task.kind == TASK_REDUCE && is_in_hand(attempt)) {
             struct task_outputs msg = {of_stage(sources, attempt->task.reads, room)};
             process_tell_outputs(attempt->process, &msg);
         }
@@ -539,7 +462,7 @@ void attempts_watch(struct worker *worker)
     uint64_t now = worker_now(worker);
     list_each_safe (&worker->attempts, it) {
         struct wk_attempt *attempt = list_entry(it, struct wk_attempt, link);
-        if (attempt->state != WK_RUNNING || !attempt->page)
+        if (!is_in_hand(attempt))
             continue;
         uint64_t ticks = attempt->page->ticks;
         if (ticks != attempt->last_ticks && !attempt->timed_out) {
@@ -573,7 +496,7 @@ int attempts_progress(struct worker *worker, struct arena *arena, struct wk2jt_p
     list_each (&worker->attempts, it) {
         const struct wk_attempt *a = list_entry(it, struct wk_attempt, link);
         const struct progress_page *page = a->page;
-        if (a->state != WK_RUNNING || !page)
+        if (!is_in_hand(a))
             continue;
         char *status = arena_calloc(arena, 1, sizeof(page->status) + 1);
         if (!status)

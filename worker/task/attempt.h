@@ -5,6 +5,8 @@
  * gone
  *         \____________________/__ killed: gone at once, its process group SIGKILLed
  *
+ * Running are all of a row that one process was given (task/row), also those it has not begun.
+ *
  * What ends it is told once; while the jobtracker cannot be reached it stays in `reporting` and is
  * told again when the link is up. */
 #ifndef QUERN_WORKER_TASK_ATTEMPT_H
@@ -29,8 +31,7 @@ struct wk_attempt {
     char name[96]; /* attempt_..._m_000012_0 */
     char job_name[64];
     struct task_log log;        /* its own, once it runs no more and has printed something */
-    struct progress_page *page; /* its process's, while it runs */
-    uint64_t memory_offered;
+    struct progress_page *page; /* its process's, and about it while it is in hand there */
     struct wk_process *process;
     uint64_t last_ticks, moved_ms, started_ms;
     uint64_t ordered_us; /* when the order came */
@@ -43,8 +44,16 @@ struct wk_attempt {
     struct rpc_wait wait;
 };
 
-/* The order to run it. An error is the answer to the jobtracker: it was not begun. */
-int attempt_begin(struct wk_job *job, const struct jt2wk_task *task, struct err *err);
+/* The order to run it, and those `behind` it in a row of `count`. An error is the answer to the
+ * jobtracker: none of them was begun. */
+int attempts_begin(struct wk_job *job, const struct jt2wk_task *tasks, size_t count,
+                   struct err *err);
+/* Is what it makes a run that others fetch? */
+static inline bool attempt_makes_run(const struct wk_attempt *attempt)
+{
+    return attempt->task.kind == TASK_MAP ||
+           (attempt->task.kind == TASK_REDUCE && attempt->task.makes > 0);
+}
 struct wk_attempt *attempt_find(const struct worker *worker, const struct task_attempt *id);
 /* Something was printed: from now on it can be found under the attempt's name. */
 void attempt_name_log(struct wk_attempt *attempt);
@@ -66,5 +75,8 @@ void attempt_on_done(struct wk_attempt *attempt, const struct task_done *done);
 void attempt_on_failed(struct wk_attempt *attempt, const struct task_failed *failed);
 void attempt_on_fetch_failed(struct wk_attempt *attempt, const struct task_fetch_failed *failed);
 void attempt_on_exit(struct wk_attempt *attempt, int wait_status);
+/* It was not begun, or its answer will not be waited for: the jobtracker may have it run elsewhere.
+ */
+void attempt_give_back(struct wk_attempt *attempt, const char *why);
 
 #endif

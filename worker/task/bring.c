@@ -6,12 +6,16 @@
 
 #include "libcommon/base/ids.h"
 #include "libcommon/base/log.h"
+#include "libcommon/base/metric.h"
 #include "libcommon/base/str.h"
 #include "worker/task/attempt.h"
 #include "worker/task/jobs.h"
 #include "worker/task/sandbox.h"
 
 #define PIECE_BYTES (1U << 20)
+
+METRIC_COUNTER(files_brought, "quern_wk_job_files_total", "plugins and side files fetched");
+METRIC_COUNTER(bytes_brought, "quern_wk_job_file_bytes_total", "bytes of these");
 
 static void next_file(struct wk_job *job);
 
@@ -179,9 +183,12 @@ static void piece_written(struct work *work)
     } else if (b->rc != 0) {
         failed(job, err.msg);
     } else if (!b->is_last) {
+        metric_add(&bytes_brought, b->piece.len);
         b->offset += b->piece.len;
         ask_piece(job);
     } else {
+        metric_add(&bytes_brought, b->piece.len);
+        metric_add(&files_brought, 1);
         close_file(b);
         b->at++;
         next_file(job);

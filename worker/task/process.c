@@ -13,15 +13,93 @@
 #include "libcommon/base/log.h"
 #include "libcommon/event/conn.h"
 #include "worker/task/attempt.h"
+#include "worker/task/outfit.h"
 #include "worker/task/strays.h"
 
 #define RUN_SEND_MS   10000
 #define REAP_AGAIN_MS 20
 #define STRAYS_MS     2000
+#define EXITING       4U /* PF_EXITING, of the flags in /proc/PID/stat */
 /* Until there are blank ones again. Each costs half a millisecond, which is not to be the job's
  * that has just begun, unless the next one would find none. */
 #define BLANK_MS      25
 #define BLANK_SOON_MS 2
+
+#define ROW_LOOK_MS   50 /* one that takes longer does not keep those behind it waiting */
+
+/* --- its row --------------------------------------------------------------------------------- */
+
+static void give_back(struct wk_attempt *const *attempts, size_t count, const char *why)
+{
+    for (size_t i = 0; i < count; i++)
+        attempt_give_back(attempts[i], why);
+}
+
+static void end_row(struct wk_process *process, const char *why)
+{
+    struct wk_attempt *rest[WK_ROW_MAX];
+    give_back(rest, row_end(&process->row, rest), why);
+}
+
+/* Nobody is served any more, well or not. */
+static void rest(struct wk_process *process)
+{
+    loop_timer_stop(&process->row_look);
+    process->worker->segments.memory_used -= process->memory_offered;
+    process->memory_offered = 0;
+}
+
+static void look_at_row(void *arg)
+{
+    static const char why[] = "it stood behind one that takes long";
+    struct wk_process *process = arg;
+    struct wk_attempt *held[WK_ROW_MAX];
+    if (row_is_stuck(&process->row)) {
+        end_row(process, why);
+        give_back(held, row_take_held(&process->row, held), why);
+    }
+    if (process->row.count - process->row.answered > 1)
+        (void)loop_after(process->worker->loop, &process->row_look, ROW_LOOK_MS, look_at_row,
+                         process);
+}
+
+void process_drop(struct wk_process *process, const struct wk_attempt *attempt)
+{
+    struct wk_attempt *others[WK_ROW_MAX];
+    size_t n;
+    if (!row_take(&process->row, attempt, others, &n))
+        process_kill(process);
+    give_back(others, n, "one of its row was killed");
+    if (row_is_over(&process->row))
+        rest(process);
+}
+
+void process_drop_row(struct wk_process *process)
+{
+    struct wk_attempt *all[WK_ROW_MAX];
+    size_t n;
+    bool was_busy = !row_is_over(&process->row);
+    struct wk_attempt *first = row_break(&process->row, all, &n);
+    for (size_t i = 0; i < n; i++)
+        all[i]->process = NULL;
+    if (first)
+        first->process = NULL;
+    rest(process);
+    if (was_busy)
+        process_kill(process);
+}
+
+/* The process is gone; its page still tells what it was at. */
+static void break_row(struct wk_process *process, int status)
+{
+    struct wk_attempt *others[WK_ROW_MAX];
+    size_t n;
+    struct wk_attempt *culprit = row_break(&process->row, others, &n);
+    if (culprit)
+        attempt_on_exit(culprit, status);
+    give_back(others, n, "it stood in a row with one that ended their process");
+    rest(process);
+}
 
 /* --- its end --------------------------------------------------------------------------------- */
 
@@ -44,29 +122,24 @@ static void end_strays(void *arg)
         (void)loop_after(worker->loop, &worker->strays, REAP_AGAIN_MS, end_strays, worker);
 }
 
-static void close_fd(int fd)
-{
-    if (fd >= 0)
-        close(fd);
-}
-
-static void drop_dirs(struct wk_process *process)
-{
-    char job[ID_TEXT_MAX];
-    job_id_text((struct job_id){process->cluster_ms, process->job}, job, sizeof(job));
-    sandbox_drop(process->worker, job, &process->dirs, process->dirs_kept);
-    process->dirs_kept = false;
-}
-
 static void process_free(struct wk_process *process)
 {
-    if (process->page)
-        munmap(process->page, PROGRESS_BYTES);
-    close_fd(process->page_fd);
-    close_fd(process->memory_fd);
-    close_fd(process->log.fd);
-    drop_dirs(process);
+    outfit_release(process);
     mem_free(process);
+}
+
+/* Its descriptors close before it can be waited for. */
+static bool is_exiting(pid_t pid)
+{
+    char path[64], text[512];
+    unsigned flags = 0;
+    snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+    FILE *f = fopen(path, "re");
+    text[f ? fread(text, 1, sizeof(text) - 1, f) : 0] = 0;
+    if (f)
+        fclose(f);
+    const char *p = strrchr(text, ')'); /* its name may hold anything */
+    return !p || sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %u", &flags) != 1 || (flags & EXITING);
 }
 
 static void reap(void *arg)
@@ -75,19 +148,19 @@ static void reap(void *arg)
     int status = 0;
     pid_t pid = waitpid(process->pid, &status, WNOHANG);
     if (pid == 0) {
+        process->has_hung_up = process->has_hung_up || !is_exiting(process->pid);
         kill(-process->pid, SIGKILL); /* it closed its end but lives: it is of no more use */
         if (loop_after(process->worker->loop, &process->reap, REAP_AGAIN_MS, reap, process) == 0)
             return;
     }
-    if (process->attempt || !fence_close_empty(&process->fence)) {
+    if (!row_is_over(&process->row) || !fence_close_empty(&process->fence)) {
         fence_kill(&process->fence); /* children it may have left behind */
         kill(-process->pid, SIGKILL);
     }
     loop_timer_stop(&process->reap);
     list_remove(&process->link);
     end_strays(process->worker);
-    if (process->attempt) /* it still looks at the page */
-        attempt_on_exit(process->attempt, pid == process->pid ? status : 0);
+    break_row(process, pid == process->pid ? status : 0);
     fence_close(&process->fence);
     process_free(process);
 }
@@ -105,31 +178,70 @@ static void on_close(struct conn *conn, int code, void *arg)
 
 /* --- what it says ---------------------------------------------------------------------------- */
 
-static void on_frame(struct wk_process *process, const struct frame *frame)
+static int on_done(struct wk_process *process, struct slice body, struct err *err)
 {
     struct arena arena = ARENA_INIT;
-    struct wk_attempt *attempt = process->attempt;
     struct task_done done;
+    int rc = msg_decode(&task_done_desc, body, &arena, &done, err);
+    struct wk_attempt *attempt = rc == 0 ? row_answer(&process->row) : NULL;
+    bool is_last = process->is_last;
+    if (attempt) {
+        is_last =
+            is_last || (attempt->job->tasks_max && process->served >= attempt->job->tasks_max);
+        attempt_on_done(attempt, &done);
+    }
+    if (rc == 0 && !done.may_follow)
+        end_row(process, "its process could not take another");
+    if (rc == 0 && row_is_over(&process->row))
+        rest(process);
+    if (rc == 0 && is_last)
+        process_kill(process);
+    arena_release(&arena);
+    return rc;
+}
+
+/* Who knows what state a failed one has left behind in the plugin's variables: nobody follows. */
+static int on_failed(struct wk_process *process, struct slice body, struct err *err)
+{
+    struct arena arena = ARENA_INIT;
     struct task_failed failed;
+    int rc = msg_decode(&task_failed_desc, body, &arena, &failed, err);
+    struct wk_attempt *attempt = rc == 0 ? row_answer(&process->row) : NULL;
+    if (rc == 0) {
+        process_kill(process);
+        end_row(process, "it stood behind one that failed");
+    }
+    if (attempt)
+        attempt_on_failed(attempt, &failed);
+    if (rc == 0)
+        rest(process);
+    arena_release(&arena);
+    return rc;
+}
+
+static int on_fetch_failed(struct wk_process *process, struct slice body, struct err *err)
+{
+    struct arena arena = ARENA_INIT;
     struct task_fetch_failed fetch;
+    int rc = msg_decode(&task_fetch_failed_desc, body, &arena, &fetch, err);
+    struct wk_attempt *attempt = row_in_hand(&process->row);
+    if (rc == 0 && attempt)
+        attempt_on_fetch_failed(attempt, &fetch);
+    arena_release(&arena);
+    return rc;
+}
+
+static void on_frame(struct wk_process *process, const struct frame *frame)
+{
     struct err err = {0};
-    int rc = attempt ? 0 : err_set(&err, ERR_PROTO, "a runner spoke without a task");
+    int rc =
+        row_is_over(&process->row) ? err_set(&err, ERR_PROTO, "a runner spoke without a task") : 0;
     if (rc == 0 && frame->type == TASK_DONE) {
-        rc = msg_decode(&task_done_desc, frame->body, &arena, &done, &err);
-        if (rc == 0) {
-            process_put(process, true, attempt->job->tasks_max);
-            attempt_on_done(attempt, &done);
-        }
+        rc = on_done(process, frame->body, &err);
     } else if (rc == 0 && frame->type == TASK_FAILED) {
-        rc = msg_decode(&task_failed_desc, frame->body, &arena, &failed, &err);
-        if (rc == 0) {
-            process_put(process, false, 0);
-            attempt_on_failed(attempt, &failed);
-        }
+        rc = on_failed(process, frame->body, &err);
     } else if (rc == 0 && frame->type == TASK_FETCH_FAILED) {
-        rc = msg_decode(&task_fetch_failed_desc, frame->body, &arena, &fetch, &err);
-        if (rc == 0)
-            attempt_on_fetch_failed(attempt, &fetch);
+        rc = on_fetch_failed(process, frame->body, &err);
     } else if (rc == 0 && frame->type == TASK_LAST) {
         process->is_last = true;
     }
@@ -137,7 +249,6 @@ static void on_frame(struct wk_process *process, const struct frame *frame)
         log_warn("wk.task", "runner %d: %s", process->pid, err.msg);
         process_kill(process);
     }
-    arena_release(&arena);
 }
 
 static void on_data(struct conn *conn, struct buf *in, void *arg)
@@ -228,7 +339,7 @@ static int say(struct wk_process *process, uint16_t type, const struct msg_desc 
 
 static bool is_idle(const struct wk_process *process)
 {
-    return !process->attempt && process->conn && !process->was_killed &&
+    return row_is_over(&process->row) && process->conn && !process->was_killed &&
            !process->is_being_fenced && conn_queued_bytes(process->conn) == 0;
 }
 
@@ -286,16 +397,8 @@ struct wk_process *process_get(struct worker *worker, const struct process_wish 
     process->job = wish->job;
     if (process->memory < wish->memory)
         process->memory = wish->memory;
-    process->served++;
+    process->served += wish->tasks;
     return process;
-}
-
-void process_put(struct wk_process *process, bool was_done, uint32_t tasks_max)
-{
-    process->attempt = NULL;
-    /* Who knows what state a failed one has left behind in the plugin's variables. */
-    if (!was_done || process->is_last || (tasks_max && process->served >= tasks_max))
-        process_kill(process);
 }
 
 /* --- blank ones ------------------------------------------------------------------------------ */
@@ -314,8 +417,8 @@ static uint32_t count_blanks(const struct worker *worker)
 static void prepare(struct wk_process *process)
 {
     struct err err;
-    (void)process_clear_page(process, &err); /* what cannot be now is tried again then */
-    (void)process_clear_memory(process, &err);
+    (void)outfit_clear_page(process, &err); /* what cannot be now is tried again then */
+    (void)outfit_clear_memory(process, &err);
     if (process->worker->usual_limit)
         fence_set(&process->fence, process->worker->usual_limit);
 }
@@ -365,62 +468,6 @@ void process_keep_blanks(struct worker *worker)
 
 /* --- talking to it --------------------------------------------------------------------------- */
 
-/* --- what attempts in it use, one after another ----------------------------------------------- */
-
-int process_clear_dirs(struct wk_process *process, const struct wk_attempt *attempt,
-                       struct err *err)
-{
-    struct worker *worker = process->worker;
-    int rc = 0;
-    if (process->dirs_kept || !sandbox_is_clean(worker, &process->dirs)) {
-        drop_dirs(process);
-        rc = sandbox_make(worker, attempt->job_name, &attempt->job->user, &process->dirs, err);
-    }
-    if (rc == 0 && process->log.fd < 0) {
-        process->has_fds = false;
-        rc = sandbox_open_log(worker, attempt->job_name, attempt->name, &process->log, err);
-    }
-    return rc;
-}
-
-static int make_page(struct wk_process *process, struct err *err)
-{
-    process->has_fds = false;
-    process->page_fd = memfd_create("quern-progress", MFD_CLOEXEC);
-    if (process->page_fd < 0 || ftruncate(process->page_fd, PROGRESS_BYTES) != 0)
-        return err_errno(err, errno, "cannot make a progress page");
-    void *page =
-        mmap(NULL, PROGRESS_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, process->page_fd, 0);
-    if (page == MAP_FAILED)
-        return err_errno(err, errno, "cannot map a progress page");
-    process->page = page;
-    return 0;
-}
-
-int process_clear_page(struct wk_process *process, struct err *err)
-{
-    int rc = process->page ? 0 : make_page(process, err);
-    if (rc != 0)
-        return rc;
-    memset(process->page, 0, PROGRESS_BYTES);
-    process->page->magic = PROGRESS_MAGIC;
-    return 0;
-}
-
-int process_clear_memory(struct wk_process *process, struct err *err)
-{
-    /* Small outputs may lie over one another: what a run is long is said with it. */
-    bool is_clear = process->memory_fd >= 0 &&
-                    (!process->is_memory_used || ftruncate(process->memory_fd, 0) == 0);
-    process->is_memory_used = true; /* until it is known that little was put there */
-    if (is_clear)
-        return 0;
-    close_fd(process->memory_fd);
-    process->has_fds = false;
-    process->memory_fd = memfd_create("quern-map-output", MFD_CLOEXEC);
-    return process->memory_fd >= 0 ? 0 : err_errno(err, errno, "cannot make a memory file");
-}
-
 int process_run(struct wk_process *process, const struct task_run *run, struct err *err)
 {
     struct task_fds fds = {{process->page_fd, process->log.fd, process->memory_fd},
@@ -429,6 +476,9 @@ int process_run(struct wk_process *process, const struct task_run *run, struct e
         fds.n = 0;
     int rc = say(process, TASK_RUN, &task_run_desc, run, &fds, err);
     process->has_fds = rc == 0;
+    if (run->behind.n)
+        (void)loop_after(process->worker->loop, &process->row_look, ROW_LOOK_MS, look_at_row,
+                         process);
     return rc;
 }
 
@@ -464,7 +514,7 @@ void process_kill_all(struct worker *worker)
     worker->fencer = NULL;
     list_each_safe (&worker->runners, it) {
         struct wk_process *process = list_entry(it, struct wk_process, link);
-        process->attempt = NULL;
+        process_drop_row(process);
         process_kill(process);
         waitpid(process->pid, NULL, 0);
         fence_close(&process->fence);
@@ -472,11 +522,11 @@ void process_kill_all(struct worker *worker)
         if (process->conn)
             conn_abort(process->conn);
         list_remove(&process->link);
-        drop_dirs(process);
+        outfit_drop_dirs(process);
         /* its memory goes with the process: on_close still points at it */
     }
     loop_timer_stop(&worker->strays);
     loop_timer_stop(&worker->add_blank);
     birth_close(&worker->birth);
-    strays_end(is_runner, worker, STRAYS_MS);
+    (void)strays_end(is_runner, worker, STRAYS_MS);
 }

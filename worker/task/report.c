@@ -4,7 +4,9 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include "libcommon/base/clock.h"
 #include "libcommon/base/str.h"
+#include "worker/runner/cord.h"
 #include "worker/task/last_words.h"
 
 #define LOG_TAIL_BYTES 4096
@@ -48,6 +50,12 @@ static bool was_for_memory(const struct wk_attempt *attempt, bool is_killed,
     return verdict != FENCE_QUIET;
 }
 
+static bool has_cut_cord(const struct wk_attempt *attempt, int status)
+{
+    return (attempt->process && attempt->process->has_hung_up) ||
+           (WIFEXITED(status) && WEXITSTATUS(status) == CORD_CUT);
+}
+
 void report_death(const struct wk_attempt *attempt, int status, struct task_failed *failed,
                   char why[REPORT_WHY_MAX])
 {
@@ -62,6 +70,11 @@ void report_death(const struct wk_attempt *attempt, int status, struct task_fail
             str_duration(attempt->job->spec.timeout_ms, ms, sizeof(ms)));
     } else if (was_for_memory(attempt, is_killed, failed, why)) {
         failed->code = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
+    } else if (has_cut_cord(attempt, status)) {
+        failed->failure = TASK_FAILED_EXIT;
+        snprintf(why, REPORT_WHY_MAX,
+                 "closed its connection to the worker, and was killed: a job must not close "
+                 "descriptors that it has not opened");
     } else if (WIFSIGNALED(status)) {
         failed->failure = TASK_FAILED_CRASH;
         failed->code = WTERMSIG(status);
@@ -136,10 +149,33 @@ static void add_last_words(struct wk_attempt *attempt, struct task_failed *faile
     failed->why = slice_str(whole);
 }
 
+/* What is known of its time: the page says since when it counts, what it did was its last phase. */
+static void time_taken(const struct wk_attempt *attempt, struct task_times *ret)
+{
+    const struct progress_page *page = attempt->page;
+    uint64_t now = clock_mono_us(), began = page ? page->began_us : 0;
+    uint64_t ready = began && page->ready_us >= began ? page->ready_us : now;
+    uint64_t *const of_phase[] = {
+        [PROGRESS_MAP] = &ret->map,     [PROGRESS_SORT] = &ret->sort,
+        [PROGRESS_FETCH] = &ret->fetch, [PROGRESS_REDUCE] = &ret->reduce,
+        [PROGRESS_WRITE] = &ret->write, [PROGRESS_END] = &ret->write,
+    };
+    uint32_t phase = page ? page->phase : PROGRESS_START;
+    if (began < attempt->ordered_us || began > now || ready > now)
+        began = attempt->ordered_us; /* it did not get so far, or it wrote nonsense there */
+    if (ready < began || ready > now)
+        ready = now;
+    *ret = (struct task_times){
+        .queue = began - attempt->ordered_us, .launch = ready - began, .total = now - began};
+    *(phase > PROGRESS_START && phase < ARRAY_LEN(of_phase) ? of_phase[phase] : &ret->launch) +=
+        now - ready;
+}
+
 void report_complete(struct wk_attempt *attempt, struct task_failed *failed, struct buf *tail)
 {
     uint64_t total;
     failed->id = attempt->task.id;
+    time_taken(attempt, &failed->times);
     record_in_hand(attempt, failed);
     place_of_crash(attempt, failed);
     if (failed->log_tail.len == 0 &&

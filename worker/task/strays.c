@@ -130,11 +130,13 @@ size_t strays_kill(strays_known_fn *is_known, const void *arg)
 }
 
 /* What a killed one has started comes to us when it is gone: so, once more after the last. */
-void strays_end(strays_known_fn *is_known, const void *arg, unsigned most_ms)
+bool strays_end(strays_known_fn *is_known, const void *arg, unsigned most_ms)
 {
     uint64_t end_ms = clock_mono_ms() + most_ms;
-    while (strays_kill(is_known, arg) > 0 && clock_mono_ms() < end_ms)
+    bool is_over;
+    while (!(is_over = strays_kill(is_known, arg) == 0) && clock_mono_ms() < end_ms)
         usleep(ROUND_US);
+    return is_over;
 }
 
 /* ---- threads ---- */

@@ -24,8 +24,8 @@ typedef bool strays_known_fn(const void *arg, pid_t pid);
 /* Kill and collect all children that are not known (NULL: none is). Returns how many are left:
  * those that are still dying, and what they leave; call it again after a moment. */
 size_t strays_kill(strays_known_fn *is_known, const void *arg);
-/* ... until none is left, or for so long. */
-void strays_end(strays_known_fn *is_known, const void *arg, unsigned most_ms);
+/* ... until none is left (true), or for so long. */
+bool strays_end(strays_known_fn *is_known, const void *arg, unsigned most_ms);
 
 /* Does a thread run in this process that is neither the main one nor the client library's? */
 bool strays_has_threads(void);

@@ -41,7 +41,8 @@ int shuffle_header_decode(const uint8_t in[SHUFFLE_HEADER_BYTES], struct shuffle
     F(U32, stage) /* whose outputs */
 MSG_STRUCT(shuffle_fetch, SHUFFLE_FETCH_FIELDS)
 
-#define SHUFFLE_METHODS(M, P) M(P, 0x0601, FETCH, MSG_READS, shuffle_fetch, msg_void)
+/* Asked again by the reducer's plan alone, which may want to end the wait. */
+#define SHUFFLE_METHODS(M, P) M(P, 0x0601, FETCH, 0, shuffle_fetch, msg_void)
 
 MSG_METHODS(SHUFFLE, SHUFFLE_METHODS)
 

@@ -7,7 +7,10 @@
  *                      the attempt's log (opened O_APPEND: becomes stdout and stderr), and, if a
  *                      map may put its output into memory, a memfd; none: those of the last RUN.
  *                      A memfd with a run of more than TASK_RUN_SMALL bytes is the worker's from
- *                      then on, of a smaller one the bytes are
+ *                      then on; a smaller one comes with DONE. RUN of a row of attempts is answered
+ *                      by as many DONE, in order; the last of them may be FAILED, and the row may
+ *                      end early, either side's doing (progress.h), the runner's behind a DONE
+ *                      without may_follow
  *                      OUTPUTS while a reduce fetches, KILL never (it is SIGKILLed)
  *                      TWIN, to one that never gets a RUN: make a process like yourself, whose
  *                      descriptor 3 is the one that comes with this
@@ -34,13 +37,15 @@ MSG_STRUCT(task_attempt, TASK_ATTEMPT_FIELDS)
 /* A stretch of a file. A split is one or more of them (small files packed together). `file_len`
  * lets a reader see where the file ends; a record belongs to the split its first byte is in. Of a
  * packed file that is cut: `offset` and the end are where unpacking can begin anew (codec/frames),
- * and `frame` is 1 + where the frame that holds `offset` begins. */
+ * and `frame` is 1 + where the frame that holds `offset` begins. `input`: 0, or 1 + which of the
+ * job's .inputs reads it (quern/job.h); one split has segments of one input. */
 #define TASK_SEGMENT_FIELDS(F, S, L) \
     F(STR, path)                     \
     F(U64, offset)                   \
     F(U64, length)                   \
     F(U64, file_len)                 \
-    F(U64, frame)
+    F(U64, frame)                    \
+    F(U32, input)
 MSG_STRUCT(task_segment, TASK_SEGMENT_FIELDS)
 
 /* Where one map's committed output can be fetched. An empty host = this very node. */
@@ -92,33 +97,44 @@ static inline char task_letter(uint32_t kind, uint32_t stage)
 
 #define TASK_RUN_SMALL 65536U
 
-#define TASK_RUN_FIELDS(F, S, L)                                                              \
-    S(task_attempt, id)                                                                       \
-    F(U32, kind) /* enum task_kind */                                                         \
-    F(STR, job_name)                                                                          \
-    F(STR, plugin)             /* local path of the shared object */                          \
-    F(STR, user)               /* whose files are read and written */                         \
-    L(msg_pair, conf)          /* the job's -D settings */                                    \
-    F(U32, partitions)         /* reducers of the job */                                      \
-    F(U32, maps)               /* tasks of the map stage */                                   \
-    F(STR, fs_uri)             /* "" = local files */                                         \
-    F(STRS, local_dirs)        /* this attempt's own directories, in order of preference */   \
-    F(U64, memory)             /* bytes this attempt may use in all */                        \
-    L(task_segment, input)     /* map */                                                      \
-    F(U64, output_memory)      /* map: how much the passed memfd may grow; 0 = none passed */ \
-    F(U64S, reduce_partitions) /* reduce: usually one */                                      \
-    L(task_source, sources)    /* reduce: known so far; more by OUTPUTS */                    \
-    F(STR, out)      /* file this attempt writes (under OUT/_temporary/<job>/<attempt>) */    \
-    F(STR, out_name) /* part-r-00003 */                                                       \
-    F(U32, replication)                                                                       \
-    F(STR, conf_file) /* quern.conf the runner's client library reads; "" = none */           \
-    F(STRS, manifest) /* commit: finished lines of _MANIFEST */                               \
-    F(STR, node)      /* node.name of the worker, for locality of reads and writes */         \
-    L(task_side, sides)                                                                       \
-    F(U64, ordered_us) /* when the order came here, by clock_mono_us; 0 = nobody says */      \
-    F(U32, reduces)    /* of the job; 0 = not known yet, or as many as partitions */          \
-    F(U32, reads)      /* reduce: the stage whose tasks made what it fetches */               \
-    F(BOOL, feeds)     /* reduce: it makes no file, but a run of `partitions` for the next stage */
+/* Another map of the job, in what it differs from the one it stands behind. */
+#define TASK_BEHIND_FIELDS(F, S, L) \
+    S(task_attempt, id)             \
+    L(task_segment, input)          \
+    F(STR, out)                     \
+    F(STR, out_name)                \
+    F(U64, ordered_us)
+MSG_STRUCT(task_behind, TASK_BEHIND_FIELDS)
+
+#define TASK_RUN_FIELDS(F, S, L)                                                                \
+    S(task_attempt, id)                                                                         \
+    F(U32, kind) /* enum task_kind */                                                           \
+    F(STR, job_name)                                                                            \
+    F(STR, plugin)             /* local path of the shared object */                            \
+    F(STR, user)               /* whose files are read and written */                           \
+    L(msg_pair, conf)          /* the job's -D settings */                                      \
+    F(U32, partitions)         /* reducers of the job */                                        \
+    F(U32, maps)               /* tasks of the map stage */                                     \
+    F(STR, fs_uri)             /* "" = local files */                                           \
+    F(STRS, local_dirs)        /* this attempt's own directories, in order of preference */     \
+    F(U64, memory)             /* bytes this attempt may use in all */                          \
+    L(task_segment, input)     /* map */                                                        \
+    F(U64, output_memory)      /* map: how much the passed memfd may grow; 0 = none passed */   \
+    F(U64S, reduce_partitions) /* reduce: usually one */                                        \
+    L(task_source, sources)    /* reduce: known so far; more by OUTPUTS */                      \
+    F(STR, out)      /* file this attempt writes (under OUT/_temporary/<job>/<attempt>) */      \
+    F(STR, out_name) /* part-r-00003 */                                                         \
+    F(U32, replication)                                                                         \
+    F(STR, conf_file) /* quern.conf the runner's client library reads; "" = none */             \
+    F(STRS, manifest) /* commit: finished lines of _MANIFEST */                                 \
+    F(STR, node)      /* node.name of the worker, for locality of reads and writes */           \
+    L(task_side, sides)                                                                         \
+    F(U64, ordered_us) /* when the order came here, by clock_mono_us; 0 = nobody says */        \
+    F(U32, reduces)    /* of the job; 0 = not known yet, or as many as partitions */            \
+    F(U32, reads)      /* reduce: the stage whose tasks made what it fetches */                 \
+    F(BOOL, feeds) /* reduce: it makes no file, but a run of `partitions` for the next stage */ \
+    L(task_behind, behind) /* map: run these behind it, as far as */                            \
+    F(U32, row)            /* the row of this number in progress.h lets you */
 MSG_STRUCT(task_run, TASK_RUN_FIELDS)
 
 /* A task of a job that is over, run once more by hand (`quern-task -replay`): the last one; before
@@ -224,21 +240,24 @@ MSG_STRUCT(task_key, TASK_KEY_FIELDS)
     F(U64S, lengths)   /* records by their length: 0-3 bytes, 4-15, 16-63 ...; may be short */
 MSG_STRUCT(task_sketch, TASK_SKETCH_FIELDS)
 
-#define TASK_DONE_FIELDS(F, S, L)                                                              \
-    S(task_attempt, id)                                                                        \
-    L(msg_counter, counters)                                                                   \
-    L(task_part, parts) /* map: one per partition */                                           \
-    F(STR, run_path)    /* map: "" = it is in the memfd */                                     \
-    F(U64, run_len)                                                                            \
-    L(task_file, files) /* output files finished */                                            \
-    S(task_times, times)                                                                       \
-    F(U64, peak_memory)                                                                        \
-    F(BYTES, top_key) /* reduce: the key with the most values; its first bytes */              \
-    F(U64, top_records)                                                                        \
-    S(task_account, account)                                                                   \
-    L(task_sketch, sketches) /* map: of partitions that got something */                       \
-    F(U64S, raw) /* bytes of each partition before combining: instead of `parts`, to those who \
-                    are to choose which reduce gets it */
+#define TASK_DONE_FIELDS(F, S, L)                                                               \
+    S(task_attempt, id)                                                                         \
+    L(msg_counter, counters)                                                                    \
+    L(task_part, parts) /* map: one per partition */                                            \
+    F(STR, run_path)    /* map: "" = it is in the memfd */                                      \
+    F(U64, run_len)                                                                             \
+    L(task_file, files) /* output files finished */                                             \
+    S(task_times, times)                                                                        \
+    F(U64, peak_memory)                                                                         \
+    F(BYTES, top_key) /* reduce: the key with the most values; its first bytes */               \
+    F(U64, top_records)                                                                         \
+    S(task_account, account)                                                                    \
+    L(task_sketch, sketches) /* map: of partitions that got something */                        \
+    F(U64S, raw)  /* bytes of each partition before combining: instead of `parts`, to those who \
+                     are to choose which reduce gets it */                                      \
+    F(BYTES, run) /* map: the run itself, if it is no longer than TASK_RUN_SMALL and there is a \
+                     memfd, which has nothing of it then; to the worker */                      \
+    F(BOOL, may_follow) /* nothing is left of it that another right behind it could meet */
 MSG_STRUCT(task_done, TASK_DONE_FIELDS)
 
 enum task_failure {
@@ -253,6 +272,7 @@ enum task_failure {
     TASK_FAILED_NODE,        /* the node's fault: does not count against the task */
     TASK_FAILED_KILLED,      /* on request */
     TASK_FAILED_NODE_MEMORY, /* the machine had no memory left: does not count either */
+    TASK_FAILED_NOT_BEGUN, /* given back: it stood behind another that takes long, or ended badly */
 };
 
 #define TASK_FAILED_FIELDS(F, S, L)                                                        \
@@ -266,7 +286,8 @@ enum task_failure {
     F(STR, log_tail) /* last lines the attempt wrote */                                    \
     L(msg_counter, counters)                                                               \
     F(STR, at) /* where the plugin's code was: "clean.c:41 in parse_line"; "" = unknown */ \
-    S(task_account, account)
+    S(task_account, account)                                                               \
+    S(task_times, times) /* all that came after launch: of the phase it ended in */
 MSG_STRUCT(task_failed, TASK_FAILED_FIELDS)
 
 #define TASK_FETCH_FAILED_FIELDS(F, S, L) \

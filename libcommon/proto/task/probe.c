@@ -5,6 +5,7 @@
 
 MSG_DEFINE(task_probe_option, TASK_PROBE_OPTION_FIELDS)
 MSG_DEFINE(task_probe_stage, TASK_PROBE_STAGE_FIELDS)
+MSG_DEFINE(task_probe_input, TASK_PROBE_INPUT_FIELDS)
 MSG_DEFINE_SINCE(task_probe, TASK_PROBE_FIELDS, has_rows)
 
 bool task_probe_takes(const struct task_probe *probe, struct slice key)
@@ -33,16 +34,6 @@ struct slice task_probe_setting(const struct task_probe *probe, const struct msg
     return value;
 }
 
-int task_probe_check_lines(const struct task_probe *probe, struct err *err)
-{
-    if (probe->has_lines)
-        return 0;
-    return err_set(err, ERR_CONFIG,
-                   SLICE_FMT " does not read lines: "
-                             "-D mapreduce.input.lineinputformat.linespermap cannot cut its input",
-                   SLICE_ARG(probe->name));
-}
-
 void task_probe_rows_key(const struct task_probe *probe, char *out, size_t cap)
 {
     snprintf(out, cap, SLICE_FMT ".rows", SLICE_ARG(probe->name));
@@ -55,7 +46,7 @@ static int check_append(const struct task_probe *probe, const struct task_probe 
     if (bad)
         return err_set(err, ERR_CONFIG, SLICE_FMT " has no reduce: it cannot be part of a chain",
                        SLICE_ARG(bad->name));
-    if (next->has_rows || next->is_whole || next->needs_more_than_lines)
+    if (next->has_rows || next->needs_more_than_lines)
         return err_set(err, ERR_CONFIG,
                        SLICE_FMT " does not read lines: it can only be the first of a chain",
                        SLICE_ARG(next->name));

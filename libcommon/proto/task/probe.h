@@ -23,6 +23,15 @@ MSG_STRUCT(task_probe_option, TASK_PROBE_OPTION_FIELDS)
     F(U32, default_reducers)
 MSG_STRUCT(task_probe_stage, TASK_PROBE_STAGE_FIELDS)
 
+/* How the files of one input are cut. */
+#define TASK_PROBE_INPUT_FIELDS(F, S, L)                    \
+    F(STR, name)                                            \
+    F(STR, about)                                           \
+    F(BOOL, is_whole)    /* files are not cut */            \
+    F(BOOL, takes_empty) /* empty files are records, too */ \
+    F(BOOL, has_lines)   /* each line of a file's text is a record */
+MSG_STRUCT(task_probe_input, TASK_PROBE_INPUT_FIELDS)
+
 #define TASK_PROBE_FIELDS(F, S, L)                                                          \
     F(STR, name)                                                                            \
     F(STR, about)                                                                           \
@@ -38,14 +47,13 @@ MSG_STRUCT(task_probe_stage, TASK_PROBE_STAGE_FIELDS)
     F(BOOL, has_group)                                                                      \
     F(U32, default_reducers)                                                                \
     L(task_probe_option, options)                                                           \
-    F(BOOL, has_rows)    /* no input files: QN_ROWS */                                      \
-    F(BOOL, has_ranges)  /* QN_BY_RANGE: its keys are to be sampled */                      \
-    F(BOOL, is_whole)    /* files are not cut */                                            \
-    F(BOOL, takes_empty) /* empty files are records, too */                                 \
+    F(BOOL, has_rows)   /* no input files: QN_ROWS */                                       \
+    F(BOOL, has_ranges) /* QN_BY_RANGE: its keys are to be sampled */                       \
     L(task_probe_stage, then)                                                               \
     F(BOOL, needs_more_than_lines) /* records, CSV ...: no reduce can feed it in a chain */ \
     F(BOOL, writes_raw)            /* its last stage's output is no lines */                \
-    F(BOOL, has_lines)             /* each line of a file's text is a record */
+    L(task_probe_input, inputs)    /* [0]: paths without a name; then those of .inputs */   \
+    F(BOOL, needs_names)           /* no map reads those without: they are [1]'s */
 MSG_STRUCT(task_probe, TASK_PROBE_FIELDS)
 
 /* May -D set that? What its tables name; anything, where one of them has a row "*". */
@@ -59,8 +67,6 @@ struct slice task_probe_setting(const struct task_probe *probe, const struct msg
  * lists are in the arena. ERR_CONFIG with what does not fit, ERR_NOMEM. */
 int task_probe_append(struct task_probe *probe, const struct task_probe *next, struct arena *arena,
                       struct err *err);
-/* May its input be cut by counting lines (mapreduce.input.lineinputformat.linespermap)? */
-int task_probe_check_lines(const struct task_probe *probe, struct err *err);
 /* "NAME.rows": where a job that makes its own rows is told how many. */
 void task_probe_rows_key(const struct task_probe *probe, char *out, size_t cap);
 

@@ -2,7 +2,7 @@
 #include "libcommon/proto/wk_jt/messages.h"
 
 MSG_DEFINE(wk2jt_held, WK2JT_HELD_FIELDS)
-MSG_DEFINE(wk2jt_register, WK2JT_REGISTER_FIELDS)
+MSG_DEFINE_SINCE(wk2jt_register, WK2JT_REGISTER_FIELDS, takes_rows)
 MSG_DEFINE(wk2jt_registered, WK2JT_REGISTERED_FIELDS)
 MSG_DEFINE(wk2jt_progress, WK2JT_PROGRESS_FIELDS)
 MSG_DEFINE(wk2jt_beat, WK2JT_BEAT_FIELDS)

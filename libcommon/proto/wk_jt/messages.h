@@ -29,7 +29,8 @@ MSG_STRUCT(wk2jt_held, WK2JT_HELD_FIELDS)
     F(STR, rack)                                                                  \
     F(STR, version)                                                               \
     L(wk2jt_held, held)                                                           \
-    L(task_attempt, running)
+    L(task_attempt, running)                                                      \
+    F(BOOL, takes_rows) /* it knows what jt2wk_task.is_behind is */
 MSG_STRUCT(wk2jt_register, WK2JT_REGISTER_FIELDS)
 
 #define WK2JT_REGISTERED_FIELDS(F, S, L) \
@@ -99,18 +100,19 @@ MSG_STRUCT(wk2jt_blob_piece, WK2JT_BLOB_PIECE_FIELDS)
     L(task_side, sides)
 MSG_STRUCT(jt2wk_job, JT2WK_JOB_FIELDS)
 
-#define JT2WK_TASK_FIELDS(F, S, L)                                                         \
-    S(task_attempt, id)                                                                    \
-    F(U32, kind)                                                                           \
-    L(task_segment, input)                                                                 \
-    F(U64S, partitions)                                                                    \
-    F(U64, memory)                                                                         \
-    F(STR, out_name)                                                                       \
-    F(STRS, manifest)                                                                      \
-    F(U32, reads)   /* reduce: the stage it fetches from, */                               \
-    F(U32, sources) /* and how many tasks that has; 0 = as the job's `maps` */             \
-    F(U32, makes)   /* partitions of what it makes for the next stage; 0 = as the job's */ \
-    F(U32, reduces) /* as in task_run */
+#define JT2WK_TASK_FIELDS(F, S, L)                                                            \
+    S(task_attempt, id)                                                                       \
+    F(U32, kind)                                                                              \
+    L(task_segment, input)                                                                    \
+    F(U64S, partitions)                                                                       \
+    F(U64, memory)                                                                            \
+    F(STR, out_name)                                                                          \
+    F(STRS, manifest)                                                                         \
+    F(U32, reads)      /* reduce: the stage it fetches from, */                               \
+    F(U32, sources)    /* and how many tasks that has; 0 = as the job's `maps` */             \
+    F(U32, makes)      /* partitions of what it makes for the next stage; 0 = as the job's */ \
+    F(U32, reduces)    /* as in task_run */                                                   \
+    F(BOOL, is_behind) /* it runs behind the one before it in the order, on the same core */
 MSG_STRUCT(jt2wk_task, JT2WK_TASK_FIELDS)
 
 #define JT2WK_RUN_FIELDS(F, S, L) \

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Who runs which task, when, and what makes room for what; and the second try of a straggler. */
+#include "jobtracker/schedule/locality.h"
 #include "tests/unit/jobtracker/jobs/core_fixture.h"
 
 static void a_task_is_given_to_the_node_that_holds_its_input(void **state)
@@ -24,6 +25,22 @@ static void a_job_declines_a_remote_node_only_for_so_long(void **state)
     jt_on_tick(&f->core, f->now);
     assert_non_null(running_on(a));
     assert_non_null(running_on(b));
+}
+
+static void quick_tasks_whose_input_lies_on_one_node_do_not_leave_the_others_idle(void **state)
+{
+    struct fixture *f = *state;
+    struct jt_worker *a = worker(f, "a", 1, 1), *b = worker(f, "b", 1, 1);
+    submit(f, 20, 0, "b");
+    for (int i = 0; i < 5; i++) { /* each ends before the delay is over, and the next begins */
+        assert_null(running_on(a));
+        f->now += jt_config_default.locality_wait_ms / 2;
+        assert_true(done(f, running_on(b)));
+        jt_on_tick(&f->core, f->now);
+        if (running_on(a))
+            return;
+    }
+    fail_msg("one node does it all, and the other has nothing to do");
 }
 
 static void tasks_are_admitted_while_their_cores_and_memory_fit(void **state)
@@ -102,6 +119,28 @@ static void a_reduce_makes_room_for_a_map_that_must_run_again(void **state)
     assert_int_equal(job->stages[0].running, 1);
     finish_all(f);
     assert_int_equal(job->state, JT_JOB_COMMITTING);
+}
+
+/* As after a replay, when tasks that were done in another life stood in line first. */
+static void a_map_that_waits_behind_many_that_are_done_is_still_seen(void **state)
+{
+    struct fixture *f = *state;
+    struct jt_worker *a = worker(f, "a", 1, 1);
+    struct jt_stage *maps = submit(f, 2, 1, NULL)->stages;
+    assert_true(done(f, running_on(a)));
+    assert_true(done(f, running_on(a)));
+    jt_locality_trim(maps, &maps->anywhere);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(jt_locality_add(maps, &maps->tasks[0], &f->core.fleet), 0);
+    struct jt_attempt *reduce = running_on(a);
+    struct attempt_id id = id_of(reduce);
+    uint64_t map = 1;
+    jt_on_fetch_failed(&f->core, &id, slice_str("a"), &map, 1, f->now);
+    assert_int_equal(maps->waiting, 1);
+    f->now += jt_config_default.preempt_ms + 1;
+    jt_on_beat(&f->core, a, f->now);
+    jt_on_tick(&f->core, f->now);
+    assert_int_equal(reduce->state, JT_ATTEMPT_KILLED);
 }
 
 static void the_reduce_that_makes_room_is_one_on_a_node_where_the_map_may_run(void **state)
@@ -267,11 +306,13 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(a_task_is_given_to_the_node_that_holds_its_input),
         CASE(a_job_declines_a_remote_node_only_for_so_long),
+        CASE(quick_tasks_whose_input_lies_on_one_node_do_not_leave_the_others_idle),
         CASE(tasks_are_admitted_while_their_cores_and_memory_fit),
         CASE(a_job_that_asks_for_more_memory_than_any_worker_has_says_so),
         CASE(a_higher_priority_goes_first),
         CASE(reduces_begin_only_when_every_map_is_handed_out),
         CASE(a_reduce_makes_room_for_a_map_that_must_run_again),
+        CASE(a_map_that_waits_behind_many_that_are_done_is_still_seen),
         CASE(the_reduce_that_makes_room_is_one_on_a_node_where_the_map_may_run),
         CASE(maps_that_may_only_run_where_other_jobs_reduces_wait_still_run),
         CASE(the_first_to_finish_wins_and_the_other_is_killed),

@@ -65,8 +65,9 @@ static void files_come_in_order_without_hidden_ones(void **state)
     struct arena arena = ARENA_INIT;
     struct inputs inputs;
     struct conf *conf = new_conf();
-    const char *paths[] = {in_dir("zzz"), in_dir("in")};
-    assert_int_equal(inputs_list(&inputs, &arena, paths, 2, conf, &err), 0);
+    struct input_path words[] = {{.path = in_dir("zzz")}, {.path = in_dir("in")}};
+    struct input_paths paths = {words, 2};
+    assert_int_equal(inputs_list(&inputs, &arena, &paths, conf, &err), 0);
     assert_int_equal(inputs.count, 3);
     assert_int_equal(inputs.bytes, 6);
     assert_true(slice_is(inputs.files[0].path, in_dir("in/a")));
@@ -75,15 +76,15 @@ static void files_come_in_order_without_hidden_ones(void **state)
 
     assert_int_equal(mkdir(in_dir("in/below"), 0777), 0);
     touch("in/below/c", "4444");
-    assert_int_equal(inputs_list(&inputs, &arena, paths, 2, conf, &err), ERR_ISDIR);
+    assert_int_equal(inputs_list(&inputs, &arena, &paths, conf, &err), ERR_ISDIR);
     take(conf, RECURSIVE "=true");
-    assert_int_equal(inputs_list(&inputs, &arena, paths, 2, conf, &err), 0);
+    assert_int_equal(inputs_list(&inputs, &arena, &paths, conf, &err), 0);
     assert_int_equal(inputs.bytes, 10);
     take(conf, "job.input.exclude=bel*");
-    assert_int_equal(inputs_list(&inputs, &arena, paths, 2, conf, &err), 0);
+    assert_int_equal(inputs_list(&inputs, &arena, &paths, conf, &err), 0);
     assert_int_equal(inputs.bytes, 6);
-    paths[0] = "/dev/null";
-    assert_int_equal(inputs_list(&inputs, &arena, paths, 1, conf, &err), ERR_UNSUPPORTED);
+    words[0].path = "/dev/null";
+    assert_int_equal(inputs_list(&inputs, &arena, &paths, conf, &err), ERR_UNSUPPORTED);
     assert_string_equal(inputs_absolute(&arena, "/a/./b/../c", &err), "/a/c");
     conf_free(conf);
     arena_release(&arena);

@@ -20,7 +20,8 @@ struct sums {
     uint64_t in[KEYS], out[KEYS];
     bool has_in[KEYS], has_out[KEYS];
     uint64_t records_out;
-    uint64_t digest; /* of the very sequence that came out */
+    uint64_t counted; /* records that what came out says it stands for */
+    uint64_t digest;  /* of the very sequence that came out */
 };
 
 static struct sums sums;
@@ -55,9 +56,10 @@ static uint32_t number_of(struct slice key)
     return v;
 }
 
-static int take_out(void *arg, uint64_t hash, struct slice key, struct slice value)
+static int take_out(void *arg, uint64_t hash, struct slice key, struct slice value, uint64_t count)
 {
     (void)arg;
+    sums.counted += count;
     char room[64];
     uint32_t i = number_of(key);
     assert_true(slice_eq(key, key_of(i, room)));
@@ -102,6 +104,7 @@ static void run_combine(struct fold fold, size_t space, uint32_t keys, uint64_t 
     assert_int_equal(combine_flush(&c), 0);
     assert_int_equal(c.in_records, emits);
     assert_int_equal(c.out_records, sums.records_out);
+    assert_int_equal(sums.counted, emits);
     free(room);
 }
 
@@ -128,6 +131,63 @@ static void minimum_and_maximum_of_doubles_survive_too(void **state)
     check_sums();
     run_combine((struct fold){.op = QN_MAX, .value = QN_F64}, COMBINE_SPACE_MIN, 500, 20000, 8);
     check_sums();
+}
+
+/* As emit does it: short keys in fewer steps, all others, and one in sixteen, as usual. */
+static int add_quickly(struct combine *c, struct slice key, uint64_t value)
+{
+    uint64_t hash = key_hash(key);
+    if (key.len > 8 || c->in_records % 16 == 0)
+        return combine_add(c, hash, key, slice_of(&value, 8));
+    return combine_add_word(c, hash, key_word(key.data, key.len), key.len, value);
+}
+
+static void short_keys_in_fewer_steps_give_the_same(void **state)
+{
+    (void)state;
+    const struct fold fold = {.op = QN_SUM, .value = QN_U64};
+    void *space = NULL;
+    assert_int_equal(posix_memalign(&space, 64, COMBINE_SPACE_MIN), 0);
+    for (uint32_t keys = 30; keys <= KEYS; keys = keys * 30) {
+        struct combine c;
+        struct rand rand;
+        rand_init(&rand, keys);
+        reset(fold);
+        combine_open(&c, &fold, space, COMBINE_SPACE_MIN, take_out, NULL);
+        for (uint64_t e = 0; e < 100000; e++) {
+            char text[64];
+            uint32_t i = (uint32_t)rand_below(&rand, rand_below(&rand, keys) + 1);
+            struct slice key = key_of(i, text);
+            fold_to(&sums.in[i], &sums.has_in[i], e);
+            assert_int_equal(add_quickly(&c, key, e), 0);
+        }
+        assert_int_equal(combine_flush(&c), 0);
+        assert_int_equal(c.in_records, 100000);
+        assert_int_equal(sums.counted, 100000);
+        check_sums();
+    }
+    free(space);
+}
+
+static void a_slot_that_cannot_count_further_goes_out_in_time(void **state)
+{
+    (void)state;
+    static uint8_t space[COMBINE_SPACE_MIN] __attribute__((aligned(64)));
+    const struct fold fold = {.op = QN_SUM, .value = QN_U64};
+    struct combine c;
+    char text[64];
+    struct slice key = key_of(3, text);
+    reset(fold);
+    combine_open(&c, &fold, space, sizeof(space), take_out, NULL);
+    c.round_max = 1000;
+    for (uint64_t e = 0; e < 10000; e++) {
+        fold_to(&sums.in[3], &sums.has_in[3], e);
+        assert_int_equal(add_quickly(&c, key, e), 0);
+    }
+    assert_int_equal(combine_flush(&c), 0);
+    check_sums();
+    assert_int_equal(sums.counted, 10000);
+    assert_in_range(sums.records_out, 9, 11);
 }
 
 static void a_full_table_goes_out_and_begins_again(void **state)
@@ -175,9 +235,10 @@ static void sums_of_doubles_take_the_same_steps_in_any_memory(void **state)
 }
 
 static struct buf firsts;
-static int append_out(void *arg, uint64_t hash, struct slice key, struct slice value)
+static int append_out(void *arg, uint64_t hash, struct slice key, struct slice value,
+                      uint64_t count)
 {
-    (void)arg;
+    (void)arg, (void)count;
     (void)hash;
     buf_printf(&firsts, SLICE_FMT "=" SLICE_FMT " ", SLICE_ARG(key), SLICE_ARG(value));
     return 0;
@@ -215,9 +276,9 @@ static void the_first_value_stays_first_also_before_a_long_one(void **state)
     buf_release(&firsts);
 }
 
-static int refuse(void *arg, uint64_t hash, struct slice key, struct slice value)
+static int refuse(void *arg, uint64_t hash, struct slice key, struct slice value, uint64_t count)
 {
-    (void)arg, (void)hash, (void)key, (void)value;
+    (void)arg, (void)hash, (void)key, (void)value, (void)count;
     return ERR_NOSPC;
 }
 
@@ -266,14 +327,18 @@ static void run_gather(gather_combine *combine, size_t space, uint32_t keys, uin
     struct rand rand;
     rand_init(&rand, keys);
     reset((struct fold){.op = QN_SUM, .value = QN_U64});
-    gather_open(&g, room, space, combine, take_out, NULL);
+    gather_open(&g, &(struct gather_conf){room, space, true, combine, take_out, NULL});
     for (uint64_t e = 0; e < emits; e++) {
         char text[64];
         uint32_t i = (uint32_t)rand_below(&rand, rand_below(&rand, keys) + 1);
         uint64_t v = rand_u64(&rand) >> 30;
         struct slice key = key_of(i, text);
         fold_to(&sums.in[i], &sums.has_in[i], v);
-        assert_int_equal(gather_add(&g, key_hash(key), key, slice_of(&v, 8)), 0);
+        /* Every other short key in fewer steps, as emit does it. */
+        int rc = key.len > 8 || e % 2
+                     ? gather_add(&g, key_hash(key), key, slice_of(&v, 8))
+                     : gather_add_word(&g, key_hash(key), key_word(key.data, key.len), key.len, v);
+        assert_int_equal(rc, 0);
     }
     assert_int_equal(gather_flush(&g), 0);
     assert_int_equal(g.in_records, emits);
@@ -319,7 +384,7 @@ static void a_combine_may_emit_nothing(void **state)
     static uint8_t space[GATHER_SPACE_MIN] __attribute__((aligned(64)));
     struct gather g;
     reset((struct fold){.op = QN_SUM, .value = QN_U64});
-    gather_open(&g, space, sizeof(space), drop_odd, take_out, NULL);
+    gather_open(&g, &(struct gather_conf){space, sizeof(space), true, drop_odd, take_out, NULL});
     uint64_t one = 1;
     char text[64];
     struct slice key = key_of(7, text);
@@ -348,7 +413,7 @@ static void a_combine_may_emit_another_key(void **state)
     static uint8_t space[GATHER_SPACE_MIN] __attribute__((aligned(64)));
     struct gather g;
     reset((struct fold){.op = QN_SUM, .value = QN_U64});
-    gather_open(&g, space, sizeof(space), rename_key, take_out, NULL);
+    gather_open(&g, &(struct gather_conf){space, sizeof(space), true, rename_key, take_out, NULL});
     uint64_t one = 1;
     char text[64];
     struct slice key = key_of(7, text);
@@ -356,6 +421,108 @@ static void a_combine_may_emit_another_key(void **state)
         assert_int_equal(gather_add(&g, key_hash(key), key, slice_of(&one, 8)), 0);
     assert_int_equal(gather_flush(&g), 0);
     assert_int_equal(sums.out[8], 10);
+    gather_close(&g);
+}
+
+/* Values of any length: a key's are strung together, in whatever pieces, or only the longest stays.
+ */
+static struct buf strung[40];
+
+static int take_strung(void *arg, uint64_t hash, struct slice key, struct slice value,
+                       uint64_t count)
+{
+    (void)arg, (void)count;
+    assert_true(hash == key_hash(key));
+    buf_append_slice(&strung[number_of(key)], value);
+    return 0;
+}
+
+static int string_up(void *arg, struct slice key, struct gather *g)
+{
+    struct buf *all = arg;
+    struct slice v;
+    buf_clear(all);
+    while (gather_next(g, &v))
+        buf_append_slice(all, v);
+    return gather_emit(g, key, buf_slice(all));
+}
+
+static int longest(void *arg, struct slice key, struct gather *g)
+{
+    struct slice v, most = {0};
+    (void)arg;
+    while (gather_next(g, &v))
+        if (v.len >= most.len)
+            most = v;
+    return gather_emit(g, key, most);
+}
+
+static void values_of_any_length_wait_in_their_order(void **state)
+{
+    (void)state;
+    static uint8_t space[GATHER_SPACE_MIN] __attribute__((aligned(64)));
+    static char value[9000];
+    struct buf in[40] = {{0}}, all = BUF_INIT;
+    struct gather g;
+    struct rand rand;
+    gather_open(&g,
+                &(struct gather_conf){space, sizeof(space), false, string_up, take_strung, &all});
+    rand_init(&rand, 5);
+    for (int e = 0; e < 6000; e++) {
+        char text[64];
+        uint32_t i = (uint32_t)rand_below(&rand, ARRAY_LEN(in));
+        struct slice key = key_of(i, text);
+        size_t len = (size_t)rand_below(&rand, rand_chance(&rand, 9) ? sizeof(value) : 12);
+        memset(value, 'a' + e % 26, len);
+        buf_append(&in[i], value, len);
+        assert_int_equal(gather_add(&g, key_hash(key), key, slice_of(value, len)), 0);
+    }
+    assert_int_equal(gather_flush(&g), 0);
+    for (size_t i = 0; i < ARRAY_LEN(in); i++) {
+        assert_true(slice_eq(buf_slice(&in[i]), buf_slice(&strung[i])));
+        buf_release(&in[i]);
+        buf_release(&strung[i]);
+    }
+    gather_close(&g);
+    buf_release(&all);
+}
+
+static void a_hot_key_is_combined_once_for_many_values_and_goes_out_once(void **state)
+{
+    (void)state;
+    static uint8_t space[GATHER_SPACE_MIN] __attribute__((aligned(64)));
+    struct gather g;
+    char text[64];
+    struct slice key = key_of(6, text);
+    reset((struct fold){.op = QN_SUM, .value = QN_U64});
+    calls = 0;
+    gather_open(&g, &(struct gather_conf){space, sizeof(space), true, sum_up, take_out, NULL});
+    for (uint64_t v = 0; v < 31000; v++) {
+        fold_to(&sums.in[6], &sums.has_in[6], v);
+        assert_int_equal(gather_add(&g, key_hash(key), key, slice_of(&v, 8)), 0);
+    }
+    assert_int_equal(gather_flush(&g), 0);
+    check_sums();
+    assert_int_equal(sums.records_out, 1);
+    assert_in_range(calls, 1000, 1030);
+    gather_close(&g);
+}
+
+static void only_what_a_combine_leaves_comes_out(void **state)
+{
+    (void)state;
+    static uint8_t space[GATHER_SPACE_MIN] __attribute__((aligned(64)));
+    static const char value[300];
+    struct gather g;
+    char text[64];
+    struct slice key = key_of(6, text);
+    gather_open(&g, &(struct gather_conf){space, sizeof(space), false, longest, take_strung, NULL});
+    for (size_t i = 0; i < sizeof(value); i++)
+        assert_int_equal(gather_add(&g, key_hash(key), key, slice_of(value, i * 7 % sizeof(value))),
+                         0);
+    assert_int_equal(gather_flush(&g), 0);
+    assert_int_equal(strung[6].len, 299);
+    buf_release(&strung[6]);
     gather_close(&g);
 }
 
@@ -376,8 +543,10 @@ static void join(struct buf *at, struct slice value)
     buf_append_slice(at, value);
 }
 
-static int take_joined(void *arg, uint64_t hash, struct slice key, struct slice value)
+static int take_joined(void *arg, uint64_t hash, struct slice key, struct slice value,
+                       uint64_t count)
 {
+    (void)count;
     uint64_t *longest_of_one = arg;
     uint32_t i = number_of(key);
     assert_true(hash == key_hash(key));
@@ -441,6 +610,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_integer_fold_survives_the_table),
+        cmocka_unit_test(short_keys_in_fewer_steps_give_the_same),
+        cmocka_unit_test(a_slot_that_cannot_count_further_goes_out_in_time),
         cmocka_unit_test(minimum_and_maximum_of_doubles_survive_too),
         cmocka_unit_test(a_full_table_goes_out_and_begins_again),
         cmocka_unit_test(a_table_that_does_not_help_steps_aside),
@@ -450,6 +621,9 @@ int main(void)
         cmocka_unit_test(what_out_fails_with_is_told),
         cmocka_unit_test(a_jobs_combine_sums_what_was_emitted),
         cmocka_unit_test(a_combine_that_keeps_everything_loses_nothing),
+        cmocka_unit_test(values_of_any_length_wait_in_their_order),
+        cmocka_unit_test(a_hot_key_is_combined_once_for_many_values_and_goes_out_once),
+        cmocka_unit_test(only_what_a_combine_leaves_comes_out),
         cmocka_unit_test(a_combine_may_emit_nothing),
         cmocka_unit_test(a_combine_may_emit_another_key),
     };

@@ -46,6 +46,7 @@ static int read_piece(const struct piece *piece, struct buf *out, struct err *er
     struct lines lines;
     struct slice span = {0}, record = {0};
     uint64_t offset = 0;
+    const struct lines_format format = {piece->format, piece->record_size, ','};
     int rc;
     lines_open(&lines, &(struct lines_conf){.files = files_local(),
                                             .segments = &seg,
@@ -53,9 +54,7 @@ static int read_piece(const struct piece *piece, struct buf *out, struct err *er
                                             .buffer = room,
                                             .buffer_size = size,
                                             .memory = 4 * piece->record_max,
-                                            .record_size = piece->record_size,
-                                            .format = piece->format,
-                                            .separator = ',',
+                                            .formats = &format,
                                             .look_max = piece->look_max ? piece->look_max : LOOK});
     while ((rc = lines_next(&lines, &span, &offset, err)) == 1) {
         bool is_start = offset == 0;

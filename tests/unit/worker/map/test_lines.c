@@ -26,6 +26,61 @@ static void write_file(struct slice data)
     assert_int_equal(fclose(f), 0);
 }
 
+static const struct lines_format as_lines;
+
+/* --- files whose bytes can be seen where they lie, some of them ------------------------------- */
+
+#define VIEW_BLOCK 100003U /* of the third, fourth, fifth block a copy only: no replica is here */
+
+static unsigned views; /* shown and not yet ended */
+
+static int view_block(struct files_in *in, uint64_t off, size_t most, struct qn_view *ret,
+                      struct err *err)
+{
+    uint64_t left = VIEW_BLOCK - off % VIEW_BLOCK;
+    size_t size = most < left ? most : (size_t)left;
+    void *bytes = mem_alloc(size + 1);
+    int64_t n = files_local()->ops->pread(in, bytes, size, off, err);
+    assert_true(n >= 0);
+    *ret = (struct qn_view){bytes, (size_t)n, off / VIEW_BLOCK % 6 >= 3, bytes, size};
+    views++;
+    return 0;
+}
+
+static void end_view(struct qn_view *view)
+{
+    mem_free(view->base); /* who looks at it later is told */
+    *view = (struct qn_view){0};
+    views--;
+}
+
+static struct files *files;
+
+static int read_them(void **state)
+{
+    (void)state;
+    files = files_local();
+    return 0;
+}
+
+static int view_them(void **state)
+{
+    (void)state;
+    static struct files_ops ops;
+    static struct files viewed = {&ops};
+    ops = *files_local()->ops;
+    ops.view = view_block;
+    ops.end_view = end_view;
+    files = &viewed;
+    return 0;
+}
+
+static int has_ended_all(void **state)
+{
+    (void)state;
+    return views == 0 ? 0 : -1;
+}
+
 static struct task_segment segment(uint64_t offset, uint64_t length, uint64_t file_len)
 {
     return (struct task_segment){slice_str(path), offset, length, file_len};
@@ -39,7 +94,7 @@ static int read_all(const struct task_segment *segments, size_t count, size_t li
     size_t size = line_max + LINES_READ;
     void *room = mem_alloc(size);
     lines_open(&lines,
-               &(struct lines_conf){files_local(), segments, count, room, size, 1 << 20, 0});
+               &(struct lines_conf){files, segments, count, room, size, 1 << 20, &as_lines});
     struct slice span = {0};
     uint64_t offset = 0;
     int rc;
@@ -272,9 +327,10 @@ static void records_of_a_fixed_size_are_whole_in_one_piece_however_a_file_is_cut
             struct slice span = {0};
             uint64_t offset = 0;
             struct err err = {0};
+            const struct lines_format format = {.record_size = (uint32_t)size};
             int rc;
-            lines_open(&lines, &(struct lines_conf){files_local(), &seg, 1, room, 3 * LINES_READ,
-                                                    1 << 20, (uint32_t)size});
+            lines_open(&lines, &(struct lines_conf){files, &seg, 1, room, 3 * LINES_READ, 1 << 20,
+                                                    &format});
             while ((rc = lines_next(&lines, &span, &offset, &err)) == 1) {
                 assert_int_equal(span.len % size, 0);
                 assert_int_equal(offset, all.len);
@@ -330,7 +386,7 @@ static void check_pieces(const struct task_segment *segments, size_t count, stru
         struct err err = {0};
         int rc;
         lines_open(&lines,
-                   &(struct lines_conf){files_local(), &segments[i], 1, room, size, 1 << 20, 0});
+                   &(struct lines_conf){files, &segments[i], 1, room, size, 1 << 20, &as_lines});
         while ((rc = lines_next(&lines, &span, &offset, &err)) == 1)
             buf_append_slice(&all, span);
         assert_int_equal(rc, 0);
@@ -399,18 +455,25 @@ static void a_packed_file_cut_where_it_can_be_gives_every_line_once(void **state
     }
 }
 
+/* Through the buffer, and by windows on the file. */
+#define BOTH(test)                                                   \
+    cmocka_unit_test_setup_teardown(test, read_them, has_ended_all), \
+    {                                                                \
+#test " (seen)", test, view_them, has_ended_all, NULL        \
+    }
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_small_file_cut_at_every_place),
-        cmocka_unit_test(random_files_cut_at_random),
-        cmocka_unit_test(a_split_of_many_files_gives_them_one_after_another),
-        cmocka_unit_test(a_line_too_long_is_told_with_its_place),
-        cmocka_unit_test(records_of_a_fixed_size_are_whole_in_one_piece_however_a_file_is_cut),
-        cmocka_unit_test(a_compressed_file_is_read_as_its_text),
-        cmocka_unit_test(compressed_bytes_that_are_damaged_or_cut_are_an_error),
-        cmocka_unit_test(a_packed_file_cut_where_it_can_be_gives_every_line_once),
-        cmocka_unit_test(a_file_that_shrank_or_vanished_is_an_error),
+        BOTH(a_small_file_cut_at_every_place),
+        BOTH(random_files_cut_at_random),
+        BOTH(a_split_of_many_files_gives_them_one_after_another),
+        BOTH(a_line_too_long_is_told_with_its_place),
+        BOTH(records_of_a_fixed_size_are_whole_in_one_piece_however_a_file_is_cut),
+        BOTH(a_compressed_file_is_read_as_its_text),
+        BOTH(compressed_bytes_that_are_damaged_or_cut_are_an_error),
+        BOTH(a_packed_file_cut_where_it_can_be_gives_every_line_once),
+        BOTH(a_file_that_shrank_or_vanished_is_an_error),
     };
     return cmocka_run_group_tests(tests, make_path, drop_path);
 }

@@ -297,9 +297,93 @@ static void stages_are_found_by_their_number_and_describe_themselves(void **stat
     arena_release(&arena);
 }
 
+/* --- inputs read in ways of their own -------------------------------------------------------- */
+
+static const struct qn_job orders = {
+    .head = QN_JOB_HEAD, .name = "orders", .map = map, .input = QN_CSV, .csv_separator = ';'};
+static const struct qn_job people = {
+    .head = QN_JOB_HEAD, .name = "people", .map_lines = map, .input = QN_PREFIXED};
+static const struct qn_job *const two_inputs[] = {&orders, &people, NULL};
+
+static void inputs_have_maps_and_formats_of_their_own(void **state)
+{
+    (void)state;
+    struct plugin plugin = {0};
+    struct qn_job job = good();
+    struct arena arena = ARENA_INIT;
+    struct task_probe probe;
+    job.map = NULL;
+    job.inputs = two_inputs;
+    assert_int_equal(plugin_take(&plugin, &job, "./my.so", NULL), 0);
+    assert_null(plugin_input(&plugin, 0));
+    assert_int_equal(plugin_input(&plugin, 1)->csv_separator, ';');
+    assert_string_equal(plugin_input(&plugin, 2)->name, "people");
+    assert_null(plugin_input(&plugin, 3));
+    assert_int_equal(plugin_describe(&plugin, &arena, &probe), 0);
+    assert_true(probe.needs_names && probe.needs_more_than_lines);
+    assert_int_equal(probe.inputs.n, 3);
+    assert_true(slice_is(probe.inputs.v[2].name, "people") && probe.inputs.v[2].is_whole);
+    assert_false(probe.inputs.v[1].is_whole || probe.inputs.v[1].has_lines);
+    plugin_close(&plugin);
+    arena_release(&arena);
+
+    job.map = map; /* reads paths that have no name */
+    assert_int_equal(plugin_take(&plugin, &job, "./my.so", NULL), 0);
+    assert_ptr_equal(plugin_input(&plugin, 0), &plugin.job);
+    plugin_close(&plugin);
+}
+
+static void inputs_refused(struct qn_job one, const char *why)
+{
+    const struct qn_job *const list[] = {&orders, &one, NULL};
+    struct qn_job job = good();
+    job.inputs = list;
+    refused(job, why);
+}
+
+static void what_an_input_cannot_have_is_told(void **state)
+{
+    (void)state;
+    struct qn_job one = people, job = good();
+    one.name = "orders";
+    inputs_refused(one, ".inputs has \"orders\" twice");
+    one.name = "or=ders";
+    inputs_refused(one, "a .name that can be typed before `=PATH`");
+    one.name = NULL;
+    inputs_refused(one, "a .name that can be typed");
+    one = people;
+    one.map_lines = NULL;
+    inputs_refused(one, "\"people\" has neither .map nor .map_lines");
+    one = people;
+    one.value = QN_U64;
+    inputs_refused(one, "\"people\" has more than .name");
+    one = people;
+    one.reduce = reduce;
+    inputs_refused(one, "\"people\" has more than .name");
+    one = people;
+    one.input = QN_RECORDS;
+    inputs_refused(one, ".input = QN_RECORDS and .record_size need each other");
+    one = orders;
+    one.name = "rows";
+    one.input = QN_ROWS;
+    inputs_refused(one, "QN_ROWS reads no files");
+    one = people;
+    one.head.abi = 9;
+    inputs_refused(one, "built for job ABI 9");
+    job.inputs = (const struct qn_job *const[]){NULL};
+    refused(job, ".inputs is empty");
+    struct qn_job next = good();
+    job = good();
+    next.inputs = two_inputs;
+    job.then = &next;
+    refused(job, "and no .inputs");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(inputs_have_maps_and_formats_of_their_own),
+        cmocka_unit_test(what_an_input_cannot_have_is_told),
         cmocka_unit_test(what_was_left_out_is_filled_in),
         cmocka_unit_test(another_abi_is_told_with_both_numbers),
         cmocka_unit_test(an_older_smaller_table_is_taken),

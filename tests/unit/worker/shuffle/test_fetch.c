@@ -28,6 +28,8 @@ enum trouble {
     CUT_ONCE,     /* the first connection breaks in the middle of a segment */
     SILENT_ONCE,  /* the first connection sends nothing */
     FORGETFUL,    /* says END without sending anything, always */
+    ONLY_HELLO,   /* then it stands still */
+    STANDS_ONCE,  /* the first connection stands still in the middle of its first segment */
 };
 
 struct fake_worker {
@@ -37,11 +39,15 @@ struct fake_worker {
     struct thread thread;
     atomic_bool stop;
     enum trouble trouble;
+    unsigned trouble_at; /* which of the segments ever sent it is that has it */
     bool passes_fds;
     uint32_t maps[MAPS_MAX];
     size_t count;
+    uint32_t attempt; /* of all its maps */
     atomic_uint connections, sent;
-    atomic_uint had; /* maps the last FETCH said it had */
+    atomic_bool was_in_trouble; /* with its first segment, of whatever kind */
+    struct fake_worker *after;  /* sends nothing before that one was */
+    atomic_uint had;            /* maps the last FETCH said it had */
 };
 
 static struct identity self;
@@ -96,6 +102,14 @@ static int read_frame(int fd, struct buf *in, struct frame *frame)
     }
 }
 
+static void until_they_hang_up(struct fake_worker *w, int fd)
+{
+    uint8_t byte;
+    while (!atomic_load(&w->stop) &&
+           sock_recv_exact(fd, &byte, 1, clock_mono_ms() + 50) == ERR_TIMEOUT)
+        ;
+}
+
 static int answer_hello_and_fetch(struct fake_worker *w, int fd, struct arena *arena,
                                   struct shuffle_fetch *ask, struct buf *in)
 {
@@ -110,6 +124,11 @@ static int answer_hello_and_fetch(struct fake_worker *w, int fd, struct arena *a
         rc = sock_send_all(fd, out.data, out.len, clock_mono_ms() + 5000);
     if (rc == 0)
         rc = read_frame(fd, in, &frame);
+    if (rc == 0 && w->trouble == ONLY_HELLO) {
+        atomic_store(&w->was_in_trouble, true);
+        until_they_hang_up(w, fd);
+        rc = ERR_CLOSED;
+    }
     if (rc == 0)
         rc = msg_decode(&shuffle_fetch_desc, frame.body, arena, ask, NULL);
     if (rc == 0) {
@@ -129,6 +148,7 @@ static int send_segment(struct fake_worker *w, int fd, uint32_t map, uint32_t pa
 {
     const struct run_part *part = &outputs[map].parts[partition];
     struct shuffle_header header = {.map_task = map,
+                                    .map_attempt = w->attempt,
                                     .partition = partition,
                                     .crc = part->crc,
                                     .len = part->len,
@@ -148,21 +168,25 @@ static int send_segment(struct fake_worker *w, int fd, uint32_t map, uint32_t pa
     int rc = sock_send_all(fd, head, sizeof(head), deadline);
     uint8_t *bytes = mem_alloc(part->len + 1);
     assert_int_equal(pread(outputs[map].fd, bytes, part->len, (off_t)part->offset), part->len);
-    if (w->trouble == CORRUPT_ONCE && sent == 0 && part->len)
+    if (w->trouble == CORRUPT_ONCE && sent == w->trouble_at && part->len)
         bytes[part->len / 2] ^= 1;
     size_t len = part->len;
-    if (w->trouble == CUT_ONCE && sent == 0)
+    if ((w->trouble == CUT_ONCE || w->trouble == STANDS_ONCE) && sent == w->trouble_at)
         len /= 2;
     if (rc == 0)
         rc = sock_send_all(fd, bytes, len, deadline);
     mem_free(bytes);
+    atomic_store(&w->was_in_trouble, true);
+    if (rc == 0 && w->trouble == STANDS_ONCE && sent == w->trouble_at)
+        until_they_hang_up(w, fd);
     return len == part->len ? rc : ERR_CLOSED;
 }
 
 /* One header for both partitions of a map that made nothing. */
-static int send_empty(int fd, uint32_t map)
+static int send_empty(const struct fake_worker *w, int fd, uint32_t map)
 {
-    struct shuffle_header header = {.map_task = map, .records = 2, .flags = SHUFFLE_EMPTY};
+    struct shuffle_header header = {
+        .map_task = map, .map_attempt = w->attempt, .records = 2, .flags = SHUFFLE_EMPTY};
     uint8_t head[SHUFFLE_HEADER_BYTES];
     shuffle_header_encode(&header, head);
     return sock_send_all(fd, head, sizeof(head), clock_mono_ms() + 5000);
@@ -172,7 +196,7 @@ static int send_map(struct fake_worker *w, int fd, uint32_t map, const struct sh
 {
     int rc = 0;
     if (outputs[map].parts[0].records == 0)
-        return send_empty(fd, map);
+        return send_empty(w, fd, map);
     for (size_t p = 0; rc == 0 && p < ask->partitions.n; p++)
         rc = send_segment(w, fd, map, (uint32_t)ask->partitions.v[p]);
     return rc;
@@ -194,14 +218,13 @@ static void serve(struct fake_worker *w, int fd)
     unsigned connection = atomic_fetch_add(&w->connections, 1);
     int rc = answer_hello_and_fetch(w, fd, &arena, &ask, &in);
     bool is_silent = w->trouble == SILENT_ONCE && connection == 0;
+    while (w->after && !atomic_load(&w->after->was_in_trouble) && !atomic_load(&w->stop))
+        usleep(1000);
     for (size_t i = 0; rc == 0 && i < w->count && !is_silent && w->trouble != FORGETFUL; i++)
         rc = has(&ask, w->maps[i]) ? 0 : send_map(w, fd, w->maps[i], &ask);
-    while (rc == 0 && is_silent && !atomic_load(&w->stop)) {
-        uint8_t byte; /* until the other side has had enough */
-        rc = sock_recv_exact(fd, &byte, 1, clock_mono_ms() + 50);
-        rc = rc == ERR_TIMEOUT ? 0 : rc;
-    }
-    if (rc == 0) {
+    if (rc == 0 && is_silent)
+        until_they_hang_up(w, fd);
+    if (rc == 0 && !is_silent) {
         struct shuffle_header end = {.flags = SHUFFLE_END};
         uint8_t head[SHUFFLE_HEADER_BYTES];
         shuffle_header_encode(&end, head);
@@ -251,6 +274,7 @@ struct reducer {
     struct pieces pieces;
     uint8_t *space;
     struct fetch *fetch;
+    const struct fetch_ops *ops; /* NULL = those that do nothing */
     unsigned blames;
     uint64_t blamed[MAPS_MAX];
     size_t blamed_count;
@@ -291,15 +315,16 @@ static void open_reducer(struct reducer *r, uint32_t maps, size_t memory, uint32
                               .pieces = &r->pieces,
                               .streams_max = 4,
                               .stall_ms = stall_ms,
-                              .ops = &ops,
+                              .ops = r->ops ? r->ops : &ops,
                               .arg = r,
                               .fd = -1};
     assert_int_equal(fetch_open(&conf, &r->fetch, &err), 0);
 }
 
-static void learn(struct reducer *r, const struct fake_worker *w, uint32_t map)
+static struct task_source source_of(const struct fake_worker *w, uint32_t map)
 {
-    struct task_source source = {.map_task = map, .worker = slice_str(w->name)};
+    struct task_source source = {
+        .map_task = map, .map_attempt = w->attempt, .worker = slice_str(w->name)};
     if (w->address[0] == '/') {
         source.socket = slice_str(w->address);
         source.boot_id = slice_str(self.boot);
@@ -312,6 +337,12 @@ static void learn(struct reducer *r, const struct fake_worker *w, uint32_t map)
         source.host = slice_of(w->address, (size_t)(colon - w->address));
         source.port = (uint32_t)port;
     }
+    return source;
+}
+
+static void learn(struct reducer *r, const struct fake_worker *w, uint32_t map)
+{
+    struct task_source source = source_of(w, map);
     assert_int_equal(fetch_learn(r->fetch, &source, 1, &err), 0);
 }
 
@@ -409,6 +440,23 @@ static void damage_and_cuts_are_noticed_in_memory_and_on_the_way_to_disk(void **
     trouble_in_the_first_segment(CUT_ONCE, 100000);
 }
 
+static void what_is_here_is_not_asked_for_again(void **state)
+{
+    (void)state;
+    struct fake_worker a = {.trouble = CUT_ONCE, .trouble_at = 2}; /* in the second map */
+    struct reducer r = {0};
+    start(&a, "a", "127.0.0.1:0", (uint32_t[]){1, 2, 0}, 3);
+    open_reducer(&r, 3, 4 << 20, 2000);
+    for (uint32_t map = 0; map < 3; map++)
+        learn(&r, &a, map);
+    if (fetch_run(r.fetch, &err) != 0)
+        fail_msg("%s", err.msg);
+    check_all(&r, 3);
+    assert_int_equal(atomic_load(&a.had), 1);
+    close_reducer(&r);
+    stop(&a);
+}
+
 static void on_the_same_node_descriptors_come_instead_of_bytes(void **state)
 {
     (void)state;
@@ -435,6 +483,28 @@ static void on_the_same_node_descriptors_come_instead_of_bytes(void **state)
     rmdir(path);
 }
 
+static void a_socket_that_cannot_be_seen_from_here_is_no_hindrance(void **state)
+{
+    (void)state;
+    struct fake_worker a = {0};
+    struct reducer r = {0};
+    start(&a, "a", "127.0.0.1:0", (uint32_t[]){0, 1}, 2);
+    open_reducer(&r, 2, 1 << 20, 2000);
+    for (uint32_t map = 0; map < 2; map++) {
+        struct task_source source = source_of(&a, map);
+        source.socket = slice_str("/in/another/container.sock");
+        source.boot_id = slice_str(self.boot);
+        source.netns = self.netns;
+        assert_int_equal(fetch_learn(r.fetch, &source, 1, &err), 0);
+    }
+    if (fetch_run(r.fetch, &err) != 0)
+        fail_msg("%s", err.msg);
+    check_all(&r, 2);
+    assert_int_equal(r.blames, 0);
+    close_reducer(&r);
+    stop(&a);
+}
+
 /* As a jobtracker would: when a is blamed, its maps have been run again on c, and it is told. */
 static struct fake_worker *elsewhere;
 static struct reducer *told;
@@ -442,39 +512,21 @@ static void on_blame_move(void *arg, struct slice worker, const uint64_t *maps, 
                           const char *why)
 {
     on_blame(arg, worker, maps, count, why);
-    for (size_t i = 0; i < count; i++) {
-        const char *colon = strrchr(elsewhere->address, ':');
-        uint64_t port = 0;
-        assert_int_equal(str_to_u64(colon + 1, &port), 0);
-        struct task_source source = {
-            .map_task = (uint32_t)maps[i],
-            .map_attempt = 1,
-            .worker = slice_str(elsewhere->name),
-            .host = slice_of(elsewhere->address, (size_t)(colon - elsewhere->address)),
-            .port = (uint32_t)port};
-        assert_int_equal(fetch_learn(told->fetch, &source, 1, &err), 0);
-    }
+    for (size_t i = 0; i < count; i++)
+        learn(told, elsewhere, (uint32_t)maps[i]);
 }
 
 static void a_worker_without_what_it_should_have_is_blamed_for_it(void **state)
 {
     (void)state;
     static const struct fetch_ops moving = {on_news, on_blame_move, on_tick};
-    struct fake_worker a = {.trouble = FORGETFUL}, b = {0}, c = {0};
+    struct fake_worker a = {.trouble = FORGETFUL}, b = {0}, c = {.attempt = 1};
     struct reducer r = {0};
     start(&a, "a", "127.0.0.1:0", (uint32_t[]){1, 2}, 2);
     start(&b, "b", "127.0.0.1:0", (uint32_t[]){0}, 1);
     start(&c, "c", "127.0.0.1:0", (uint32_t[]){1, 2}, 2);
+    r.ops = &moving;
     open_reducer(&r, 3, 1 << 20, 2000);
-    fetch_close(r.fetch);
-    struct fetch_conf conf = {.run = &r.run,
-                              .self = &self,
-                              .pieces = &r.pieces,
-                              .streams_max = 4,
-                              .ops = &moving,
-                              .arg = &r,
-                              .fd = -1};
-    assert_int_equal(fetch_open(&conf, &r.fetch, &err), 0);
     elsewhere = &c;
     told = &r;
     learn(&r, &b, 0);
@@ -494,6 +546,138 @@ static void a_worker_without_what_it_should_have_is_blamed_for_it(void **state)
     stop(&c);
 }
 
+/* --- a worker that stands still, and what was run again because of it ------------------------ */
+
+#define LONG_MS 60000U /* nothing here takes so long but waiting for one that stands still */
+
+static void run_quickly(struct reducer *r)
+{
+    uint64_t begin = clock_mono_ms();
+    if (fetch_run(r->fetch, &err) != 0)
+        fail_msg("%s", err.msg);
+    assert_true(clock_mono_ms() - begin < 8000);
+    assert_int_equal(r->blames, 0);
+}
+
+/* The map it stands in has been run again on another worker. */
+static struct fake_worker *standing;
+static void on_tick_move(void *arg, uint64_t bytes)
+{
+    (void)bytes;
+    if (!standing || !atomic_load(&standing->was_in_trouble))
+        return;
+    standing = NULL;
+    learn(arg, elsewhere, 2);
+}
+
+static void stands_still_in_a_map_that_moves(size_t memory)
+{
+    static const struct fetch_ops moving = {on_news, on_blame, on_tick_move};
+    struct fake_worker a = {.trouble = STANDS_ONCE}, c = {.attempt = 1};
+    struct reducer r = {.ops = &moving};
+    start(&a, "a", "127.0.0.1:0", (uint32_t[]){2, 1, 0}, 3);
+    start(&c, "c", "127.0.0.1:0", (uint32_t[]){2}, 1);
+    open_reducer(&r, 3, memory, LONG_MS);
+    standing = &a;
+    elsewhere = &c;
+    for (uint32_t map = 0; map < 3; map++)
+        learn(&r, &a, map);
+    run_quickly(&r);
+    check_all(&r, 3);
+    assert_int_equal(atomic_load(&a.connections), 2); /* its other maps are still there */
+    close_reducer(&r);
+    stop(&a);
+    stop(&c);
+}
+
+static void a_worker_that_stands_still_in_a_map_is_left_when_the_map_has_moved(void **state)
+{
+    (void)state;
+    stands_still_in_a_map_that_moves(4 << 20);
+    stands_still_in_a_map_that_moves(100000);
+}
+
+static void a_copy_may_come_before_it_is_told_of_and_beside_the_first(void **state)
+{
+    (void)state;
+    struct fake_worker a = {.trouble = STANDS_ONCE}, c = {.attempt = 1, .after = &a};
+    struct reducer r = {0};
+    start(&a, "a", "127.0.0.1:0", (uint32_t[]){2}, 1);
+    start(&c, "c", "127.0.0.1:0", (uint32_t[]){2, 1, 0}, 3);
+    open_reducer(&r, 3, 4 << 20, LONG_MS);
+    learn(&r, &c, 0);
+    learn(&r, &c, 1);
+    learn(&r, &a, 2);
+    run_quickly(&r);
+    check_all(&r, 3);
+    close_reducer(&r);
+    stop(&a);
+    stop(&c);
+}
+
+static void what_has_moved_is_not_taken_from_its_former_place(void **state)
+{
+    (void)state;
+    struct fake_worker a = {.trouble = CORRUPT_ONCE}, c = {.attempt = 1, .after = &a};
+    struct reducer r = {0};
+    start(&a, "a", "127.0.0.1:0", (uint32_t[]){1, 2}, 2);
+    start(&c, "c", "127.0.0.1:0", (uint32_t[]){1, 0}, 2);
+    open_reducer(&r, 3, 4 << 20, LONG_MS);
+    learn(&r, &a, 1);
+    learn(&r, &a, 2);
+    learn(&r, &c, 1);
+    learn(&r, &c, 0);
+    run_quickly(&r);
+    check_all(&r, 3);
+    assert_int_equal(atomic_load(&a.connections), 1); /* nobody looked at the damage */
+    close_reducer(&r);
+    stop(&a);
+    stop(&c);
+}
+
+static void on_tick_found(void *arg, uint64_t bytes)
+{
+    (void)bytes;
+    if (standing && !atomic_load(&standing->was_in_trouble))
+        return;
+    if (elsewhere)
+        learn(arg, elsewhere, 1);
+    elsewhere = NULL;
+}
+
+/* Not the connection that nobody accepts, or not the question. */
+static void does_not_answer_any_more(enum trouble trouble)
+{
+    static const struct fetch_ops moving = {on_news, on_blame, on_tick_found};
+    struct fake_worker a = {.name = "a", .trouble = trouble}, c = {.attempt = 1};
+    struct reducer r = {.ops = &moving};
+    standing = trouble == ONLY_HELLO ? &a : NULL;
+    if (standing)
+        start(&a, "a", "127.0.0.1:0", (uint32_t[]){1}, 1);
+    else
+        assert_int_equal(listen_socket("127.0.0.1:0", 0600, &a.listen_fd, a.address, &err), 0);
+    start(&c, "c", "127.0.0.1:0", (uint32_t[]){0, 1}, 2);
+    open_reducer(&r, 2, 4 << 20, LONG_MS);
+    elsewhere = &c;
+    learn(&r, &a, 1);
+    learn(&r, &c, 0);
+    run_quickly(&r);
+    check_all(&r, 2);
+    close_reducer(&r);
+    if (trouble == ONLY_HELLO)
+        stop(&a);
+    else
+        close(a.listen_fd);
+    stop(&c);
+}
+
+static void nobody_waits_for_a_worker_that_does_not_answer_any_more(void **state)
+{
+    (void)state;
+    does_not_answer_any_more(NONE);
+    does_not_answer_any_more(ONLY_HELLO);
+}
+
 int main(void)
 {
     for (uint32_t map = 0; map < MAPS_MAX; map++)
@@ -504,8 +688,14 @@ int main(void)
         cmocka_unit_test(with_little_memory_it_comes_by_way_of_the_disk),
         cmocka_unit_test(a_stream_that_stands_still_is_asked_again),
         cmocka_unit_test(damage_and_cuts_are_noticed_in_memory_and_on_the_way_to_disk),
+        cmocka_unit_test(what_is_here_is_not_asked_for_again),
         cmocka_unit_test(on_the_same_node_descriptors_come_instead_of_bytes),
+        cmocka_unit_test(a_socket_that_cannot_be_seen_from_here_is_no_hindrance),
         cmocka_unit_test(a_worker_without_what_it_should_have_is_blamed_for_it),
+        cmocka_unit_test(a_worker_that_stands_still_in_a_map_is_left_when_the_map_has_moved),
+        cmocka_unit_test(a_copy_may_come_before_it_is_told_of_and_beside_the_first),
+        cmocka_unit_test(what_has_moved_is_not_taken_from_its_former_place),
+        cmocka_unit_test(nobody_waits_for_a_worker_that_does_not_answer_any_more),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -147,6 +147,18 @@ static void an_end_without_what_was_promised_counts_as_failure(void **state)
     plan_close(&plan);
 }
 
+static void an_end_that_was_ours_is_no_failure(void **state)
+{
+    (void)state;
+    begin(1, 4);
+    for (int i = 0; i < 5; i++) {
+        uint32_t a = learn(0, 0, "a");
+        expect(0, PLAN_OPEN);
+        plan_stream_over(&plan, a, ERR_CANCELLED, 0);
+    }
+    plan_close(&plan);
+}
+
 static void an_end_with_everything_is_no_failure_and_news_open_it_again(void **state)
 {
     (void)state;
@@ -196,6 +208,7 @@ int main(void)
         cmocka_unit_test(a_worker_is_blamed_for_what_is_missing_and_given_up_in_the_end),
         cmocka_unit_test(a_map_run_again_elsewhere_frees_its_old_worker),
         cmocka_unit_test(an_end_without_what_was_promised_counts_as_failure),
+        cmocka_unit_test(an_end_that_was_ours_is_no_failure),
         cmocka_unit_test(an_end_with_everything_is_no_failure_and_news_open_it_again),
         cmocka_unit_test(idle_streams_make_room_for_waiting_workers),
         cmocka_unit_test(a_map_out_of_range_is_refused),

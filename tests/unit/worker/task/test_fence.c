@@ -56,9 +56,8 @@ static void live(int in, int out)
             pid_t child = fork();
             if (child == 0) {
                 eat(96 * MIB);
-                if (write(out, "t", 1) == 1) /* told that it has it; ends with its parent */
-                    read(in, &how, 1);
-                _exit(0);
+                bool is_told = write(out, "t", 1) == 1; /* that it has it; ends with its parent */
+                _exit(is_told && read(in, &how, 1) == 1);
             }
             waitpid(child, NULL, 0);
         }
