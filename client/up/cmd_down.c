@@ -11,8 +11,7 @@
 #include "libcommon/base/clock.h"
 #include "libcommon/daemon/pidfile.h"
 
-#define STOP_MS  15000
-#define PIDS_MAX 256
+#define STOP_MS 15000
 
 static const char *const order[] = {"worker", "jobtracker", "datanode", "namenode"};
 
@@ -22,7 +21,7 @@ static size_t find_pids(const char *run_dir, const char *kind, pid_t *pids)
     size_t n = 0;
     DIR *dir = opendir(run_dir);
     const struct dirent *entry;
-    while (dir && n < PIDS_MAX && (entry = readdir(dir))) {
+    while (dir && n < UP_STOP_MAX && (entry = readdir(dir))) {
         char path[UP_PATH_MAX + 256];
         size_t len = strlen(entry->d_name);
         if (strncmp(entry->d_name, kind, strlen(kind)) != 0 || len < 4 ||
@@ -42,7 +41,7 @@ static int run(const char *dir, struct err *err)
 {
     struct up_layout layout;
     char run_dir[UP_PATH_MAX];
-    pid_t pids[PIDS_MAX];
+    pid_t pids[UP_STOP_MAX];
     size_t stopped = 0;
     unsigned killed = 0;
     int rc = up_layout_open(&layout, dir, false, err);

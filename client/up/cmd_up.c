@@ -107,13 +107,9 @@ static size_t find_running(struct up *up)
 
 static int try_port(unsigned port, struct err *err)
 {
-    char address[64], bound[SOCK_TEXT_MAX];
-    int fd = -1;
+    char address[64];
     snprintf(address, sizeof(address), "127.0.0.1:%u", port);
-    int rc = listen_socket(address, 0, &fd, bound, err);
-    if (rc == 0)
-        close(fd);
-    return rc;
+    return listen_try(address, err);
 }
 
 static int try_base(const struct up_layout *layout, struct err *err)
@@ -212,22 +208,6 @@ static void describe_end(int status, char *out, size_t cap)
         snprintf(out, cap, "ended with code %d", WEXITSTATUS(status));
 }
 
-/* Who is killed holds his lock until the kernel has taken him down, and was counted as running by
- * then: whoever has gone since we looked is started after all, once. */
-static int start_departed(struct up *up, struct err *err)
-{
-    int rc = 0;
-    for (size_t i = 0; i < up_daemon_count(&up->layout) && rc == 0; i++) {
-        if (!up->was_running[i] || up_running(&up->layout, up_daemon_at(&up->layout, i)) != 0)
-            continue;
-        up->was_running[i] = false;
-        rc = launch(up, i, err);
-        if (rc == 0)
-            rc = wait_started(up, up->started_count - 1, err);
-    }
-    return rc;
-}
-
 static int check_alive(void *arg, struct err *err)
 {
     struct up *up = arg;
@@ -236,7 +216,7 @@ static int check_alive(void *arg, struct err *err)
     if (told_to_stop)
         return err_set(err, ERR_CANCELLED, "interrupted");
     if (i < 0)
-        return start_departed(up, err);
+        return 0;
     struct up_daemon daemon = up->started[i].daemon;
     describe_end(status, end, sizeof(end));
     return err_set(err, ERR_CRASHED, "%s %s (its log: %s)", up_daemon_name(daemon, name), end,

@@ -5,24 +5,30 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "client/up/program.h"
 #include "libcommon/base/clock.h"
+#include "libcommon/base/proc.h"
 #include "libcommon/daemon/pidfile.h"
 #include "libcommon/daemon/ready.h"
 
 #define READY_FD     3
 #define LIFTED_FD    10
-#define POLL_MS      3
 #define KILL_WAIT_MS 5000
+#define ENDING_MS    5000
 
 pid_t up_running(const struct up_layout *layout, struct up_daemon daemon)
 {
     char path[UP_PATH_MAX];
-    return pidfile_holder(up_daemon_path(layout, daemon, "run", "pid", path));
+    pid_t pid = pidfile_holder(up_daemon_path(layout, daemon, "run", "pid", path));
+    if (pid == 0 || !proc_is_ending(pid))
+        return pid;
+    (void)proc_wait(pid, ENDING_MS);
+    return pidfile_holder(path);
 }
 
 /* ---- in the child, after fork ---- */
@@ -201,55 +207,57 @@ int up_format(const struct up_layout *layout, struct err *err)
 
 /* ---- stopping ---- */
 
-/* Ended, but whoever should reap it takes its time. */
-static bool is_zombie(pid_t pid)
+/* Held by descriptors: a number may be another process's by the time it is signalled again. */
+static size_t open_all(const pid_t *pids, size_t count, struct pollfd *ends)
 {
-    char path[64], text[256] = "";
-    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    FILE *f = fopen(path, "re");
-    size_t n = f ? fread(text, 1, sizeof(text) - 1, f) : 0;
-    if (f)
-        fclose(f);
-    text[n] = 0;
-    const char *state = strrchr(text, ')'); /* "PID (name) S ..."; the name may hold anything */
-    return state && strncmp(state, ") Z", 3) == 0;
+    size_t n = 0;
+    for (size_t i = 0; i < count && n < UP_STOP_MAX; i++) {
+        int fd = pids[i] > 0 ? pidfd_open(pids[i], 0) : -1;
+        if (fd >= 0)
+            ends[n++] = (struct pollfd){.fd = fd, .events = POLLIN};
+    }
+    return n;
 }
 
-/* Our own children are reaped here. */
-static bool is_alive(pid_t pid)
-{
-    if (waitpid(pid, NULL, WNOHANG) == pid)
-        return false;
-    return (kill(pid, 0) == 0 || errno == EPERM) && !is_zombie(pid);
-}
-
-static unsigned count_alive(const pid_t *pids, size_t count)
-{
-    unsigned alive = 0;
-    for (size_t i = 0; i < count; i++)
-        alive += pids[i] > 0 && is_alive(pids[i]);
-    return alive;
-}
-
-static void signal_all(const pid_t *pids, size_t count, int signo)
+static void signal_all(const struct pollfd *ends, size_t count, int signo)
 {
     for (size_t i = 0; i < count; i++)
-        if (pids[i] > 0 && is_alive(pids[i]))
-            kill(pids[i], signo);
+        if (ends[i].fd >= 0)
+            (void)pidfd_send_signal(ends[i].fd, signo, NULL, 0); /* it may be gone */
+}
+
+/* How many of `left` are not gone by then. */
+static unsigned wait_all(struct pollfd *ends, size_t count, unsigned left, uint64_t deadline_ms)
+{
+    uint64_t now_ms;
+    while (left > 0 && (now_ms = clock_mono_ms()) < deadline_ms) {
+        if (poll(ends, count, (int)(deadline_ms - now_ms)) <= 0)
+            continue;
+        for (size_t i = 0; i < count; i++) {
+            if (ends[i].fd < 0 || !ends[i].revents)
+                continue;
+            close(ends[i].fd);
+            ends[i].fd = -1;
+            left--;
+        }
+    }
+    return left;
 }
 
 unsigned up_stop(const pid_t *pids, size_t count, uint64_t deadline_ms)
 {
-    unsigned alive;
-    signal_all(pids, count, SIGTERM);
-    signal_all(pids, count, SIGCONT); /* who was stopped would not hear the other */
-    while ((alive = count_alive(pids, count)) > 0 && clock_mono_ms() < deadline_ms)
-        poll(NULL, 0, POLL_MS);
-    if (alive == 0)
-        return 0;
-    signal_all(pids, count, SIGKILL);
-    uint64_t end_ms = clock_mono_ms() + KILL_WAIT_MS;
-    while (count_alive(pids, count) > 0 && clock_mono_ms() < end_ms)
-        poll(NULL, 0, POLL_MS);
-    return alive;
+    struct pollfd ends[UP_STOP_MAX] = {0};
+    size_t n = open_all(pids, count, ends);
+    signal_all(ends, n, SIGTERM);
+    signal_all(ends, n, SIGCONT); /* who was stopped would not hear the other */
+    unsigned stubborn = wait_all(ends, n, (unsigned)n, deadline_ms);
+    signal_all(ends, n, SIGKILL);
+    (void)wait_all(ends, n, stubborn, clock_mono_ms() + KILL_WAIT_MS);
+    for (size_t i = 0; i < n; i++)
+        if (ends[i].fd >= 0)
+            close(ends[i].fd);
+    for (size_t i = 0; i < count; i++)
+        if (pids[i] > 0)
+            (void)waitpid(pids[i], NULL, WNOHANG); /* our own children */
+    return stubborn;
 }

@@ -7,13 +7,16 @@
 
 #include "client/up/layout.h"
 
+#define UP_STOP_MAX 256
+
 struct up_process {
     struct up_daemon daemon;
     pid_t pid;    /* 0 = not started by us */
     int ready_fd; /* -1 = it has said its word */
 };
 
-/* Its process, by its pid file; 0 when it is down. */
+/* Its process, by its pid file; 0 when it is down. One that was killed holds its locks and ports
+ * until the kernel has taken it down: that is waited for. */
 pid_t up_running(const struct up_layout *layout, struct up_daemon daemon);
 
 /* Start it. stderr and stdout go to its log. `dies_with_us`: it gets SIGTERM when this process ends
@@ -28,7 +31,8 @@ int up_wait_ready(const struct up_layout *layout, struct up_process *process, ui
 int up_format(const struct up_layout *layout, struct err *err);
 
 /* SIGTERM to `count` processes (ours or not), then wait until all are gone; what has not gone by
- * the deadline is killed and counted. Returns how many had to be killed. Zero pids are skipped. */
+ * the deadline is killed and counted. Returns how many had to be killed. Zero pids are skipped. At
+ * most UP_STOP_MAX. */
 unsigned up_stop(const pid_t *pids, size_t count, uint64_t deadline_ms);
 
 #endif

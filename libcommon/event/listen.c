@@ -153,26 +153,50 @@ static int bind_failed(const struct sock_addr *addr, const char *address, int er
     char owner[OWNER_TEXT_MAX];
     if (errnum != EADDRINUSE)
         return err_errno(err, errnum, "cannot listen on %s", address);
+    if (!err) /* who asks each process for its descriptors takes a while */
+        return ERR_BUSY;
     find_owner(port_of(addr), owner);
     return err_set(err, ERR_BUSY, "%s is taken by %s", address, owner);
+}
+
+static int bind_to(int fd, const struct sock_addr *addr, const char *address, struct err *err)
+{
+    int one = 1;
+    if (addr->storage.ss_family != AF_UNIX)
+        (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one,
+                         sizeof(one)); /* bind tells if needed */
+    return bind(fd, (const struct sockaddr *)&addr->storage, addr->len) == 0
+               ? 0
+               : bind_failed(addr, address, errno, err);
 }
 
 static int bind_and_listen(int fd, const struct sock_addr *addr, const char *address,
                            unsigned unix_mode, struct err *err)
 {
     bool is_unix = addr->storage.ss_family == AF_UNIX;
-    int one = 1;
-    if (!is_unix)
-        (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one,
-                         sizeof(one)); /* bind tells if needed */
-    if (bind(fd, (const struct sockaddr *)&addr->storage, addr->len) != 0)
-        return bind_failed(addr, address, errno, err);
+    int rc = bind_to(fd, addr, address, err);
+    if (rc != 0)
+        return rc;
     /* before listen(): until then nobody can connect, whatever the mode */
     if (is_unix && chmod(address, unix_mode ? unix_mode : 0600) != 0)
         return err_errno(err, errno, "cannot listen on %s", address);
     if (listen(fd, BACKLOG) != 0)
         return bind_failed(addr, address, errno, err);
     return 0;
+}
+
+int listen_try(const char *address, struct err *err)
+{
+    struct sock_addr addr;
+    int rc = sock_resolve(address, false, &addr, err);
+    if (rc != 0)
+        return rc;
+    int fd = socket(addr.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return err_errno(err, errno, "cannot listen on %s", address);
+    rc = bind_to(fd, &addr, address, err);
+    close(fd);
+    return rc;
 }
 
 int listen_socket(const char *address, unsigned unix_mode, int *ret_fd,

@@ -28,6 +28,9 @@ uint16_t listen_port(const struct listener *listener); /* 0 for a unix socket */
 /* Stops accepting, removes a unix socket's path. Not from inside on_accept. NULL is fine. */
 void listen_close(struct listener *listener);
 
+/* Could somebody listen on that port now? Bound for a moment without listening, which is in the way
+ * of nobody who begins to at the same time. */
+int listen_try(const char *address, struct err *err);
 /* Just the bound, listening, non-blocking socket and its address (*ret_bound). */
 int listen_socket(const char *address, unsigned unix_mode, int *ret_fd,
                   char ret_bound[SOCK_TEXT_MAX], struct err *err);

@@ -11,6 +11,7 @@
 #include "libcommon/base/clock.h"
 #include "libcommon/base/ids.h"
 #include "libcommon/base/log.h"
+#include "libcommon/base/proc.h"
 #include "libcommon/event/conn.h"
 #include "worker/task/attempt.h"
 #include "worker/task/outfit.h"
@@ -19,7 +20,6 @@
 #define RUN_SEND_MS   10000
 #define REAP_AGAIN_MS 20
 #define STRAYS_MS     2000
-#define EXITING       4U /* PF_EXITING, of the flags in /proc/PID/stat */
 /* Until there are blank ones again. Each costs half a millisecond, which is not to be the job's
  * that has just begun, unless the next one would find none. */
 #define BLANK_MS      25
@@ -128,27 +128,14 @@ static void process_free(struct wk_process *process)
     mem_free(process);
 }
 
-/* Its descriptors close before it can be waited for. */
-static bool is_exiting(pid_t pid)
-{
-    char path[64], text[512];
-    unsigned flags = 0;
-    snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-    FILE *f = fopen(path, "re");
-    text[f ? fread(text, 1, sizeof(text) - 1, f) : 0] = 0;
-    if (f)
-        fclose(f);
-    const char *p = strrchr(text, ')'); /* its name may hold anything */
-    return !p || sscanf(p + 1, " %*c %*d %*d %*d %*d %*d %u", &flags) != 1 || (flags & EXITING);
-}
-
 static void reap(void *arg)
 {
     struct wk_process *process = arg;
     int status = 0;
     pid_t pid = waitpid(process->pid, &status, WNOHANG);
     if (pid == 0) {
-        process->has_hung_up = process->has_hung_up || !is_exiting(process->pid);
+        /* its descriptors close before it can be waited for */
+        process->has_hung_up = process->has_hung_up || !proc_is_ending(process->pid);
         kill(-process->pid, SIGKILL); /* it closed its end but lives: it is of no more use */
         if (loop_after(process->worker->loop, &process->reap, REAP_AGAIN_MS, reap, process) == 0)
             return;

@@ -6,12 +6,14 @@
 
 #include <cmocka.h>
 
+#include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "client/up/launch.h"
 #include "libcommon/base/clock.h"
+#include "libcommon/base/proc.h"
 #include "libcommon/daemon/pidfile.h"
 #include "libcommon/daemon/ready.h"
 
@@ -28,6 +30,21 @@ static bool is_asked_to(const char *base, const char *what)
     char path[UP_PATH_MAX];
     snprintf(path, sizeof(path), "%s/%s", base, what);
     return access(path, F_OK) == 0;
+}
+
+static void *end_soon(void *arg)
+{
+    usleep(200000);
+    _exit(0);
+    return arg;
+}
+
+/* As after a kill -9: the first thread is gone, another still holds what they shared. */
+static void be_taken_down(void)
+{
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, end_soon, NULL) == 0)
+        pthread_exit(NULL);
 }
 
 /* argv: -conf DIR/conf/X -pid-file P -ready-fd 3 */
@@ -56,6 +73,8 @@ static int play_daemon(char **argv)
         ready_failed(&ready, why.msg);
     else
         ready_ok(&ready);
+    if (is_asked_to(base, "end"))
+        be_taken_down();
     pause();
     return 0;
 }
@@ -157,6 +176,19 @@ static void a_program_that_is_not_there_is_named(void **state)
                                  "PATH");
 }
 
+static void one_that_is_being_taken_down_is_waited_for(void **state)
+{
+    (void)state;
+    struct up_process process;
+    ask_to("end");
+    assert_int_equal(up_launch(&layout, datanode1, false, &process, &err), 0);
+    assert_int_equal(up_wait_ready(&layout, &process, clock_mono_ms() + 5000, &err), 0);
+    while (!proc_is_ending(process.pid))
+        usleep(1000);
+    assert_int_equal(up_running(&layout, datanode1), 0);
+    up_stop(&process.pid, 1, clock_mono_ms() + 5000);
+}
+
 static void what_does_not_stop_is_killed_and_counted(void **state)
 {
     (void)state;
@@ -210,6 +242,8 @@ int main(int argc, char **argv)
         cmocka_unit_test_setup_teardown(one_that_dies_or_hangs_is_named_with_its_log, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(a_program_that_is_not_there_is_named, setup, teardown),
+        cmocka_unit_test_setup_teardown(one_that_is_being_taken_down_is_waited_for, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(what_does_not_stop_is_killed_and_counted, setup, teardown),
         cmocka_unit_test_setup_teardown(children_of_a_foreground_cluster_end_with_it, setup,
                                         teardown),

@@ -6,6 +6,8 @@
 #include <cmocka.h>
 
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -191,6 +193,41 @@ static void without_descriptors_accepting_waits_and_then_goes_on(void **state)
     listen_close(listener);
 }
 
+static char tried[SOCK_TEXT_MAX];
+static atomic_bool is_over;
+
+static void *try_on_and_on(void *arg)
+{
+    while (!is_over)
+        (void)listen_try(tried, NULL);
+    return arg;
+}
+
+static void who_tries_a_port_is_in_nobodys_way(void **state)
+{
+    (void)state;
+    char bound[SOCK_TEXT_MAX];
+    int fd = -1;
+    pthread_t thread;
+    assert_int_equal(listen_socket("127.0.0.1:0", 0, &fd, bound, &err), 0);
+    memcpy(tried, bound, sizeof(tried));
+    assert_int_equal(listen_try(tried, &err), ERR_BUSY);
+    close(fd);
+    assert_int_equal(listen_try(tried, &err), 0);
+    is_over = false;
+    assert_int_equal(pthread_create(&thread, NULL, try_on_and_on, NULL), 0);
+    int rc = 0;
+    for (int i = 0; i < 1000 && rc == 0; i++) {
+        rc = listen_socket(tried, 0, &fd, bound, &err);
+        if (rc == 0)
+            close(fd);
+    }
+    is_over = true;
+    pthread_join(thread, NULL);
+    if (rc != 0)
+        fail_msg("%s", err.msg);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -201,6 +238,7 @@ int main(void)
         CASE(a_file_in_the_way_is_not_removed),
         CASE(a_unix_socket_has_the_mode_that_was_asked_for),
         CASE(an_address_that_is_not_ours_is_refused_by_name),
+        CASE(who_tries_a_port_is_in_nobodys_way),
         CASE(without_descriptors_accepting_waits_and_then_goes_on),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
