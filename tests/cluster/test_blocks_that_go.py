@@ -8,9 +8,10 @@ import subprocess
 import pytest
 
 from cluster import QUERN, Cluster, ToldWriter, wait_for
-from heal import QUICK, Healing
+from heal import QUICK
 
 DATA = os.urandom(6_000_000)
+pytestmark = pytest.mark.usefixtures("healed")
 
 
 @pytest.fixture(scope="module")
@@ -20,18 +21,6 @@ def cluster():
         f.write("include = quern.conf\nnode.name = elsewhere\n")
     with c:
         yield c
-
-
-@pytest.fixture(scope="module")
-def healing(cluster):
-    return Healing(cluster)
-
-
-@pytest.fixture(autouse=True)
-def healed(healing):
-    """Behind each fault all is whole again, and nothing is left of it."""
-    yield
-    healing.wait()
 
 
 def block_files(cluster, under="", node=""):

@@ -9,27 +9,16 @@ import time
 import pytest
 
 from cluster import BUILD, Cluster, verdict, wait_for
-from heal import QUICK, Healing
+from heal import QUICK
 
 JUMP = os.path.join(BUILD, "tests", "cluster", "clock_jump.so")
+pytestmark = pytest.mark.usefixtures("healed")
 
 
 @pytest.fixture(scope="module")
 def cluster():
     with Cluster(datanodes=3, workers=1, site=QUICK) as c:
         yield c
-
-
-@pytest.fixture(scope="module")
-def healing(cluster):
-    return Healing(cluster)
-
-
-@pytest.fixture(autouse=True)
-def healed(healing):
-    """Behind each fault all is whole again, and nothing is left of it."""
-    yield
-    healing.wait()
 
 
 def with_clock(path):

@@ -11,10 +11,11 @@ import time
 import pytest
 
 from cluster import BUILD, Cluster, output_of, verdict, wait_for
-from heal import QUICK, Healing
+from heal import QUICK
 
 SLOW = os.path.join(BUILD, "tests", "jobs", "slow.so")
 LINES = [b"line %d\n" % (i % 53) for i in range(1500)]
+pytestmark = pytest.mark.usefixtures("healed")
 
 
 @pytest.fixture(scope="module")
@@ -26,18 +27,6 @@ def cluster():
         for i in range(3):
             c.fs("-put", "-", f"/in/{i}", input=b"".join(LINES[i::3]))
         yield c
-
-
-@pytest.fixture(scope="module")
-def healing(cluster):
-    return Healing(cluster)
-
-
-@pytest.fixture(autouse=True)
-def healed(healing):
-    """Behind each fault all is whole again, and nothing is left of it."""
-    yield
-    healing.wait()
 
 
 def play_until_dead(cluster, daemon, dir, seed, **kw):

@@ -222,3 +222,25 @@ struct qn_fs *fake_connect(const char *node)
 {
     return fake_connect_with(node, NULL, NULL);
 }
+
+int fake_set_up(void **state)
+{
+    (void)state;
+    setenv("QUERN_CONF", "/dev/null", 1);
+    fake_start();
+    return 0;
+}
+
+int fake_tear_down(void **state)
+{
+    (void)state;
+    fake_stop();
+    return 0;
+}
+
+int fake_fresh(void **state)
+{
+    (void)state;
+    fake_reset();
+    return 0;
+}

@@ -84,6 +84,10 @@ void fake_start(void);
 void fake_stop(void);
 /* Everything as new, all nodes well. */
 void fake_reset(void);
+/* The same for cmocka: of a group, and before each of its cases. */
+int fake_set_up(void **state);
+int fake_tear_down(void **state);
+int fake_fresh(void **state);
 /* A handle on it, as node `node` (NULL = elsewhere). */
 struct qn_fs *fake_connect_with(const char *node, const char *key, const char *value);
 struct qn_fs *fake_connect(const char *node);

@@ -20,28 +20,6 @@ static uint8_t byte_at(uint64_t offset)
     return (uint8_t)hash_u64(offset / 7 + 1);
 }
 
-static int set_up(void **state)
-{
-    (void)state;
-    setenv("QUERN_CONF", "/dev/null", 1);
-    fake_start();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    fake_stop();
-    return 0;
-}
-
-static int begin(void **state)
-{
-    (void)state;
-    fake_reset();
-    return 0;
-}
-
 static size_t descriptors(void)
 {
     size_t count = 0;
@@ -489,7 +467,7 @@ static void no_more_are_hedged_than_allowed_and_all_end(void **state)
     qn_fs_close(fs);
 }
 
-#define CASE(name) cmocka_unit_test_setup(name, begin)
+#define CASE(name) cmocka_unit_test_setup(name, fake_fresh)
 
 int main(void)
 {
@@ -511,5 +489,5 @@ int main(void)
         CASE(a_local_disk_that_says_nothing_is_not_waited_for),
         CASE(without_hedging_a_local_disk_is_waited_for_as_long_as_a_datanode),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, fake_set_up, fake_tear_down);
 }

@@ -12,26 +12,9 @@ static uint8_t bytes[SIZE];
 
 static int set_up(void **state)
 {
-    (void)state;
     for (size_t i = 0; i < SIZE; i++)
         bytes[i] = (uint8_t)hash_u64(i + 1);
-    setenv("QUERN_CONF", "/dev/null", 1);
-    fake_start();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    fake_stop();
-    return 0;
-}
-
-static int begin(void **state)
-{
-    (void)state;
-    fake_reset();
-    return 0;
+    return fake_set_up(state);
 }
 
 static struct qn_file *create(struct qn_fs *fs)
@@ -294,7 +277,7 @@ static void a_block_is_not_finished_with_a_replica_in_doubt(void **state)
 
 int main(void)
 {
-#define TEST(name) cmocka_unit_test_setup(name, begin)
+#define TEST(name) cmocka_unit_test_setup(name, fake_fresh)
     const struct CMUnitTest tests[] = {
         TEST(one_of_three_is_not_replaced_while_nobody_counts_on_the_block),
         TEST(one_of_three_is_replaced_in_a_block_that_was_flushed),
@@ -310,5 +293,5 @@ int main(void)
         TEST(without_another_node_a_faulty_sender_proves_what_he_has),
         TEST(a_block_is_not_finished_with_a_replica_in_doubt),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, fake_tear_down);
 }

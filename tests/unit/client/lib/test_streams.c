@@ -47,32 +47,15 @@ static uint8_t byte_at(uint64_t offset)
 
 static int set_up(void **state)
 {
-    (void)state;
     for (size_t i = 0; i < PERIOD; i++)
         period[i] = period[i + PERIOD] = (uint8_t)hash_u64(i + 1);
-    setenv("QUERN_CONF", "/dev/null", 1);
-    fake_start();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    fake_stop();
-    return 0;
-}
-
-static int begin(void **state)
-{
-    (void)state;
-    fake_reset();
-    return 0;
+    return fake_set_up(state);
 }
 
 /* The same on the first node: through its ring and by its descriptors. */
 static int begin_local(void **state)
 {
-    (void)begin(state);
+    (void)fake_fresh(state);
     fake.same_host = true;
     return 0;
 }
@@ -711,7 +694,7 @@ static void a_writer_is_heard_of_within_the_shorter_of_both_limits(void **state)
     qn_fs_close(fs);
 }
 
-#define OVER_TCP(name) cmocka_unit_test_setup(name, begin)
+#define OVER_TCP(name) cmocka_unit_test_setup(name, fake_fresh)
 #define BOTH_WAYS(name)                                 \
     OVER_TCP(name),                                     \
     {                                                   \
@@ -753,5 +736,5 @@ int main(void)
         BOTH_WAYS(several_threads_read_one_file),
         OVER_TCP(a_writer_is_heard_of_within_the_shorter_of_both_limits),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, fake_tear_down);
 }

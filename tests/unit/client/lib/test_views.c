@@ -14,21 +14,11 @@ static uint8_t content[LENGTH];
 
 static int set_up(void **state)
 {
-    (void)state;
     struct rand rand;
     rand_init(&rand, 7);
     for (size_t i = 0; i < LENGTH; i++)
         content[i] = (uint8_t)rand_below(&rand, 256);
-    setenv("QUERN_CONF", "/dev/null", 1);
-    fake_start();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    fake_stop();
-    return 0;
+    return fake_set_up(state);
 }
 
 static int begin(void **state)
@@ -237,5 +227,5 @@ int main(void)
         CASE(of_a_block_that_is_being_written_it_is_a_copy),
         CASE(a_file_that_is_written_has_no_views),
     };
-    return cmocka_run_group_tests(tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, set_up, fake_tear_down);
 }
