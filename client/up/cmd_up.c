@@ -208,6 +208,21 @@ static void describe_end(int status, char *out, size_t cap)
         snprintf(out, cap, "ended with code %d", WEXITSTATUS(status));
 }
 
+/* Whoever ran when we looked and has gone since is started after all, once. */
+static int start_departed(struct up *up, struct err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; i < up_daemon_count(&up->layout) && rc == 0; i++) {
+        if (!up->was_running[i] || up_running(&up->layout, up_daemon_at(&up->layout, i)) != 0)
+            continue;
+        up->was_running[i] = false;
+        rc = launch(up, i, err);
+        if (rc == 0)
+            rc = wait_started(up, up->started_count - 1, err);
+    }
+    return rc;
+}
+
 static int check_alive(void *arg, struct err *err)
 {
     struct up *up = arg;
@@ -216,7 +231,7 @@ static int check_alive(void *arg, struct err *err)
     if (told_to_stop)
         return err_set(err, ERR_CANCELLED, "interrupted");
     if (i < 0)
-        return 0;
+        return start_departed(up, err);
     struct up_daemon daemon = up->started[i].daemon;
     describe_end(status, end, sizeof(end));
     return err_set(err, ERR_CRASHED, "%s %s (its log: %s)", up_daemon_name(daemon, name), end,

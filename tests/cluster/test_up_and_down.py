@@ -219,7 +219,6 @@ def test_the_same_command_again_keeps_the_ports_of_those_that_run(cluster):
 
 
 def test_a_daemon_that_goes_while_up_looks_is_started_after_all(cluster):
-    """Who is killed holds his lock until the kernel has taken him down; `up` may see him alive still."""
     cluster.up()
     pid = cluster.pid("namenode")
     os.kill(pid, signal.SIGSTOP)
