@@ -21,13 +21,13 @@
 #define KILL_WAIT_MS 5000
 #define ENDING_MS    5000
 
+/* A killed process lets go of its locks before it lets go of its ports. */
 pid_t up_running(const struct up_layout *layout, struct up_daemon daemon)
 {
     char path[UP_PATH_MAX];
-    pid_t pid = pidfile_holder(up_daemon_path(layout, daemon, "run", "pid", path));
-    if (pid == 0 || !proc_is_ending(pid))
-        return pid;
-    (void)proc_wait(pid, ENDING_MS);
+    pid_t pid = pidfile_written(up_daemon_path(layout, daemon, "run", "pid", path));
+    if (pid != 0 && proc_is_ending(pid))
+        (void)proc_wait(pid, ENDING_MS);
     return pidfile_holder(path);
 }
 

@@ -32,6 +32,20 @@ pid_t pidfile_holder(const char *path)
     return pid;
 }
 
+pid_t pidfile_written(const char *path)
+{
+    char text[32] = "";
+    uint64_t pid = 0;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd >= 0 ? read(fd, text, sizeof(text) - 1) : -1;
+    if (fd >= 0)
+        close(fd);
+    if (n <= 1)
+        return 0;
+    text[n - 1] = 0; /* the line break */
+    return str_to_u64(text, &pid) == 0 && pid <= INT32_MAX ? (pid_t)pid : 0;
+}
+
 static int write_number(int fd, const char *path, struct err *err)
 {
     char text[32];

@@ -20,5 +20,7 @@ void pidfile_close(struct pidfile *pidfile); /* removes it; harmless when none *
 
 /* Who holds the file: its process number, 0 when nobody does (no file, or a stale one). */
 pid_t pidfile_holder(const char *path);
+/* Who wrote his number there last, be he running or not; 0: nobody, or he left in order. */
+pid_t pidfile_written(const char *path);
 
 #endif

@@ -6,6 +6,7 @@
 
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -39,10 +40,12 @@ static void *end_soon(void *arg)
     return arg;
 }
 
-/* As after a kill -9: the first thread is gone, another still holds what they shared. */
-static void be_taken_down(void)
+/* As after a kill -9: the first thread is gone, and the lock, but another thread still holds what
+ * they shared. */
+static void be_taken_down(const char *pid_file)
 {
     pthread_t thread;
+    close(open(pid_file, O_RDONLY | O_CLOEXEC)); /* which drops it */
     if (pthread_create(&thread, NULL, end_soon, NULL) == 0)
         pthread_exit(NULL);
 }
@@ -74,7 +77,7 @@ static int play_daemon(char **argv)
     else
         ready_ok(&ready);
     if (is_asked_to(base, "end"))
-        be_taken_down();
+        be_taken_down(argv[4]);
     pause();
     return 0;
 }
@@ -186,6 +189,7 @@ static void one_that_is_being_taken_down_is_waited_for(void **state)
     while (!proc_is_ending(process.pid))
         usleep(1000);
     assert_int_equal(up_running(&layout, datanode1), 0);
+    assert_true(proc_wait(process.pid, 0));
     up_stop(&process.pid, 1, clock_mono_ms() + 5000);
 }
 

@@ -46,6 +46,22 @@ static void end_child(pid_t pid)
     assert_int_equal(waitpid(pid, NULL, 0), pid);
 }
 
+static void who_had_the_file_last_can_be_told(void **state)
+{
+    (void)state;
+    struct pidfile pidfile = PIDFILE_INIT;
+    struct err err = {0};
+    assert_int_equal(pidfile_written(path), 0);
+    pid_t pid = hold_in_child();
+    assert_int_equal(pidfile_written(path), pid);
+    end_child(pid);
+    assert_int_equal(pidfile_written(path), pid);
+    assert_int_equal(pidfile_holder(path), 0);
+    assert_int_equal(pidfile_open(&pidfile, path, &err), 0);
+    pidfile_close(&pidfile);
+    assert_int_equal(pidfile_written(path), 0); /* in order */
+}
+
 static void a_second_daemon_with_the_file_is_refused_by_name(void **state)
 {
     (void)state;
@@ -92,6 +108,7 @@ static void nobody_holds_a_file_that_is_not_there(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(who_had_the_file_last_can_be_told),
         cmocka_unit_test(a_second_daemon_with_the_file_is_refused_by_name),
         cmocka_unit_test(a_file_left_by_the_dead_is_no_obstacle),
         cmocka_unit_test(nobody_holds_a_file_that_is_not_there),
