@@ -16,8 +16,8 @@
 #include "libcommon/proto/task/messages.h"
 #include "worker/run/key.h"
 
-#define SKETCH_ALL        16384U
-#define SKETCH_EVERY      32U
+#define SKETCH_ALL        4096U
+#define SKETCH_EVERY      64U
 #define SKETCH_LENGTHS    16U   /* 0-3 bytes, 4-15, 16-63, ... */
 #define SKETCH_PARTITIONS 4096U /* in a job of more, nothing is learned */
 
