@@ -81,8 +81,7 @@ static void answer_error(struct dn_read *r, const struct err *err)
 
 static bool is_damage(int code)
 {
-    return code == ERR_CHECKSUM || code == ERR_CORRUPT || code == ERR_IO || code == ERR_STALE ||
-           code == ERR_NOENT;
+    return dn_blockfile_is_damage(code) || code == ERR_IO;
 }
 
 static int open_files(struct dn_read *r, struct err *err)

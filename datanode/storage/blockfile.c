@@ -42,6 +42,12 @@ void dn_blockfile_close(struct dn_blockfile *file)
     mem_free(file);
 }
 
+bool dn_blockfile_is_damage(int code)
+{
+    return code == ERR_CHECKSUM || code == ERR_CORRUPT || code == ERR_STALE || code == ERR_NOENT ||
+           code == ERR_ISDIR;
+}
+
 static int open_one(struct disk *disk, const char *path, unsigned flags, int *ret_fd,
                     struct err *err)
 {

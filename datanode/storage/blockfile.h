@@ -58,6 +58,10 @@ int dn_blockfile_open(struct disk *disk, const struct dn_blockfile_new *what, un
                       struct dn_blockfile **ret, struct err *err);
 void dn_blockfile_close(struct dn_blockfile *file); /* NULL is fine */
 
+/* How opening or reading ended: are the files at fault, so that the replica is none? One I/O error
+ * proves nothing, and is the caller's to look into. */
+bool dn_blockfile_is_damage(int code);
+
 /* `off` is a multiple of 512 and at most len; `sums` has one u32 per chunk of the data. After 0 the
  * bytes are where every reader finds them, and len reaches at least off + size. */
 int dn_blockfile_write(struct dn_blockfile *file, uint64_t off, struct slice data,

@@ -149,8 +149,7 @@ static void on_timer(void *arg)
 
 static bool is_damage(int code)
 {
-    return code == ERR_CHECKSUM || code == ERR_CORRUPT || code == ERR_STALE || code == ERR_IO ||
-           code == ERR_NOENT;
+    return dn_blockfile_is_damage(code) || code == ERR_IO;
 }
 
 /* One that was deleted or written on meanwhile is not damaged: its files have moved. */

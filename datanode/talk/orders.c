@@ -169,11 +169,6 @@ static void run_copy(struct dn_move *move)
     job->code = dn_copy_run(&job->copy, &job->fault, &job->err);
 }
 
-static bool is_damage(int code)
-{
-    return code == ERR_CHECKSUM || code == ERR_CORRUPT || code == ERR_STALE || code == ERR_NOENT;
-}
-
 static void copy_done(struct dn_move *move)
 {
     struct job *job = CONTAINER_OF(move, struct job, move);
@@ -184,7 +179,8 @@ static void copy_done(struct dn_move *move)
     if (job->code != 0)
         log_warn("dn.orders", "blk_%" PRIu64 "_%" PRIu64 " could not be copied: %s", was->id,
                  was->gs, job->err.msg);
-    if (job->fault.is_ours && is_damage(job->code) && dn_storage_is_still(o->conf.storage, was))
+    if (job->fault.is_ours && dn_blockfile_is_damage(job->code) &&
+        dn_storage_is_still(o->conf.storage, was))
         dn_storage_bad(o->conf.storage, was->id, was->gs);
     else if (job->code == ERR_CHECKSUM || (job->fault.is_ours && job->code == ERR_IO))
         /* it left here good, we think, or could not be had: how is it on the disk? */

@@ -31,7 +31,7 @@
 #include "libcommon/base/buf.h"
 
 enum disk_flag {
-    DISK_READ = 1,
+    DISK_READ = 1, /* of a directory ERR_ISDIR, of a pipe, a link, a device ERR_CORRUPT */
     DISK_WRITE = 2,
     DISK_CREATE = 4,  /* when it is not there */
     DISK_EXCL = 8,    /* with CREATE: ERR_EXIST when it is there */

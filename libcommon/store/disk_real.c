@@ -16,11 +16,23 @@
 
 #define COPY_CHUNK (1U << 20)
 
+/* A pipe, a device, a link of somebody's in the place of a file: opened without waiting for its
+ * other end, and refused. A directory is one only where it was asked for. */
+static int check_kind(int fd, unsigned flags)
+{
+    struct stat st;
+    if (fstat(fd, &st) != 0)
+        return err_from_errno(errno);
+    if (S_ISDIR(st.st_mode))
+        return flags & DISK_DIR ? 0 : ERR_ISDIR;
+    return S_ISREG(st.st_mode) ? 0 : ERR_CORRUPT;
+}
+
 static int real_open(struct disk *disk, const char *path, unsigned flags, int *ret_fd)
 {
     (void)disk;
     int access = flags & DISK_WRITE ? (flags & DISK_READ ? O_RDWR : O_WRONLY) : O_RDONLY;
-    int how = access | O_CLOEXEC | O_NOFOLLOW;
+    int how = access | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
     if (flags & DISK_CREATE)
         how |= O_CREAT;
     if (flags & DISK_EXCL)
@@ -38,9 +50,13 @@ static int real_open(struct disk *disk, const char *path, unsigned flags, int *r
         while (fd < 0 && errno == EINTR);
     }
     if (fd < 0)
-        return err_from_errno(errno);
-    *ret_fd = fd;
-    return 0;
+        return errno == ELOOP || errno == ENXIO ? ERR_CORRUPT : err_from_errno(errno);
+    int rc = check_kind(fd, flags);
+    if (rc != 0)
+        close(fd);
+    else
+        *ret_fd = fd;
+    return rc;
 }
 
 static void real_close(struct disk *disk, int fd)

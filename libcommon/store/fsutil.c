@@ -13,7 +13,8 @@
 
 static int fail(struct err *err, int code, const char *path, const char *verb)
 {
-    return err_set(err, code, "%s: cannot %s: %s", path, verb, err_text(code));
+    const char *why = code == ERR_CORRUPT ? "it is not a regular file" : err_text(code);
+    return err_set(err, code, "%s: cannot %s: %s", path, verb, why);
 }
 
 char *fsutil_join(const char *dir, const char *name)
@@ -287,7 +288,11 @@ static int write_owner(struct disk *disk, int fd)
         snprintf(host, sizeof(host), "localhost");
     int n = snprintf(line, sizeof(line), "%ld %s %s\n", (long)getpid(), host,
                      program_invocation_short_name);
-    int rc = disk_truncate(disk, fd, 0);
+    struct disk_stat st;
+    int rc = disk_stat_fd(disk, fd, &st);
+    if (rc == 0 && st.is_dir) /* it was locked all the same, as directories are */
+        rc = ERR_ISDIR;
+    rc = rc ? rc : disk_truncate(disk, fd, 0);
     return rc ? rc : disk_pwrite(disk, fd, line, (size_t)n, 0);
 }
 

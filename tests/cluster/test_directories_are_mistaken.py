@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What tired people do to directories: put an old backup of the namespace back, remove a lock file, so that a second
-daemon may start. It ends with a line that says why, or it changes nothing; what was there stays."""
+daemon may start, have a pipe or a directory where a file was. It ends with a line that says why, or it changes nothing;
+what was there stays."""
 import contextlib
 import os
+import re
 import shutil
 import subprocess
 
@@ -111,4 +113,46 @@ def test_without_its_lock_file_a_directory_is_still_in_use(cluster):
         assert second.returncode == 1 and "is in use: another process has locked it" in second.stderr, second
     cluster.fs("-put", "-", "/after", input=b"after")
     assert pids == {daemon: cluster.pid(daemon) for daemon in ports}
+    Healing(cluster).wait()
+
+
+def files_of_blocks(c, datanode):
+    return sorted(os.path.join(base, n) for base, _, names in os.walk(c.path(datanode, "current/finalized")) for n in names if re.fullmatch(r"blk_\d+", n))
+
+
+def test_what_is_no_file_is_a_replica_that_is_gone(cluster):
+    """Readers go elsewhere, and it is replaced; nobody waits for the other end of a pipe."""
+    texts = {f"/odd{i}": os.urandom(50_000 + i) for i in range(6)}
+    before = set(files_of_blocks(cluster, "datanode1"))
+    for path, data in texts.items():
+        cluster.fs("-put", "-", path, input=data)
+    blocks = sorted(set(files_of_blocks(cluster, "datanode1")) - before)
+    assert len(blocks) == len(texts)
+    for i, block in enumerate(blocks):
+        os.unlink(block)
+        [os.mkdir, os.mkfifo, lambda at: os.symlink("/dev/zero", at)][i % 3](block)
+    cluster.kill("datanode1")  # what it has open and has in mind goes
+    cluster.up()
+    for path, data in texts.items():
+        assert cluster.fs("-cat", path).stdout == data
+    for directory in blocks[::3]:
+        os.rmdir(directory)  # in the way of what replaces it, and not ours to remove
+    Healing(cluster).wait()
+    cluster.kill("datanode2")
+    for path, data in texts.items():
+        assert cluster.fs("-cat", path).stdout == data
+    cluster.up()
+
+
+@pytest.mark.parametrize("daemon, file", [("namenode", "VERSION"), ("namenode", "watermark"), ("datanode1", "current/VERSION"), ("datanode1", "current/node")])
+def test_a_pipe_in_the_place_of_a_file_is_named(cluster, daemon, file):
+    at = cluster.path(daemon, file)
+    cluster.kill(daemon)
+    os.rename(at, at + ".kept")
+    os.mkfifo(at)
+    words = [os.path.join(BUILD, "quern-" + daemon.rstrip("1")), "-conf", f"{cluster.dir}/conf/{daemon}.conf"]
+    run = subprocess.run(words, env=cluster.env, capture_output=True, text=True, timeout=60, check=False)
+    assert run.returncode == 1 and at in run.stderr and "it is not a regular file" in run.stderr and run.stderr.count("\n") == 1, run
+    os.rename(at + ".kept", at)
+    cluster.up()
     Healing(cluster).wait()

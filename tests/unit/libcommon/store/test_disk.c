@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -238,6 +239,26 @@ static void direct_files_work_where_they_can(void **state)
     free(page);
 }
 
+/* Who opened a pipe would wait for its other end, and the daemon with him. */
+static void what_is_no_file_is_refused_at_once(void **state)
+{
+    (void)state;
+    const unsigned ways[] = {DISK_READ, DISK_READ | DISK_WRITE, DISK_WRITE | DISK_CREATE,
+                             DISK_READ | DISK_DIRECT};
+    assert_int_equal(mkfifo(at("pipe"), 0600), 0);
+    assert_int_equal(mknod(at("socket"), S_IFSOCK | 0600, 0), 0);
+    assert_int_equal(symlink("/dev/zero", at("link")), 0);
+    assert_int_equal(disk_mkdir(env.disk, at("directory")), 0);
+    for (size_t i = 0; i < ARRAY_LEN(ways); i++) {
+        int fd = -1;
+        assert_int_equal(disk_open(env.disk, at("pipe"), ways[i], &fd), ERR_CORRUPT);
+        assert_int_equal(disk_open(env.disk, at("socket"), ways[i], &fd), ERR_CORRUPT);
+        assert_int_equal(disk_open(env.disk, at("link"), ways[i], &fd), ERR_CORRUPT);
+        assert_int_equal(disk_open(env.disk, at("directory"), ways[i], &fd), ERR_ISDIR);
+        assert_int_equal(fd, -1);
+    }
+}
+
 #define BOTH(test)                                           \
     {"kernel: " #test, test, real_setup, teardown, NULL},    \
     {                                                        \
@@ -257,6 +278,8 @@ int main(void)
         BOTH(armed_points_fail_the_operation),
         BOTH(a_dropped_write_or_rename_claims_success),
         BOTH(direct_files_work_where_they_can),
+        {"what_is_no_file_is_refused_at_once", what_is_no_file_is_refused_at_once, real_setup,
+         teardown, NULL},
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

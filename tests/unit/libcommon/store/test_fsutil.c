@@ -174,6 +174,21 @@ static void a_second_process_is_told_who_holds_the_directory(void **state)
     }
 }
 
+static void a_lock_file_that_is_a_directory_is_named(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/quern-fsutil-XXXXXX";
+    struct fsutil_lock lock = FSUTIL_LOCK_INIT;
+    struct err err = {0};
+    assert_non_null(mkdtemp(dir));
+    char *file = fsutil_join(dir, "in_use.lock");
+    assert_int_equal(disk_mkdir(disk_real(), file), 0);
+    assert_int_equal(fsutil_lock(disk_real(), dir, &lock, &err), ERR_ISDIR);
+    assert_non_null(strstr(err.msg, "/in_use.lock: cannot write: Is a directory"));
+    mem_free(file);
+    assert_int_equal(fsutil_remove_tree(disk_real(), dir, NULL), 0);
+}
+
 #define CASE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -187,6 +202,7 @@ int main(void)
         CASE(copies_are_durable_and_equal),
         CASE(an_empty_directory_may_hold_a_lock),
         CASE(a_second_process_is_told_who_holds_the_directory),
+        CASE(a_lock_file_that_is_a_directory_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
