@@ -152,7 +152,7 @@ function drawArrows(stages) {
     const from = all ? Math.round(a.local_bytes * 100 / all) + ' % its node, ' + Math.round(a.rack_bytes * 100 / all) + ' % its rack' : '';
     if (s.name === 'map' && a.in_bytes) rows.push(['read', count(a.in_records), bytes(a.in_raw), bytes(a.in_bytes), from]);
     if (a.emitted_records) rows.push(['emitted', count(a.emitted_records), bytes(a.emitted_bytes), '', '']);
-    if (a.run_bytes) rows.push(['to runs', count(a.combined_records), '', bytes(a.run_bytes), '']);
+    if (a.run_bytes) rows.push(['to runs', count(a.combined_records), a.run_raw ? bytes(a.run_raw) : '', bytes(a.run_bytes), '']);
     if (a.spilled_bytes) rows.push(['spilled by ' + s.name, a.spilled_records ? count(a.spilled_records) : '', '', bytes(a.spilled_bytes), '']);
     if (s.name === 'reduce') rows.push(['shuffled', count(a.in_records) + ' of ' + count(a.groups) + ' keys', '', bytes(a.in_bytes), from]);
     if (a.out_bytes) rows.push(['written', count(a.out_records), bytes(a.out_raw), bytes(a.out_bytes), '']);

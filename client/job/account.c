@@ -110,8 +110,13 @@ static void show_map_arrows(FILE *out, const struct task_account *m)
     if (m->emitted_records) {
         arrow(out, "emitted", m->emitted_bytes, m->emitted_records, "records\n");
     }
-    if (m->run_bytes)
-        arrow(out, "to runs", m->run_bytes, m->combined_records, "records\n");
+    if (m->run_bytes) {
+        bool is_packed = m->run_bytes < m->run_raw; /* else there is an index beside the records */
+        arrow(out, "to runs", is_packed ? m->run_raw : m->run_bytes, m->combined_records,
+              "records");
+        show_packed(out, m->run_bytes, is_packed ? m->run_raw : m->run_bytes);
+        fputc('\n', out);
+    }
     if (m->spilled_bytes)
         fprintf(out, "spilled  %9s  %15s records\n",
                 str_human(m->spilled_bytes, size, sizeof(size)),

@@ -17,6 +17,8 @@ SLUGGISH = os.path.join(BUILD, "tests", "jobs", "sluggish.so")
 LINES = [b"%032x\n" % random.Random(i).getrandbits(128) for i in range(330_000)]
 MISBEHAVE = os.path.join(BUILD, "tests", "jobs", "misbehave.so")
 WANT = b"".join(sorted(LINES))
+TEXT = [b"%08d of what is said again and again\n" % (i * 7919 % 100_003) for i in range(80_000)]
+WORDS = b"".join(sorted(TEXT))
 # Reduces begin only when the first map, which sleeps, is done. Workers have no memory for map outputs: all of them are files, whoever makes them.
 SETTINGS = ["-D", "mapreduce.map.memory.mb=16m", "-D", "mapreduce.reduce.memory.mb=16m", "-D", "mapreduce.map.speculative=false",
             "-D", "mapreduce.job.reduce.slowstart.completedmaps=1", "-D", "mapreduce.input.fileinputformat.split.maxsize=600k"]
@@ -26,14 +28,14 @@ MAY_MOUNT = os.geteuid() == 0 and subprocess.run(["unshare", "-m", "true"], capt
 
 class Workers(Cluster):
     """Its workers are started here: with two directories each, and little memory."""
-    def begin(self, mount=None):
+    def begin(self, mount=None, deep=""):
         """One of the four directories is mounted like this, or all."""
         self.own = []
         for name in "worker1", "worker2":
             if self.pid(name):
                 self.kill(name)
         for n in 1, 2:
-            dirs = [f"{self.dir}/own/{n}/{d}" for d in "ab"]
+            dirs = [f"{self.dir}/own/{n}/{deep}{d}" for d in "ab"]
             words = [os.path.join(BUILD, "quern-worker"), "-conf", f"{self.dir}/conf/worker{n}.conf", "-D", "worker.memory=33m", "-D", "worker.cores=2",
                      "-D", "worker.output.memory=1m",
                      "-D", "worker.local.dir=" + ",".join(dirs)]
@@ -44,7 +46,7 @@ class Workers(Cluster):
                 words = ["unshare", "-m", "sh", "-c", "".join(f"mount -t tmpfs -o {mount.split()[-1]} t {dir} && " for dir in places) + "exec \"$@\"",
                          "sh"] + words
             self.own.append(subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
-        seen = [f"/proc/{worker.pid}/root{self.dir}/own/{n}/b/VERSION" for n, worker in enumerate(self.own, 1)]
+        seen = [f"/proc/{worker.pid}/root{self.dir}/own/{n}/{deep}b/VERSION" for n, worker in enumerate(self.own, 1)]
         wait_for(lambda: all(os.path.exists(path) for path in seen))  # registered, and told whose cluster it is
 
     def end(self):
@@ -58,6 +60,7 @@ class Workers(Cluster):
 def cluster():
     with Workers(datanodes=1, workers=2) as c:
         c.fs("-put", "-", "/in", input=b"".join(LINES))
+        c.fs("-put", "-", "/words", input=b"".join(TEXT))
         c.fs("-put", "-", "/now", input=b"now\n")
         yield c
 
@@ -69,14 +72,14 @@ def workers(cluster, request):
     cluster.end()
 
 
-def submit(c, name, *options):
-    return c.run("run", "-detach", "-reduces", "3", *SETTINGS, *options, SLUGGISH, "/in", "/out/" + name).stdout.decode().strip()
+def submit(c, name, *options, text="/in"):
+    return c.run("run", "-detach", "-reduces", "3", *SETTINGS, *options, SLUGGISH, text, "/out/" + name).stdout.decode().strip()
 
 
-def finish(c, job, name):
+def finish(c, job, name, want=WANT):
     wait = c.run("job", "-wait", job, check=False, timeout=90)
     assert wait.returncode == 0, wait.stderr.decode()
-    assert output_of(c, "/out/" + name) == WANT
+    assert output_of(c, "/out/" + name) == want
     return c.status(job)
 
 
@@ -163,3 +166,22 @@ def test_a_directory_becomes_read_only_under_running_tasks(workers):
     finish(workers, job, "readonly")
     finish(workers, submit(workers, "again"), "again")
     assert workers.own[0].poll() is None
+
+
+PACK = "mapreduce.map.output.compress"
+
+
+@pytest.mark.parametrize("far", [False, True], ids=["near", "far"])
+def test_runs_packed_or_not_give_the_same_and_take_their_room(cluster, far):
+    """Far ones are sent by the network: their sockets' paths would be too long."""
+    cluster.begin(deep="deep/" * 25 if far else "")
+    try:
+        stored = {}
+        for say in "false", "true", "auto":
+            name = f"{say}-{far}"
+            job = submit(cluster, name, "-D", f"{PACK}={say}", "-D", "mapreduce.task.io.sort.mb=1m", text="/words")
+            account = finish(cluster, job, name, WORDS)["stages"][0]["account"]
+            stored[say] = account["run_bytes"] + account["spilled_bytes"]
+        assert stored["true"] < .7 * stored["false"] and stored["true"] <= stored["auto"] <= stored["false"]
+    finally:
+        cluster.end()

@@ -49,6 +49,7 @@ struct mapper {
     uint32_t often;
     int (*emit)(struct qn_task *, struct qn_slice, struct qn_slice); /* what callbacks call */
     uint64_t spill_in_map_us;
+    uint64_t run_raw;
 };
 
 static struct mapper *mapper_of(struct qn_task *task)
@@ -563,6 +564,7 @@ static int finish_run(struct mapper *m, struct task_done *done)
     }
     for (uint32_t p = 0; p < m->partitions; p++) {
         const struct run_part *from = &result.parts[p];
+        m->run_raw += from->plain_bytes;
         parts[p] = (struct task_part){from->offset, from->len, from->records, from->raw_bytes};
     }
     if (path)
@@ -640,6 +642,7 @@ static void tell_account(const struct mapper *m, const struct task_done *done,
         .emitted_records = emitted(m),
         .emitted_bytes = emitted_bytes(m),
         .run_bytes = done->run_len,
+        .run_raw = m->run_raw,
         .spilled_records = m->spill.spilled_records,
         .spilled_bytes = m->spill.spilled_bytes,
     };

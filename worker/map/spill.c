@@ -137,11 +137,13 @@ static int merge_all(struct spill *s, const struct sources *src, const uint64_t 
 /* --- one run, wherever there is room --------------------------------------------------------- */
 
 /* *ret_is_target: it was the target that failed, not a source. */
-static int write_run(struct spill *s, const struct sources *src, const uint64_t *raw_bytes, int fd,
-                     uint64_t limit, struct spill_run *ret, bool *ret_is_target, struct err *err)
+static int write_run(struct spill *s, const struct sources *src, const uint64_t *raw_bytes,
+                     struct run_target target, struct spill_run *ret, bool *ret_is_target,
+                     struct err *err)
 {
     struct run_writer w;
-    struct run_target target = {fd, limit, s->conf.io_space, write_buffer(s)};
+    target.buffer = s->conf.io_space;
+    target.buffer_size = write_buffer(s);
     int rc = run_writer_open(&w, &target, s->conf.partitions, err);
     *ret_is_target = false;
     if (rc != 0)
@@ -164,7 +166,9 @@ static int write_file(struct spill *s, const struct sources *src, const uint64_t
         int rc = scratch_create(s->conf.scratch, name, &file, err);
         if (rc != 0)
             return rc;
-        rc = write_run(s, src, raw_bytes, file.fd, UINT64_MAX, ret, &is_target, err);
+        struct run_target target = {
+            .fd = file.fd, .limit = UINT64_MAX, .packing = s->conf.scratch->packing};
+        rc = write_run(s, src, raw_bytes, target, ret, &is_target, err);
         if (rc == 0) {
             ret->file = file;
             return 0;
@@ -251,7 +255,8 @@ static uint64_t longest_run(const struct spill *s)
 {
     uint64_t len = RUN_HEADER_BYTES + RUN_FOOTER_BYTES + collect_bytes(&s->collect);
     for (size_t i = 0; i < s->run_count; i++)
-        len += s->runs[i].len;
+        for (uint32_t p = 0; p < s->conf.partitions; p++)
+            len += s->runs[i].parts[p].plain_bytes;
     return len + len / RUN_CHUNK * RUN_SUM_BYTES +
            s->conf.partitions * (uint64_t)(RUN_ROW_BYTES + RUN_SUM_BYTES);
 }
@@ -262,8 +267,8 @@ static int write_last(struct spill *s, const uint64_t *raw_bytes, struct spill_r
     struct sources all = {.count = s->run_count, .has_buffer = true};
     if (s->conf.memfd >= 0 && longest_run(s) <= s->conf.memfd_limit) {
         bool is_target = false;
-        int rc =
-            write_run(s, &all, raw_bytes, s->conf.memfd, s->conf.memfd_limit, run, &is_target, err);
+        struct run_target target = {.fd = s->conf.memfd, .limit = s->conf.memfd_limit};
+        int rc = write_run(s, &all, raw_bytes, target, run, &is_target, err);
         if (rc == 0 || !is_target)
             return rc;
         /* Memory is short after all. */

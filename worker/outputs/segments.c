@@ -58,6 +58,7 @@ static int read_index(struct segment *segment, struct err *err)
     int rc = segment->data
                  ? run_reader_open_memory(&reader, slice_of(segment->data, segment->len), name, err)
                  : run_reader_open(&reader, segment->fd, segment->len, name, err);
+    segment->is_packed = rc == 0 && reader.is_packed;
     for (uint32_t i = 0; rc == 0 && i < segment->part_count; i++) {
         struct run_piece piece;
         uint32_t *sums = NULL;

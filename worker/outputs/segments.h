@@ -18,7 +18,8 @@ struct segment {
     uint8_t *data; /* owned; NULL = in fd */
     uint64_t len;
     bool in_memory, is_accepted, is_dropped;
-    uint32_t refs; /* the table's own, and one per stream that sends it */
+    bool is_packed; /* its parts are frames */
+    uint32_t refs;  /* the table's own, and one per stream that sends it */
     struct task_part *parts;
     uint32_t *crcs; /* per part, from the run's index */
     uint32_t part_count;

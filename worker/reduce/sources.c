@@ -25,7 +25,7 @@ static int no_memory(const struct sources *s)
 
 static bool needs_buffer(const struct source_item *item)
 {
-    return item->piece.fd >= 0;
+    return run_piece_needs_buffer(&item->piece);
 }
 
 static size_t count_buffers(const struct source_item *items, size_t count)
@@ -84,7 +84,11 @@ static int write_run(struct sources *s, size_t first, size_t count, int fd, uint
 {
     struct run_writer w;
     struct run_part *parts = NULL;
-    struct run_target target = {fd, UINT64_MAX, s->conf.io_space, WRITE_BUFFER};
+    struct run_target target = {.fd = fd,
+                                .limit = UINT64_MAX,
+                                .buffer = s->conf.io_space,
+                                .buffer_size = WRITE_BUFFER,
+                                .packing = s->conf.scratch->packing};
     int rc = run_writer_open(&w, &target, 1, s->conf.err);
     *ret_is_target = false;
     if (rc != 0)

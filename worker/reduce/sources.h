@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sources: cursors over the pieces of one partition, few enough to be merged at once.
  *
- * Pieces in memory need no buffer. Of those in descriptors as many can be open as there are read
- * buffers; when there are more, neighbours (in order of map) are merged into scratch runs first, so
- * that equal keys stay in order of map and sequence. */
+ * Pieces in memory that are not packed need no buffer. Of the others as many can be open as there
+ * are read buffers; when there are more, neighbours (in order of map) are merged into scratch runs
+ * first, so that equal keys stay in order of map and sequence. */
 #ifndef QUERN_WORKER_REDUCE_SOURCES_H
 #define QUERN_WORKER_REDUCE_SOURCES_H
 

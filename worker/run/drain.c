@@ -34,12 +34,10 @@ static inline int feed_next(struct feed *f, struct run_cursor **ret)
 static void put_mapped(struct feed *f, const struct run_cursor *c)
 {
     struct slice left = c->raw;
-    for (bool is_first = true; left.len; is_first = false) {
+    run_writer_begin_long(f->writer, left.len);
+    while (left.len) {
         size_t n = left.len < RUN_STEP ? left.len : RUN_STEP;
-        if (is_first)
-            run_writer_add(f->writer, left.data, n);
-        else
-            run_writer_add_long(f->writer, left.data, n);
+        run_writer_go_on(f->writer, left.data, n);
         run_cursor_let_go(left.data, n);
         left = slice_of(left.data + n, left.len - n);
         if (f->ticks)

@@ -7,6 +7,7 @@
 #include "libcommon/base/mem.h"
 #include "libcommon/base/str.h"
 #include "libcommon/codec/crc32c.h"
+#include "libcommon/codec/lz4.h"
 #include "libcommon/store/disk.h"
 #include "worker/run/record.h"
 
@@ -56,7 +57,7 @@ static int open_run(struct run_reader *reader, const char *name, struct err *err
         return rc;
     if (get_u32(head) != RUN_MAGIC || !sum_fits(head, sizeof(head)))
         return damaged(name, "not a map output, or its header is damaged", err);
-    if (get_u32(head + 4) != RUN_VERSION || get_u32(head + 16) != 0)
+    if (get_u32(head + 4) != RUN_VERSION || (get_u32(head + 16) & ~RUN_PACKED) != 0)
         return err_set(err, ERR_VERSION, "%s: map output of version %u, this program reads %u",
                        name, get_u32(head + 4), RUN_VERSION);
     if (get_u32(foot + 24) != RUN_MAGIC_END || !sum_fits(foot, sizeof(foot)) ||
@@ -65,6 +66,7 @@ static int open_run(struct run_reader *reader, const char *name, struct err *err
         return damaged(name, "map output has no footer, or a damaged one", err);
     reader->index_off = get_u64(foot);
     reader->partitions = get_u32(foot + 16);
+    reader->is_packed = get_u32(head + 16) & RUN_PACKED;
     if (reader->index_off > len ||
         (len - reader->index_off - RUN_FOOTER_BYTES) / RUN_ROW_BYTES != reader->partitions)
         return damaged(name, "map output has an index of the wrong size", err);
@@ -137,7 +139,8 @@ int run_reader_piece(const struct run_reader *reader, uint32_t partition, struct
                               .len = len,
                               .records = get_u64(row + 16),
                               .crc = get_u32(row + 40),
-                              .sums = *ret_sums};
+                              .sums = *ret_sums,
+                              .is_packed = reader->is_packed};
     return 0;
 }
 
@@ -272,7 +275,7 @@ static void leave_map(struct piece_cursor *c)
     munmap(c->map, c->map_len);
     c->map = NULL;
     c->cursor.is_mapped = false;
-    c->pos = c->end = c->buf;
+    c->pos = c->end = c->frames = c->frames_end = c->buf;
     c->skip = c->read == c->piece.len ? 0 : (size_t)(c->read % RUN_CHUNK);
     c->read -= c->skip;
 }
@@ -306,11 +309,62 @@ static int refill(struct piece_cursor *c, uint64_t need)
     return 0;
 }
 
+/* At least `need` bytes of frames. */
+static int have(struct piece_cursor *c, uint64_t need)
+{
+    int rc = 0;
+    while (rc == 0 && (uint64_t)(c->end - c->pos) < need)
+        rc = refill(c, need);
+    return rc;
+}
+
+/* The frame at hand: the records become what is to be parsed. */
+static int open_frame(struct piece_cursor *c, const struct pack_frame *frame)
+{
+    int rc = have(c, frame->stored);
+    if (rc != 0)
+        return rc;
+    const uint8_t *stored = c->pos;
+    c->frames = c->pos + frame->stored;
+    c->frames_end = c->end;
+    c->pos = frame->is_as_it_is ? stored : c->unpacked;
+    c->end = c->pos + frame->plain;
+    if (!frame->is_as_it_is &&
+        lz4_decode(slice_of(stored, (size_t)frame->stored), c->unpacked, (size_t)frame->plain) != 0)
+        return fail(c, ERR_CORRUPT, "map output cannot be unpacked");
+    return 0;
+}
+
+/* Of a packed piece: on to the next frame. Until it is open, what is at hand are frames. */
+static int next_frame(struct piece_cursor *c)
+{
+    struct pack_frame frame;
+    if (c->pos != c->end)
+        return fail(c, ERR_CORRUPT, "map output holds what is no record");
+    c->pos = c->frames;
+    c->end = c->frames_end;
+    int rc = have(c, PACK_HEAD);
+    if (rc != 0)
+        return rc;
+    if (!pack_head_read(c->pos, &frame))
+        return fail(c, ERR_CORRUPT, "map output holds what is no frame");
+    c->pos += PACK_HEAD;
+    return open_frame(c, &frame);
+}
+
+static bool is_at_end(const struct piece_cursor *c)
+{
+    return c->pos == c->end && c->frames == c->frames_end && c->read == c->piece.len;
+}
+
 static int piece_next(struct run_cursor *cursor)
 {
     struct piece_cursor *c = CONTAINER_OF(cursor, struct piece_cursor, cursor);
-    if (__builtin_expect(c->map != NULL, 0))
+    if (__builtin_expect(c->map != NULL, 0)) {
+        if (c->pos != c->end)
+            return fail(c, ERR_CORRUPT, "map output holds more than a record in a long frame");
         leave_map(c);
+    }
     for (;;) {
         uint64_t need = 0;
         const uint8_t *after =
@@ -323,13 +377,13 @@ static int piece_next(struct run_cursor *cursor)
             c->seen++;
             return 1;
         }
-        if (c->pos == c->end && c->read == c->piece.len)
+        if (is_at_end(c))
             return c->seen == c->piece.records
                        ? 0
                        : fail(c, ERR_CORRUPT, "map output has another number of records than said");
         if (need == UINT64_MAX)
             return fail(c, ERR_CORRUPT, "map output holds what is no record");
-        int rc = refill(c, need);
+        int rc = c->piece.is_packed ? next_frame(c) : refill(c, need);
         if (rc != 0)
             return rc;
     }
@@ -350,6 +404,13 @@ void piece_cursor_open(struct piece_cursor *c, const struct run_piece *piece,
         c->end = piece->len ? piece->data + piece->len : piece->data;
         c->read = piece->len;
     } else {
+        c->pos = c->end = c->buf;
+    }
+    if (piece->is_packed) {
+        c->cap -= PACK_FRAME;
+        c->unpacked = c->buf + c->cap;
+        c->frames = c->pos;
+        c->frames_end = c->end;
         c->pos = c->end = c->buf;
     }
 }

@@ -23,6 +23,7 @@ struct run_piece {
     uint64_t len, records;
     uint32_t crc;         /* of all its bytes */
     const uint32_t *sums; /* one per chunk; NULL = one chunk, of sum `crc`. Not used in memory */
+    bool is_packed;       /* its bytes are frames (pack.h) */
 };
 
 struct run_reader {
@@ -30,6 +31,7 @@ struct run_reader {
     const uint8_t *data; /* borrowed; in memory */
     uint64_t len, index_off;
     uint32_t partitions;
+    bool is_packed;
 };
 
 /* Header and footer are checked. ERR_CORRUPT, ERR_VERSION, ERR_IO. `name` is for messages. */
@@ -68,7 +70,9 @@ bool run_cursor_has_key(const struct run_cursor *cursor, struct slice key);
 struct piece_cursor {
     struct run_cursor cursor;
     struct run_piece piece;
-    const uint8_t *pos, *end; /* checked bytes not yet parsed */
+    const uint8_t *pos, *end;           /* checked bytes not yet parsed */
+    const uint8_t *frames, *frames_end; /* of a packed piece: checked bytes behind that frame */
+    uint8_t *unpacked;                  /* PACK_FRAME bytes of the buffer */
     uint8_t *buf;
     size_t cap;
     bool is_bad;   /* next has failed here */
@@ -83,12 +87,17 @@ struct piece_cursor {
 };
 
 struct piece_conf {
-    void *buffer;        /* borrowed until close; not needed for pieces in memory */
+    void *buffer;        /* borrowed until close; needed as run_piece_needs_buffer says */
     size_t buffer_size;  /* at least PIECE_BUFFER_MIN */
     uint64_t record_max; /* a longer record is refused (ERR_TOOBIG) */
     const char *name;    /* for messages; borrowed */
     struct err *err;     /* filled when next fails; borrowed */
 };
+/* One in memory is read where it lies, if it is not packed. */
+static inline bool run_piece_needs_buffer(const struct run_piece *piece)
+{
+    return piece->fd >= 0 || piece->is_packed;
+}
 void piece_cursor_open(struct piece_cursor *c, const struct run_piece *piece,
                        const struct piece_conf *conf);
 void piece_cursor_close(struct piece_cursor *c);

@@ -10,11 +10,13 @@
 #define QUERN_WORKER_RUN_SCRATCH_H
 
 #include "libcommon/base/slice.h"
+#include "worker/run/pack.h"
 
 struct scratch {
     char **dirs;
     bool *is_bad;
     size_t count, turn;
+    struct run_packing *packing; /* for the runs written here; borrowed. NULL: never packed */
 };
 
 /* Copies the paths. 0 or ERR_NOMEM. */

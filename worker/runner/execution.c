@@ -226,6 +226,9 @@ void execution_run(struct execution *execution, struct execution_process *proces
         return;
     }
     a->has_context = true;
+    process->packing.when =
+        pack_when_of(context_conf(&a->context, "mapreduce.map.output.compress"));
+    a->scratch.packing = &process->packing;
     execution_now = &a->context;
     uint64_t ready_us = end_launch(conf);
     rc = run_kind(a, process, conf);

@@ -12,6 +12,7 @@
 /* What a process keeps from attempt to attempt. Zeroed = fresh. */
 struct execution_process {
     struct region region;
+    struct run_packing packing;  /* of runs that go to disk */
     struct plugin plugin;        /* handle NULL = none loaded yet */
     const struct identity *self; /* for connections to workers; NULL: none will be made */
     /* Where a job's files are; borrowed until the process ends. */

@@ -154,10 +154,11 @@ static int send_header(struct out_stream *stream, struct piece *piece)
     uint8_t header[SHUFFLE_HEADER_BYTES];
     bool with_fd = stream->pass_fds && piece->segment && piece->segment->fd >= 0;
     size_t empty = piece->segment ? count_empty(stream, piece) : 0;
-    uint32_t flags = !piece->segment ? SHUFFLE_END
-                     : empty > 1     ? SHUFFLE_EMPTY
-                     : with_fd       ? SHUFFLE_FD | (piece->fd_sent ? SHUFFLE_SAME : 0)
-                                     : 0;
+    uint32_t flags = !piece->segment             ? SHUFFLE_END
+                     : empty > 1                 ? SHUFFLE_EMPTY
+                     : with_fd                   ? SHUFFLE_FD | (piece->fd_sent ? SHUFFLE_SAME : 0)
+                     : piece->segment->is_packed ? SHUFFLE_PACKED
+                                                 : 0;
     encode_header(stream, piece, flags, header);
     if (flags == SHUFFLE_FD) {
         int rc = send_fd(stream, piece, header);

@@ -151,12 +151,14 @@ static int pass_over(struct stream *s)
 
 static struct piece piece_of(const struct stream *s)
 {
-    return (struct piece){
-        .map = s->header.map_task,
-        .partition = s->header.partition,
-        .own_fd = -1,
-        .run = {
-            .fd = -1, .len = s->header.len, .records = s->header.records, .crc = s->header.crc}};
+    return (struct piece){.map = s->header.map_task,
+                          .partition = s->header.partition,
+                          .own_fd = -1,
+                          .run = {.fd = -1,
+                                  .len = s->header.len,
+                                  .records = s->header.records,
+                                  .crc = s->header.crc,
+                                  .is_packed = s->header.flags & SHUFFLE_PACKED}};
 }
 
 static int take_bytes(struct stream *s)

@@ -11,6 +11,7 @@
  * SHUFFLE_FD + SHUFFLE_SAME: no bytes and no descriptor; the last one passed holds them, too.
  * SHUFFLE_EMPTY: no bytes; of the partitions asked for, in their order, this one and those behind
  * it, `records` in all, hold nothing of this map.
+ * SHUFFLE_PACKED: the bytes are frames (worker/run/pack.h); those of a descriptor tell themselves.
  * SHUFFLE_END: every map this worker committed for the job has been sent and no more will come
  * (the map stage is complete); the stream closes. Otherwise it stays open, however long. */
 #ifndef QUERN_PROTO_SHUFFLE_MESSAGES_H
@@ -20,7 +21,13 @@
 
 #define SHUFFLE_MAGIC        0x31475351U /* "QSG1" read as little-endian */
 #define SHUFFLE_HEADER_BYTES 56
-enum shuffle_flag { SHUFFLE_END = 1, SHUFFLE_FD = 2, SHUFFLE_SAME = 4, SHUFFLE_EMPTY = 8 };
+enum shuffle_flag {
+    SHUFFLE_END = 1,
+    SHUFFLE_FD = 2,
+    SHUFFLE_SAME = 4,
+    SHUFFLE_EMPTY = 8,
+    SHUFFLE_PACKED = 16
+};
 
 struct shuffle_header {
     uint32_t map_task, map_attempt, partition, flags, crc;

@@ -215,7 +215,8 @@ MSG_STRUCT(task_times, TASK_TIMES_FIELDS)
     F(U64, major_faults)                                                          \
     F(U64, switches)    /* it waited for something: voluntary context switches */ \
     F(U64, cpu_us)      /* computed, its own threads */                           \
-    F(U64, last_offset) /* map: in its input file, of the last record it began */
+    F(U64, last_offset) /* map: in its input file, of the last record it began */ \
+    F(U64, run_raw)     /* map: the run's records, before they were packed */
 MSG_STRUCT(task_account, TASK_ACCOUNT_FIELDS)
 
 /* A key among those that come most often: at least `low` times, at most `high`. */

@@ -34,6 +34,24 @@ static int item_cmp(const void *pa, const void *pb)
     return c != 0 ? c : (a->seq > b->seq) - (a->seq < b->seq);
 }
 
+/* What spills and runs in files are: NULL, or packed. */
+static struct run_packing *packing;
+
+static int packed(void **state)
+{
+    static struct run_packing always = {.when = PACK_ALWAYS};
+    (void)state;
+    packing = &always;
+    return 0;
+}
+
+static int plain(void **state)
+{
+    (void)state;
+    packing = NULL;
+    return 0;
+}
+
 struct fixture {
     char dirs[2][40];
     struct scratch scratch;
@@ -55,6 +73,7 @@ static struct fixture *open_fixture(uint32_t partitions)
         dirs[i] = slice_str(f->dirs[i]);
     }
     assert_int_equal(scratch_open(&f->scratch, dirs, 2), 0);
+    f->scratch.packing = packing;
     assert_int_equal(posix_memalign(&f->sort_space, 64, SORT_SIZE), 0);
     assert_int_equal(posix_memalign(&f->io_space, 64, SPILL_IO_MIN), 0);
     f->conf = (struct spill_conf){.partitions = partitions,
@@ -322,19 +341,25 @@ static void neighbours_are_folded_on_the_way_out(void **state)
     close_fixture(f);
 }
 
+#define BOTH(test)                                 \
+    {#test, test, plain, NULL, NULL},              \
+    {                                              \
+#test ", packed", test, packed, NULL, NULL \
+    }
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(what_fits_is_sorted_in_place),
-        cmocka_unit_test(nothing_makes_an_empty_run),
-        cmocka_unit_test(what_does_not_fit_is_spilled_and_merged),
-        cmocka_unit_test(more_spills_than_can_be_merged_at_once_are_merged_in_steps),
-        cmocka_unit_test(the_jobs_own_order_survives_spills),
-        cmocka_unit_test(the_memfd_is_taken_when_the_run_fits),
-        cmocka_unit_test(a_directory_that_fails_is_left_for_the_next),
-        cmocka_unit_test(without_a_usable_directory_it_says_so),
-        cmocka_unit_test(a_record_beyond_the_limit_is_refused),
-        cmocka_unit_test(neighbours_are_folded_on_the_way_out),
+        BOTH(what_fits_is_sorted_in_place),
+        BOTH(nothing_makes_an_empty_run),
+        BOTH(what_does_not_fit_is_spilled_and_merged),
+        BOTH(more_spills_than_can_be_merged_at_once_are_merged_in_steps),
+        BOTH(the_jobs_own_order_survives_spills),
+        BOTH(the_memfd_is_taken_when_the_run_fits),
+        BOTH(a_directory_that_fails_is_left_for_the_next),
+        BOTH(without_a_usable_directory_it_says_so),
+        BOTH(a_record_beyond_the_limit_is_refused),
+        BOTH(neighbours_are_folded_on_the_way_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
