@@ -43,18 +43,16 @@ static enum jt_locality worst_now(const struct jt_core *core, const struct jt_st
     return waited >= delay ? JT_RACK_LOCAL : JT_NODE_LOCAL;
 }
 
-static void set_delay(struct jt_core *core, struct jt_stage *stage)
-{
-    int rc = heap_set(&core->delays, &stage->delay, core->now_ms + delay_ms(core, stage));
-    BUG_ON(rc != 0); /* room was made when its job came */
-}
-
+/* It declines somebody: it is asked again when it declines less. Also when it declined nobody any
+ * more and now does, because its tasks have turned out longer. */
 static void begin_delay(struct jt_core *core, struct jt_stage *stage)
 {
-    if (stage->delay_since_ms != 0)
+    if (stage->delay_since_ms == 0)
+        stage->delay_since_ms = core->now_ms;
+    if (heap_has(&stage->delay) || worst_now(core, stage) == JT_REMOTE)
         return;
-    stage->delay_since_ms = core->now_ms;
-    set_delay(core, stage);
+    int rc = heap_set(&core->delays, &stage->delay, core->now_ms + delay_ms(core, stage));
+    BUG_ON(rc != 0); /* room was made when its job came */
 }
 
 static void end_delays(struct jt_core *core)
@@ -67,11 +65,8 @@ static void end_delays(struct jt_core *core)
         heap_remove(&core->delays, first);
         if (stage->waiting == 0)
             stage->delay_since_ms = 0; /* who waits next waits anew, and is asked again */
-        if (stage->delay_since_ms == 0)
-            continue;
-        if (worst_now(core, stage) < JT_REMOTE)
-            set_delay(core, stage);
-        jt_match(core, stage);
+        if (stage->delay_since_ms != 0)
+            jt_match(core, stage); /* who is still declined begins the next */
     }
 }
 
