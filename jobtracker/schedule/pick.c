@@ -135,17 +135,9 @@ static enum answer has_no_room(struct jt_core *core, struct jt_stage *stage,
         stage->short_since_ms = core->now_ms;
     uint64_t ms = core->now_ms - stage->short_since_ms;
     if (ms >= core->config.reserve_ms && !stage->reserved && !worker->reserved_for &&
-        jt_worker_could_fit(worker, jt_task_need(task, worker)) &&
-        jt_queue_has_room(stage->job->claim.queue, &core->fleet, jt_task_need(task, worker)))
+        jt_worker_could_fit(worker, jt_task_need(task, worker)))
         jt_reserve(core, stage, worker);
     return ms >= SHORT_MS ? UNFIT : DECLINES;
-}
-
-static bool is_allowed(const struct jt_core *core, const struct jt_job *job, struct jt_need need)
-{
-    const struct jt_claim *claim = &job->claim;
-    return jt_queue_has_room(claim->queue, &core->fleet, need) &&
-           (claim->most_memory == 0 || claim->used.memory + need.memory <= claim->most_memory);
 }
 
 static enum answer launch(struct jt_core *core, struct jt_task *task, struct jt_worker *worker,
@@ -153,7 +145,7 @@ static enum answer launch(struct jt_core *core, struct jt_task *task, struct jt_
 {
     struct jt_stage *stage = task->stage;
     struct jt_need need = jt_task_need(task, worker);
-    if (!is_allowed(core, stage->job, need))
+    if (!jt_claim_has_room(stage->job, &core->fleet, need, (struct jt_need){0}))
         return DECLINES;
     if (!jt_worker_fits(worker, need))
         return has_no_room(core, stage, task, worker);

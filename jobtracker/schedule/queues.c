@@ -261,12 +261,17 @@ static uint64_t most_units(const struct jt_queue *queue, const struct jt_fleet *
     return most;
 }
 
-bool jt_queue_has_room(const struct jt_queue *queue, const struct jt_fleet *fleet,
-                       struct jt_need need)
+bool jt_claim_has_room(const struct jt_job *job, const struct jt_fleet *fleet, struct jt_need need,
+                       struct jt_need gives)
 {
+    const struct jt_claim *claim = &job->claim;
+    const struct jt_queue *queue = claim->queue;
+    if (claim->most_memory && claim->used.memory + need.memory > claim->most_memory)
+        return false;
     if (queue->conf.most_percent == 0 && queue->conf.most_cores == 0)
         return true;
-    struct jt_need after = {queue->used.cores + need.cores, queue->used.memory + need.memory};
+    struct jt_need after = {queue->used.cores - gives.cores + need.cores,
+                            queue->used.memory - gives.memory + need.memory};
     return jt_units(fleet, after) <= most_units(queue, fleet);
 }
 

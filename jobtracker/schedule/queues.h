@@ -76,9 +76,10 @@ uint64_t jt_claim_share(const struct jt_job *job);
  * it then is; NULL: none. */
 struct jt_queue *jt_queues_next(const struct jt_queues *queues, const struct jt_fleet *fleet,
                                 uint64_t *passed);
-/* May the queue have so much more? */
-bool jt_queue_has_room(const struct jt_queue *queue, const struct jt_fleet *fleet,
-                       struct jt_need need);
+/* May the job have so much more, by its own limit and its queue's, which got `gives` back before?
+ */
+bool jt_claim_has_room(const struct jt_job *job, const struct jt_fleet *fleet, struct jt_need need,
+                       struct jt_need gives);
 /* What each queue should have now: the cluster by weights, and what one does not want goes to the
  * others. */
 void jt_queues_share(struct jt_queues *queues, const struct jt_fleet *fleet);

@@ -120,7 +120,10 @@ static bool take_one(struct jt_core *core, struct jt_job *job, struct jt_queue *
     enum jt_locality level;
     struct jt_task *task =
         jt_locality_find((struct jt_stage *)(uintptr_t)stage, worker, JT_REMOTE, false, &level);
-    if (!task || !jt_worker_could_fit(worker, jt_task_need(task, worker)))
+    struct jt_need need = task ? jt_task_need(task, worker) : (struct jt_need){0};
+    struct jt_need gives = from == job->claim.queue ? youngest->taken : (struct jt_need){0};
+    if (!task || !jt_worker_could_fit(worker, need) ||
+        !jt_claim_has_room(job, &core->fleet, need, gives))
         return false;
     const char *why = from == job->claim.queue
                           ? "made room for a job of its queue that was below its share"

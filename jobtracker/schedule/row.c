@@ -44,8 +44,8 @@ static enum jt_locality worst_behind(enum jt_locality level)
 void jt_row_extend(struct jt_core *core, struct jt_attempt *front, enum jt_locality level)
 {
     struct jt_stage *stage = front->task->stage;
-    bool may_have_some = stage->kind == JT_STAGE_MAP && front->worker->takes_rows &&
-                         is_ordinary(front->task) && !front->is_speculative;
+    bool may_have_some =
+        stage->kind == JT_STAGE_MAP && front->worker->takes_rows && is_ordinary(front->task);
     uint32_t more = may_have_some ? jt_row_size(stage, &core->fleet) - 1 : 0;
     while (more-- > 0 && jt_stage_wants(stage) > 0) {
         struct jt_task *task =

@@ -110,6 +110,9 @@ static void consider(struct jt_core *core, struct jt_attempt *attempt, bool is_l
     if (!jt_worker_is_slow(attempt->worker) && (!is_late || *budget == 0))
         return;
     struct jt_worker *worker = other_free_worker(core, task, attempt->worker);
+    if (worker && !jt_claim_has_room(task->stage->job, &core->fleet, jt_task_need(task, worker),
+                                     (struct jt_need){0}))
+        return;
     if (!worker)
         worker = jt_preempt_for_copy(core, attempt);
     if (!worker || !jt_launch(core, task, worker, JT_REMOTE, true))

@@ -143,6 +143,24 @@ static void a_job_that_fails_here_and_there_on_every_node_still_ends(void **stat
     assert_int_equal(job->stages[0].failed_attempts, 12);
 }
 
+static void a_job_that_fails_often_on_a_node_gets_no_more_of_it_until_it_is_another(void **state)
+{
+    struct fixture *f = *state;
+    struct jt_worker *bad = worker(f, "bad", 1, 1);
+    worker(f, "b", 1, 1);
+    worker(f, "c", 1, 1);
+    submit(f, 30, 0, NULL);
+    for (uint32_t i = 0; i < jt_config_default.job_worker_failures; i++) {
+        assert_non_null(running_on(bad));
+        has_failed(f, running_on(bad), true);
+    }
+    f->now += 1000;
+    jt_on_tick(&f->core, f->now);
+    assert_null(running_on(bad));
+    bad = worker(f, "bad", 1, 2);
+    assert_non_null(running_on(bad));
+}
+
 static void a_job_may_say_how_often_its_tasks_are_tried(void **state)
 {
     struct fixture *f = *state;
@@ -254,6 +272,7 @@ int main(void)
         CASE(a_task_that_no_node_can_run_fails_its_job_after_each_had_its_turns),
         CASE(a_failed_task_waits_for_another_node_however_busy_that_is),
         CASE(a_job_that_fails_here_and_there_on_every_node_still_ends),
+        CASE(a_job_that_fails_often_on_a_node_gets_no_more_of_it_until_it_is_another),
         CASE(a_job_may_say_how_often_its_tasks_are_tried),
         CASE(a_task_that_had_too_little_memory_gets_twice_as_much_once),
         CASE(where_twice_the_memory_is_not_to_be_had_all_there_is_must_do),

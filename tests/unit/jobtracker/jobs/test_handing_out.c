@@ -100,6 +100,21 @@ static void reduces_begin_only_when_every_map_is_handed_out(void **state)
     assert_int_equal(job->stages[0].running, 1);
 }
 
+static void reduces_begin_when_so_many_maps_are_done_as_their_job_says(void **state)
+{
+    struct fixture *f = *state;
+    struct jt_worker *a = worker(f, "a", 16, 1);
+    struct jt_submit half = {.partitions = 1, .has_slowstart = true, .slowstart_percent = 50};
+    struct jt_job *late = submit_asking(f, 4, half);
+    assert_true(done(f, running_on(a)));
+    assert_int_equal(late->stages[1].running, 0);
+    assert_true(done(f, running_on(a)));
+    assert_int_equal(late->stages[1].running, 1);
+    half.slowstart_percent = 0;
+    struct jt_job *early = submit_asking(f, 4, half);
+    assert_int_equal(early->stages[1].running, 1);
+}
+
 static void a_reduce_makes_room_for_a_map_that_must_run_again(void **state)
 {
     struct fixture *f = *state;
@@ -311,6 +326,7 @@ int main(void)
         CASE(a_job_that_asks_for_more_memory_than_any_worker_has_says_so),
         CASE(a_higher_priority_goes_first),
         CASE(reduces_begin_only_when_every_map_is_handed_out),
+        CASE(reduces_begin_when_so_many_maps_are_done_as_their_job_says),
         CASE(a_reduce_makes_room_for_a_map_that_must_run_again),
         CASE(a_map_that_waits_behind_many_that_are_done_is_still_seen),
         CASE(the_reduce_that_makes_room_is_one_on_a_node_where_the_map_may_run),

@@ -116,6 +116,40 @@ static void one_reduce_among_many_cannot_condemn_a_map_output_alone(void **state
     assert_int_equal(job->stages[0].done, 0);
 }
 
+static void three_reports_condemn_it_however_many_reduces_fetch(void **state)
+{
+    struct fixture *f = *state;
+    struct jt_worker *a = worker(f, "a", 16, 1);
+    struct jt_job *job = submit(f, 1, 12, NULL);
+    assert_true(done(f, running_on(a)));
+    struct attempt_id id = id_of(running_on(a));
+    uint64_t map = 0;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(job->stages[0].done, 1);
+        jt_on_fetch_failed(&f->core, &id, slice_str("a"), &map, 1, f->now);
+    }
+    assert_int_equal(job->stages[0].done, 0);
+}
+
+static void what_is_no_complaint_about_who_has_the_output_changes_nothing(void **state)
+{
+    struct fixture *f = *state;
+    struct jt_worker *a = worker(f, "a", 4, 1);
+    worker(f, "b", 4, 1);
+    struct jt_job *job = submit(f, 1, 1, NULL);
+    struct attempt_id map = id_of(running_on(a));
+    assert_true(done(f, running_on(a)));
+    struct jt_attempt *reduce = list_first(&job->stages[1].attempts, struct jt_attempt, of_stage);
+    struct attempt_id id = id_of(reduce);
+    uint64_t maps[] = {0, UINT64_MAX, 7};
+    jt_on_output_damaged(&f->core, &id, slice_str("b"), maps, 3, f->now); /* it lies on a */
+    jt_on_output_damaged(&f->core, &id, slice_str("nobody"), maps, 3, f->now);
+    jt_on_output_damaged(&f->core, &map, slice_str("a"), maps, 3, f->now);
+    jt_kill_attempt(&f->core, reduce, "it is in the way");
+    jt_on_output_damaged(&f->core, &id, slice_str("a"), maps, 3, f->now); /* runs no more */
+    assert_int_equal(job->stages[0].done, 1);
+}
+
 static void a_reduce_that_has_seen_wrong_sums_itself_is_believed_at_once(void **state)
 {
     struct fixture *f = *state;
@@ -186,6 +220,8 @@ int main(void)
         CASE(an_order_that_went_down_with_the_connection_is_given_again),
         CASE(a_reduce_whose_worker_reconnects_hears_of_all_outputs_again),
         CASE(one_reduce_among_many_cannot_condemn_a_map_output_alone),
+        CASE(three_reports_condemn_it_however_many_reduces_fetch),
+        CASE(what_is_no_complaint_about_who_has_the_output_changes_nothing),
         CASE(a_reduce_that_has_seen_wrong_sums_itself_is_believed_at_once),
         CASE(what_was_done_before_a_restart_is_not_done_again),
         CASE(a_job_that_was_all_done_is_published_whatever_is_resumed_behind_it),

@@ -252,7 +252,7 @@ static void stays_below(struct crowd *crowd)
         const struct jt_job *job = list_entry(it, struct jt_job, active);
         assert_true(job->stages[0].running <= most[0]);
         assert_true(job->stage_count < 3 || job->stages[1].running <= most[1]);
-        assert_true(job->claim.used.memory <= (uint64_t)12 << 30);
+        assert_true(job->claim.used.memory <= (uint64_t)11 << 30);
     }
     assert_true(queue_of(crowd, "small")->used.cores <= 6);
     assert_true(queue_of(crowd, "default")->used.cores <= 20);
@@ -272,7 +272,7 @@ static void jobs_and_queues_keep_to_their_limits(void **state)
                              .most_maps = 8,
                              .most_reduces = 2,
                              .partitions = 6,
-                             .most_memory = (uint64_t)12 << 30,
+                             .most_memory = (uint64_t)11 << 30,
                              .map_memory = (uint64_t)2 << 30};
     for (int i = 0; i < 4; i++) {
         like.queue = slice_str(i % 2 ? "small" : "default");

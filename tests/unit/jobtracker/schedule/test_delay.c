@@ -101,7 +101,8 @@ static void who_waits_again_later_waits_anew_and_is_asked_again(void **state)
     assert_null(running_on(far));
 
     struct jt_attempt *attempt = running_on(home);
-    struct jt_split split = {.bytes = 1, .nodes = &(struct slice){(const uint8_t *)"home", 4}, .node_count = 1};
+    struct jt_split split = {
+        .bytes = 1, .nodes = &(struct slice){(const uint8_t *)"home", 4}, .node_count = 1};
     urgent.splits = &split;
     urgent.split_count = 1;
     urgent.name = urgent.user = slice_str("u");

@@ -73,6 +73,17 @@ static void it_comes_back_on_trial_and_the_second_time_is_twice_as_long(void **s
     assert_string_equal(jt_worker_state(a), "live");
 }
 
+static void however_often_it_was_left_out_it_comes_back(void **state)
+{
+    struct fixture *f = *state;
+    struct jt_worker *a = four(f);
+    a->exclusions = 10;
+    for (int i = 0; i < EXCLUDE_JOBS; i++)
+        fails_on(f, a, JT_FAULT_TASK);
+    assert_string_equal(jt_worker_state(a), "excluded");
+    assert_true(a->excluded_until_ms <= f->now + EXCLUDE_TIMES * f->core.config.exclude_ms);
+}
+
 static void a_new_incarnation_is_a_new_node(void **state)
 {
     struct fixture *f = *state;
@@ -125,6 +136,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(three_jobs_that_fail_on_a_node_and_go_well_elsewhere_leave_it_out),
         CASE(it_comes_back_on_trial_and_the_second_time_is_twice_as_long),
+        CASE(however_often_it_was_left_out_it_comes_back),
         CASE(a_new_incarnation_is_a_new_node),
         CASE(what_is_no_evidence_excludes_nobody),
         CASE(no_more_than_a_third_is_left_out),

@@ -153,6 +153,110 @@ static void what_failed_before_is_tried_alone(void **state)
     }
 }
 
+/* Nobody stands before one that failed, or behind one. */
+static void what_failed_before_stands_in_no_row(void **state)
+{
+    struct fixture *f = *state;
+    struct jt_worker *w = row_worker(f, "w", 1);
+    struct jt_stage *maps = after(f, w, JT_ROW_PROVEN)->stages;
+    uint32_t first = UINT32_MAX;
+    for (uint32_t i = 0; i < maps->count; i++) {
+        if (maps->tasks[i].state == JT_TASK_WAITING) {
+            maps->tasks[i].failures = first == UINT32_MAX || i % 2;
+            first = first == UINT32_MAX ? i : first;
+        }
+    }
+    for (size_t n = running(w); n > 0; n--)
+        assert_true(done_in(f, running_on(w), 20, true));
+    assert_int_equal(running_on(w)->task->index, first);
+    assert_int_equal(running(w), 1);
+    assert_true(done_in(f, running_on(w), 20, true));
+    while (running(w) > 0 && maps->waiting > 0) {
+        assert_true(running(w) == 1 || running_on(w)->task->failures == 0);
+        list_each (&w->attempts, it) {
+            struct jt_attempt *a = list_entry(it, struct jt_attempt, on_worker);
+            assert_true(list_is_empty(&a->in_row) || a->task->failures == 0);
+        }
+        assert_true(done_in(f, running_on(w), 20, true));
+    }
+}
+
+static void what_writes_files_itself_goes_alone(void **state)
+{
+    struct fixture *f = *state;
+    struct jt_worker *w = row_worker(f, "w", 1);
+    struct jt_job *job = submit(f, 60, 0, NULL);
+    assert_int_equal(job->stages[0].kind, JT_STAGE_MAP_OUT);
+    for (int i = 0; i < 2 * JT_ROW_PROVEN; i++)
+        assert_true(done_in(f, running_on(w), 20, true));
+    assert_int_equal(running(w), 1);
+}
+
+static void a_row_is_within_what_its_job_may_run_at_a_time(void **state)
+{
+    struct fixture *f = *state;
+    struct jt_worker *w = row_worker(f, "w", 1);
+    struct jt_job *job = submit(f, 60, 0, NULL);
+    job->stages[0].kind = JT_STAGE_MAP;
+    job->stages[0].most_running = 3;
+    for (int i = 0; i < JT_ROW_PROVEN; i++)
+        assert_true(done_in(f, running_on(w), 20, true));
+    assert_int_equal(running(w), 3);
+}
+
+/* Of those behind one whose input is here, too. */
+static void nobody_comes_from_afar_because_of_a_row(void **state)
+{
+    struct fixture *f = *state;
+    struct jt_worker *home = row_worker(f, "home", 1);
+    struct slice nodes[2] = {slice_str("home"), slice_str("away")};
+    struct jt_split splits[60] = {0};
+    for (uint32_t i = 0; i < 60; i++) {
+        splits[i].nodes = &nodes[i < 20 ? 0 : 1];
+        splits[i].node_count = 1;
+    }
+    struct jt_worker *away = row_worker(f, "away", 1);
+    submit(f, 1, 0, "away"); /* which is busy */
+    struct jt_submit s = {.name = slice_str("j"),
+                          .user = slice_str("u"),
+                          .priority = 2,
+                          .partitions = 1,
+                          .splits = splits,
+                          .split_count = 60};
+    struct jt_stage *maps = jt_on_submit(&f->core, 0, &s, f->now)->stages;
+    assert_non_null(running_on(away));
+    while (maps->done < 20) {
+        f->now += 10; /* so that it may wait a little for a place */
+        assert_true(done_in(f, running_on(home), 20, true));
+        assert_true(maps->done != JT_ROW_PROVEN || running(home) > 4);
+    }
+    for (uint32_t i = 0; i < 60; i++)
+        assert_int_equal(maps->tasks[i].state, i < 20 ? JT_TASK_DONE : JT_TASK_WAITING);
+}
+
+/* Stragglers are looked for among the oldest. */
+static void whoever_gets_the_core_is_the_youngest_of_its_stage(void **state)
+{
+    struct fixture *f = *state;
+    struct jt_worker *w = row_worker(f, "w", 1);
+    struct jt_stage *maps = after(f, w, JT_ROW_PROVEN)->stages;
+    uint64_t last = 0;
+    f->now += 10;
+    assert_true(done_in(f, running_on(w), 20, true));
+    f->now += 10;
+    row_worker(f, "x", 1);
+    f->now += 10;
+    assert_true(done_in(f, running_on(w), 20, true));
+    list_each (&maps->attempts, it) {
+        const struct jt_attempt *a = list_entry(it, struct jt_attempt, of_stage);
+        if (a->taken.cores == 0)
+            continue;
+        assert_true(a->start_ms >= last);
+        last = a->start_ms;
+    }
+    assert_int_equal(last, f->now);
+}
+
 static void a_lost_worker_loses_all_of_its_row(void **state)
 {
     struct fixture *f = *state;
@@ -212,23 +316,22 @@ static void those_behind_are_told_in_the_same_order(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(rows_come_only_when_several_tasks_were_short, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(a_worker_that_does_not_know_rows_gets_none, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(a_long_task_or_one_that_leaves_something_ends_the_rows,
-                                        setup, teardown),
+        CASE(rows_come_only_when_several_tasks_were_short),
+        CASE(a_worker_that_does_not_know_rows_gets_none),
+        CASE(a_long_task_or_one_that_leaves_something_ends_the_rows),
         cmocka_unit_test(a_row_is_no_longer_than_its_time_and_leaves_something_for_others),
-        cmocka_unit_test_setup_teardown(who_ends_leaves_the_core_to_the_next_of_the_row, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(one_that_fails_is_charged_and_the_others_are_not, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(what_failed_before_is_tried_alone, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_lost_worker_loses_all_of_its_row, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_row_that_makes_room_ends_as_a_whole, setup, teardown),
-        cmocka_unit_test_setup_teardown(a_job_that_is_killed_has_nothing_of_its_rows_left, setup,
-                                        teardown),
-        cmocka_unit_test_setup_teardown(those_behind_are_told_in_the_same_order, setup, teardown),
+        CASE(who_ends_leaves_the_core_to_the_next_of_the_row),
+        CASE(one_that_fails_is_charged_and_the_others_are_not),
+        CASE(what_failed_before_is_tried_alone),
+        CASE(what_failed_before_stands_in_no_row),
+        CASE(what_writes_files_itself_goes_alone),
+        CASE(a_row_is_within_what_its_job_may_run_at_a_time),
+        CASE(nobody_comes_from_afar_because_of_a_row),
+        CASE(whoever_gets_the_core_is_the_youngest_of_its_stage),
+        CASE(a_lost_worker_loses_all_of_its_row),
+        CASE(a_row_that_makes_room_ends_as_a_whole),
+        CASE(a_job_that_is_killed_has_nothing_of_its_rows_left),
+        CASE(those_behind_are_told_in_the_same_order),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
