@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -27,7 +28,7 @@ struct kit {
     bool has_input;
     struct job_plugin plugin;
     struct buf task; /* path of quern-task */
-    char dir[64];    /* for outputs, removed at the end */
+    char *dir;       /* for outputs, removed at the end */
     unsigned runs;
 };
 
@@ -108,6 +109,23 @@ static int parse(struct kit *kit, int argc, char **argv, struct err *err)
 
 /* --- running --------------------------------------------------------------------------------- */
 
+static volatile sig_atomic_t child, interrupted;
+
+/* The job ends and tells of it; what it left in our directory is ours to remove. */
+static void on_interrupt(int signal)
+{
+    interrupted = 1;
+    if (child > 0)
+        kill((pid_t)child, signal);
+}
+
+static void catch_interrupts(void)
+{
+    struct sigaction action = {.sa_handler = on_interrupt};
+    sigaction(SIGINT, &action, NULL);
+    sigaction(SIGTERM, &action, NULL);
+}
+
 /* quern-task -local MORE... PASSED... PLUGIN INPUTS... OUT; what it prints on stdout is dropped. */
 static int run_child(struct kit *kit, const char *const *more, const char *out, struct err *err)
 {
@@ -135,11 +153,15 @@ static int run_child(struct kit *kit, const char *const *more, const char *out, 
         execv(buf_cstr(&kit->task), (char *const *)(uintptr_t)words);
         _exit(127);
     }
+    child = pid;
     while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
         continue;
+    child = 0;
     mem_free(words);
     if (pid < 0)
         return err_errno(err, errno, "cannot start quern-task");
+    if (interrupted)
+        return ERR_FAILED; /* the job has told so */
     return status == 0 ? 0 : err_set(err, ERR_FAILED, "the job failed");
 }
 
@@ -169,10 +191,12 @@ static int read_parts(const char *dir, struct buf *out, struct err *err)
 
 static int run(struct kit *kit, const char *const *more, struct buf *out, struct err *err)
 {
-    char dir[96];
-    snprintf(dir, sizeof(dir), "%s/%u", kit->dir, kit->runs++);
-    int rc = run_child(kit, more, dir, err);
-    return rc == 0 ? read_parts(dir, out, err) : rc;
+    char *dir = str_printf("%s/%u", kit->dir, kit->runs++);
+    int rc = dir ? run_child(kit, more, dir, err) : err_set(err, ERR_NOMEM, "out of memory");
+    if (rc == 0)
+        rc = read_parts(dir, out, err);
+    mem_free(dir);
+    return rc;
 }
 
 /* --- comparing ------------------------------------------------------------------------------- */
@@ -263,27 +287,32 @@ static int test(struct kit *kit, struct err *err)
 
 /* --- check ----------------------------------------------------------------------------------- */
 
-/* What a cluster may do to a job, and must not change its output. */
+/* What a cluster may do to a job, and must not change its output. Each stands on those before it:
+ * behind one that fails, the others would lay the same fault to something else. */
 static const struct trial {
-    const char *what, *advice;
+    const char *what, *advice, *with_combine; /* NULL: the same advice */
     const char *more[9];
     bool is_sorted; /* compare lines, whatever their order */
 } trials[] = {
     {"run a second time",
      "it hangs on the time, on chance, on addresses in memory, or on memory nobody set",
+     NULL,
      {"-reduces", "1"},
      false},
     {"cut into small splits",
+     "map must not remember other records",
      "combine must be associative and commutative, and map must not remember other records",
      {"-reduces", "1", "-D", "mapreduce.input.fileinputformat.split.maxsize=64"},
      false},
     {"all in one process, one attempt after another",
      "what is static outlives an attempt: keep state in qn_state, set up in setup",
+     NULL,
      {"-reduces", "1", "-D", "local.inprocess=true", "-D",
       "mapreduce.input.fileinputformat.split.maxsize=256"},
      false},
     {"three reducers",
      "reduce must not remember other keys, and partition must send equal keys to one reducer",
+     NULL,
      {"-reduces", "3"},
      true},
 };
@@ -312,11 +341,13 @@ static int try(struct kit *kit, const struct trial *trial, struct buf *first, st
         wanted = buf_slice(&sorted);
     }
     bool is_same = rc == 0 && slice_eq(buf_slice(&got), wanted);
+    bool combines = kit->plugin.probe.combine.len > 0 && trial->with_combine;
     if (is_same)
         printf("ok    %s: the same output\n", trial->what);
-    else
+    else if (!interrupted)
         printf("FAIL  %s: %s. %s.\n", trial->what,
-               rc == 0 ? "another output" : "the job failed there, not before", trial->advice);
+               rc == 0 ? "another output" : "the job failed there, not before",
+               combines ? trial->with_combine : trial->advice);
     if (rc == 0 && !is_same)
         show_difference("before", wanted, "now", buf_slice(&got));
     buf_release(&got);
@@ -328,7 +359,6 @@ static int check(struct kit *kit, struct err *err)
 {
     static const char *const one[] = {"-reduces", "1", NULL};
     struct buf first = BUF_INIT;
-    int failures = 0;
     describe(&kit->plugin.probe);
     if (!kit->has_input) {
         printf("note  with -in FILE it is run, too: twice, cut in several ways\n");
@@ -337,15 +367,14 @@ static int check(struct kit *kit, struct err *err)
     int rc = run(kit, one, &first, err);
     if (rc == 0)
         printf("ok    runs: %zu bytes of output\n", first.len);
+    bool has_run = rc == 0;
     for (size_t i = 0; rc == 0 && i < ARRAY_LEN(trials); i++)
-        if (trials[i].is_sorted && !kit->plugin.probe.has_reduce)
-            continue;
-        else if (try(kit, &trials[i], &first, err) != 0)
-            failures++;
+        if (!trials[i].is_sorted || kit->plugin.probe.has_reduce)
+            rc = try(kit, &trials[i], &first, err);
     buf_release(&first);
-    if (rc == 0 && failures)
+    if (has_run && rc != 0)
         *err = (struct err){0}; /* told above */
-    return rc == 0 && failures ? ERR_FAILED : rc;
+    return rc;
 }
 
 /* --- all three ------------------------------------------------------------------------------- */
@@ -358,12 +387,12 @@ static int with_plugin(struct kit *kit, struct err *err)
         rc = program_find("quern-task", &kit->task, err);
     if (rc != 0)
         return rc;
-    int n = snprintf(kit->dir, sizeof(kit->dir), "%s/quern-kit-XXXXXX", tmp && *tmp ? tmp : "/tmp");
-    if (n >= (int)sizeof(kit->dir) || !mkdtemp(kit->dir)) {
-        err_errno(err, n >= (int)sizeof(kit->dir) ? ENAMETOOLONG : errno, "%s", kit->dir);
-        kit->dir[0] = 0;
-        return err->code;
-    }
+    kit->dir = str_printf("%s/quern-kit-XXXXXX", tmp && *tmp ? tmp : "/tmp");
+    if (!kit->dir)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    if (!mkdtemp(kit->dir))
+        return err_errno(err, errno, "%s (TMPDIR says where outputs go)", kit->dir);
+    catch_interrupts();
     rc = strcmp(kit->command, "test") == 0 ? test(kit, err) : check(kit, err);
     (void)fsutil_remove_tree(disk_real(), kit->dir, NULL);
     return rc;
@@ -384,7 +413,10 @@ int kit_main(int argc, char **argv)
     if (kit.plugin.path)
         job_plugin_close(&kit.plugin);
     buf_release(&kit.task);
+    mem_free(kit.dir);
     mem_free(kit.inputs);
     mem_free(kit.passed);
+    if (interrupted)
+        return JOB_EXIT_INTERRUPTED;
     return rc == 0 ? 0 : rc == ERR_USAGE ? JOB_EXIT_USAGE : JOB_EXIT_FAILED;
 }

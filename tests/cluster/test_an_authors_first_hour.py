@@ -3,11 +3,12 @@
 finds jobs a cluster would spoil. No cluster runs here."""
 import os
 import shutil
+import signal
 import subprocess
 
 import pytest
 
-from cluster import BUILD, QUERN, ROOT
+from cluster import BUILD, QUERN, ROOT, is_over, tree_of, wait_for
 
 SANITIZED = "debug" in BUILD or "tsan" in BUILD
 # Of a shell of his own: make would tell its children of the one that runs all tests.
@@ -119,6 +120,24 @@ def test_a_check_finds_what_a_cluster_would_spoil(tmp_path):
         assert "ok    loads: tried, keys QN_TEXT, values QN_U64" in done.stdout, done.stderr
         assert (done.returncode, "FAIL" in done.stdout) == ((1, True) if said else (0, False)), (name, done.stdout, done.stderr)
         assert said is None or said in done.stdout, done.stdout
+        assert done.stdout.count("FAIL") <= 1, "what comes behind the first would be laid to something else"
+        assert ("combine must" in done.stdout) == (name == "average"), "a job without a combine is not told of one"
+
+
+@pytest.mark.parametrize("whom", ["all", "the kit"])
+def test_an_interrupted_check_leaves_nothing_behind(tmp_path, whom):
+    plugin = build(tmp_path, "loops", job("for (volatile int i = 1; i;);" + COUNT_MAP, SUM))
+    (tmp_path / "in").write_text("a\n")
+    (tmp_path / "tmp").mkdir()
+    check = subprocess.Popen([QUERN, "job", "check", plugin, "-in", "in"], cwd=tmp_path, env=ENV | {"TMPDIR": str(tmp_path / "tmp")}, text=True,
+                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True)
+    wait_for(lambda: list((tmp_path / "tmp").glob("quern-kit-*/.0.*")))
+    below = tree_of(check.pid)
+    os.killpg(check.pid, signal.SIGINT) if whom == "all" else check.send_signal(signal.SIGTERM)
+    out, told = check.communicate(timeout=60)
+    assert check.returncode == 130 and told == "quern run: interrupted\n" and "FAIL" not in out, (check.returncode, out, told)
+    assert list((tmp_path / "tmp").iterdir()) == []
+    wait_for(lambda: all(is_over(pid) for pid in below))
 
 
 def test_wrong_words_are_told_in_a_line(tmp_path):
