@@ -120,6 +120,55 @@ static void a_worker_is_blamed_for_what_is_missing_and_given_up_in_the_end(void 
     plan_close(&plan);
 }
 
+static void nobody_is_blamed_where_nothing_is_missing_any_more(void **state)
+{
+    (void)state;
+    begin(2, 4);
+    uint32_t a = learn(0, 0, "a");
+    uint64_t now = fail_often(a, PLAN_BLAME_AFTER, 0);
+    learn(0, 1, "b"); /* it has moved before anybody was blamed */
+    assert_int_equal(expect(now, PLAN_OPEN).worker, 1);
+    plan_got(&plan, 1, 0);
+    learn(0, 2, "a"); /* and was made once more: it is here */
+    expect(now + 100000, PLAN_WAIT);
+    plan_close(&plan);
+}
+
+static void no_pause_is_longer_than_the_longest(void **state)
+{
+    (void)state;
+    begin(1, 4);
+    uint32_t a = learn(0, 0, "a");
+    uint64_t now = 0, pause = 0;
+    for (unsigned n = 0; n < 10; n++) {
+        struct plan_step step = plan_next(&plan, now);
+        while (step.what == PLAN_BLAME)
+            step = plan_next(&plan, now);
+        assert_int_equal(step.what, PLAN_OPEN);
+        plan_stream_over(&plan, a, ERR_IO, now);
+        step = plan_next(&plan, now);
+        while (step.what == PLAN_BLAME)
+            step = plan_next(&plan, now);
+        assert_int_equal(step.what, PLAN_WAIT);
+        pause = step.until_ms - now;
+        assert_true(pause <= PLAN_RETRY_MAX_MS);
+        now = step.until_ms;
+    }
+    assert_int_equal(pause, PLAN_RETRY_MAX_MS);
+    plan_close(&plan);
+}
+
+static void workers_are_asked_in_turn(void **state)
+{
+    (void)state;
+    begin(2, 1);
+    uint32_t a = learn(0, 0, "a"), b = learn(1, 0, "b");
+    assert_int_equal(expect(0, PLAN_OPEN).worker, a);
+    plan_stream_over(&plan, a, ERR_CANCELLED, 0); /* nothing came of it */
+    assert_int_equal(expect(0, PLAN_OPEN).worker, b);
+    plan_close(&plan);
+}
+
 static void a_map_run_again_elsewhere_frees_its_old_worker(void **state)
 {
     (void)state;
@@ -206,6 +255,9 @@ int main(void)
         cmocka_unit_test(it_waits_for_news_then_opens_one_stream_per_worker),
         cmocka_unit_test(a_broken_stream_is_tried_again_after_a_pause_that_doubles),
         cmocka_unit_test(a_worker_is_blamed_for_what_is_missing_and_given_up_in_the_end),
+        cmocka_unit_test(nobody_is_blamed_where_nothing_is_missing_any_more),
+        cmocka_unit_test(no_pause_is_longer_than_the_longest),
+        cmocka_unit_test(workers_are_asked_in_turn),
         cmocka_unit_test(a_map_run_again_elsewhere_frees_its_old_worker),
         cmocka_unit_test(an_end_without_what_was_promised_counts_as_failure),
         cmocka_unit_test(an_end_that_was_ours_is_no_failure),
