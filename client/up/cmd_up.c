@@ -34,6 +34,7 @@ struct up {
     bool was_running[DAEMONS_MAX];
     struct up_process started[DAEMONS_MAX];
     size_t started_count;
+    struct err rest;     /* code 0, or why the namenode is in safe mode though it serves */
     struct pidfile lock; /* one `quern up` at a time per DIR, while it starts things */
     uint64_t began_ms;
 };
@@ -286,6 +287,8 @@ static void print_ready(const struct up *up, size_t running_before)
     if (up->started_count && running_before)
         printf("               %zu were up already, %zu were started\n", running_before,
                up->started_count);
+    if (up->rest.code != 0)
+        printf("safe mode      %s\n", up->rest.msg);
     printf("status pages   namenode http://127.0.0.1:%u   jobs http://127.0.0.1:%u\n",
            up_daemon_http_port(layout, (struct up_daemon){UP_NAMENODE, 0}),
            up_daemon_http_port(layout, (struct up_daemon){UP_JOBTRACKER, 0}));
@@ -341,8 +344,13 @@ static int start_and_wait(struct up *up, struct err *err)
     int rc = up_layout_write(&up->layout, err);
     if (rc == 0)
         rc = start_all(up, err);
+    const struct up_awaited awaited = {.layout = &up->layout,
+                                       .deadline_ms = up->began_ms + START_MS,
+                                       .may_rest = up->was_running[0],
+                                       .check = check_alive,
+                                       .arg = up};
     if (rc == 0)
-        rc = up_wait_serving(&up->layout, up->began_ms + START_MS, check_alive, up, err);
+        rc = up_wait_serving(&awaited, &up->rest, err);
     if (rc != 0)
         stop_started(up);
     return rc;

@@ -13,9 +13,11 @@
 
 struct probe {
     const struct up_layout *layout;
+    bool may_rest;
     struct identity self;
     struct chan *namenode, *jobtracker; /* NULL = not connected yet */
     bool is_in_vain;                    /* what is missing will not come by waiting */
+    struct err rest;                    /* code 0, or the safe mode that is no obstacle */
 };
 
 static int connect_to(struct probe *probe, struct up_daemon daemon, enum wire_role role,
@@ -30,7 +32,7 @@ static int connect_to(struct probe *probe, struct up_daemon daemon, enum wire_ro
     return chan_open(&conf, chan, err);
 }
 
-/* The namenode's own reason, without its advice. */
+/* The namenode's own reason. */
 static int ask_why(struct probe *probe, struct arena *arena, struct err *err)
 {
     const struct cl2nn_safemode ask = {.action = CL2NN_SAFEMODE_GET};
@@ -39,9 +41,10 @@ static int ask_why(struct probe *probe, struct arena *arena, struct err *err)
                        CALL_MS, err);
     if (rc != 0 || !state.is_on)
         return rc;
-    probe->is_in_vain = state.is_lasting;
-    return err_set(err, ERR_RETRY, "the namenode is in safe mode: " SLICE_FMT,
-                   SLICE_ARG(state.why));
+    struct err *why = state.is_lasting && probe->may_rest ? &probe->rest : err;
+    probe->is_in_vain = state.is_lasting && !probe->may_rest;
+    rc = err_set(why, ERR_RETRY, "the namenode is in safe mode: " SLICE_FMT, SLICE_ARG(state.why));
+    return why == err ? rc : 0;
 }
 
 static int ask_namenode(struct probe *probe, struct arena *arena, struct err *err)
@@ -56,6 +59,7 @@ static int ask_namenode(struct probe *probe, struct arena *arena, struct err *er
     if (rc != 0)
         return rc;
     struct err asleep = {0};
+    probe->rest = (struct err){0};
     rc = report.safemode ? ask_why(probe, arena, &asleep) : 0;
     for (size_t i = 0; i < report.nodes.n; i++)
         live += slice_is(report.nodes.v[i].state, "live");
@@ -94,15 +98,14 @@ static int ask_both(struct probe *probe, struct err *err)
     return rc;
 }
 
-int up_wait_serving(const struct up_layout *layout, uint64_t deadline_ms,
-                    int (*check)(void *arg, struct err *err), void *arg, struct err *err)
+int up_wait_serving(const struct up_awaited *awaited, struct err *ret_rest, struct err *err)
 {
-    struct probe probe = {.layout = layout};
+    struct probe probe = {.layout = awaited->layout, .may_rest = awaited->may_rest};
     struct err missing = {0};
     int rc;
     identity_init(&probe.self, WIRE_TOOL, NULL);
     while ((rc = ask_both(&probe, &missing)) != 0) {
-        int died = check(arg, err);
+        int died = awaited->check(awaited->arg, err);
         if (died != 0) {
             rc = died;
             break;
@@ -111,7 +114,7 @@ int up_wait_serving(const struct up_layout *layout, uint64_t deadline_ms,
             rc = err_set(err, ERR_RETRY, "does not serve: %s", missing.msg);
             break;
         }
-        if (clock_mono_ms() >= deadline_ms) {
+        if (clock_mono_ms() >= awaited->deadline_ms) {
             rc = err_set(err, ERR_TIMEOUT, "does not serve in time: %s", missing.msg);
             break;
         }
@@ -119,5 +122,7 @@ int up_wait_serving(const struct up_layout *layout, uint64_t deadline_ms,
     }
     chan_close(probe.namenode);
     chan_close(probe.jobtracker);
+    if (rc == 0)
+        *ret_rest = probe.rest;
     return rc;
 }

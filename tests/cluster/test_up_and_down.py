@@ -98,6 +98,20 @@ def test_a_second_up_starts_only_what_is_down(cluster):
     assert [d for d in DAEMONS if after[d] != before[d]] == ["datanode1", "worker2"]
 
 
+def test_what_is_down_is_started_while_somebody_keeps_the_namenode_in_safe_mode(cluster):
+    """As one does who works on datanodes; only a namenode that begins like that is not left running."""
+    cluster.up()
+    cluster.run("admin", "-safemode", "enter")
+    cluster.kill("datanode1")
+    again = cluster.up()
+    assert "5 were up already, 1 were started" in again.stdout, again.stdout
+    assert "the namenode is in safe mode: It was turned on manually" in again.stdout, again.stdout
+    assert cluster.pid("datanode1")
+    assert b"Safe mode is ON" in cluster.run("admin", "-safemode", "get").stdout
+    cluster.run("admin", "-safemode", "leave")
+    assert "safe mode" not in cluster.up().stdout
+
+
 def test_a_taken_port_moves_all_of_them_and_is_told(cluster):
     taken = take_a_port()
     base = taken.getsockname()[1] - 11  # where datanode1 would listen
