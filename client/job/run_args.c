@@ -10,12 +10,21 @@ static const char *const options[] = {"reduces", "mode",  "name",    "detach", "
                                       "conf",    "D",     "fs",      "jt",     "file", "files",
                                       "iterate", "chain", "exclude", "input"};
 
+/* Known to stream_args, which has taken those that are spelt right. */
+static const char *const of_stream[] = {"mapper",       "reducer",        "combiner",    "cmdenv",
+                                        "output",       "numReduceTasks", "partitioner", "archives",
+                                        "outputformat", "inputformat"};
+
 static int bad(struct err *err, const char *word)
 {
+    const char *streams = str_nearest(word, of_stream, ARRAY_LEN(of_stream));
     const char *near = str_nearest(word, options, ARRAY_LEN(options));
     if (near)
         return err_set(err, ERR_USAGE, "no option -%s (did you mean -%s? `quern run -help`)", word,
                        near);
+    if (streams)
+        return err_set(err, ERR_USAGE, "no option -%s (did you mean -stream with -%s?)", word,
+                       streams);
     return err_set(err, ERR_USAGE, "no option -%s (`quern run -help`)", word);
 }
 

@@ -46,6 +46,8 @@ USAGE = [
     ("run -mode sideways wordcount /in /o", "-mode sideways: fail, replace, append or replace-partition"),
     ("run -mode", "-mode needs a value"),
     ("run -nam x wordcount /in /o", "no option -nam (did you mean -name? `quern run -help`)"),
+    ("run -stream -maper cat /in /o", "no option -maper (did you mean -stream with -mapper?)"),
+    ("run -mapper cat /in /o", "no option -mapper (did you mean -stream with -mapper?)"),
     ("run wordcount  /o", '"" names no input or output'),
     ("run wordcount /in ", '"" names no input or output'),
     ("job -status", "-status ID: which job?"),
