@@ -102,22 +102,40 @@ static void read_values(struct gather *g, struct slice values)
 {
     g->pos = values.data;
     g->end = values.len ? values.data + values.len : values.data; /* to NULL add not even 0 */
+    g->step = 8;
+    g->left = values.len / 8;
 }
 
 bool gather_next_prefixed(struct gather *g, struct slice *ret_value)
 {
     uint64_t len = 0;
+    if (g->pos == g->end)
+        return false;
     g->pos += get_varint(g->pos, (size_t)(g->end - g->pos), &len);
     *ret_value = slice_of(g->pos, (size_t)len);
     g->pos += len;
     return true;
 }
 
-static bool is_one(struct gather *g, struct slice values)
+/* The slot's values, for gather_next. */
+static struct slice read_slot(struct gather *g, const struct table_slot *slot)
+{
+    bool is_same = gather_is_same(slot);
+    g->same = slot->value;
+    struct slice values = is_same ? slice_of(&g->same, 8) : held_by(g, slot);
+    read_values(g, values);
+    if (is_same) {
+        g->step = 0;
+        g->left = slot->extra - GATHER_SAME;
+    }
+    return values;
+}
+
+static bool is_one(struct gather *g, const struct table_slot *slot)
 {
     struct slice first;
-    read_values(g, values);
-    return gather_next(g, &first) && g->pos == g->end;
+    read_slot(g, slot);
+    return gather_next(g, &first) && (g->is_numbers ? g->left == 0 : g->pos == g->end);
 }
 
 /* What there is of a key's values once combine has seen them together: borrows the slot's room, or
@@ -125,10 +143,10 @@ static bool is_one(struct gather *g, struct slice values)
 static int combined(struct gather *g, const struct table_slot *slot, struct slice key,
                     struct slice *ret)
 {
-    *ret = held_by(g, slot);
-    if (ret->len == 0 || is_one(g, *ret))
+    bool is_done = is_one(g, slot);
+    *ret = read_slot(g, slot);
+    if (ret->len == 0 || is_done)
         return 0;
-    read_values(g, *ret);
     g->key = key;
     buf_clear(&g->emitted);
     int rc = g->combine(g->arg, key, g);
@@ -153,10 +171,12 @@ static int make_room(struct gather *g, struct table_slot *slot, size_t need, boo
 {
     uint8_t bytes[8];
     struct slice key = table_key(&g->table, slot, bytes), values;
-    uint32_t old = (uint32_t)slot->value, old_size = gather_size(slot);
     int rc = combined(g, slot, key, &values);
     if (rc != 0)
         return rc;
+    if (gather_is_same(slot))
+        slot->value = slot->extra = 0;
+    uint32_t old = (uint32_t)slot->value, old_size = gather_size(slot);
     uint32_t size = right_size(slot, values.len, need);
     uint32_t larger = size > old_size ? take_room(g, size) : 0;
     if (larger) {
@@ -169,8 +189,17 @@ static int make_room(struct gather *g, struct table_slot *slot, size_t need, boo
     hold(g, slot, fits ? values : slice_of(NULL, 0));
     if (larger)
         give_back(g, old, old_size);
-    *ret_full = gather_used(slot) + need > gather_size(slot);
+    *ret_full = !gather_has_room(slot, need);
     return fits ? 0 : out_all(g, key_hash(key), key, values);
+}
+
+/* What combine leaves of a key's values goes out. */
+static int let_out(struct gather *g, const struct table_slot *slot)
+{
+    uint8_t bytes[8];
+    struct slice key = table_key(&g->table, slot, bytes), values;
+    int rc = combined(g, slot, key, &values);
+    return rc == 0 ? out_all(g, key_hash(key), key, values) : rc;
 }
 
 static int empty_table(struct gather *g)
@@ -178,12 +207,8 @@ static int empty_table(struct gather *g)
     int rc = 0;
     table_each(&g->table, slot)
     {
-        uint8_t bytes[8];
-        struct slice key = table_key(&g->table, slot, bytes), values;
         if (rc == 0)
-            rc = combined(g, slot, key, &values);
-        if (rc == 0)
-            rc = out_all(g, key_hash(key), key, values);
+            rc = let_out(g, slot);
     }
     table_clear(&g->table);
     memset(g->free, 0, sizeof(g->free));
@@ -225,6 +250,23 @@ static void append(struct gather *g, struct table_slot *slot, struct slice value
     slot->value += (uint64_t)(head + value.len) << GATHER_USED;
 }
 
+/* A number into the slot itself, if its key has had no other since it was empty. */
+static int count_same(struct gather *g, struct table_slot *slot, uint64_t number, bool *ret_done)
+{
+    bool is_new = slot->extra == 0;
+    int rc = 0;
+    *ret_done = is_new || (gather_is_same(slot) && slot->value == number);
+    if (!*ret_done)
+        return 0;
+    if (!is_new && !gather_is_one_more(slot, number)) {
+        rc = let_out(g, slot);
+        is_new = true;
+    }
+    slot->value = number;
+    slot->extra = (is_new ? GATHER_SAME : slot->extra) + 1;
+    return rc;
+}
+
 /* An empty table has room for any record, so this ends. */
 static int add_now(struct gather *g, uint64_t hash, struct slice key, struct slice value)
 {
@@ -235,8 +277,12 @@ static int add_now(struct gather *g, uint64_t hash, struct slice key, struct sli
         struct table_slot *slot = table_find(&g->table, hash, key);
         if (!slot)
             slot = table_insert(&g->table, hash, key);
-        bool is_full = !slot;
-        if (slot && gather_used(slot) + need > gather_size(slot))
+        bool is_full = !slot, is_done = false;
+        if (slot && g->is_numbers)
+            rc = count_same(g, slot, get_u64(value.data), &is_done);
+        if (rc != 0 || is_done)
+            return rc;
+        if (slot && !gather_has_room(slot, need))
             rc = make_room(g, slot, need, &is_full);
         if (rc == 0 && !is_full) {
             append(g, slot, value);

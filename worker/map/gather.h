@@ -7,8 +7,9 @@
  *          aside: straight to out     combine                      combine
  *
  * Rooms begin small and grow with their keys: one that comes a million times costs a call for each
- * thirty values, one that comes now and then a few bytes. Records go through a queue first, and are
- * looked at twice in it: their slots come from memory, then the rooms.
+ * thirty values, one that comes now and then a few bytes. A key whose values are the same number
+ * again and again, as counts are, needs none: its slot says how often. Records go through a queue
+ * first, and are looked at twice in it: their slots come from memory, then the rooms.
  *
  * A full table that has not halved what went into it steps aside for the rest of the task. Combine
  * is promised to be associative and commutative; how often it runs hangs on the task's memory. */
@@ -42,6 +43,8 @@ struct gather {
     /* of the combine call under way */
     struct slice key;
     const uint8_t *pos, *end;
+    size_t step, left; /* of numbers: 0 = the same one, and how many there are */
+    uint64_t same;
     struct buf emitted;
 };
 
@@ -65,18 +68,30 @@ int gather_emit(struct gather *g, struct slice key, struct slice value);
 bool gather_next_prefixed(struct gather *g, struct slice *ret_value);
 static inline bool gather_next(struct gather *g, struct slice *ret_value)
 {
-    if (g->pos == g->end)
-        return false;
     if (!g->is_numbers)
         return gather_next_prefixed(g, ret_value);
+    if (g->left == 0)
+        return false;
     *ret_value = slice_of(g->pos, 8);
-    g->pos += 8;
+    g->pos += g->step;
+    g->left--;
     return true;
 }
 
-/* What a slot says of its key's room: `value` is the room's place in the arena and, in its upper
- * half, how many bytes are used; `extra` its size, a power of two, and in the bits below
- * GATHER_SIZE how often it has been full. */
+/* What a slot says of its key's values. As long as they are the same number: `value` is it, `extra`
+ * is GATHER_SAME and how often it came. Else of their room: `value` is its place in the arena and,
+ * in its upper half, how many bytes are used; `extra` its size, a power of two, and in the bits
+ * below GATHER_SIZE how often it has been full. */
+#define GATHER_SAME     ((uint32_t)1 << 31)
+#define GATHER_SAME_MAX ((uint32_t)1 << 16) /* more go out: combine may emit them all */
+static inline bool gather_is_same(const struct table_slot *slot)
+{
+    return slot->extra >= GATHER_SAME;
+}
+static inline bool gather_is_one_more(const struct table_slot *slot, uint64_t value)
+{
+    return slot->extra - GATHER_SAME < GATHER_SAME_MAX && slot->value == value;
+}
 #define GATHER_USED 32
 #define GATHER_SIZE (~(uint32_t)31)
 static inline uint32_t gather_used(const struct table_slot *slot)
@@ -87,9 +102,20 @@ static inline uint32_t gather_size(const struct table_slot *slot)
 {
     return slot->extra & GATHER_SIZE;
 }
+static inline bool gather_has_room(const struct table_slot *slot, size_t need)
+{
+    return !gather_is_same(slot) && gather_used(slot) + need <= gather_size(slot);
+}
 static inline uint8_t *gather_room(const struct gather *g, const struct table_slot *slot)
 {
     return table_bytes(&g->table, (uint32_t)slot->value);
+}
+
+/* Into a room that has so much left. */
+static inline void gather_put(const struct gather *g, struct table_slot *slot, uint64_t number)
+{
+    put_u64(gather_room(g, slot) + gather_used(slot), number);
+    slot->value += (uint64_t)8 << GATHER_USED;
 }
 
 /* Where the record that is half way through the queue will put its value. */
@@ -97,7 +123,8 @@ static inline void gather_prefetch(const struct gather *g)
 {
     const struct queued *q = queue_half_way(&g->queue);
     const struct table_slot *slot = table_first(&g->table, q->hash);
-    __builtin_prefetch(gather_room(g, slot) + gather_used(slot), 1);
+    if (!gather_is_same(slot))
+        __builtin_prefetch(gather_room(g, slot) + gather_used(slot), 1);
 }
 
 /* gather_add in fewer steps, for numbers: a key of at most eight bytes, `word` its key_word. */
@@ -108,11 +135,14 @@ static inline int gather_add_word(struct gather *g, uint64_t hash, uint64_t word
 {
     const struct queued *q = queue_turn(&g->queue);
     struct table_slot *slot = table_first(&g->table, q->hash);
-    bool is_there = slot->tag == q->tag && slot->word == q->key[0];
-    if (__builtin_expect(!is_there || gather_used(slot) + 8 > gather_size(slot), 0))
+    if (__builtin_expect(slot->tag != q->tag || slot->word != q->key[0], 0))
         return gather_add_word_slowly(g, hash, word, len, value);
-    put_u64(gather_room(g, slot) + gather_used(slot), q->value);
-    slot->value += (uint64_t)8 << GATHER_USED;
+    if (gather_is_one_more(slot, q->value))
+        slot->extra++;
+    else if (gather_has_room(slot, 8))
+        gather_put(g, slot, q->value);
+    else
+        return gather_add_word_slowly(g, hash, word, len, value);
     g->in_records++;
     table_prefetch(&g->table, hash);
     gather_prefetch(g);

@@ -508,6 +508,91 @@ static void a_hot_key_is_combined_once_for_many_values_and_goes_out_once(void **
     gather_close(&g);
 }
 
+/* A value is a step x -> a x + b, both of 32 bits; one after another they are a step again, but not
+ * in another order. */
+static uint64_t step_of(uint32_t a, uint32_t b)
+{
+    return (uint64_t)a << 32 | b;
+}
+
+static uint64_t then(uint64_t first, uint64_t second)
+{
+    uint32_t a = (uint32_t)(second >> 32);
+    return step_of(a * (uint32_t)(first >> 32), a * (uint32_t)first + (uint32_t)second);
+}
+
+static uint64_t steps_out[40];
+static uint64_t most_at_once;
+
+static int take_step(void *arg, uint64_t hash, struct slice key, struct slice value, uint64_t count)
+{
+    (void)arg, (void)hash, (void)count;
+    uint64_t *step = &steps_out[number_of(key)];
+    *step = then(*step, get_u64(value.data));
+    return 0;
+}
+
+static int one_step(void *arg, struct slice key, struct gather *g)
+{
+    (void)arg;
+    uint64_t step = step_of(1, 0), n = 0;
+    struct slice v;
+    for (; gather_next(g, &v); n++)
+        step = then(step, get_u64(v.data));
+    most_at_once = n > most_at_once ? n : most_at_once;
+    calls++;
+    return gather_emit(g, key, slice_of(&step, 8));
+}
+
+/* `repeats` of a hundred values are the one before, of whatever key. */
+static void run_steps(uint32_t keys, uint32_t repeats, uint64_t emits)
+{
+    static uint8_t space[GATHER_SPACE_MIN] __attribute__((aligned(64)));
+    uint64_t in[ARRAY_LEN(steps_out)], value = step_of(3, 5);
+    struct gather g;
+    struct rand rand;
+    rand_init(&rand, keys + repeats);
+    for (size_t i = 0; i < ARRAY_LEN(in); i++)
+        in[i] = steps_out[i] = step_of(1, 0);
+    calls = most_at_once = 0;
+    gather_open(&g, &(struct gather_conf){space, sizeof(space), true, one_step, take_step, NULL});
+    for (uint64_t e = 0; e < emits; e++) {
+        char text[64];
+        uint32_t i = (uint32_t)rand_below(&rand, keys);
+        struct slice key = key_of(i, text);
+        if (rand_below(&rand, 100) >= repeats)
+            value = step_of((uint32_t)rand_u64(&rand) | 1, (uint32_t)rand_u64(&rand));
+        in[i] = then(in[i], value);
+        int rc =
+            key.len > 8 || e % 2
+                ? gather_add(&g, key_hash(key), key, slice_of(&value, 8))
+                : gather_add_word(&g, key_hash(key), key_word(key.data, key.len), key.len, value);
+        assert_int_equal(rc, 0);
+    }
+    assert_int_equal(gather_flush(&g), 0);
+    assert_memory_equal(in, steps_out, sizeof(in));
+    gather_close(&g);
+}
+
+static void numbers_are_combined_in_their_order_however_often_one_comes(void **state)
+{
+    (void)state;
+    run_steps(1, 90, 20000);
+    run_steps(40, 0, 20000);
+    run_steps(40, 50, 20000);
+    run_steps(40, 99, 50000);
+}
+
+static void a_number_that_comes_again_and_again_waits_in_its_slot_but_not_without_end(void **state)
+{
+    (void)state;
+    run_steps(1, 100, 60000);
+    assert_int_equal(calls, 1);
+    run_steps(1, 100, 3 * (uint64_t)GATHER_SAME_MAX + 9);
+    assert_int_equal(calls, 4);
+    assert_int_equal(most_at_once, GATHER_SAME_MAX);
+}
+
 static void only_what_a_combine_leaves_comes_out(void **state)
 {
     (void)state;
@@ -623,6 +708,8 @@ int main(void)
         cmocka_unit_test(a_combine_that_keeps_everything_loses_nothing),
         cmocka_unit_test(values_of_any_length_wait_in_their_order),
         cmocka_unit_test(a_hot_key_is_combined_once_for_many_values_and_goes_out_once),
+        cmocka_unit_test(numbers_are_combined_in_their_order_however_often_one_comes),
+        cmocka_unit_test(a_number_that_comes_again_and_again_waits_in_its_slot_but_not_without_end),
         cmocka_unit_test(only_what_a_combine_leaves_comes_out),
         cmocka_unit_test(a_combine_may_emit_nothing),
         cmocka_unit_test(a_combine_may_emit_another_key),
