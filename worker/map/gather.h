@@ -118,13 +118,20 @@ static inline void gather_put(const struct gather *g, struct table_slot *slot, u
     slot->value += (uint64_t)8 << GATHER_USED;
 }
 
-/* Where the record that is half way through the queue will put its value. */
+/* Where the record that is half way through the queue will put its value; and all of a room that is
+ * about to be full, as combine reads it. */
 static inline void gather_prefetch(const struct gather *g)
 {
     const struct queued *q = queue_half_way(&g->queue);
     const struct table_slot *slot = table_first(&g->table, q->hash);
-    if (!gather_is_same(slot))
-        __builtin_prefetch(gather_room(g, slot) + gather_used(slot), 1);
+    if (gather_is_same(slot))
+        return;
+    const uint8_t *room = gather_room(g, slot);
+    uint32_t used = gather_used(slot);
+    __builtin_prefetch(room + used, 1);
+    if (used + 16 > gather_size(slot))
+        for (uint32_t at = 0; at + 64 <= used; at += 64)
+            __builtin_prefetch(room + at, 1);
 }
 
 /* gather_add in fewer steps, for numbers: a key of at most eight bytes, `word` its key_word. */
