@@ -143,6 +143,29 @@ static void only_what_is_in_hand_costs_its_process_when_it_is_taken_out(void **s
     assert_true(row_is_over(&w.row));
 }
 
+/* The process would begin it with its next step. */
+static void the_next_in_turn_never_begins_when_it_is_taken_out(void **state)
+{
+    struct world w = {0};
+    struct wk_attempt *others[WK_ROW_MAX];
+    size_t n;
+    (void)state;
+    given(&w, LEN);
+    assert_true(begins(&w));
+    assert_true(row_take(&w.row, at(&w, 1), others, &n));
+    assert_int_equal(n, LEN - 2);
+    assert_false(begins(&w));
+    assert_ptr_equal(row_in_hand(&w.row), at(&w, 0));
+}
+
+static void no_row_has_the_number_nought(void **state)
+{
+    struct world w = {.row.number = UINT16_MAX};
+    (void)state;
+    given(&w, LEN);
+    assert_int_not_equal(w.row.number, 0);
+}
+
 static void the_one_in_hand_is_charged_with_the_end_of_the_process(void **state)
 {
     struct world w = {0};
@@ -211,6 +234,8 @@ int main(void)
         cmocka_unit_test(a_process_that_is_late_begins_nothing_of_the_next_row),
         cmocka_unit_test(a_row_is_stuck_when_none_has_begun_between_two_looks),
         cmocka_unit_test(only_what_is_in_hand_costs_its_process_when_it_is_taken_out),
+        cmocka_unit_test(the_next_in_turn_never_begins_when_it_is_taken_out),
+        cmocka_unit_test(no_row_has_the_number_nought),
         cmocka_unit_test(the_one_in_hand_is_charged_with_the_end_of_the_process),
         cmocka_unit_test(nobody_is_charged_with_an_end_between_two),
         cmocka_unit_test(the_first_is_charged_when_the_process_did_not_get_to_it),
