@@ -72,7 +72,7 @@ static void remove_made(const struct run_args *args, const char *path)
     int rc = volume ? fs_item_init(&item, volume, path, &error) : err.code;
     if (rc == 0)
         rc = volume->ops->remove(volume, item.path, true, &error);
-    if (rc != 0 && rc != ERR_NOENT)
+    if (rc < 0 && rc != ERR_NOENT)
         fprintf(stderr, "quern run: %s stays behind: %s\n", path, volume ? error.message : err.msg);
     fs_item_release(&item);
     fs_volume_free(volume);

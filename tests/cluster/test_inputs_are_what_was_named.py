@@ -343,6 +343,23 @@ def test_join_is_that_of_coreutils(cluster, tmp_path):
         assert sorted(lines(got)) == sorted(want), kind
 
 
+def test_inputs_with_names_are_read_in_each_step(place, jobs):
+    """Beside what the step before made, which is removed without a word."""
+    place.put("a.csv", b"x;ann\ny;bob\n")
+    place.put("b", b"carldoro")
+    done = place.run("-iterate", "2", "-reduces", "1", "-input", "table=@a.csv", "-input", "eights=@b", jobs / "union.so", "@steps")
+    words = [b"carldoro\teights", b"x\ttable", b"y\ttable"]
+    assert sorted(b"".join(place.parts("steps")).splitlines()) == sorted(words + [word + b"\t" for word in words])
+    assert b"stays behind" not in done.stderr, done.stderr
+
+
+def test_why_is_answered_for_a_job_of_several_inputs(cluster):
+    cluster.fs("-put", "-", "/several", input=b"k\t1\n")
+    cluster.run("run", "-input", "left=/several", "-input", "right=/several", "join", "/out/several")
+    last = max(job["id"]["job"] for job in cluster.jobs())
+    assert cluster.run("job", "-why", str(last)).stdout == f"job {last}: nothing held it up\n".encode()
+
+
 def test_a_file_is_joined_with_itself_and_heads_a_chain(cluster):
     cluster.fs("-put", "-", "/self", input=b"k\t1\nk\t2\nj\t3\n")
     cluster.run("run", "-input", "left=/self", "-input", "right=/self", "join", "/out/self")
