@@ -13,7 +13,8 @@ static _Alignas(64) uint8_t space[4 * TABLE_SPACE_MIN];
 
 static void keys_of_one_hash_and_beginning_are_told_apart(void **state)
 {
-    static const char *const keys[] = {"a long key, one", "a long key, two", "a long ke", "a long k"};
+    static const char *const keys[] = {"a long key, one", "a long key, two", "a long ke",
+                                       "a long k"};
     const uint64_t hash = 0x123456789abcdef0;
     struct table table;
     (void)state;
