@@ -386,6 +386,28 @@ static bool is_word(struct slice text)
     return text.len <= WORD_MAX_LEN && !memchr(text.data, 0, text.len);
 }
 
+/* A disk may have moved here, from a node that has lost it or is away; not from one that uses it.
+ */
+static int check_storages(const struct nn_nodes *nodes, const struct nn_registration *reg,
+                          struct err *err)
+{
+    for (size_t i = 0; i < reg->storage_count; i++) {
+        const struct nn_storage *storage = nn_nodes_find_storage(nodes, reg->storages[i].id);
+        if (!storage || !storage->node || storage->is_gone || storage->has_failed ||
+            reg->storages[i].has_failed)
+            continue;
+        const struct nn_node *owner = nn_nodes_get(nodes, storage->node);
+        if (owner->is_connected && !slice_eq(owner->address.name, reg->address.name))
+            return err_set(
+                err, ERR_BUSY,
+                "a data directory of " SLICE_FMT " is one of the living datanode " SLICE_FMT
+                " (storage %s): was its current/VERSION, or all of it, "
+                "copied? It cannot serve twice",
+                SLICE_ARG(reg->address.name), SLICE_ARG(owner->address.name), storage->id);
+    }
+    return 0;
+}
+
 static int check_registration(const struct nn_nodes *nodes, const struct nn_registration *reg,
                               struct err *err)
 {
@@ -410,7 +432,7 @@ static int check_registration(const struct nn_nodes *nodes, const struct nn_regi
                        " are those of the living datanode " SLICE_FMT
                        " (%s): a copied directory cannot serve twice",
                        SLICE_ARG(name), SLICE_ARG(same_uuid->address.name), same_uuid->uuid);
-    return 0;
+    return check_storages(nodes, reg, err);
 }
 
 static int node_add(struct nn_nodes *nodes, const struct nn_registration *reg, struct nn_node **ret)

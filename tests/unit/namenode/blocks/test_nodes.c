@@ -1,18 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/namenode/blocks/fixture.h"
 
-static int register_as(struct nn_nodes *nodes, const char *name, const char *uuid, uint64_t now_ms,
-                       uint32_t *node, struct err *err)
+struct who {
+    const char *name, *uuid, *storage;
+    bool has_failed;
+};
+
+static int register_who(struct nn_nodes *nodes, struct who who, uint64_t now_ms, uint32_t *node,
+                        struct err *err)
 {
-    struct nn_storage_facts facts = {slice_str(uuid), false, GIB, 0, GIB};
-    struct nn_registration reg = {.address = {.name = slice_str(name),
+    struct nn_storage_facts facts = {slice_str(who.storage), who.has_failed, GIB, 0, GIB};
+    struct nn_registration reg = {.address = {.name = slice_str(who.name),
                                               .host = slice_str("h"),
                                               .rack = slice_str("/r"),
                                               .data_port = 9866},
-                                  .uuid = slice_str(uuid),
+                                  .uuid = slice_str(who.uuid),
                                   .storages = &facts,
                                   .storage_count = 1};
     return nn_nodes_register(nodes, &reg, now_ms, node, err);
+}
+
+static int register_as(struct nn_nodes *nodes, const char *name, const char *uuid, uint64_t now_ms,
+                       uint32_t *node, struct err *err)
+{
+    return register_who(nodes, (struct who){name, uuid, uuid, false}, now_ms, node, err);
 }
 
 static void count_dead(void *arg, uint32_t node)
@@ -101,6 +112,30 @@ static void a_copied_data_directory_is_refused_while_the_first_one_serves(void *
     assert_int_equal(register_as(&l.nodes, "b", "ua", 2, &l.b, &l.err), ERR_BUSY);
     assert_non_null(strstr(l.err.msg, "a copied directory cannot serve twice"));
     assert_int_equal(l.nodes.node_count, 1);
+    nn_nodes_release(&l.nodes);
+}
+
+static void
+a_directory_with_the_id_of_a_living_nodes_is_refused_until_that_one_lost_it(void **state)
+{
+    (void)state;
+    struct lonely l;
+    start(&l);
+    assert_int_equal(register_as(&l.nodes, "a", "ua", 1, &l.a, &l.err), 0);
+    uint32_t storage = nn_nodes_find_storage(&l.nodes, slice_str("ua"))->index;
+    struct who second = {"b", "ub", "ua", false};
+    assert_int_equal(register_who(&l.nodes, second, 2, &l.b, &l.err), ERR_BUSY);
+    assert_non_null(strstr(l.err.msg, "a data directory of b is one of the living datanode a"));
+    assert_int_equal(l.nodes.node_count, 1);
+    assert_int_equal(nn_nodes_storage(&l.nodes, storage)->node, l.a);
+    struct who first = {"a", "ua", "ua", true};
+    assert_int_equal(register_who(&l.nodes, first, 3, &l.a, &l.err), 0); /* the disk was pulled */
+    assert_int_equal(register_who(&l.nodes, second, 4, &l.b, &l.err), 0);
+    assert_int_equal(nn_nodes_storage(&l.nodes, storage)->node, l.b);
+    nn_nodes_disconnect(&l.nodes, l.b, nn_nodes_get(&l.nodes, l.b)->session);
+    first.has_failed = false;
+    assert_int_equal(register_who(&l.nodes, first, 5, &l.a, &l.err), 0); /* b is switched off */
+    assert_int_equal(nn_nodes_storage(&l.nodes, storage)->node, l.a);
     nn_nodes_release(&l.nodes);
 }
 
@@ -206,6 +241,8 @@ int main(void)
         cmocka_unit_test(a_heartbeat_of_a_dead_node_asks_it_to_register_again),
         cmocka_unit_test(a_second_living_node_of_the_same_name_is_refused_and_told_of_whom),
         cmocka_unit_test(a_copied_data_directory_is_refused_while_the_first_one_serves),
+        cmocka_unit_test(
+            a_directory_with_the_id_of_a_living_nodes_is_refused_until_that_one_lost_it),
         cmocka_unit_test(directories_that_come_back_under_a_new_name_are_the_same_node),
         cmocka_unit_test(the_late_end_of_an_old_connection_does_not_touch_the_new_one),
         cmocka_unit_test(a_disk_that_fails_owes_its_replicas_and_counts_for_no_space),
