@@ -64,7 +64,8 @@ def template(c):
 
 
 def test_a_process_serves_many_tasks_as_if_each_were_its_first(cluster):
-    assert len(set(processes(cluster, "/many"))) <= 2
+    """On two cores; where a process has yet to say that it is free, one of those that wait is taken instead."""
+    assert len(set(processes(cluster, "/many"))) <= 4
 
 
 def test_the_next_job_takes_the_processes_that_wait_and_no_other(cluster):
