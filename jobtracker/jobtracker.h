@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0
  * jobtracker: owns the modules, carries the core's effects out into the world.
  *
- *   serve/clients, serve/workers -> jobs/events (pure) -> effects -> serve/orders (to workers),
+ *   serve/clients, serve/workers -> events/events (pure) -> effects -> serve/orders (to workers),
  *   journal/joblog, talk/namenode (publish), journal/history
  *
  * Loop thread only. Every event ends with jobtracker_carry_out. */
 #ifndef QUERN_JOBTRACKER_JOBTRACKER_H
 #define QUERN_JOBTRACKER_JOBTRACKER_H
 
-#include "jobtracker/jobs/events.h"
+#include "jobtracker/events/events.h"
 #include "jobtracker/journal/blobs.h"
 #include "jobtracker/journal/history.h"
 #include "jobtracker/journal/joblog.h"

@@ -2,7 +2,7 @@
  * A task's share is kept in the core as its input: the numbers of its partitions, u32 each. */
 #include "jobtracker/packing.h"
 
-#include "jobtracker/jobs/events.h"
+#include "jobtracker/events/events.h"
 #include "jobtracker/record.h"
 #include "libcommon/base/bins.h"
 #include "libcommon/base/log.h"

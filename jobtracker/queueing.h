@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * queueing: the queues as the configuration has them (jobtracker.queues), and what of them stands
- * in the way of a submission. What they mean is schedule/queues. */
+ * in the way of a submission. What they mean is jobs/queues. */
 #ifndef QUERN_JOBTRACKER_QUEUEING_H
 #define QUERN_JOBTRACKER_QUEUEING_H
 

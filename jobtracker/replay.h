@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * replay: from the journal to running jobs. Jobs without an END are begun again; what they had
- * done counts, as far as its worker still holds it (jobs/events: jt_on_resumed). */
+ * done counts, as far as its worker still holds it (events/events: jt_on_resumed). */
 #ifndef QUERN_JOBTRACKER_REPLAY_H
 #define QUERN_JOBTRACKER_REPLAY_H
 

@@ -3,12 +3,8 @@
  * hold always agree. */
 #include "jobtracker/jobs/attempts.h"
 
+#include "jobtracker/jobs/locality.h"
 #include "jobtracker/jobs/outputs.h"
-#include "jobtracker/schedule/locality.h"
-#include "jobtracker/schedule/pick.h"
-#include "jobtracker/schedule/preempt.h"
-#include "jobtracker/schedule/row.h"
-#include "jobtracker/schedule/speculate.h"
 #include "libcommon/base/str.h"
 
 static void wait(struct jt_core *core, struct jt_task *task)
@@ -22,7 +18,7 @@ static void wait(struct jt_core *core, struct jt_task *task)
 static void has_waiting(struct jt_core *core, struct jt_stage *stage)
 {
     jt_match(core, stage);
-    jt_preempt_note(core, stage);
+    jt_corner(core, stage);
     jt_claim_update(stage->job, &core->fleet, core->now_ms);
 }
 
@@ -87,7 +83,7 @@ static void is_handed_out(struct jt_core *core, struct jt_stage *stage)
 {
     if (list_is_empty(&stage->job->changed))
         list_push_back(&core->changed, &stage->job->changed);
-    jt_speculate_later(core, stage);
+    jt_check_later(core, stage);
 }
 
 /* All that follows from there being a new attempt, but for what it takes and who is told. */
@@ -224,6 +220,14 @@ void jt_kill_attempt(struct jt_core *core, struct jt_attempt *attempt, const cha
         effect->why = why;
     }
     jt_task_wait_if_idle(core, attempt->task);
+}
+
+struct jt_attempt *jt_row_front(struct jt_attempt *attempt)
+{
+    struct jt_attempt *one = attempt;
+    while (one->taken.cores == 0)
+        one = list_entry(one->in_row.next, struct jt_attempt, in_row);
+    return one;
 }
 
 void jt_kill_row(struct jt_core *core, struct jt_attempt *attempt, const char *why)

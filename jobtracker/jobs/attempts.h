@@ -32,6 +32,8 @@ struct jt_attempt *jt_launch_behind(struct jt_core *core, struct jt_task *task,
 void jt_attempt_end(struct jt_core *core, struct jt_attempt *attempt, enum jt_attempt_state to);
 /* End a running attempt on our own will; its task waits again if nothing else runs it. */
 void jt_kill_attempt(struct jt_core *core, struct jt_attempt *attempt, const char *why);
+/* The attempt that has the core of this one's row; itself, if it stands alone. */
+struct jt_attempt *jt_row_front(struct jt_attempt *attempt);
 /* All of its row, so that its core is free. */
 void jt_kill_row(struct jt_core *core, struct jt_attempt *attempt, const char *why);
 

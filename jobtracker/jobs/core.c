@@ -6,6 +6,8 @@
 
 #include "libcommon/base/str.h"
 
+#define CHECK_EVERY_MS 200 /* at a stage, for stragglers */
+
 const struct jt_config jt_config_default = {
     .max_attempts = JT_ATTEMPTS,
     .worker_timeout_ms = 30000,
@@ -131,6 +133,26 @@ void jt_reserve(struct jt_core *core, struct jt_stage *stage, struct jt_worker *
     stage->reserved = worker;
     if (worker)
         worker->reserved_for = stage;
+}
+
+void jt_match(struct jt_core *core, struct jt_stage *stage)
+{
+    if (list_is_empty(&stage->matching))
+        list_push_back(&core->matching, &stage->matching);
+}
+
+void jt_corner(struct jt_core *core, struct jt_stage *stage)
+{
+    if (stage->feeds && stage->job->reducing > 0 && list_is_empty(&stage->job->cornered))
+        list_push_back(&core->cornered, &stage->job->cornered);
+}
+
+void jt_check_later(struct jt_core *core, struct jt_stage *stage)
+{
+    if (stage->kind == JT_STAGE_COMMIT || stage->no_copies || heap_has(&stage->check))
+        return;
+    int rc = heap_add(&core->checks, &stage->check, core->now_ms + CHECK_EVERY_MS);
+    BUG_ON(rc != 0); /* room was made when its job came */
 }
 
 void jt_core_forget(struct jt_core *core, struct jt_job *job)

@@ -4,12 +4,12 @@
  * with virtual workers.
  *
  * What an event costs does not depend on how many jobs and workers there are: whatever it leads to
- * stands in a list or a heap here, and is found there (jobs/settle, schedule/). */
+ * stands in a list or a heap here, and is found there (events/settle, schedule/). */
 #ifndef QUERN_JOBTRACKER_JOBS_CORE_H
 #define QUERN_JOBTRACKER_JOBS_CORE_H
 
 #include "jobtracker/jobs/job.h"
-#include "jobtracker/schedule/queues.h"
+#include "jobtracker/jobs/queues.h"
 
 struct jt_config {
     uint32_t max_attempts;      /* failures of one task that end the job */
@@ -96,6 +96,12 @@ int jt_core_activate(struct jt_core *core, struct jt_job *job, struct slice queu
 void jt_core_deactivate(struct jt_core *core, struct jt_job *job);
 /* The worker takes nothing but a task of this stage from now on; NULL: it may go back to all. */
 void jt_reserve(struct jt_core *core, struct jt_stage *stage, struct jt_worker *worker);
+/* What schedule/ is to look at. Free workers are to be found for what waits in this stage; */
+void jt_match(struct jt_core *core, struct jt_stage *stage);
+/* ... something of it waits, and if it is a map while reduces hold cores, they may make room; */
+void jt_corner(struct jt_core *core, struct jt_stage *stage);
+/* ... it is handed out, and may have stragglers, now and then from now on. */
+void jt_check_later(struct jt_core *core, struct jt_stage *stage);
 /* Forget a finished job (its history is elsewhere). */
 void jt_core_forget(struct jt_core *core, struct jt_job *job);
 /* Why a job that should run does not: one line, or NULL. */

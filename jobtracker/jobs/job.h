@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * job: what the jobtracker knows of a job: stages, their tasks, the attempts at them. Pure data and
- * its state machines; what happens when is jobs/events, who runs what is schedule/.
+ * its state machines; what happens when is events/, who runs what is schedule/.
  *
  *   job       waiting -> running -> committing -> succeeded
  *                 \__________\___________\______-> failed, killed
@@ -94,6 +94,14 @@ struct jt_attempt {
     uint64_t bytes_in, bytes_total, records_in, records_out; /* last told */
     uint64_t idle_ms;
     char *why; /* of a failure: owned, NULL if none */
+};
+
+/* What an attempt says of itself. */
+struct jt_progress {
+    uint64_t bytes_in, bytes_total, records_in, records_out, idle_ms;
+    bool is_empty;    /* of one that is done: there is no record in what it made; */
+    bool may_follow;  /* it left its process so that another could run right behind it; */
+    uint64_t took_us; /* its process was at it for so long */
 };
 
 struct jt_task {
@@ -197,7 +205,7 @@ struct jt_job {
     uint64_t number;
     unsigned state;
     uint32_t priority;
-    struct jt_claim claim; /* on the cluster: schedule/queues */
+    struct jt_claim claim; /* on the cluster: jobs/queues */
     struct list changed;   /* in core.changed: a stage may have become able to begin */
     struct list aside;     /* in core.aside: no worker had room for it; not offered for a moment */
     struct list

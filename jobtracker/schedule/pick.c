@@ -2,7 +2,7 @@
 #include "jobtracker/schedule/pick.h"
 
 #include "jobtracker/jobs/attempts.h"
-#include "jobtracker/schedule/locality.h"
+#include "jobtracker/jobs/locality.h"
 #include "jobtracker/schedule/row.h"
 
 /* Whom one event asks at most: jobs that decline a worker, workers a stage declines, and at a tick
@@ -340,12 +340,6 @@ static void match_any(struct jt_core *core, struct jt_stage *stage)
     }
     if (answer == UNFIT)
         set_aside(core, stage->job);
-}
-
-void jt_match(struct jt_core *core, struct jt_stage *stage)
-{
-    if (list_is_empty(&stage->matching))
-        list_push_back(&core->matching, &stage->matching);
 }
 
 void jt_match_all(struct jt_core *core, struct jt_job *job)

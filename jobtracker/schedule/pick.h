@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * pick: which task runs where. Pure.
  *
- * A worker that gained room is offered to the jobs, in the order of schedule/queues. A stage that
+ * A worker that gained room is offered to the jobs, in the order of jobs/queues. A stage that
  * gained tasks, or declines less than before, is shown the workers that are still free. Nothing
  * else can make a pair of the two, so nothing else is looked at: each of these asks at most so many
  * of the other side (LOOKS), and what that leaves open is gone on with at the next tick.
@@ -18,8 +18,7 @@
 /* Offer whoever gained room, and find workers for every stage in core.matching. Cost: O(log jobs)
  * for each worker and stage there, and for each task begun. */
 void jt_schedule(struct jt_core *core);
-/* Free workers are to be found for what waits in this stage; in all of the job's. */
-void jt_match(struct jt_core *core, struct jt_stage *stage);
+/* Free workers are to be found for what waits in any of the job's stages. */
 void jt_match_all(struct jt_core *core, struct jt_job *job);
 /* A tick: delays may have run out, and there may be room for what found none. */
 void jt_schedule_again(struct jt_core *core);

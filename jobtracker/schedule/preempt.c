@@ -2,7 +2,7 @@
 #include "jobtracker/schedule/preempt.h"
 
 #include "jobtracker/jobs/attempts.h"
-#include "jobtracker/schedule/locality.h"
+#include "jobtracker/jobs/locality.h"
 #include "jobtracker/schedule/pick.h"
 
 /* So many times preempt_ms a map waits for a node on which it has not failed yet; then any does. */
@@ -109,12 +109,6 @@ static bool preempt_stage(struct jt_core *core, struct jt_stage *stage)
     return false;
 }
 
-void jt_preempt_note(struct jt_core *core, struct jt_stage *stage)
-{
-    if (stage->feeds && stage->job->reducing > 0 && list_is_empty(&stage->job->cornered))
-        list_push_back(&core->cornered, &stage->job->cornered);
-}
-
 /* Is it still so? Then it comes back to the end of the line. */
 static void preempt_job(struct jt_core *core, struct jt_job *job)
 {
@@ -124,7 +118,7 @@ static void preempt_job(struct jt_core *core, struct jt_job *job)
         if (!stage->feeds || stage->waiting == 0)
             continue;
         has_relieved = preempt_stage(core, stage);
-        jt_preempt_note(core, stage);
+        jt_corner(core, stage);
     }
 }
 

@@ -7,8 +7,6 @@
 
 #include "jobtracker/jobs/core.h"
 
-/* Something of the stage waits: is it a map, and do reduces hold cores? */
-void jt_preempt_note(struct jt_core *core, struct jt_stage *stage);
 /* Maps that have waited for preempt_ms get room: at most one of a job per call. */
 void jt_preempt_cornered(struct jt_core *core);
 /* A worker that can take a second attempt of this straggler now, because reduces that wait for it

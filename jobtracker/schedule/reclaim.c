@@ -2,7 +2,7 @@
 #include "jobtracker/schedule/reclaim.h"
 
 #include "jobtracker/jobs/attempts.h"
-#include "jobtracker/schedule/locality.h"
+#include "jobtracker/jobs/locality.h"
 #include "jobtracker/schedule/row.h"
 
 /* Tasks begun in one call for one queue, and attempts looked at for each. */

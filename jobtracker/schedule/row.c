@@ -2,7 +2,7 @@
 #include "jobtracker/schedule/row.h"
 
 #include "jobtracker/jobs/attempts.h"
-#include "jobtracker/schedule/locality.h"
+#include "jobtracker/jobs/locality.h"
 
 /* The mean follows so fast: the last eight tasks or so are in it. */
 #define MEAN_OVER 8
@@ -54,12 +54,4 @@ void jt_row_extend(struct jt_core *core, struct jt_attempt *front, enum jt_local
         if (!task || !is_ordinary(task) || !jt_launch_behind(core, task, front, level))
             return;
     }
-}
-
-struct jt_attempt *jt_row_front(struct jt_attempt *attempt)
-{
-    struct jt_attempt *one = attempt;
-    while (one->taken.cores == 0)
-        one = list_entry(one->in_row.next, struct jt_attempt, in_row);
-    return one;
 }

@@ -13,7 +13,7 @@
 #ifndef QUERN_JOBTRACKER_SCHEDULE_ROW_H
 #define QUERN_JOBTRACKER_SCHEDULE_ROW_H
 
-#include "jobtracker/jobs/events.h"
+#include "jobtracker/jobs/core.h"
 
 #define JT_ROW_MAX    32   /* attempts */
 #define JT_ROW_US     2000 /* of work in one, as the last tasks tell */
@@ -26,7 +26,5 @@ uint32_t jt_row_size(const struct jt_stage *stage, const struct jt_fleet *fleet)
 void jt_row_note(struct jt_stage *stage, const struct jt_progress *progress);
 /* Put as many behind an attempt that has just begun as there may be, from no worse a place. */
 void jt_row_extend(struct jt_core *core, struct jt_attempt *front, enum jt_locality level);
-/* The attempt that has the core of this one's row; itself, if it stands alone. */
-struct jt_attempt *jt_row_front(struct jt_attempt *attempt);
 
 #endif

@@ -4,8 +4,7 @@
 #include "jobtracker/jobs/attempts.h"
 #include "jobtracker/schedule/preempt.h"
 
-#define YOUNGEST_MS   200 /* below this age a rate means nothing */
-#define LOOK_EVERY_MS 200 /* at a stage */
+#define YOUNGEST_MS 200 /* below this age a rate means nothing */
 /* Looked at in one call, at most: stages, attempts of each, free workers for one. */
 #define LOOKS_STAGES   32
 #define LOOKS_ATTEMPTS 256
@@ -155,14 +154,6 @@ static void look_at(struct jt_core *core, struct jt_stage *stage)
     }
 }
 
-void jt_speculate_later(struct jt_core *core, struct jt_stage *stage)
-{
-    if (stage->kind == JT_STAGE_COMMIT || stage->no_copies || heap_has(&stage->check))
-        return;
-    int rc = heap_add(&core->checks, &stage->check, core->now_ms + LOOK_EVERY_MS);
-    BUG_ON(rc != 0); /* room was made when its job came */
-}
-
 void jt_speculate(struct jt_core *core)
 {
     struct heap_node *first;
@@ -174,6 +165,6 @@ void jt_speculate(struct jt_core *core)
         if (stage->running == 0 || stage->waiting > 0)
             continue; /* it comes back when it is handed out again */
         look_at(core, stage);
-        jt_speculate_later(core, stage);
+        jt_check_later(core, stage);
     }
 }

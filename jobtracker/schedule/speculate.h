@@ -13,8 +13,6 @@
 
 /* Remember how fast a finished attempt was. */
 void jt_speculate_note(struct jt_stage *stage, const struct jt_attempt *attempt);
-/* The stage is handed out: look for stragglers in it from now on, now and then. */
-void jt_speculate_later(struct jt_core *core, struct jt_stage *stage);
 /* Launch copies in the stages that are due. */
 void jt_speculate(struct jt_core *core);
 /* Is this attempt slow against the finished ones of its stage? For tests and status. */

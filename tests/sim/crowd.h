@@ -6,7 +6,7 @@
 #ifndef QUERN_TESTS_SIM_CROWD_H
 #define QUERN_TESTS_SIM_CROWD_H
 
-#include "jobtracker/jobs/events.h"
+#include "jobtracker/events/events.h"
 #include "libcommon/base/rand.h"
 
 #define CROWD_TICK_MS 50

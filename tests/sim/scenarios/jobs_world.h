@@ -6,7 +6,7 @@
 #ifndef QUERN_TESTS_SIM_JOBS_WORLD_H
 #define QUERN_TESTS_SIM_JOBS_WORLD_H
 
-#include "jobtracker/jobs/events.h"
+#include "jobtracker/events/events.h"
 #include "tests/sim/scenario.h"
 
 #define WORKERS   6

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Waiting for a place near the input: for how long, how far at each step, and that who waits is
  * always asked again. */
-#include "tests/unit/jobtracker/jobs/core_fixture.h"
+#include "tests/unit/jobtracker/events/core_fixture.h"
 
 #define WAIT (jt_config_default.locality_wait_ms)
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A node where tasks fail that go well elsewhere is left out for a while, and comes back. */
-#include "tests/unit/jobtracker/jobs/core_fixture.h"
+#include "tests/unit/jobtracker/events/core_fixture.h"
 
 #include "jobtracker/schedule/exclude.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Who makes room for whoever is below its share: when, and which of its tasks. */
-#include "tests/unit/jobtracker/jobs/core_fixture.h"
+#include "tests/unit/jobtracker/events/core_fixture.h"
 
 #define WAIT (jt_config_default.share_wait_ms)
 

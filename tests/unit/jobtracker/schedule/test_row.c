@@ -2,7 +2,7 @@
  * Short tasks several at a time: when there are rows, how long they are, who has the core, and that
  * each of a row is an attempt like any other. */
 #include "jobtracker/schedule/row.h"
-#include "tests/unit/jobtracker/jobs/core_fixture.h"
+#include "tests/unit/jobtracker/events/core_fixture.h"
 
 static struct jt_worker *row_worker(struct fixture *f, const char *name, uint32_t cores)
 {

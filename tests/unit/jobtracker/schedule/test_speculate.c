@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Who is a straggler, how many copies there are at a time, and where they go. */
 #include "jobtracker/schedule/speculate.h"
-#include "tests/unit/jobtracker/jobs/core_fixture.h"
+#include "tests/unit/jobtracker/events/core_fixture.h"
 
 #define NODES 10
 

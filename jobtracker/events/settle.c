@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What follows from any event: stages begin, jobs end, free cores are handed out. */
-#include "jobtracker/jobs/settle.h"
+#include "jobtracker/events/settle.h"
 
 #include "jobtracker/jobs/attempts.h"
 #include "jobtracker/schedule/pick.h"

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "jobtracker/schedule/locality.h"
+#include "jobtracker/jobs/locality.h"
 
 /* How far past tasks that failed on this very worker we look before giving up for now. */
 #define LOOK_AHEAD 32

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "jobtracker/schedule/queues.h"
+#include "jobtracker/jobs/queues.h"
 
 #include "libcommon/base/mem.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * locality: a stage's waiting tasks, indexed by the node and rack that hold their input. Pure.
  * Amortised O(1) per task and place: entries of tasks that no longer wait are dropped when met. */
-#ifndef QUERN_JOBTRACKER_SCHEDULE_LOCALITY_H
-#define QUERN_JOBTRACKER_SCHEDULE_LOCALITY_H
+#ifndef QUERN_JOBTRACKER_JOBS_LOCALITY_H
+#define QUERN_JOBTRACKER_JOBS_LOCALITY_H
 
 #include "jobtracker/jobs/job.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The life of a job: its stages, its tasks that fail, and its end. */
-#include "tests/unit/jobtracker/jobs/core_fixture.h"
+#include "tests/unit/jobtracker/events/core_fixture.h"
 
 static void a_job_runs_its_maps_then_its_reduces_then_publishes(void **state)
 {

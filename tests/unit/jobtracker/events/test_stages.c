@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Jobs of more than two stages, and stages whose tasks are told late what they fetch. */
-#include "tests/unit/jobtracker/jobs/core_fixture.h"
+#include "tests/unit/jobtracker/events/core_fixture.h"
 
 static struct jt_job *submit_stages(struct fixture *f, uint32_t maps,
                                     const struct jt_shuffle *shuffles, uint32_t count)

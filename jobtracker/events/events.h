@@ -5,18 +5,10 @@
  *
  * An event about an attempt nobody knows (any more) is not an error: messages cross. It is ignored,
  * or answered "not accepted", and the worker drops what it made. */
-#ifndef QUERN_JOBTRACKER_JOBS_EVENTS_H
-#define QUERN_JOBTRACKER_JOBS_EVENTS_H
+#ifndef QUERN_JOBTRACKER_EVENTS_EVENTS_H
+#define QUERN_JOBTRACKER_EVENTS_EVENTS_H
 
 #include "jobtracker/jobs/core.h"
-
-/* What an attempt says of itself. */
-struct jt_progress {
-    uint64_t bytes_in, bytes_total, records_in, records_out, idle_ms;
-    bool is_empty;    /* of one that is done: there is no record in what it made; */
-    bool may_follow;  /* it left its process so that another could run right behind it; */
-    uint64_t took_us; /* its process was at it for so long */
-};
 
 /* number 0 = the next free one. NULL when memory is out. */
 struct jt_job *jt_on_submit(struct jt_core *core, uint64_t number, const struct jt_submit *submit,
@@ -72,7 +64,7 @@ void jt_on_fetch_failed(struct jt_core *core, const struct attempt_id *reduce, s
 void jt_on_output_damaged(struct jt_core *core, const struct attempt_id *reduce,
                           struct slice source, const uint64_t *maps, size_t count, uint64_t now_ms);
 
-/* Weights and limits of queues are others now (schedule/queues): jobs that waited for theirs may
+/* Weights and limits of queues are others now (jobs/queues): jobs that waited for theirs may
  * begin, and every free worker is offered again. */
 void jt_on_queues_changed(struct jt_core *core, uint64_t now_ms);
 

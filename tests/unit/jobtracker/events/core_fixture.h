@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * core_fixture: the core of the jobtracker, driven by hand: workers that say what a test wants them
  * to say, and a clock that it turns. */
-#ifndef QUERN_TESTS_JOBS_CORE_FIXTURE_H
-#define QUERN_TESTS_JOBS_CORE_FIXTURE_H
+#ifndef QUERN_TESTS_EVENTS_CORE_FIXTURE_H
+#define QUERN_TESTS_EVENTS_CORE_FIXTURE_H
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,8 +10,8 @@
 
 #include <cmocka.h>
 
+#include "jobtracker/events/events.h"
 #include "jobtracker/jobs/attempts.h"
-#include "jobtracker/jobs/events.h"
 #include "libcommon/base/ids.h"
 
 #define GIB ((uint64_t)1 << 30)

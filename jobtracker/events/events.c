@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0
  * events of jobs and attempts, and of time. One function per event; each ends in jt_settle(), so
  * that no caller can forget what follows from it. */
-#include "jobtracker/jobs/events.h"
+#include "jobtracker/events/events.h"
 
 #include <inttypes.h>
 
+#include "jobtracker/events/settle.h"
 #include "jobtracker/jobs/attempts.h"
 #include "jobtracker/jobs/outputs.h"
-#include "jobtracker/jobs/settle.h"
 #include "jobtracker/schedule/exclude.h"
 #include "jobtracker/schedule/pick.h"
 #include "jobtracker/schedule/preempt.h"

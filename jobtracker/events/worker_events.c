@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
  * events: workers come, beat and go. */
+#include "jobtracker/events/events.h"
+#include "jobtracker/events/settle.h"
 #include "jobtracker/jobs/attempts.h"
-#include "jobtracker/jobs/events.h"
 #include "jobtracker/jobs/outputs.h"
-#include "jobtracker/jobs/settle.h"
 #include "jobtracker/schedule/pick.h"
 #include "libcommon/base/str.h"
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Workers that go, come back or lose what they made, and a jobtracker that begins again. */
-#include "tests/unit/jobtracker/jobs/core_fixture.h"
+#include "tests/unit/jobtracker/events/core_fixture.h"
 
 static void a_lost_worker_takes_its_running_tasks_and_its_map_outputs_with_it(void **state)
 {

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * settle: what follows from any event. Pure; part of the core, for events. */
-#ifndef QUERN_JOBTRACKER_JOBS_SETTLE_H
-#define QUERN_JOBTRACKER_JOBS_SETTLE_H
+#ifndef QUERN_JOBTRACKER_EVENTS_SETTLE_H
+#define QUERN_JOBTRACKER_EVENTS_SETTLE_H
 
 #include "jobtracker/jobs/core.h"
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0
  * events: a jobtracker's next life. The journal is told again; what it says of map outputs counts
  * once their workers come back and hold them. */
+#include "jobtracker/events/events.h"
+#include "jobtracker/events/settle.h"
 #include "jobtracker/jobs/attempts.h"
-#include "jobtracker/jobs/events.h"
 #include "jobtracker/jobs/outputs.h"
-#include "jobtracker/jobs/settle.h"
 
 /* Attempts of a jobtracker's n-th life are numbered from n * this: none is ever used twice. */
 #define ATTEMPTS_PER_LIFE 1000

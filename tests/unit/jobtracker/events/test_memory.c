@@ -8,7 +8,7 @@
 
 #include <cmocka.h>
 
-#include "jobtracker/jobs/events.h"
+#include "jobtracker/events/events.h"
 
 #define MANY 4000
 

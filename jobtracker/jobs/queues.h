@@ -10,8 +10,8 @@
  *   poor   jobs with tasks that could run now, who has least for his weight first
  *   rich   jobs with tasks that run, who has most for his weight first
  *   waits  jobs that may not run yet, because the queue runs as many as it may */
-#ifndef QUERN_JOBTRACKER_SCHEDULE_QUEUES_H
-#define QUERN_JOBTRACKER_SCHEDULE_QUEUES_H
+#ifndef QUERN_JOBTRACKER_JOBS_QUEUES_H
+#define QUERN_JOBTRACKER_JOBS_QUEUES_H
 
 #include "jobtracker/jobs/job.h"
 
