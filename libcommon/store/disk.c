@@ -134,6 +134,11 @@ int disk_writeback(struct disk *disk, int fd, uint64_t off, uint64_t len)
     return disk->ops->writeback(disk, fd, off, len);
 }
 
+void disk_read_soon(struct disk *disk, int fd, uint64_t off, uint64_t len)
+{
+    disk->ops->read_soon(disk, fd, off, len);
+}
+
 int disk_truncate(struct disk *disk, int fd, uint64_t size)
 {
     int rc = point_plain("disk.truncate");

@@ -69,6 +69,7 @@ struct disk_ops {
     int64_t (*pwrite)(struct disk *disk, int fd, const void *data, size_t len, uint64_t off);
     int (*sync)(struct disk *disk, int fd, bool data_only);
     int (*writeback)(struct disk *disk, int fd, uint64_t off, uint64_t len);
+    void (*read_soon)(struct disk *disk, int fd, uint64_t off, uint64_t len);
     int (*truncate)(struct disk *disk, int fd, uint64_t size);
     int (*allocate)(struct disk *disk, int fd, uint64_t size);
     int (*copy)(struct disk *disk, int from_fd, int to_fd, uint64_t off, uint64_t len);
@@ -105,6 +106,8 @@ int disk_fsync(struct disk *disk, int fd);
 int disk_fdatasync(struct disk *disk, int fd);
 /* Ask for writing out this range to begin, so that a later fsync is short. Promises nothing. */
 int disk_writeback(struct disk *disk, int fd, uint64_t off, uint64_t len);
+/* Ask for reading of this range to begin, so that a later read need not wait. Promises nothing. */
+void disk_read_soon(struct disk *disk, int fd, uint64_t off, uint64_t len);
 
 int disk_truncate(struct disk *disk, int fd, uint64_t size);
 /* Make the file `size` bytes long with room reserved for all of them; new bytes read as zero. A

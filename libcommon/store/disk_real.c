@@ -103,6 +103,12 @@ static int real_writeback(struct disk *disk, int fd, uint64_t off, uint64_t len)
     return rc < 0 ? err_from_errno(errno) : 0;
 }
 
+static void real_read_soon(struct disk *disk, int fd, uint64_t off, uint64_t len)
+{
+    (void)disk;
+    (void)posix_fadvise(fd, (off_t)off, (off_t)len, POSIX_FADV_WILLNEED);
+}
+
 static int real_truncate(struct disk *disk, int fd, uint64_t size)
 {
     (void)disk;
@@ -339,6 +345,7 @@ static const struct disk_ops real_ops = {
     .pwrite = real_pwrite,
     .sync = real_sync,
     .writeback = real_writeback,
+    .read_soon = real_read_soon,
     .truncate = real_truncate,
     .allocate = real_allocate,
     .copy = real_copy,

@@ -203,6 +203,13 @@ static int sim_writeback(struct disk *disk, int fd, uint64_t off, uint64_t len)
     return 0;
 }
 
+static void sim_read_soon(struct disk *disk, int fd, uint64_t off, uint64_t len)
+{
+    (void)off;
+    (void)len;
+    (void)handle_of(disk, fd);
+}
+
 static int sim_truncate(struct disk *disk, int fd, uint64_t size)
 {
     struct handle *h = handle_of(disk, fd);
@@ -412,6 +419,7 @@ static const struct disk_ops sim_ops = {
     .pwrite = sim_pwrite,
     .sync = sim_sync,
     .writeback = sim_writeback,
+    .read_soon = sim_read_soon,
     .truncate = sim_truncate,
     .allocate = sim_allocate,
     .copy = sim_copy,

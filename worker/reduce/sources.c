@@ -4,7 +4,9 @@
 #include "libcommon/base/mem.h"
 
 #define WRITE_BUFFER ((size_t)128 << 10)
-#define READ_BUFFER  ((size_t)256 << 10) /* at most, per source */
+#define READ_BUFFER  ((size_t)256 << 10)   /* at most, per source */
+#define AHEAD        ((uint64_t)2 << 20)   /* asked of the disk in advance, per source, at most */
+#define AHEAD_ALL    ((uint64_t)256 << 20) /* and for all together: it stays in the page cache */
 #define NO_MAP       UINT32_MAX
 
 struct source_item {
@@ -50,6 +52,7 @@ static void open_cursors(struct sources *s, size_t first, size_t count)
 {
     size_t buffers = count_buffers(s->items + first, count), taken = 0;
     size_t each = buffers ? (s->conf.io_size - WRITE_BUFFER) / buffers : 0;
+    uint64_t ahead = buffers > AHEAD_ALL / AHEAD ? AHEAD_ALL / buffers : AHEAD;
     if (each > READ_BUFFER)
         each = READ_BUFFER;
     for (size_t i = 0; i < count; i++) {
@@ -59,7 +62,8 @@ static void open_cursors(struct sources *s, size_t first, size_t count)
                                   .buffer_size = each,
                                   .record_max = s->conf.record_max + 16,
                                   .name = item->name,
-                                  .err = s->conf.err};
+                                  .err = s->conf.err,
+                                  .ahead_max = ahead};
         taken += needs_buffer(item);
         piece_cursor_open(&s->pieces[i], &item->piece, &conf);
         s->cursors[i] = &s->pieces[i].cursor;

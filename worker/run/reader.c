@@ -282,6 +282,23 @@ static void leave_map(struct piece_cursor *c)
 
 /* --- walking --------------------------------------------------------------------------------- */
 
+/* Ask for what comes next while the processor is at what came. The first stretch is short, since
+ * all cursors of a merge ask at once and wait for it; then each is twice the one before. Left to
+ * the kernel, it would go on behind the piece's end, into what others merge, much later. */
+static void read_ahead(struct piece_cursor *c)
+{
+    if (c->asked < c->read)
+        c->asked = c->read;
+    if (c->ahead_max == 0 || c->asked >= c->read + c->ahead / 2 || c->asked == c->piece.len)
+        return;
+    uint64_t rest = c->piece.len - c->asked, len = c->read + c->ahead - c->asked;
+    if (len > rest)
+        len = rest;
+    disk_read_soon(disk_real(), c->piece.fd, c->piece.offset + c->asked, len);
+    c->asked += len;
+    c->ahead = 2 * c->ahead < c->ahead_max ? 2 * c->ahead : c->ahead_max;
+}
+
 /* Move what is left to the front and read whole chunks behind it. */
 static int refill(struct piece_cursor *c, uint64_t need)
 {
@@ -303,6 +320,7 @@ static int refill(struct piece_cursor *c, uint64_t need)
     if (!run_piece_is_good(&c->piece, c->read, c->buf + left, n))
         return fail(c, ERR_CORRUPT, "map output is damaged: checksum mismatch");
     c->read += n;
+    read_ahead(c);
     c->pos = c->buf + c->skip;
     c->end = c->buf + left + n;
     c->skip = 0;
@@ -375,6 +393,8 @@ static int piece_next(struct run_cursor *cursor)
             cursor->prefix = key_prefix(cursor->key);
             c->pos = after;
             c->seen++;
+            __builtin_prefetch(after + 64); /* by its next turn, a merge of many is elsewhere */
+            __builtin_prefetch(after + 128);
             return 1;
         }
         if (is_at_end(c))
@@ -398,13 +418,16 @@ void piece_cursor_open(struct piece_cursor *c, const struct run_piece *piece,
                                .cap = conf->buffer_size,
                                .record_max = conf->record_max,
                                .name = conf->name,
-                               .err = conf->err};
+                               .err = conf->err,
+                               .ahead = conf->buffer_size,
+                               .ahead_max = conf->ahead_max};
     if (piece->fd < 0) {
         c->pos = piece->data;
         c->end = piece->len ? piece->data + piece->len : piece->data;
         c->read = piece->len;
     } else {
         c->pos = c->end = c->buf;
+        read_ahead(c);
     }
     if (piece->is_packed) {
         c->cap -= PACK_FRAME;

@@ -75,10 +75,11 @@ struct piece_cursor {
     uint8_t *unpacked;                  /* PACK_FRAME bytes of the buffer */
     uint8_t *buf;
     size_t cap;
-    bool is_bad;   /* next has failed here */
-    uint64_t read; /* bytes of the piece read so far */
-    size_t skip;   /* of what is read next: it was seen through the mapping */
-    void *map;     /* a long record; NULL = none is at hand */
+    bool is_bad;                      /* next has failed here */
+    uint64_t read;                    /* bytes of the piece read so far */
+    uint64_t asked, ahead, ahead_max; /* bytes of it asked for; how far before `read` that goes */
+    size_t skip;                      /* of what is read next: it was seen through the mapping */
+    void *map;                        /* a long record; NULL = none is at hand */
     size_t map_len;
     uint64_t record_max;
     uint64_t seen; /* records */
@@ -92,6 +93,7 @@ struct piece_conf {
     uint64_t record_max; /* a longer record is refused (ERR_TOOBIG) */
     const char *name;    /* for messages; borrowed */
     struct err *err;     /* filled when next fails; borrowed */
+    uint64_t ahead_max;  /* bytes to ask the disk for in advance; 0 = the kernel does as it likes */
 };
 /* One in memory is read where it lies, if it is not packed. */
 static inline bool run_piece_needs_buffer(const struct run_piece *piece)
