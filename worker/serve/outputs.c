@@ -23,13 +23,16 @@
 /* Headers wait for company up to here, so that many small ones are one packet. */
 #define HEADERS_MAX (16U << 10)
 
+/* How far before what is sent the disk is asked to read, and of the next partition. */
+#define AHEAD ((uint64_t)1 << 20)
+
 /* What a stream has to send of one segment: its partitions, one after another. */
 struct piece {
     struct list link;
     struct segment *segment; /* a reference is held; NULL = the end */
     size_t at;               /* which of the stream's partitions is being sent */
     bool header_sent, fd_sent;
-    uint64_t sent; /* bytes of the partition */
+    uint64_t sent, asked; /* bytes of the partition; so far the disk was asked to read it */
 };
 
 struct out_stream {
@@ -175,6 +178,33 @@ static int send_header(struct out_stream *stream, struct piece *piece)
     return buf_failed(&stream->unsent) ? ERR_NOMEM : 0;
 }
 
+/* Asked for what is not in memory, the disk has most of it when it is read here, on the thread that
+ * serves everybody; left to the kernel, it would also read far beyond the partition's end. */
+static void read_ahead(const struct out_stream *stream, struct piece *piece)
+{
+    const struct task_part part = part_of(stream, piece);
+    if (piece->segment->data || piece->asked >= part.len || piece->asked > piece->sent + AHEAD / 2)
+        return;
+    uint64_t end = piece->sent + AHEAD < part.len ? piece->sent + AHEAD : part.len;
+    disk_read_soon(stream->worker->disk, piece->segment->fd, part.offset + piece->asked,
+                   end - piece->asked);
+    piece->asked = end;
+}
+
+/* The beginning of the partition that comes after this one. */
+static void read_ahead_next(const struct out_stream *stream, const struct piece *piece)
+{
+    struct piece next = *piece;
+    bool is_last = piece->at + 1 == stream->partition_count;
+    if (is_last && piece->link.next != &stream->queue)
+        next = *list_entry(piece->link.next, struct piece, link);
+    else
+        next.at++;
+    next.sent = next.asked = 0;
+    if (next.segment && next.at < stream->partition_count)
+        read_ahead(stream, &next);
+}
+
 static int fill_buffer(struct out_stream *stream, struct piece *piece)
 {
     const struct task_part own = part_of(stream, piece), *part = &own;
@@ -185,6 +215,9 @@ static int fill_buffer(struct out_stream *stream, struct piece *piece)
     if (!stream->buffer)
         return ERR_NOMEM;
     uint64_t from = part->offset + piece->sent;
+    if (piece->sent == 0)
+        read_ahead_next(stream, piece);
+    read_ahead(stream, piece);
     int64_t n = (int64_t)want;
     if (piece->segment->data) /* the index was checked: a part ends before the run does */
         memcpy(stream->buffer, piece->segment->data + from, want);
@@ -228,7 +261,7 @@ static void go_on(struct out_stream *stream, struct piece *piece, bool *ret_over
     bool is_end = !piece->segment;
     piece->at++;
     piece->header_sent = false;
-    piece->sent = 0;
+    piece->sent = piece->asked = 0;
     if (is_end || piece->at >= stream->partition_count)
         drop_piece(stream, piece);
     *ret_over = is_end;
