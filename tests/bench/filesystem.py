@@ -74,12 +74,16 @@ def shown(figure):
     return f"{figure:,.0f}" if figure >= 100 else f"{figure:.3f}"
 
 
+def short(goal):
+    return f"{goal:,}" if isinstance(goal, int) or goal >= 1000 else f"{goal:.3g}"
+
+
 def at_least(goal, unit):
-    return (f"at least {goal:,} {unit}", goal, True)
+    return (f"at least {short(goal)} {unit}", goal, True)
 
 
 def at_most(goal, unit):
-    return (f"at most {goal:,} {unit}", goal, False) if goal else ("", None, False)
+    return (f"at most {short(goal)} {unit}", goal, False) if goal else ("", None, False)
 
 
 def program(name):

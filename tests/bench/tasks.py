@@ -37,20 +37,23 @@ def processes():
 
 
 def cpu_of(b):
-    """Seconds of CPU so far: the daemons of this cluster, and the tasks: children of its workers, those that are over and those that wait."""
-    total, workers, children = {}, set(), []
+    """Seconds of CPU so far: the daemons of this cluster, and the tasks: all below its workers, those that are over and those that wait."""
+    total, below, parents = {}, {}, {}
     for pid, parent, words, times in processes():
-        if os.path.basename(words[0]) == "quern-task":
-            children.append((parent, sum(times)))
-        elif any(b.dir in word for word in words[1:]):
+        parents[pid] = parent
+        below[pid] = sum(times)
+        if os.path.basename(words[0]) != "quern-task" and any(b.dir in word for word in words[1:]):
             name = os.path.basename(words[0]).replace("quern-", "")
             total[name] = total.get(name, 0) + sum(times[:2])
-            if name == "worker":
-                workers.add(pid)
-                total["tasks"] = total.get("tasks", 0) + sum(times[2:])
-    for parent, seconds in children:
-        if parent in workers:
-            total["tasks"] += seconds
+            below[pid] = sum(times[2:]) if name == "worker" else None
+            parents[pid] = "worker" if name == "worker" else None
+
+    def is_below_worker(pid):
+        while pid in parents:
+            pid = parents[pid]
+        return pid == "worker"
+
+    total["tasks"] = sum(seconds for pid, seconds in below.items() if seconds and is_below_worker(pid))
     return total
 
 
