@@ -187,6 +187,41 @@ struct slice record_queue(const struct cl2jt_submit *spec)
     return value && value->len ? *value : slice_str(JT_QUEUE_DEFAULT);
 }
 
+/* The client sends its default, too, but among the settings only what somebody has chosen. */
+static struct jt_demand map_asks(const struct cl2jt_submit *spec)
+{
+    return (struct jt_demand){
+        .cores = number_setting(spec, "mapreduce.map.cpu.vcores"),
+        .memory = spec->map_memory,
+        .bends = setting(spec, "mapreduce.map.memory.mb") == NULL,
+    };
+}
+
+static struct jt_demand reduce_asks(const struct cl2jt_submit *spec)
+{
+    return (struct jt_demand){
+        .cores = number_setting(spec, "mapreduce.reduce.cpu.vcores"),
+        .memory = spec->reduce_memory,
+        .bends = setting(spec, "mapreduce.reduce.memory.mb") == NULL,
+        .is_reduce = true,
+    };
+}
+
+int record_check_demand(const struct jobtracker *jt, const struct cl2jt_submit *spec,
+                        struct err *err)
+{
+    const struct jt_core *core = &jt->core;
+    const struct jt_demand map = map_asks(spec), reduce = reduce_asks(spec);
+    const bool reduces = spec->partitions > 0 || spec->shuffles.n > 0;
+    char why[256];
+    if (core->is_on_probation || core->fleet.live == 0)
+        return 0;
+    if (jt_demand_too_large(&map, &core->fleet, true, why, sizeof(why)) ||
+        (reduces && jt_demand_too_large(&reduce, &core->fleet, true, why, sizeof(why))))
+        return err_set(err, ERR_INVAL, "%s", why);
+    return 0;
+}
+
 static void read_slowstart(const struct cl2jt_submit *spec, struct jt_submit *submit)
 {
     const struct slice *value = setting(spec, "mapreduce.job.reduce.slowstart.completedmaps");
@@ -231,10 +266,8 @@ int record_begin(struct jobtracker *jt, struct record *record, struct err *err)
             .most_reduces = number_setting(spec, "mapreduce.job.running.reduce.limit"),
             .most_memory = size_setting(spec, "mapreduce.job.running.memory.limit"),
             .partitions = spec->partitions,
-            .map_memory = spec->map_memory,
-            .reduce_memory = spec->reduce_memory,
-            .map_cores = number_setting(spec, "mapreduce.map.cpu.vcores"),
-            .reduce_cores = number_setting(spec, "mapreduce.reduce.cpu.vcores"),
+            .map = map_asks(spec),
+            .reduce = reduce_asks(spec),
             .map_attempts = attempts(jt, spec, "mapreduce.map.maxattempts"),
             .reduce_attempts = attempts(jt, spec, "mapreduce.reduce.maxattempts"),
             .map_no_copies = is_off(jt, spec, "mapreduce.map.speculative"),

@@ -54,6 +54,10 @@ struct record *record_new(struct jobtracker *jt, struct buf *bytes, struct err *
 void record_free(struct record *record);
 /* The queue it asks for. */
 struct slice record_queue(const struct cl2jt_submit *spec);
+/* ERR_INVAL: a task of it is too large for every worker that is known, and says what would do. Not
+ * while the jobtracker is young: a larger one may not have registered yet. */
+int record_check_demand(const struct jobtracker *jt, const struct cl2jt_submit *spec,
+                        struct err *err);
 /* The one submitted by that client under that number, be it durable already or not; NULL: none. */
 struct record *record_of_origin(const struct jobtracker *jt, const struct msg_origin *origin);
 /* Hand the job to the core under its number. 0 or ERR_NOMEM. */

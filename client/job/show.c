@@ -13,6 +13,7 @@
 
 #define BAR_CELLS     30
 #define LINE_EVERY_MS 10000
+#define WAITS_MS      1000
 
 const char *job_state_name(uint32_t state)
 {
@@ -129,6 +130,13 @@ static void plain_line(struct job_show *show, const struct cl2jt_status *status)
     fflush(show->out);
 }
 
+static bool is_line_due(struct job_show *show, const struct cl2jt_status *status)
+{
+    bool has_news = !show->has_told_wait && status->waits_for.len && status->elapsed_ms >= WAITS_MS;
+    show->has_told_wait = show->has_told_wait || has_news;
+    return has_news || status->elapsed_ms >= show->next_line_ms;
+}
+
 void job_show_progress(struct job_show *show, const struct cl2jt_status *status)
 {
     take_rate(show, status);
@@ -138,7 +146,7 @@ void job_show_progress(struct job_show *show, const struct cl2jt_status *status)
         show->lines_drawn = 0;
         draw(show, status);
         fflush(show->out);
-    } else if (status->elapsed_ms >= show->next_line_ms) {
+    } else if (is_line_due(show, status)) {
         plain_line(show, status);
         show->next_line_ms = (status->elapsed_ms / LINE_EVERY_MS + 1) * LINE_EVERY_MS;
     }

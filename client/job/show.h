@@ -11,6 +11,7 @@
 struct job_show {
     FILE *out;
     bool is_terminal;
+    bool has_told_wait; /* what a job waits for is said early, once */
     unsigned lines_drawn;
     uint64_t next_line_ms; /* elapsed time of the job at which the next plain line is due */
     uint64_t last_bytes, last_ms;

@@ -44,9 +44,7 @@ void jt_task_wait_if_idle(struct jt_core *core, struct jt_task *task)
 
 struct jt_need jt_task_need(const struct jt_task *task, const struct jt_worker *worker)
 {
-    struct jt_need need = {task->stage->cores, task->stage->memory};
-    if (need.memory == 0 && need.cores <= worker->cores)
-        need.memory = worker->memory / worker->cores * need.cores;
+    struct jt_need need = jt_demand_of(&task->stage->asks, worker);
     if (task->memory > need.memory && worker->memory > need.memory)
         need.memory = task->memory < worker->memory ? task->memory : worker->memory;
     return need;

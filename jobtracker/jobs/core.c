@@ -2,9 +2,7 @@
  * The state the events change, and the list of what the world must be told. */
 #include "jobtracker/jobs/core.h"
 
-#include <inttypes.h>
-
-#include "libcommon/base/str.h"
+#include <stdio.h>
 
 #define CHECK_EVERY_MS 200 /* at a stage, for stragglers */
 
@@ -167,31 +165,19 @@ const char *jt_waits_for(const struct jt_core *core, const struct jt_job *job, c
 {
     if (jt_job_is_over(job) || job->state == JT_JOB_COMMITTING)
         return NULL;
-    uint32_t running = 0;
-    struct jt_need wants = {0};
-    for (uint32_t s = 0; s < job->stage_count; s++) {
-        const struct jt_stage *stage = &job->stages[s];
-        running += stage->running;
-        if (stage->waiting && stage->memory > wants.memory)
-            wants.memory = stage->memory;
-        if (stage->waiting && stage->cores > wants.cores)
-            wants.cores = stage->cores;
-    }
-    if (running > 0)
-        return NULL;
-    char a[32], b[32];
-    if (core->fleet.live == 0)
+    for (uint32_t s = 0; s < job->stage_count; s++)
+        if (job->stages[s].running > 0)
+            return NULL;
+    if (core->fleet.live == 0) {
         snprintf(out, cap, "no worker is registered");
-    else if (wants.memory > core->fleet.most_memory)
-        snprintf(out, cap, "a task asks for %s of memory, the largest worker offers %s",
-                 str_human(wants.memory, a, sizeof(a)),
-                 str_human(core->fleet.most_memory, b, sizeof(b)));
-    else if (wants.cores > core->fleet.most_cores)
-        snprintf(out, cap, "a task asks for %" PRIu32 " cores, the largest worker offers %" PRIu32,
-                 wants.cores, core->fleet.most_cores);
-    else if (list_is_empty(&core->fleet.free))
-        snprintf(out, cap, "every core is taken by other jobs");
-    else
+        return out;
+    }
+    for (uint32_t s = 0; s < job->stage_count; s++)
+        if (job->stages[s].waiting &&
+            jt_demand_too_large(&job->stages[s].asks, &core->fleet, false, out, cap))
+            return out;
+    if (!list_is_empty(&core->fleet.free))
         return NULL;
+    snprintf(out, cap, "every core is taken by other jobs");
     return out;
 }

@@ -80,7 +80,7 @@ static int stage_init(struct jt_job *job, enum jt_stage_kind kind, uint32_t coun
     stage->index = job->stage_count;
     stage->kind = kind;
     stage->reads_from = job->stage_count ? job->stage_count - 1 : JT_NO_STAGE;
-    stage->cores = 1;
+    stage->asks.cores = 1;
     stage->feeds = feeds;
     stage->delay = stage->check = HEAP_NODE_INIT;
     list_init(&stage->attempts);
@@ -154,11 +154,11 @@ static void ask_for(struct jt_job *job, const struct jt_submit *submit)
     for (uint32_t i = 0; i < job->stage_count; i++) {
         struct jt_stage *stage = &job->stages[i];
         bool is_reduce = stage->kind == JT_STAGE_REDUCE;
-        uint32_t cores = is_reduce ? submit->reduce_cores : submit->map_cores;
         if (stage->kind == JT_STAGE_COMMIT)
             continue;
-        stage->memory = is_reduce ? submit->reduce_memory : submit->map_memory;
-        stage->cores = cores ? cores : 1;
+        stage->asks = is_reduce ? submit->reduce : submit->map;
+        stage->asks.is_reduce = is_reduce;
+        stage->asks.cores += stage->asks.cores == 0;
         stage->max_attempts = is_reduce ? submit->reduce_attempts : submit->map_attempts;
         stage->has_slowstart = is_reduce && submit->has_slowstart;
         stage->slowstart_percent = submit->slowstart_percent;

@@ -17,7 +17,7 @@
 #ifndef QUERN_JOBTRACKER_JOBS_JOB_H
 #define QUERN_JOBTRACKER_JOBS_JOB_H
 
-#include "jobtracker/fleet/workers.h"
+#include "jobtracker/jobs/demand.h"
 #include "libcommon/base/ids.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/base/sm.h"
@@ -147,8 +147,7 @@ struct jt_stage {
     struct jt_task *tasks;
     uint32_t count, blocked, waiting, running, done;
     uint32_t max_attempts; /* failures of one task that end the job; 0 = as configured here */
-    uint32_t cores;        /* per task */
-    uint64_t memory;       /* bytes per task; 0 = the worker's share of its cores */
+    struct jt_demand asks; /* per task */
     bool no_copies;        /* of slow attempts */
     bool has_slowstart;
     uint32_t slowstart_percent; /* of the stage it reads from, done before it begins; its own */
@@ -255,8 +254,7 @@ struct jt_submit {
     uint32_t partitions; /* one reduce stage of so many tasks, if `shuffles` says nothing */
     const struct jt_shuffle *shuffles;
     uint32_t shuffle_count;                 /* 0, and no partitions: no reduce stage */
-    uint64_t map_memory, reduce_memory;     /* 0 = the worker's share */
-    uint32_t map_cores, reduce_cores;       /* 0 = 1 */
+    struct jt_demand map, reduce;           /* 0 cores = 1 */
     uint32_t map_attempts, reduce_attempts; /* 0 = as configured here */
     bool map_no_copies, reduce_no_copies;
     bool has_slowstart; /* its own share of maps that must be done, in percent */

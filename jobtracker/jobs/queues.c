@@ -116,7 +116,7 @@ static uint64_t wanted(const struct jt_job *job, const struct jt_fleet *fleet, u
     for (uint32_t i = 0; i < job->stage_count; i++) {
         const struct jt_stage *stage = &job->stages[i];
         uint32_t tasks = jt_stage_wants(stage);
-        uint64_t each = jt_units(fleet, (struct jt_need){stage->cores, stage->memory});
+        uint64_t each = jt_units(fleet, (struct jt_need){stage->asks.cores, stage->asks.memory});
         if (tasks && sum == 0)
             *ret_next = each;
         sum += tasks * each;

@@ -166,6 +166,8 @@ static int check_submit(struct jobtracker *jt, const struct cl2jt_submit *ask, s
     int rc = check_shuffles(ask, err);
     if (rc == 0)
         rc = queueing_check(&jt->core.queues, record_queue(ask), err);
+    if (rc == 0)
+        rc = record_check_demand(jt, ask, err);
     for (size_t i = 0; rc == 0 && i < ask->sides.n; i++)
         rc = check_side(jt, &ask->sides.v[i], err);
     return rc;

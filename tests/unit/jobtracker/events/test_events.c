@@ -183,7 +183,7 @@ static void a_task_that_had_too_little_memory_gets_twice_as_much_once(void **sta
 {
     struct fixture *f = *state;
     struct jt_worker *a = worker(f, "a", 4, 1);
-    struct jt_job *job = submit_asking(f, 2, (struct jt_submit){.map_memory = GIB / 2});
+    struct jt_job *job = submit_asking(f, 2, (struct jt_submit){.map.memory = GIB / 2});
     struct jt_task *other = &job->stages[0].tasks[1];
     assert_int_equal(a->memory_used, GIB);
     wanted_memory(f, jt_attempt_find(&job->stages[0].tasks[0], 0));
@@ -202,7 +202,7 @@ static void where_twice_the_memory_is_not_to_be_had_all_there_is_must_do(void **
 {
     struct fixture *f = *state;
     struct jt_worker *a = worker(f, "a", 1, 1);
-    struct jt_job *job = submit_asking(f, 1, (struct jt_submit){.map_memory = GIB / 4 * 3});
+    struct jt_job *job = submit_asking(f, 1, (struct jt_submit){.map.memory = GIB / 4 * 3});
     wanted_memory(f, running_on(a));
     assert_non_null(running_on(a));
     assert_int_equal(running_on(a)->taken.memory, GIB);

@@ -48,18 +48,19 @@ static void tasks_are_admitted_while_their_cores_and_memory_fit(void **state)
     struct fixture *f = *state;
     struct jt_worker *a = worker(f, "a", 8, 1);
     struct jt_job *wide =
-        submit_asking(f, 8, (struct jt_submit){.map_cores = 3, .map_memory = GIB});
+        submit_asking(f, 8, (struct jt_submit){.map.cores = 3, .map.memory = GIB});
     assert_int_equal(wide->stages[0].running, 2);
     assert_int_equal(a->cores_used, 6);
-    struct jt_job *fat = submit_asking(f, 8, (struct jt_submit){.map_memory = 5 * GIB});
+    struct jt_job *fat = submit_asking(f, 8, (struct jt_submit){.map.memory = 5 * GIB});
     assert_int_equal(fat->stages[0].running, 1);
     assert_int_equal(a->memory_used, 7 * GIB);
     assert_true(done(f, running_on(a)));
     assert_true(a->cores_used <= 8 && a->memory_used <= 8 * GIB);
-    struct jt_job *never = submit_asking(f, 1, (struct jt_submit){.map_cores = 9});
+    struct jt_job *never = submit_asking(f, 1, (struct jt_submit){.map.cores = 9});
     char text[200];
     assert_non_null(jt_waits_for(&f->core, never, text, sizeof(text)));
-    assert_string_equal(text, "a task asks for 9 cores, the largest worker offers 8");
+    assert_string_equal(text, "a map task asks for 9 cores, the largest worker offers 8: "
+                              "-D mapreduce.map.cpu.vcores=8 would do, or more worker.cores");
 }
 
 static void a_job_that_asks_for_more_memory_than_any_worker_has_says_so(void **state)
@@ -71,11 +72,55 @@ static void a_job_that_asks_for_more_memory_than_any_worker_has_says_so(void **s
                           .user = slice_str("u"),
                           .splits = &split,
                           .split_count = 1,
-                          .map_memory = 64 * GIB};
+                          .map.memory = 64 * GIB};
     struct jt_job *job = jt_on_submit(&f->core, 0, &s, f->now);
     char text[200];
     assert_non_null(jt_waits_for(&f->core, job, text, sizeof(text)));
-    assert_string_equal(text, "a task asks for 64 G of memory, the largest worker offers 1 G");
+    assert_string_equal(text,
+                        "a map task asks for 64 G of memory, the largest worker offers 1 G: "
+                        "-D mapreduce.map.memory.mb=1024 would do, or a larger worker.memory");
+}
+
+static void a_default_of_memory_bends_to_the_worker(void **state)
+{
+    struct fixture *f = *state;
+    struct jt_worker *small = worker(f, "small", 1, 1), *large = worker(f, "large", 4, 1);
+    struct jt_submit like = {.map = {.memory = 3 * GIB, .bends = true}};
+    struct jt_job *job = submit_asking(f, 2, like);
+    assert_int_equal(job->stages[0].running, 2);
+    assert_int_equal(small->memory_used, GIB);
+    assert_int_equal(large->memory_used, 3 * GIB);
+}
+
+static void a_demand_is_too_large_where_no_single_worker_gives_all_of_it(void **state)
+{
+    struct fixture *f = *state;
+    struct jt_fleet *fleet = &f->core.fleet;
+    struct jt_worker_offer fat = {.name = slice_str("fat"), .cores = 2, .memory = 8 * GIB};
+    struct jt_demand tall = {.cores = 2, .memory = 8 * GIB}, wide = {.cores = 4}, both = tall;
+    char text[256];
+    assert_non_null(jt_fleet_put(fleet, &fat, f->now));
+    worker(f, "wide", 4, 1);
+    both.cores = 4;
+    both.is_reduce = true;
+    assert_null(jt_demand_too_large(&tall, fleet, false, text, sizeof(text)));
+    assert_null(jt_demand_too_large(&wide, fleet, false, text, sizeof(text)));
+    assert_non_null(jt_demand_too_large(&both, fleet, false, text, sizeof(text)));
+    assert_non_null(strstr(text, "a reduce task asks for 4 cores and 8 G of memory, and no worker "
+                                 "offers both"));
+    both.bends = true;
+    assert_null(jt_demand_too_large(&both, fleet, false, text, sizeof(text)));
+}
+
+static void a_lost_worker_may_come_back_for_a_large_demand(void **state)
+{
+    struct fixture *f = *state;
+    struct jt_demand large = {.cores = 1, .memory = 4 * GIB};
+    char text[256];
+    jt_worker_lose(&f->core.fleet, worker(f, "large", 4, 1));
+    worker(f, "small", 1, 1);
+    assert_null(jt_demand_too_large(&large, &f->core.fleet, true, text, sizeof(text)));
+    assert_non_null(jt_demand_too_large(&large, &f->core.fleet, false, text, sizeof(text)));
 }
 
 static void a_higher_priority_goes_first(void **state)
@@ -324,6 +369,9 @@ int main(void)
         CASE(quick_tasks_whose_input_lies_on_one_node_do_not_leave_the_others_idle),
         CASE(tasks_are_admitted_while_their_cores_and_memory_fit),
         CASE(a_job_that_asks_for_more_memory_than_any_worker_has_says_so),
+        CASE(a_default_of_memory_bends_to_the_worker),
+        CASE(a_demand_is_too_large_where_no_single_worker_gives_all_of_it),
+        CASE(a_lost_worker_may_come_back_for_a_large_demand),
         CASE(a_higher_priority_goes_first),
         CASE(reduces_begin_only_when_every_map_is_handed_out),
         CASE(reduces_begin_when_so_many_maps_are_done_as_their_job_says),

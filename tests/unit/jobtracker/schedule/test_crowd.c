@@ -236,7 +236,7 @@ static void many_small_tasks_do_not_keep_a_big_one_out(void **state)
         crowd_submit(crowd, NORMAL, 200, 0);
     crowd_run(crowd, crowd->now + 1000);
     struct jt_job *big =
-        crowd_submit(crowd, (struct jt_submit){.priority = 2, .map_cores = 4}, 3, 0);
+        crowd_submit(crowd, (struct jt_submit){.priority = 2, .map.cores = 4}, 3, 0);
     uint64_t number = big->number;
     crowd_run(crowd, crowd->now + 6000);
     assert_true(crowd->jobs[number].begun_ms > 0);
@@ -273,7 +273,7 @@ static void jobs_and_queues_keep_to_their_limits(void **state)
                              .most_reduces = 2,
                              .partitions = 6,
                              .most_memory = (uint64_t)11 << 30,
-                             .map_memory = (uint64_t)2 << 30};
+                             .map.memory = (uint64_t)2 << 30};
     for (int i = 0; i < 4; i++) {
         like.queue = slice_str(i % 2 ? "small" : "default");
         crowd_submit(crowd, like, 40, 3);

@@ -71,7 +71,7 @@ static void nobody_makes_room_for_what_a_job_may_not_have(void **state)
     struct fixture *f = *state;
     worker(f, "w", 4, 1);
     struct jt_job *big = submit(f, 8, 0, NULL);
-    struct jt_submit like = {.priority = 2, .map_memory = GIB, .most_memory = GIB + GIB / 2};
+    struct jt_submit like = {.priority = 2, .map.memory = GIB, .most_memory = GIB + GIB / 2};
     struct jt_job *small = submit_asking(f, 2, like);
     for (int i = 0; i < 4; i++)
         later(f, WAIT);

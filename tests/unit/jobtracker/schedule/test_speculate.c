@@ -133,7 +133,7 @@ static void a_copy_is_within_what_its_job_may_have(void **state)
     struct fixture *f = *state;
     worker(f, "a", 1, 1);
     worker(f, "b", 1, 1);
-    struct jt_submit like = {.priority = 2, .map_memory = GIB, .most_memory = GIB};
+    struct jt_submit like = {.priority = 2, .map.memory = GIB, .most_memory = GIB};
     struct jt_stage *maps = submit_asking(f, 2, like)->stages;
     f->now += 1000;
     assert_true(done(f, oldest(maps)));
