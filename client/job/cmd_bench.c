@@ -148,7 +148,7 @@ static int run_job(struct bench *b, const char *const *more, struct result *ret,
 
 static void show(struct bench *b, const char *name, const struct result *r)
 {
-    char size[32], each[48] = "";
+    char size[32], whole[32] = "-", each[32] = "-";
     double seconds = (double)r->ms / 1000;
     double rate = r->ms ? (double)r->bytes / MIB / seconds : 0;
     double task = r->task_us ? (double)r->bytes / MIB / ((double)r->task_us / 1e6) : 0;
@@ -159,12 +159,15 @@ static void show(struct bench *b, const char *name, const struct result *r)
                r->note ? r->note : "");
     } else {
         if (!b->has_rows)
-            printf("%-16s %10s %10s %14s  %s\n", "job", "data", "seconds", "MiB/s", "MiB/s a task");
+            printf("%-16s %10s %10s %14s %13s\n", "job", "data", "seconds", "MiB/s",
+                   "MiB/s a task");
+        if (rate > 0)
+            snprintf(whole, sizeof(whole), "%.0f", rate);
         if (task > 0)
             snprintf(each, sizeof(each), "%.0f", task);
-        printf("%-16s %10s %10.3f %14.0f  %-12s %s\n", name,
-               r->bytes ? str_human(r->bytes, size, sizeof(size)) : "-", seconds, rate, each,
-               r->note ? r->note : "");
+        printf("%-16s %10s %10.3f %14s %13s%s%s\n", name,
+               r->bytes ? str_human(r->bytes, size, sizeof(size)) : "-", seconds, whole, each,
+               r->note ? "  " : "", r->note ? r->note : "");
     }
     b->has_rows = true;
     (void)fflush(stdout);
