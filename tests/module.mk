@@ -68,6 +68,12 @@ $(B)/tests/cluster/clock_jump.so: tests/cluster/clock_jump.c Makefile
 	$(Q)mkdir -p $(@D) && $(CC) -std=gnu17 -D_GNU_SOURCE -O1 -g -Wall -Wextra $(WERROR) -shared -fPIC -o $@ $<
 TEST_EXTRA += $(B)/tests/cluster/clock_jump.so
 
+# Preloaded into a worker whose disk takes long to free what is removed.
+$(B)/tests/cluster/slow_removal.so: tests/cluster/slow_removal.c Makefile
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D) && $(CC) -std=gnu17 -D_GNU_SOURCE -O1 -g -Wall -Wextra $(WERROR) -shared -fPIC -o $@ $<
+TEST_EXTRA += $(B)/tests/cluster/slow_removal.so
+
 # cluster: real daemons, from build/$(FLAVOUR); pytest files named as sentences
 .PHONY: cluster check
 cluster: all $(TEST_EXTRA)

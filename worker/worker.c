@@ -82,7 +82,7 @@ static int start_all(struct worker *worker, struct err *err)
                   conf_is_set(conf, "worker.output.memory")
                       ? conf_size(conf, "worker.output.memory")
                       : worker->memory / OUTPUT_SHARE,
-                  conf_ms(conf, "worker.output.memory.keep"));
+                  conf_ms(conf, "worker.output.memory.keep"), &worker->leavings);
     open_fences(worker);
     worker->task_program = find_task_program();
     if (!worker->task_program || access(worker->task_program, X_OK) != 0)
@@ -90,7 +90,11 @@ static int start_all(struct worker *worker, struct err *err)
                        worker->task_program ? worker->task_program : "quern-task");
     worker->workq = workq_new(worker->loop, "wk-disk", 1, err);
     worker->fencer = workq_new(worker->loop, "wk-fence", 1, err);
-    int rc = worker->workq && worker->fencer ? sandbox_open(worker, err) : ERR_NOMEM;
+    int rc = worker->workq && worker->fencer
+                 ? leavings_open(&worker->leavings, worker->loop, worker->disk, err)
+                 : ERR_NOMEM;
+    if (rc == 0)
+        rc = sandbox_open(worker, err);
     if (rc == 0) {
         birth_open(&worker->birth, worker->task_program); /* it has our mark now, and hands it on */
         rc = outputs_listen(worker, err);
@@ -116,7 +120,8 @@ int worker_start(struct daemon *daemon, void **ret_state, struct err *err)
     list_init(&worker->attempts);
     list_init(&worker->runners);
     list_init(&worker->streams);
-    segments_init(&worker->segments, 0, 0);
+    worker->leavings.disk = worker->disk;
+    segments_init(&worker->segments, 0, 0, &worker->leavings);
     strays_adopt();
     rand_secret(&worker->incarnation, sizeof(worker->incarnation));
     identity_init(&worker->self, WIRE_WORKER, daemon_node_name(daemon));
@@ -160,6 +165,7 @@ void worker_release(void *state)
         jobs_remove(list_entry(it, struct wk_job, link));
     segments_release(&worker->segments);
     outputs_release(worker);
+    leavings_close(&worker->leavings);
     sandbox_close(worker);
     mem_free(worker->task_program);
     mem_free(worker);

@@ -70,6 +70,8 @@ struct worker {
     struct fences fences;     /* around each runner */
     struct workq *fencer;     /* puts waiting runners inside */
     struct segments segments;
+    struct leavings leavings; /* files nobody needs any more */
+    uint64_t gone_count;      /* of directories that wait there under another name */
     struct rpc_service shuffle;
     struct rpc_server *tcp_server, *unix_server;
     struct list streams; /* struct out_stream */

@@ -8,9 +8,10 @@
 #define LEAST_OFFER_BYTES ((uint64_t)1 << 20)
 #define USUAL_TIMES       4 /* an output is seldom longer than so many times its input */
 
-void segments_init(struct segments *segments, uint64_t memory_max, uint64_t keep_ms)
+void segments_init(struct segments *segments, uint64_t memory_max, uint64_t keep_ms,
+                   struct leavings *leavings)
 {
-    *segments = (struct segments){.memory_max = memory_max};
+    *segments = (struct segments){.memory_max = memory_max, .leavings = leavings};
     list_init(&segments->all);
     spares_init(&segments->spares, keep_ms);
 }
@@ -20,7 +21,7 @@ static void segment_free(struct segments *segments, struct segment *segment)
     if (segment->in_memory)
         segments->memory_used -= segment->len;
     if (segment->fd >= 0)
-        close(segment->fd);
+        leavings_add_fd(segments->leavings, segment->fd);
     mem_free(segment->path);
     mem_free(segment->data);
     mem_free(segment->parts);
@@ -39,7 +40,8 @@ void segments_drop(struct segments *segments, struct segment *segment)
     list_remove(&segment->link);
     segment->is_dropped = true;
     if (segment->path)
-        unlink(segment->path); /* best effort: its directory goes with the job anyway */
+        unlink(segment->path); /* best effort: its directory goes with the job anyway. Quick: we
+                                  have it open */
     segment_unref(segments, segment);
 }
 

@@ -8,6 +8,7 @@
 
 #include "libcommon/base/list.h"
 #include "libcommon/proto/task/messages.h"
+#include "worker/outputs/leavings.h"
 #include "worker/outputs/spare.h"
 
 struct segment {
@@ -30,9 +31,12 @@ struct segments {
     uint64_t memory_used; /* bytes in memfds, held ones and those being filled */
     uint64_t memory_max;
     struct spares spares; /* beside those: together no more than memory_max */
+    struct leavings *leavings;
 };
 
-void segments_init(struct segments *segments, uint64_t memory_max, uint64_t keep_ms);
+/* Borrows `leavings` until segments_release. */
+void segments_init(struct segments *segments, uint64_t memory_max, uint64_t keep_ms,
+                   struct leavings *leavings);
 void segments_release(struct segments *segments);
 
 #define SEGMENT_SMALL_BYTES TASK_RUN_SMALL

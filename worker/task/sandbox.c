@@ -4,7 +4,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -272,13 +274,22 @@ bool sandbox_is_clean(const struct worker *worker, const struct task_dirs *dirs)
     return true;
 }
 
+/* Under another name, so that the same job may come again. */
+static void remove_later(struct worker *worker, const char *dir, const char *path)
+{
+    char *gone = str_printf("%s/jobs/.gone.%" PRIu64, dir, ++worker->gone_count);
+    leavings_add_tree(&worker->leavings,
+                      gone && disk_rename(worker->disk, path, gone) == 0 ? gone : path);
+    mem_free(gone);
+}
+
 static void remove_below(struct worker *worker, const char *format_rest)
 {
     for (size_t i = 0; i < worker->dir_count; i++) {
         char *path = fsutil_join(worker->dirs[i].path, format_rest);
         /* Mostly there is nothing left in it. */
         if (path && !worker->dirs[i].is_bad && rmdir(path) != 0 && errno != ENOENT)
-            fsutil_remove_tree(worker->disk, path, NULL);
+            remove_later(worker, worker->dirs[i].path, path);
         mem_free(path);
     }
 }
@@ -480,7 +491,7 @@ static int expire_one(void *arg, const char *name, bool is_dir)
     struct disk_stat st;
     char *path = is_dir ? fsutil_join(e->logs, name) : NULL;
     if (path && disk_stat(e->worker->disk, path, &st) == 0 && st.mtime_ms < e->before_ms)
-        fsutil_remove_tree(e->worker->disk, path, NULL);
+        leavings_add_tree(&e->worker->leavings, path);
     mem_free(path);
     return 0;
 }

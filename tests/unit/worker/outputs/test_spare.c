@@ -162,7 +162,7 @@ static void what_is_kept_and_what_is_offered_stay_within_the_limit(void **state)
     struct segments segments;
     struct spare spare;
     const struct segments_wish wish = {64 * MIB, 10 * MIB, 7};
-    segments_init(&segments, 200 * MIB, KEEP);
+    segments_init(&segments, 200 * MIB, KEEP, NULL);
     for (int i = 0; i < 18; i++) {
         int fd = memfd_create("spare", MFD_CLOEXEC);
         spares_put(&segments.spares, &(struct spare){fd, 11 * MIB, 7, 0});
@@ -187,7 +187,7 @@ static void an_output_of_a_usual_length_is_not_kept_out_by_what_is_kept(void **s
     (void)state;
     struct segments segments;
     struct spare spare;
-    segments_init(&segments, 200 * MIB, KEEP);
+    segments_init(&segments, 200 * MIB, KEEP, NULL);
     int fd = memfd_create("spare", MFD_CLOEXEC);
     spares_put(&segments.spares, &(struct spare){fd, 200 * MIB, 8, 0});
     uint64_t offer =

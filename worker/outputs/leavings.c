@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/outputs/leavings.h"
+
+#include <unistd.h>
+
+#include "libcommon/base/mem.h"
+#include "libcommon/base/str.h"
+#include "libcommon/store/fsutil.h"
+
+struct leaving {
+    struct work work;
+    struct disk *disk;
+    int fd;     /* -1 = a tree */
+    char *path; /* owned */
+};
+
+int leavings_open(struct leavings *leavings, struct loop *loop, struct disk *disk, struct err *err)
+{
+    *leavings = (struct leavings){disk, workq_new(loop, "wk-leavings", 1, err)};
+    return leavings->workq ? 0 : ERR_NOMEM;
+}
+
+void leavings_close(struct leavings *leavings)
+{
+    workq_free(leavings->workq);
+    leavings->workq = NULL;
+}
+
+static void give_back(struct work *work)
+{
+    struct leaving *leaving = CONTAINER_OF(work, struct leaving, work);
+    if (leaving->fd >= 0)
+        close(leaving->fd);
+    else
+        fsutil_remove_tree(leaving->disk, leaving->path, NULL);
+}
+
+static void given_back(struct work *work)
+{
+    struct leaving *leaving = CONTAINER_OF(work, struct leaving, work);
+    mem_free(leaving->path);
+    mem_free(leaving);
+}
+
+static void submit(struct leavings *leavings, struct leaving *leaving)
+{
+    leaving->disk = leavings->disk;
+    workq_submit(leavings->workq, &leaving->work, give_back, given_back);
+}
+
+void leavings_add_fd(struct leavings *leavings, int fd)
+{
+    struct leaving *leaving = leavings->workq ? mem_calloc(1, sizeof(*leaving)) : NULL;
+    if (!leaving) {
+        close(fd);
+        return;
+    }
+    leaving->fd = fd;
+    submit(leavings, leaving);
+}
+
+void leavings_add_tree(struct leavings *leavings, const char *path)
+{
+    struct leaving *leaving = leavings->workq ? mem_calloc(1, sizeof(*leaving)) : NULL;
+    char *copy = leaving ? slice_dup(slice_str(path)) : NULL;
+    if (!copy) {
+        mem_free(leaving);
+        fsutil_remove_tree(leavings->disk, path, NULL);
+        return;
+    }
+    leaving->fd = -1;
+    leaving->path = copy;
+    submit(leavings, leaving);
+}
