@@ -6,15 +6,14 @@
  * (Flajolet, Fusy, Gandouet, Meunier: HyperLogLog, 2007.) */
 #include <math.h>
 #include <stdlib.h>
-#include <strings.h>
 
-#include <quern/job.h>
+#include <quern/option.h>
 
 #define BITS      14
 #define REGISTERS (1U << BITS)
 
 struct state {
-    int words;
+    unsigned words;
     uint8_t longest[REGISTERS];
 };
 
@@ -23,9 +22,8 @@ static int setup(struct qn_task *task)
     struct state *s = calloc(1, sizeof(*s));
     if (!s)
         return qn_fail(task, "out of memory");
-    s->words = strcasecmp(qn_option(task, "approxdistinct.of"), "words") == 0;
     *qn_state(task) = s;
-    return 0;
+    return qn_option_word(task, "approxdistinct.of", "lines words", &s->words);
 }
 
 static uint64_t mix(uint64_t a, uint64_t b)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include <quern/key.h>
+#include <quern/option.h>
 
 struct state {
     uint64_t key, order;
@@ -18,11 +19,8 @@ static int setup(struct qn_task *task)
     if (!s)
         return qn_fail(task, "out of memory");
     *qn_state(task) = s;
-    s->key = strtoul(qn_option(task, "dedupe.key"), NULL, 10);
-    s->order = strtoul(qn_option(task, "dedupe.order"), NULL, 10);
-    if (s->key == 0 || s->order == 0)
-        return qn_fail(task, "dedupe.key and dedupe.order are numbers of fields, from 1 up");
-    return 0;
+    int rc = qn_option_u64(task, "dedupe.key", 1, UINT64_MAX, &s->key);
+    return rc ? rc : qn_option_u64(task, "dedupe.order", 1, UINT64_MAX, &s->order);
 }
 
 static struct qn_slice field_of(struct qn_slice line, uint64_t n)

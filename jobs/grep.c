@@ -11,9 +11,9 @@
 #endif
 #include <limits.h>
 #include <regex.h>
-#include <strings.h>
 
 #include <quern/find.h>
+#include <quern/option.h>
 
 struct state {
     regex_t regex;
@@ -110,10 +110,14 @@ static void find_text(struct state *s, const char *pattern, char *run)
 static int setup(struct qn_task *task)
 {
     const char *pattern = qn_option(task, "grep.pattern");
-    int icase = strcasecmp(qn_option(task, "grep.ignore.case"), "true") == 0;
+    int icase;
     struct state *s = calloc(1, sizeof(*s));
     if (!s)
         return qn_fail(task, "out of memory");
+    if (qn_option_bool(task, "grep.ignore.case", &icase) != 0) {
+        free(s);
+        return -1;
+    }
     int rc = regcomp(&s->regex, pattern, REG_EXTENDED | (icase ? REG_ICASE : 0));
     if (rc != 0) {
         char why[200];

@@ -7,7 +7,7 @@
  *     quern run -file small.txt -D hashjoin.left=small.txt hashjoin /big /out */
 #include <stdlib.h>
 
-#include <quern/job.h>
+#include <quern/option.h>
 
 #define NONE UINT32_MAX
 
@@ -20,7 +20,7 @@ struct left {
 
 struct state {
     uint64_t fields[2]; /* which one is the key: left, right */
-    int keep_right;
+    unsigned keep_right;
     struct left *lines;
     uint32_t count, *slots; /* slots: the first line of each, or NONE */
     uint64_t mask;
@@ -90,14 +90,10 @@ static int setup(struct qn_task *task)
     if (!s)
         return qn_fail(task, "out of memory");
     *qn_state(task) = s;
-    s->fields[0] = strtoul(qn_option(task, "hashjoin.left.field"), NULL, 10);
-    s->fields[1] = strtoul(qn_option(task, "hashjoin.right.field"), NULL, 10);
-    if (s->fields[0] == 0 || s->fields[1] == 0)
-        return qn_fail(task, "hashjoin.left.field and hashjoin.right.field are numbers from 1 up");
-    const char *type = qn_option(task, "hashjoin.type");
-    s->keep_right = strcmp(type, "right") == 0;
-    if (!s->keep_right && strcmp(type, "inner") != 0)
-        return qn_fail(task, "hashjoin.type \"%s\": it is inner or right", type);
+    if (qn_option_u64(task, "hashjoin.left.field", 1, UINT64_MAX, &s->fields[0]) != 0 ||
+        qn_option_u64(task, "hashjoin.right.field", 1, UINT64_MAX, &s->fields[1]) != 0 ||
+        qn_option_word(task, "hashjoin.type", "inner right", &s->keep_right) != 0)
+        return -1;
     s->without_key = qn_counter(task, "join", "lines without a key");
     if (qn_side_file(task, qn_option(task, "hashjoin.left"), &bytes) != 0)
         return -1;

@@ -5,7 +5,7 @@
  * out. */
 #include <stdlib.h>
 
-#include <quern/job.h>
+#include <quern/option.h>
 
 #define FARTHEST 9e15 /* bins are whole numbers that a double tells apart */
 
@@ -21,13 +21,12 @@ static int setup(struct qn_task *task)
     if (!s)
         return qn_fail(task, "out of memory");
     *qn_state(task) = s;
-    s->width = strtod(qn_option(task, "histogram.width"), NULL);
-    s->field = strtoul(qn_option(task, "histogram.field"), NULL, 10);
-    if (!(s->width > 0) || s->width > FARTHEST)
-        return qn_fail(task, "histogram.width \"%s\" is no number above 0",
-                       qn_option(task, "histogram.width"));
     s->left_out = qn_counter(task, "histogram", "lines without a number");
-    return 0;
+    if (qn_option_f64(task, "histogram.width", 0, FARTHEST, &s->width) != 0)
+        return -1;
+    if (s->width == 0)
+        return qn_fail(task, "histogram.width is 0: no number falls into such a bin");
+    return qn_option_u64(task, "histogram.field", 1, UINT64_MAX, &s->field);
 }
 
 static int bin_of(struct state *s, struct qn_slice text, double *ret)

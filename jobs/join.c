@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include <quern/key.h>
+#include <quern/option.h>
 
 struct state {
     const char *left;
@@ -31,15 +32,13 @@ static int setup(struct qn_task *task)
     *qn_state(task) = s;
     s->left = qn_option(task, "join.left");
     s->left_len = strlen(s->left);
-    s->fields[0] = strtoul(qn_option(task, "join.left.field"), NULL, 10);
-    s->fields[1] = strtoul(qn_option(task, "join.right.field"), NULL, 10);
-    if (s->fields[0] == 0 || s->fields[1] == 0)
-        return qn_fail(task, "join.left.field and join.right.field are numbers from 1 up");
-    const char *type = qn_option(task, "join.type");
-    s->keep_left = strcmp(type, "left") == 0 || strcmp(type, "full") == 0;
-    s->keep_right = strcmp(type, "right") == 0 || strcmp(type, "full") == 0;
-    if (!s->keep_left && !s->keep_right && strcmp(type, "inner") != 0)
-        return qn_fail(task, "join.type \"%s\": it is inner, left, right or full", type);
+    unsigned type; /* a bit for each side that is kept */
+    if (qn_option_u64(task, "join.left.field", 1, UINT64_MAX, &s->fields[0]) != 0 ||
+        qn_option_u64(task, "join.right.field", 1, UINT64_MAX, &s->fields[1]) != 0 ||
+        qn_option_word(task, "join.type", "inner left right full", &type) != 0)
+        return -1;
+    s->keep_left = type & 1;
+    s->keep_right = type >> 1 & 1;
     s->left_out = qn_counter(task, "join", "lines without a key");
     return 0;
 }

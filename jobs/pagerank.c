@@ -15,7 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include <quern/job.h>
+#include <quern/option.h>
 
 #define ONE        ((uint64_t)1000000000)
 #define RANK_BYTES 40
@@ -58,7 +58,10 @@ static int setup(struct qn_task *task)
     if (!s)
         return qn_fail(task, "out of memory");
     *qn_state(task) = s;
-    s->is_gathering = strcmp(qn_option(task, "pagerank.step"), "0") == 0;
+    uint64_t step;
+    if (qn_option_u64(task, "pagerank.step", 0, UINT64_MAX, &step) != 0)
+        return -1;
+    s->is_gathering = step == 0;
     if (!to_units(qn_text(qn_option(task, "pagerank.damping")), &s->damping) || s->damping > ONE)
         return qn_fail(task, "pagerank.damping \"%s\" is no number from 0 to 1",
                        qn_option(task, "pagerank.damping"));

@@ -5,7 +5,7 @@
  * A record is written as: u32 key length, u32 value length (little-endian), key, value. */
 #include <stdlib.h>
 
-#include <quern/job.h>
+#include <quern/option.h>
 
 #define HEAD 8
 
@@ -16,12 +16,7 @@ struct state {
 
 static int take(struct qn_task *task, const char *name, uint64_t *ret)
 {
-    const char *text = qn_option(task, name);
-    char *end;
-    *ret = strtoull(text, &end, 10);
-    return end != text && !*end && *text != '-' && *ret <= 1u << 30
-               ? 0
-               : qn_fail(task, "%s = \"%s\" is no number of bytes up to 1073741824", name, text);
+    return qn_option_u64(task, name, 0, 1u << 30, ret);
 }
 
 static int setup(struct qn_task *task)

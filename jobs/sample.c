@@ -3,7 +3,7 @@
  * file, its place in it and the seed only: the same sample every time, on any cluster. */
 #include <stdlib.h>
 
-#include <quern/job.h>
+#include <quern/option.h>
 
 struct state {
     uint64_t limit, seed;
@@ -11,18 +11,15 @@ struct state {
 
 static int setup(struct qn_task *task)
 {
-    const char *text = qn_option(task, "sample.probability");
-    char *end;
-    double p = strtod(text, &end);
+    double p;
     struct state *s = calloc(1, sizeof(*s));
     if (!s)
         return qn_fail(task, "out of memory");
     *qn_state(task) = s;
-    if (*text == 0 || *end != 0 || !(p >= 0 && p <= 1))
-        return qn_fail(task, "sample.probability \"%s\" is no number from 0 to 1", text);
+    if (qn_option_f64(task, "sample.probability", 0, 1, &p) != 0)
+        return -1;
     s->limit = p >= 1 ? UINT64_MAX : (uint64_t)(p * 18446744073709551616.0);
-    s->seed = strtoull(qn_option(task, "sample.seed"), NULL, 10);
-    return 0;
+    return qn_option_u64(task, "sample.seed", 0, UINT64_MAX, &s->seed);
 }
 
 /* The finisher of splitmix64: every bit of the result hangs on every bit of v. */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include <quern/key.h>
+#include <quern/option.h>
 
 #define KEY_MAX 65536
 
@@ -22,9 +23,11 @@ static int setup(struct qn_task *task)
     if (!s)
         return qn_fail(task, "out of memory");
     *qn_state(task) = s;
-    s->direction =
-        strcmp(qn_option(task, "secondarysort.descending"), "true") == 0 ? QN_DESC : QN_ASC;
     s->left_out = qn_counter(task, "secondarysort", "lines without a number");
+    int is_descending;
+    if (qn_option_bool(task, "secondarysort.descending", &is_descending) != 0)
+        return -1;
+    s->direction = is_descending ? QN_DESC : QN_ASC;
     return 0;
 }
 

@@ -4,21 +4,21 @@
 #include <errno.h>
 #include <time.h>
 
-#include <quern/job.h>
+#include <quern/option.h>
 
 #define SLICE_MS 1000 /* between signs of life */
+#define MOST_MS  1000000000
 
 static int rest(struct qn_task *task, const char *option)
 {
-    char *end;
-    const char *text = qn_option(task, option);
-    unsigned long long ms = strtoull(text, &end, 10), done = 0;
-    if (end == text || *end)
-        return qn_fail(task, "%s = \"%s\" is no number of milliseconds", option, text);
+    uint64_t ms, done = 0;
+    if (qn_option_u64(task, option, 0, MOST_MS, &ms) != 0)
+        return -1;
     while (done < ms) {
-        unsigned long long now = ms - done < SLICE_MS ? ms - done : SLICE_MS;
+        uint64_t now = ms - done < SLICE_MS ? ms - done : SLICE_MS;
         struct timespec left = {(time_t)(now / 1000), (long)(now % 1000) * 1000000L};
-        qn_status(task, "asleep for %llu of %llu ms", done, ms);
+        qn_status(task, "asleep for %llu of %llu ms", (unsigned long long)done,
+                  (unsigned long long)ms);
         while (nanosleep(&left, &left) != 0 && errno == EINTR)
             continue;
         done += now;

@@ -6,6 +6,9 @@
 #include <stdlib.h>
 
 #include <quern/key.h>
+#include <quern/option.h>
+
+#define MOST 99999999 /* lines, fields */
 
 struct line {
     double number;
@@ -20,24 +23,15 @@ struct state {
     struct qn_room room;
 };
 
-/* A whole number from 1 up, or 0. */
-static uint64_t whole(const char *text)
-{
-    char *end;
-    unsigned long v = strtoul(text, &end, 10);
-    return *text >= '1' && *text <= '9' && *end == 0 && v < 100000000 ? v : 0;
-}
-
 static int setup(struct qn_task *task)
 {
     struct state *s = calloc(1, sizeof(*s));
     if (!s)
         return qn_fail(task, "out of memory");
     *qn_state(task) = s;
-    s->n = whole(qn_option(task, "topn.n"));
-    s->field = whole(qn_option(task, "topn.field"));
-    if (s->n == 0 || s->field == 0)
-        return qn_fail(task, "topn.n and topn.field are whole numbers from 1 to 99999999");
+    if (qn_option_u64(task, "topn.n", 1, MOST, &s->n) != 0 ||
+        qn_option_u64(task, "topn.field", 1, MOST, &s->field) != 0)
+        return -1;
     s->left_out = qn_counter(task, "topn", "lines without a number");
     s->heap = task->is_reduce ? NULL : calloc(s->n, sizeof(*s->heap));
     return task->is_reduce || s->heap

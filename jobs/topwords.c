@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include <quern/key.h>
+#include <quern/option.h>
 
 static int map(struct qn_task *task, struct qn_slice line, struct qn_slice where)
 {
@@ -55,9 +56,8 @@ static int setup_first(struct qn_task *task)
     uint64_t *left = malloc(sizeof(*left));
     if (!left)
         return qn_fail(task, "out of memory");
-    *left = strtoull(qn_option(task, "topwords.n"), NULL, 10);
     *qn_state(task) = left;
-    return *left ? 0 : qn_fail(task, "topwords.n is a number from 1");
+    return qn_option_u64(task, "topwords.n", 1, UINT64_MAX, left);
 }
 
 static int cleanup_first(struct qn_task *task)

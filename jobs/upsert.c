@@ -10,6 +10,7 @@
 #include <stdlib.h>
 
 #include <quern/key.h>
+#include <quern/option.h>
 
 enum side { OF_DATA, OF_CHANGES };
 
@@ -28,11 +29,10 @@ static int setup(struct qn_task *task)
         return qn_fail(task, "out of memory");
     *qn_state(task) = s;
     s->changes = qn_option(task, "upsert.changes");
-    s->key = strtoul(qn_option(task, "upsert.key"), NULL, 10);
     s->delete_word = qn_text(qn_option(task, "upsert.delete"));
-    s->delete_field = strtoul(qn_option(task, "upsert.delete.field"), NULL, 10);
-    if (s->key == 0 || s->delete_field == 0)
-        return qn_fail(task, "upsert.key and upsert.delete.field are numbers of fields, from 1 up");
+    if (qn_option_u64(task, "upsert.key", 1, UINT64_MAX, &s->key) != 0 ||
+        qn_option_u64(task, "upsert.delete.field", 1, UINT64_MAX, &s->delete_field) != 0)
+        return -1;
     s->inserted = qn_counter(task, "upsert", "lines inserted");
     s->updated = qn_counter(task, "upsert", "lines updated");
     s->deleted = qn_counter(task, "upsert", "lines deleted");

@@ -121,15 +121,35 @@ def test_about_how_many_distinct_lines(distinct, tmp_path):
     assert abs(got - distinct) <= distinct * 0.03, (got, distinct)
 
 
-def test_what_options_do_not_mean_is_told(tmp_path):
+@pytest.mark.parametrize("job, options, said", [
+    ("topn", ["topn.n=0"], 'topn.n = "0": a whole number from 1 to'),
+    ("topn", ["topn.field=1x"], 'topn.field = "1x": a whole number from 1 to'),
+    ("sample", ["sample.probability=2"], 'sample.probability = "2": a number from 0 to 1'),
+    ("sample", ["sample.seed=chance"], 'sample.seed = "chance": a whole number from 0 up'),
+    ("histogram", ["histogram.width=-1"], 'histogram.width = "-1": a number from 0 to'),
+    ("histogram", ["histogram.width=0"], "histogram.width is 0"),
+    ("histogram", ["histogram.field=name"], 'histogram.field = "name": a whole number from 1 up'),
+    ("join", ["join.left=/x", "join.type=cross"], 'join.type = "cross": one of these is wanted: inner left right full'),
+    ("join", ["join.left=/x", "join.left.field=-1"], 'join.left.field = "-1": a whole number from 1 up'),
+    ("hashjoin", ["hashjoin.left=in", "hashjoin.right.field=99999999999999999999999"], "a whole number from 1 up"),
+    ("hashjoin", ["hashjoin.left=in", "hashjoin.type=left"], 'hashjoin.type = "left": one of these is wanted: inner right'),
+    ("dedupe", ["dedupe.key=0"], 'dedupe.key = "0": a whole number from 1 up'),
+    ("dedupe", ["dedupe.order=1.5"], 'dedupe.order = "1.5": a whole number from 1 up'),
+    ("upsert", ["upsert.changes=/x", "upsert.key="], 'upsert.key = "": a whole number from 1 up'),
+    ("topwords", ["topwords.n=-1"], 'topwords.n = "-1": a whole number from 1 up'),
+    ("pagerank", ["pagerank.step=first"], 'pagerank.step = "first": a whole number from 0 up'),
+    ("approxdistinct", ["approxdistinct.of=letters"], "one of these is wanted: lines words"),
+    ("secondarysort", ["secondarysort.descending=1"], "one of these is wanted: false true"),
+    ("grep", ["grep.pattern=a", "grep.ignore.case=maybe"], 'grep.ignore.case = "maybe": one of these is wanted: false true'),
+    ("sleep", ["sleep.map.ms=-1"], 'sleep.map.ms = "-1": a whole number from 0 to'),
+])
+def test_what_options_do_not_mean_is_told(job, options, said, tmp_path):
+    """Not taken for the number or the word it begins with, nor for none: the job would do something else and say it is done."""
     (tmp_path / "in").write_bytes(b"a\t1\n")
-    for job, option, said in (("topn", "topn.n=0", "whole numbers from 1"), ("sample", "sample.probability=2", "no number from 0 to 1"),
-                              ("histogram", "histogram.width=-1", "no number above 0"), ("join", "join.type=cross", "inner, left, right or full"),
-                              ("dedupe", "dedupe.key=0", "from 1 up")):
-        more = ["-D", "join.left=/x"] if job == "join" else []
-        done = subprocess.run([TASK, "-local", "-D", option, *more, plugin(job), tmp_path / "in", tmp_path / "out"],
-                              capture_output=True, text=True, timeout=60)
-        assert done.returncode == 1 and said in done.stderr, (job, done.stderr)
+    more = [] if job == "sleep" else ["-file", tmp_path / "in", tmp_path / "in"]
+    done = subprocess.run([TASK, "-local", *(w for o in options for w in ("-D", o)), *more[:2], plugin(job), *more[2:], tmp_path / "out"],
+                          capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and said in done.stderr, (job, done.stderr)
 
 
 def rows_of_the_benchmark(count):
