@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "libcommon/base/clock.h"
@@ -18,11 +19,13 @@
 #include "worker/runner/execution.h"
 #include "worker/runner/files_for.h"
 #include "worker/runner/probe.h"
+#include "worker/task/strays.h"
 
 #define EXIT_FAILED      1
 #define EXIT_USAGE       2
 #define EXIT_INTERRUPTED 130
 #define WAIT_MS          100U
+#define STRAYS_MS        1000U  /* for what a job has started, to be gone */
 #define LINE_MS          10000U /* between lines of progress when nobody watches a terminal */
 
 struct local {
@@ -371,13 +374,23 @@ static int run_all(struct local *l, struct err *err)
     return rc;
 }
 
+/* A shell that has become this driver may have left it children of its own. */
+static bool has_children(void)
+{
+    siginfo_t info;
+    return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT | __WALL) == 0 || errno != ECHILD;
+}
+
 /* Everything in this thread: what a debugger stops in is the job's code, and nothing else runs. */
 static int run_inprocess(struct local *l, struct err *err)
 {
     static struct progress_page page;
     struct execution_process process = {.files_for = files_for};
     struct job_task *task;
+    bool adopts = !has_children(); /* what there is at the end, the job has started */
     int rc = chdir(l->scratch) == 0 ? 0 : err_errno(err, errno, "cannot work in %s", l->scratch);
+    if (adopts)
+        strays_adopt();
     while (rc == 0 && !interrupted && (task = job_next(&l->job)) != NULL) {
         struct arena arena = ARENA_INIT;
         struct execution execution;
@@ -404,6 +417,8 @@ static int run_inprocess(struct local *l, struct err *err)
         }
     }
     execution_process_release(&process);
+    if (adopts)
+        (void)strays_end(NULL, NULL, STRAYS_MS);
     return rc;
 }
 
