@@ -306,17 +306,19 @@ static void print_help(FILE *out)
 static const struct row *find_row(const char *word)
 {
     const char *name = word + (word[0] == '-') + (word[0] == '-' && word[1] == '-');
-    const char *names[ARRAY_LEN(rows)];
+    const char *names[ARRAY_LEN(rows) + KIT_COMMANDS];
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         names[i] = rows[i].name;
         if (strcmp(name, names[i]) == 0)
             return &rows[i];
     }
-    const char *near = str_nearest(name, names, ARRAY_LEN(rows));
-    fprintf(stderr,
-            near ? "quern job: no command -%s (did you mean -%s?)\n"
-                 : "quern job: no command -%s (`quern job -help` shows all)\n",
-            name, near);
+    kit_names(names + ARRAY_LEN(rows));
+    const char *near = str_nearest(name, names, ARRAY_LEN(names));
+    if (near)
+        fprintf(stderr, "quern job: no command -%s (did you mean %s%s?)\n", name,
+                kit_name(near) ? "" : "-", near);
+    else
+        fprintf(stderr, "quern job: no command -%s (`quern job -help` shows all)\n", name);
     return NULL;
 }
 

@@ -10,14 +10,23 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "client/help/asked.h"
 #include "client/job/job.h"
 #include "client/job/kit_new.h"
 #include "client/job/plugin.h"
 #include "client/up/program.h"
 #include "libcommon/base/str.h"
+#include "libcommon/proto/task/combined.h"
 #include "libcommon/store/fsutil.h"
 
 #define OUTPUT_MAX ((size_t)1 << 30)
+#define SAID       "said"
+#define OPTIONS_HELP                                                           \
+    "\n  -in FILE...        what it reads, as `quern run` would\n"             \
+    "  -input NAME=FILE   for a job that reads several in ways of their own\n" \
+    "  -D key=value       a setting of the engine or of the job\n"             \
+    "  -file PATH[#NAME]  a file it needs beside it\n"                         \
+    "\nExit codes: 0 as it should be, 1 not, 2 usage, 130 interrupted.\n"
 
 struct kit {
     const char *command, *plugin_word, *expect, *language;
@@ -29,18 +38,20 @@ struct kit {
     struct job_plugin plugin;
     struct buf task; /* path of quern-task */
     char *dir;       /* for outputs, removed at the end */
+    bool tells;      /* what the next run reports goes into a file there, SAID */
     unsigned runs;
 };
 
-static const struct command {
-    const char *name, *args, *help;
-} commands[] = {
+static const struct kit_command {
+    const char *name, *args, *help, *more;
+} commands[KIT_COMMANDS] = {
     {"new", "NAME [-lang c|c++|rust]",
-     "a directory with a plugin to begin with, its Makefile and test"},
+     "a directory with a plugin to begin with, its Makefile and test",
+     "\n  quern job new lengths && cd lengths && make test\n"},
     {"test", "PLUGIN -in FILE... [-input NAME=FILE]... -expect FILE",
-     "run it without a cluster; is that the output?"},
+     "run it without a cluster; is that the output?", OPTIONS_HELP},
     {"check", "PLUGIN [-in FILE...] [-input NAME=FILE]...",
-     "load it, and try what a cluster may do to it"},
+     "load it, and try what a cluster may do to it", OPTIONS_HELP},
 };
 
 const char *kit_name(const char *word)
@@ -52,11 +63,26 @@ const char *kit_name(const char *word)
     return NULL;
 }
 
+void kit_names(const char *names[KIT_COMMANDS])
+{
+    for (size_t i = 0; i < KIT_COMMANDS; i++)
+        names[i] = commands[i].name;
+}
+
 void kit_help(FILE *out)
 {
     fprintf(out, "\nFor authors, without a cluster:\n\n");
     for (size_t i = 0; i < ARRAY_LEN(commands); i++)
         fprintf(out, "  %s %s\n%20s%s\n", commands[i].name, commands[i].args, "", commands[i].help);
+}
+
+/* Of one of them alone. */
+static void help_with(const char *command)
+{
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++)
+        if (strcmp(commands[i].name, command) == 0)
+            printf("usage: quern job %s %s\n\n%s\n%s", command, commands[i].args, commands[i].help,
+                   commands[i].more);
 }
 
 /* --- the command line ------------------------------------------------------------------------ */
@@ -126,7 +152,16 @@ static void catch_interrupts(void)
     sigaction(SIGTERM, &action, NULL);
 }
 
-/* quern-task -local MORE... PASSED... PLUGIN INPUTS... OUT; what it prints on stdout is dropped. */
+static void redirect(const struct kit *kit)
+{
+    char *said = kit->tells ? str_printf("%s/" SAID, kit->dir) : NULL;
+    int fd = open(said ? said : "/dev/null", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    if (fd >= 0)
+        dup2(fd, STDOUT_FILENO);
+    mem_free(said);
+}
+
+/* quern-task -local MORE... PASSED... PLUGIN INPUTS... OUT; what it reports nobody sees. */
 static int run_child(struct kit *kit, const char *const *more, const char *out, struct err *err)
 {
     size_t n = 0, most = 16 + kit->passed_count + kit->input_count;
@@ -147,9 +182,7 @@ static int run_child(struct kit *kit, const char *const *more, const char *out, 
     (void)fflush(NULL);
     pid_t pid = fork();
     if (pid == 0) {
-        int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
-        if (null >= 0)
-            dup2(null, STDOUT_FILENO);
+        redirect(kit);
         execv(buf_cstr(&kit->task), (char *const *)(uintptr_t)words);
         _exit(127);
     }
@@ -355,6 +388,18 @@ static int try(struct kit *kit, const struct trial *trial, struct buf *first, st
     return is_same ? 0 : ERR_FAILED;
 }
 
+/* Did combine make fewer of the records it got? In no trial after the first has it more of them. */
+static bool has_combined(struct kit *kit)
+{
+    char *path = str_printf("%s/" SAID, kit->dir);
+    struct buf said = BUF_INIT;
+    bool has = path && fsutil_read_all(disk_real(), path, OUTPUT_MAX, &said, NULL) == 0 &&
+               combined_is_told(buf_slice(&said));
+    buf_release(&said);
+    mem_free(path);
+    return has;
+}
+
 static int check(struct kit *kit, struct err *err)
 {
     static const char *const one[] = {"-reduces", "1", NULL};
@@ -364,9 +409,14 @@ static int check(struct kit *kit, struct err *err)
         printf("note  with -in FILE it is run, too: twice, cut in several ways\n");
         return 0;
     }
+    kit->tells = true;
     int rc = run(kit, one, &first, err);
+    kit->tells = false;
     if (rc == 0)
         printf("ok    runs: %zu bytes of output\n", first.len);
+    if (rc == 0 && kit->plugin.probe.combine.len && !has_combined(kit))
+        printf("note  combine had nothing to do: what is behind -in gives no key twice. It is not "
+               "tried.\n");
     bool has_run = rc == 0;
     for (size_t i = 0; rc == 0 && i < ARRAY_LEN(trials); i++)
         if (!trials[i].is_sorted || kit->plugin.probe.has_reduce)
@@ -398,7 +448,7 @@ static int with_plugin(struct kit *kit, struct err *err)
     return rc;
 }
 
-int kit_main(int argc, char **argv)
+static int run_command(int argc, char **argv)
 {
     struct kit kit = {.inputs = mem_calloc((size_t)argc + 1, sizeof(char *)),
                       .passed = mem_calloc((size_t)argc + 1, sizeof(char *))};
@@ -419,4 +469,12 @@ int kit_main(int argc, char **argv)
     if (interrupted)
         return JOB_EXIT_INTERRUPTED;
     return rc == 0 ? 0 : rc == ERR_USAGE ? JOB_EXIT_USAGE : JOB_EXIT_FAILED;
+}
+
+int kit_main(int argc, char **argv)
+{
+    if (!help_is_asked_in(argc, argv))
+        return run_command(argc, argv);
+    help_with(argv[0]);
+    return 0;
 }

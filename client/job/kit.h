@@ -11,6 +11,8 @@
 int kit_main(int argc, char **argv);
 /* NULL when `word` is none of them. */
 const char *kit_name(const char *word);
+#define KIT_COMMANDS 3
+void kit_names(const char *names[KIT_COMMANDS]);
 void kit_help(FILE *out);
 
 #endif

@@ -124,6 +124,30 @@ def test_a_check_finds_what_a_cluster_would_spoil(tmp_path):
         assert ("combine must" in done.stdout) == (name == "average"), "a job without a combine is not told of one"
 
 
+def test_a_check_says_when_combine_was_not_tried(tmp_path):
+    """A sum that forgets what it got is found only where a key comes twice: where none does, no "ok" may stand for it."""
+    forgets = """static int combine(struct qn_task *task, struct qn_slice key, struct qn_values *values)
+{ struct qn_slice v; uint64_t sum = 0; while (qn_next(values, &v)) sum++; sum *= sum; return qn_emit(task, key, qn_from_u64(&sum)); }"""
+    for name, text, is_tried, code, more in (("own", "a\nb\nc\n", False, 0, forgets), ("own2", "a\nb\na\na\n" * 40, True, 1, forgets),
+                                             ("sum", "a\nb\nc\n", False, 0, ".combine_op = QN_SUM,"), ("sum2", "a\n" * 2000, True, 0, ".combine_op = QN_SUM,"),
+                                             ("none", "a\nb\n", True, 0, "")):
+        (tmp_path / "in").write_text(text)
+        done = quern("job", "check", build(tmp_path, name, job(COUNT_MAP, SUM, more)), "-in", "in", cwd=tmp_path)
+        assert done.returncode == code and ("note  combine had nothing to do" in done.stdout) == (not is_tried), (name, done.stdout, done.stderr)
+
+
+def test_what_a_trial_has_started_ends_with_it(tmp_path):
+    """Whatever it is a child of by then, and in whatever session."""
+    leaves = f"""if (fork() == 0) {{ if (fork() == 0) {{ setsid(); char name[200]; snprintf(name, sizeof name, "{tmp_path}/left/%d", getpid());
+        close(open(name, O_CREAT | O_WRONLY, 0600)); for (;;) pause(); }} _exit(0); }}"""
+    (tmp_path / "left").mkdir()
+    (tmp_path / "in").write_text("a\nb\n")
+    plugin = build(tmp_path, "leaves", job(leaves + COUNT_MAP, SUM, top="#include <unistd.h>\n#include <fcntl.h>\n#include <stdio.h>"))
+    done = quern("job", "check", plugin, "-in", "in", cwd=tmp_path)
+    assert done.returncode == 0 and done.stdout.count("the same output") == 4, done.stdout + done.stderr
+    wait_for(lambda: all(is_over(int(pid)) for pid in os.listdir(tmp_path / "left")))
+
+
 @pytest.mark.parametrize("whom", ["all", "the kit"])
 def test_an_interrupted_check_leaves_nothing_behind(tmp_path, whom):
     plugin = build(tmp_path, "loops", job("for (volatile int i = 1; i;);" + COUNT_MAP, SUM))
@@ -146,6 +170,13 @@ def test_wrong_words_are_told_in_a_line(tmp_path):
         done = quern("job", *words, cwd=tmp_path)
         assert done.returncode == code and said in done.stderr and len(done.stderr.splitlines()) == 1, (words, done.stderr)
     assert "author" in quern("job", "-help").stdout
+
+
+@pytest.mark.parametrize("words", [["new", "-help"], ["test", "--help"], ["check", "-h"], ["check", "wordcount", "-help"]])
+def test_each_command_of_the_kit_helps(tmp_path, words):
+    done = quern("job", *words, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "") and done.stdout.startswith(f"usage: quern job {words[0]} "), done
+    assert list(tmp_path.iterdir()) == []
 
 
 TWO_IN_RUST = """#[macro_use]
