@@ -143,6 +143,8 @@ static int look_at_plugin(struct run *run, struct err *err)
                           err);
     if (rc == 0 && !run->args.has_mode) /* one of them: the table of settings says so */
         (void)cl2nn_publish_mode_of(conf_str(run->conf, "job.output.mode"), &run->args.mode);
+    if (rc == 0)
+        job_settings_doubt(run->conf, &run->foreign, &run->plugin.probe, &run->arena);
     if (rc == 0 && *conf_ignored(run->conf))
         fprintf(stderr, "quern run: ignored, they mean nothing here: %s\n",
                 conf_ignored(run->conf));

@@ -3,6 +3,8 @@
 
 #include "libcommon/base/str.h"
 
+#define SLIPS 2 /* of the keyboard, in a key that is another one */
+
 struct gather {
     struct arena *arena;
     struct msg_pair *pairs;
@@ -74,6 +76,51 @@ static int check_required(const struct task_probe *probe, const struct gather *g
                            SLICE_ARG(o->help));
     }
     return 0;
+}
+
+static bool is_option(const struct task_probe *probe, struct slice key)
+{
+    for (size_t i = 0; i < probe->options.n; i++)
+        if (slice_eq(probe->options.v[i].name, key))
+            return true;
+    return false;
+}
+
+static const char *meant(const struct conf *conf, const struct task_probe *probe, const char *key,
+                         struct arena *arena)
+{
+    const char **names = arena_calloc(arena, probe->options.n + 1, sizeof(*names));
+    size_t n = 0;
+    for (size_t i = 0; names && i < probe->options.n; i++) {
+        struct slice name = probe->options.v[i].name;
+        char *copy = arena_alloc(arena, name.len + 1);
+        if (copy) {
+            snprintf(copy, name.len + 1, SLICE_FMT, SLICE_ARG(name));
+            names[n++] = copy;
+        }
+    }
+    const char *engines = conf_nearest(conf, key);
+    if (names && engines)
+        names[n++] = engines;
+    const char *near = n ? str_nearest(key, names, n) : NULL;
+    return near && str_distance(key, near) <= SLIPS ? near : NULL;
+}
+
+void job_settings_doubt(const struct conf *conf, const struct config_foreign *foreign,
+                        const struct task_probe *probe, struct arena *arena)
+{
+    for (size_t i = 0; i < foreign->count; i++) {
+        const char *define = foreign->defines[i];
+        struct slice key = slice_of(define, strcspn(define, "="));
+        char *text = is_option(probe, key) ? NULL : slice_dup(key);
+        const char *near = text ? meant(conf, probe, text, arena) : NULL;
+        if (near)
+            fprintf(stderr,
+                    "quern run: -D %s is no setting (did you mean %s?): it only goes into the "
+                    "environment of the commands\n",
+                    text, near);
+        mem_free(text);
+    }
 }
 
 static int add_foreign(struct gather *g, const struct conf *conf,

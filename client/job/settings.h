@@ -14,5 +14,9 @@
 int job_settings(const struct conf *conf, const struct config_foreign *foreign,
                  const struct task_probe *probe, struct arena *arena, struct msg_pair_list *ret,
                  struct err *err);
+/* For a job that takes any key (streaming's go into the environment): a line on stderr for each
+ * that is a slip away from a key that means something. */
+void job_settings_doubt(const struct conf *conf, const struct config_foreign *foreign,
+                        const struct task_probe *probe, struct arena *arena);
 
 #endif

@@ -76,6 +76,15 @@ def test_in_the_words_of_hadoops_streaming(cluster, scripts):
     assert len(cluster.fs("-ls", "-C", "/hadoop/part-*").stdout.split()) == 2
 
 
+def test_a_slip_in_a_key_is_told_though_programs_get_any(cluster):
+    keys = ["mapreduce.job.reducse=2", "stream.num.map.output.key.field=2", "my.own.key=1", "mapreduce.job.reduces=1", "stream.map.output.field.separator=,"]
+    run = stream(cluster, "/slips", *(word for key in keys for word in ("-D", key)), "-mapper", "env | grep -c ^mapreduce_job_reducse=", "-reducer", "NONE")
+    assert [line for line in run.stderr.decode().splitlines() if line.startswith("quern run: ")] == [
+        "quern run: -D mapreduce.job.reducse is no setting (did you mean mapreduce.job.reduces?): it only goes into the environment of the commands",
+        "quern run: -D stream.num.map.output.key.field is no setting (did you mean stream.num.map.output.key.fields?): it only goes into the environment of the commands"]
+    assert answer(cluster, "/slips") == b"1\t\n"
+
+
 def shuffled(c, out):
     status = c.status(next(j for j in c.jobs() if j["out"] == out)["id"]["job"])
     return next(n["value"] for n in status["counters"] if n["name"] == "Reduce shuffle bytes")
