@@ -107,8 +107,11 @@ static int run_steps(int argc, char **argv, const struct run_args *args, job_ste
             remove_made(args, before);
         if (code != JOB_EXIT_DONE)
             fprintf(stderr,
-                    "quern run: that was step %" PRIu32 " of %" PRIu32 ", no other follows\n",
-                    n + 1, args->iterate);
+                    "quern run: that was step %" PRIu32 " of %" PRIu32 ", no other follows%s\n",
+                    n + 1, args->iterate,
+                    before && args->input_count == 0
+                        ? ": what a step has made, the next reads as an INPUT without a name"
+                        : "");
         mem_free(words);
         mem_free(before);
         before = made;

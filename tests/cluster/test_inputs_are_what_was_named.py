@@ -351,6 +351,9 @@ def test_inputs_with_names_are_read_in_each_step(place, jobs):
     words = [b"carldoro\teights", b"x\ttable", b"y\ttable"]
     assert sorted(b"".join(place.parts("steps")).splitlines()) == sorted(words + [word + b"\t" for word in words])
     assert b"stays behind" not in done.stderr, done.stderr
+    place.put("l", b"k\t1\n")
+    done = place.run("-iterate", "2", "-D", "mapreduce.map.maxattempts=1", "-input", "left=@l", "-input", "right=@l", "join", "@joined", check=False)
+    assert done.returncode == 1 and b"step 2 of 2, no other follows: what a step has made, the next reads as an INPUT without a name\n" in done.stderr, done.stderr
 
 
 def test_why_is_answered_for_a_job_of_several_inputs(cluster):

@@ -312,8 +312,10 @@ static int take_then(struct plugin *plugin, const struct qn_job *table, const ch
                      unsigned depth, struct err *err)
 {
     if (depth >= TASK_SHUFFLES_MAX)
-        return err_set(err, ERR_PLUGIN, "%s: more than %u stages that reduce", path,
-                       TASK_SHUFFLES_MAX);
+        return err_set(err, ERR_PLUGIN,
+                       "%s: more than %u stages that reduce: is a .then one too far, or does it "
+                       "lead back to a table before it?",
+                       path, TASK_SHUFFLES_MAX);
     plugin->then = mem_calloc(1, sizeof(*plugin->then));
     if (!plugin->then)
         return err_set(err, ERR_NOMEM, "out of memory");

@@ -262,7 +262,7 @@ static void a_next_stage_must_fit_what_feeds_it(void **state)
     refused(first, "cannot follow one with .output = QN_RAW");
     first.output = QN_TEXT_LINES;
     next.then = &next; /* without end */
-    refused(first, "more than 8 stages that reduce");
+    refused(first, "more than 8 stages that reduce: is a .then one too far, or does it lead back");
 }
 
 static void stages_are_found_by_their_number_and_describe_themselves(void **state)
