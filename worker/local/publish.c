@@ -12,6 +12,23 @@
 #include "libcommon/store/fsutil.h"
 #include "worker/reduce/commit.h"
 
+/* Made by a job, or empty. A slip of the hand, "." or a home, is neither. */
+static bool may_go(const char *out)
+{
+    DIR *list = opendir(out);
+    const struct dirent *entry;
+    bool is_output = false, has_files = false;
+    while (list && !is_output && (entry = readdir(list)) != NULL) {
+        is_output = strcmp(entry->d_name, COMMIT_SUCCESS) == 0 ||
+                    strncmp(entry->d_name, COMMIT_MANIFEST, strlen(COMMIT_MANIFEST)) == 0;
+        has_files |= strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+    }
+    bool is_read = list != NULL;
+    if (list)
+        closedir(list);
+    return is_read && (is_output || !has_files);
+}
+
 static int refuse_existing(const char *out, uint32_t mode, struct err *err)
 {
     struct stat st;
@@ -21,6 +38,11 @@ static int refuse_existing(const char *out, uint32_t mode, struct err *err)
         return err_set(err, ERR_EXIST, "%s exists already (add -mode replace, or remove it)", out);
     if (!S_ISDIR(st.st_mode))
         return err_set(err, ERR_NOTDIR, "%s is not a directory: it will not be replaced", out);
+    if (mode != CL2NN_PUBLISH_APPEND && !may_go(out))
+        return err_set(err, ERR_EXIST,
+                       "%s holds what no job has made (there is no _SUCCESS): it will not be "
+                       "replaced; remove it yourself, or choose another OUTPUT",
+                       out);
     return 0;
 }
 
