@@ -189,6 +189,8 @@ static int check_output(struct run *run, struct err *err)
     struct qn_error error = {0};
     struct qn_stat stat;
     const char *path = buf_cstr(&run->out);
+    if (strcmp(path, "/") == 0)
+        return err_set(err, ERR_USAGE, "/ cannot be the output: give a directory in it");
     int rc = run->volume->ops->stat(run->volume, path, &stat, &error);
     if (rc == ERR_NOENT)
         return 0;

@@ -66,6 +66,8 @@ static int take_name(struct run_args *args, const char *value, struct err *err)
 
 static int take_file(struct run_args *args, const char *value, struct err *err)
 {
+    if (!*value)
+        return err_set(err, ERR_USAGE, "-file \"\": a path is wanted");
     return side_words_add(&args->sides, value, false, err);
 }
 

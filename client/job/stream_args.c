@@ -443,6 +443,11 @@ static bool has_value(const char *word)
 
 static int take_word(struct gathering *g, int argc, char **argv, int *i, struct err *err)
 {
+    const char *name = option_of(argv[*i]);
+    if (name && (strcmp(name, "chain") == 0 || strncmp(name, "chain=", 6) == 0))
+        return err_set(err, ERR_USAGE,
+                       "-stream runs programs, -chain plugins: choose one (a pipe in -mapper puts "
+                       "programs together)");
     const struct stream_option *option = find(argv[*i]);
     if (option && !option->take)
         return 0;

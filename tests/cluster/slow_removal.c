@@ -13,7 +13,8 @@
 #include <unistd.h>
 
 static const char *hold;
-static int (*real_close)(int), (*real_unlink)(const char *), (*real_unlinkat)(int, const char *, int);
+static int (*real_close)(int), (*real_unlink)(const char *),
+    (*real_unlinkat)(int, const char *, int);
 
 __attribute__((constructor)) static void begin(void)
 {
@@ -64,7 +65,8 @@ static bool frees(int dir, const char *path, int flags)
 {
     struct stat st;
     return hold && !(flags & AT_REMOVEDIR) && strstr(path, "/jobs/") &&
-           fstatat(dir, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) && !is_open(&st);
+           fstatat(dir, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
+           !is_open(&st);
 }
 
 int unlink(const char *path)
