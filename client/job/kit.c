@@ -193,9 +193,9 @@ static int run_child(struct kit *kit, const char *const *more, const char *out, 
     mem_free(words);
     if (pid < 0)
         return err_errno(err, errno, "cannot start quern-task");
-    if (interrupted)
+    if (interrupted || (WIFEXITED(status) && WEXITSTATUS(status) < 126 && status != 0))
         return ERR_FAILED; /* the job has told so */
-    return status == 0 ? 0 : err_set(err, ERR_FAILED, "the job failed");
+    return status == 0 ? 0 : err_set(err, ERR_FAILED, "quern-task ended without a word");
 }
 
 static int is_part(const struct dirent *entry)

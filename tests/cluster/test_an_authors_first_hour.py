@@ -166,7 +166,8 @@ def test_an_interrupted_check_leaves_nothing_behind(tmp_path, whom):
 
 def test_wrong_words_are_told_in_a_line(tmp_path):
     for words, code, said in ((["check"], 2, "check which?"), (["test", "wordcount"], 2, "needs -in FILE"), (["check", "./no.so"], 1, "No such file"),
-                              (["check", "wordcount", "-ni", "x"], 2, "no option -ni"), (["check", "a", "b"], 2, 'not "b" too')):
+                              (["check", "wordcount", "-ni", "x"], 2, "no option -ni"), (["check", "wordcount", "-in", "nosuch"], 1, "nosuch: No such file"),
+                              (["check", "grep", "-in", __file__], 1, "needs -D grep.pattern="), (["check", "a", "b"], 2, 'not "b" too')):
         done = quern("job", *words, cwd=tmp_path)
         assert done.returncode == code and said in done.stderr and len(done.stderr.splitlines()) == 1, (words, done.stderr)
     assert "author" in quern("job", "-help").stdout
