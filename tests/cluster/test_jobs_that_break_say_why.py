@@ -109,21 +109,22 @@ def test_no_process_of_an_attempt_outlives_it(cluster, tmp_path, how):
     wait_for(lambda: not left(pids), timeout=10)
 
 
-def test_what_a_killed_workers_tasks_left_ends_with_its_next_life(cluster, tmp_path):
+@pytest.mark.parametrize("limit", ["auto", "poll"])
+@pytest.mark.parametrize("leaves", ["forked", "child"])
+def test_what_a_killed_workers_tasks_left_ends_with_its_next_life(tmp_path, leaves, limit):
+    """One that keeps its environment, or nothing but its directory; with control groups, and without."""
     os.chmod(tmp_path, 0o777)
     pids = tmp_path / "pids"
-    job = cluster.run("run", "-detach", "-D", "misbehave.how=loop", "-D", "mapreduce.map.maxattempts=1", "-D", "mapreduce.map.speculative=false",
-                      "-D", f"misbehave.forked={pids}", MISBEHAVE, "/in/a", "/out/forked").stdout.decode().strip()
-    wait_for(lambda: pids.exists() and pids.read_text().endswith("\n"))
-    child = pids.read_text().split()[0]
-    # its own parent ends at once; then it is the task's
-    worker = wait_for(lambda: next((w for w in ("worker1", "worker2", "worker3") if cluster.pid(w) == parent(parent(child))), None))
-    cluster.kill(worker)
-    assert not is_over(child)
-    cluster.up()
-    wait_for(lambda: is_over(child), timeout=10)
-    cluster.run("job", "-kill", job)
-    wait_for(lambda: cluster.run("job", "-workers").stdout.count(b" live ") == 3)
+    with Cluster(datanodes=1, workers=1, site=f"worker.task.limit = {limit}\n") as c:
+        c.fs("-put", "-", "/in", input=b"now\n")
+        c.run("run", "-detach", "-D", "misbehave.how=loop", "-D", f"misbehave.{leaves}={pids}", MISBEHAVE, "/in", "/out")
+        wait_for(lambda: pids.exists() and pids.read_text().endswith("\n"))
+        child = pids.read_text().split()[0]
+        wait_for(lambda: c.pid("worker1") == parent(parent(child)))  # its own parent ends at once; then it is the task's
+        c.kill("worker1")
+        assert not is_over(child)
+        c.up()
+        wait_for(lambda: is_over(child), timeout=10)
 
 
 @pytest.mark.skipif(not memory_group(), reason="needs control groups of the first version")

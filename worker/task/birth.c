@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -13,6 +14,7 @@
 #include "libcommon/event/sock.h"
 #include "libcommon/proto/task/messages.h"
 #include "libcommon/wire/frame.h"
+#include "worker/task/strays.h"
 
 #define UMBILICAL_FD    3
 #define CLASSIC_SIGNALS 32
@@ -25,7 +27,7 @@
 static void go_first(void)
 {
     int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? write(fd, "900", 3) : 0;
+    ssize_t n = fd >= 0 ? write(fd, STRAYS_OOM_SCORE, strlen(STRAYS_OOM_SCORE)) : 0;
     (void)n; /* without it the kernel decides alone */
     if (fd >= 0)
         close(fd);

@@ -48,6 +48,45 @@ static int write_pid(const char *dir, pid_t pid)
     return cgroup_write(dir, "cgroup.procs", text);
 }
 
+/* How many were killed in this round; those who die already count, too. */
+static size_t kill_round(const char *dir)
+{
+    char path[CGROUP_DIR_MAX + 64];
+    size_t n = 0;
+    long pid = 0;
+    snprintf(path, sizeof(path), "%s/cgroup.procs", dir);
+    FILE *f = fopen(path, "re");
+    for (; f && fscanf(f, "%ld", &pid) == 1; n++)
+        if (pid > 0)
+            kill((pid_t)pid, SIGKILL);
+    if (f)
+        fclose(f);
+    return n;
+}
+
+/* What a killed worker's tasks have left there is nobody's. True: something was inside, and the
+ * group can go when it is gone. */
+static bool end_orphans(const struct cgroup *own, const char *name)
+{
+    char dir[CGROUP_DIR_MAX + 64];
+    int n = snprintf(dir, sizeof(dir), "%s/%s", own->dir, name);
+    return n < (int)sizeof(dir) && kill_round(dir) > 0;
+}
+
+/* One that was killed a moment ago may not have been collected yet. */
+static bool is_alive(pid_t pid)
+{
+    char path[64], state = 0;
+    if (kill(pid, 0) != 0)
+        return errno != ESRCH;
+    snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+    FILE *f = fopen(path, "re");
+    bool is_known = f && fscanf(f, "%*d (%*[^)]) %c", &state) == 1;
+    if (f)
+        fclose(f);
+    return !is_known || state != 'Z';
+}
+
 /* Remove what groups there are below ours that belong to nobody: of this worker those without a
  * process, of others those whose worker is gone. */
 static bool sweep(const struct cgroup *own)
@@ -61,9 +100,9 @@ static bool sweep(const struct cgroup *own)
             continue;
         pid_t owner = (pid_t)strtol(strchr(name, '.') + 1, NULL, 10);
         bool is_ours = owner == getpid();
-        if ((is_ours && is_leaf) || (!is_ours && (kill(owner, 0) == 0 || errno != ESRCH)))
+        if ((is_ours && is_leaf) || (!is_ours && is_alive(owner)))
             continue;
-        if (unlinkat(dirfd(d), name, AT_REMOVEDIR) != 0 && is_ours)
+        if (unlinkat(dirfd(d), name, AT_REMOVEDIR) != 0 && (is_ours || end_orphans(own, name)))
             has_left = true;
     }
     if (d)
@@ -137,7 +176,7 @@ void fences_open(struct fences *fences, bool may_group, char *why, size_t cap)
     cgroup_find("pids", &fences->pids);
     if (fences->pids.kind != CGROUP_V1) /* the second version has one tree for all */
         fences->pids.kind = CGROUP_NONE;
-    (void)sweep_all(fences);
+    fences->has_left = sweep_all(fences);
     *why = 0;
 }
 
@@ -318,22 +357,6 @@ void fence_close(struct fence *fence)
         fence->all->has_left = true;
     forget(fence);
 }
-/* How many were killed in this round; those who die already count, too. */
-static size_t kill_round(const char *dir)
-{
-    char path[CGROUP_DIR_MAX + 64];
-    size_t n = 0;
-    long pid = 0;
-    snprintf(path, sizeof(path), "%s/cgroup.procs", dir);
-    FILE *f = fopen(path, "re");
-    for (; f && fscanf(f, "%ld", &pid) == 1; n++)
-        if (pid > 0)
-            kill((pid_t)pid, SIGKILL);
-    if (f)
-        fclose(f);
-    return n;
-}
-
 void fence_kill(const struct fence *fence)
 {
     if (!fence->dir || (is_second(fence) && cgroup_write(fence->dir, "cgroup.kill", "1") == 0))

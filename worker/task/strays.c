@@ -5,6 +5,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -187,29 +188,55 @@ bool strays_is_marked(pid_t pid, const char *worker_id)
     return is_marked;
 }
 
-struct marked {
-    const char *worker_id;
+static bool is_within(pid_t pid, const char *dir)
+{
+    char path[64], at[PATH_MAX];
+    struct buf text = BUF_INIT;
+    size_t len = strlen(dir);
+    snprintf(path, sizeof(path), "/proc/%d/cwd", pid);
+    ssize_t n = readlink(path, at, sizeof(at));
+    if (n <= (ssize_t)len || memcmp(at, dir, len) != 0 || at[len] != '/')
+        return false;
+    snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", pid);
+    const char *score = read_file(path, &text) == 0 ? buf_cstr(&text) : NULL;
+    bool is_task = score && strtol(score, NULL, 10) >= strtol(STRAYS_OOM_SCORE, NULL, 10);
+    buf_release(&text);
+    return is_task;
+}
+
+struct hunt {
+    bool (*is_one)(pid_t pid, const char *of);
+    const char *of;
     size_t found;
 };
 
-static void kill_marked(void *arg, pid_t pid)
+static void kill_if_one(void *arg, pid_t pid)
 {
-    struct marked *m = arg;
-    if (pid != getpid() && strays_is_marked(pid, m->worker_id) && kill(pid, SIGKILL) == 0)
-        m->found++;
+    struct hunt *hunt = arg;
+    if (pid != getpid() && hunt->is_one(pid, hunt->of) && kill(pid, SIGKILL) == 0)
+        hunt->found++;
 }
 
 /* Again while there are some: one may just have started another. */
-size_t strays_end_marked(const char *worker_id)
+static size_t end_all(struct hunt hunt)
 {
-    struct marked m = {worker_id, 0};
     size_t before;
     uint64_t end_ms = clock_mono_ms() + MARKED_MS;
     do {
-        before = m.found;
-        (void)each_number("/proc", kill_marked, &m);
-        if (m.found > before)
+        before = hunt.found;
+        (void)each_number("/proc", kill_if_one, &hunt);
+        if (hunt.found > before)
             usleep(ROUND_US);
-    } while (m.found > before && clock_mono_ms() < end_ms);
-    return m.found;
+    } while (hunt.found > before && clock_mono_ms() < end_ms);
+    return hunt.found;
+}
+
+size_t strays_end_marked(const char *worker_id)
+{
+    return end_all((struct hunt){strays_is_marked, worker_id, 0});
+}
+
+size_t strays_end_within(const char *dir)
+{
+    return end_all((struct hunt){is_within, dir, 0});
 }

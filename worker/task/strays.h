@@ -7,7 +7,8 @@
  *   worker         knows its runners; when one ends, what it leaves becomes a child here
  *
  * A worker that was killed can do nothing of it: its next life looks for the mark in their
- * environment. */
+ * environment, and for tasks' descendants that still are in a directory of an attempt. (Where there
+ * are control groups, task/fence finds all others, too.) */
 #ifndef QUERN_WORKER_TASK_STRAYS_H
 #define QUERN_WORKER_TASK_STRAYS_H
 
@@ -35,5 +36,9 @@ void strays_mark(const char *worker_id);
 bool strays_is_marked(pid_t pid, const char *worker_id);
 /* Kill all that carry it: an earlier life's. Returns how many there were. */
 size_t strays_end_marked(const char *worker_id);
+/* The same with those that have a task's place in the kernel's order of victims, which they cannot
+ * better, and work in a directory below `dir`, be it removed already. */
+#define STRAYS_OOM_SCORE "900"
+size_t strays_end_within(const char *dir);
 
 #endif

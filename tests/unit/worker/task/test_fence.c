@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -192,6 +193,51 @@ static void a_group_is_removed_at_once_only_when_nobody_is_left_inside(void **st
     assert_true(fence_close_empty(&fence));
     assert_null(fence.dir);
     fence_close(&fence); /* nothing is left to close */
+    fences_close(&fences);
+}
+
+/* A worker that is killed leaves one behind, in a group. */
+static pid_t orphan(void)
+{
+    int told[2], status;
+    pid_t left = 0;
+    assert_int_equal(pipe(told), 0);
+    pid_t worker = fork();
+    if (worker == 0) {
+        struct fences fences;
+        struct fence fence;
+        bool has_groups = open_groups(&fences);
+        pid_t pid = fork();
+        for (; pid == 0;)
+            pause();
+        fence_open(&fence, &fences, pid);
+        _exit(has_groups && fence.dir && write(told[1], &pid, sizeof(pid)) == sizeof(pid) ? 0 : 1);
+    }
+    assert_int_equal(waitpid(worker, &status, 0), worker);
+    assert_int_equal(status, 0);
+    assert_int_equal(read(told[0], &left, sizeof(left)), sizeof(left));
+    close(told[0]);
+    close(told[1]);
+    return left;
+}
+
+static void what_a_dead_worker_left_in_a_group_ends_with_the_next_one(void **state)
+{
+    struct fences fences;
+    int status = 0;
+    (void)state;
+    if (!open_groups(&fences))
+        skip();
+    fences_close(&fences);
+    assert_int_equal(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+    pid_t left = orphan();
+    assert_int_equal(waitpid(left, &status, WNOHANG), 0);
+    assert_true(open_groups(&fences));
+    kill(left, SIGTERM); /* comes too late */
+    assert_int_equal(waitpid(left, &status, 0), left);
+    assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    while (fences.has_left)
+        fences_sweep(&fences);
     fences_close(&fences);
 }
 
@@ -394,6 +440,7 @@ int main(void)
         cmocka_unit_test(a_group_that_takes_no_limit_is_looked_at),
         cmocka_unit_test(a_group_is_removed_at_once_only_when_nobody_is_left_inside),
         cmocka_unit_test(a_kill_by_somebody_else_is_no_want_of_memory),
+        cmocka_unit_test(what_a_dead_worker_left_in_a_group_ends_with_the_next_one),
         cmocka_unit_test(who_starts_processes_without_end_is_stopped_and_all_of_them_end),
         cmocka_unit_test(a_machine_without_memory_is_told_from_a_limit),
         cmocka_unit_test(without_groups_the_memory_of_all_processes_is_added_up),
