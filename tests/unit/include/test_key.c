@@ -79,7 +79,7 @@ static void take_back(struct qn_slice rest, const struct part *parts, const stru
 {
     for (int i = 0; i < PARTS; i++) {
         unsigned char room[TEXT];
-        struct qn_slice text;
+        struct qn_slice text = {0};
         uint64_t u;
         int64_t s;
         double f;

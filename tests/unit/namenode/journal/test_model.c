@@ -368,7 +368,7 @@ static void try_concat(void)
     for (size_t i = 0; i < ENTRIES && !is_blind; i++)
         if (model[i].path[0] && model[i].blocks && !model[i].is_open && strcmp(model[i].path, to) &&
             are_siblings(model[i].path, to))
-            snprintf(from, sizeof(from), "%s", model[i].path);
+            memcpy(from, model[i].path, sizeof(from));
     struct entry *target = find(to), *source = find(from);
     bool may = target && source && target != source && !target->is_dir && !source->is_dir &&
                !target->is_open && !source->is_open && source->blocks > 0 && are_siblings(to, from);
