@@ -171,8 +171,9 @@ static void a_disk_that_says_nothing_is_left_and_its_pages_are_given_back(void *
     (void)state;
     struct qn_fs *fs = fake_connect_with("n0", "dfs.client.socket-timeout", "300ms");
     struct qn_fs *writer;
-    end_with(writer, open_written(&writer, "n0"));
-    struct qn_file *file = qn_open(fs, "/f", QN_READ, NULL, &error);
+    struct qn_file *file = open_written(&writer, "n0");
+    end_with(writer, file);
+    file = qn_open(fs, "/f", QN_READ, NULL, &error);
     assert_non_null(file);
     assert_int_equal(fault_arm("client.read.cached=1+:drop,client.read.disk=1+:delay1500", NULL),
                      0);
