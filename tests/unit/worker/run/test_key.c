@@ -176,6 +176,37 @@ static void keys_spread_evenly_and_always_alike(void **state)
         assert_in_range(slots[i], 30, 120);
 }
 
+/* As key.h says it, a byte at a time. */
+static uint64_t hash_by_definition(const uint8_t *p, size_t len)
+{
+    uint64_t hash = KEY_HASH_SEED;
+    size_t at = 0;
+    for (bool is_last = false; !is_last;) {
+        uint64_t word = 0;
+        is_last = len - at <= 8;
+        for (unsigned i = 0; i < 8 && at < len; i++)
+            word |= (uint64_t)p[at++] << (8 * i);
+        __uint128_t product =
+            (__uint128_t)(hash ^ word) * (KEY_HASH_STEP + (is_last ? 2 * (uint64_t)len : 0));
+        hash = (uint64_t)product ^ (uint64_t)(product >> 64);
+    }
+    return hash;
+}
+
+static void the_hash_is_as_it_is_defined_at_every_length(void **state)
+{
+    (void)state;
+    uint8_t bytes[100];
+    struct rand rand;
+    rand_init(&rand, 8);
+    for (int round = 0; round < 20000; round++) {
+        size_t at = rand_below(&rand, 20), len = rand_below(&rand, 80);
+        for (size_t i = 0; i < sizeof(bytes); i++)
+            bytes[i] = rand_chance(&rand, 30) ? 0 : (uint8_t)rand_u64(&rand);
+        assert_true(key_hash(slice_of(bytes + at, len)) == hash_by_definition(bytes + at, len));
+    }
+}
+
 /* At the end of a page behind which there is nothing, and in its middle. */
 static void a_short_key_is_read_without_what_stands_behind_it(void **state)
 {
@@ -219,6 +250,7 @@ int main(void)
         cmocka_unit_test(the_prefix_never_contradicts_the_bytes),
         cmocka_unit_test(a_job_that_compares_keeps_its_own_bytes),
         cmocka_unit_test(keys_spread_evenly_and_always_alike),
+        cmocka_unit_test(the_hash_is_as_it_is_defined_at_every_length),
         cmocka_unit_test(a_zero_byte_more_is_another_key),
         cmocka_unit_test(a_short_key_is_read_without_what_stands_behind_it),
     };
