@@ -136,7 +136,7 @@ static int check_head(struct walscan *scan, struct slice file, size_t i, bool is
         return err_set(&scan->damage, ERR_FOREIGN, "%s/%s belongs to another log: wrong directory",
                        scan->dir, scan->where);
     if (head.first_index != scan->firsts[i])
-        return damaged(scan, "its name and its contents do not fit: was it renamed?");
+        return damaged(scan, "its name and its contents do not fit: it may have been renamed");
     if (is_first) {
         scan->last = head.first_index - 1;
         scan->last_crc = head.prev_crc;

@@ -23,8 +23,8 @@ static int check_image(const struct nn_dir_set *dirs, const struct nn_image_file
         return err_set(err, ERR_NOMEM, "out of memory");
     int rc = nn_image_read(dirs->disk, path, &head, NULL, NULL, err);
     if (rc == 0 && head.index != file->index)
-        rc = err_set(err, ERR_CORRUPT, "%s is an image of record %llu: was it renamed?", path,
-                     (unsigned long long)head.index);
+        rc = err_set(err, ERR_CORRUPT, "%s is an image of record %llu: it may have been renamed",
+                     path, (unsigned long long)head.index);
     if (rc == 0 && head.log_id != log_id)
         rc = err_set(err, ERR_FOREIGN, "%s belongs to another log than the one beside it", path);
     mem_free(path);
