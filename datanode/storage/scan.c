@@ -14,6 +14,7 @@ struct seen {
     uint64_t id, gs;
     enum dn_dir dir;
     enum dn_name_kind kind;
+    bool is_dir;
 };
 
 struct scan {
@@ -26,11 +27,27 @@ struct scan {
 
 /* ---- listing ---- */
 
+static int path_of(const struct scan *s, const struct seen *f, enum dn_dir where, char **ret)
+{
+    struct dn_block_paths paths;
+    char *dir = dn_volume_dir(s->volume, where, f->id);
+    int rc = dir ? dn_block_paths_make(dir, f->id, f->gs, &paths) : ERR_NOMEM;
+    mem_free(dir);
+    if (rc != 0)
+        return rc;
+    if (f->kind == DN_NAME_UNFINISHED)
+        *ret = str_printf("%s.tmp", paths.sums);
+    else
+        *ret = str_dup(f->kind == DN_NAME_DATA ? paths.data : paths.sums);
+    dn_block_paths_release(&paths);
+    return *ret ? 0 : ERR_NOMEM;
+}
+
 static int note_file(void *arg, const char *name, bool is_dir)
 {
     struct scan *s = arg;
-    struct seen seen = {.dir = s->dir};
-    if (is_dir || !dn_block_name_parse(name, &seen.kind, &seen.id, &seen.gs))
+    struct seen seen = {.dir = s->dir, .is_dir = is_dir};
+    if (!dn_block_name_parse(name, &seen.kind, &seen.id, &seen.gs))
         return 0;
     int rc = mem_grow(&s->seen, &s->cap, s->count, sizeof(*s->seen));
     if (rc == 0)
@@ -38,10 +55,33 @@ static int note_file(void *arg, const char *name, bool is_dir)
     return rc;
 }
 
+/* What was listed from `first` on without the directories, which block nothing any more. */
+static int set_aside(struct scan *s, size_t first)
+{
+    int rc = 0;
+    size_t kept = first;
+    for (size_t i = first; i < s->count && rc == 0; i++) {
+        char *path = NULL;
+        if (!s->seen[i].is_dir) {
+            s->seen[kept++] = s->seen[i];
+            continue;
+        }
+        rc = path_of(s, &s->seen[i], s->seen[i].dir, &path);
+        if (rc == 0)
+            (void)dn_settle_set_aside(s->volume->disk, path);
+        mem_free(path);
+    }
+    s->count = kept;
+    return rc;
+}
+
 static int list_one(struct scan *s, enum dn_dir dir, const char *path, struct err *err)
 {
+    size_t first = s->count;
     s->dir = dir;
     int rc = disk_list(s->volume->disk, path, note_file, s);
+    if (rc == 0)
+        rc = set_aside(s, first);
     if (rc == 0 || rc == ERR_NOENT)
         return 0;
     return err_set(err, rc, "%s: cannot read: %s", path, err_text(rc));
@@ -80,22 +120,6 @@ static int list_plain(struct scan *s, enum dn_dir which, struct err *err)
 }
 
 /* ---- putting right ---- */
-
-static int path_of(const struct scan *s, const struct seen *f, enum dn_dir where, char **ret)
-{
-    struct dn_block_paths paths;
-    char *dir = dn_volume_dir(s->volume, where, f->id);
-    int rc = dir ? dn_block_paths_make(dir, f->id, f->gs, &paths) : ERR_NOMEM;
-    mem_free(dir);
-    if (rc != 0)
-        return rc;
-    if (f->kind == DN_NAME_UNFINISHED)
-        *ret = str_printf("%s.tmp", paths.sums);
-    else
-        *ret = str_dup(f->kind == DN_NAME_DATA ? paths.data : paths.sums);
-    dn_block_paths_release(&paths);
-    return *ret ? 0 : ERR_NOMEM;
-}
 
 static int drop(struct scan *s, const struct seen *f)
 {

@@ -13,6 +13,7 @@
  *   an empty data file without checksums    a write that had just begun: removed
  *   data without checksums                  kept and told about: nobody can say what it is worth
  *   anything in tmp                         removed
+ *   a directory by the name of a file       set aside (settle.h): the file is gone
  *
  * Nothing is removed that could be the only copy of anything. Blocks; run before serving. */
 #ifndef QUERN_DN_STORAGE_SCAN_H
@@ -33,7 +34,8 @@ struct dn_scan_result {
  * together. On failure nothing needs releasing. */
 int dn_scan_volume(struct dn_volume *volume, struct dn_scan_result *ret, struct err *err);
 
-/* What lies in finalized, by names and lengths only; nothing is changed. Any thread. */
+/* What lies in finalized, by names and lengths only; nothing is changed, but that directories by
+ * the names of files are set aside. Any thread. */
 struct dn_scan_file {
     uint64_t id, gs; /* gs: of the newest checksum file */
     uint64_t data_bytes, sums_bytes;

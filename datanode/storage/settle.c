@@ -3,7 +3,9 @@
 
 #include "libcommon/base/buf.h"
 #include "libcommon/base/fault.h"
+#include "libcommon/base/log.h"
 #include "libcommon/base/mem.h"
+#include "libcommon/base/str.h"
 #include "libcommon/codec/chunksum.h"
 #include "libcommon/codec/crc32c.h"
 #include "libcommon/store/outfile.h"
@@ -403,6 +405,29 @@ int dn_settle_copy(struct disk *disk, const struct dn_settle_copy *copy, struct 
     return rc;
 }
 
+int dn_settle_set_aside(struct disk *disk, const char *path)
+{
+    int dir = (int)(strrchr(path, '/') - path) + 1;
+    char *to = str_printf("%.*saside.%s", dir, path, path + dir);
+    int rc = to ? disk_rename(disk, path, to) : ERR_NOMEM;
+    if (rc == 0)
+        log_warn("dn.storage", "%s was a directory where a block's file belongs: it is %s now",
+                 path, to);
+    else
+        log_warn("dn.storage",
+                 "%s is a directory where a block's file belongs, and cannot be moved out of the "
+                 "way (%s): do it by hand",
+                 path, err_text(rc));
+    mem_free(to);
+    return rc;
+}
+
+static int remove_one(struct disk *disk, const char *path)
+{
+    int rc = disk_unlink(disk, path);
+    return rc == ERR_ISDIR ? dn_settle_set_aside(disk, path) : rc == ERR_NOENT ? 0 : rc;
+}
+
 /* Data first: checksums without data are removed by the next scan, data without checksums could
  * only be wondered at. */
 int dn_settle_remove(struct disk *disk, const char *dir, uint64_t id, uint64_t gs)
@@ -411,9 +436,9 @@ int dn_settle_remove(struct disk *disk, const char *dir, uint64_t id, uint64_t g
     int rc = dn_block_paths_make(dir, id, gs, &paths);
     if (rc != 0)
         return rc;
-    rc = disk_unlink(disk, paths.data);
-    if (rc == 0 || rc == ERR_NOENT)
-        rc = disk_unlink(disk, paths.sums);
+    rc = remove_one(disk, paths.data);
+    if (rc == 0)
+        rc = remove_one(disk, paths.sums);
     dn_block_paths_release(&paths);
-    return rc == ERR_NOENT ? 0 : rc;
+    return rc;
 }

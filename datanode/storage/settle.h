@@ -49,6 +49,9 @@ struct dn_settle_copy {
 int dn_settle_copy(struct disk *disk, const struct dn_settle_copy *copy, struct dn_blockfile **ret,
                    bool *ret_is_source_bad, struct err *err);
 
+/* A directory stands where a block's file belongs: nobody can say what is in it, so it gets the
+ * name aside.NAME beside its place, and the log tells. */
+int dn_settle_set_aside(struct disk *disk, const char *path);
 /* Unlink both; 0 also when they are gone already. */
 int dn_settle_remove(struct disk *disk, const char *dir, uint64_t id, uint64_t gs);
 

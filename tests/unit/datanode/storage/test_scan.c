@@ -159,6 +159,49 @@ static void a_block_without_checksums_is_kept_but_not_offered(void **state)
     sim_disk_free(sim);
 }
 
+#define FINAL "/d1/current/finalized/subdir0/subdir0/"
+
+static void put_directory_in_place_of(struct dn_volume *v, const char *path)
+{
+    assert_int_equal(disk_unlink(v->disk, path), 0);
+    assert_int_equal(fsutil_mkdirs(v->disk, path, NULL), 0);
+}
+
+static void check_is_directory(struct dn_volume *v, const char *path)
+{
+    struct disk_stat st;
+    assert_int_equal(disk_stat(v->disk, path, &st), 0);
+    assert_true(st.is_dir);
+}
+
+static void a_directory_in_the_place_of_a_file_is_set_aside(void **state)
+{
+    (void)state;
+    struct sim_disk *sim = new_sim();
+    struct dn_volume *v = new_volume(sim);
+    struct dn_scan_file one;
+    for (uint64_t id = 1; id <= 3; id++)
+        finalized(v, id, 7, 300);
+    put_directory_in_place_of(v, FINAL "blk_1");
+    put_directory_in_place_of(v, FINAL "blk_2_7.meta");
+    assert_int_equal(dn_scan_file(v, 2, &one, NULL), 0); /* while it serves */
+    assert_true(one.has_data && !one.has_sums);
+    check_is_directory(v, FINAL "aside.blk_2_7.meta");
+    struct dn_scan_result r = scanned(v);
+    check_is_directory(v, FINAL "aside.blk_1");
+    assert_int_equal(r.count, 1);
+    assert_non_null(find(&r, 3));
+    assert_int_equal(r.orphans, 1); /* the data of the second */
+    mem_free(r.replicas);
+    finalized(v, 1, 8, 300); /* it has its place again */
+    put_directory_in_place_of(v, FINAL "blk_3");
+    assert_int_equal(dn_settle_remove(v->disk, "/d1/current/finalized/subdir0/subdir0", 3, 7), 0);
+    check_is_directory(v, FINAL "aside.blk_3");
+    finalized(v, 3, 8, 300);
+    dn_volume_close(v);
+    sim_disk_free(sim);
+}
+
 static void a_write_cut_short_before_its_first_byte_leaves_nothing(void **state)
 {
     (void)state;
@@ -329,6 +372,7 @@ int main(void)
         cmocka_unit_test(copies_on_their_way_are_dropped),
         cmocka_unit_test(lengths_that_cannot_belong_together_are_marked),
         cmocka_unit_test(a_block_without_checksums_is_kept_but_not_offered),
+        cmocka_unit_test(a_directory_in_the_place_of_a_file_is_set_aside),
         cmocka_unit_test(a_write_cut_short_before_its_first_byte_leaves_nothing),
         cmocka_unit_test(of_two_stamps_the_greater_counts_and_of_equals_the_finalized),
         cmocka_unit_test(a_finalize_cut_short_anywhere_loses_nothing_synced),
