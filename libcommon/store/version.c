@@ -70,6 +70,8 @@ static int take_line(char *line, struct version *version)
             return ERR_CORRUPT;
         snprintf(key[0] == 'c' ? version->cluster_id : version->storage_id, VERSION_ID_MAX, "%s",
                  value);
+    } else if (strcmp(key, "log") == 0) {
+        return str_to_u64(value, &version->log_id);
     } else if (strcmp(key, "created") == 0) {
         return str_to_u64(value, &version->created_ms);
     }
@@ -136,6 +138,8 @@ int version_write(struct disk *disk, const char *dir, const struct version *vers
                version->cluster_id);
     if (version->storage_id[0])
         buf_printf(&text, "storage=%s\n", version->storage_id);
+    if (version->log_id)
+        buf_printf(&text, "log=%llu\n", (unsigned long long)version->log_id);
     buf_printf(&text, "created=%llu\n", (unsigned long long)version->created_ms);
     buf_printf(&text, CHECK_KEY "%08x\n", crc32c(0, text.data, text.len));
     char *path = fsutil_join(dir, FILE_NAME);

@@ -6,6 +6,7 @@
  *     layout=1
  *     cluster=7f3a91c05e1d4b22
  *     storage=c41f0a3392de7751
+ *     log=10502184756120391445
  *     created=1700000000000
  *     check=9a3c01f7
  *
@@ -25,6 +26,7 @@ struct version {
     uint32_t layout;                 /* of the directory, from 1 */
     char cluster_id[VERSION_ID_MAX]; /* the same in all of a cluster; see version_id_is_ok */
     char storage_id[VERSION_ID_MAX]; /* this directory's own; "" when there is none */
+    uint64_t log_id;                 /* of the log that lies beside it; 0 = none does */
     uint64_t created_ms;
 };
 

@@ -114,7 +114,8 @@ static int open_dirs(struct disk *disk, const char *const *paths, size_t count,
     return 0;
 }
 
-/* At least one is formatted, all that are belong to one cluster, and none is somebody else's. */
+/* At least one is formatted, all that are belong to their logs and to one cluster, and none is
+ * somebody else's. */
 static int check_dirs(const struct nn_namedir *dirs, size_t count, const char **ret_cluster,
                       struct err *err)
 {
@@ -126,6 +127,9 @@ static int check_dirs(const struct nn_namedir *dirs, size_t count, const char **
                            dirs[i].path);
         if (dirs[i].state != NN_DIR_FORMATTED)
             continue;
+        int rc = nn_namedir_check_log(&dirs[i], err);
+        if (rc != 0)
+            return rc;
         if (first && strcmp(first->version.cluster_id, dirs[i].version.cluster_id) != 0)
             return err_set(err, ERR_FOREIGN,
                            "%s belongs to cluster %s, %s to cluster %s: one of them is wrong",

@@ -3,6 +3,7 @@
 
 #include "libcommon/base/mem.h"
 #include "libcommon/base/str.h"
+#include "libcommon/store/walmark.h"
 
 #define TYPE "namenode"
 
@@ -116,14 +117,34 @@ int nn_namedir_finish(struct nn_namedir *dir, const char *cluster_id, uint64_t w
                       struct err *err)
 {
     struct version version = {.type = TYPE, .layout = NN_LAYOUT, .created_ms = wall_ms};
+    struct walmark mark;
     snprintf(version.cluster_id, sizeof(version.cluster_id), "%s", cluster_id);
     version_new_id(version.storage_id);
-    int rc = version_write(dir->disk, dir->path, &version, err);
+    int rc = walmark_read(dir->disk, dir->path, &mark, err);
+    if (rc != 0)
+        return rc;
+    version.log_id = mark.wal_id;
+    rc = version_write(dir->disk, dir->path, &version, err);
     if (rc == 0) {
         dir->version = version;
         dir->state = NN_DIR_FORMATTED;
     }
     return rc;
+}
+
+/* A VERSION of before logs were named in it is believed; a watermark that cannot be read is told by
+ * whoever opens the log. */
+int nn_namedir_check_log(const struct nn_namedir *dir, struct err *err)
+{
+    struct walmark mark;
+    struct err ignored = {0};
+    if (dir->version.log_id == 0 || walmark_read(dir->disk, dir->path, &mark, &ignored) != 0 ||
+        mark.wal_id == dir->version.log_id)
+        return 0;
+    return err_set(err, ERR_FOREIGN,
+                   "%s/VERSION (of cluster %s) was not made with the log beside it: bring back the "
+                   "one that was",
+                   dir->path, dir->version.cluster_id);
 }
 
 static bool is_unfinished_image(const char *name)

@@ -36,9 +36,11 @@ void nn_namedir_close(struct nn_namedir *dir); /* unlocks; a zeroed one is harml
 
 /* Remove what is ours, VERSION first and durably. */
 int nn_namedir_clear(struct nn_namedir *dir, struct err *err);
-/* Make it FORMATTED: the last step. */
+/* Make it FORMATTED: the last step, when its log is there. */
 int nn_namedir_finish(struct nn_namedir *dir, const char *cluster_id, uint64_t wall_ms,
                       struct err *err);
+/* Was the VERSION of a FORMATTED one made with the log beside it? ERR_FOREIGN: it was not. */
+int nn_namedir_check_log(const struct nn_namedir *dir, struct err *err);
 /* Remove unfinished images: `image.*.new` and `image.*.tmp`. */
 int nn_namedir_tidy(struct nn_namedir *dir, struct err *err);
 

@@ -115,7 +115,8 @@ static int open_dirs(struct nn_salvage *s, struct err *err)
                 *err = bad;
             return rc;
         }
-        if (rc == 0 && s->dirs[i].state == NN_DIR_FORMATTED && !s->cluster_id[0])
+        if (rc == 0 && s->dirs[i].state == NN_DIR_FORMATTED && !s->cluster_id[0] &&
+            nn_namedir_check_log(&s->dirs[i], NULL) == 0)
             snprintf(s->cluster_id, sizeof(s->cluster_id), "%s", s->dirs[i].version.cluster_id);
     }
     return 0;

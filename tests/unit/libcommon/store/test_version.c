@@ -14,7 +14,8 @@
 
 static struct sim_disk *sim;
 static struct disk *d;
-static const struct version ours = {"datanode", 2, "7f3a91c05e1d4b22", "c41f0a3392de7751", 1700};
+static const struct version ours = {
+    "datanode", 2, "7f3a91c05e1d4b22", "c41f0a3392de7751", 10502184756120391445U, 1700};
 
 static int setup(void **state)
 {
@@ -50,6 +51,7 @@ static void what_was_written_is_read(void **state)
     assert_int_equal(got.layout, 2);
     assert_string_equal(got.cluster_id, ours.cluster_id);
     assert_string_equal(got.storage_id, ours.storage_id);
+    assert_true(got.log_id == ours.log_id);
     assert_int_equal(got.created_ms, 1700);
 }
 

@@ -602,6 +602,26 @@ static void opening_says_what_is_wrong_with_a_directory(void **state)
     assert_int_equal(nn_journal_open(&options, &again, &err), ERR_BUSY);
 }
 
+static void a_version_of_another_cluster_is_refused(void **state)
+{
+    (void)state;
+    struct err err = {0};
+    struct version own, other;
+    options.dir_count = 1;
+    assert_int_equal(format(false, NULL), 0);
+    assert_int_equal(version_read(d, one, "namenode", 1, &other, NULL), 0);
+    assert_int_equal(format(true, NULL), 0);
+    assert_int_equal(version_read(d, one, "namenode", 1, &own, NULL), 0);
+    assert_int_equal(version_write(d, one, &other, NULL), 0);
+    assert_int_equal(nn_journal_open(&options, &journal, &err), ERR_FOREIGN);
+    assert_non_null(strstr(err.msg, "/one/VERSION (of cluster "));
+    assert_non_null(strstr(err.msg, "was not made with the log beside it: bring back the one that "
+                                    "was"));
+    own.log_id = 0; /* as a quern of before wrote it */
+    assert_int_equal(version_write(d, one, &own, NULL), 0);
+    open_journal();
+}
+
 static void a_cluster_may_be_given_a_name(void **state)
 {
     (void)state;
@@ -697,6 +717,7 @@ int main(void)
         CASE(a_new_directory_is_filled_at_the_start),
         CASE(formatting_again_needs_force),
         CASE(opening_says_what_is_wrong_with_a_directory),
+        CASE(a_version_of_another_cluster_is_refused),
         CASE(a_cluster_may_be_given_a_name),
         CASE(a_damaged_image_costs_time_only),
         CASE(without_an_image_that_the_log_continues_it_is_refused),
