@@ -298,8 +298,12 @@ static int open_file(struct nn_metasave *m, struct slice name, struct err *err)
         return err_set(err, ERR_CONFIG,
                        "the namenode logs to no file, so there is no directory to "
                        "write to: set log.file");
-    if (name.len == 0 || name.data[0] == '.' || memchr(name.data, '/', name.len) ||
-        memchr(name.data, 0, name.len))
+    for (size_t i = 0; i < name.len; i++)
+        if (name.data[i] < ' ' || name.data[i] == 0x7f)
+            return err_set(err, ERR_INVAL,
+                           "the name of the file to write to has a control character (a line "
+                           "break?) in it: give a plain one");
+    if (name.len == 0 || name.data[0] == '.' || memchr(name.data, '/', name.len))
         return err_set(err, ERR_INVAL,
                        "\"" SLICE_FMT "\" is no plain file name: it is written into the directory "
                        "of the namenode's log",

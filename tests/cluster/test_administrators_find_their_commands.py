@@ -115,9 +115,10 @@ def test_what_is_short_is_in_the_list(cluster):
                      r"Metasave: Blocks being reconstructed: 0\n", text), text
     assert re.search(r"\nCorrupt Blocks:\nMetasave: Number of datanodes: 2\n(127\.0\.0\.1:\d+ IN \d+\(.*\) .*\n){2}$", text), text
     admin(cluster, "-metasave", "lists.txt")  # its own it overwrites
-    for name, why in (("../lists.txt", b"no plain file name"), ("namenode.log", b"nothing that metasave has written")):
+    for name, why in (("../lists.txt", b"no plain file name"), ("two\nlines", b"has a control character (a line break?) in it"),
+                      ("namenode.log", b"nothing that metasave has written")):
         refused = admin(cluster, "-metasave", name, check=False)
-        assert refused.returncode == 255 and why in refused.stderr, refused.stderr
+        assert refused.returncode == 255 and why in refused.stderr and refused.stderr.count(b"\n") == 1, refused.stderr
     cluster.fs("-rm", "-skipTrash", "/short")
 
 
