@@ -3,7 +3,7 @@
  * sources are all found before the first byte is written: a wrong path leaves the target alone.
  *
  * A job's output directory holds its list of files besides them (_MANIFEST,
- * worker/reduce/commit.h). Who merges such a directory wants the output: the list is passed over,
+ * worker/sink/commit.h). Who merges such a directory wants the output: the list is passed over,
  * unless it is named itself. */
 #include "client/fs/commands.h"
 #include "libcommon/base/mem.h"

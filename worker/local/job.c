@@ -7,7 +7,7 @@
 #include "libcommon/base/mem.h"
 #include "libcommon/base/str.h"
 #include "libcommon/proto/task/times.h"
-#include "worker/reduce/commit.h"
+#include "worker/sink/commit.h"
 
 static bool has_reduce(const struct job *job)
 {

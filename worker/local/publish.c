@@ -10,7 +10,7 @@
 #include "libcommon/base/path.h"
 #include "libcommon/base/str.h"
 #include "libcommon/store/fsutil.h"
-#include "worker/reduce/commit.h"
+#include "worker/sink/commit.h"
 
 /* Made by a job, or empty. A slip of the hand, "." or a home, is neither. */
 static bool may_go(const char *out)

@@ -11,9 +11,9 @@
 #include "worker/map/ranges.h"
 #include "worker/map/sketch.h"
 #include "worker/map/spill.h"
-#include "worker/reduce/further.h"
-#include "worker/reduce/output.h"
 #include "worker/runner/meter.h"
+#include "worker/sink/further.h"
+#include "worker/sink/output.h"
 
 #define RECORD_KEPT 1024U /* bytes: what is told of one that failed */
 #define MIB         ((uint64_t)1 << 20)

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-#include "worker/reduce/sink.h"
+#include "worker/sink/sink.h"
 
 #define CELLS_MAX     16384U /* keys held, over all partitions: about a megabyte */
 #define REGISTERS_MAX 8192U  /* over all partitions: they are to stay in the cache */

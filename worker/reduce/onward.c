@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/reduce/onward.h"
 
-#include "worker/reduce/sink.h"
+#include "worker/sink/sink.h"
 
 /* A failure in the next stage is the reduce's. */
 static int pass_failure(struct onward *o, int rc)

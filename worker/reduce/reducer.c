@@ -3,12 +3,12 @@
 
 #include "libcommon/base/clock.h"
 #include "libcommon/base/str.h"
-#include "worker/reduce/further.h"
 #include "worker/reduce/group.h"
 #include "worker/reduce/onward.h"
-#include "worker/reduce/output.h"
 #include "worker/reduce/sources.h"
 #include "worker/runner/meter.h"
+#include "worker/sink/further.h"
+#include "worker/sink/output.h"
 
 #define MIB         ((uint64_t)1 << 20)
 #define STREAMS_MIN 8U

@@ -7,7 +7,7 @@
 #include "libcommon/base/mem.h"
 #include "worker/map/mapper.h"
 #include "worker/map/sort.h"
-#include "worker/reduce/commit.h"
+#include "worker/sink/commit.h"
 
 #define RECORD_SHOWN 256U
 #define MEMORY_MIN   ((uint64_t)16 << 20)

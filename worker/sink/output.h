@@ -2,11 +2,11 @@
  * output: the file that a map or reduce task leaves, from the job's settings to what DONE tells.
  * With mapreduce.output.fileoutputformat.compress it is packed, and its name ends in .gz, .zst ...
  * With job.output.lazy a file that got no record does not become one. */
-#ifndef QUERN_WORKER_REDUCE_OUTPUT_H
-#define QUERN_WORKER_REDUCE_OUTPUT_H
+#ifndef QUERN_WORKER_SINK_OUTPUT_H
+#define QUERN_WORKER_SINK_OUTPUT_H
 
-#include "worker/reduce/sink.h"
 #include "worker/runner/context.h"
+#include "worker/sink/sink.h"
 
 struct output {
     struct sink sink;

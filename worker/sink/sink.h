@@ -8,8 +8,8 @@
  *
  * or, raw, key and value as they are; all of it packed, if asked for. The file is made when it gets
  * its first record; where the publication makes files without a byte, it is not made at all. */
-#ifndef QUERN_WORKER_REDUCE_SINK_H
-#define QUERN_WORKER_REDUCE_SINK_H
+#ifndef QUERN_WORKER_SINK_SINK_H
+#define QUERN_WORKER_SINK_SINK_H
 
 #include "include/quern/job.h"
 #include "libcommon/codec/packer.h"

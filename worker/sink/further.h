@@ -5,12 +5,12 @@
  *
  *     attempt's own   .../part-r-00003      "errors"       .../errors-r-00003
  *                                           "day=1/part"   .../day=1/part-r-00003 */
-#ifndef QUERN_WORKER_REDUCE_FURTHER_H
-#define QUERN_WORKER_REDUCE_FURTHER_H
+#ifndef QUERN_WORKER_SINK_FURTHER_H
+#define QUERN_WORKER_SINK_FURTHER_H
 
 #include "libcommon/base/hmap.h"
-#include "worker/reduce/sink.h"
 #include "worker/runner/context.h"
+#include "worker/sink/sink.h"
 
 #define FURTHER_MAX    256U
 #define FURTHER_BUFFER ((size_t)64 << 10)

@@ -14,8 +14,8 @@
 #include "libcommon/base/rand.h"
 #include "libcommon/codec/crc32c.h"
 #include "libcommon/store/fsutil.h"
-#include "worker/reduce/commit.h"
-#include "worker/reduce/sink.h"
+#include "worker/sink/commit.h"
+#include "worker/sink/sink.h"
 
 static char dir[] = "/tmp/quern-sink-XXXXXX";
 static char path[64];

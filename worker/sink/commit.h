@@ -5,8 +5,8 @@
  *
  * The lines come finished, in order of name (commit_line makes one), from whoever knows which
  * attempts won. */
-#ifndef QUERN_WORKER_REDUCE_COMMIT_H
-#define QUERN_WORKER_REDUCE_COMMIT_H
+#ifndef QUERN_WORKER_SINK_COMMIT_H
+#define QUERN_WORKER_SINK_COMMIT_H
 
 #include "libcommon/base/buf.h"
 #include "worker/run/region.h"

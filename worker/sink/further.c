@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "worker/reduce/further.h"
+#include "worker/sink/further.h"
 
 #include "libcommon/base/mem.h"
 #include "libcommon/base/path.h"
-#include "worker/reduce/output.h"
 #include "worker/run/key.h"
+#include "worker/sink/output.h"
 
 #define OWN "part"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "worker/reduce/sink.h"
+#include "worker/sink/sink.h"
 
 #include "libcommon/base/buf.h"
 #include "libcommon/base/clock.h"

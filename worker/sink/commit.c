@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "worker/reduce/commit.h"
+#include "worker/sink/commit.h"
 
 #include "libcommon/base/clock.h"
-#include "worker/reduce/sink.h"
+#include "worker/sink/sink.h"
 
 void commit_line(const struct task_file *file, struct buf *out)
 {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "worker/reduce/output.h"
+#include "worker/sink/output.h"
 
 #include "libcommon/base/str.h"
 
