@@ -72,18 +72,44 @@ static int fill_stage(const struct jt_stage *stage, struct arena *arena, struct 
     return 0;
 }
 
-/* Bytes that the last job of this name and user had to read; 0 = there was none. */
+/* Of the same user and name, and reads what it reads, be it of another day. */
+static bool does_the_same(const struct record *record, const struct record *other)
+{
+    const struct cl2jt_submit *job = &record->spec.job, *before = &other->spec.job;
+    bool is_same = slice_eq(before->name, job->name) &&
+                   slice_eq(other->spec.user, record->spec.user) &&
+                   before->inputs.n == job->inputs.n;
+    for (size_t i = 0; is_same && i < job->inputs.n; i++)
+        is_same = explain_is_alike(before->inputs.v[i], job->inputs.v[i]);
+    return is_same;
+}
+
+/* Bytes that the last job that did the same had to read; 0 = there was none. */
 static uint64_t bytes_before(const struct jobtracker *jt, const struct record *record)
 {
     uint64_t bytes = 0;
     list_each (&jt->over, it) {
         const struct record *other = list_entry(it, struct record, over);
-        if (other->job->state == JT_JOB_SUCCEEDED &&
-            slice_eq(other->spec.job.name, record->spec.job.name) &&
-            slice_eq(other->spec.user, record->spec.user))
+        if (other->job->state == JT_JOB_SUCCEEDED && does_the_same(record, other))
             bytes = other->splits.bytes;
     }
     return bytes;
+}
+
+static void fill_memory(const struct record *record, struct explain_memory *ret)
+{
+    for (size_t i = 0; i < record->failure_count; i++) {
+        const struct task_attempt *id = &record->failures[i].id;
+        struct jt_task *task = jt_job_task(record->job, id->stage, id->task);
+        const struct jt_attempt *a = task ? jt_attempt_find(task, id->attempt) : NULL;
+        if (record->failures[i].failure != TASK_FAILED_MEMORY || !a)
+            continue;
+        ret->count++;
+        ret->ms += a->end_ms - a->start_ms;
+        ret->node = a->worker->name;
+        ret->limit = a->taken.memory;
+        ret->is_reduce = task->stage->kind == JT_STAGE_REDUCE;
+    }
 }
 
 /* The most frequent keys of all partitions: each is in one of them only. */
@@ -115,13 +141,12 @@ void reasons_find(const struct jobtracker *jt, struct record *record)
         .files = record->splits.files,
         .bytes = record->splits.bytes,
         .previous_bytes = bytes_before(jt, record),
-        .memory_failures = record->memory_failures,
-        .memory_node = record->memory_node,
         .stages = arena_calloc(&arena, job->stage_count, sizeof(*question.stages)),
     };
     int rc = question.stages ? 0 : ERR_NOMEM;
     for (uint32_t i = 0; rc == 0 && i < job->stage_count; i++)
         rc = fill_stage(&job->stages[i], &arena, &question.stages[question.count++]);
+    fill_memory(record, &question.memory);
     fill_keys(record, &arena, &question);
     struct finding found[EXPLAIN_MAX];
     size_t count = rc == 0 ? explain(&question, found) : 0;

@@ -356,10 +356,6 @@ void record_note_failure(struct record *record, const struct task_failed *failed
 {
     buf_clear(&record->failure_bytes);
     msg_encode(&task_failed_desc, failed, &record->failure_bytes);
-    if (failed->failure == TASK_FAILED_MEMORY) {
-        record->memory_failures++;
-        record->memory_node = worker;
-    }
     account_note_failure(record, failed);
     keep_words(record, failed, worker);
 }

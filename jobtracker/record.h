@@ -39,8 +39,6 @@ struct record {
     uint64_t out_bytes;
     uint32_t out_files;
     bool has_map_files;               /* some map may have left files beside its run */
-    uint32_t memory_failures;         /* attempts that were over their limit */
-    const char *memory_node;          /* where the last of them ran; the worker's name */
     struct keys keys;                 /* of its maps */
     struct account_failure *failures; /* of attempts; owned */
     size_t failure_count, failure_cap;

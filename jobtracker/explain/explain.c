@@ -4,6 +4,7 @@
  * the machine nor of the job matters. */
 #include "jobtracker/explain/explain.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include "libcommon/base/str.h"
 
 #define SKEW_TIMES    5  /* a partition so many times the median is skewed */
+#define HOT_TIMES     2  /* a hot key's reduce has so many times the median's values */
 #define HOT_PERCENT   5  /* a key with such a share of a stage's values is hot */
 #define SLOW_PERCENT  70 /* a node below this share of the others' rate is slow */
 #define SLOW_TASKS    3  /* ... when so many tasks say so */
@@ -42,7 +44,8 @@ static void tell(struct findings *f, const char *code, uint64_t cost_ms, const c
         return;
     struct finding *one = &f->list[f->count++];
     va_list args;
-    *one = (struct finding){.code = code, .cost_ms = cost_ms};
+    uint64_t all_ms = f->job->elapsed_ms; /* side by side more may have been lost */
+    *one = (struct finding){.code = code, .cost_ms = cost_ms < all_ms ? cost_ms : all_ms};
     va_start(args, fmt);
     vsnprintf(one->says, sizeof(one->says), fmt, args);
     va_end(args);
@@ -63,10 +66,11 @@ static int by_ms(const void *a, const void *b)
                           : (x->index > y->index) - (x->index < y->index);
 }
 
-/* Tasks are in order of their times; the middle one. */
+/* Tasks are in order of their times; the middle one. Of two it is the shorter: with it the longer
+ * is compared. */
 static uint64_t median_ms(const struct explain_stage *stage)
 {
-    return stage->count ? stage->tasks[stage->count / 2].ms : 0;
+    return stage->count ? stage->tasks[(stage->count - 1) / 2].ms : 0;
 }
 
 static int by_number(const void *a, const void *b)
@@ -78,15 +82,26 @@ static int by_number(const void *a, const void *b)
 static uint64_t median_of(uint64_t *values, size_t count)
 {
     qsort(values, count, sizeof(*values), by_number);
-    return count ? values[count / 2] : 0;
+    return count ? values[(count - 1) / 2] : 0;
+}
+
+static uint64_t bytes_of(const struct explain_task *task)
+{
+    return task->bytes;
+}
+
+static uint64_t records_of(const struct explain_task *task)
+{
+    return task->records;
 }
 
 /* The middle one of the tasks' sizes; a size nothing is skewed against when memory is out. */
-static uint64_t median_bytes(const struct explain_stage *stage)
+static uint64_t median_size(const struct explain_stage *stage,
+                            uint64_t (*size_of)(const struct explain_task *task))
 {
     uint64_t *sizes = mem_alloc(stage->count * sizeof(*sizes));
     for (size_t i = 0; sizes && i < stage->count; i++)
-        sizes[i] = stage->tasks[i].bytes;
+        sizes[i] = size_of(&stage->tasks[i]);
     uint64_t middle = sizes ? median_of(sizes, stage->count) : UINT64_MAX / SKEW_TIMES;
     mem_free(sizes);
     return middle;
@@ -114,7 +129,8 @@ static const struct explain_task *last_of(const struct explain_stage *stage)
     return stage->count ? &stage->tasks[stage->count - 1] : NULL;
 }
 
-/* True when the slowest reduce is slow because of one key. */
+/* True when the slowest reduce is slow because of one key: it has more values than is usual, and
+ * most of them are that key's. */
 static bool is_hot(const struct explain_stage *stage, uint64_t *ret_all)
 {
     uint64_t all = 0;
@@ -122,8 +138,10 @@ static bool is_hot(const struct explain_stage *stage, uint64_t *ret_all)
         all += stage->tasks[i].records;
     *ret_all = all;
     const struct explain_task *slow = last_of(stage);
-    return stage->count > 1 && slow->top_records * 100 >= all * HOT_PERCENT &&
-           slow->top_records * 2 >= slow->records;
+    return stage->count > 1 && slow->top_records * 2 >= slow->records &&
+           slow->records > HOT_TIMES * median_size(stage, records_of) &&
+           (slow->top_records * 100 >= all * HOT_PERCENT ||
+            slow->bytes > SKEW_TIMES * median_size(stage, bytes_of));
 }
 
 /* Of the maps' keys only the first bytes are known. */
@@ -183,7 +201,7 @@ static void skew_reduce(struct findings *f, const struct explain_stage *stage)
     if (stage->kind != EXPLAIN_REDUCE || stage->count < 2 || is_hot(stage, &all))
         return;
     const struct explain_task *slow = last_of(stage);
-    uint64_t cost = slow->ms - median_ms(stage), middle = median_bytes(stage);
+    uint64_t cost = slow->ms - median_ms(stage), middle = median_size(stage, bytes_of);
     char size[32], usual[32];
     if (slow->bytes > SKEW_TIMES * middle && is_worth_it(f->job, cost))
         tell(f, "SKEW_REDUCE", cost,
@@ -198,7 +216,7 @@ static void skew_reduce(struct findings *f, const struct explain_stage *stage)
 static void skew_split(struct findings *f, const struct explain_stage *stage)
 {
     const struct explain_task *slow = last_of(stage);
-    uint64_t cost = slow->ms - median_ms(stage), middle = median_bytes(stage);
+    uint64_t cost = slow->ms - median_ms(stage), middle = median_size(stage, bytes_of);
     char name[SLICE_SHOWN(PATH_SHOWN)], size[32], usual[32], took[32], others[32];
     if (stage->kind != EXPLAIN_MAP || stage->count < 2 || slow->bytes <= SKEW_TIMES * middle ||
         !is_worth_it(f->job, cost))
@@ -346,17 +364,33 @@ static void fetch_fail(struct findings *f, const struct explain_stage *stage)
 
 static void oom_limit(struct findings *f)
 {
-    const struct explain_job *job = f->job;
-    char limit[32];
-    if (job->memory_failures)
-        tell(f, "OOM_LIMIT", 0,
-             "find what grows with the data in the plugin; else -D mapreduce.map.memory.mb=N "
-             "(reduce: mapreduce.reduce.memory.mb)",
-             "%" PRIu32 " attempt%s wanted more memory than %s limit%s%s, the last on %s",
-             job->memory_failures, job->memory_failures == 1 ? "" : "s",
-             job->memory_failures == 1 ? "its" : "their", job->memory_limit ? " of " : "",
-             job->memory_limit ? str_human(job->memory_limit, limit, sizeof(limit)) : "",
-             job->memory_node ? job->memory_node : "?");
+    const struct explain_memory *m = &f->job->memory;
+    char limit[32], fix[sizeof(f->list->fix)];
+    if (m->count == 0)
+        return;
+    snprintf(fix, sizeof(fix),
+             "find what grows with the data in the plugin; else -D mapreduce.%s.memory.mb=%" PRIu64,
+             m->is_reduce ? "reduce" : "map", 2 * (m->limit >> 20));
+    tell(f, "OOM_LIMIT", m->ms, fix,
+         "%" PRIu32 " attempt%s wanted more memory than %s limit: %sa %s on %s with %s", m->count,
+         m->count == 1 ? "" : "s", m->count == 1 ? "its" : "their", m->count == 1 ? "" : "last ",
+         m->is_reduce ? "reduce" : "map", m->node, str_human(m->limit, limit, sizeof(limit)));
+}
+
+bool explain_is_alike(struct slice a, struct slice b)
+{
+    size_t i = 0, j = 0;
+    for (;;) {
+        bool is_number = i < a.len && j < b.len && isdigit(a.data[i]) && isdigit(b.data[j]);
+        while (is_number && i < a.len && isdigit(a.data[i]))
+            i++;
+        while (is_number && j < b.len && isdigit(b.data[j]))
+            j++;
+        if (i == a.len || j == b.len)
+            return i == a.len && j == b.len;
+        if (a.data[i++] != b.data[j++])
+            return false;
+    }
 }
 
 static void volume_up(struct findings *f)

@@ -45,13 +45,20 @@ struct explain_stage {
     const char *again_node; /* where the last of them had run */
 };
 
+/* Attempts that ended for want of memory; what is said of one is said of the last. */
+struct explain_memory {
+    uint32_t count;
+    uint64_t ms; /* of all together */
+    const char *node;
+    uint64_t limit; /* bytes it might use */
+    bool is_reduce;
+};
+
 struct explain_job {
     uint64_t elapsed_ms;
-    uint64_t files, bytes;    /* of its input */
-    uint64_t previous_bytes;  /* of the last job of that name and user that succeeded; 0 = none */
-    uint32_t memory_failures; /* attempts ended for want of memory */
-    const char *memory_node;  /* where the last of them ran */
-    uint64_t memory_limit;    /* bytes a task may use, where known */
+    uint64_t files, bytes;   /* of its input */
+    uint64_t previous_bytes; /* of the last that did the same (explain_is_alike); 0 = none */
+    struct explain_memory memory;
     struct explain_stage *stages;
     size_t count;
     struct explain_key keys[EXPLAIN_KEYS]; /* the most frequent of the first shuffle, first */
@@ -62,9 +69,12 @@ struct explain_job {
 struct finding {
     const char *code; /* static */
     uint64_t cost_ms;
-    char says[240];
+    char says[640]; /* room for a key and a path whose every byte is shown as \\x00 */
     char fix[200];
 };
+
+/* True when two words differ in their digits only, as the paths of the same data of two days. */
+bool explain_is_alike(struct slice a, struct slice b);
 
 /* At most EXPLAIN_MAX go into `ret`; how many. */
 size_t explain(const struct explain_job *job, struct finding *ret);

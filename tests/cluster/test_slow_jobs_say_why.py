@@ -3,6 +3,7 @@
 attempt says where its time went."""
 import json
 import os
+import re
 
 import pytest
 
@@ -21,6 +22,8 @@ def cluster():
         put(c, "/hot", ["customer 0"] * 1500 + [f"customer {i}" for i in range(1, 101)])
         put(c, "/many", [f"x{i}" for i in range(1500)] + [f"{i}" for i in range(100)])
         put(c, "/few", [f"x{i}" for i in range(300)])
+        put(c, "/daily-1", [f"x{i}" for i in range(300)])
+        put(c, "/daily-2", [f"x{i}" for i in range(1500)])
         put(c, "/even", [f"{i:063}" for i in range(12)])
         put(c, "/lines", [f"{i * 7919 % RECORDS:08} and some more of it" for i in range(RECORDS)])
         yield c
@@ -61,10 +64,17 @@ def test_many_keys_of_one_reducer_are_skew(cluster):
 
 
 def test_more_input_than_last_time_is_no_fault_of_the_job(cluster):
-    run(cluster, "/few", "reluctant.value.us=1000", reduces=1)
-    run(cluster, "/many", "reluctant.value.us=1500", reduces=1)
+    for day in 1, 2:
+        run(cluster, f"/daily-{day}", "reluctant.value.us=1000", reduces=1)
     _, found, text = why(cluster)
     assert "the run before had" in found["VOLUME_UP"]["says"]
+
+
+def test_a_run_over_other_data_is_not_compared(cluster):
+    run(cluster, "/few", reduces=1)
+    run(cluster, "/many", "reluctant.value.us=1000", reduces=1)
+    _, found, text = why(cluster)
+    assert found == {} and "nothing held it up" in text
 
 
 def test_a_node_on_which_everything_is_slow_is_named(cluster):
@@ -77,8 +87,9 @@ def test_a_node_on_which_everything_is_slow_is_named(cluster):
 def test_tasks_that_wanted_more_memory_are_told_with_the_limit(cluster):
     run(cluster, "/few", "reluctant.mb=900", "mapreduce.map.memory.mb=64", reduces=1)
     _, found, text = why(cluster)
-    assert "1 attempt wanted more memory than its limit" in found["OOM_LIMIT"]["says"]
-    assert "mapreduce.map.memory.mb" in found["OOM_LIMIT"]["fix"]
+    assert re.search("1 attempt wanted more memory than its limit: a map on node[12] with 64 M", found["OOM_LIMIT"]["says"])
+    assert "mapreduce.map.memory.mb=128" in found["OOM_LIMIT"]["fix"]
+    assert text.startswith("OOM_LIMIT, about ")
 
 
 def test_buffers_that_are_too_small_are_told(cluster):

@@ -125,6 +125,67 @@ static void other_hot_keys_are_named_within_their_bounds(void **state)
     assert_only(&t, "HOT_KEY", "(8,500,000 ± 0), \"and\" 7.0 % (± 1.0): reduce 7 took 40.0 s");
 }
 
+static void a_hot_key_is_named_among_two_reduces_too(void **state)
+{
+    struct trial t;
+    (void)state;
+    healthy(&t, EXPLAIN_REDUCE);
+    t.stage.count = 2;
+    t.tasks[0].ms = 40000;
+    t.tasks[0].records = 9000000;
+    t.tasks[0].top_records = 8500000;
+    assert_only(&t, "HOT_KEY",
+                "the key \"k\" has 85 % of all values (8,500,000 ± 0): reduce 0 took "
+                "40.0 s, the others 10.0 s");
+}
+
+/* Of a thousand reduces one that is a single key's has but a small share of all. */
+static void a_key_that_fills_its_partition_is_not_called_many_keys(void **state)
+{
+    struct trial t;
+    (void)state;
+    healthy(&t, EXPLAIN_REDUCE);
+    t.tasks[7].ms = 60000;
+    t.tasks[7].bytes = 6000000000;
+    t.tasks[7].records = 2050000;
+    t.tasks[7].top_records = 900000;
+    assert_only(&t, "SKEW_REDUCE", "many keys");
+    t.tasks[TASKS - 1].top_records = 1030000; /* they are in order of their times now */
+    assert_only(&t, "HOT_KEY", "has 4 % of all values");
+}
+
+/* Few keys, each with a reduce of its own: what is slow there is not the key. */
+static void a_key_of_a_reduce_that_got_no_more_than_the_others_is_not_hot(void **state)
+{
+    struct trial t;
+    (void)state;
+    healthy(&t, EXPLAIN_REDUCE);
+    t.stage.count = 4;
+    for (uint32_t i = 0; i < 4; i++)
+        t.tasks[i].top_records = t.tasks[i].records;
+    t.tasks[2].ms = 30000;
+    ask(&t);
+    assert_int_equal(t.count, 0);
+}
+
+static void a_key_of_any_bytes_leaves_the_sentence_whole(void **state)
+{
+    struct trial t;
+    static const uint8_t bytes[200];
+    (void)state;
+    healthy(&t, EXPLAIN_REDUCE);
+    t.tasks[7].ms = 40000;
+    t.tasks[7].records = 90000000;
+    t.tasks[7].top_key = slice_of(bytes, sizeof(bytes));
+    t.tasks[7].top_records = 85000000;
+    t.job.key_records = 1000;
+    t.job.key_count = 3;
+    for (int i = 0; i < 3; i++)
+        t.job.keys[i] = (struct explain_key){
+            slice_of((const uint8_t *)"\xff\xff\xff\xff\xff\xff", 6), 100, 120};
+    assert_only(&t, "HOT_KEY", "took 40.0 s, the others 10.0 s");
+}
+
 static void many_keys_in_one_partition_are_skew_not_a_hot_key(void **state)
 {
     struct trial t;
@@ -225,9 +286,14 @@ static void what_broke_is_told_however_little_it_cost(void **state)
     assert_only(&t, "FETCH_FAIL",
                 "1 finished map ran again: what it had made could not be read from n2");
     healthy(&t, EXPLAIN_MAP);
-    t.job.memory_failures = 3;
-    t.job.memory_node = "n3";
-    assert_only(&t, "OOM_LIMIT", "3 attempts wanted more memory than their limit, the last on n3");
+    t.job.memory = (struct explain_memory){.count = 3, .node = "n3", .limit = 256 << 20};
+    assert_only(&t, "OOM_LIMIT",
+                "3 attempts wanted more memory than their limit: last a map on n3 with 256 M");
+    assert_non_null(strstr(t.found[0].fix, "-D mapreduce.map.memory.mb=512"));
+    t.job.memory = (struct explain_memory){1, 0, "n3", 1 << 30, true};
+    assert_only(&t, "OOM_LIMIT",
+                "1 attempt wanted more memory than its limit: a reduce on n3 with 1 G");
+    assert_non_null(strstr(t.found[0].fix, "-D mapreduce.reduce.memory.mb=2048"));
 }
 
 static void a_job_with_more_input_than_last_time_is_told_so(void **state)
@@ -238,6 +304,41 @@ static void a_job_with_more_input_than_last_time_is_told_so(void **state)
     t.job.previous_bytes = t.job.bytes / 4;
     assert_only(&t, "VOLUME_UP", "18.6 G of input, the run before had 4.7 G");
     assert_int_equal(t.found[0].cost_ms, 45000);
+}
+
+static void runs_over_the_same_data_of_another_day_are_alike(void **state)
+{
+    static const struct {
+        const char *a, *b;
+        bool is_alike;
+    } pairs[] = {
+        {"/logs/2026-11-03", "/logs/2026-11-04", true},
+        {"/logs/9", "/logs/10", true},
+        {"/in/small", "/in/big", false},
+        {"/in/a1", "/in/a", false},
+        {"/in/a", "/in/a", true},
+        {"", "", true},
+        {"/in/1/a", "/in/1/ab", false},
+    };
+    (void)state;
+    for (size_t i = 0; i < ARRAY_LEN(pairs); i++) {
+        struct slice a = slice_str(pairs[i].a), b = slice_str(pairs[i].b);
+        assert_int_equal(explain_is_alike(a, b), pairs[i].is_alike);
+        assert_int_equal(explain_is_alike(b, a), pairs[i].is_alike);
+    }
+}
+
+static void what_was_lost_side_by_side_is_no_more_than_the_job_took(void **state)
+{
+    struct trial t;
+    (void)state;
+    healthy(&t, EXPLAIN_MAP);
+    t.stage.again = 20;
+    t.job.memory = (struct explain_memory){20, 200000, "n3", 1 << 30, false};
+    ask(&t);
+    assert_int_equal(t.count, 2);
+    assert_int_equal(t.found[0].cost_ms, t.job.elapsed_ms);
+    assert_int_equal(t.found[1].cost_ms, t.job.elapsed_ms);
 }
 
 static void the_most_costly_finding_comes_first(void **state)
@@ -274,6 +375,10 @@ int main(void)
         cmocka_unit_test(a_job_without_tasks_or_time_has_no_finding),
         cmocka_unit_test(a_hot_key_is_named_with_its_share),
         cmocka_unit_test(other_hot_keys_are_named_within_their_bounds),
+        cmocka_unit_test(a_hot_key_is_named_among_two_reduces_too),
+        cmocka_unit_test(a_key_that_fills_its_partition_is_not_called_many_keys),
+        cmocka_unit_test(a_key_of_a_reduce_that_got_no_more_than_the_others_is_not_hot),
+        cmocka_unit_test(a_key_of_any_bytes_leaves_the_sentence_whole),
         cmocka_unit_test(many_keys_in_one_partition_are_skew_not_a_hot_key),
         cmocka_unit_test(a_slow_node_is_told_apart_from_a_task_with_more_data),
         cmocka_unit_test(a_node_that_only_reads_from_afar_is_not_called_slow),
@@ -283,6 +388,8 @@ int main(void)
         cmocka_unit_test(maps_that_read_from_afar_are_told_when_it_was_slower),
         cmocka_unit_test(what_broke_is_told_however_little_it_cost),
         cmocka_unit_test(a_job_with_more_input_than_last_time_is_told_so),
+        cmocka_unit_test(runs_over_the_same_data_of_another_day_are_alike),
+        cmocka_unit_test(what_was_lost_side_by_side_is_no_more_than_the_job_took),
         cmocka_unit_test(the_most_costly_finding_comes_first),
         cmocka_unit_test(a_cause_that_cost_little_is_not_told),
     };
