@@ -13,7 +13,7 @@ RELUCTANT = os.path.join(BUILD, "tests/jobs/reluctant.so")
 RECORDS = 100_000
 SPLIT = "mapreduce.input.fileinputformat.split.maxsize="
 # Each read of a file of the cluster takes a task this much longer, and a spill, too.
-SLOW = {"QUERN_FAULT": "client.read.disk=1+:delay1,client.read.local=1+:delay1,task.spill=1+:delay30"}
+SLOW = {"QUERN_FAULT": "client.read.disk=1+:delay5,client.read.local=1+:delay5,task.spill=1+:delay200"}
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +57,7 @@ def test_a_hot_key_is_named_at_the_end_of_the_run(cluster):
 
 
 def test_many_keys_of_one_reducer_are_skew(cluster):
-    told = run(cluster, "/many", "reluctant.value.us=1500")
+    told = run(cluster, "/many", "reluctant.value.us=1000")
     assert "why          reduce 0 got " in told
     _, found, text = why(cluster)
     assert "SKEW_REDUCE" in found and "HOT_KEY" not in found
@@ -93,7 +93,7 @@ def test_tasks_that_wanted_more_memory_are_told_with_the_limit(cluster):
 
 
 def test_buffers_that_are_too_small_are_told(cluster):
-    run(cluster, "/lines", "mapreduce.task.io.sort.mb=65536", "mapreduce.task.io.sort.factor=2", reduces=1)
+    run(cluster, "/lines", "mapreduce.task.io.sort.mb=1", "mapreduce.task.io.sort.factor=5", reduces=1)
     _, found, text = why(cluster)
     assert "in writing spills and merging them" in found["SPILL"]["says"]
 
@@ -101,7 +101,7 @@ def test_buffers_that_are_too_small_are_told(cluster):
 def test_very_many_small_files_are_told(cluster, tmp_path):
     (tmp_path / "small").mkdir()
     for i in range(1000):
-        (tmp_path / "small" / f"f{i}").write_text("x\n")
+        (tmp_path / "small" / f"f{i}").write_text("x\n" * 4 * (i < 300))  # what is empty is soon written, and counts
     cluster.run("fs", "-D", "dfs.replication=1", "-put", str(tmp_path / "small"), "/small")
     cluster.run("run", "-reduces", "1", "wordcount", "/small", "/out/small")
     _, found, text = why(cluster)

@@ -381,9 +381,7 @@ static int open_spill(struct mapper *m, const struct mapper_conf *conf)
     size_t io_size = (size_t)clamp(memory / 16, SPILL_IO_MIN, 16 * MIB);
     void *io_space = region_take(conf->region, io_size);
     size_t sort_size = region_left(conf->region) & ~(size_t)63;
-    uint64_t wanted = context_conf_size(c, "mapreduce.task.io.sort.mb", 0);
-    if (wanted && wanted < 1024) /* a bare number counts megabytes */
-        wanted *= MIB;
+    uint64_t wanted = context_conf_megabytes(c, "mapreduce.task.io.sort.mb", 0);
     if (wanted && wanted < sort_size)
         sort_size = (size_t)wanted;
     if (!io_space || sort_size < 64 * 1024)

@@ -3,6 +3,7 @@
 
 #include <unistd.h>
 
+#include "libcommon/base/conf_value.h"
 #include "libcommon/base/ids.h"
 #include "libcommon/base/log.h"
 #include "libcommon/base/mem.h"
@@ -266,6 +267,19 @@ uint64_t context_conf_size(const struct context *c, const char *key, uint64_t fa
     if (text)
         (void)str_to_size(text, &value); /* the client has checked it; else the fallback stays */
     return value;
+}
+
+uint64_t context_conf_megabytes(const struct context *c, const char *key, uint64_t fallback)
+{
+    static const struct conf_option megabytes = {.type = CONF_SIZE, .unit = 1U << 20};
+    const char *text = context_conf(c, key);
+    struct conf_value value;
+    struct err none;
+    if (!text || conf_value_parse(&megabytes, text, &value, &none) != 0)
+        return fallback;
+    uint64_t bytes = value.amount;
+    conf_value_release(&value);
+    return bytes;
 }
 
 /* --- failing --------------------------------------------------------------------------------- */

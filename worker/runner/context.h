@@ -104,6 +104,8 @@ int context_cleanup(struct context *c);
 const char *context_conf(const struct context *c, const char *key);
 /* The same as a size; `fallback` when it is absent or none. */
 uint64_t context_conf_size(const struct context *c, const char *key, uint64_t fallback);
+/* The same, of a key whose bare numbers count megabytes. */
+uint64_t context_conf_megabytes(const struct context *c, const char *key, uint64_t fallback);
 
 static inline void context_tick(struct context *c)
 {

@@ -300,6 +300,31 @@ static int emit_line(struct qn_task *task, struct qn_slice line, struct qn_slice
     return qn_emit(task, line, qn_from_u64(where.data));
 }
 
+static void the_buffer_is_told_in_megabytes_however_many(void **state)
+{
+    static const struct {
+        const char *told;
+        bool spills;
+    } sizes[] = {{"1", true}, {"2048", false}, {"65536", false}, {"1.5", true}, {"1024k", true}};
+    (void)state;
+    struct qn_job job = {.head = QN_JOB_HEAD,
+                         .name = "lines",
+                         .map = emit_line,
+                         .reduce = no_reduce,
+                         .value = QN_U64};
+    struct buf text = BUF_INIT;
+    for (int i = 0; i < 50000; i++)
+        buf_printf(&text, "%08d some words to make it longer\n", i);
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        struct task *t = make(&job, (const char *)text.data, text.len);
+        set(t, "mapreduce.task.io.sort.mb", sizes[i].told);
+        assert_int_equal(run(t), 0);
+        assert_int_equal(counter(t, "Spilled Records") > 0, sizes[i].spills);
+        drop(t);
+    }
+    buf_release(&text);
+}
+
 static void more_than_the_memory_holds_is_spilled_and_stays_whole(void **state)
 {
     (void)state;
@@ -471,6 +496,7 @@ int main(void)
         cmocka_unit_test(numbers_sort_as_numbers),
         cmocka_unit_test(without_reduce_the_output_is_a_file),
         cmocka_unit_test(no_input_makes_an_empty_run),
+        cmocka_unit_test(the_buffer_is_told_in_megabytes_however_many),
         cmocka_unit_test(more_than_the_memory_holds_is_spilled_and_stays_whole),
         cmocka_unit_test(every_misdeed_is_told),
         cmocka_unit_test(a_missing_input_is_told),
