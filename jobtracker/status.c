@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * status: what /status.json and the status page show of the jobtracker. */
+#include "jobtracker/account.h"
 #include "jobtracker/life.h"
 #include "jobtracker/record.h"
 #include "jobtracker/serve/past.h"
@@ -54,11 +55,10 @@ static void progress_text(const struct jt_job *job, char *out, size_t cap)
     size_t n = 0;
     out[0] = 0;
     for (uint32_t s = 0; s < job->stage_count && n < cap; s++) {
-        static const char *const names[] = {"map", "map", "reduce", "commit"};
         const struct jt_stage *stage = &job->stages[s];
         if (stage->kind == JT_STAGE_COMMIT)
             continue;
-        int len = snprintf(out + n, cap - n, "%s%s %u/%u", n ? ", " : "", names[stage->kind],
+        int len = snprintf(out + n, cap - n, "%s%s %u/%u", n ? ", " : "", account_stage_name(stage),
                            stage->done, stage->count);
         n += len > 0 ? (size_t)len : 0;
     }

@@ -59,9 +59,23 @@ function drawNotes(s) {
     p.append(make('strong', f.code), ' ' + f.says + (f.cost_ms ? ', about ' + duration(f.cost_ms) : '') + '. To do: ' + f.fix);
     return p;
   });
-  if (s.why) notes.unshift(make('p', s.why, 'note error'));
+  if (s.why) notes.unshift(make('p', s.why + (s.failure.id.job ? failedWhere(s) : ''), 'note error'));
   if (s.waits_for) notes.unshift(make('p', 'waits: ' + s.waits_for, 'note'));
   document.getElementById('notes').replaceChildren(...notes);
+}
+
+// Where, and with which words: of the task whose failure ended the job.
+function failedWhere(s) {
+  const f = s.failure, stage = s.stages[f.id.stage];
+  return (s.failed_on.length ? ', on ' + [...s.failed_on].reverse().join(', ') : '') + ': ' + f.why +
+    (f.path ? ' (record at ' + f.path + ' offset ' + f.offset + ')' : '') +
+    (stage && stage.name !== 'commit' ? '. Again: quern job -replay ' + s.id.job + ' -task ' + taskName(stage.name, f.id.task) : '');
+}
+
+// As -task and the attempts' names have it: m12, r3; s0 of the second stage that reduces.
+function taskName(stage, task) {
+  const reduces = /^reduce (\d)$/.exec(stage);
+  return (reduces ? String.fromCharCode('q'.charCodeAt(0) + Number(reduces[1])) : stage[0]) + task;
 }
 
 // --- time -------------------------------------------------------------------------------------
@@ -80,7 +94,9 @@ function bar(times, className) {
 }
 
 function drawTimes(stages) {
-  document.getElementById('times').replaceChildren(...stages.filter(s => phases.some(p => s.times[p])).map(s => {
+  const told = stages.filter(s => phases.some(p => s.times[p]));
+  document.getElementById('times').parentElement.hidden = !told.length;
+  document.getElementById('times').replaceChildren(...told.map(s => {
     const row = make('div', undefined, 'timerow');
     row.append(make('span', s.name, 'what'), bar(s.times, 'split'));
     return row;
@@ -106,7 +122,7 @@ function line(a, all) {
   body.style.width = Math.max(0.3, (end - a.start_ms) * 100 / all) + '%';
   for (const part of body.children) part.textContent = '';
   track.append(body);
-  row.append(make('span', a.stage[0] + a.task + (a.attempt ? '_' + a.attempt : '') + ' ' + a.worker, 'what'), track,
+  row.append(make('span', taskName(a.stage, a.task) + (a.attempt ? '_' + a.attempt : '') + ' ' + a.worker, 'what'), track,
     make('span', duration(end - a.start_ms) + (a.state === 'done' ? '' : ' ' + a.state), 'took'));
   row.title = a.why || '';
   return row;
@@ -116,6 +132,7 @@ function drawTimeline(rows, all) {
   const shown = rows.length > LINES_MAX ? [...rows].sort((a, b) => (b.end_ms - b.start_ms) - (a.end_ms - a.start_ms))
     .slice(0, LINES_MAX).sort((a, b) => a.start_ms - b.start_ms) : rows;
   const el = document.getElementById('timeline');
+  el.parentElement.hidden = !rows.length;
   el.replaceChildren(...shown.map(a => line(a, all)));
   if (shown.length < rows.length) el.append(make('p', 'the ' + LINES_MAX + ' longest of ' + count(rows.length) + ' attempts', 'none'));
   document.getElementById('legend').replaceChildren(...phases.slice(1).filter(p => rows.some(a => a.times[p])).map(p => {
@@ -145,6 +162,12 @@ function table(where, title, heads, rows) {
   el.replaceChildren(h2, scroll);
 }
 
+function drawStages(stages) {
+  table('stages', 'Stages', ['stage', 'tasks#', 'done#', 'running#', 'waiting#', 'failed#', 'killed#', 'speculative#', 'now'],
+    stages.map(s => [s.name, count(s.tasks), count(s.done), count(s.running), count(s.waiting), count(s.failed_attempts),
+      count(s.killed_attempts), count(s.speculative), s.phase]));
+}
+
 function drawArrows(stages) {
   const rows = [];
   for (const s of stages) {
@@ -154,7 +177,7 @@ function drawArrows(stages) {
     if (a.emitted_records) rows.push(['emitted', count(a.emitted_records), bytes(a.emitted_bytes), '', '']);
     if (a.run_bytes) rows.push(['to runs', count(a.combined_records), a.run_raw ? bytes(a.run_raw) : '', bytes(a.run_bytes), '']);
     if (a.spilled_bytes) rows.push(['spilled by ' + s.name, a.spilled_records ? count(a.spilled_records) : '', '', bytes(a.spilled_bytes), '']);
-    if (s.name === 'reduce') rows.push(['shuffled', count(a.in_records) + ' of ' + count(a.groups) + ' keys', '', bytes(a.in_bytes), from]);
+    if (s.name.startsWith('reduce') && a.in_bytes) rows.push(['shuffled', count(a.in_records) + ' of ' + count(a.groups) + ' keys', '', bytes(a.in_bytes), from]);
     if (a.out_bytes) rows.push(['written', count(a.out_records), bytes(a.out_raw), bytes(a.out_bytes), '']);
   }
   table('arrows', 'What moved', ['arrow', 'records#', 'raw#', 'stored or sent#', 'from'], rows);
@@ -189,6 +212,7 @@ function draw(d) {
   state.className = 'state ' + (states[s.state] === 'succeeded' ? 'serving' : s.state > 3 ? 'gone' : '');
   drawNotes(s);
   drawValues(s);
+  drawStages(s.stages);
   drawTimes(s.stages);
   drawTimeline(rows, Math.max(1, s.elapsed_ms));
   drawArrows(s.stages);

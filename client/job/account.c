@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 
+#include "client/job/show.h"
 #include "client/talk/jobtracker.h"
 #include "libcommon/base/str.h"
 #include "libcommon/proto/task/times.h"
@@ -286,10 +287,10 @@ static void draw_attempt(const struct cl2jt_attempt *a, const struct scale *scal
 
 static void show_line(FILE *out, const struct cl2jt_attempt *a, const struct scale *scale)
 {
-    char line[CELLS + 1], took[32], name[24];
+    char line[CELLS + 1], took[32], name[32], task[16];
     draw_attempt(a, scale, line);
-    snprintf(name, sizeof(name), "%c%" PRIu32 "%s%.0" PRIu32, (char)a->stage.data[0], a->task,
-             a->number ? "_" : "", a->number);
+    job_show_task(a->stage, a->task, task, sizeof(task));
+    snprintf(name, sizeof(name), "%s%s%.0" PRIu32, task, a->number ? "_" : "", a->number);
     fprintf(out, "%-8s%-12.*s |%s| %s%s" SLICE_FMT "\n", name,
             (int)(a->worker.len < 12 ? a->worker.len : 12), (const char *)a->worker.data, line,
             str_duration(end_of(a, scale) - a->start_ms, took, sizeof(took)),
@@ -361,11 +362,12 @@ static void show_slowest(FILE *out, const struct cl2jt_attempt **order, size_t c
     qsort(order, count, sizeof(*order), by_time);
     for (size_t i = 0; i < count && shown < SLOWEST; i++) {
         const struct cl2jt_attempt *a = order[i];
-        char took[32], memory[32];
+        char took[32], memory[32], task[16];
         if (!a->is_winner)
             continue;
-        fprintf(out, "%s " SLICE_FMT " %" PRIu32 " on " SLICE_FMT ", %s, %s of memory\n",
-                shown++ ? "       " : "slowest", SLICE_ARG(a->stage), a->task, SLICE_ARG(a->worker),
+        job_show_task(a->stage, a->task, task, sizeof(task));
+        fprintf(out, "%s %s on " SLICE_FMT ", %s, %s of memory\n", shown++ ? "       " : "slowest",
+                task, SLICE_ARG(a->worker),
                 str_duration(a->end_ms - a->start_ms, took, sizeof(took)),
                 str_human(a->account.peak_memory, memory, sizeof(memory)));
         task_times_tell(out, "          ", &a->times);
@@ -378,11 +380,11 @@ static void show_failed(FILE *out, const struct cl2jt_attempts *rows)
         const struct cl2jt_attempt *a = &rows->attempts.v[i];
         if (a->exit.len == 0 || slice_is(a->exit, "done"))
             continue;
+        char task[16];
+        job_show_task(a->stage, a->task, task, sizeof(task));
         fprintf(out,
-                "failed  " SLICE_FMT " %" PRIu32 " attempt %" PRIu32 " on " SLICE_FMT " (" SLICE_FMT
-                "): " SLICE_FMT "\n",
-                SLICE_ARG(a->stage), a->task, a->number, SLICE_ARG(a->worker), SLICE_ARG(a->exit),
-                SLICE_ARG(a->why));
+                "failed  %s attempt %" PRIu32 " on " SLICE_FMT " (" SLICE_FMT "): " SLICE_FMT "\n",
+                task, a->number, SLICE_ARG(a->worker), SLICE_ARG(a->exit), SLICE_ARG(a->why));
         if (a->path.len)
             fprintf(out, "          in " SLICE_FMT " at offset %" PRIu64 "\n", SLICE_ARG(a->path),
                     a->offset);

@@ -28,6 +28,16 @@ bool job_has_ended(const struct cl2jt_status *status)
            status->state == CL2JT_KILLED;
 }
 
+void job_show_task(struct slice stage, uint32_t task, char *out, size_t cap)
+{
+    const size_t first = sizeof("reduce ") - 1;
+    unsigned letter = stage.len ? stage.data[0] : '?';
+    if (stage.len > first && stage.data[first] > '1' &&
+        slice_has_prefix(stage, slice_str("reduce "))) /* reduce 2: s */
+        letter += stage.data[first] - (unsigned)'1';
+    snprintf(out, cap, "%c%" PRIu32, (char)letter, task);
+}
+
 void job_show_init(struct job_show *show, FILE *out)
 {
     *show = (struct job_show){.out = out, .next_line_ms = LINE_EVERY_MS};
@@ -185,6 +195,16 @@ static uint64_t counter(const struct cl2jt_status *status, const char *name)
     return 0;
 }
 
+/* What came out at the end: each stage that reduces counts what it wrote, be it for the next. */
+static uint64_t records_out(const struct cl2jt_status *status)
+{
+    uint64_t last = counter(status, "Reduce output records");
+    for (size_t i = 2; i < status->stages.n; i++)
+        if (slice_has_prefix(status->stages.v[i].name, slice_str("reduce")))
+            last = status->stages.v[i].records_out;
+    return last ? last : counter(status, "Map output records");
+}
+
 static void show_times(FILE *out, const struct cl2jt_status *status)
 {
     struct task_times all = {0};
@@ -204,9 +224,10 @@ static void show_slowest(FILE *out, const struct cl2jt_status *status)
     }
     char slow[32], mean[32];
     if (worst)
-        fprintf(out, "slowest      " SLICE_FMT " %" PRIu32 " on " SLICE_FMT ", %s (mean %s)\n",
-                SLICE_ARG(worst->name), worst->slowest_task, SLICE_ARG(worst->slowest_node),
-                str_duration(worst->slowest_ms, slow, sizeof(slow)),
+        fprintf(out, "slowest      " SLICE_FMT "%s %" PRIu32 " on " SLICE_FMT ", %s (mean %s)\n",
+                SLICE_ARG(worst->name),
+                isdigit(worst->name.data[worst->name.len - 1]) ? ", task" : "", worst->slowest_task,
+                SLICE_ARG(worst->slowest_node), str_duration(worst->slowest_ms, slow, sizeof(slow)),
                 str_duration(worst->median_ms, mean, sizeof(mean)));
 }
 
@@ -230,11 +251,9 @@ static void show_success(FILE *out, const struct cl2jt_status *status)
         fprintf(out, " → %s shuffled", str_human(shuffle, shuffled, sizeof(shuffled)));
     fprintf(out, " → %s out", str_human(status->out_bytes, made, sizeof(made)));
     uint64_t lines = counter(status, "Map input records");
-    uint64_t written = counter(status, "Reduce output records");
     if (lines)
         fprintf(out, "   %s records in → %s out", str_thousands(lines, records, sizeof(records)),
-                str_thousands(written ? written : counter(status, "Map output records"), groups,
-                              sizeof(groups)));
+                str_thousands(records_out(status), groups, sizeof(groups)));
     fputc('\n', out);
     combined_tell(out, counter(status, "Combine input records"),
                   counter(status, "Combine output records"),
@@ -286,7 +305,7 @@ static void show_last_words(FILE *out, struct slice log)
 static void show_failure(FILE *out, const struct cl2jt_status *status)
 {
     const struct task_failed *f = &status->failure;
-    char letter = f->id.stage == 0 ? 'm' : f->id.stage == 1 && status->stages.n > 2 ? 'r' : 'c';
+    char task[16];
     fprintf(out, "job %" PRIu64 " %s: " SLICE_FMT, status->id.job, job_state_name(status->state),
             SLICE_ARG(status->why));
     if (f->id.job == 0) {
@@ -307,11 +326,12 @@ static void show_failure(FILE *out, const struct cl2jt_status *status)
     if (f->record.len)
         show_record(out, f->record);
     show_last_words(out, f->log_tail);
-    fprintf(out, "  more      quern job -logs %" PRIu64 " -task %c%" PRIu32 "\n", status->id.job,
-            letter, f->id.task);
-    if (letter != 'c')
-        fprintf(out, "  again     quern job -replay %" PRIu64 " -task %c%" PRIu32 "%s\n",
-                status->id.job, letter, f->id.task,
+    if (f->id.stage >= status->stages.n)
+        return;
+    job_show_task(status->stages.v[f->id.stage].name, f->id.task, task, sizeof(task));
+    fprintf(out, "  more      quern job -logs %" PRIu64 " -task %s\n", status->id.job, task);
+    if (task[0] != 'c')
+        fprintf(out, "  again     quern job -replay %" PRIu64 " -task %s%s\n", status->id.job, task,
                 f->path.len ? "   (-record: just that record; -gdb: in a debugger)"
                             : "   (-gdb: in a debugger)");
 }

@@ -31,6 +31,9 @@ void job_show_end(FILE *out, const struct cl2jt_status *status);
 void job_show_status(FILE *out, const struct cl2jt_status *status);
 /* `quern job -why`: every cause found, most costly first, each with what to do. */
 void job_show_why(FILE *out, const struct cl2jt_status *status);
+/* "m12", "r3"; "s0" of the second stage that reduces: as -task and the attempts' names have it.
+ * `stage` is its name: map, reduce, reduce 2, commit. */
+void job_show_task(struct slice stage, uint32_t task, char *out, size_t cap);
 void job_show_counters(FILE *out, const struct msg_counter_list *counters);
 const char *job_state_name(uint32_t state);
 bool job_has_ended(const struct cl2jt_status *status);

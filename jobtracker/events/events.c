@@ -181,14 +181,16 @@ static void fail_job(struct jt_core *core, struct jt_task *task)
 {
     struct jt_job *job = task->stage->job;
     static const char *const words[] = {"map", "map", "reduce", "commit"};
-    char why[160];
+    char why[160], where[40] = "";
+    if (task->stage->kind == JT_STAGE_REDUCE && task->stage->index > 1)
+        snprintf(where, sizeof(where), " of reduce stage %" PRIu32, task->stage->index);
     if (task->failures >= most_attempts(core, task->stage))
-        snprintf(why, sizeof(why), "%s %" PRIu32 " failed %" PRIu32 " time%s",
-                 words[task->stage->kind], task->index, task->failures,
+        snprintf(why, sizeof(why), "%s %" PRIu32 "%s failed %" PRIu32 " time%s",
+                 words[task->stage->kind], task->index, where, task->failures,
                  task->failures == 1 ? "" : "s");
     else
-        snprintf(why, sizeof(why), "no node could run %s %" PRIu32 " in %" PRIu32 " attempts",
-                 words[task->stage->kind], task->index, task->node_failures);
+        snprintf(why, sizeof(why), "no node could run %s %" PRIu32 "%s in %" PRIu32 " attempts",
+                 words[task->stage->kind], task->index, where, task->node_failures);
     job->culprit = task;
     jt_job_end(core, job, JT_JOB_FAILED, why);
 }

@@ -148,6 +148,15 @@ static int check_shuffles(const struct cl2jt_submit *ask, struct err *err)
     return 0;
 }
 
+/* It is shown on terminals of others, too. */
+static bool is_one_line(struct slice name)
+{
+    for (size_t i = 0; i < name.len; i++)
+        if (name.data[i] < ' ' || name.data[i] == 0x7f)
+            return false;
+    return true;
+}
+
 static int check_submit(struct jobtracker *jt, const struct cl2jt_submit *ask, struct err *err)
 {
     bool whole;
@@ -155,6 +164,9 @@ static int check_submit(struct jobtracker *jt, const struct cl2jt_submit *ask, s
     if (!whole)
         return err_set(err, ERR_NOENT, "the plugin of job " SLICE_FMT " was not brought",
                        SLICE_ARG(ask->name));
+    if (!is_one_line(ask->name))
+        return err_set(err, ERR_INVAL,
+                       "a job's name is one line of text without control characters");
     if (ask->out.len == 0 || ask->out.data[0] != '/')
         return err_set(err, ERR_INVAL, "a job needs an absolute output path");
     if (ask->partitions > REDUCERS_MAX)

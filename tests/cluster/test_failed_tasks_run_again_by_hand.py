@@ -77,8 +77,12 @@ def plugin(cluster, tmp_path_factory):
     assert "again     quern job -replay 1 -task m0" in told
     cluster.run("run", *once, "-reduces", "1", "-D", "mapreduce.input.fileinputformat.split.maxsize=1k",
                 str(dir / "delicate.so"), "/venom", "/o", check=False)
-    cluster.run("run", *once, "-reduces", "2", "-D", "mapreduce.input.fileinputformat.split.maxsize=1k",
-                str(dir / "twice.so"), "/venom", "/o", check=False)
+    told = cluster.run("run", *once, "-reduces", "2", "-D", "mapreduce.input.fileinputformat.split.maxsize=1k",
+                       str(dir / "twice.so"), "/venom", "/o", check=False).stderr.decode()
+    task = re.search("job 3 failed: reduce ([01]) of reduce stage 2 failed 1 time, on ", told).group(1)
+    assert f"quern job -logs 3 -task s{task}\n" in told and f"quern job -replay 3 -task s{task} " in told
+    history = cluster.run("job", "-history", "3").stdout.decode()
+    assert re.search(rf"\ns{task} +node1 .* failed\n", history) and f"failed  s{task} attempt 0 on node1 (said so): venom" in history
     for name in "delicate", "twice":
         os.unlink(dir / (name + ".so"))  # the cluster has its own
     return dir

@@ -71,7 +71,8 @@ def test_partitions_are_packed_alike_everywhere(cluster, tmp_path, how):
 
 
 def test_a_plugin_has_three_stages(cluster, tmp_path):
-    run(cluster, "-D", "topwords.n=20", "topwords", "/in/a", "/out/top")
+    told = run(cluster, "-D", "topwords.n=20", "topwords", "/in/a", "/out/top")
+    assert " records in → 20 out\n" in told.stdout.decode()  # of the last stage alone
     want = "".join(f"{word}\t{n}\n" for word, n in frequent(20)).encode()
     assert parts(cluster, "/out/top") == [want]
     assert b"".join(local_parts(tmp_path, "-D", "topwords.n=20", "topwords")) == want

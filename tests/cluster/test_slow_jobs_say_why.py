@@ -101,7 +101,7 @@ def test_buffers_that_are_too_small_are_told(cluster):
 def test_very_many_small_files_are_told(cluster, tmp_path):
     (tmp_path / "small").mkdir()
     for i in range(1000):
-        (tmp_path / "small" / f"f{i}").write_text("x\n" * 4 * (i < 300))  # what is empty is soon written, and counts
+        (tmp_path / "small" / f"f{i}").write_text("x\n" * 9 * (i < 120))  # what is empty is soon written, and counts
     cluster.run("fs", "-D", "dfs.replication=1", "-put", str(tmp_path / "small"), "/small")
     cluster.run("run", "-reduces", "1", "wordcount", "/small", "/out/small")
     _, found, text = why(cluster)

@@ -95,6 +95,14 @@ def test_values_may_stand_behind_an_equals_sign_and_options_behind_words(cluster
     assert job["name"] == "n 1" and cluster.fs("-ls", "-C", "/equals/part-*").stdout.count(b"\n") == 2
 
 
+def test_a_name_that_would_write_to_other_peoples_terminals_is_refused(cluster):
+    for name in "a\033[31mred", "two\nlines":
+        code, err = said(cluster.run("run", "-name", name, "wordcount", "/in", "/named", check=False))
+        assert code != 0 and err == "quern run: a job's name is one line of text without control characters\n"
+    cluster.run("run", "-name", "évil <b>&", "wordcount", "/in", "/named")
+    assert "évil <b>&" in cluster.run("job", "-list", "all").stdout.decode()
+
+
 def test_another_filesystem_is_not_taken_for_this_one(cluster):
     uri = re.search(r"fs.defaultFS = quern://(\S+)", open(cluster.env["QUERN_CONF"]).read()).group(1)
     port = uri.split(":")[1]
