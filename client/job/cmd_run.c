@@ -379,7 +379,8 @@ static int run_it(struct run *run, struct err *err)
 {
     int rc = look_at_plugin(run, err);
     if (rc != 0)
-        return rc == ERR_NOENT || rc == ERR_PLUGIN || rc == ERR_CONFIG || rc == ERR_ISDIR
+        return rc == ERR_NOENT || rc == ERR_PLUGIN || rc == ERR_CONFIG || rc == ERR_ISDIR ||
+                       rc == ERR_USAGE
                    ? JOB_EXIT_USAGE
                    : JOB_EXIT_FAILED;
     if (run->args.want_help) {

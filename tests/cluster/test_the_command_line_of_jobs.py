@@ -49,6 +49,7 @@ USAGE = [
     ("run -stream -maper cat /in /o", "no option -maper (did you mean -stream with -mapper?)"),
     ("run -mapper cat /in /o", "no option -mapper (did you mean -stream with -mapper?)"),
     ("run -stream -mapper cat -chain wordcount /in /o", "-stream runs programs, -chain plugins: choose one (a pipe in -mapper puts programs together)"),
+    ("run -D reduces wordcount /in /o", "-D reduces: want key=value"),
     ("run -file  wordcount /in /o", '-file "": a path is wanted'),
     ("run -mode replace wordcount /in /", "/ cannot be the output: give a directory in it"),
     ("run wordcount  /o", '"" names no input or output'),
