@@ -343,12 +343,12 @@ static const struct row {
 static void help(void)
 {
     printf(
-        "usage: quern bench [OPTION...]\n\n"
+        "usage: quern bench [OPTION...] [JOB,...]\n\n"
         "Run the standard jobs on the cluster that is configured, print how long each took, and\n"
         "remove what they made.\n\n"
         "  -size BYTES    how much data each job has (256m)\n"
         "  -files N       how many files dfsio writes at a time (4)\n"
-        "  -only A,B      these alone:\n");
+        "  -only A,B      these alone; so does A,B without -only:\n");
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         printf("                   %-10s %s\n", rows[i].name, rows[i].help);
     printf("  -dir DIR       where in the filesystem; must not exist (/benchmarks/quern)\n"
@@ -383,8 +383,15 @@ static int take_option(struct bench *b, int argc, char **argv, int *i, struct er
         *(*word == 'j' ? &b->json : &b->keep) = true;
         return 0;
     }
-    if (word == argv[*i] || (strcmp(word, "size") != 0 && strcmp(word, "files") != 0 &&
-                             strcmp(word, "only") != 0 && strcmp(word, "dir") != 0))
+    if (word == argv[*i] && !b->only) {
+        b->only = word;
+        return 0;
+    }
+    if (word == argv[*i])
+        return err_set(err, ERR_USAGE, "\"%s\" behind \"%s\": the jobs are one word, A,B", word,
+                       b->only);
+    if (strcmp(word, "size") != 0 && strcmp(word, "files") != 0 && strcmp(word, "only") != 0 &&
+        strcmp(word, "dir") != 0)
         return err_set(err, ERR_USAGE, "no option %s (`quern bench -help`)", argv[*i]);
     if (*i + 1 == argc)
         return err_set(err, ERR_USAGE, "%s needs a value", argv[*i]);
@@ -402,6 +409,21 @@ static int take_option(struct bench *b, int argc, char **argv, int *i, struct er
     return 0;
 }
 
+static int no_job(struct slice typed, struct err *err)
+{
+    const char *names[ARRAY_LEN(rows)];
+    char *word = slice_dup(typed);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        names[i] = rows[i].name;
+    const char *near = word ? str_nearest(word, names, ARRAY_LEN(rows)) : NULL;
+    err_set(err, ERR_USAGE,
+            near ? "-only " SLICE_FMT ": no such job (did you mean %s?)"
+                 : "-only " SLICE_FMT ": no such job (`quern bench -help`)",
+            SLICE_ARG(typed), near);
+    mem_free(word);
+    return ERR_USAGE;
+}
+
 /* Every name of the list must be one of ours. */
 static int check_only(const struct bench *b, struct err *err)
 {
@@ -411,8 +433,7 @@ static int check_only(const struct bench *b, struct err *err)
         for (size_t i = 0; i < ARRAY_LEN(rows); i++)
             is_known |= strlen(rows[i].name) == n && memcmp(rows[i].name, at, n) == 0;
         if (!is_known)
-            return err_set(err, ERR_USAGE, "-only %.*s: no such job (`quern bench -help`)", (int)n,
-                           at);
+            return no_job(slice_of(at, n), err);
         at += n + (at[n] == ',');
     }
     return 0;

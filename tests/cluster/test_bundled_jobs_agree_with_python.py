@@ -295,8 +295,9 @@ def test_on_a_cluster_the_same():
         rows = {row["name"]: row for row in json.loads(bench.stdout)}
         assert list(rows) == ["empty job", "dfsio write", "dfsio read", "teragen", "terasort", "teravalidate", "wordcount", "grep", "sort"]
         assert rows["dfsio read"]["bytes"] == 1 << 20 and rows["terasort"]["bytes"] == (1 << 20) // 100 * 100 and rows["sort"]["seconds"] > 0
-        assert c.fs("-ls", "/benchmarks").stdout == b"" and b"MiB/s a task" in c.run("bench", "-only", "dfsio", "-size", "1m", "-keep").stdout
+        assert c.fs("-ls", "/benchmarks").stdout == b"" and b"MiB/s a task" in c.run("bench", "dfsio", "-size", "1m", "-keep").stdout
         for words, said in ((["-only", "grep,nonsense"], b"-only nonsense: no such job"), (["-size", "7"], b"a size from 1m up"), ([], b"exists already"),
-                            (["-fles", "2"], b"no option -fles")):
+                            (["-fles", "2"], b"no option -fles"), (["wordcuont"], b"-only wordcuont: no such job (did you mean wordcount?)"),
+                            (["sort", "grep"], b'"grep" behind "sort": the jobs are one word')):
             run = c.run("bench", *words, check=False)
             assert run.returncode in (1, 2) and said in run.stderr and not run.stdout, run.stderr
