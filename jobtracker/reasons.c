@@ -72,13 +72,14 @@ static int fill_stage(const struct jt_stage *stage, struct arena *arena, struct 
     return 0;
 }
 
-/* Of the same user and name, and reads what it reads, be it of another day. */
+/* Of the same user and name, and reads what it reads, be it of another day. One that makes its rows
+ * itself reads nothing. */
 static bool does_the_same(const struct record *record, const struct record *other)
 {
     const struct cl2jt_submit *job = &record->spec.job, *before = &other->spec.job;
     bool is_same = slice_eq(before->name, job->name) &&
                    slice_eq(other->spec.user, record->spec.user) &&
-                   before->inputs.n == job->inputs.n;
+                   before->inputs.n == job->inputs.n && job->inputs.n > 0;
     for (size_t i = 0; is_same && i < job->inputs.n; i++)
         is_same = explain_is_alike(before->inputs.v[i], job->inputs.v[i]);
     return is_same;
@@ -140,7 +141,7 @@ void reasons_find(const struct jobtracker *jt, struct record *record)
         .elapsed_ms = job->ended_ms - job->submitted_ms,
         .files = record->splits.files,
         .bytes = record->splits.bytes,
-        .previous_bytes = bytes_before(jt, record),
+        .previous_bytes = job->state == JT_JOB_SUCCEEDED ? bytes_before(jt, record) : 0,
         .stages = arena_calloc(&arena, job->stage_count, sizeof(*question.stages)),
     };
     int rc = question.stages ? 0 : ERR_NOMEM;

@@ -7,10 +7,11 @@ import re
 
 import pytest
 
-from cluster import BUILD, Cluster
+from cluster import BUILD, Cluster, wait_for
 
 RELUCTANT = os.path.join(BUILD, "tests/jobs/reluctant.so")
 RECORDS = 100_000
+RUNNING = 1
 SPLIT = "mapreduce.input.fileinputformat.split.maxsize="
 # Each read of a file of the cluster takes a task this much longer, and a spill, too.
 SLOW = {"QUERN_FAULT": "client.read.disk=1+:delay5,client.read.local=1+:delay5,task.spill=1+:delay200"}
@@ -75,6 +76,17 @@ def test_a_run_over_other_data_is_not_compared(cluster):
     run(cluster, "/many", "reluctant.value.us=1000", reduces=1)
     _, found, text = why(cluster)
     assert found == {} and "nothing held it up" in text
+
+
+def test_neither_a_killed_run_nor_one_that_reads_nothing_is_compared(cluster):
+    for rows in "1", "12":
+        cluster.run("run", "sleep", "-D", f"sleep.rows={rows}", "-D", "sleep.map.ms=100", f"/out/sleep{rows}")
+    assert why(cluster)[1] == {}
+    run(cluster, "/daily-1", reduces=1)
+    many = cluster.start("run", "-D", "reluctant.value.us=3000", "-reduces", "1", RELUCTANT, "/daily-2", "/out/killed")
+    last = wait_for(lambda: next((job["id"]["job"] for job in cluster.jobs() if job["elapsed_ms"] > 2000 and job["state"] == RUNNING), None))
+    cluster.run("job", "-kill", str(last))
+    assert many.wait(60) == 3 and why(cluster)[1] == {}
 
 
 def test_a_node_on_which_everything_is_slow_is_named(cluster):
