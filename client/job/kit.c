@@ -335,7 +335,8 @@ static const struct trial {
     {"cut into small splits",
      "map must not remember other records",
      "combine must be associative and commutative, and map must not remember other records",
-     {"-reduces", "1", "-D", "mapreduce.input.fileinputformat.split.maxsize=64"},
+     {"-reduces", "1", "-D", "mapreduce.input.fileinputformat.split.maxsize=64", "-D",
+      "mapreduce.job.maps=7"},
      false},
     {"all in one process, one attempt after another",
      "what is static outlives an attempt: keep state in qn_state, set up in setup",
@@ -405,8 +406,12 @@ static int check(struct kit *kit, struct err *err)
     static const char *const one[] = {"-reduces", "1", NULL};
     struct buf first = BUF_INIT;
     describe(&kit->plugin.probe);
-    if (!kit->has_input) {
-        printf("note  with -in FILE it is run, too: twice, cut in several ways\n");
+    bool makes_rows = kit->plugin.probe.has_rows;
+    char key[128] = "";
+    task_probe_rows_key(&kit->plugin.probe, key, sizeof(key));
+    if (!kit->has_input && !(makes_rows && kit->passed_count > 0)) {
+        printf("note  with %s%s%s it is run, too: twice, cut in several ways\n",
+               makes_rows ? "-D " : "-in FILE", makes_rows ? key : "", makes_rows ? "=N" : "");
         return 0;
     }
     kit->tells = true;

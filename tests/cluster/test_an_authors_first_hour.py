@@ -136,6 +136,12 @@ def test_a_check_says_when_combine_was_not_tried(tmp_path):
         assert done.returncode == code and ("note  combine had nothing to do" in done.stdout) == (not is_tried), (name, done.stdout, done.stderr)
 
 
+def test_a_check_runs_a_job_that_makes_its_own_rows(tmp_path):
+    assert "note  with -D teragen.rows=N it is run, too" in quern("job", "check", "teragen", cwd=tmp_path).stdout
+    done = quern("job", "check", "teragen", "-D", "teragen.rows=100", cwd=tmp_path)
+    assert done.returncode == 0 and "runs: 10000 bytes" in done.stdout and done.stdout.count("the same output") == 3, done.stdout + done.stderr
+
+
 def test_what_a_trial_has_started_ends_with_it(tmp_path):
     """Whatever it is a child of by then, and in whatever session."""
     leaves = f"""if (fork() == 0) {{ if (fork() == 0) {{ setsid(); char name[200]; snprintf(name, sizeof name, "{tmp_path}/left/%d", getpid());
