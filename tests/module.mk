@@ -23,6 +23,7 @@ $(eval $(call fixture,$(addprefix client/lib/fake_,cluster namenode datanode),$(
 served_tests := $(addprefix namenode/serve/test_,append clients fsck listing short_of_memory short_of_memory_datanodes)
 $(eval $(call fixture,namenode/serve/served,$(served_tests)))
 $(eval $(call fixture,namenode/serve/shortage,$(filter %_memory %_memory_datanodes,$(served_tests))))
+$(eval $(call fixture,worker/shuffle/peer,$(addprefix worker/shuffle/test_,fetch fetch_talks stream)))
 
 sim_bin := $(B)/tests/sim/simulate
 OBJS += $(B)/tests/sim/main.o

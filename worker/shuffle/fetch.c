@@ -274,8 +274,8 @@ static int set_address(struct fetch *f, struct place *place, const struct task_s
 static bool leave_socket(struct place *place)
 {
     int code = place->code;
-    bool is_unseen = place->socket && (code == ERR_NOENT || code == ERR_REFUSED ||
-                                       code == ERR_UNREACHABLE || code == ERR_ACCESS);
+    bool is_unseen = place->socket && (code == ERR_NOENT || code == ERR_NOTDIR ||
+                                       code == ERR_REFUSED || code == ERR_ACCESS);
     if (is_unseen) {
         place->has_unseen_socket = true;
         mem_free(place->socket);
@@ -347,11 +347,7 @@ static int take_file(struct fetch *f, const struct task_source *source, struct e
     for (size_t i = 0; rc == 0 && i < partitions_of(f); i++) {
         struct piece piece = {.map = source->map_task,
                               .partition = (uint32_t)f->conf.run->reduce_partitions.v[i]};
-        mutex_lock(&f->lock);
-        bool is_ours = is_missing(f, piece.map, piece.partition);
-        mutex_unlock(&f->lock);
-        if (is_ours)
-            rc = take_partition(f, &reader, &own_fd, &piece, err);
+        rc = take_partition(f, &reader, &own_fd, &piece, err);
     }
     if (own_fd >= 0)
         close(own_fd);
@@ -386,7 +382,7 @@ static int learn(struct fetch *f, const struct task_source *source, struct err *
     int rc = number < 0 ? (int)number : place_for(f, (uint32_t)number, source);
     if (rc == 0 && source->map_attempt > 0)
         leave_former(f, source);
-    if (rc == 0 && is_wanted && source->is_empty)
+    if (rc == 0 && source->is_empty)
         settle_empty(f, PLAN_NO_WORKER, source->map_task, 0, UINT64_MAX);
     mutex_unlock(&f->lock);
     if (rc != 0)
@@ -426,10 +422,11 @@ static void reap(struct fetch *f)
 static int start_stream(struct fetch *f, uint32_t number, struct err *err)
 {
     struct place *place = f->places[number];
-    place->is_running = true;
     place->is_over = place->is_ending = false;
     place->code = 0;
-    return thread_start(&place->thread, "fetch", on_thread, place, err);
+    int rc = thread_start(&place->thread, "fetch", on_thread, place, err);
+    place->is_running = rc == 0; /* or join_all would wait for it */
+    return rc;
 }
 
 static void blame(struct fetch *f, uint32_t number)

@@ -78,18 +78,12 @@ static uint32_t *sum_up(const uint8_t *data, uint64_t len)
     return sums;
 }
 
-static bool is_in_memory(const struct pieces *p, const struct piece *piece)
-{
-    return piece->run.fd < 0 && piece->run.data >= p->space &&
-           piece->run.data < p->space + p->size && piece->run.len > 0;
-}
-
 /* Every piece in memory now lies in `fd` from `offset` on. */
 static int move_to_file(struct pieces *p, int fd, uint64_t offset)
 {
     for (size_t i = 0; i < p->count; i++) {
         struct piece *piece = &p->all[i];
-        if (!is_in_memory(p, piece))
+        if (piece->run.fd >= 0)
             continue;
         piece->sums = sum_up(piece->run.data, piece->run.len);
         if (!piece->sums)
@@ -183,11 +177,12 @@ int pieces_write(struct pieces *pieces, struct pieces_slot *slot, struct slice b
         slot->chunk_crc = crc32c(slot->chunk_crc, bytes.data + at, n);
         at += n;
         if (n == room || slot->done + at == slot->len) {
+            uint64_t end = slot->done + at, len = end % RUN_CHUNK ? end % RUN_CHUNK : RUN_CHUNK;
+            slot->crc = crc32c_join(slot->crc, slot->chunk_crc, crc32c_shift(len));
             buf_append_u32(&slot->sums, slot->chunk_crc);
             slot->chunk_crc = 0;
         }
     }
-    slot->crc = crc32c(slot->crc, bytes.data, bytes.len);
     int rc = buf_failed(&slot->sums) ? ERR_NOMEM
                                      : disk_pwrite(disk_real(), slot->fd, bytes.data, bytes.len,
                                                    slot->offset + slot->done);
@@ -227,7 +222,7 @@ int pieces_commit(struct pieces *pieces, struct pieces_slot *slot, const struct 
     }
     piece.run.sums = piece.sums;
     int rc = piece.run.len ? add(pieces, &piece) : 0;
-    if (rc != 0 || piece.run.len == 0)
+    if (rc != 0)
         mem_free(piece.sums);
     end_slot(pieces, slot);
     mutex_unlock(&pieces->lock);

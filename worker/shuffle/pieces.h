@@ -54,8 +54,9 @@ struct pieces_slot {
     uint64_t offset;
     uint64_t len, done;
     size_t file;
-    struct buf sums; /* of what was written, chunk by chunk */
-    uint32_t chunk_crc, crc;
+    struct buf sums;    /* of what was written, chunk by chunk */
+    uint32_t chunk_crc; /* of the chunk in hand */
+    uint32_t crc;       /* of the chunks before it: of all, in the end */
 };
 /* May wait for room. */
 int pieces_begin(struct pieces *pieces, uint64_t len, struct pieces_slot *ret, struct err *err);

@@ -148,8 +148,7 @@ void plan_got(struct plan *plan, uint32_t worker, uint32_t map)
 void plan_stream_over(struct plan *plan, uint32_t worker, int code, uint64_t now_ms)
 {
     struct plan_worker *w = &plan->workers[worker];
-    if (!w->is_streaming)
-        return;
+    BUG_ON(!w->is_streaming);
     w->is_streaming = false;
     plan->streams--;
     /* "Everything was sent", yet something is missing: as good as broken. */

@@ -16,7 +16,7 @@
 #include "libcommon/base/str.h"
 #include "libcommon/codec/crc32c.h"
 #include "libcommon/event/listen.h"
-#include "libcommon/proto/shuffle/messages.h"
+#include "tests/unit/worker/shuffle/peer.h"
 #include "worker/run/record.h"
 #include "worker/shuffle/fetch.h"
 
@@ -85,23 +85,6 @@ static void make_output(uint32_t map)
 
 /* --- the worker's side ----------------------------------------------------------------------- */
 
-static int read_frame(int fd, struct buf *in, struct frame *frame)
-{
-    size_t used = 0;
-    buf_clear(in);
-    for (;;) {
-        int rc = frame_parse(buf_slice(in), FRAME_MAX_BYTES, frame, &used, NULL);
-        if (rc != ERR_RETRY)
-            return rc;
-        size_t n = used - in->len;
-        uint8_t *room = buf_reserve(in, n);
-        rc = sock_recv_exact(fd, room, n, clock_mono_ms() + 5000);
-        if (rc != 0)
-            return rc;
-        in->len += n;
-    }
-}
-
 static void until_they_hang_up(struct fake_worker *w, int fd)
 {
     uint8_t byte;
@@ -113,17 +96,10 @@ static void until_they_hang_up(struct fake_worker *w, int fd)
 static int answer_hello_and_fetch(struct fake_worker *w, int fd, struct arena *arena,
                                   struct shuffle_fetch *ask, struct buf *in)
 {
-    struct buf out = BUF_INIT;
     struct frame frame;
-    struct identity me = self;
-    me.role = WIRE_WORKER;
-    int rc = read_frame(fd, in, &frame);
+    int rc = peer_answer_hello(fd, &self, in);
     if (rc == 0)
-        rc = hello_put(&out, &me, FRAME_ANSWER);
-    if (rc == 0)
-        rc = sock_send_all(fd, out.data, out.len, clock_mono_ms() + 5000);
-    if (rc == 0)
-        rc = read_frame(fd, in, &frame);
+        rc = peer_read_frame(fd, in, &frame);
     if (rc == 0 && w->trouble == ONLY_HELLO) {
         atomic_store(&w->was_in_trouble, true);
         until_they_hang_up(w, fd);
@@ -132,15 +108,9 @@ static int answer_hello_and_fetch(struct fake_worker *w, int fd, struct arena *a
     if (rc == 0)
         rc = msg_decode(&shuffle_fetch_desc, frame.body, arena, ask, NULL);
     if (rc == 0) {
-        struct frame answer = {.type = frame.type, .flags = FRAME_ANSWER, .call = frame.call};
-        struct msg_void nothing = {0};
-        buf_clear(&out);
-        rc = frame_put(&out, &answer, &msg_void_desc, &nothing);
         atomic_store(&w->had, (unsigned)ask->have.n);
+        rc = peer_answer_fetch(fd, &frame);
     }
-    if (rc == 0)
-        rc = sock_send_all(fd, out.data, out.len, clock_mono_ms() + 5000);
-    buf_release(&out);
     return rc;
 }
 

@@ -239,6 +239,74 @@ static void idle_streams_make_room_for_waiting_workers(void **state)
     plan_close(&plan);
 }
 
+static void a_worker_that_is_not_asked_is_not_closed(void **state)
+{
+    (void)state;
+    begin(4, 1);
+    uint32_t a = learn(0, 0, "a");
+    expect(0, PLAN_OPEN);
+    plan_got(&plan, a, 0);
+    plan_stream_over(&plan, a, 0, 0); /* it has said all */
+    uint32_t b = learn(1, 0, "b");
+    learn(2, 0, "c");
+    assert_int_equal(expect(0, PLAN_OPEN).worker, b);
+    expect(0, PLAN_WAIT); /* b is busy, and a has nothing to be closed */
+    plan_got(&plan, b, 1);
+    assert_int_equal(expect(0, PLAN_CLOSE).worker, b);
+    plan_close(&plan);
+}
+
+static void the_first_to_be_tried_again_is_waited_for(void **state)
+{
+    (void)state;
+    begin(2, 4);
+    uint32_t a = learn(0, 0, "a"), b = learn(1, 0, "b");
+    expect(0, PLAN_OPEN);
+    expect(0, PLAN_OPEN);
+    plan_stream_over(&plan, a, ERR_CLOSED, 0);
+    plan_stream_over(&plan, b, ERR_CLOSED, 50);
+    assert_int_equal(expect(60, PLAN_WAIT).until_ms, PLAN_RETRY_MIN_MS);
+    plan_close(&plan);
+}
+
+static void what_is_here_and_was_made_again_is_wanted_from_nobody(void **state)
+{
+    (void)state;
+    begin(3, 4);
+    uint32_t a = learn(0, 0, "a");
+    expect(0, PLAN_OPEN);
+    plan_got(&plan, a, 0);
+    plan_stream_over(&plan, a, 0, 0);
+    learn(0, 1, "b");
+    assert_true(expect(1, PLAN_WAIT).until_ms == UINT64_MAX);
+    learn(1, 0, "a"); /* news of another one count as ever */
+    assert_int_equal(expect(2, PLAN_OPEN).worker, a);
+    plan_got(&plan, a, 1);
+    plan_stream_over(&plan, a, 0, 2);
+    assert_true(expect(3, PLAN_WAIT).until_ms == UINT64_MAX);
+    plan_close(&plan);
+}
+
+static void whoever_has_given_something_is_blamed_for_the_rest_alone(void **state)
+{
+    (void)state;
+    begin(3, 4);
+    uint32_t a = learn(0, 0, "a"), at = 0, map = 0;
+    learn(2, 0, "a");
+    uint64_t now = fail_often(a, PLAN_BLAME_AFTER, 0);
+    expect(now, PLAN_BLAME);
+    now = expect(now, PLAN_WAIT).until_ms;
+    expect(now, PLAN_OPEN);
+    plan_got(&plan, a, 0);
+    plan_stream_over(&plan, a, ERR_CLOSED, now);
+    now = fail_often(a, PLAN_BLAME_AFTER - 1, now); /* patience began anew, and ends as it did */
+    expect(now, PLAN_BLAME);
+    assert_true(plan_missing(&plan, a, &at, &map));
+    assert_int_equal(map, 2);
+    assert_false(plan_missing(&plan, a, &at, &map));
+    plan_close(&plan);
+}
+
 static void a_map_out_of_range_is_refused(void **state)
 {
     (void)state;
@@ -263,6 +331,10 @@ int main(void)
         cmocka_unit_test(an_end_that_was_ours_is_no_failure),
         cmocka_unit_test(an_end_with_everything_is_no_failure_and_news_open_it_again),
         cmocka_unit_test(idle_streams_make_room_for_waiting_workers),
+        cmocka_unit_test(a_worker_that_is_not_asked_is_not_closed),
+        cmocka_unit_test(the_first_to_be_tried_again_is_waited_for),
+        cmocka_unit_test(what_is_here_and_was_made_again_is_wanted_from_nobody),
+        cmocka_unit_test(whoever_has_given_something_is_blamed_for_the_rest_alone),
         cmocka_unit_test(a_map_out_of_range_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
