@@ -176,6 +176,23 @@ static void a_scratch_disk_that_fails_is_an_error(void **state)
     drop(f);
 }
 
+static void a_disk_that_fails_in_a_merge_is_left_for_the_next(void **state)
+{
+    (void)state;
+    struct fixture *f = make(3, 100, 30);
+    char other[] = "/tmp/quern-sources-XXXXXX";
+    assert_non_null(mkdtemp(other));
+    struct slice dirs[] = {slice_str("/tmp"), slice_str(other)};
+    scratch_close(&f->scratch);
+    assert_int_equal(scratch_open(&f->scratch, dirs, 2), 0);
+    assert_int_equal(fault_arm("disk.write=1:eio", &f->err), 0);
+    check_order(f, 2, true);
+    fault_arm(NULL, NULL);
+    assert_true(f->scratch.is_bad[0] != f->scratch.is_bad[1]);
+    drop(f);
+    assert_int_equal(rmdir(other), 0);
+}
+
 static void a_damaged_piece_is_told_by_its_map(void **state)
 {
     (void)state;
@@ -282,6 +299,7 @@ int main(void)
         cmocka_unit_test(few_enough_are_merged_at_once),
         cmocka_unit_test(too_many_are_merged_with_their_neighbours_first),
         cmocka_unit_test(a_scratch_disk_that_fails_is_an_error),
+        cmocka_unit_test(a_disk_that_fails_in_a_merge_is_left_for_the_next),
         cmocka_unit_test(a_damaged_piece_is_told_by_its_map),
         cmocka_unit_test(each_key_is_one_group_with_all_its_values),
         cmocka_unit_test(values_left_unread_are_passed_over),
