@@ -10,7 +10,6 @@
 
 #define CORD_FD      3 /* in a runner */
 #define CORD_SEND_MS 60000U
-#define CORD_CUT     125 /* a runner's exit code: the job has closed the descriptor */
 
 /* What comes with RUN, in this order. */
 enum cord_run_fd { CORD_PAGE, CORD_LOG, CORD_MEMFD };

@@ -440,5 +440,5 @@ int runner_serve(int fd)
         log_error("task", "%s", err.msg);
     /* Not exit: handlers the plugin has left behind would run when it least expects it. */
     (void)fflush(NULL);
-    _exit(fcntl(fd, F_GETFD) < 0 ? CORD_CUT : is_over ? 0 : 1);
+    _exit(fcntl(fd, F_GETFD) < 0 ? TASK_CUT : is_over ? 0 : 1);
 }

@@ -6,7 +6,6 @@
 
 #include "libcommon/base/clock.h"
 #include "libcommon/base/str.h"
-#include "worker/runner/cord.h"
 #include "worker/task/last_words.h"
 
 #define LOG_TAIL_BYTES 4096
@@ -53,7 +52,7 @@ static bool was_for_memory(const struct wk_attempt *attempt, bool is_killed,
 static bool has_cut_cord(const struct wk_attempt *attempt, int status)
 {
     return (attempt->process && attempt->process->has_hung_up) ||
-           (WIFEXITED(status) && WEXITSTATUS(status) == CORD_CUT);
+           (WIFEXITED(status) && WEXITSTATUS(status) == TASK_CUT);
 }
 
 void report_death(const struct wk_attempt *attempt, int status, struct task_failed *failed,

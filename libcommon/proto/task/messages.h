@@ -16,7 +16,8 @@
  *                      descriptor 3 is the one that comes with this
  *   runner -> worker   FETCH_FAILED; LAST, where threads or memory are left in the process, so that
  *                      it will serve no other attempt; DONE or FAILED; then it waits for the next
- *                      RUN of the same job, or for end of file, and exits
+ *                      RUN of the same job, or for end of file, and exits (with TASK_CUT, if the
+ *                      job has closed the descriptor)
  *                      BORN, the answer to TWIN
  *
  * The local driver (no cluster) starts the same runners with the same messages. */
@@ -24,6 +25,8 @@
 #define QUERN_PROTO_TASK_MESSAGES_H
 
 #include "libcommon/proto/types/messages.h"
+
+#define TASK_CUT 125
 
 /* Which attempt: everywhere the same five numbers. */
 #define TASK_ATTEMPT_FIELDS(F, S, L) \
