@@ -239,6 +239,7 @@ static void what_a_dead_worker_left_in_a_group_ends_with_the_next_one(void **sta
     while (fences.has_left)
         fences_sweep(&fences);
     fences_close(&fences);
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 0);
 }
 
 static void a_kill_by_somebody_else_is_no_want_of_memory(void **state)
@@ -432,6 +433,48 @@ static void the_second_versions_events_tell_limit_and_machine_apart(void **state
     assert_int_equal(system(command), 0);
 }
 
+/* Its real groups, without limits: those of memory are of the first version on many machines that
+ * have both. */
+static void a_group_of_the_second_version_ends_with_all_that_is_inside(void **state)
+{
+    struct fences fences = {0};
+    struct fence fence;
+    int go[2], status = 0;
+    (void)state;
+    cgroup_find("", &fences.own); /* whatever it has */
+    if (fences.own.kind != CGROUP_V2)
+        skip();
+    assert_int_equal(pipe(go), 0);
+    pid_t pid = fork();
+    if (pid == 0) { /* one in a session of its own beside it */
+        char byte;
+        if (read(go[0], &byte, 1) == 1 && fork() == 0)
+            setsid();
+        for (;;)
+            pause();
+    }
+    fence_open(&fence, &fences, pid);
+    bool is_inside = fence.dir != NULL;
+    if (is_inside) {
+        assert_int_equal(write(go[1], "g", 1), 1);
+        while (count_inside(&fence) < 2)
+            usleep(1000);
+        fence_kill(&fence);
+        kill(pid, SIGTERM); /* comes too late */
+        assert_int_equal(waitpid(pid, &status, 0), pid);
+        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+        while (!fence_close_empty(&fence))
+            usleep(1000);
+    } else { /* whose hierarchy is not ours to change */
+        kill(pid, SIGKILL);
+        waitpid(pid, &status, 0);
+    }
+    close(go[0]);
+    close(go[1]);
+    if (!is_inside)
+        skip();
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -445,6 +488,7 @@ int main(void)
         cmocka_unit_test(a_machine_without_memory_is_told_from_a_limit),
         cmocka_unit_test(without_groups_the_memory_of_all_processes_is_added_up),
         cmocka_unit_test(the_second_versions_events_tell_limit_and_machine_apart),
+        cmocka_unit_test(a_group_of_the_second_version_ends_with_all_that_is_inside),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
