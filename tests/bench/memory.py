@@ -5,8 +5,9 @@
     tests/bench/memory.py [--size 8g] [--budget 32] [--long 100m] [--dir DIR]   (make bench BENCH=--memory)
 
 A release cluster of its own (one datanode, one replica, one worker that offers four such tasks) runs, with --budget
-MiB a task: terasort over --size of rows, checked by teravalidate; word count over a sixteenth of that, whose words are
-nearly all different, and whose counts must add up; and, with five times the longest record and at least 512 MiB a
+MiB a task: terasort over --size of rows, checked by teravalidate; over a sixteenth of that word count, whose words are
+nearly all different, and whose counts must add up, the same with a combine of the job's own, and streaming (where the
+programs' own memory is not counted); and, with five times the longest record and at least 512 MiB a
 task, sort over twelve lines of --long bytes each, half of them alike but for their end. The most memory that any map
 and any reduce had at once (the kernel's ru_maxrss, programs and libraries included) must be no more than their budget
 and 16 MiB. Exits 1 when it was, or when an answer was wrong."""
@@ -23,7 +24,7 @@ import compare
 
 os.environ.setdefault("QUERN_BUILD", "build/release")
 sys.path.insert(0, os.path.join(compare.ROOT, "tests", "cluster"))
-from cluster import Cluster  # noqa: E402
+from cluster import BUILD, Cluster  # noqa: E402
 
 ROOM = 16 << 20
 ROW = 100
@@ -109,7 +110,12 @@ def main():
             c.run("run", "-reduces", "0", "-D", f"teragen.rows={rows // 16}", "teragen", "/few", timeout=3600)
             good &= row(c, "word count, most words once", args.size // 16, args.budget, "-reduces", "4", "wordcount", "/few", "/words")
             good &= words_agree(c)
-            c.fs("-rm", "-r", "-skipTrash", "/words", "/few")
+            good &= row(c, "the same, with the job's own combine", args.size // 16, args.budget, "-reduces", "4",
+                        os.path.join(BUILD, "tests", "jobs", "ownwords.so"), "/few", "/own")
+            good &= row(c, "cat and cat as programs", args.size // 16, args.budget, "-stream", "-reduces", "4", "-mapper", "cat", "-reducer", "cat",
+                        "/few", "/cat")
+            good &= check(digest(c, "/own/part-*") == digest(c, "/words/part-*"), "the own combine counted other words")
+            c.fs("-rm", "-r", "-skipTrash", "/words", "/own", "/cat", "/few")
             want = long_lines(os.path.join(dir, "long"), args.long)
             c.fs("-mkdir", "/long")
             c.fs("-put", os.path.join(dir, "long"), "/long/lines", timeout=3600)
