@@ -28,7 +28,8 @@ static int failed(struct qn_task *task, const char *why)
     return -1;
 }
 
-static int format(char *out, size_t cap, const char *fmt, __builtin_va_list ap)
+static int __attribute__((format(printf, 3, 0)))
+format(char *out, size_t cap, const char *fmt, __builtin_va_list ap)
 {
     return vsnprintf(out, cap, fmt, ap);
 }

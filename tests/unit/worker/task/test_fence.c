@@ -208,7 +208,7 @@ static pid_t orphan(void)
         struct fence fence;
         bool has_groups = open_groups(&fences);
         pid_t pid = fork();
-        for (; pid == 0;)
+        while (!pid)
             pause();
         fence_open(&fence, &fences, pid);
         _exit(has_groups && fence.dir && write(told[1], &pid, sizeof(pid)) == sizeof(pid) ? 0 : 1);
