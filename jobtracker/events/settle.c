@@ -64,12 +64,23 @@ void jt_advance(struct jt_core *core, struct jt_job *job)
     }
 }
 
+static bool asks_to_pack(const struct jt_core *core, size_t from)
+{
+    for (size_t i = from; i < core->effect_count; i++)
+        if (core->effects[i].kind == JT_PACK)
+            return true;
+    return false;
+}
+
 void jt_settle(struct jt_core *core, struct jt_job *job)
 {
+    size_t from = core->effect_count;
     if (core->is_resuming)
         return;
     if (job && !jt_job_is_over(job))
         jt_advance(core, job);
+    if (asks_to_pack(core, from))
+        return; /* the core its last map had is its own reduce's, if its turn: jt_on_packed */
     do {
         jt_schedule(core);
         /* Handing a stage out wholly may let the next one begin. */

@@ -40,6 +40,21 @@ static void finish_stage(struct fixture *f, struct jt_stage *stage)
 
 static const struct slice two_inputs[] = {{(const uint8_t *)"ab", 2}, {(const uint8_t *)"c", 1}};
 
+static void a_small_jobs_reduce_gets_the_core_its_last_map_had(void **state)
+{
+    struct fixture *f = *state;
+    const struct jt_shuffle shuffle = {.partitions = 8, .is_packed = true};
+    worker(f, "a", 2, 1);
+    struct jt_job *job = submit_stages(f, 1, &shuffle, 1);
+    struct jt_job *large = submit_stages(f, 5, &shuffle, 1);
+    assert_int_equal(large->stages[0].running, 1);
+    assert_true(done(f, running(&job->stages[0], 0)));
+    assert_int_equal(count(f, JT_PACK), 1);
+    jt_on_packed(&f->core, last(f, JT_PACK)->stage, two_inputs, 2, f->now);
+    assert_non_null(running(&job->stages[1], 0));
+    assert_int_equal(large->stages[0].running, 1);
+}
+
 static void packed_tasks_are_asked_for_when_all_they_read_is_there(void **state)
 {
     struct fixture *f = *state;
@@ -205,6 +220,7 @@ static void after_a_restart_the_second_stage_is_believed_when_its_worker_comes_b
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        CASE(a_small_jobs_reduce_gets_the_core_its_last_map_had),
         CASE(packed_tasks_are_asked_for_when_all_they_read_is_there),
         CASE(what_cannot_be_packed_now_is_asked_for_again),
         CASE(a_third_stage_reads_the_second),
