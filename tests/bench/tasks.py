@@ -15,6 +15,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 
 import compare
 from filesystem import Table, at_least, at_most, program
@@ -37,7 +38,15 @@ def processes():
 
 
 def cpu_of(b):
-    """Seconds of CPU so far: the daemons of this cluster, and the tasks: all below its workers, those that are over and those that wait."""
+    """Seconds of CPU so far: the daemons of this cluster, and the tasks: all below its workers, those that are over and those that wait.
+    Looked up twice: who ends meanwhile may be neither there any more nor yet among what the worker has waited for."""
+    first = look_up(b)
+    time.sleep(0.1)
+    then = look_up(b)
+    return {name: max(seconds, first.get(name, 0)) for name, seconds in then.items()}
+
+
+def look_up(b):
     total, below, parents = {}, {}, {}
     for pid, parent, words, times in processes():
         parents[pid] = parent
