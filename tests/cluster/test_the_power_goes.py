@@ -112,12 +112,13 @@ def test_what_was_synced_is_there_though_its_writer_and_all_power_are_gone():
 def test_a_datanodes_disk_goes_read_only_and_its_blocks_are_copied_elsewhere():
     with Nodes(datanodes=3, replication=2, disks={"node2": "64m"}) as c:
         data = os.urandom(4 * MB)
+        other = os.urandom(16 * MB)  # of so many blocks one goes to node2
         c.run("fs", "-D", "dfs.blocksize=1m", "-put", "-", "/a", input=data)
         device = c.on("node2", "findmnt", "-no", "SOURCE", c.dir).stdout.decode().split("[")[0].strip()
         with open(f"/sys/fs/ext4/{os.path.basename(device)}/trigger_fs_error", "w") as f:
             f.write("a test")
-        c.run("fs", "-D", "dfs.blocksize=1m", "-put", "-", "/b", input=data)
-        assert c.run("fs", "-cat", "/a").stdout == data and c.run("fs", "-cat", "/b").stdout == data
+        c.run("fs", "-D", "dfs.blocksize=1m", "-put", "-", "/b", input=other)
+        assert c.run("fs", "-cat", "/a").stdout == data and c.run("fs", "-cat", "/b").stdout == other
         wait_for(lambda: not c.pid("datanode2"))
         assert "node2" not in c.run("fsck", "/b", "-files", "-blocks", "-locations").stdout.decode()
         wait_for(lambda: is_well(c), timeout=60)
