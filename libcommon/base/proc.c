@@ -19,9 +19,10 @@ bool proc_is_ending(pid_t pid)
     unsigned long pending = 0;
     snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
     FILE *f = fopen(path, "re");
-    text[f ? fread(text, 1, sizeof(text) - 1, f) : 0] = 0;
-    if (f)
-        fclose(f);
+    if (!f)
+        return errno == ENOENT || errno == ESRCH;
+    text[fread(text, 1, sizeof(text) - 1, f)] = 0;
+    fclose(f);
     const char *p = strrchr(text, ')'); /* its name may hold anything */
     if (!p || sscanf(p + 1,
                      " %*c %*d %*d %*d %*d %*d %u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %*d "

@@ -7,7 +7,7 @@
 #include <sys/types.h>
 
 /* It is gone, or was killed or has ended and is being taken down: it will do nothing more, but its
- * locks, descriptors and ports may still be held. */
+ * locks, descriptors and ports may still be held. False where /proc does not tell. */
 bool proc_is_ending(pid_t pid);
 /* Until all its threads are gone and hold nothing (true), or for so long. Reaped or not. */
 bool proc_wait(pid_t pid, unsigned most_ms);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "libcommon/base/mem.h"
+#include "libcommon/base/proc.h"
 #include "libcommon/base/str.h"
 
 #define BEYOND_SHARE 4 /* of a task's memory, or: */
@@ -73,20 +74,6 @@ static bool end_orphans(const struct cgroup *own, const char *name)
     return n < (int)sizeof(dir) && kill_round(dir) > 0;
 }
 
-/* One that was killed a moment ago may not have been collected yet. */
-static bool is_alive(pid_t pid)
-{
-    char path[64], state = 0;
-    if (kill(pid, 0) != 0)
-        return errno != ESRCH;
-    snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-    FILE *f = fopen(path, "re");
-    bool is_known = f && fscanf(f, "%*d (%*[^)]) %c", &state) == 1;
-    if (f)
-        fclose(f);
-    return !is_known || state != 'Z';
-}
-
 /* Remove what groups there are below ours that belong to nobody: of this worker those without a
  * process, of others those whose worker is gone. */
 static bool sweep(const struct cgroup *own)
@@ -100,7 +87,7 @@ static bool sweep(const struct cgroup *own)
             continue;
         pid_t owner = (pid_t)strtol(strchr(name, '.') + 1, NULL, 10);
         bool is_ours = owner == getpid();
-        if ((is_ours && is_leaf) || (!is_ours && is_alive(owner)))
+        if ((is_ours && is_leaf) || (!is_ours && !proc_is_ending(owner)))
             continue;
         if (unlinkat(dirfd(d), name, AT_REMOVEDIR) != 0 && (is_ours || end_orphans(own, name)))
             has_left = true;
@@ -357,6 +344,7 @@ void fence_close(struct fence *fence)
         fence->all->has_left = true;
     forget(fence);
 }
+
 void fence_kill(const struct fence *fence)
 {
     if (!fence->dir || (is_second(fence) && cgroup_write(fence->dir, "cgroup.kill", "1") == 0))
