@@ -112,7 +112,9 @@ def test_no_process_of_an_attempt_outlives_it(cluster, tmp_path, how):
 @pytest.mark.parametrize("limit", ["auto", "poll"])
 @pytest.mark.parametrize("leaves", ["forked", "child"])
 def test_what_a_killed_workers_tasks_left_ends_with_its_next_life(tmp_path, leaves, limit):
-    """One that keeps its environment, or nothing but its directory; with control groups, and without."""
+    """One that keeps its environment, or nothing but its directory; with control groups, and without.
+
+    In a control group a living worker next door (of another test) may be the one who ends it, at any moment."""
     os.chmod(tmp_path, 0o777)
     pids = tmp_path / "pids"
     with Cluster(datanodes=1, workers=1, site=f"worker.task.limit = {limit}\n") as c:
@@ -122,7 +124,7 @@ def test_what_a_killed_workers_tasks_left_ends_with_its_next_life(tmp_path, leav
         child = pids.read_text().split()[0]
         wait_for(lambda: c.pid("worker1") == parent(parent(child)))  # its own parent ends at once; then it is the task's
         c.kill("worker1")
-        assert not is_over(child)
+        assert limit == "auto" or not is_over(child)
         c.up()
         wait_for(lambda: is_over(child), timeout=10)
 
