@@ -12,8 +12,8 @@ with --memory tests/bench/memory.py: much data through tasks with little memory.
 
 Starts a release cluster of its own (one datanode, one worker, one replica) in a fresh directory below
 --dir on free ports, makes its inputs (tests/bench/inputs.c), and lets ours and theirs take turns, so
-that both meet the same machine. Before each row memory is warm (every page was touched once), before each
-turn the input is in the page cache. A figure is the median; the answers of all are compared, and a wrong or
+that both meet the same machine. Before each turn memory is warm (every page was touched once, and none was
+free for long since) and the input is in the page cache. A figure is the median; the answers of all are compared, and a wrong or
 failed one is told in its place. Peers: GNU sort, awk and dd, always; with --peers DIR (or PEERS=DIR)
 also what lies there:
 
@@ -112,6 +112,11 @@ def read_through(path):
                 pass
 
 
+def meminfo(what):
+    with open("/proc/meminfo", encoding="ascii") as f:
+        return int(re.search(what + r":\s+(\d+)", f.read()).group(1)) << 10
+
+
 class Bench:
     """Options, the directory all happens in, and the cluster."""
 
@@ -147,16 +152,18 @@ class Bench:
         return run([self.quern, "run", *words], env=self.env)
 
     def warm_memory(self):
-        """A file of holes costs no disk, and reading it touches pages all the same. It stays in the page cache, which gives way: what
+        """Pages of a file of holes, which cost no disk, take all memory that is free but 256 MiB, and give way to whoever wants it: what
         is free for two seconds a hypervisor may take back, and touching that again costs as much as the first time."""
-        mib = self.options.warm
+        mib, step = self.options.warm, 1 << 17
         if mib == 0:
             return
-        name = self.path("warm")
-        if not os.path.exists(name):
-            with open(name, "wb") as f:
-                f.truncate(mib << 20)
-        read_through(name)
+        with open(self.path("warm"), "ab") as f:
+            f.truncate(mib << 20)
+        with open(self.path("warm"), "rb", buffering=0) as f:
+            for at in range(0, mib << 20, step):
+                if at % (64 << 20) == 0 and meminfo("MemFree") < 256 << 20:
+                    break
+                os.posix_fadvise(f.fileno(), at, step, os.POSIX_FADV_WILLNEED)
 
     def inputs(self, kind, name):
         path = self.path(name)
@@ -168,7 +175,8 @@ class Bench:
         return path
 
     def ready(self):
-        """Theirs and ours alike in the page cache."""
+        """Memory is warm, theirs and ours alike are in the page cache."""
+        self.warm_memory()
         for path in (self.current, self.path("q")):
             read_through(path) if path else None
 
@@ -520,8 +528,7 @@ def rows_of(title, unit, more, figures, why):
 
 
 def machine():
-    with open("/proc/meminfo", encoding="ascii") as f:
-        gib = int(re.search(r"MemTotal:\s+(\d+)", f.read()).group(1)) / (1 << 20)
+    gib = meminfo("MemTotal") / (1 << 30)
     commit = subprocess.run(["git", "-C", ROOT, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False)
     return (f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, {gib:.0f} GiB, Linux {os.uname().release}, "
             f"commit {commit.stdout.strip() or 'unknown'}, load before {os.getloadavg()[0]:.1f}")
@@ -536,16 +543,14 @@ def main():
         os.execv(os.path.join(ROOT, "tests/bench/filesystem.py"), sys.argv)
     if "--memory" in sys.argv[1:]:  # much data through little memory, another
         os.execv(os.path.join(ROOT, "tests/bench/memory.py"), sys.argv)
-    with open("/proc/meminfo", encoding="ascii") as f:
-        memory = int(re.search(r"MemTotal:\s+(\d+)", f.read()).group(1)) >> 10
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=size_of, default="1g", help="of each input (1g)")
     parser.add_argument("--runs", type=int, default=5, help="turns of each (5)")
     parser.add_argument("--slow", type=float, default=60, help="seconds after which a turn is slow (60)")
     parser.add_argument("--slow-runs", type=int, default=2, help="turns of a slow one (2)")
     parser.add_argument("--creates", type=int, default=100000, help="files to create (100000)")
-    parser.add_argument("--warm", type=int, default=max(memory - 2048, 0), metavar="MIB",
-                        help="memory to touch first (all but 2 GiB; 0: none)")
+    parser.add_argument("--warm", type=int, default=meminfo("MemTotal") >> 20, metavar="MIB",
+                        help="memory to keep warm (all; 0: none)")
     parser.add_argument("--only", default=",".join(WORK), help="which rows: " + ",".join(WORK))
     parser.add_argument("--without", default="", help="which peers to leave out, by how their names begin")
     parser.add_argument("--peers", default=os.environ.get("PEERS"), metavar="DIR", help="where peers are ($PEERS)")
@@ -565,7 +570,6 @@ def main():
             title, unit, more, how = WORK[name]
             title = title.format(size=size_text(options.size))
             print(title, file=sys.stderr, flush=True)
-            b.warm_memory()
             b.current = None
             try:
                 figures, why = take_turns(b, how(b))

@@ -5,8 +5,8 @@
     tests/bench/speed.py [--runs 5] [--only terasort,words,own,grep,stream,empty,limited] [--scale 1] [--dir DIR]
                          [--limited SIZE] [--limit 6g] [--json FILE]                     (make bench BENCH=--speed)
 
-A release cluster (a datanode, a worker, one replica, results fsynced) and inputs that the page cache holds; memory is touched
-first. Turns go through all rows, so that all meet the same machine; a figure is the median. terasort: 1 and 4 GB of rows, each
+A release cluster (a datanode, a worker, one replica, results fsynced) and inputs that the page cache holds; memory is kept
+warm (compare.py). Turns go through all rows, so that all meet the same machine; a figure is the median. terasort: 1 and 4 GB of rows, each
 result checked by teravalidate. words: word count of 1 GiB, 200,000 different words, with a declared combiner; own: the same by
 tests/jobs/ownwords.c, which declares nothing. grep: the same text, the answer that of GNU grep, whose speed is told beside
 ours. stream: 200 MB of words through a Python script; the figure is how many times longer it takes than the same script under
@@ -70,7 +70,7 @@ class Speed(compare.Bench):
         self.fs("-rm", "-r", "-skipTrash", *paths)
 
     def rows(self, size):
-        path = f"/rows.{size}"
+        path, self.current = f"/rows.{size}", None
         if path not in self.made:
             self.job("-reduces", "0", "-D", f"teragen.rows={size // ROW}", "teragen", path)
             self.made[path] = True
@@ -79,7 +79,7 @@ class Speed(compare.Bench):
     def words(self, size):
         """A text of ours, on the local disk and in the cluster."""
         name = f"words.{size}"
-        path = self.path(name)
+        path = self.current = self.path(name)
         if name not in self.made:
             compare.run([os.path.join(compare.BUILD, "tests/bench/inputs"), "words", str(size)], out=path)
             self.fs("-mkdir", "-p", "/in")
@@ -96,19 +96,19 @@ class Speed(compare.Bench):
         return whole
 
 
-def put_out_of_memory(path):
-    """All files below: the next to read them reads the disk."""
+def put_out_of_memory(b):
+    """The cluster's files: the next to read them reads the disk."""
     os.sync()
-    for d, _, names in os.walk(path):
+    for d, _, names in os.walk(b.path("q")):
         for name in filter(os.path.isfile, (os.path.join(d, n) for n in names)):
             with open(name, "rb", buffering=0) as f:
                 os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
-def terasort(table, b, size, goal, before=compare.read_through, name="terasort, {} GB"):
+def terasort(table, b, size, goal, ready=compare.Bench.ready, name="terasort, {} GB"):
     out = "/" + b.fresh("sorted")
     source = b.rows(size)
-    before(b.path("q"))
+    ready(b)
     took, cost = b.job_cost("terasort", source, out)
     b.job("teravalidate", out, out + ".report")
     said = b.path(b.fresh("report"))
@@ -129,7 +129,7 @@ def same_answer(b, what, answer):
 def count_words(table, b, size, program, title, goal):
     source = b.words(size)[1]
     out = "/" + b.fresh("counted")
-    compare.read_through(b.path("q"))
+    b.ready()
     took, cost = b.job_cost(program, source, out)
     same_answer(b, f"words.{size}", b.counts(out))
     b.gone(out)
@@ -139,9 +139,9 @@ def count_words(table, b, size, program, title, goal):
 def grep(table, b, size, goal):
     local, source = b.words(size)
     out, theirs = "/" + b.fresh("found"), b.path(b.fresh("found"))
-    compare.read_through(b.path("q"))
+    b.ready()
     took, cost = b.job_cost("-D", "grep.pattern=" + MATCH, "grep", source, out)
-    compare.read_through(local)
+    b.ready()
     gnu = compare.run(["sh", "-c", 'grep -oE "$1" "$2" | sort | uniq -c | awk \'{ print $2 "\\t" $1 }\'', "sh", MATCH, local],
                       out=theirs, env=b.env)
     ours = b.counts(out)
@@ -158,11 +158,14 @@ def stream(table, b, size, goal):
     if not os.path.exists(script):
         with open(script, "w", encoding="ascii") as f:
             f.write(COUNT)
-        compare.run(["split", "-n", "l/4", local, b.path("piece.")])
-    compare.read_through(b.path("q"))
+        os.mkdir(b.path("pieces"))
+        compare.run(["split", "-n", "l/4", local, b.path("pieces/piece.")])
+    b.current = b.path("pieces")
+    b.ready()
     took, cost = b.job_cost("-stream", "-file", script, "-mapper", "python3 count.py map", "-reducer", "python3 count.py reduce", source, out)
-    xargs = compare.run(["sh", "-c", 'ls "$1"piece.?? | xargs -P2 -I{} sh -c "python3 $1count.py map <{} >{}.m" && '
-                         'sort "$1"piece.*.m | python3 "$1count.py" reduce', "sh", b.path("")], out=theirs, env=b.env)
+    b.ready()
+    xargs = compare.run(["sh", "-c", 'ls "$1"piece.?? | xargs -P2 -I{} sh -c "python3 \'$2\' map <{} >{}.m" && '
+                         'sort "$1"piece.*.m | python3 "$2" reduce', "sh", b.path("pieces/"), script], out=theirs, env=b.env)
     if b.counts(out) != compare.digest([theirs], True):
         raise compare.Wrong("streaming: another answer than xargs's")
     b.gone(out)
@@ -170,8 +173,10 @@ def stream(table, b, size, goal):
               f"{took:.2f} s against {xargs:.2f} s; {cost}")
 
 
-def empty(table, options):
+def empty(table, options, only):
     """By tests/bench/tasks.py, which has a cluster of its own."""
+    if "empty" not in only:
+        return
     with tempfile.NamedTemporaryFile(suffix=".json") as f:
         compare.run([sys.executable, os.path.join(compare.ROOT, "tests/bench/tasks.py"), "--runs", str(options.runs), "--jobs", "300",
                      "--n", "2000", "--dir", options.dir, "--json", f.name])
@@ -206,8 +211,10 @@ class Limited(Speed):
                      "--datanodes", "1", "--workers", "1", "--replication", "1", "--port-base", str(20000 + os.getpid() % 20000)])
 
 
-def limited(table, options):
+def limited(table, options, only):
     """Alone, after the other cluster is gone."""
+    if "limited" not in only:
+        return
     free = shutil.disk_usage(options.dir).free
     if free < 3.1 * options.limited:
         raise compare.NotHere(f"limited: {free / GB:.0f} GB of disk are free, it takes {3.1 * options.limited / GB:.0f} (--limited SIZE)")
@@ -242,6 +249,19 @@ def turn(table, b, only, scale):
         stream(table, b, part(200000000), 1.2)
 
 
+def turns(table, options, only):
+    if not set(only) - {"empty", "limited"}:
+        return
+    b = Speed(options)
+    try:
+        b.cluster_up("q")
+        for n in range(options.runs):
+            print(f"turn {n + 1} of {options.runs}", file=sys.stderr, flush=True)
+            turn(table, b, only, options.scale)
+    finally:
+        b.release()
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--speed", action="store_true", help=argparse.SUPPRESS)  # how compare.py was asked for this
@@ -250,32 +270,16 @@ def main():
     parser.add_argument("--scale", type=float, default=1, help="of sizes and goals (1)")
     parser.add_argument("--limited", type=compare.size_of, default=16 * GB, help="rows to sort in little memory (16 GB)")
     parser.add_argument("--limit", type=compare.size_of, default="6g", help="what memory (6g)")
-    parser.add_argument("--warm", type=int, metavar="MIB", help="memory to touch first (all but 2 GiB; 0: none)")
+    parser.add_argument("--warm", type=int, default=compare.meminfo("MemTotal") >> 20, metavar="MIB", help="memory to keep warm (all; 0: none)")
     parser.add_argument("--dir", default=os.path.join(compare.ROOT, "build"), help="where to work; choose a real disk (build)")
     parser.add_argument("--json", metavar="FILE", help="every single figure")
     options = parser.parse_args()
-    if options.warm is None:
-        with open("/proc/meminfo", encoding="ascii") as f:
-            options.warm = max((int(re.search(r"MemTotal:\s+(\d+)", f.read()).group(1)) >> 10) - 2048, 0)
     options.peers, options.size = None, 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit("speed: ended"))  # through `finally`, as Ctrl-C
     only, head, table, wrong = options.only.split(","), compare.machine(), Table(), []
-    b = Speed(options)
-    try:
-        if set(only) - {"empty", "limited"}:
-            b.cluster_up("q")
-            b.warm_memory()
-        for n in range(options.runs):
-            print(f"turn {n + 1} of {options.runs}", file=sys.stderr, flush=True)
-            turn(table, b, only, options.scale)
-    except (compare.Wrong, subprocess.SubprocessError) as why:
-        wrong.append(str(why))
-    finally:
-        b.release()
-    for name, row in (("empty", empty), ("limited", limited)):
+    for rows in (empty, turns, limited):  # milliseconds first: memory that others leave is given back for seconds
         try:
-            if name in only:
-                row(table, options)
+            rows(table, options, only)
         except compare.NotHere as why:
             print(f"bench: not here: {why}", file=sys.stderr)
         except (compare.Wrong, subprocess.SubprocessError) as why:
