@@ -107,11 +107,8 @@ static int run_steps(int argc, char **argv, const struct run_args *args, job_ste
             remove_made(args, before);
         if (code != JOB_EXIT_DONE)
             fprintf(stderr,
-                    "quern run: that was step %" PRIu32 " of %" PRIu32 ", no other follows%s\n",
-                    n + 1, args->iterate,
-                    before && args->input_count == 0
-                        ? ": what a step has made, the next reads as an INPUT without a name"
-                        : "");
+                    "quern run: that was step %" PRIu32 " of %" PRIu32 ", no other follows\n",
+                    n + 1, args->iterate);
         mem_free(words);
         mem_free(before);
         before = made;
@@ -134,6 +131,11 @@ int job_iterate(int argc, char **argv, job_step_fn run)
         err_set(&err, ERR_USAGE,
                 "-iterate needs INPUT... and OUTPUT: each step but the first has "
                 "the one before's output for its input");
+    else if (rc == 0 && args.iterate > 1 &&
+             args.input_count == 0) /* its map may know no such INPUT at all */
+        err_set(&err, ERR_USAGE,
+                "-iterate: what a step has made, the next reads as an INPUT without a name: give "
+                "the first one so, too, beside -input");
     else if (rc == 0 && args.detach)
         err_set(&err, ERR_USAGE, "-detach leaves one job to a cluster, not the steps of -iterate");
     else if (rc == 0)

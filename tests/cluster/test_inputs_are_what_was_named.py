@@ -347,13 +347,22 @@ def test_inputs_with_names_are_read_in_each_step(place, jobs):
     """Beside what the step before made, which is removed without a word."""
     place.put("a.csv", b"x;ann\ny;bob\n")
     place.put("b", b"carldoro")
-    done = place.run("-iterate", "2", "-reduces", "1", "-input", "table=@a.csv", "-input", "eights=@b", jobs / "union.so", "@steps")
+    place.put("first", b"")
+    done = place.run("-iterate", "2", "-reduces", "1", "-input", "table=@a.csv", "-input", "eights=@b", jobs / "union.so", "@first", "@steps")
     words = [b"carldoro\teights", b"x\ttable", b"y\ttable"]
     assert sorted(b"".join(place.parts("steps")).splitlines()) == sorted(words + [word + b"\t" for word in words])
     assert b"stays behind" not in done.stderr, done.stderr
+
+
+def test_steps_without_an_input_to_hand_on_are_refused_before_the_first(place):
+    """join's map of paths without a name fails: that shall not be found out when a step is done and its work lost."""
     place.put("l", b"k\t1\n")
-    done = place.run("-iterate", "2", "-D", "mapreduce.map.maxattempts=1", "-input", "left=@l", "-input", "right=@l", "join", "@joined", check=False)
-    assert done.returncode == 1 and b"step 2 of 2, no other follows: what a step has made, the next reads as an INPUT without a name\n" in done.stderr, done.stderr
+    names = ["-input", "left=@l", "-input", "right=@l", "join"]
+    done = place.run("-iterate", "2", *names, "@joined", check=False)
+    assert done.returncode == 2 and done.stdout == b"" and done.stderr == (
+        b"quern run: -iterate: what a step has made, the next reads as an INPUT without a name: give the first one so, too, beside -input\n"), done.stderr
+    place.run("-iterate", "1", *names, "@joined") # there is no next one
+    assert b"".join(place.parts("joined")) == b"k\tk\t1\tk\t1\n"
 
 
 def test_why_is_answered_for_a_job_of_several_inputs(cluster):
