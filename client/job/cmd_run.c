@@ -183,6 +183,25 @@ static int output_path(struct run *run, struct err *err)
     return rc;
 }
 
+/* Is there nothing in it but what a job has made? As the namenode and `-jt local` see it. */
+static int check_replaced(struct run *run, const char *path, struct err *err)
+{
+    const struct fs_volume_ops *ops = run->volume->ops;
+    struct qn_error error = {0};
+    const struct qn_stat *entry;
+    bool is_output = false, has_files = false;
+    void *dir = ops->opendir(run->volume, path, &error);
+    while (dir && !is_output && (entry = ops->readdir(dir, &error)) != NULL) {
+        is_output = cl2nn_publish_is_mark(slice_str(entry->name));
+        has_files = has_files || strcmp(entry->name, "_temporary") != 0;
+    }
+    if (dir)
+        ops->closedir(dir);
+    if (error.code != 0)
+        return err_set(err, error.code, "%s: %s", path, error.message);
+    return is_output || !has_files ? 0 : err_set(err, ERR_EXIST, "%s" CL2NN_PUBLISH_FOREIGN, path);
+}
+
 /* The namenode decides when it is published; this spares a person the wait. */
 static int check_output(struct run *run, struct err *err)
 {
@@ -198,9 +217,11 @@ static int check_output(struct run *run, struct err *err)
         return err_set(err, rc, "%s: %s", path, error.message);
     bool is_dir = stat.is_dir;
     run->volume->ops->stat_release(&stat);
-    if (run->args.mode != CL2NN_PUBLISH_FAIL)
-        return is_dir ? 0 : err_set(err, ERR_NOTDIR, "%s is a file", path);
-    return err_set(err, ERR_EXIST, "%s exists already (add -mode replace, or remove it)", path);
+    if (run->args.mode == CL2NN_PUBLISH_FAIL)
+        return err_set(err, ERR_EXIST, "%s exists already (add -mode replace, or remove it)", path);
+    if (!is_dir)
+        return err_set(err, ERR_NOTDIR, "%s" CL2NN_PUBLISH_FILE, path);
+    return run->args.mode == CL2NN_PUBLISH_APPEND ? 0 : check_replaced(run, path, err);
 }
 
 static uint64_t most_side_bytes(const struct run *run)

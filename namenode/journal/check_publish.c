@@ -5,6 +5,7 @@
 
 #include "libcommon/base/hmap.h"
 #include "libcommon/base/mem.h"
+#include "libcommon/proto/cl_nn/publish.h"
 #include "namenode/journal/check.h"
 #include "namenode/namespace/quota.h"
 
@@ -289,6 +290,21 @@ static int check_new_out(struct publish *p, const struct nn_view *as_user,
     return rc == 0 ? nn_check_room(as_user, walk, err) : rc;
 }
 
+/* OUT is empty but for where attempts write, or a job has made it. */
+static bool may_go(const struct publish *p)
+{
+    const struct nn_children *children = &nn_dir(store_of(p), p->out)->children;
+    struct nn_cursor cursor = {0};
+    bool has_files = false;
+    for (uint32_t slot; (slot = nn_children_next(children, &cursor)) != 0;) {
+        struct slice name = nn_inode_name(store_of(p), slot);
+        if (cl2nn_publish_is_mark(name))
+            return true;
+        has_files = has_files || !slice_is(name, TEMPORARY);
+    }
+    return !has_files;
+}
+
 /* The output directory is there and may be written; what is in it may stay or go. */
 static int check_out(struct publish *p, const struct nn_caller *user, struct err *err)
 {
@@ -304,10 +320,13 @@ static int check_out(struct publish *p, const struct nn_caller *user, struct err
         return rc;
     p->out = p->above = nn_walk_last(&walk);
     if (!nn_inode(store_of(p), p->out)->is_dir)
-        return err_set(err, ERR_NOTDIR, SLICE_FMT " is a file", SLICE_ARG(p->ask->out));
+        return err_set(err, ERR_NOTDIR, SLICE_FMT CL2NN_PUBLISH_FILE, SLICE_ARG(p->ask->out));
     rc = nn_access_path(tree, &walk, user, NN_WX, err);
     if (rc != 0)
         return rc;
+    bool keeps_all = p->ask->mode == CL2NN_PUBLISH_APPEND;
+    if (p->ask->mode != CL2NN_PUBLISH_FAIL && !keeps_all && !may_go(p))
+        return err_set(err, ERR_EXIST, SLICE_FMT CL2NN_PUBLISH_FOREIGN, SLICE_ARG(p->ask->out));
     if (p->ask->mode == CL2NN_PUBLISH_REPLACE)
         return nn_access_below(tree, &walk, user, NN_RWX, true, err);
     if (keeps_old(p))

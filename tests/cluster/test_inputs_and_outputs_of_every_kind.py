@@ -127,6 +127,9 @@ class Place:
     def make(self):
         self.c.fs("-mkdir", "-p", self.top + "/in")
 
+    def make_dir(self, name):
+        self.c.fs("-mkdir", f"{self.top}/{name}")
+
     def put(self, name, data):
         self.c.fs("-put", "-f", "-", f"{self.top}/in/{name}", input=data)
 
@@ -155,6 +158,9 @@ class Local(Place):
     def make(self):
         self.top = str(self.tmp)
         os.mkdir(self.top + "/in")
+
+    def make_dir(self, name):
+        os.mkdir(f"{self.top}/{name}")
 
     def put(self, name, data):
         open(f"{self.top}/in/{name}", "wb").write(data)
@@ -422,6 +428,23 @@ def test_an_output_is_added_to_or_replaced_by_parts(place, jobs):
     place.run("-reduces", "1", "-mode", "replace", jobs["namer"])
     assert read_days(place) == day_counts(third) and "_MANIFEST" in place.names()
     assert len([n for n in place.names() if n.startswith("_MANIFEST")]) == 1
+
+
+@pytest.mark.parametrize("mode", ["replace", "replace-partition"])
+def test_what_no_job_has_made_is_never_replaced(place, mode):
+    """OUTPUT may be a slip of the hand: the input itself, "." or a home."""
+    place.put("work", b"work\n")
+    done = place.run("-mode", mode, "distinct", out="in", check=False)
+    assert (done.returncode, done.stdout) == (1, b"") and done.stderr.decode() == (
+        f"quern run: {place.top}/in holds what no job has made (there is no _SUCCESS): it will not be replaced; remove it yourself, or choose another OUTPUT\n")
+    assert place.names("in") == ["work"]
+    done = place.run("-mode", mode, "distinct", out="in/work", check=False)
+    assert done.stderr.decode() == f"quern run: {place.top}/in/work is a file, no directory: remove it yourself, or choose another OUTPUT\n"
+    place.run("-mode", "append", "distinct", out="in")  # nothing goes
+    assert place.read("work", "in") == b"work\n" and "_SUCCESS" in place.names("in")
+    place.make_dir("empty")
+    place.run("-mode", mode, "distinct", out="empty")
+    assert outputs(place, "empty") == b"work\n"
 
 
 def test_a_byte_that_changed_is_found(place, jobs):

@@ -259,21 +259,6 @@ def test_existing_output_is_kept_unless_it_may_be_replaced(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["in", "out"]
 
 
-@pytest.mark.parametrize("mode", ["replace", "replace-partition"])
-def test_what_no_job_has_made_is_never_replaced(tmp_path, mode):
-    """OUTPUT may be a slip of the hand: "." or a home."""
-    (tmp_path / "home").mkdir()
-    (tmp_path / "home" / "work").write_text("work\n")
-    done = run("-mode", mode, job("distinct"), tmp_path / "home" / "work", tmp_path / "home", code=1)
-    assert "/home holds what no job has made (there is no _SUCCESS): it will not be replaced" in done.stderr.decode()
-    assert os.listdir(tmp_path / "home") == ["work"]
-    run("-mode", "append", job("distinct"), tmp_path / "home" / "work", tmp_path / "home")
-    assert (tmp_path / "home" / "work").read_text() == "work\n"
-    (tmp_path / "empty").mkdir()
-    run("-mode", mode, job("distinct"), tmp_path / "home" / "work", tmp_path / "empty")
-    assert parts(tmp_path / "empty") == b"work\n"
-
-
 @pytest.mark.parametrize("make,code,said", [
     (lambda t: [t / "missing"], 1, "/missing: No such file or directory"),
     (lambda t: [t], 1, "/sub: a directory among the input files"),

@@ -19,8 +19,7 @@ static bool may_go(const char *out)
     const struct dirent *entry;
     bool is_output = false, has_files = false;
     while (list && !is_output && (entry = readdir(list)) != NULL) {
-        is_output = strcmp(entry->d_name, COMMIT_SUCCESS) == 0 ||
-                    strncmp(entry->d_name, COMMIT_MANIFEST, strlen(COMMIT_MANIFEST)) == 0;
+        is_output = cl2nn_publish_is_mark(slice_str(entry->d_name));
         has_files |= strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
     }
     bool is_read = list != NULL;
@@ -37,12 +36,9 @@ static int refuse_existing(const char *out, uint32_t mode, struct err *err)
     if (mode == CL2NN_PUBLISH_FAIL)
         return err_set(err, ERR_EXIST, "%s exists already (add -mode replace, or remove it)", out);
     if (!S_ISDIR(st.st_mode))
-        return err_set(err, ERR_NOTDIR, "%s is not a directory: it will not be replaced", out);
+        return err_set(err, ERR_NOTDIR, "%s" CL2NN_PUBLISH_FILE, out);
     if (mode != CL2NN_PUBLISH_APPEND && !may_go(out))
-        return err_set(err, ERR_EXIST,
-                       "%s holds what no job has made (there is no _SUCCESS): it will not be "
-                       "replaced; remove it yourself, or choose another OUTPUT",
-                       out);
+        return err_set(err, ERR_EXIST, "%s" CL2NN_PUBLISH_FOREIGN, out);
     return 0;
 }
 

@@ -18,3 +18,8 @@ const char *cl2nn_publish_mode_name(uint32_t mode)
 {
     return mode < ARRAY_LEN(names) ? names[mode] : "?";
 }
+
+bool cl2nn_publish_is_mark(struct slice name)
+{
+    return slice_is(name, "_SUCCESS") || slice_has_prefix(name, slice_str("_MANIFEST"));
+}

@@ -11,6 +11,16 @@
 #define CL2NN_MANIFEST_PARTITION "# replace-partition"
 #define CL2NN_PUBLISH_MODES      "fail, replace, append or replace-partition"
 
+/* Behind the path of an output that is not to be replaced: no job has made it, so that it may be a
+ * slip of the hand, and dear to somebody. */
+#define CL2NN_PUBLISH_FOREIGN                                                                 \
+    " holds what no job has made (there is no _SUCCESS): it will not be replaced; remove it " \
+    "yourself, or choose another OUTPUT"
+#define CL2NN_PUBLISH_FILE " is a file, no directory: remove it yourself, or choose another OUTPUT"
+
+/* Does an entry of that name in a directory tell that a job has made it? */
+bool cl2nn_publish_is_mark(struct slice name);
+
 /* ERR_INVAL: it is none. */
 int cl2nn_publish_mode_of(const char *text, uint32_t *ret_mode);
 const char *cl2nn_publish_mode_name(uint32_t mode);

@@ -157,11 +157,29 @@ static void output_that_exists_is_not_touched_unless_it_is_to_be_replaced(void *
     assert_int_equal(publish(), ERR_EXIST);
     assert_string_equal(w.err.msg, "/out exists already (add -mode replace, or remove it)");
     assert_int_not_equal(slot_of(&w, "/out/_temporary/job_1/a0/part-r-00000"), 0);
+    make_file(&w, "/out/_MANIFEST-job_0", 1);
     ask.mode = CL2NN_PUBLISH_REPLACE;
     assert_int_equal(publish(), 0);
     assert_int_equal(slot_of(&w, "/out/old"), 0);
     assert_int_equal(slot_of(&w, "/out/sub"), 0);
     assert_int_not_equal(slot_of(&w, "/out/part-r-00001"), 0);
+}
+
+static void what_no_job_has_made_is_not_replaced(void **state)
+{
+    (void)state;
+    make_file(&w, "/out/dear", 1);
+    for (ask.mode = CL2NN_PUBLISH_REPLACE; ask.mode <= CL2NN_PUBLISH_PARTITION; ask.mode++) {
+        if (ask.mode == CL2NN_PUBLISH_APPEND)
+            continue;
+        assert_int_equal(publish(), ERR_EXIST);
+        assert_string_equal(w.err.msg,
+                            "/out holds what no job has made (there is no _SUCCESS): it will not "
+                            "be replaced; remove it yourself, or choose another OUTPUT");
+    }
+    ask.mode = CL2NN_PUBLISH_APPEND;
+    assert_int_equal(publish(), 0);
+    assert_int_not_equal(slot_of(&w, "/out/dear"), 0);
 }
 
 /* An output that an earlier job made: files in it, and in two directories. */
@@ -362,6 +380,7 @@ int main(void)
         CASE(the_same_job_published_again_changes_nothing),
         CASE(a_stale_epoch_is_refused),
         CASE(output_that_exists_is_not_touched_unless_it_is_to_be_replaced),
+        CASE(what_no_job_has_made_is_not_replaced),
         CASE(names_with_slashes_get_their_directories),
         CASE(appending_leaves_all_that_is_there),
         CASE(partitions_the_job_has_files_for_are_replaced),
