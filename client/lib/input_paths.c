@@ -106,6 +106,8 @@ int input_paths_confs(const struct task_probe *probe, const struct split_conf *b
                                      "linespermap cannot cut its input",
                            SLICE_ARG(i ? input->name : probe->name));
         confs[i] = *base;
+        if (confs[i].max_bytes == 0)
+            confs[i].max_bytes = input->split_size;
         confs[i].is_whole = input->is_whole;
         confs[i].takes_empty = input->takes_empty;
         confs[i].has_lines = input->has_lines;

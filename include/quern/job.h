@@ -228,13 +228,18 @@ struct qn_job {
      *
      *     quern run -input orders=/sales -input people=/people.json ./my.so /out
      *
-     * A table has .about, .map or .map_lines, .input (but QN_ROWS), .record_size and .csv_separator
-     * of its own; all else is ours, so that both maps emit our .key and .value, and meet in our
-     * .reduce. A task reads files of one of them only, and calls our setup and cleanup
+     * A table has .about, .map or .map_lines, .input (but QN_ROWS), .record_size, .csv_separator
+     * and .split_size of its own; all else is ours, so that both maps emit our .key and .value, and
+     * meet in our .reduce. A task reads files of one of them only, and calls our setup and cleanup
      * (qn_input(task)->name says whose files). Paths given without a name are read by our own .map,
      * if there is one, and the names are further ways that may be left out; if there is none, they
      * are the first table's, and each of the others must be given a path. Not in `then`. */
     const struct qn_job *const *inputs QN_ZERO;
+
+    /* A task is given so many bytes of a file at most where the file can be cut, for a map that
+     * takes long for each: more tasks work beside each other. 0 = a block. What is set for the job
+     * by mapreduce.input.fileinputformat.split.maxsize goes before it. */
+    uint64_t split_size QN_ZERO;
 };
 
 /* Yours to define. Declared here so that C++ exports it too. */

@@ -158,6 +158,7 @@ pub struct RawJob {
     pub csv_separator: c_char,
     pub then: *const RawJob,
     pub inputs: *const Table,
+    pub split_size: u64,
 }
 unsafe impl Sync for RawJob {}
 /// One of `inputs`, a table declared by `quern_job! { static ORDERS; ... }`:
@@ -205,6 +206,7 @@ impl RawJob {
         csv_separator: 0,
         then: std::ptr::null(),
         inputs: std::ptr::null(),
+        split_size: 0,
     };
 }
 

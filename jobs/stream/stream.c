@@ -634,8 +634,12 @@ static const struct qn_option_row options[] = {
     {NULL, NULL, NULL},
 };
 
+/* Interpreters take a second for so much; the block they wait for is four times that. */
+#define SPLIT_BYTES (32 << 20)
+
 const struct qn_job qn_job = {
     .head = QN_JOB_HEAD,
+    .split_size = SPLIT_BYTES,
 #ifdef STREAM_BY_FIELDS
     .name = "streamfields",
     .about = "as stream, with keys in order of their fields",

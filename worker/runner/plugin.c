@@ -237,7 +237,8 @@ static int check_input(const struct plugin *p, const struct qn_job *t, const cha
     if (has_more_than_input(t))
         return err_set(err, ERR_PLUGIN,
                        "%s: .inputs: \"%s\" has more than .name, .about, .map, .map_lines, .input, "
-                       ".record_size and .csv_separator: that is the job's, for all inputs",
+                       ".record_size, .csv_separator and .split_size: that is the job's, for all "
+                       "inputs",
                        path, t->name);
     return check_formats(t, path, err);
 }
@@ -507,6 +508,7 @@ static struct task_probe_input describe_input(const struct qn_job *job)
         .about = slice_str(job->about),
         .is_whole = job->input == QN_PREFIXED || job->input == QN_WHOLE_FILES,
         .takes_empty = job->input == QN_WHOLE_FILES,
+        .split_size = job->split_size,
         .has_lines = !job->record_size && !frame_is_for(job->input) &&
                      job->input != QN_WHOLE_FILES && job->input != QN_ROWS,
     };

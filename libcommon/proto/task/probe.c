@@ -5,7 +5,7 @@
 
 MSG_DEFINE(task_probe_option, TASK_PROBE_OPTION_FIELDS)
 MSG_DEFINE(task_probe_stage, TASK_PROBE_STAGE_FIELDS)
-MSG_DEFINE(task_probe_input, TASK_PROBE_INPUT_FIELDS)
+MSG_DEFINE_SINCE(task_probe_input, TASK_PROBE_INPUT_FIELDS, split_size)
 MSG_DEFINE_SINCE(task_probe, TASK_PROBE_FIELDS, has_rows)
 
 bool task_probe_takes(const struct task_probe *probe, struct slice key)

@@ -21,7 +21,7 @@ static int release(void **state)
 
 static struct task_probe_input ways[] = {
     {.name = {(const uint8_t *)"sales", 5}, .has_lines = true},
-    {.name = {(const uint8_t *)"orders", 6}},
+    {.name = {(const uint8_t *)"orders", 6}, .split_size = 32},
     {.name = {(const uint8_t *)"people", 6}, .is_whole = true}};
 
 static struct task_probe job(size_t names, bool needs_names)
@@ -101,6 +101,19 @@ static void each_way_is_cut_as_its_records_are(void **state)
     assert_non_null(strstr(err.msg, "orders does not read lines"));
 }
 
+static void where_no_size_is_set_the_jobs_own_is_taken(void **state)
+{
+    (void)state;
+    const struct split_conf unset = {.min_bytes = 1}, set = {.max_bytes = 64};
+    const struct split_conf *confs;
+    struct task_probe two = job(2, false);
+    assert_int_equal(input_paths_confs(&two, &unset, &arena, &confs, &err), 0);
+    assert_int_equal(confs[0].max_bytes, 0);
+    assert_int_equal(confs[1].max_bytes, 32);
+    assert_int_equal(input_paths_confs(&two, &set, &arena, &confs, &err), 0);
+    assert_int_equal(confs[1].max_bytes, 64);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -108,6 +121,7 @@ int main(void)
         cmocka_unit_test(names_may_be_left_out_only_where_there_are_paths_without),
         cmocka_unit_test(a_wrong_name_is_told_with_the_near_one),
         cmocka_unit_test(each_way_is_cut_as_its_records_are),
+        cmocka_unit_test(where_no_size_is_set_the_jobs_own_is_taken),
     };
     return cmocka_run_group_tests(tests, NULL, release);
 }

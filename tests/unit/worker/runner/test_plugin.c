@@ -299,8 +299,12 @@ static void stages_are_found_by_their_number_and_describe_themselves(void **stat
 
 /* --- inputs read in ways of their own -------------------------------------------------------- */
 
-static const struct qn_job orders = {
-    .head = QN_JOB_HEAD, .name = "orders", .map = map, .input = QN_CSV, .csv_separator = ';'};
+static const struct qn_job orders = {.head = QN_JOB_HEAD,
+                                     .name = "orders",
+                                     .map = map,
+                                     .input = QN_CSV,
+                                     .csv_separator = ';',
+                                     .split_size = 32};
 static const struct qn_job people = {
     .head = QN_JOB_HEAD, .name = "people", .map_lines = map, .input = QN_PREFIXED};
 static const struct qn_job *const two_inputs[] = {&orders, &people, NULL};
@@ -322,6 +326,8 @@ static void inputs_have_maps_and_formats_of_their_own(void **state)
     assert_int_equal(plugin_describe(&plugin, &arena, &probe), 0);
     assert_true(probe.needs_names && probe.needs_more_than_lines);
     assert_int_equal(probe.inputs.n, 3);
+    assert_int_equal(probe.inputs.v[0].split_size + probe.inputs.v[2].split_size, 0);
+    assert_int_equal(probe.inputs.v[1].split_size, 32);
     assert_true(slice_is(probe.inputs.v[2].name, "people") && probe.inputs.v[2].is_whole);
     assert_false(probe.inputs.v[1].is_whole || probe.inputs.v[1].has_lines);
     plugin_close(&plugin);
