@@ -173,3 +173,10 @@ def test_what_moved_is_told_on_each_arrow(cluster):
     for words in ("where the time went", "read ", "emitted ", "to runs ", "shuffled ", "written ", "keys, from "):
         assert words in status
     assert "timeline: " in cluster.run("job", "-history", str(last)).stdout.decode()
+
+
+def test_who_waits_for_a_program_does_not_sort(cluster):
+    cluster.run("run", "-stream", "-mapper", "sleep 2; cat", "-reduces", "1", "/lines", "/out/waited")
+    for stage, a in winners(cluster, max(job["id"]["job"] for job in cluster.jobs())):
+        if stage == "map":
+            assert a["times"]["map"] >= 2000000 > 2 * a["times"]["sort"], a["times"]

@@ -608,8 +608,9 @@ static uint64_t flush_us(const struct mapper *m)
 }
 
 /* What was measured is told as such; what is left was the job's own code, and emit's share of it as
- * the sample says. */
-static void tell_times(const struct mapper *m, uint64_t total, struct task_times *ret)
+ * the sample says: of what was computed, as waiting (for a program of streaming) is the job's. */
+static void tell_times(const struct mapper *m, uint64_t total, uint64_t computed,
+                       struct task_times *ret)
 {
     *ret = (struct task_times){.read = m->lines.read_us,
                                .decompress = m->lines.unpack_us,
@@ -623,7 +624,7 @@ static void tell_times(const struct mapper *m, uint64_t total, struct task_times
     uint64_t told = ret->read + ret->decompress + ret->combine + ret->sort + ret->spill +
                     ret->merge + ret->write + ret->commit;
     uint64_t left = total > told ? total - told : 0;
-    uint64_t emit = meter_share(&m->meter, METER_EMIT, left);
+    uint64_t emit = meter_share(&m->meter, METER_EMIT, left < computed ? left : computed);
     bool combines =
         (m->has_combine && !m->combine.is_aside) || (m->has_gather && !m->gather.is_aside);
     ret->map = left - emit;
@@ -697,7 +698,7 @@ static void release(struct mapper *m)
 
 int mapper_run(struct context *c, const struct mapper_conf *conf, struct task_done *done)
 {
-    uint64_t start = clock_mono_us();
+    uint64_t start = clock_mono_us(), cpu_start = clock_cpu_us();
     struct mapper m = new_mapper(c);
     c->owner = &m;
     atomic_store_explicit(&c->page->bytes_total, input_bytes(c->run), memory_order_relaxed);
@@ -727,7 +728,7 @@ int mapper_run(struct context *c, const struct mapper_conf *conf, struct task_do
         count_up(&m, done);
         tell_account(&m, done, &done->account);
         sketch_tell(&m.sketch, &done->parts, &done->sketches);
-        tell_times(&m, clock_mono_us() - start, &done->times);
+        tell_times(&m, clock_mono_us() - start, clock_cpu_us() - cpu_start, &done->times);
     }
     release(&m);
     return rc;
