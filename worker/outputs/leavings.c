@@ -16,14 +16,16 @@ struct leaving {
 
 int leavings_open(struct leavings *leavings, struct loop *loop, struct disk *disk, struct err *err)
 {
-    *leavings = (struct leavings){disk, workq_new(loop, "wk-leavings", 1, err)};
-    return leavings->workq ? 0 : ERR_NOMEM;
+    *leavings = (struct leavings){disk, workq_new(loop, "wk-leavings", 1, err),
+                                  workq_new(loop, "wk-pages", 1, err)};
+    return leavings->files && leavings->memory ? 0 : ERR_NOMEM;
 }
 
 void leavings_close(struct leavings *leavings)
 {
-    workq_free(leavings->workq);
-    leavings->workq = NULL;
+    workq_free(leavings->files);
+    workq_free(leavings->memory);
+    leavings->files = leavings->memory = NULL;
 }
 
 static void give_back(struct work *work)
@@ -42,26 +44,30 @@ static void given_back(struct work *work)
     mem_free(leaving);
 }
 
-static void submit(struct leavings *leavings, struct leaving *leaving)
+static void add_fd(struct workq *workq, int fd)
 {
-    leaving->disk = leavings->disk;
-    workq_submit(leavings->workq, &leaving->work, give_back, given_back);
-}
-
-void leavings_add_fd(struct leavings *leavings, int fd)
-{
-    struct leaving *leaving = leavings->workq ? mem_calloc(1, sizeof(*leaving)) : NULL;
+    struct leaving *leaving = workq ? mem_calloc(1, sizeof(*leaving)) : NULL;
     if (!leaving) {
         close(fd);
         return;
     }
     leaving->fd = fd;
-    submit(leavings, leaving);
+    workq_submit(workq, &leaving->work, give_back, given_back);
+}
+
+void leavings_add_file(struct leavings *leavings, int fd)
+{
+    add_fd(leavings->files, fd);
+}
+
+void leavings_add_memory(struct leavings *leavings, int fd)
+{
+    add_fd(leavings->memory, fd);
 }
 
 void leavings_add_tree(struct leavings *leavings, const char *path)
 {
-    struct leaving *leaving = leavings->workq ? mem_calloc(1, sizeof(*leaving)) : NULL;
+    struct leaving *leaving = leavings->files ? mem_calloc(1, sizeof(*leaving)) : NULL;
     char *copy = leaving ? slice_dup(slice_str(path)) : NULL;
     if (!copy) {
         mem_free(leaving);
@@ -70,5 +76,6 @@ void leavings_add_tree(struct leavings *leavings, const char *path)
     }
     leaving->fd = -1;
     leaving->path = copy;
-    submit(leavings, leaving);
+    leaving->disk = leavings->disk;
+    workq_submit(leavings->files, &leaving->work, give_back, given_back);
 }

@@ -13,15 +13,17 @@ void segments_init(struct segments *segments, uint64_t memory_max, uint64_t keep
 {
     *segments = (struct segments){.memory_max = memory_max, .leavings = leavings};
     list_init(&segments->all);
-    spares_init(&segments->spares, keep_ms);
+    spares_init(&segments->spares, keep_ms, leavings);
 }
 
 static void segment_free(struct segments *segments, struct segment *segment)
 {
     if (segment->in_memory)
         segments->memory_used -= segment->len;
-    if (segment->fd >= 0)
-        leavings_add_fd(segments->leavings, segment->fd);
+    if (segment->fd >= 0 && segment->path)
+        leavings_add_file(segments->leavings, segment->fd);
+    else if (segment->fd >= 0)
+        leavings_add_memory(segments->leavings, segment->fd);
     mem_free(segment->path);
     mem_free(segment->data);
     mem_free(segment->parts);

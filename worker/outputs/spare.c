@@ -2,13 +2,10 @@
 #include "worker/outputs/spare.h"
 
 #include <string.h>
-#include <unistd.h>
 
-#define EXPIRE_BYTES ((uint64_t)64 << 20)
-
-void spares_init(struct spares *spares, uint64_t keep_ms)
+void spares_init(struct spares *spares, uint64_t keep_ms, struct leavings *leavings)
 {
-    *spares = (struct spares){.keep_ms = keep_ms};
+    *spares = (struct spares){.keep_ms = keep_ms, .leavings = leavings};
 }
 
 void spares_release(struct spares *spares)
@@ -25,14 +22,19 @@ static struct spare take_at(struct spares *s, size_t at)
     return taken;
 }
 
+static void drop_oldest(struct spares *s)
+{
+    leavings_add_memory(s->leavings, take_at(s, 0).fd);
+}
+
 void spares_put(struct spares *spares, const struct spare *spare)
 {
     if (spares->keep_ms == 0 || spare->len == 0) {
-        close(spare->fd);
+        leavings_add_memory(spares->leavings, spare->fd);
         return;
     }
     if (spares->count == SPARES_MAX)
-        close(take_at(spares, 0).fd);
+        drop_oldest(spares);
     spares->v[spares->count++] = *spare;
     spares->bytes += spare->len;
 }
@@ -59,16 +61,11 @@ struct spare spares_take(struct spares *spares, uid_t uid, uint64_t wanted, uint
 void spares_trim(struct spares *spares, uint64_t bytes)
 {
     while (spares->bytes > bytes)
-        close(take_at(spares, 0).fd);
+        drop_oldest(spares);
 }
 
 void spares_expire(struct spares *spares, uint64_t now_ms)
 {
-    uint64_t given_back = 0;
-    while (spares->count && now_ms - spares->v[0].since_ms >= spares->keep_ms &&
-           given_back < EXPIRE_BYTES) {
-        struct spare old = take_at(spares, 0);
-        given_back += old.len;
-        close(old.fd);
-    }
+    while (spares->count && now_ms - spares->v[0].since_ms >= spares->keep_ms)
+        drop_oldest(spares);
 }

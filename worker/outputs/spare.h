@@ -15,7 +15,7 @@
 
 #include <sys/types.h>
 
-#include "libcommon/base/err.h"
+#include "worker/outputs/leavings.h"
 
 #define SPARES_MAX 256 /* they are looked through */
 
@@ -31,9 +31,11 @@ struct spares {
     size_t count;
     uint64_t bytes;
     uint64_t keep_ms; /* 0: nothing is kept */
+    struct leavings *leavings;
 };
 
-void spares_init(struct spares *spares, uint64_t keep_ms);
+/* Borrows `leavings` until spares_release. */
+void spares_init(struct spares *spares, uint64_t keep_ms, struct leavings *leavings);
 void spares_release(struct spares *spares);
 
 /* Takes the descriptor. */
@@ -43,7 +45,7 @@ void spares_put(struct spares *spares, const struct spare *spare);
 struct spare spares_take(struct spares *spares, uid_t uid, uint64_t wanted, uint64_t most);
 /* The oldest go until no more than so many bytes are kept. */
 void spares_trim(struct spares *spares, uint64_t bytes);
-/* What has been kept long enough goes, not much in one call: giving memory back takes long. */
+/* What has been kept long enough goes. */
 void spares_expire(struct spares *spares, uint64_t now_ms);
 
 #endif
