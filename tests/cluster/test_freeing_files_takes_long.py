@@ -29,10 +29,13 @@ def job_files(c):
     return [os.path.join(base, name) for base, _, names in os.walk(c.path("worker1", "jobs")) for name in names]
 
 
-def slow(c):
+def slow(c, at_once=False):
     """Its worker begins anew, and waits for that file to go wherever it frees blocks."""
     hold = os.path.join(c.dir, "hold")
-    c.kill("worker1")
+    if c.pid("worker1"):
+        c.kill("worker1")
+    if at_once:
+        open(hold, "w").close()
     c.up(env={"LD_PRELOAD": os.path.join(BUILD, "tests", "cluster", "slow_removal.so"), "SLOW_REMOVAL": hold,
               "ASAN_OPTIONS": "verify_asan_link_order=0:" + os.environ.get("ASAN_OPTIONS", "")})
     wait_for(lambda: b" live " in c.run("job", "-workers").stdout)
@@ -60,3 +63,21 @@ def test_what_a_task_wrote_beside_its_output(cluster):
     assert job_files(cluster)
     os.unlink(hold)
     wait_for(lambda: not job_files(cluster))
+
+
+def test_what_an_earlier_life_left(cluster):
+    """It is given back while the new one is at work; what that could not finish, by the one after it."""
+    cluster.kill("worker1")
+    jobs = cluster.path("worker1", "jobs")
+    os.makedirs(os.path.join(jobs, "job_1", "runner_1"))
+    with open(os.path.join(jobs, "job_1", "runner_1", "spill"), "wb") as f:
+        f.write(bytes(1_000_000))
+    for n in range(2):
+        hold = slow(cluster, at_once=True)
+        wait_for(lambda: os.path.exists(hold + ".met"))
+        os.unlink(hold + ".met")
+        cluster.run("run", "wordcount", "/words", f"/out{n}", timeout=60)
+        assert output_of(cluster, f"/out{n}") == b"a\t2\nb\t1\n"
+        assert any(name.endswith("spill") for name in job_files(cluster))
+    os.unlink(hold)
+    wait_for(lambda: os.listdir(jobs) == [])

@@ -17,9 +17,10 @@
 #include "libcommon/base/str.h"
 #include "worker/task/strays.h"
 
-#define LOG_TAIL_BYTES   65536 /* of a log that grew too long; worker.log.limit is no less */
-#define FREE_BELIEVED_MS 500
-#define LOG_BLOCK_BYTES  4096 /* a whole number of the filesystem's blocks */
+#define LOG_TAIL_BYTES    65536 /* of a log that grew too long; worker.log.limit is no less */
+#define FREE_BELIEVED_MS  500
+#define LITTLE_ROOM_BYTES ((uint64_t)256 << 20)
+#define LOG_BLOCK_BYTES   4096 /* a whole number of the filesystem's blocks */
 
 /* --- directories ----------------------------------------------------------------------------- */
 
@@ -42,10 +43,6 @@ static int prepare(struct worker *worker, struct worker_dir *dir, struct err *er
         rc = home_read(worker->disk, dir->path, &home, &dir->version, err);
     if (rc != 0)
         return rc;
-    char *jobs = fsutil_join(dir->path, "jobs");
-    if (jobs)
-        fsutil_remove_tree(worker->disk, jobs, NULL); /* of an earlier life */
-    mem_free(jobs);
     for (size_t i = 0; rc == 0 && i < ARRAY_LEN(rooms); i++) {
         char *room = fsutil_join(dir->path, rooms[i]);
         rc = room ? fsutil_mkdirs(worker->disk, room, err)
@@ -57,6 +54,55 @@ static int prepare(struct worker *worker, struct worker_dir *dir, struct err *er
     if (rc == 0 && geteuid() == 0)
         chmod(dir->path, 0711);
     return rc;
+}
+
+/* Which directory is best does not change from one task to the next. */
+static uint64_t free_bytes(struct worker *worker, struct worker_dir *dir)
+{
+    struct disk_space space;
+    if (worker_now(worker) < dir->free_until_ms)
+        return dir->free_bytes;
+    dir->free_bytes = disk_space(worker->disk, dir->path, &space) == 0 ? space.free_bytes : 0;
+    dir->free_until_ms = worker_now(worker) + FREE_BELIEVED_MS;
+    return dir->free_bytes;
+}
+
+/* Under another name, one that no life has given before: the same job may come again. */
+static void remove_later(struct worker *worker, const char *dir, const char *path)
+{
+    char *gone = str_printf("%s/jobs/.gone.%" PRIx64 ".%" PRIu64, dir, worker->incarnation,
+                            ++worker->gone_count);
+    leavings_add_tree(&worker->leavings,
+                      gone && disk_rename(worker->disk, path, gone) == 0 ? gone : path);
+    mem_free(gone);
+}
+
+static int add_name(void *arg, const char *name, bool is_dir)
+{
+    struct buf *found = arg;
+    (void)is_dir;
+    buf_append(found, name, strlen(name) + 1);
+    return 0;
+}
+
+/* Jobs of an earlier life go while this one is at work, unless its tasks would find no room. */
+static void remove_earlier_jobs(struct worker *worker, struct worker_dir *dir)
+{
+    struct buf found = BUF_INIT;
+    char *jobs = fsutil_join(dir->path, "jobs");
+    if (jobs)
+        disk_list(worker->disk, jobs, add_name, &found); /* gathered: the directory changes */
+    for (size_t at = 0; at < found.len; at += strlen((const char *)found.data + at) + 1) {
+        char *path = fsutil_join(jobs, (const char *)found.data + at);
+        if (path && free_bytes(worker, dir) < LITTLE_ROOM_BYTES)
+            fsutil_remove_tree(worker->disk, path, NULL);
+        else if (path)
+            remove_later(worker, dir->path, path);
+        mem_free(path);
+    }
+    dir->free_until_ms = 0;
+    buf_release(&found);
+    mem_free(jobs);
 }
 
 /* Processes of tasks that an earlier life of this worker, in this very directory, left behind. */
@@ -105,6 +151,9 @@ int sandbox_open(struct worker *worker, struct err *err)
     if (!worker->id[0])
         version_new_id(worker->id);
     end_earlier_life(worker);
+    for (size_t i = 0; i < worker->dir_count; i++)
+        if (!worker->dirs[i].is_bad)
+            remove_earlier_jobs(worker, &worker->dirs[i]);
     return good ? 0
                 : err_set(err, why.code, "no usable directory in worker.local.dir: %s", why.msg);
 }
@@ -180,17 +229,6 @@ int sandbox_user(const struct worker *worker, const char *submitter, struct task
 }
 
 /* --- an attempt's directories ---------------------------------------------------------------- */
-
-/* Which directory is best does not change from one task to the next. */
-static uint64_t free_bytes(struct worker *worker, struct worker_dir *dir)
-{
-    struct disk_space space;
-    if (worker_now(worker) < dir->free_until_ms)
-        return dir->free_bytes;
-    dir->free_bytes = disk_space(worker->disk, dir->path, &space) == 0 ? space.free_bytes : 0;
-    dir->free_until_ms = worker_now(worker) + FREE_BELIEVED_MS;
-    return dir->free_bytes;
-}
 
 /* mkdir of a directory in the job's own, which is made when it is not there. */
 static int make_below(const char *above, const char *path, mode_t mode, struct err *err)
@@ -281,15 +319,6 @@ bool sandbox_is_clean(const struct worker *worker, const struct task_dirs *dirs)
         if (!is_empty(dirs->v[i]))
             return false;
     return true;
-}
-
-/* Under another name, so that the same job may come again. */
-static void remove_later(struct worker *worker, const char *dir, const char *path)
-{
-    char *gone = str_printf("%s/jobs/.gone.%" PRIu64, dir, ++worker->gone_count);
-    leavings_add_tree(&worker->leavings,
-                      gone && disk_rename(worker->disk, path, gone) == 0 ? gone : path);
-    mem_free(gone);
 }
 
 static void remove_below(struct worker *worker, const char *format_rest)
