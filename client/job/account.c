@@ -50,12 +50,12 @@ struct sums {
     uint64_t count;
 };
 
-static struct sums sum_of(const struct cl2jt_attempts *rows, const char *stage)
+static struct sums sum_of(const struct cl2jt_attempts *rows, struct slice stage)
 {
     struct sums s = {0};
     for (size_t i = 0; i < rows->attempts.n; i++) {
         const struct cl2jt_attempt *a = &rows->attempts.v[i];
-        if (!a->is_winner || !slice_has_prefix(a->stage, slice_str(stage)))
+        if (!a->is_winner || !slice_eq(a->stage, stage))
             continue;
         task_times_add(&s.times, &a->times);
         task_account_add(&s.account, &a->account);
@@ -64,12 +64,12 @@ static struct sums sum_of(const struct cl2jt_attempts *rows, const char *stage)
     return s;
 }
 
-static void show_times(FILE *out, const char *stage, const struct sums *s)
+static void show_times(FILE *out, struct slice stage, const struct sums *s)
 {
     char title[32], queue[32];
     if (s->count == 0)
         return;
-    snprintf(title, sizeof(title), "%-8s ", stage);
+    snprintf(title, sizeof(title), "%-8.*s ", (int)stage.len, (const char *)stage.data);
     task_times_tell(out, title, &s->times);
     if (s->times.queue / s->count >= 100000)
         fprintf(out, "         and waited %s for a core, in the mean\n",
@@ -135,11 +135,12 @@ static void show_reduce_arrows(FILE *out, const struct task_account *r)
     fputc('\n', out);
 }
 
-static void show_memory(FILE *out, const char *stage, const struct sums *s)
+static void show_memory(FILE *out, struct slice stage, const struct sums *s)
 {
     char size[32], cpu[32], count[32];
-    if (s->count && s->account.peak_memory)
-        fprintf(out, "%-8s %s of memory at most, %s of computing, %s major faults\n", stage,
+    if (s->count && s->account.peak_memory && !slice_is(stage, "commit"))
+        fprintf(out, "%-8.*s %s of memory at most, %s of computing, %s major faults\n",
+                (int)stage.len, (const char *)stage.data,
                 str_human(s->account.peak_memory, size, sizeof(size)),
                 str_duration(s->account.cpu_us / 1000, cpu, sizeof(cpu)),
                 str_thousands(s->account.major_faults, count, sizeof(count)));
@@ -207,26 +208,19 @@ static void show_keys(FILE *out, const struct cl2jt_attempts *rows)
         fprintf(out, "  and %zu partitions that got less (--json has all)\n", n - PARTITIONS);
 }
 
-void job_account_show(FILE *out, const struct cl2jt_status *status,
-                      const struct cl2jt_attempts *rows)
+/* Of a stage that reduces, between others, what it emits is shuffled by the next. */
+static void show_arrows(FILE *out, const struct cl2jt_status *status, const struct sums *s)
 {
-    static const char *const stages[] = {"map", "reduce", "commit"};
-    struct sums s[ARRAY_LEN(stages)];
     char size[32];
-    for (size_t i = 0; i < ARRAY_LEN(stages); i++)
-        s[i] = sum_of(rows, stages[i]);
-    if (s[0].count + s[1].count == 0)
-        return;
-    fprintf(out, "where the time went, over all tasks that counted:\n");
-    for (size_t i = 0; i < ARRAY_LEN(stages); i++)
-        show_times(out, stages[i], &s[i]);
+    struct task_account written = {0};
     fprintf(out, "what moved:\n");
-    if (s[0].count)
-        show_map_arrows(out, &s[0].account);
-    if (s[1].count)
-        show_reduce_arrows(out, &s[1].account);
-    struct task_account written = s[0].account;
-    task_account_add(&written, &s[1].account);
+    for (size_t i = 0; i < status->stages.n; i++) {
+        if (s[i].count && slice_is(status->stages.v[i].name, "map"))
+            show_map_arrows(out, &s[i].account);
+        else if (s[i].count && !slice_is(status->stages.v[i].name, "commit"))
+            show_reduce_arrows(out, &s[i].account);
+        task_account_add(&written, &s[i].account);
+    }
     if (written.out_bytes) {
         arrow(out, "written", written.out_raw, written.out_records, "records");
         show_packed(out, written.out_bytes, written.out_raw);
@@ -234,9 +228,28 @@ void job_account_show(FILE *out, const struct cl2jt_status *status,
     } else if (status->out_bytes) {
         fprintf(out, "written  %9s\n", str_human(status->out_bytes, size, sizeof(size)));
     }
-    for (size_t i = 0; i < 2; i++)
-        show_memory(out, stages[i], &s[i]);
-    show_keys(out, rows);
+}
+
+void job_account_show(FILE *out, const struct cl2jt_status *status,
+                      const struct cl2jt_attempts *rows)
+{
+    size_t n = status->stages.n;
+    uint64_t tasks = 0;
+    struct sums *s = mem_calloc(n + 1, sizeof(*s));
+    for (size_t i = 0; s && i < n; i++) {
+        s[i] = sum_of(rows, status->stages.v[i].name);
+        tasks += slice_is(status->stages.v[i].name, "commit") ? 0 : s[i].count;
+    }
+    if (tasks) {
+        fprintf(out, "where the time went, over all tasks that counted:\n");
+        for (size_t i = 0; i < n; i++)
+            show_times(out, status->stages.v[i].name, &s[i]);
+        show_arrows(out, status, s);
+        for (size_t i = 0; i < n; i++)
+            show_memory(out, status->stages.v[i].name, &s[i]);
+        show_keys(out, rows);
+    }
+    mem_free(s);
 }
 
 /* --- timeline -------------------------------------------------------------------------------- */

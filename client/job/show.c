@@ -9,6 +9,7 @@
 #include "libcommon/base/ids.h"
 #include "libcommon/base/str.h"
 #include "libcommon/proto/task/combined.h"
+#include "libcommon/proto/task/moved.h"
 #include "libcommon/proto/task/times.h"
 
 #define BAR_CELLS     30
@@ -195,14 +196,15 @@ static uint64_t counter(const struct cl2jt_status *status, const char *name)
     return 0;
 }
 
-/* What came out at the end: each stage that reduces counts what it wrote, be it for the next. */
-static uint64_t records_out(const struct cl2jt_status *status)
+static void tell_moved(FILE *out, const struct cl2jt_status *status)
 {
-    uint64_t last = counter(status, "Reduce output records");
-    for (size_t i = 2; i < status->stages.n; i++)
-        if (slice_has_prefix(status->stages.v[i].name, slice_str("reduce")))
-            last = status->stages.v[i].records_out;
-    return last ? last : counter(status, "Map output records");
+    struct task_account stages[TASK_SHUFFLES_MAX + 1];
+    size_t n = 0;
+    for (size_t i = 0; i < status->stages.n && n < ARRAY_LEN(stages); i++)
+        if (!slice_is(status->stages.v[i].name, "commit"))
+            stages[n++] = status->stages.v[i].account;
+    moved_tell(out,
+               &(struct moved){status->elapsed_ms, status->bytes, status->out_bytes, stages, n});
 }
 
 static void show_times(FILE *out, const struct cl2jt_status *status)
@@ -243,18 +245,7 @@ static void show_first_finding(FILE *out, const struct cl2jt_status *status)
 
 static void show_success(FILE *out, const struct cl2jt_status *status)
 {
-    char took[32], in[32], shuffled[32], made[32], records[32], groups[32];
-    uint64_t shuffle = counter(status, "Reduce shuffle bytes");
-    fprintf(out, "done in %s   %s in", str_duration(status->elapsed_ms, took, sizeof(took)),
-            str_human(status->bytes, in, sizeof(in)));
-    if (shuffle)
-        fprintf(out, " → %s shuffled", str_human(shuffle, shuffled, sizeof(shuffled)));
-    fprintf(out, " → %s out", str_human(status->out_bytes, made, sizeof(made)));
-    uint64_t lines = counter(status, "Map input records");
-    if (lines)
-        fprintf(out, "   %s records in → %s out", str_thousands(lines, records, sizeof(records)),
-                str_thousands(records_out(status), groups, sizeof(groups)));
-    fputc('\n', out);
+    tell_moved(out, status);
     combined_tell(out, counter(status, "Combine input records"),
                   counter(status, "Combine output records"),
                   counter(status, "combine stepped aside"));

@@ -6,6 +6,7 @@ import collections
 import glob
 import os
 import random
+import re
 import subprocess
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from cluster import BUILD, QUERN, Cluster, output_of, wait_for
 
 SLUGGISH = os.path.join(BUILD, "tests", "jobs", "sluggish.so")
+MISBEHAVE = os.path.join(BUILD, "tests", "jobs", "misbehave.so")
 SPLITS = ["-D", "mapreduce.input.fileinputformat.split.maxsize=40k"]
 WORDS = ["w%d" % (i * i) for i in range(600)]
 # One word is a third of all: its partition is no other's company.
@@ -38,12 +40,17 @@ def parts(c, path):
     return [c.fs("-cat", name).stdout for name in names]
 
 
-def local_parts(tmp_path, *words):
+def run_locally(tmp_path, *words, text=TEXT, code=0):
     """The same job over the same bytes without a cluster."""
-    (tmp_path / "a").write_bytes(TEXT)
+    (tmp_path / "a").write_bytes(text)
+    done = subprocess.run([QUERN, "run", "-jt", "local", *SPLITS, *words, str(tmp_path / "a"), str(tmp_path / "out")], capture_output=True, timeout=90)
+    assert done.returncode == code, done.stderr.decode()
+    return (done.stdout + done.stderr).decode()
+
+
+def local_parts(tmp_path, *words):
     out = tmp_path / "out"
-    done = subprocess.run([QUERN, "run", "-jt", "local", *SPLITS, *words, str(tmp_path / "a"), str(out)], capture_output=True, timeout=90)
-    assert done.returncode == 0, done.stderr.decode()
+    run_locally(tmp_path, *words)
     return [open(p, "rb").read() for p in sorted(glob.glob(f"{out}/part-*"))]
 
 
@@ -76,6 +83,26 @@ def test_a_plugin_has_three_stages(cluster, tmp_path):
     want = "".join(f"{word}\t{n}\n" for word, n in frequent(20)).encode()
     assert parts(cluster, "/out/top") == [want]
     assert b"".join(local_parts(tmp_path, "-D", "topwords.n=20", "topwords")) == want
+
+
+def arrows(report):
+    """What went in, was shuffled by each stage, and came out."""
+    return re.search(r"done in \S+( ms| s|m \S+)   (.*)\n", report).group(2)
+
+
+def test_a_report_tells_each_stage_by_itself_with_a_cluster_and_without(cluster, tmp_path):
+    words = ["-D", "topwords.n=20", "topwords"]
+    with_cluster = arrows(run(cluster, *words, "/in/a", "/out/arrows").stdout.decode())
+    assert re.fullmatch(r"\S+ K in → \S+ K shuffled → \S+ K shuffled → \d+ out   4,000 records in → 20 out", with_cluster)
+    assert arrows(run_locally(tmp_path, *words)) == with_cluster
+    status = cluster.run("job", "-status", str(max(j["id"]["job"] for j in cluster.jobs()))).stdout.decode().splitlines()
+    assert len([line for line in status if line.startswith("shuffled ")]) == 2
+    assert [line for line in status if line.startswith("reduce 2 ") and " of memory at most" in line]
+
+
+def test_a_task_of_a_later_stage_is_called_by_its_stage(tmp_path):
+    said = run_locally(tmp_path, "-D", "misbehave.how=segv", "-chain", f"distinct,distinct,{MISBEHAVE}", text=b"now\n", code=1)
+    assert "job failed: reduce 2, task 0: crashed" in said
 
 
 def test_a_chain_is_its_jobs_one_after_another(cluster, tmp_path):

@@ -69,16 +69,24 @@ static struct files *split_for(const struct task_run *run, struct err *err)
 
 /* --- one task -------------------------------------------------------------------------------- */
 
-static const char *kind_of(const struct task_run *run)
+#define NAME_MAX_BYTES 48
+
+static char *name_of(const struct task_run *run, char out[NAME_MAX_BYTES])
 {
-    return run->kind == TASK_REDUCE ? "reduce" : "map";
+    return report_task_name(run->kind, &run->id, out, NAME_MAX_BYTES);
+}
+
+static void tell_failed(const struct task_run *run, const struct task_failed *failed)
+{
+    char name[NAME_MAX_BYTES];
+    report_task_failed(stdout, name_of(run, name), failed);
 }
 
 static void tell_done(const struct task_run *run, const struct task_done *done)
 {
     const struct task_account *a = &done->account;
-    char took[32];
-    printf("%s %u: done in %s, %llu records in, %llu out", kind_of(run), run->id.task,
+    char took[32], name[NAME_MAX_BYTES];
+    printf("%s: done in %s, %llu records in, %llu out", name_of(run, name),
            str_duration(done->times.total / 1000, took, sizeof(took)),
            (unsigned long long)a->in_records,
            (unsigned long long)(done->files.n ? a->out_records : a->emitted_records));
@@ -106,7 +114,7 @@ static int run_here(struct again *a, const struct task_run *run)
     (void)fflush(NULL);
     bool is_done = execution.is_done;
     if (!is_done)
-        report_task_failed(stdout, kind_of(run), &execution.failed);
+        tell_failed(run, &execution.failed);
     else if (a->here >= 0 || run == &a->plan.runs.v[a->plan.runs.n - 1])
         tell_done(run, &execution.done);
     (void)fflush(NULL);
@@ -121,7 +129,7 @@ static void tell_death(struct again *a, const struct task_run *run, int status)
 {
     struct task_failed failed;
     postmortem(run, a->page, status, 0, &a->arena, &failed);
-    report_task_failed(stdout, kind_of(run), &failed);
+    tell_failed(run, &failed);
 }
 
 static int run_apart(struct again *a, const struct task_run *run)
@@ -157,10 +165,11 @@ static int under_gdb(const struct again *a)
 
 static int run_all(struct again *a)
 {
+    char name[NAME_MAX_BYTES];
     size_t last = a->plan.runs.n - 1;
     for (size_t i = 0; i < last; i++) {
-        printf("%s %u, whose output is read: %zu of %zu\n", kind_of(&a->plan.runs.v[i]),
-               a->plan.runs.v[i].id.task, i + 1, last);
+        printf("%s, whose output is read: %zu of %zu\n", name_of(&a->plan.runs.v[i], name), i + 1,
+               last);
         if (run_apart(a, &a->plan.runs.v[i]) != 0) {
             printf("so the reduce has not all of its input, and was not run\n");
             return 1;

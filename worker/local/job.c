@@ -133,16 +133,6 @@ uint64_t job_output_memory(const struct job *job, size_t slots)
     return left / (slots ? slots : 1);
 }
 
-char *job_task_name(const struct job_task *task, char *out, size_t cap)
-{
-    const char *const names[] = {"map", "map", "reduce", "commit"};
-    if (task->kind == TASK_COMMIT)
-        snprintf(out, cap, "%s", names[task->kind]);
-    else
-        snprintf(out, cap, "%s %u", names[task->kind], task->index);
-    return out;
-}
-
 /* --- what a task is to do -------------------------------------------------------------------- */
 
 static const char *in_arena(struct arena *arena, const char *fmt, const char *a, const char *b)
@@ -324,7 +314,6 @@ static int take_run(struct job *job, struct job_task *task, const struct task_do
         return ERR_NOMEM;
     if (is_in_memory)
         job->output_memory_used += done->run_len;
-    job->shuffled_bytes += done->run_len;
     struct job_stage *stage = &job->stages[task->stage], *reader = stage + 1;
     for (size_t i = 0; i < done->parts.n && i < job->shuffles[task->stage].partitions; i++)
         reader->raw[i] += done->parts.v[i].raw_bytes;
@@ -366,8 +355,10 @@ int job_done(struct job *job, struct job_task *task, const struct task_done *don
         rc = take_run(job, task, done, memfd);
     else if (memfd >= 0)
         close(memfd);
-    if (task->kind != TASK_COMMIT)
+    if (task->kind != TASK_COMMIT) {
         job->stages[task->stage].done++;
+        task_account_add(&job->accounts[task->stage], &done->account);
+    }
     if (rc == 0)
         rc = plan_on(job);
     return rc == 0 ? 0 : err_set(err, rc, "out of memory");

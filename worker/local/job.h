@@ -55,8 +55,9 @@ struct job {
     uint64_t output_memory;      /* what memfds may hold in all */
     uint64_t output_memory_used; /* finished ones */
     struct counters counters;
-    struct task_times times; /* summed over tasks */
-    uint64_t shuffled_bytes, out_bytes;
+    struct task_times times;                             /* summed over tasks */
+    struct task_account accounts[TASK_SHUFFLES_MAX + 1]; /* likewise, by stage */
+    uint64_t out_bytes;
     struct task_file *out_files; /* of tasks that are done; strings in the arena */
     size_t out_count, out_cap;
     bool has_failed;
@@ -96,7 +97,5 @@ void job_failed(struct job *job, struct job_task *task, const struct task_failed
 
 /* The last stage: whose files are the output. */
 const struct job_stage *job_last(const struct job *job);
-/* "map 12" */
-char *job_task_name(const struct job_task *task, char *out, size_t cap);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "libcommon/base/str.h"
 #include "libcommon/proto/task/combined.h"
+#include "libcommon/proto/task/moved.h"
 #include "libcommon/proto/task/times.h"
 
 #define RECORD_SHOWN 60U
@@ -49,15 +50,17 @@ static int by_wall(const void *pa, const void *pb)
 static void print_slowest(FILE *out, struct job *job, struct job_task *tasks, size_t count)
 {
     const struct job_task **order = arena_calloc(&job->arena, count + 1, sizeof(*order));
-    char name[32], slow[32], median[32];
+    char name[48], slow[32], median[32];
     if (count < 2 || !order)
         return;
     for (size_t i = 0; i < count; i++)
         order[i] = &tasks[i];
     qsort(order, count, sizeof(*order), by_wall);
+    const struct job_task *worst = order[count - 1];
+    struct task_attempt id = {.stage = worst->stage, .task = worst->index};
     fprintf(out, "slowest      %s, %s (median %s)\n",
-            job_task_name(order[count - 1], name, sizeof(name)),
-            str_duration(order[count - 1]->wall_us / 1000, slow, sizeof(slow)),
+            report_task_name(worst->kind, &id, name, sizeof(name)),
+            str_duration(worst->wall_us / 1000, slow, sizeof(slow)),
             str_duration(order[count / 2]->wall_us / 1000, median, sizeof(median)));
 }
 
@@ -77,18 +80,9 @@ static void print_counters(FILE *out, struct job *job, bool is_verbose)
 
 void report_done(FILE *out, struct job *job, const char *output, uint64_t wall_us, bool is_verbose)
 {
-    char wall[32], in[32], shuffled[32], written[32], from[32], to[32];
     size_t files = job_last(job)->count;
-    fprintf(out, "done in %s   %s in", str_duration(wall_us / 1000, wall, sizeof(wall)),
-            str_human(job->splits.bytes, in, sizeof(in)));
-    if (job->shuffle_count)
-        fprintf(out, " → %s shuffled", str_human(job->shuffled_bytes, shuffled, sizeof(shuffled)));
-    fprintf(
-        out, " → %s out    %s records → %s\n", str_human(job->out_bytes, written, sizeof(written)),
-        str_thousands(counter(job, job->shuffle_count ? "Map output records" : "Map input records"),
-                      from, sizeof(from)),
-        str_thousands(counter(job, "Reduce output records") + counter(job, "output records"), to,
-                      sizeof(to)));
+    moved_tell(out, &(struct moved){wall_us / 1000, job->splits.bytes, job->out_bytes,
+                                    job->accounts, job->shuffle_count + 1});
     combined_tell(out, counter(job, "Combine input records"),
                   counter(job, "Combine output records"), counter(job, "combine stepped aside"));
     task_times_tell(out, "time         ", &job->times);
@@ -129,17 +123,33 @@ static void print_log(FILE *out, struct slice tail)
     }
 }
 
+char *report_task_name(uint32_t kind, const struct task_attempt *id, char *out, size_t cap)
+{
+    if (kind == TASK_COMMIT)
+        snprintf(out, cap, "commit");
+    else if (kind == TASK_REDUCE && id->stage > 1)
+        snprintf(out, cap, "reduce %u, task %u", id->stage, id->task);
+    else
+        snprintf(out, cap, "%s %u", kind == TASK_REDUCE ? "reduce" : "map", id->task);
+    return out;
+}
+
 void report_failed(FILE *out, const struct job *job)
 {
-    bool is_reduce = job->failed.id.stage == 1;
-    report_task_failed(out, is_reduce ? "job failed: reduce" : "job failed: map", &job->failed);
+    char name[48], who[64];
+    const struct task_attempt *id = &job->failed.id;
+    uint32_t kind = id->stage == 0                    ? TASK_MAP
+                    : id->stage <= job->shuffle_count ? TASK_REDUCE
+                                                      : TASK_COMMIT;
+    snprintf(who, sizeof(who), "job failed: %s", report_task_name(kind, id, name, sizeof(name)));
+    report_task_failed(out, who, &job->failed);
     if (job->failed.failure == TASK_FAILED_CRASH)
         fprintf(out, "  again     add -D local.inprocess=true and run it under gdb\n");
 }
 
-void report_task_failed(FILE *out, const char *what, const struct task_failed *f)
+void report_task_failed(FILE *out, const char *who, const struct task_failed *f)
 {
-    fprintf(out, "%s %u: " SLICE_FMT "\n", what, f->id.task, SLICE_ARG(f->why));
+    fprintf(out, "%s: " SLICE_FMT "\n", who, SLICE_ARG(f->why));
     if (f->at.len || f->path.len)
         fprintf(out, "  at        " SLICE_FMT "%s", SLICE_ARG(f->at),
                 f->at.len && f->path.len ? ", " : "");

@@ -13,7 +13,9 @@ void report_begin(FILE *out, const struct job *job, uint64_t file_count, uint64_
 void report_progress(FILE *out, const struct job *job, uint64_t done_bytes, bool is_terminal);
 void report_done(FILE *out, struct job *job, const char *output, uint64_t wall_us, bool is_verbose);
 void report_failed(FILE *out, const struct job *job);
-/* "WHAT 12: why", and where it was. */
-void report_task_failed(FILE *out, const char *what, const struct task_failed *failed);
+/* "WHO: why", and where it was. */
+void report_task_failed(FILE *out, const char *who, const struct task_failed *failed);
+/* "map 12"; "reduce 2, task 12" of a second stage that reduces. `kind`: enum task_kind. */
+char *report_task_name(uint32_t kind, const struct task_attempt *id, char *out, size_t cap);
 
 #endif
