@@ -51,6 +51,9 @@ def last_job(c):
     ("exit", "map 0", "ended its process by itself (exit code 7)"),
     ("fail", "map 0", 'cannot stand "now"'),
     ("setup", "map 0", "no such table"),
+    ("abort in setup", "map 0", "crashed (signal 6, SIGABRT)"),
+    ("say nothing in setup", "map 0", "qn_fail was called without a word why"),
+    ("cleanup", "map 0", "cannot tidy up"),
     ("segv in reduce", "reduce 0", "crashed (signal 11, SIGSEGV)"),
     ("abort", "map 0", "crashed (signal 6, SIGABRT)"),
     ("kill", "map 0", "crashed (signal 9, SIGKILL)"),
@@ -76,6 +79,8 @@ def test_four_attempts_on_several_nodes_and_one_reason(cluster, how, task, said)
     assert sum(s["failed_attempts"] for s in stages) == 4 and sum(s["running"] + s["waiting"] for s in stages) == 0
     if "segv" in how:
         assert "in write_to_nothing" in text
+    at_a_record = task == "map 0" and "setup" not in how and how != "cleanup"
+    assert ("record at /in/a offset 790" in text, "record at" in text, "-record" in text) == (at_a_record,) * 3, text
 
 
 def test_a_loop_ends_with_the_time_out(cluster):

@@ -225,7 +225,16 @@ static int reduce(struct qn_task *task, struct qn_slice key, struct qn_values *v
 
 static int setup(struct qn_task *task)
 {
+    if (is(task, "abort in setup"))
+        abort();
+    if (is(task, "say nothing in setup"))
+        return qn_fail(task, "%s", "");
     return is(task, "setup") ? qn_fail(task, "no such table") : 0;
+}
+
+static int cleanup(struct qn_task *task)
+{
+    return is(task, "cleanup") ? qn_fail(task, "cannot tidy up") : 0;
 }
 
 static const struct qn_option_row options[] = {
@@ -242,6 +251,7 @@ const struct qn_job qn_job = {
     .name = "misbehave",
     .about = "breaks in ways that tests ask for",
     .setup = setup,
+    .cleanup = cleanup,
     .map = map,
     .reduce = reduce,
     .key = QN_TEXT,

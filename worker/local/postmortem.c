@@ -64,10 +64,10 @@ void postmortem(const struct task_run *run, const struct progress_page *page, in
     bool may_tell = ret->failure == TASK_FAILED_CRASH || ret->failure == TASK_FAILED_TIMEOUT;
     if (may_tell && page->crashed_at[0])
         tell_place(page, arena, ret);
-    if (run->kind == TASK_REDUCE || page->phase != PROGRESS_MAP ||
-        page->input_segment >= run->input.n || page->records_in == 0)
+    if (run->kind == TASK_REDUCE || page->phase != PROGRESS_MAP || page->input_segment == 0 ||
+        page->input_segment > run->input.n)
         return;
-    ret->path = run->input.v[page->input_segment].path;
+    ret->path = run->input.v[page->input_segment - 1].path;
     ret->offset = page->input_offset;
     uint32_t kept = page->record_kept;
     if (kept <= sizeof(page->record))

@@ -488,7 +488,7 @@ static int tell_input(struct mapper *m)
     c->input.path = m->feed.path = path;
     c->input.split_offset = seg->offset;
     c->input.split_length = seg->length;
-    atomic_store_explicit(&c->page->input_segment, (uint32_t)m->lines.segment,
+    atomic_store_explicit(&c->page->input_segment, (uint32_t)m->lines.segment + 1,
                           memory_order_relaxed);
     return 0;
 }
@@ -713,6 +713,8 @@ int mapper_run(struct context *c, const struct mapper_conf *conf, struct task_do
         rc = context_setup(c);
         if (rc == 0)
             rc = m.plugin->job.input == QN_ROWS ? feed_rows(&m.feed) : map_all(&m);
+        if (rc == 0)
+            context_no_record(c);
         /* Also after a failure: an author may hold files open. Its own comes second then. */
         int cleanup = context_cleanup(c);
         rc = rc != 0 ? rc : cleanup;

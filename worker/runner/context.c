@@ -55,7 +55,7 @@ static void host_log(struct qn_task *task, const char *text)
 static int host_fail(struct qn_task *task, const char *text)
 {
     struct err why;
-    err_set(&why, ERR_FAILED, "%s", text);
+    err_set(&why, ERR_FAILED, "%s", *text ? text : "qn_fail was called without a word why");
     context_fail(context_of(task), TASK_FAILED_USER, &why);
     return -1;
 }

@@ -139,5 +139,11 @@ static inline void context_record(struct context *c, struct slice record, uint64
                           atomic_load_explicit(&page->records_in, memory_order_relaxed) + 1,
                           memory_order_relaxed);
 }
+/* What fails from here on, fails at none. */
+static inline void context_no_record(struct context *c)
+{
+    c->record = slice_of(NULL, 0);
+    atomic_store_explicit(&c->page->input_segment, 0, memory_order_relaxed);
+}
 
 #endif

@@ -194,7 +194,7 @@ static void tell_failure(struct execution *a, const struct task_run *run, uint32
     if (!a->has_context)
         return;
     const struct context *c = &a->context;
-    bool is_in_record = failure == TASK_FAILED_USER && c->input.path[0];
+    bool is_in_record = failure == TASK_FAILED_USER && c->input.path[0] && c->page->input_segment;
     if (is_in_record) {
         struct slice record = c->record;
         record.len = record.len < RECORD_SHOWN ? record.len : RECORD_SHOWN;

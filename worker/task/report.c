@@ -109,8 +109,10 @@ static void record_in_hand(struct wk_attempt *attempt, struct task_failed *faile
         page->phase != PROGRESS_MAP)
         return;
     uint32_t segment = page->input_segment, len = page->record_kept;
-    if (segment < attempt->task.input.n)
-        failed->path = attempt->task.input.v[segment].path;
+    if (segment == 0) /* in setup, or behind the last one */
+        return;
+    if (segment <= attempt->task.input.n)
+        failed->path = attempt->task.input.v[segment - 1].path;
     failed->offset = page->input_offset;
     uint8_t *copy = arena_alloc(&attempt->arena, sizeof(page->record));
     if (!copy)

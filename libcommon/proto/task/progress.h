@@ -30,10 +30,10 @@ struct progress_page {
     _Atomic uint64_t ticks; /* grows with anything useful: what the time-out watches */
     _Atomic uint64_t records_in;
     _Atomic uint64_t records_out;
-    _Atomic uint64_t bytes_in;     /* of bytes_total */
-    _Atomic uint64_t bytes_total;  /* 0 = not known yet */
-    _Atomic uint64_t input_offset; /* of the record in hand */
-    _Atomic uint32_t input_segment;
+    _Atomic uint64_t bytes_in;      /* of bytes_total */
+    _Atomic uint64_t bytes_total;   /* 0 = not known yet */
+    _Atomic uint64_t input_offset;  /* of the record in hand */
+    _Atomic uint32_t input_segment; /* it is of, counted from 1; 0 = none is in hand */
     _Atomic uint32_t record_len;
     /* By clock_mono_us: since when its time counts, and when the job's code could run; 0 = not yet.
      */
