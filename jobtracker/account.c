@@ -35,17 +35,14 @@ static const char *exit_name(uint32_t failure)
 
 void account_note_failure(struct record *record, const struct task_failed *failed)
 {
-    uint8_t *path = failed->path.len ? arena_alloc(&record->arena, failed->path.len) : NULL;
     if (record->failure_count == ACCOUNT_FAILURES_MAX ||
         mem_grow(&record->failures, &record->failure_cap, record->failure_count,
                  sizeof(*record->failures)) != 0)
         return; /* its row says less, that is all */
-    if (path)
-        memcpy(path, failed->path.data, failed->path.len);
     record->failures[record->failure_count++] = (struct account_failure){
         .id = failed->id,
         .failure = failed->failure,
-        .path = slice_of(path, path ? failed->path.len : 0),
+        .path = slice_keep(failed->path, &record->arena),
         .offset = failed->offset,
         .account = failed->account,
         .times = failed->times,

@@ -73,12 +73,10 @@ static void retirement_done(struct work *work)
 
 static int keep_digest(struct retirement *r, struct slice digest)
 {
-    uint8_t *copy = arena_alloc(&r->arena, digest.len);
-    if (!copy)
+    struct slice copy = slice_keep(digest, &r->arena);
+    if (!copy.data)
         return ERR_NOMEM;
-    if (digest.len)
-        memcpy(copy, digest.data, digest.len);
-    r->kept[r->kept_count++] = slice_of(copy, digest.len);
+    r->kept[r->kept_count++] = copy;
     return 0;
 }
 

@@ -154,13 +154,7 @@ static int parse_symbols(struct parse *p, const json_t *symbols, struct avro_sch
 static const char *space_of(struct parse *p, const char *name)
 {
     const char *dot = strrchr(name, '.');
-    size_t n = dot ? (size_t)(dot - name) : 0;
-    char *space = arena_alloc(p->arena, n + 1);
-    if (space) {
-        memcpy(space, name, n);
-        space[n] = '\0';
-    }
-    return space;
+    return slice_text(slice_of(name, dot ? (size_t)(dot - name) : 0), p->arena);
 }
 
 static int define(struct parse *p, struct avro_schema *schema, const json_t *json,

@@ -105,13 +105,11 @@ static int fetch_splits(struct replay *r, struct err *err)
     if (job->splits_digest.len == 0)
         return 0;
     int rc = fetch(r, job->splits_digest, &bytes, err);
-    uint8_t *kept = rc == 0 ? arena_alloc(r->arena, bytes.len + 1) : NULL;
-    if (rc == 0 && !kept)
+    struct slice kept = slice_keep(buf_slice(&bytes), r->arena);
+    if (rc == 0 && !kept.data)
         rc = no_memory(err);
-    if (kept && bytes.len)
-        memcpy(kept, bytes.data, bytes.len);
     if (rc == 0)
-        rc = msg_decode(&cl2jt_splits_desc, slice_of(kept, bytes.len), r->arena, &r->splits, err);
+        rc = msg_decode(&cl2jt_splits_desc, kept, r->arena, &r->splits, err);
     buf_release(&bytes);
     return rc;
 }

@@ -31,17 +31,6 @@ static int out_of_memory(struct err *err)
     return err_set(err, ERR_NOMEM, "out of memory");
 }
 
-static int keep(struct arena *arena, const char *text, struct slice *ret)
-{
-    size_t n = strlen(text);
-    char *copy = arena_alloc(arena, n + 1);
-    if (!copy)
-        return ERR_NOMEM;
-    memcpy(copy, text, n + 1);
-    *ret = slice_of(copy, n);
-    return 0;
-}
-
 /* --- places ---------------------------------------------------------------------------------- */
 
 static int keep_block(struct arena *arena, const struct qn_block *from, struct split_block *to)
@@ -49,9 +38,11 @@ static int keep_block(struct arena *arena, const struct qn_block *from, struct s
     struct slice *nodes = arena_calloc(arena, from->node_count + 1, sizeof(*nodes));
     if (!nodes)
         return ERR_NOMEM;
-    for (uint32_t i = 0; i < from->node_count; i++)
-        if (keep(arena, from->nodes[i], &nodes[i]) != 0)
+    for (uint32_t i = 0; i < from->node_count; i++) {
+        nodes[i] = slice_keep(slice_str(from->nodes[i]), arena);
+        if (!nodes[i].data)
             return ERR_NOMEM;
+    }
     *to = (struct split_block){from->offset, from->length, nodes, from->node_count};
     return 0;
 }
@@ -84,9 +75,11 @@ static int add_file(struct walk *w, const char *path, const struct qn_stat *stat
     if (mem_grow(&inputs->files, &inputs->cap, inputs->count, sizeof(*inputs->files)) != 0)
         return out_of_memory(w->err);
     struct split_file *file = &inputs->files[inputs->count];
-    *file =
-        (struct split_file){.len = stat->length, .block_size = stat->block_size, .input = w->input};
-    if (keep(&inputs->arena, path, &file->path) != 0)
+    *file = (struct split_file){.path = slice_keep(slice_str(path), &inputs->arena),
+                                .len = stat->length,
+                                .block_size = stat->block_size,
+                                .input = w->input};
+    if (!file->path.data)
         return out_of_memory(w->err);
     inputs->count++;
     inputs->bytes += stat->length;

@@ -14,14 +14,9 @@ struct gather {
 
 static struct slice keep(struct gather *g, struct slice text)
 {
-    uint8_t *copy = arena_alloc(g->arena, text.len);
-    if (!copy) {
-        g->failed = true;
-        return slice_of(NULL, 0);
-    }
-    if (text.len)
-        memcpy(copy, text.data, text.len);
-    return slice_of(copy, text.len);
+    struct slice copy = slice_keep(text, g->arena);
+    g->failed |= !copy.data;
+    return copy;
 }
 
 static void add(struct gather *g, struct slice key, struct slice value)
@@ -92,12 +87,8 @@ static const char *meant(const struct conf *conf, const struct task_probe *probe
     const char **names = arena_calloc(arena, probe->options.n + 1, sizeof(*names));
     size_t n = 0;
     for (size_t i = 0; names && i < probe->options.n; i++) {
-        struct slice name = probe->options.v[i].name;
-        char *copy = arena_alloc(arena, name.len + 1);
-        if (copy) {
-            snprintf(copy, name.len + 1, SLICE_FMT, SLICE_ARG(name));
-            names[n++] = copy;
-        }
+        names[n] = slice_text(probe->options.v[i].name, arena);
+        n += names[n] != NULL;
     }
     const char *engines = conf_nearest(conf, key);
     if (names && engines)

@@ -50,15 +50,6 @@ void side_words_release(struct side_words *words)
 
 /* --- looking --------------------------------------------------------------------------------- */
 
-static struct slice in_arena(struct arena *arena, const char *text)
-{
-    size_t len = strlen(text);
-    char *copy = arena_alloc(arena, len + 1);
-    if (copy)
-        memcpy(copy, text, len + 1);
-    return slice_of(copy, copy ? len : 0);
-}
-
 static bool is_remote(const char *path)
 {
     struct cl_uri uri;
@@ -99,8 +90,9 @@ static int look(const char *word, struct arena *arena, struct task_side *ret, st
     if (rc == 0 && (!*name || strchr(name, '/')))
         rc = err_set(err, ERR_USAGE, "-file %s: the name behind # has no slash", word);
     if (rc == 0)
-        *ret = (struct task_side){
-            .name = in_arena(arena, name), .size = st.size_bytes, .path = in_arena(arena, whole)};
+        *ret = (struct task_side){.name = slice_keep(slice_str(name), arena),
+                                  .size = st.size_bytes,
+                                  .path = slice_keep(slice_str(whole), arena)};
     if (rc == 0 && (!ret->name.data || !ret->path.data))
         rc = no_memory(err);
     free(whole);
@@ -237,7 +229,7 @@ static int bring(struct chan *chan, struct fs_volume *volume, struct arena *aren
         rc = jobtracker_bring(chan, buf_slice(&bytes), digest, err);
     if (rc == 0) {
         side->size = bytes.len;
-        side->digest = in_arena(arena, digest);
+        side->digest = slice_keep(slice_str(digest), arena);
         rc = side->digest.data ? 0 : no_memory(err);
     }
     buf_release(&bytes);
@@ -257,7 +249,7 @@ int job_sides_bring(struct chan *chan, struct fs_volume *volume, struct arena *a
 int job_sides_add(struct task_side_list *sides, const char *name, const char *digest, uint64_t size,
                   struct arena *arena, struct err *err)
 {
-    struct slice kept = in_arena(arena, digest);
+    struct slice kept = slice_keep(slice_str(digest), arena);
     sides->v[sides->n] = (struct task_side){.name = slice_str(name), .digest = kept, .size = size};
     sides->n += kept.data != NULL;
     return kept.data ? 0 : no_memory(err);

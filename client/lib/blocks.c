@@ -19,13 +19,10 @@ static bool same_node(const struct msg_node *a, const struct msg_node *b)
 
 static bool copy_slice(struct arena *arena, struct slice *s)
 {
-    uint8_t *copy = arena_alloc(arena, s->len + 1);
-    if (!copy)
+    struct slice copy = slice_keep(*s, arena);
+    if (!copy.data)
         return false;
-    if (s->len)
-        memcpy(copy, s->data, s->len);
-    copy[s->len] = 0; /* so that a path or a name is a C string too */
-    s->data = copy;
+    *s = copy;
     return true;
 }
 

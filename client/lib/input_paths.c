@@ -17,13 +17,9 @@ static int unknown(const struct task_probe *probe, const char *word, struct slic
     struct buf known = BUF_INIT;
     size_t n = 0;
     for (size_t i = 1; names && i < probe->inputs.n; i++) {
-        struct slice from = probe->inputs.v[i].name;
-        char *copy = arena_alloc(arena, from.len + 1);
-        if (copy) {
-            snprintf(copy, from.len + 1, SLICE_FMT, SLICE_ARG(from));
-            buf_printf(&known, "%s%s", n ? ", " : "", copy);
-            names[n++] = copy;
-        }
+        buf_printf(&known, "%s" SLICE_FMT, i > 1 ? ", " : "", SLICE_ARG(probe->inputs.v[i].name));
+        names[n] = slice_text(probe->inputs.v[i].name, arena);
+        n += names[n] != NULL;
     }
     const char *near = name ? str_nearest(name, names, n) : NULL, *text = buf_cstr(&known);
     err_set(err, ERR_USAGE, "-input %s: the inputs of " SLICE_FMT " are %s%s%s%s", word,

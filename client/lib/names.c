@@ -337,11 +337,9 @@ static void op_source(struct op *op, const char *source, struct slice *ret)
     buf_clear(&op->second);
     if (op->rc == 0)
         op->rc = cl_path(op->fs, source, &op->second, &op->err);
-    uint8_t *copy = op->rc == 0 ? arena_alloc(&op->arena, op->second.len + 1) : NULL;
-    if (op->rc == 0 && !copy)
+    *ret = slice_keep(buf_slice(&op->second), &op->arena);
+    if (op->rc == 0 && !ret->data)
         op->rc = err_set(&op->err, ERR_NOMEM, "%s", err_text(ERR_NOMEM));
-    if (op->rc == 0)
-        *ret = slice_of(memcpy(copy, op->second.data, op->second.len), op->second.len);
 }
 
 int qn_concat(struct qn_fs *fs, const char *path, const char *const *sources, size_t count,

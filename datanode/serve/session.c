@@ -159,11 +159,8 @@ static void take_request(struct dn_session *s, const struct frame *frame)
 static bool keep_body(struct dn_session *s, struct frame *frame)
 {
     arena_reset(&s->arena);
-    uint8_t *copy = arena_alloc(&s->arena, frame->body.len + 1);
-    if (copy && frame->body.len > 0)
-        memcpy(copy, frame->body.data, frame->body.len);
-    frame->body.data = copy;
-    return copy != NULL;
+    frame->body = slice_keep(frame->body, &s->arena);
+    return frame->body.data != NULL;
 }
 
 /* One frame, if there is one and its time has come. False = nothing more to do now. */

@@ -99,17 +99,6 @@ static bool is_to_be_obeyed(const struct dn_orders *o, struct rpc_call *call, ui
 
 /* ---- jobs ---- */
 
-static int copy_text(struct arena *arena, struct slice *text)
-{
-    uint8_t *to = arena_alloc(arena, text->len + 1);
-    if (!to)
-        return ERR_NOMEM;
-    if (text->len > 0)
-        memcpy(to, text->data, text->len);
-    text->data = to;
-    return 0;
-}
-
 /* The order's nodes outlive the order. */
 static int copy_nodes(struct arena *arena, const struct msg_node_list *from,
                       struct msg_node_list *ret)
@@ -122,9 +111,11 @@ static int copy_nodes(struct arena *arena, const struct msg_node_list *from,
         struct msg_node *n = &ret->v[i];
         *n = from->v[i];
         struct slice *texts[] = {&n->name, &n->host, &n->rack, &n->socket, &n->boot_id};
-        for (size_t t = 0; t < ARRAY_LEN(texts); t++)
-            if (copy_text(arena, texts[t]) != 0)
+        for (size_t t = 0; t < ARRAY_LEN(texts); t++) {
+            *texts[t] = slice_keep(*texts[t], arena);
+            if (!texts[t]->data)
                 return ERR_NOMEM;
+        }
     }
     return 0;
 }

@@ -91,14 +91,11 @@ void jt_on_packed(struct jt_core *core, struct jt_stage *stage, const struct sli
         return;
     }
     for (uint32_t i = 0; i < tasks; i++) {
-        uint8_t *input = arena_alloc(&job->arena, inputs[i].len + 1);
-        if (!input) {
+        stage->tasks[i].input = slice_keep(inputs[i], &job->arena);
+        if (!stage->tasks[i].input.data) {
             core->out_of_memory = true;
             return;
         }
-        if (inputs[i].len)
-            memcpy(input, inputs[i].data, inputs[i].len);
-        stage->tasks[i].input = slice_of(input, inputs[i].len);
     }
     stage->has_packing = true;
     job->version++;

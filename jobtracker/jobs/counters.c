@@ -26,17 +26,6 @@ static struct jt_counter *find(const struct jt_counters *counters, struct slice 
     return NULL;
 }
 
-static int keep(struct arena *arena, struct slice s, struct slice *ret)
-{
-    uint8_t *copy = arena_alloc(arena, s.len);
-    if (!copy)
-        return ERR_NOMEM;
-    if (s.len)
-        memcpy(copy, s.data, s.len);
-    *ret = slice_of(copy, s.len);
-    return 0;
-}
-
 static int add_new(struct jt_counters *counters, struct slice group, struct slice name,
                    uint64_t value)
 {
@@ -47,10 +36,11 @@ static int add_new(struct jt_counters *counters, struct slice group, struct slic
     }
     struct jt_counter *c = arena_calloc(&counters->arena, 1, sizeof(*c));
     int rc = c ? mem_grow(&counters->items, &counters->cap, counters->count, sizeof(c)) : ERR_NOMEM;
-    if (rc == 0)
-        rc = keep(&counters->arena, group, &c->group);
-    if (rc == 0)
-        rc = keep(&counters->arena, name, &c->name);
+    if (rc == 0) {
+        c->group = slice_keep(group, &counters->arena);
+        c->name = slice_keep(name, &counters->arena);
+        rc = c->group.data && c->name.data ? 0 : ERR_NOMEM;
+    }
     if (rc == 0)
         rc = hmap_add(&counters->by_name, &c->by_name, hash_of(group, name));
     if (rc != 0)

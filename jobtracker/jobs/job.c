@@ -35,17 +35,6 @@ static const struct sm_state attempt_rows[] = {
 };
 const struct sm_table jt_attempt_states = {"attempt", attempt_rows, ARRAY_LEN(attempt_rows)};
 
-static char *arena_dup(struct arena *arena, struct slice s)
-{
-    char *copy = arena_alloc(arena, s.len + 1);
-    if (!copy)
-        return NULL;
-    if (s.len)
-        memcpy(copy, s.data, s.len);
-    copy[s.len] = 0;
-    return copy;
-}
-
 static int make_tasks(struct jt_stage *stage, uint32_t count)
 {
     stage->tasks = mem_calloc(count, sizeof(struct jt_task));
@@ -121,7 +110,7 @@ static const char *keep_name(struct jt_job *job, struct hmap *names, struct slic
             return name->text;
     }
     struct node_name *name = arena_calloc(&job->arena, 1, sizeof(*name));
-    char *copy = arena_dup(&job->arena, text);
+    char *copy = slice_text(text, &job->arena);
     if (!name || !copy || hmap_add(names, &name->by_hash, hash) != 0)
         return NULL;
     name->text = copy;
@@ -132,13 +121,10 @@ static int take_split(struct jt_job *job, struct jt_task *task, const struct jt_
                       struct hmap *names)
 {
     task->bytes = split->bytes;
-    uint8_t *input = arena_alloc(&job->arena, split->input.len);
+    task->input = slice_keep(split->input, &job->arena);
     task->nodes = arena_calloc(&job->arena, split->node_count + 1, sizeof(char *));
-    if (!input || !task->nodes)
+    if (!task->input.data || !task->nodes)
         return ERR_NOMEM;
-    if (split->input.len)
-        memcpy(input, split->input.data, split->input.len);
-    task->input = slice_of(input, split->input.len);
     for (uint32_t i = 0; i < split->node_count; i++) {
         task->nodes[i] = keep_name(job, names, split->nodes[i]);
         if (!task->nodes[i])
@@ -169,8 +155,8 @@ static void ask_for(struct jt_job *job, const struct jt_submit *submit)
 
 static int fill(struct jt_job *job, const struct jt_submit *submit)
 {
-    job->name = arena_dup(&job->arena, submit->name);
-    job->user = arena_dup(&job->arena, submit->user);
+    job->name = slice_text(submit->name, &job->arena);
+    job->user = slice_text(submit->user, &job->arena);
     if (!job->name || !job->user)
         return ERR_NOMEM;
     const struct jt_shuffle plain = {.partitions = submit->partitions};

@@ -20,12 +20,10 @@ static struct jt_place *get_place(struct jt_stage *stage, struct hmap *places, c
     struct jt_place *place = find_place(places, name);
     if (place)
         return place;
-    size_t len = strlen(name) + 1;
     place = arena_calloc(&stage->job->arena, 1, sizeof(*place));
-    char *copy = arena_alloc(&stage->job->arena, len);
+    char *copy = slice_text(slice_str(name), &stage->job->arena);
     if (!place || !copy)
         return NULL;
-    memcpy(copy, name, len);
     place->name = copy;
     if (hmap_add(places, &place->by_name, slice_hash(slice_str(name), 0)) != 0)
         return NULL;

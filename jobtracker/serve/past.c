@@ -83,13 +83,11 @@ static int read_status(struct jobtracker *jt, struct job_id id, struct arena *ar
 {
     struct buf bytes = BUF_INIT;
     int rc = history_read(&jt->history, id, ".status", &bytes, NULL);
-    uint8_t *kept = rc == 0 ? arena_alloc(arena, bytes.len) : NULL;
-    if (rc == 0 && !kept)
+    struct slice kept = slice_keep(buf_slice(&bytes), arena);
+    if (rc == 0 && !kept.data)
         rc = ERR_NOMEM;
-    if (rc == 0) {
-        memcpy(kept, bytes.data, bytes.len);
-        rc = msg_decode(&cl2jt_status_desc, slice_of(kept, bytes.len), arena, ret, NULL);
-    }
+    if (rc == 0)
+        rc = msg_decode(&cl2jt_status_desc, kept, arena, ret, NULL);
     buf_release(&bytes);
     return rc;
 }

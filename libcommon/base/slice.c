@@ -80,13 +80,28 @@ void slice_show(struct slice s, size_t most, char *out)
     out[at < s.len ? 3 : 0] = 0;
 }
 
-char *slice_dup(struct slice s)
+static char *copy_to(char *room, struct slice s)
 {
-    char *copy = mem_alloc(s.len + 1);
-    if (!copy)
+    if (!room)
         return NULL;
     if (s.len)
-        memcpy(copy, s.data, s.len);
-    copy[s.len] = 0;
-    return copy;
+        memcpy(room, s.data, s.len);
+    room[s.len] = 0;
+    return room;
+}
+
+char *slice_dup(struct slice s)
+{
+    return copy_to(mem_alloc(s.len + 1), s);
+}
+
+char *slice_text(struct slice s, struct arena *arena)
+{
+    return copy_to(arena_alloc(arena, s.len + 1), s);
+}
+
+struct slice slice_keep(struct slice s, struct arena *arena)
+{
+    char *copy = slice_text(s, arena);
+    return slice_of(copy, copy ? s.len : 0);
 }

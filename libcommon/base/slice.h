@@ -74,4 +74,10 @@ void slice_show(struct slice s, size_t most, char *out);
 /* Copy into a NUL-terminated heap string (mem_free it); NULL when memory is out. */
 char *slice_dup(struct slice s);
 
+/* Copies that live as long as an arena, with a NUL behind the last byte: a C string, NULL when
+ * memory is out; or the slice of it, whose data is NULL only then. */
+struct arena;
+char *slice_text(struct slice s, struct arena *arena);
+struct slice slice_keep(struct slice s, struct arena *arena);
+
 #endif

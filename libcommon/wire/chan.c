@@ -402,12 +402,9 @@ static bool may_ask_again(const struct wait *wait, int code)
 static int decode(const struct wait *wait, struct arena *arena, void *ret_answer, struct err *err)
 {
     struct frame frame = whole_frame(&wait->frame);
-    uint8_t *body = arena_alloc(arena, frame.body.len);
-    if (!body)
+    struct slice in = slice_keep(frame.body, arena);
+    if (!in.data)
         return err_set(err, ERR_NOMEM, "%s: out of memory for the answer", wait->method->name);
-    if (frame.body.len)
-        memcpy(body, frame.body.data, frame.body.len);
-    struct slice in = slice_of(body, frame.body.len);
     if (frame.flags & FRAME_ERROR) {
         struct frame_error error;
         int rc = msg_decode(&frame_error_desc, in, arena, &error, err);

@@ -126,21 +126,17 @@ void rpc_calls_arrive(struct rpc_peer *peer, const struct frame *frame)
         return;
     }
     struct rpc_call *call = new_call(peer, route, frame);
-    uint8_t *body = call ? arena_alloc(&call->arena, frame->body.len) : NULL;
-    void *ask = body ? arena_alloc(&call->arena, route->method->ask->size) : NULL;
     if (!call) {
         refuse(peer, frame, ERR_NOMEM, "out of memory");
         return;
     }
-    if (!ask) {
+    call->body = slice_keep(frame->body, &call->arena);
+    void *ask = arena_alloc(&call->arena, route->method->ask->size);
+    if (!call->body.data || !ask) {
         rpc_fail(call, ERR_NOMEM, "%s: out of memory", route->method->name);
         return;
     }
-    if (frame->body.len)
-        memcpy(body, frame->body.data, frame->body.len);
-    call->body = slice_of(body, frame->body.len);
-    if (msg_decode(route->method->ask, slice_of(body, frame->body.len), &call->arena, ask, &err) !=
-        0) {
+    if (msg_decode(route->method->ask, call->body, &call->arena, ask, &err) != 0) {
         rpc_fail_err(call, &err);
         return;
     }

@@ -41,15 +41,6 @@ static int by_number(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
-static struct slice keep(struct arena *arena, const char *name)
-{
-    size_t len = strlen(name);
-    char *copy = arena_alloc(arena, len + 1);
-    if (copy)
-        memcpy(copy, name, len + 1);
-    return slice_of(copy, copy ? len : 0);
-}
-
 static int list(struct nn_pages *p)
 {
     struct found f = {0};
@@ -63,9 +54,9 @@ static int list(struct nn_pages *p)
     if (rc == 0) {
         if (f.count > 0)
             qsort(f.segments, f.count, sizeof(*f.segments), by_number);
-        v[0] = keep(p->arena, nn_image_name(name, f.image));
+        v[0] = slice_keep(slice_str(nn_image_name(name, f.image)), p->arena);
         for (size_t i = 0; i < f.count; i++)
-            v[i + 1] = keep(p->arena, walfile_name(name, f.segments[i]));
+            v[i + 1] = slice_keep(slice_str(walfile_name(name, f.segments[i])), p->arena);
         p->files.names = (struct msg_strs){v, f.count + 1};
         for (size_t i = 0; i <= f.count; i++)
             rc = v[i].len == 0 ? ERR_NOMEM : rc;

@@ -168,9 +168,9 @@ bool nn_turn_is_held(const struct nn_turn *turn)
 
 struct slice nn_turn_copy(struct nn_turn *turn, struct slice s)
 {
-    uint8_t *copy = s.len ? arena_alloc(rpc_call_arena(turn->call), s.len) : NULL;
-    turn->lacks_memory |= s.len && !copy;
-    return copy ? slice_of(memcpy(copy, s.data, s.len), s.len) : slice_of(NULL, 0);
+    struct slice copy = slice_keep(s, rpc_call_arena(turn->call));
+    turn->lacks_memory |= !copy.data;
+    return copy;
 }
 
 struct slice nn_turn_keep(struct nn_turn *turn, struct slice s)

@@ -25,7 +25,7 @@ static int start(struct nn_turn *turn, struct rpc_call *call, const struct cl2nn
 {
     struct arena *arena = rpc_call_arena(call);
     struct asking *a = arena_calloc(arena, 1, sizeof(*a));
-    char *name = arena_alloc(arena, page ? page->name.len + 1 : 1);
+    const char *name = slice_text(page ? page->name : slice_str(""), arena);
     if (!a || !name)
         return err_set(&turn->err, ERR_NOMEM, "out of memory");
     a->call = call;
@@ -34,9 +34,6 @@ static int start(struct nn_turn *turn, struct rpc_call *call, const struct cl2nn
     a->pages.arg = a;
     a->pages.files.cluster_id = slice_str(turn->nn->identity.cluster);
     if (page) {
-        if (page->name.len > 0)
-            memcpy(name, page->name.data, page->name.len);
-        name[page->name.len] = '\0';
         a->pages.name = name;
         a->pages.offset = page->offset;
     }

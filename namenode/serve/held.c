@@ -78,10 +78,9 @@ void nn_held_fail(struct nn_held *held, uint64_t index, struct rpc_call *call,
     struct waiting *w = hold(held, index, call);
     if (!w)
         return;
-    size_t len = strlen(err->msg) + 1;
-    char *copy = arena_alloc(rpc_call_arena(call), len);
+    const char *why = slice_text(slice_str(err->msg), rpc_call_arena(call));
     w->code = err->code;
-    w->why = copy ? memcpy(copy, err->msg, len) : err_text(err->code);
+    w->why = why ? why : err_text(err->code);
 }
 
 void nn_held_release_to(struct nn_held *held, uint64_t durable)

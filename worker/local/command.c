@@ -118,19 +118,11 @@ struct collecting {
     size_t count, cap;
 };
 
-static struct slice in_arena(struct arena *arena, struct slice s)
-{
-    uint8_t *copy = arena_alloc(arena, s.len + 1);
-    if (copy && s.len)
-        memcpy(copy, s.data, s.len);
-    return slice_of(copy, copy ? s.len : 0);
-}
-
 static void add(struct collecting *to, struct slice key, struct slice value)
 {
     if (to->count < to->cap)
         to->pairs[to->count++] =
-            (struct msg_pair){in_arena(to->arena, key), in_arena(to->arena, value)};
+            (struct msg_pair){slice_keep(key, to->arena), slice_keep(value, to->arena)};
 }
 
 static void add_engine(const struct conf_option *option, const char *value, const char *where,

@@ -24,13 +24,9 @@ const char *inputs_absolute(struct arena *arena, const char *path, struct err *e
     if (rc != 0)
         err_set(err, rc, "%s: %s", path, err_text(rc));
     else if (!buf_failed(&normal))
-        copy = arena_alloc(arena, normal.len + 1);
-    if (copy) {
-        memcpy(copy, normal.data, normal.len);
-        copy[normal.len] = 0;
-    } else if (rc == 0) {
+        copy = slice_text(buf_slice(&normal), arena);
+    if (rc == 0 && !copy)
         no_memory(err);
-    }
     free(cwd);
     buf_release(&normal);
     return copy;

@@ -219,11 +219,8 @@ static int describe_manifest(struct job *job, struct arena *arena, struct msg_st
     for (size_t i = 0; rc == 0 && i < count; i++) {
         buf_clear(&line);
         commit_line(&files.v[i], &line);
-        uint8_t *copy = buf_failed(&line) ? NULL : arena_alloc(arena, line.len);
-        if (copy)
-            memcpy(copy, line.data, line.len);
-        lines[n++] = slice_of(copy, line.len);
-        rc = copy ? 0 : ERR_NOMEM;
+        lines[n] = slice_keep(buf_slice(&line), arena);
+        rc = lines[n++].data && !buf_failed(&line) ? 0 : ERR_NOMEM;
     }
     buf_release(&line);
     *ret = (struct msg_strs){lines, n};
@@ -294,14 +291,6 @@ int job_describe(struct job *job, struct job_task *task, uint64_t output_memory,
 
 /* --- how it went ----------------------------------------------------------------------------- */
 
-static struct slice keep(struct arena *arena, struct slice s)
-{
-    uint8_t *copy = arena_alloc(arena, s.len + 1);
-    if (copy && s.len)
-        memcpy(copy, s.data, s.len);
-    return slice_of(copy, copy ? s.len : 0);
-}
-
 static int take_run(struct job *job, struct job_task *task, const struct task_done *done, int memfd)
 {
     bool is_in_memory = done->run_path.len == 0;
@@ -331,8 +320,8 @@ static int take_files(struct job *job, const struct task_file_list *files)
             return ERR_NOMEM;
         struct task_file *file = &job->out_files[job->out_count++];
         *file = files->v[i];
-        file->path = keep(&job->arena, file->path);
-        file->name = keep(&job->arena, file->name);
+        file->path = slice_keep(file->path, &job->arena);
+        file->name = slice_keep(file->name, &job->arena);
         if (!file->path.data || !file->name.data)
             return ERR_NOMEM;
         job->out_bytes += file->len;
@@ -372,11 +361,11 @@ void job_failed(struct job *job, struct job_task *task, const struct task_failed
         return;
     job->has_failed = true;
     job->failed = *failed;
-    job->failed.why = keep(&job->arena, failed->why);
-    job->failed.path = keep(&job->arena, failed->path);
-    job->failed.record = keep(&job->arena, failed->record);
-    job->failed.log_tail = keep(&job->arena, failed->log_tail);
-    job->failed.at = keep(&job->arena, failed->at);
+    job->failed.why = slice_keep(failed->why, &job->arena);
+    job->failed.path = slice_keep(failed->path, &job->arena);
+    job->failed.record = slice_keep(failed->record, &job->arena);
+    job->failed.log_tail = slice_keep(failed->log_tail, &job->arena);
+    job->failed.at = slice_keep(failed->at, &job->arena);
     job->failed.counters = (struct msg_counter_list){0};
     job->failed.id.task = task->index;
 }

@@ -58,17 +58,6 @@ static int no_memory(struct err *err)
 
 /* --- preparing ------------------------------------------------------------------------------- */
 
-static const char *in_arena(struct arena *arena, struct slice s)
-{
-    char *copy = arena_alloc(arena, s.len + 1);
-    if (!copy)
-        return NULL;
-    if (s.len)
-        memcpy(copy, s.data, s.len);
-    copy[s.len] = 0;
-    return copy;
-}
-
 static int make_scratch(struct local *l, struct err *err)
 {
     const char *tmp = getenv("TMPDIR");
@@ -150,7 +139,7 @@ static int prepare_chain(struct local *l, struct err *err)
         snprintf(name, sizeof(name), TASK_SIDE_CHAIN, number);
         if (!hash || strcmp(hash + 1, name) != 0)
             continue;
-        const char *path = in_arena(&job->arena, slice_of(word, (size_t)(hash - word)));
+        const char *path = slice_text(slice_of(word, (size_t)(hash - word)), &job->arena);
         rc = path ? probe_in_child(path, &job->arena, &next, err) : no_memory(err);
         if (rc == 0)
             rc = task_probe_append(&job->probe, &next, &job->arena, err);
@@ -173,7 +162,7 @@ static int prepare_plugin(struct local *l, struct err *err)
     rc = prepare_chain(l, err);
     if (rc != 0)
         return rc;
-    job->name = l->command.name ? l->command.name : in_arena(&job->arena, job->probe.name);
+    job->name = l->command.name ? l->command.name : slice_text(job->probe.name, &job->arena);
     rc = job->name ? 0 : no_memory(err);
     return rc == 0 ? command_job_conf(&l->command, &job->probe, &job->arena, &job->conf, err) : rc;
 }
@@ -187,7 +176,7 @@ static int prepare_sides(struct local *l, struct err *err)
     for (size_t i = 0; sides && i < count; i++) {
         const char *word = l->command.sides[i], *hash = strrchr(word, '#');
         struct slice typed = slice_of(word, hash ? (size_t)(hash - word) : strlen(word));
-        const char *path = in_arena(&job->arena, typed);
+        const char *path = slice_text(typed, &job->arena);
         const char *whole = path ? inputs_absolute(&job->arena, path, err) : NULL;
         if (!whole)
             return path ? err->code : no_memory(err);

@@ -36,14 +36,6 @@ static void classify(int status, uint64_t timed_out_ms, char why[WHY_MAX], struc
     }
 }
 
-static struct slice keep(struct arena *arena, const void *data, size_t len)
-{
-    uint8_t *copy = arena_alloc(arena, len + 1);
-    if (copy && len)
-        memcpy(copy, data, len);
-    return slice_of(copy, copy ? len : 0);
-}
-
 static void tell_place(const struct progress_page *page, struct arena *arena,
                        struct task_failed *ret)
 {
@@ -51,7 +43,7 @@ static void tell_place(const struct progress_page *page, struct arena *arena,
     memcpy(place, page->crashed_at, sizeof(page->crashed_at));
     place[sizeof(page->crashed_at)] = 0;
     symbol_place(place, text, sizeof(text));
-    ret->at = keep(arena, text, strlen(text));
+    ret->at = slice_keep(slice_str(text), arena);
 }
 
 void postmortem(const struct task_run *run, const struct progress_page *page, int status,
@@ -60,7 +52,7 @@ void postmortem(const struct task_run *run, const struct progress_page *page, in
     char why[WHY_MAX];
     *ret = (struct task_failed){.id = run->id};
     classify(status, timed_out_ms, why, ret);
-    ret->why = keep(arena, why, strlen(why));
+    ret->why = slice_keep(slice_str(why), arena);
     bool may_tell = ret->failure == TASK_FAILED_CRASH || ret->failure == TASK_FAILED_TIMEOUT;
     if (may_tell && page->crashed_at[0])
         tell_place(page, arena, ret);
@@ -71,7 +63,7 @@ void postmortem(const struct task_run *run, const struct progress_page *page, in
     ret->offset = page->input_offset;
     uint32_t kept = page->record_kept;
     if (kept <= sizeof(page->record))
-        ret->record = keep(arena, page->record, kept);
+        ret->record = slice_keep(slice_of(page->record, kept), arena);
 }
 
 void postmortem_log_tail(const char *path, struct buf *out)

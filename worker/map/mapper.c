@@ -403,10 +403,9 @@ static int open_spill(struct mapper *m, const struct mapper_conf *conf)
                                .memfd_limit = c->run->output_memory,
                                .run_name = name,
                                .ticks = &c->page->ticks};
-    spill.run_name = arena_alloc(&c->arena, sizeof(name));
+    spill.run_name = slice_text(slice_str(name), &c->arena);
     if (!spill.run_name)
         return no_memory(m);
-    memcpy((char *)(uintptr_t)spill.run_name, name, sizeof(name));
     return spill_open(&m->spill, &spill, &why) == 0 ? 0 : context_fail_engine(c, &why);
 }
 
@@ -479,10 +478,9 @@ static int tell_input(struct mapper *m)
     const struct task_segment *seg = &c->run->input.v[m->lines.segment];
     if (m->told_segment == m->lines.segment + 1)
         return 0;
-    char *path = arena_alloc(&c->arena, seg->path.len + 1);
+    const char *path = slice_text(seg->path, &c->arena);
     if (!path)
         return no_memory(m);
-    memcpy(path, lines_path(&m->lines), seg->path.len + 1);
     m->told_segment = m->lines.segment + 1;
     feed_follow(&m->feed, seg);
     c->input.path = m->feed.path = path;
@@ -555,8 +553,8 @@ static int finish_run(struct mapper *m, struct task_done *done)
     if (rc != 0)
         return context_fail_engine(c, &why);
     struct task_part *parts = arena_calloc(&c->arena, m->partitions, sizeof(*parts));
-    char *path = result.path ? arena_alloc(&c->arena, strlen(result.path) + 1) : NULL;
-    if (!parts || (result.path && !path)) {
+    struct slice path = slice_keep(slice_str(result.path), &c->arena);
+    if (!parts || !path.data) {
         rc = no_memory(m);
         goto out;
     }
@@ -565,10 +563,8 @@ static int finish_run(struct mapper *m, struct task_done *done)
         m->run_raw += from->plain_bytes;
         parts[p] = (struct task_part){from->offset, from->len, from->records, from->raw_bytes};
     }
-    if (path)
-        memcpy(path, result.path, strlen(result.path) + 1);
     done->parts = (struct task_part_list){parts, m->partitions};
-    done->run_path = slice_str(path ? path : "");
+    done->run_path = path;
     done->run_len = result.len;
 out:
     mem_free(result.parts);
@@ -675,10 +671,10 @@ static struct mapper new_mapper(struct context *c)
 static void keep_record(struct context *c)
 {
     size_t len = c->record.len < RECORD_KEPT ? c->record.len : RECORD_KEPT;
-    uint8_t *copy = len ? arena_alloc(&c->arena, len) : NULL;
-    if (copy)
-        memcpy(copy, c->record.data, len);
-    c->record = slice_of(copy, copy ? len : 0);
+    if (len)
+        c->record = slice_keep(slice_of(c->record.data, len), &c->arena);
+    else
+        c->record = slice_of(NULL, 0);
 }
 
 static void release(struct mapper *m)

@@ -96,14 +96,12 @@ static int hand_over(struct onward *o, struct task_done *done)
     struct arena *arena = &o->from->arena;
     struct msg_counter_list counters;
     struct task_part *parts = arena_calloc(arena, done->parts.n + 1, sizeof(*parts));
-    uint8_t *path = arena_alloc(arena, done->run_path.len + 1);
-    if (!parts || !path || counters_list(&o->c.counters, arena, &counters) != 0)
+    struct slice path = slice_keep(done->run_path, arena);
+    if (!parts || !path.data || counters_list(&o->c.counters, arena, &counters) != 0)
         return ERR_NOMEM;
     memcpy(parts, done->parts.v, done->parts.n * sizeof(*parts));
-    if (done->run_path.len)
-        memcpy(path, done->run_path.data, done->run_path.len);
     done->parts.v = parts;
-    done->run_path.data = path;
+    done->run_path = path;
     counters_add_list(&o->from->counters, &counters);
     return 0;
 }

@@ -408,11 +408,7 @@ static void tell_account(const struct reducer *r, struct task_account *ret)
 /* The report outlives us. */
 static struct slice keep_key(struct context *c, const struct group_top *top)
 {
-    uint8_t *copy = arena_alloc(&c->arena, GROUP_TOP_KEY);
-    if (!copy)
-        return slice_str("");
-    memcpy(copy, top->key, top->key_len);
-    return slice_of(copy, top->key_len);
+    return slice_keep(slice_of(top->key, top->key_len), &c->arena);
 }
 
 int reducer_run(struct context *c, const struct reducer_conf *conf, struct task_done *done)

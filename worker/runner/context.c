@@ -80,22 +80,11 @@ static int host_side_file(struct qn_task *task, const char *name, struct qn_slic
     return -1;
 }
 
-static const char *in_arena(struct arena *arena, struct slice s)
-{
-    char *copy = arena_alloc(arena, s.len + 1);
-    if (!copy)
-        return NULL;
-    if (s.len)
-        memcpy(copy, s.data, s.len);
-    copy[s.len] = 0;
-    return copy;
-}
-
 #define OWN_SETTINGS 8U
 
 static void add_setting(struct context *c, const char *name, struct slice value)
 {
-    const char *text = in_arena(&c->arena, value);
+    const char *text = slice_text(value, &c->arena);
     if (text && name)
         c->settings[c->setting_count++] = (struct context_option){name, text};
 }
@@ -130,7 +119,7 @@ static const char *host_setting(struct qn_task *task, uint32_t index, const char
             return NULL;
         add_own_settings(c);
         for (size_t i = 0; i < conf->n; i++)
-            add_setting(c, in_arena(&c->arena, conf->v[i].key), conf->v[i].value);
+            add_setting(c, slice_text(conf->v[i].key, &c->arena), conf->v[i].value);
     }
     *ret_name = index < c->setting_count ? c->settings[index].name : "";
     return index < c->setting_count ? c->settings[index].value : NULL;
@@ -186,7 +175,7 @@ static const struct msg_pair *find_pair(const struct task_run *run, const char *
 static int fill_option(struct context *c, const struct qn_option_row *row, struct err *err)
 {
     const struct msg_pair *pair = find_pair(c->run, row->name);
-    const char *value = pair ? in_arena(&c->arena, pair->value) : row->default_value;
+    const char *value = pair ? slice_text(pair->value, &c->arena) : row->default_value;
     if (!value && pair)
         return err_set(err, ERR_NOMEM, "out of memory");
     if (!value)
@@ -257,7 +246,7 @@ void context_close(struct context *c)
 const char *context_conf(const struct context *c, const char *key)
 {
     const struct msg_pair *pair = find_pair(c->run, key);
-    return pair ? in_arena((struct arena *)&c->arena, pair->value) : NULL;
+    return pair ? slice_text(pair->value, (struct arena *)&c->arena) : NULL;
 }
 
 uint64_t context_conf_size(const struct context *c, const char *key, uint64_t fallback)

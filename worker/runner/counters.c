@@ -26,16 +26,6 @@ static struct slice cut(struct slice s)
     return s.len <= COUNTERS_NAME_MAX ? s : slice_of(s.data, COUNTERS_NAME_MAX);
 }
 
-static struct slice keep(struct arena *arena, struct slice s)
-{
-    uint8_t *copy = arena_alloc(arena, s.len + 1);
-    if (!copy)
-        return slice_of(NULL, 0);
-    memcpy(copy, s.data, s.len);
-    copy[s.len] = 0;
-    return slice_of(copy, s.len);
-}
-
 /* However many a job makes up, the engine's own have their places. */
 static bool is_own(struct slice group)
 {
@@ -55,8 +45,8 @@ static struct qn_counter *get(struct counters *counters, struct slice group, str
     struct entry *e = arena_calloc(&counters->arena, 1, sizeof(*e));
     if (!e)
         return &counters->rest;
-    e->group = keep(&counters->arena, group);
-    e->name = keep(&counters->arena, name);
+    e->group = slice_keep(group, &counters->arena);
+    e->name = slice_keep(name, &counters->arena);
     if (!e->group.data || !e->name.data || hmap_add(&counters->by_name, &e->node, hash) != 0)
         return &counters->rest;
     return &e->counter;

@@ -175,22 +175,13 @@ static int run_kind(struct execution *a, struct execution_process *process,
     }
 }
 
-static struct slice keep(struct arena *arena, struct slice s)
-{
-    uint8_t *copy = s.len ? arena_alloc(arena, s.len) : NULL;
-    if (!copy)
-        return slice_of(NULL, 0);
-    memcpy(copy, s.data, s.len);
-    return slice_of(copy, s.len);
-}
-
 static void tell_failure(struct execution *a, const struct task_run *run, uint32_t failure,
                          const struct err *why)
 {
     a->failed = (struct task_failed){.id = run->id,
                                      .failure = failure,
                                      .code = why->code,
-                                     .why = keep(&a->arena, slice_str(why->msg))};
+                                     .why = slice_keep(slice_str(why->msg), &a->arena)};
     if (!a->has_context)
         return;
     const struct context *c = &a->context;
@@ -198,9 +189,9 @@ static void tell_failure(struct execution *a, const struct task_run *run, uint32
     if (is_in_record) {
         struct slice record = c->record;
         record.len = record.len < RECORD_SHOWN ? record.len : RECORD_SHOWN;
-        a->failed.path = keep(&a->arena, slice_str(c->input.path));
+        a->failed.path = slice_keep(slice_str(c->input.path), &a->arena);
         a->failed.offset = atomic_load_explicit(&c->page->input_offset, memory_order_relaxed);
-        a->failed.record = keep(&a->arena, record);
+        a->failed.record = slice_keep(record, &a->arena);
     }
     (void)counters_list(&c->counters, &a->arena, &a->failed.counters);
 }

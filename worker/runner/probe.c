@@ -142,14 +142,6 @@ static int judge(const char *plugin, int rc, int status, struct buf *errors, str
     return err_set(err, ERR_PLUGIN, "%s", text && text[0] ? text : "the plugin ends the process");
 }
 
-static struct slice in_arena(struct arena *arena, struct slice s)
-{
-    uint8_t *copy = arena_alloc(arena, s.len + 1);
-    if (copy)
-        memcpy(copy, s.data, s.len);
-    return slice_of(copy, copy ? s.len : 0);
-}
-
 int probe_in_child(const char *plugin, struct arena *arena, struct task_probe *ret, struct err *err)
 {
     int out[2], errors[2], status = 0;
@@ -175,7 +167,7 @@ int probe_in_child(const char *plugin, struct arena *arena, struct task_probe *r
         status = wait_for(pid, rc == 0 ? EXIT_MS : 0);
     rc = judge(plugin, rc, status, &bufs[1], err);
     if (rc == 0)
-        rc = msg_decode(&task_probe_desc, in_arena(arena, buf_slice(&bufs[0])), arena, ret, err);
+        rc = msg_decode(&task_probe_desc, slice_keep(buf_slice(&bufs[0]), arena), arena, ret, err);
     buf_release(&bufs[0]);
     buf_release(&bufs[1]);
     return rc;

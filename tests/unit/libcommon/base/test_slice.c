@@ -135,6 +135,35 @@ static void a_key_is_shown_so_that_a_person_can_read_it(void **state)
     }
 }
 
+static void a_copy_in_an_arena_ends_in_nul_and_outlives_what_it_was_made_of(void **state)
+{
+    struct arena arena = ARENA_INIT;
+    char bytes[] = {'a', 0, 'b', '!'};
+    (void)state;
+    struct slice kept = slice_keep(slice_of(bytes, 3), &arena);
+    const char *text = slice_text(slice_of(bytes + 2, 1), &arena);
+    memset(bytes, 'x', sizeof(bytes));
+    assert_int_equal(kept.len, 3);
+    assert_memory_equal(kept.data, "a\0b", 4);
+    assert_string_equal(text, "b");
+    arena_release(&arena);
+}
+
+static void an_empty_copy_is_told_from_memory_that_is_out(void **state)
+{
+    struct arena arena = ARENA_INIT;
+    (void)state;
+    struct slice empty = slice_keep(slice_of(NULL, 0), &arena);
+    assert_non_null(empty.data);
+    assert_int_equal(empty.len, 0);
+    assert_string_equal(slice_text(slice_of(NULL, 0), &arena), "");
+    assert_null(slice_text(slice_of("x", SIZE_MAX / 2), &arena));
+    struct slice none = slice_keep(slice_of("x", SIZE_MAX / 2), &arena);
+    assert_null(none.data);
+    assert_int_equal(none.len, 0);
+    arena_release(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -145,6 +174,8 @@ int main(void)
         cmocka_unit_test(near_keys_fall_into_all_slots),
         cmocka_unit_test(a_key_is_shown_so_that_a_person_can_read_it),
         cmocka_unit_test(characters_are_decoded_and_bad_bytes_stand_alone),
+        cmocka_unit_test(a_copy_in_an_arena_ends_in_nul_and_outlives_what_it_was_made_of),
+        cmocka_unit_test(an_empty_copy_is_told_from_memory_that_is_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
