@@ -11,9 +11,10 @@ static const char *const options[] = {"reduces", "mode",  "name",    "detach", "
                                       "iterate", "chain", "exclude", "input"};
 
 /* Known to stream_args, which has taken those that are spelt right. */
-static const char *const of_stream[] = {"mapper",       "reducer",        "combiner",    "cmdenv",
-                                        "output",       "numReduceTasks", "partitioner", "archives",
-                                        "outputformat", "inputformat"};
+static const char *const of_stream[] = {
+    "mapper",       "reducer",    "combiner",     "cmdenv",      "output",  "numReduceTasks",
+    "partitioner",  "archives",   "outputformat", "inputformat", "jobconf", "cacheFile",
+    "cacheArchive", "lazyOutput", "background",   "verbose"};
 
 static int bad(struct err *err, const char *word)
 {

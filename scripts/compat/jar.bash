@@ -31,6 +31,8 @@ define() {
 # What scripts look for when a job is refused.
 as_hadoop() {
     sed -E 's/^quern run: (.*) exists already \(.*/Output directory \1 already exists/
+            s/^quern run: no option (-[^ ]*) \(did you mean (-stream with )?(-[^?]*)\?.*/Unrecognized option: \1 (did you mean \3?)/
+            s/^quern run: no option (-[^ ]*) .*/Unrecognized option: \1/
             s/^quern run: -file (.*): No such file or directory$/File does not exist: \1/
             s/^quern run: (.*): No such file or directory$/Input path does not exist: \1/'
 }
@@ -224,16 +226,18 @@ EOF
 }
 # As Hadoop: one reducer unless told otherwise.
 streaming() {
-    local word
+    local word said
     is_help "${1:-}" || [ "${1:-}" = -info ] && { streaming_usage; exit 0; }
     [ $# -gt 0 ] || { echo "No Arguments Given!" >&2; streaming_usage >&2; exit 1; }
+    generic "$@"
     for word in input output; do
         case " $* " in
         *" -$word "*) ;;
-        *) echo "Required argument: -$word <name>" >&2; echo "Try -help for more information" >&2; exit 1 ;;
+        *) # it may be there, but spelt wrong
+            said=$("$quern" run -stream -help ${rest[@]+"${rest[@]}"} 2>&1 >/dev/null) || { as_hadoop <<<"$said" >&2; exit 1; }
+            echo "Required argument: -$word <name>" >&2; echo "Try -help for more information" >&2; exit 1 ;;
         esac
     done
-    generic "$@"
     run_job -stream ${rest[@]+"${rest[@]}"} || exit 1
     local i out
     for ((i = 0; i < ${#rest[@]}; i++)); do

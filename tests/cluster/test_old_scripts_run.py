@@ -100,6 +100,20 @@ def test_streaming_by_jar_and_by_mapred(cluster, tmp_path):
     assert done.returncode == 0, done.stderr[-2000:]
 
 
+@pytest.mark.parametrize("words, said", [
+    ("-inputt /a -output /o -mapper cat", "Unrecognized option: -inputt (did you mean -input?)"),
+    ("-libjars x.jar -input /a -outptu /o -mapper cat", "Unrecognized option: -outptu (did you mean -output?)"),
+    ("-input /a -output /o -maper cat", "Unrecognized option: -maper (did you mean -mapper?)"),
+    ("-input /a -output /o -mapper cat -numReduceTask 2", "Unrecognized option: -numReduceTask (did you mean -numReduceTasks?)"),
+    ("-zork -input /a", "Unrecognized option: -zork"),
+    ("-output /o -mapper cat", "Required argument: -input <name>\nTry -help for more information"),
+    ("-input /a -mapper cat -output", "quern run: -output needs a value"),
+])
+def test_an_option_of_streaming_that_is_spelt_wrong_is_named(cluster, words, said):
+    done = shell(cluster, "set +x; hadoop jar hadoop-streaming.jar " + words)
+    assert (done.returncode, done.stdout) == (1, "") and done.stderr.endswith(said + "\n") and done.stderr.count("Required") == said.count("Required")
+
+
 def uri(cluster, scheme="hdfs"):
     return re.search(r"fs.defaultFS = quern(://\S+)", open(cluster.env["QUERN_CONF"]).read()).expand(scheme + r"\1")
 
