@@ -117,7 +117,7 @@ def test_no_process_of_an_attempt_outlives_it(cluster, tmp_path, how):
 @pytest.mark.parametrize("limit", ["auto", "poll"])
 @pytest.mark.parametrize("leaves", ["forked", "child"])
 def test_what_a_killed_workers_tasks_left_ends_with_its_next_life(tmp_path, leaves, limit):
-    """One that keeps its environment, or nothing but its directory; with control groups, and without.
+    """One that was forked, or has given up all by which it could be found; with control groups, and without.
 
     In a control group a living worker next door (of another test) may be the one who ends it, at any moment."""
     os.chmod(tmp_path, 0o777)

@@ -27,8 +27,8 @@ __attribute__((noinline)) static void write_to_nothing(void)
 }
 
 /* A child that leaves everything by which it could be found but its parent: group, session, open
- * files, environment. Its number goes into a file. */
-static void leave_child(const char *where, int keeps_environment)
+ * files, environment, directory. Its number goes into a file. */
+static void leave_child(const char *where, int is_forked)
 {
     int told[2];
     if (!*where || pipe(told) != 0)
@@ -52,8 +52,10 @@ static void leave_child(const char *where, int keeps_environment)
         _exit(1);
     for (int i = 0; i < 1000; i++)
         close(i);
-    while (keeps_environment)
+    while (is_forked)
         sleep(1000);
+    if (chdir("/") != 0)
+        _exit(1);
     execve("/bin/sleep", words, nothing);
     _exit(1);
 }
@@ -242,7 +244,7 @@ static const struct qn_option_row options[] = {
     {"misbehave.mb", "0", "so much is eaten"},
     {"misbehave.rest", "0", "and kept for so many microseconds"},
     {"misbehave.child", "", "a file for the number of a child that is left behind"},
-    {"misbehave.forked", "", "the same, of one that keeps its environment"},
+    {"misbehave.forked", "", "the same, of one that keeps its environment and its directory"},
     {NULL, NULL, NULL},
 };
 

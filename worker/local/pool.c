@@ -102,9 +102,10 @@ static int make_page(struct pool_runner *r, struct err *err)
     return 0;
 }
 
-static void child(int fd)
+static void child(int fd, const char *its_mark)
 {
     char *const argv[] = {(char *)(uintptr_t) "quern-task", NULL};
+    strays_mark(its_mark);
     setpgid(0, 0); /* Ctrl-C is the driver's affair */
     if (fd == CORD_FD)
         (void)fcntl(fd, F_SETFD, 0);
@@ -130,10 +131,9 @@ static int start(struct pool_runner *r, struct err *err)
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) != 0)
         return err_errno(err, errno, "cannot make a socket pair");
     mark(r->mark, sizeof(r->mark));
-    strays_mark(r->mark);
     pid_t pid = fork();
     if (pid == 0)
-        child(pair[1]);
+        child(pair[1], r->mark);
     close(pair[1]);
     if (pid < 0) {
         rc = err_errno(err, errno, "cannot start a task process");

@@ -14,11 +14,11 @@
 #include "libcommon/event/sock.h"
 #include "libcommon/proto/task/messages.h"
 #include "libcommon/wire/frame.h"
-#include "worker/task/strays.h"
 
 #define UMBILICAL_FD    3
 #define CLASSIC_SIGNALS 32
 #define ANSWER_MS       2000
+#define OOM_SCORE       "900"
 #define FAILURES_MAX    3 /* templates in a row that did nothing: then this system is not for them */
 
 /* --- by an exec ------------------------------------------------------------------------------ */
@@ -27,7 +27,7 @@
 static void go_first(void)
 {
     int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
-    ssize_t n = fd >= 0 ? write(fd, STRAYS_OOM_SCORE, strlen(STRAYS_OOM_SCORE)) : 0;
+    ssize_t n = fd >= 0 ? write(fd, OOM_SCORE, strlen(OOM_SCORE)) : 0;
     (void)n; /* without it the kernel decides alone */
     if (fd >= 0)
         close(fd);

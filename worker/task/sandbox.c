@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <limits.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -115,13 +114,6 @@ static void end_earlier_life(struct worker *worker)
     snprintf(worker->mark, sizeof(worker->mark), "%s.%llx.%llx", worker->id,
              (unsigned long long)st.st_dev, (unsigned long long)st.st_ino);
     size_t found = strays_end_marked(worker->mark);
-    for (size_t i = first; i < worker->dir_count; i++) {
-        char real[PATH_MAX];
-        bool is_there = !worker->dirs[i].is_bad && realpath(worker->dirs[i].path, real);
-        char *jobs = is_there ? fsutil_join(real, "jobs") : NULL;
-        found += jobs ? strays_end_within(jobs) : 0;
-        mem_free(jobs);
-    }
     if (found)
         log_warn("wk.sandbox", "killed %zu processes an earlier life's tasks had left", found);
     strays_mark(worker->mark);

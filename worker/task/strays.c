@@ -5,25 +5,25 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "libcommon/base/buf.h"
 #include "libcommon/base/clock.h"
+#include "libcommon/base/proc.h"
+#include "libcommon/base/slice.h"
 
-#define MARK        "QUERN_TASK_OF"
 #define OUR_THREADS "qn-"
 #define ROUND_US    2000
 #define PIECE       4096
 #define MARKED_MS   2000
-#define ENVIRON_MAX (4U << 20) /* of a process's environment that is looked at */
 
 void strays_adopt(void)
 {
@@ -36,7 +36,7 @@ static int read_file(const char *path, struct buf *out)
 {
     int fd = open(path, O_RDONLY | O_CLOEXEC);
     ssize_t n = fd < 0 ? -1 : 1;
-    while (n > 0 && out->len < ENVIRON_MAX) {
+    while (n > 0) {
         uint8_t *to = buf_reserve(out, PIECE);
         n = to ? read(fd, to, PIECE) : -1;
         out->len += n > 0 ? (size_t)n : 0;
@@ -166,77 +166,58 @@ bool strays_has_threads(void)
 
 /* ---- an earlier life's ---- */
 
-void strays_mark(const char *worker_id)
+/* No process locks so many files, no kernel of today counts them, and whoever inherits the limit
+ * cannot raise it. */
+static unsigned long long limit_of(const char *id)
 {
-    (void)setenv(MARK, worker_id, 1);
+    return slice_hash(slice_str(id), 0) >> 2 | 1ULL << 61;
 }
 
-bool strays_is_marked(pid_t pid, const char *worker_id)
+void strays_mark(const char *id)
 {
-    char path[64], mark[128];
+    struct rlimit limit = {limit_of(id), limit_of(id)};
+    (void)setrlimit(RLIMIT_LOCKS,
+                    &limit); /* refused below a task that has one: then it is that's */
+}
+
+bool strays_is_marked(pid_t pid, const char *id)
+{
+    char path[64], mark[64];
     struct buf text = BUF_INIT;
-    bool is_marked = false;
-    snprintf(path, sizeof(path), "/proc/%d/environ", pid);
-    size_t len = (size_t)snprintf(mark, sizeof(mark), MARK "=%s", worker_id) + 1; /* and its zero */
-    if (read_file(path, &text) == 0)
-        for (size_t at = 0; !is_marked && at + len <= text.len;) {
-            is_marked = memcmp(text.data + at, mark, len) == 0;
-            const uint8_t *zero = memchr(text.data + at, 0, text.len - at);
-            at = zero ? (size_t)(zero - text.data) + 1 : text.len;
-        }
+    snprintf(path, sizeof(path), "/proc/%d/limits", pid);
+    snprintf(mark, sizeof(mark), " %llu ", limit_of(id));
+    const char *limits = read_file(path, &text) == 0 ? buf_cstr(&text) : NULL;
+    const char *of_locks = limits ? strstr(limits, "\nMax file locks ") : NULL;
+    const char *found = of_locks ? strstr(of_locks, mark) : NULL;
+    bool is_marked = found && found < strchrnul(of_locks + 1, '\n');
     buf_release(&text);
     return is_marked;
 }
 
-static bool is_within(pid_t pid, const char *dir)
-{
-    char path[64], at[PATH_MAX];
-    struct buf text = BUF_INIT;
-    size_t len = strlen(dir);
-    snprintf(path, sizeof(path), "/proc/%d/cwd", pid);
-    ssize_t n = readlink(path, at, sizeof(at));
-    if (n <= (ssize_t)len || memcmp(at, dir, len) != 0 || at[len] != '/')
-        return false;
-    snprintf(path, sizeof(path), "/proc/%d/oom_score_adj", pid);
-    const char *score = read_file(path, &text) == 0 ? buf_cstr(&text) : NULL;
-    bool is_task = score && strtol(score, NULL, 10) >= strtol(STRAYS_OOM_SCORE, NULL, 10);
-    buf_release(&text);
-    return is_task;
-}
-
 struct hunt {
-    bool (*is_one)(pid_t pid, const char *of);
-    const char *of;
+    const char *id;
     size_t found;
 };
 
-static void kill_if_one(void *arg, pid_t pid)
+static void kill_if_marked(void *arg, pid_t pid)
 {
     struct hunt *hunt = arg;
-    if (pid != getpid() && hunt->is_one(pid, hunt->of) && kill(pid, SIGKILL) == 0)
+    if (pid != getpid() && strays_is_marked(pid, hunt->id) && !proc_is_ending(pid) &&
+        kill(pid, SIGKILL) == 0)
         hunt->found++;
 }
 
 /* Again while there are some: one may just have started another. */
-static size_t end_all(struct hunt hunt)
+size_t strays_end_marked(const char *id)
 {
     size_t before;
+    struct hunt hunt = {id, 0};
     uint64_t end_ms = clock_mono_ms() + MARKED_MS;
     do {
         before = hunt.found;
-        (void)each_number("/proc", kill_if_one, &hunt);
+        (void)each_number("/proc", kill_if_marked, &hunt);
         if (hunt.found > before)
             usleep(ROUND_US);
     } while (hunt.found > before && clock_mono_ms() < end_ms);
     return hunt.found;
-}
-
-size_t strays_end_marked(const char *worker_id)
-{
-    return end_all((struct hunt){strays_is_marked, worker_id, 0});
-}
-
-size_t strays_end_within(const char *dir)
-{
-    return end_all((struct hunt){is_within, dir, 0});
 }

@@ -6,9 +6,10 @@
  *   task process   has no children of its own: after an attempt, all of them are strays
  *   worker         knows its runners; when one ends, what it leaves becomes a child here
  *
- * A worker that was killed can do nothing of it: its next life looks for the mark in their
- * environment, and for tasks' descendants that still are in a directory of an attempt. (Where there
- * are control groups, task/fence finds all others, too.) */
+ * A worker that was killed can do nothing of it: its next life knows them by a mark that is handed
+ * down, whatever they clear, close, leave and execute: a limit of file locks that nobody else has.
+ * Only one that lowers its own is not known again (where there are control groups, task/fence finds
+ * it, too). */
 #ifndef QUERN_WORKER_TASK_STRAYS_H
 #define QUERN_WORKER_TASK_STRAYS_H
 
@@ -31,14 +32,10 @@ bool strays_end(strays_known_fn *is_known, const void *arg, unsigned most_ms);
 /* Does a thread run in this process that is neither the main one nor the client library's? */
 bool strays_has_threads(void);
 
-/* Every process this one starts from now on carries the worker's id. */
-void strays_mark(const char *worker_id);
-bool strays_is_marked(pid_t pid, const char *worker_id);
-/* Kill all that carry it: an earlier life's. Returns how many there were. */
-size_t strays_end_marked(const char *worker_id);
-/* The same with those that have a task's place in the kernel's order of victims, which they cannot
- * better, and work in a directory below `dir`, be it removed already. */
-#define STRAYS_OOM_SCORE "900"
-size_t strays_end_within(const char *dir);
+/* This process and every one it starts from now on carry the mark of `id`, for good. */
+void strays_mark(const char *id);
+bool strays_is_marked(pid_t pid, const char *id);
+/* Kill all others that carry it: an earlier life's. Returns how many there were. */
+size_t strays_end_marked(const char *id);
 
 #endif
