@@ -86,6 +86,49 @@ int account_of(const struct jt_task *task, struct arena *arena, struct task_done
     return 0;
 }
 
+/* --- progress --------------------------------------------------------------------------------- */
+
+static uint64_t counter_of(const struct task_done *done, const char *name)
+{
+    for (size_t i = 0; i < done->counters.n; i++)
+        if (slice_is(done->counters.v[i].name, name))
+            return done->counters.v[i].value;
+    return 0;
+}
+
+/* By its counter, and by what went into each partition: "" is a key, too. */
+static bool is_without_records(const struct task_done *done, uint64_t records)
+{
+    for (size_t i = 0; records == 0 && i < done->raw.n; i++)
+        records += done->raw.v[i];
+    return records == 0 && done->raw.n > 0;
+}
+
+/* Of one that never waited, what it computed: on a busy node it stood still for others. */
+static uint64_t took_us(const struct task_done *done)
+{
+    const struct task_times *times = &done->times;
+    uint64_t wall = times->total > times->launch ? times->total - times->launch : 0;
+    bool is_cpu = done->account.switches == 0 && done->account.cpu_us < wall;
+    return is_cpu ? done->account.cpu_us : wall;
+}
+
+struct jt_progress account_progress(struct jt_job *job, const struct task_done *done)
+{
+    const struct jt_task *task = job ? jt_job_task(job, done->id.stage, done->id.task) : NULL;
+    bool is_reduce = task && task->stage->kind == JT_STAGE_REDUCE;
+    struct jt_progress p = {0};
+    p.records_in = counter_of(done, is_reduce ? "Reduce input records" : "Map input records");
+    p.records_out = counter_of(done, is_reduce ? "Reduce output records" : "Map output records");
+    p.bytes_in = is_reduce ? counter_of(done, "Reduce shuffle bytes") : task ? task->bytes : 0;
+    p.bytes_total = p.bytes_in;
+    p.took_us = took_us(done);
+    p.may_follow = done->may_follow;
+    p.is_empty =
+        task && task->stage->kind == JT_STAGE_MAP && is_without_records(done, p.records_out);
+    return p;
+}
+
 /* --- rows ------------------------------------------------------------------------------------ */
 
 static const char *locality_name(enum jt_locality locality)

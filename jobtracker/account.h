@@ -22,6 +22,9 @@ void account_note_failure(struct record *record, const struct task_failed *faile
 /* A winner's report, with what only we know of it: how long it waited, and from where it read. */
 int account_of(const struct jt_task *task, struct arena *arena, struct task_done *ret);
 
+/* Totals of an attempt that is done, as its counters tell them. `job` may be NULL: it is gone. */
+struct jt_progress account_progress(struct jt_job *job, const struct task_done *done);
+
 /* Rows for attempts `from` on, at most `max` of them, and the partitions with the first. Slices
  * borrow from the job, the record and `arena`. 0 or ERR_NOMEM. */
 int account_rows(const struct record *record, uint64_t from, uint64_t max, struct arena *arena,

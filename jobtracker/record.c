@@ -488,7 +488,7 @@ static void fill_stage(const struct record *record, const struct jt_stage *stage
         .account = record->accounts[stage->index],
         .slowest_task = slowest.task,
         .slowest_ms = slowest.ms,
-        .median_ms = stage->done ? stage->done_ms_total / stage->done : 0,
+        .median_ms = jt_middle_get(&stage->run_ms),
         .slowest_node = slice_str(slowest.node),
     };
     stage_progress(stage, ret);

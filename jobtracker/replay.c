@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "jobtracker/replay.h"
 
+#include "jobtracker/account.h"
 #include "jobtracker/endings.h"
 #include "jobtracker/packing.h"
 #include "jobtracker/record.h"
@@ -146,6 +147,18 @@ static int visit(void *arg, const struct wal_record *record)
     }
 }
 
+static int apply_done(struct replaying *r, struct record *record, const struct joblog_done *event)
+{
+    struct task_done done;
+    int rc = msg_decode(&task_done_desc, event->result, &r->arena, &done, r->err);
+    if (rc != 0)
+        return rc;
+    struct jt_resumed was = {jobtracker_core_id(&event->id), event->worker, event->result,
+                             account_progress(record->job, &done)};
+    jt_on_resumed(&r->jt->core, record->job, &was, jobtracker_now(r->jt));
+    return 0;
+}
+
 static int apply_event(struct replaying *r, struct record *record, uint16_t type,
                        struct slice payload)
 {
@@ -165,13 +178,11 @@ static int apply_event(struct replaying *r, struct record *record, uint16_t type
                        : err_set(r->err, rc, "job journal: what reducers of job %llu read: %s",
                                  (unsigned long long)any.packed.number, err_text(rc));
     }
-    struct attempt_id id = jobtracker_core_id(type == JOBLOG_DONE ? &any.done.id : &any.lost.id);
     record->has_map_files = true; /* not looked at here */
     if (type == JOBLOG_DONE)
-        jt_on_resumed(&jt->core, record->job, &id, any.done.worker, any.done.result,
-                      jobtracker_now(jt));
-    else
-        jt_on_resumed_lost(&jt->core, record->job, &id);
+        return apply_done(r, record, &any.done);
+    struct attempt_id id = jobtracker_core_id(&any.lost.id);
+    jt_on_resumed_lost(&jt->core, record->job, &id);
     return 0;
 }
 
@@ -211,6 +222,15 @@ static int give_up(struct replaying *r, const struct seen *seen, struct slice su
     return joblog_append(jt->log, JOBLOG_END, &end, r->err) ? 0 : r->err->code;
 }
 
+/* It was submitted in another life, whose clock was not ours: as long ago as the wall's clock
+ * says. */
+static void date_back(struct record *record)
+{
+    uint64_t now = clock_wall_ms(), *since = &record->job->submitted_ms;
+    uint64_t ago = now > record->spec.wall_ms ? now - record->spec.wall_ms : 0;
+    *since -= ago < *since ? ago : *since;
+}
+
 static int begin(struct replaying *r, struct seen *seen)
 {
     struct err why = {0};
@@ -227,6 +247,7 @@ static int begin(struct replaying *r, struct seen *seen)
                        (unsigned long long)seen->number);
     }
     record->submit_index = seen->index;
+    date_back(record);
     const uint8_t *p = seen->events.data;
     size_t left = seen->events.len;
     int rc = 0;

@@ -224,13 +224,13 @@ static void show_slowest(FILE *out, const struct cl2jt_status *status)
             (!worst || stage->slowest_ms > worst->slowest_ms))
             worst = stage;
     }
-    char slow[32], mean[32];
+    char slow[32], median[32];
     if (worst)
-        fprintf(out, "slowest      " SLICE_FMT "%s %" PRIu32 " on " SLICE_FMT ", %s (mean %s)\n",
+        fprintf(out, "slowest      " SLICE_FMT "%s %" PRIu32 " on " SLICE_FMT ", %s (median %s)\n",
                 SLICE_ARG(worst->name),
                 isdigit(worst->name.data[worst->name.len - 1]) ? ", task" : "", worst->slowest_task,
                 SLICE_ARG(worst->slowest_node), str_duration(worst->slowest_ms, slow, sizeof(slow)),
-                str_duration(worst->median_ms, mean, sizeof(mean)));
+                str_duration(worst->median_ms, median, sizeof(median)));
 }
 
 /* The first cause of what a job took, in one line. */

@@ -116,15 +116,6 @@ bool jt_is_running(const struct jt_core *core, const struct jt_worker *worker,
     return find_running(core, worker, id) != NULL;
 }
 
-static void take_progress(struct jt_attempt *attempt, const struct jt_progress *progress)
-{
-    attempt->bytes_in = progress->bytes_in;
-    attempt->bytes_total = progress->bytes_total;
-    attempt->records_in = progress->records_in;
-    attempt->records_out = progress->records_out;
-    attempt->idle_ms = progress->idle_ms;
-}
-
 void jt_on_progress(struct jt_core *core, struct jt_worker *worker, const struct attempt_id *id,
                     const struct jt_progress *progress, uint64_t now_ms)
 {
@@ -132,7 +123,7 @@ void jt_on_progress(struct jt_core *core, struct jt_worker *worker, const struct
     struct jt_attempt *attempt = find_running(core, worker, id);
     if (!attempt)
         return;
-    take_progress(attempt, progress);
+    jt_attempt_take_progress(attempt, progress);
     attempt->task->stage->job->version++;
 }
 
@@ -152,13 +143,13 @@ bool jt_on_done(struct jt_core *core, struct jt_worker *worker, const struct att
     }
     struct jt_task *task = attempt->task;
     struct jt_stage *stage = task->stage;
-    take_progress(attempt, progress);
+    jt_attempt_take_progress(attempt, progress);
     attempt->is_empty = progress->is_empty;
     jt_attempt_end(core, attempt, JT_ATTEMPT_DONE);
     task->winner = attempt;
     jt_task_move(task, JT_TASK_DONE);
     jt_task_kill_attempts(core, task, "another attempt was first");
-    stage->done_ms_total += attempt->end_ms - attempt->start_ms;
+    jt_stage_note_run(stage, attempt->end_ms - attempt->start_ms);
     jt_row_note(stage, progress);
     jt_speculate_note(stage, attempt);
     jt_exclude_note(core, task);

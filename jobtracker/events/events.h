@@ -78,8 +78,13 @@ void jt_on_resume_begin(struct jt_core *core);
 /* Replay of the journal: this attempt was accepted before the restart. Its output counts once its
  * worker comes back and says it holds it, or at once for stages whose output is in the
  * filesystem. */
-void jt_on_resumed(struct jt_core *core, struct jt_job *job, const struct attempt_id *id,
-                   struct slice worker_name, struct slice result, uint64_t now_ms);
+struct jt_resumed {
+    struct attempt_id id;
+    struct slice worker, result;
+    struct jt_progress progress; /* as it was at its end */
+};
+void jt_on_resumed(struct jt_core *core, struct jt_job *job, const struct jt_resumed *was,
+                   uint64_t now_ms);
 /* Replay: the output of that attempt was given up again. */
 void jt_on_resumed_lost(struct jt_core *core, struct jt_job *job, const struct attempt_id *id);
 /* Replay: it was over already. Nothing follows from it. `why`: of a job that did not succeed. */

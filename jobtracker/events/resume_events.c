@@ -5,6 +5,7 @@
 #include "jobtracker/events/settle.h"
 #include "jobtracker/jobs/attempts.h"
 #include "jobtracker/jobs/outputs.h"
+#include "jobtracker/schedule/speculate.h"
 
 /* Attempts of a jobtracker's n-th life are numbered from n * this: none is ever used twice. */
 #define ATTEMPTS_PER_LIFE 1000
@@ -26,21 +27,33 @@ void jt_on_resume_begin(struct jt_core *core)
     core->is_resuming = true;
 }
 
-void jt_on_resumed(struct jt_core *core, struct jt_job *job, const struct attempt_id *id,
-                   struct slice worker_name, struct slice result, uint64_t now_ms)
+/* It was done in another life, whose clock is not ours: how long it took is what counts. */
+static void place_in_time(struct jt_attempt *attempt, const struct jt_progress *progress)
+{
+    struct jt_stage *stage = attempt->task->stage;
+    uint64_t took = progress->took_us / 1000;
+    attempt->end_ms = attempt->start_ms;
+    attempt->start_ms -= took < attempt->end_ms ? took : attempt->end_ms;
+    jt_attempt_take_progress(attempt, progress);
+    jt_stage_note_run(stage, took);
+    jt_speculate_note(stage, attempt);
+}
+
+void jt_on_resumed(struct jt_core *core, struct jt_job *job, const struct jt_resumed *was,
+                   uint64_t now_ms)
 {
     core->now_ms = now_ms;
-    struct jt_task *task = jt_job_task(job, id->stage, id->task);
+    struct jt_task *task = jt_job_task(job, was->id.stage, was->id.task);
     if (!task || jt_job_is_over(job) || task->state == JT_TASK_DONE)
         return;
-    struct jt_worker *worker = expect_worker(core, worker_name);
+    struct jt_worker *worker = expect_worker(core, was->worker);
     struct jt_attempt *attempt = worker ? jt_attempt_new(task, worker, now_ms) : NULL;
-    if (!attempt || jt_task_keep_result(task, result) != 0) {
+    if (!attempt || jt_task_keep_result(task, was->result) != 0) {
         core->out_of_memory = true;
         return;
     }
-    attempt->number = id->attempt;
-    attempt->end_ms = now_ms;
+    attempt->number = was->id.attempt;
+    place_in_time(attempt, &was->progress);
     sm_move(&jt_attempt_states, &attempt->state, JT_ATTEMPT_DONE);
     attempt->is_probation = task->stage->feeds;
     if (attempt->is_probation)

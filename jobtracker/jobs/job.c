@@ -232,7 +232,8 @@ static void free_stage(struct jt_stage *stage)
     free_places(&stage->racks);
     mem_free(stage->anywhere.tasks);
     mem_free(stage->unrestricted.tasks);
-    mem_free(stage->rates);
+    jt_middle_release(&stage->rates);
+    jt_middle_release(&stage->run_ms);
     mem_free(stage->tasks);
 }
 
@@ -295,6 +296,15 @@ struct jt_attempt *jt_attempt_new(struct jt_task *task, struct jt_worker *worker
     return attempt;
 }
 
+void jt_attempt_take_progress(struct jt_attempt *attempt, const struct jt_progress *progress)
+{
+    attempt->bytes_in = progress->bytes_in;
+    attempt->bytes_total = progress->bytes_total;
+    attempt->records_in = progress->records_in;
+    attempt->records_out = progress->records_out;
+    attempt->idle_ms = progress->idle_ms;
+}
+
 struct jt_attempt *jt_attempt_find(const struct jt_task *task, uint32_t number)
 {
     list_each (&task->attempts, it) {
@@ -348,6 +358,17 @@ void jt_link_free(struct jt_link *link)
     list_remove(&link->of_job);
     list_remove(&link->fetching);
     mem_free(link);
+}
+
+void jt_stage_note_run(struct jt_stage *stage, uint64_t ms)
+{
+    stage->run_ms_sum += ms;
+    jt_middle_add(&stage->run_ms, ms);
+}
+
+uint64_t jt_stage_mean_ms(const struct jt_stage *stage)
+{
+    return stage->run_ms.seen ? stage->run_ms_sum / stage->run_ms.seen : 0;
 }
 
 bool jt_stage_is_done(const struct jt_stage *stage)

@@ -18,6 +18,7 @@
 #define QUERN_JOBTRACKER_JOBS_JOB_H
 
 #include "jobtracker/jobs/demand.h"
+#include "jobtracker/jobs/middle.h"
 #include "libcommon/base/ids.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/base/sm.h"
@@ -165,13 +166,13 @@ struct jt_stage {
     uint64_t short_since_ms;      /* since when no worker has had room for it; 0 = one had */
     struct jt_worker *reserved;   /* makes room for it; NULL: none does */
     uint64_t started_ms, ended_ms;
-    uint64_t done_ms_total; /* sum of the run times of done tasks */
+    uint64_t run_ms_sum;     /* what attempts that were done took, be their output lost since */
+    struct jt_middle run_ms; /* the same */
     uint32_t locality[4];
     uint32_t failed_attempts, killed_attempts, speculative;
-    uint64_t *rates; /* bytes (or 1) per second of done tasks, ordered, for the median */
-    size_t rate_count, rate_cap;
-    uint32_t brief_count; /* the last so many tasks were all short (schedule/row), */
-    uint64_t brief_us;    /* and took so long */
+    struct jt_middle rates; /* bytes (or 1) per second of done tasks */
+    uint32_t brief_count;   /* the last so many tasks were all short (schedule/row), */
+    uint64_t brief_us;      /* and took so long */
 };
 
 /* What a worker has been told of a job. */
@@ -272,6 +273,7 @@ void jt_job_free(struct jt_job *job);
 int jt_stage_make_tasks(struct jt_stage *stage, uint32_t count);
 void jt_task_move(struct jt_task *task, enum jt_task_state to); /* keeps the stage's counts */
 struct jt_attempt *jt_attempt_new(struct jt_task *task, struct jt_worker *worker, uint64_t now_ms);
+void jt_attempt_take_progress(struct jt_attempt *attempt, const struct jt_progress *progress);
 struct jt_attempt *jt_attempt_find(const struct jt_task *task, uint32_t number);
 struct jt_task *jt_job_task(struct jt_job *job, uint32_t stage, uint32_t task); /* NULL: none */
 /* NULL when memory is out. */
@@ -281,6 +283,9 @@ struct jt_link *jt_link_find(const struct jt_job *job, const struct jt_worker *w
 void jt_link_free(struct jt_link *link);
 
 bool jt_stage_is_done(const struct jt_stage *stage);
+/* One of its attempts is done, and took so long; and what they took in the mean, 0 of none. */
+void jt_stage_note_run(struct jt_stage *stage, uint64_t ms);
+uint64_t jt_stage_mean_ms(const struct jt_stage *stage);
 /* Does somebody read this stage's output over the shuffle, and still need it? */
 bool jt_stage_is_needed(const struct jt_stage *stage);
 bool jt_job_is_over(const struct jt_job *job);

@@ -27,9 +27,9 @@ enum answer {
 static uint64_t delay_ms(const struct jt_core *core, const struct jt_stage *stage)
 {
     uint64_t most = core->config.locality_wait_ms;
-    if (stage->done == 0)
+    if (stage->run_ms.seen == 0)
         return most;
-    uint64_t half = stage->done_ms_total / stage->done / 2;
+    uint64_t half = jt_stage_mean_ms(stage) / 2;
     return half < most ? half : most;
 }
 

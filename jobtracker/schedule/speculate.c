@@ -9,8 +9,6 @@
 #define LOOKS_STAGES   32
 #define LOOKS_ATTEMPTS 256
 #define LOOKS_WORKERS  32
-/* A median over so many is as good as one over all. */
-#define RATES_MAX 256
 
 /* Bytes per second, times 1000 so that slow tasks do not round to nothing. */
 static uint64_t rate_of(const struct jt_attempt *attempt, uint64_t until_ms)
@@ -20,44 +18,11 @@ static uint64_t rate_of(const struct jt_attempt *attempt, uint64_t until_ms)
     return (uint64_t)((__uint128_t)work * 1000000 / ms);
 }
 
-static size_t place_for(const struct jt_stage *stage, uint64_t rate)
-{
-    size_t low = 0, high = stage->rate_count;
-    while (low < high) {
-        size_t mid = (low + high) / 2;
-        if (stage->rates[mid] < rate)
-            low = mid + 1;
-        else
-            high = mid;
-    }
-    return low;
-}
-
-static uint64_t median(const struct jt_stage *stage)
-{
-    return stage->rate_count ? stage->rates[stage->rate_count / 2] : 0;
-}
-
-/* Every other one, so that what stays is distributed as before. */
-static void thin_out(struct jt_stage *stage)
-{
-    for (size_t i = 0; i < stage->rate_count / 2; i++)
-        stage->rates[i] = stage->rates[2 * i + 1];
-    stage->rate_count /= 2;
-}
-
 void jt_speculate_note(struct jt_stage *stage, const struct jt_attempt *attempt)
 {
-    if (stage->rate_count == RATES_MAX)
-        thin_out(stage);
-    if (mem_grow(&stage->rates, &stage->rate_cap, stage->rate_count, sizeof(uint64_t)) != 0)
-        return; /* a median over fewer tasks */
     uint64_t rate = rate_of(attempt, attempt->end_ms);
-    size_t at = place_for(stage, rate);
-    memmove(&stage->rates[at + 1], &stage->rates[at], (stage->rate_count - at) * sizeof(uint64_t));
-    stage->rates[at] = rate;
-    stage->rate_count++;
-    if (attempt->worker->slow_tasks && rate * 3 >= median(stage) * 2)
+    jt_middle_add(&stage->rates, rate);
+    if (attempt->worker->slow_tasks && rate * 3 >= jt_middle_get(&stage->rates) * 2)
         attempt->worker->slow_tasks--;
 }
 
@@ -65,7 +30,7 @@ void jt_speculate_note(struct jt_stage *stage, const struct jt_attempt *attempt)
  * the mean, and as a task with so much input is at the median rate. */
 static uint64_t age_due_ms(const struct jt_stage *stage, const struct jt_task *task)
 {
-    uint64_t mean = stage->done_ms_total / stage->done, rate = median(stage);
+    uint64_t mean = jt_stage_mean_ms(stage), rate = jt_middle_get(&stage->rates);
     uint64_t by_bytes = rate ? (uint64_t)((__uint128_t)task->bytes * 1000000 / rate) : 0;
     uint64_t due = by_bytes > mean ? by_bytes : mean;
     return due + due / 2;
@@ -75,13 +40,13 @@ static uint64_t age_due_ms(const struct jt_stage *stage, const struct jt_task *t
 bool jt_attempt_is_slow(const struct jt_attempt *attempt, uint64_t now_ms)
 {
     const struct jt_stage *stage = attempt->task->stage;
-    if (stage->done == 0 || now_ms < attempt->start_ms + YOUNGEST_MS)
+    if (stage->run_ms.seen == 0 || now_ms < attempt->start_ms + YOUNGEST_MS)
         return false;
     if (now_ms - attempt->start_ms < age_due_ms(stage, attempt->task))
         return false; /* it may be slow, but nothing is lost yet */
     if (attempt->bytes_in == 0 && attempt->bytes_total == 0)
         return true;
-    return rate_of(attempt, now_ms) * 3 < median(stage) * 2;
+    return rate_of(attempt, now_ms) * 3 < jt_middle_get(&stage->rates) * 2;
 }
 
 static struct jt_worker *other_free_worker(struct jt_core *core, const struct jt_task *task,
@@ -132,7 +97,7 @@ static bool is_nearly_done(const struct jt_core *core, const struct jt_stage *st
 /* Is it old enough that it, or one as old, may be a straggler? */
 static bool is_old(const struct jt_stage *stage, const struct jt_attempt *attempt, uint64_t now_ms)
 {
-    uint64_t mean = stage->done ? stage->done_ms_total / stage->done : 0;
+    uint64_t mean = jt_stage_mean_ms(stage);
     return now_ms >= attempt->start_ms + YOUNGEST_MS &&
            now_ms >= attempt->start_ms + mean + mean / 2;
 }

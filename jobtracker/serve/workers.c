@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "jobtracker/serve/workers.h"
+#include "jobtracker/account.h"
 
 #include "jobtracker/record.h"
 #include "libcommon/base/log.h"
@@ -161,49 +162,6 @@ static void on_beat(struct rpc_call *call, const void *msg, void *arg)
     jobtracker_carry_out(jt);
 }
 
-static uint64_t counter_of(const struct task_done *done, const char *name)
-{
-    for (size_t i = 0; i < done->counters.n; i++)
-        if (slice_is(done->counters.v[i].name, name))
-            return done->counters.v[i].value;
-    return 0;
-}
-
-/* By its counter, and by what went into each partition: "" is a key, too. */
-static bool is_without_records(const struct task_done *done, uint64_t records)
-{
-    for (size_t i = 0; records == 0 && i < done->raw.n; i++)
-        records += done->raw.v[i];
-    return records == 0 && done->raw.n > 0;
-}
-
-/* Of one that never waited, what it computed: on a busy node it stood still for others. */
-static uint64_t took_us(const struct task_done *done)
-{
-    const struct task_times *times = &done->times;
-    uint64_t wall = times->total > times->launch ? times->total - times->launch : 0;
-    bool is_cpu = done->account.switches == 0 && done->account.cpu_us < wall;
-    return is_cpu ? done->account.cpu_us : wall;
-}
-
-/* Totals of a finished attempt, as its counters tell them. */
-static struct jt_progress final_progress(const struct jobtracker *jt, const struct task_done *done)
-{
-    struct jt_job *job = jt_core_job(&jt->core, done->id.job);
-    const struct jt_task *task = job ? jt_job_task(job, done->id.stage, done->id.task) : NULL;
-    bool is_reduce = task && task->stage->kind == JT_STAGE_REDUCE;
-    struct jt_progress p = {0};
-    p.records_in = counter_of(done, is_reduce ? "Reduce input records" : "Map input records");
-    p.records_out = counter_of(done, is_reduce ? "Reduce output records" : "Map output records");
-    p.bytes_in = is_reduce ? counter_of(done, "Reduce shuffle bytes") : task ? task->bytes : 0;
-    p.bytes_total = p.bytes_in;
-    p.took_us = took_us(done);
-    p.may_follow = done->may_follow;
-    p.is_empty =
-        task && task->stage->kind == JT_STAGE_MAP && is_without_records(done, p.records_out);
-    return p;
-}
-
 static void take_keys(const struct jt_job *job, const struct task_done *done)
 {
     struct record *record = record_of(job);
@@ -232,7 +190,7 @@ static void on_done(struct rpc_call *call, const void *msg, void *arg)
     if (!worker)
         return rpc_fail(call, ERR_STALE, "register first");
     struct attempt_id id = jobtracker_core_id(&done->id);
-    struct jt_progress progress = final_progress(jt, done);
+    struct jt_progress progress = account_progress(jt_core_job(&jt->core, done->id.job), done);
     struct buf room = BUF_INIT;
     struct slice result = without_sketches(call, done, &room);
     if (!buf_failed(&room) && done->id.cluster_ms == jt->cluster_ms)

@@ -184,6 +184,8 @@ static void carry_one(struct jobs_world *w, const struct jt_effect *e)
         record.type = e->kind == JT_WRITE_DONE ? LOG_DONE : LOG_LOST;
         record.id = id_of(e->attempt);
         record.worker = index_of(e->attempt->worker);
+        record.bytes = e->attempt->bytes_in;
+        record.ran_ms = e->attempt->end_ms - e->attempt->start_ms;
         write_log(w, record, rand_chance(&w->sim->rand, w->sync_one_in));
         break;
     case JT_WRITE_END:
@@ -413,8 +415,11 @@ void jobs_tracker_live(struct jobs_world *w)
             begin(w, number, r->maps, r->reduces);
         } else if (r->type == LOG_DONE) {
             struct jt_job *job = jt_core_job(&w->core, number);
-            jt_on_resumed(&w->core, job, &r->id, slice_str(w->workers[r->worker].host.name),
-                          slice_str("result"), w->sim->now_ms);
+            const struct jt_resumed was = {r->id,
+                                           slice_str(w->workers[r->worker].host.name),
+                                           slice_str("result"),
+                                           {.bytes_in = r->bytes, .took_us = r->ran_ms * 1000}};
+            jt_on_resumed(&w->core, job, &was, w->sim->now_ms);
         } else if (r->type == LOG_LOST) {
             jt_on_resumed_lost(&w->core, jt_core_job(&w->core, number), &r->id);
         }

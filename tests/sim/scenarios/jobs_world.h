@@ -95,6 +95,7 @@ struct log_record {
     enum log_type type;
     struct attempt_id id; /* job in id.job.number */
     uint32_t worker, maps, reduces;
+    uint64_t bytes, ran_ms; /* of one that is done */
 };
 
 struct published {

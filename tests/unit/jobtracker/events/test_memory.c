@@ -98,9 +98,11 @@ static bool one_life(uint64_t n, bool is_resumed)
     struct jt_job *job = submit(&w);
     struct attempt_id id = {{0, 1}, 0, 3, 0};
     if (job && is_resumed) {
-        jt_on_resumed(&w.core, job, &id, slice_str("a"), slice_str("result"), w.now);
+        jt_on_resumed(&w.core, job,
+                      &(struct jt_resumed){id, slice_str("a"), slice_str("result"), {0}}, w.now);
         id.task = 4;
-        jt_on_resumed(&w.core, job, &id, slice_str("gone"), slice_str("result"), w.now);
+        jt_on_resumed(&w.core, job,
+                      &(struct jt_resumed){id, slice_str("gone"), slice_str("result"), {0}}, w.now);
         jt_on_resumed_lost(&w.core, job, &id);
         jt_on_resume_end(&w.core, 2, w.now);
         w.now += config.resume_grace_ms;

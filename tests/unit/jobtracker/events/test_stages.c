@@ -185,7 +185,8 @@ static void after_a_restart_the_second_stage_is_believed_when_its_worker_comes_b
     struct jt_job *job = submit_stages(f, 1, shuffles, 2);
     for (uint32_t stage = 0; stage < 2; stage++) {
         struct attempt_id id = {{0, job->number}, stage, 0, 0};
-        jt_on_resumed(&f->core, job, &id, slice_str("a"), slice_str("result"), f->now);
+        jt_on_resumed(&f->core, job,
+                      &(struct jt_resumed){id, slice_str("a"), slice_str("result"), {0}}, f->now);
         jt_on_packed(&f->core, &job->stages[stage + 1], two_inputs, stage ? 2 : 1, f->now);
     }
     assert_int_equal(f->core.effect_count, 0);

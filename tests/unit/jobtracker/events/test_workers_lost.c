@@ -167,7 +167,8 @@ static void what_was_done_before_a_restart_is_not_done_again(void **state)
     struct fixture *f = *state;
     struct jt_job *job = submit(f, 2, 1, NULL);
     struct attempt_id id = {{0, job->number}, 0, 1, 3};
-    jt_on_resumed(&f->core, job, &id, slice_str("a"), slice_str("r"), f->now);
+    jt_on_resumed(&f->core, job, &(struct jt_resumed){id, slice_str("a"), slice_str("r"), {0}},
+                  f->now);
     jt_on_resume_end(&f->core, 2, f->now);
     struct jt_worker *a = worker(f, "a", 1, 7);
     assert_true(jt_on_held(&f->core, a, &id, f->now));
@@ -186,7 +187,8 @@ static void a_job_that_was_all_done_is_published_whatever_is_resumed_behind_it(v
     struct jt_job *job = submit(f, 1, 0, NULL);
     for (uint32_t stage = 0; stage < job->stage_count; stage++) {
         struct attempt_id id = {{0, job->number}, stage, 0, 0};
-        jt_on_resumed(&f->core, job, &id, slice_str("a"), slice_str("r"), f->now);
+        jt_on_resumed(&f->core, job, &(struct jt_resumed){id, slice_str("a"), slice_str("r"), {0}},
+                      f->now);
     }
     submit(f, 1, 0, NULL);
     jt_effects_clear(&f->core); /* nobody listens to a replay */
@@ -200,7 +202,8 @@ static void an_output_whose_worker_does_not_come_back_is_made_again(void **state
     struct fixture *f = *state;
     struct jt_job *job = submit(f, 1, 1, NULL);
     struct attempt_id id = {{0, job->number}, 0, 0, 0};
-    jt_on_resumed(&f->core, job, &id, slice_str("gone"), slice_str("r"), f->now);
+    jt_on_resumed(&f->core, job, &(struct jt_resumed){id, slice_str("gone"), slice_str("r"), {0}},
+                  f->now);
     jt_on_resume_end(&f->core, 2, f->now);
     f->now += jt_config_default.resume_grace_ms + 1;
     jt_on_tick(&f->core, f->now);

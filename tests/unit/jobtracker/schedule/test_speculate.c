@@ -79,6 +79,33 @@ static void what_reads_as_fast_as_the_others_is_no_straggler(void **state)
     assert_true(jt_attempt_is_slow(last, f->now));
 }
 
+/* What a next life knows of how long its tasks take, it has from the one before. */
+static void a_task_that_runs_again_after_a_restart_is_as_young_as_it_is(void **state)
+{
+    struct fixture *f = *state;
+    f->now += 100000;
+    jt_on_resume_begin(&f->core);
+    struct jt_job *job = submit(f, 2, 0, NULL);
+    struct jt_stage *maps = &job->stages[0];
+    jt_on_resumed(&f->core, job,
+                  &(struct jt_resumed){{{0, job->number}, 0, 0, 0},
+                                       slice_str("w0"),
+                                       slice_str("r"),
+                                       {.bytes_in = 1000, .took_us = 10000000}},
+                  f->now);
+    jt_on_resume_end(&f->core, 2, f->now);
+    const struct jt_attempt *was = maps->tasks[0].winner;
+    assert_int_equal(was->end_ms - was->start_ms, 10000);
+    assert_int_equal(jt_stage_mean_ms(maps), 10000);
+    worker(f, "w0", 1, 1);
+    worker(f, "w1", 1, 1);
+    look(f, 20);
+    assert_int_equal(maps->running, 1);
+    assert_int_equal(maps->speculative, 0);
+    look(f, 20);
+    assert_int_equal(maps->speculative, 1);
+}
+
 static void what_runs_on_a_slow_node_is_copied_at_once(void **state)
 {
     struct fixture *f = *state;
@@ -149,6 +176,7 @@ int main(void)
         CASE(a_tenth_of_the_tasks_is_copied_at_a_time),
         CASE(a_task_has_one_copy_however_long_it_takes),
         CASE(what_reads_as_fast_as_the_others_is_no_straggler),
+        CASE(a_task_that_runs_again_after_a_restart_is_as_young_as_it_is),
         CASE(what_runs_on_a_slow_node_is_copied_at_once),
         CASE(a_copy_goes_neither_to_a_slow_node_nor_to_where_the_task_failed),
         CASE(a_job_that_wants_no_copies_gets_none),
