@@ -135,4 +135,5 @@ const struct qn_job qn_job = {
     .partition = qn_one_partition,
     .options = options,
     .default_reducers = 1,
+    .needs_reduce = 1,
 };

@@ -70,4 +70,5 @@ const struct qn_job qn_job = {
     .value = QN_U64,
     .out_key = QN_TEXT,
     .partition = qn_key_partition_by_text,
+    .needs_reduce = 1,
 };

@@ -229,4 +229,5 @@ const struct qn_job qn_job = {
     .group = qn_key_group_by_text,
     .options = options,
     .inputs = inputs,
+    .needs_reduce = 1,
 };

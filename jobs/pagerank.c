@@ -215,4 +215,5 @@ const struct qn_job qn_job = {
     .out_key = QN_TEXT,
     .out_value = QN_TEXT,
     .options = options,
+    .needs_reduce = 1,
 };

@@ -97,4 +97,5 @@ const struct qn_job qn_job = {
     .options = options,
     .default_reducers = 1,
     .input = QN_ROWS,
+    .needs_reduce = 1,
 };

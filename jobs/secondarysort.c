@@ -105,4 +105,5 @@ const struct qn_job qn_job = {
     .partition = qn_key_partition_by_text,
     .group = qn_key_group_by_text,
     .options = options,
+    .needs_reduce = 1,
 };

@@ -141,4 +141,5 @@ const struct qn_job qn_job = {
     .default_reducers = 1,
     .input = QN_RECORDS,
     .record_size = ROW,
+    .needs_reduce = 1,
 };

@@ -120,4 +120,5 @@ const struct qn_job qn_job = {
     .out_value = QN_NONE,
     .options = options,
     .spread = QN_BY_RANGE,
+    .needs_reduce = 1,
 };

@@ -151,12 +151,17 @@ static int look_at_plugin(struct run *run, struct err *err)
     return rc;
 }
 
+static int64_t said_reducers(const struct run *run)
+{
+    return run->args.reduces >= 0 ? run->args.reduces
+                                  : conf_int(run->conf, "mapreduce.job.reduces");
+}
+
 /* -reduces, else -D mapreduce.job.reduces, else what the plugin says, else by the input's size. */
 static void choose_reducers(struct run *run)
 {
-    int64_t said =
-        run->args.reduces >= 0 ? run->args.reduces : conf_int(run->conf, "mapreduce.job.reduces");
-    const struct reducers_wish wish = {said, run->inputs.bytes, reducers_start_early(run->conf)};
+    const struct reducers_wish wish = {said_reducers(run), run->inputs.bytes,
+                                       reducers_start_early(run->conf)};
     run->shuffle_count = reducers_choose_all(&run->plugin.probe, &wish, run->shuffles);
 }
 
@@ -409,6 +414,8 @@ static int run_it(struct run *run, struct err *err)
         return JOB_EXIT_DONE;
     }
     rc = run_args_check(&run->args, &run->plugin.probe, &run->arena, &run->paths, err);
+    if (rc == 0)
+        rc = reducers_check(&run->plugin.probe, said_reducers(run), err);
     if (rc == 0)
         rc = job_sides_look(&run->args.sides, most_side_bytes(run), &run->arena, &run->sides, err);
     if (rc != 0)

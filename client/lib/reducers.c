@@ -18,6 +18,16 @@ static bool may_pack(const struct task_probe *probe, const struct reducers_wish 
     return !probe->has_partition && !probe->has_compare && !probe->has_group && !wish->starts_early;
 }
 
+int reducers_check(const struct task_probe *probe, int64_t said, struct err *err)
+{
+    if (said != 0 || !probe->needs_reduce || probe->then.n > 0) /* a chain has them anyway */
+        return 0;
+    return err_set(err, ERR_USAGE,
+                   "-reduces 0: what the maps of " SLICE_FMT " emit is for its reduce alone: leave "
+                   "it out, or give 1 or more",
+                   SLICE_ARG(probe->name));
+}
+
 struct cl2jt_shuffle reducers_choose(const struct task_probe *probe,
                                      const struct reducers_wish *wish)
 {

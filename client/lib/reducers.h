@@ -34,6 +34,8 @@ struct reducers_wish {
 
 bool reducers_start_early(const struct conf *conf);
 
+/* May a job have so many? ERR_USAGE: it needs a reduce, and is to have none. */
+int reducers_check(const struct task_probe *probe, int64_t said, struct err *err);
 /* The first reduce stage of a job; partitions 0: it has none. */
 struct cl2jt_shuffle reducers_choose(const struct task_probe *probe,
                                      const struct reducers_wish *wish);

@@ -240,6 +240,10 @@ struct qn_job {
      * takes long for each: more tasks work beside each other. 0 = a block. What is set for the job
      * by mapreduce.input.fileinputformat.split.maxsize goes before it. */
     uint64_t split_size QN_ZERO;
+
+    /* Not 0: what map emits is of use to .reduce alone, a form of our own, or no answer yet. Asked
+     * for no reducers (-reduces 0), the job is refused instead of writing that. */
+    uint32_t needs_reduce QN_ZERO;
 };
 
 /* Yours to define. Declared here so that C++ exports it too. */

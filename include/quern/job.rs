@@ -159,6 +159,7 @@ pub struct RawJob {
     pub then: *const RawJob,
     pub inputs: *const Table,
     pub split_size: u64,
+    pub needs_reduce: u32,
 }
 unsafe impl Sync for RawJob {}
 /// One of `inputs`, a table declared by `quern_job! { static ORDERS; ... }`:
@@ -207,6 +208,7 @@ impl RawJob {
         then: std::ptr::null(),
         inputs: std::ptr::null(),
         split_size: 0,
+        needs_reduce: 0,
     };
 }
 

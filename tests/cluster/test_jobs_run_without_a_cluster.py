@@ -246,6 +246,22 @@ def test_a_giant_line_is_refused_with_its_place_and_taken_with_more_memory(tmp_p
     assert len(parts(tmp_path / "out")) == (6 << 20) + 7
 
 
+@pytest.mark.parametrize("name", ["approxdistinct", "dedupe", "distinct", "grep", "histogram", "invertedindex", "join", "pagerank", "pi", "secondarysort", "sort", "terasort",
+                                  "teravalidate", "topn", "topwords", "upsert", "wordcount"])
+def test_without_a_reduce_a_job_writes_what_can_be_read_or_refuses(tmp_path, name):
+    """A form of its own that its reduce alone knows is no output."""
+    (tmp_path / "in").write_bytes(b"1\tb\n2\ta\n1\tb\n" if name not in ("terasort", "teravalidate") else b"x" * 100)
+    more = {"grep": ["-D", "grep.pattern=a"], "pi": ["-D", "pi.rows=5"], "upsert": ["-D", "upsert.changes=none"]}.get(name, [])
+    done = subprocess.run([os.path.join(BUILD, "quern"), "run", "-jt", "local", "-D", "mapreduce.job.reduces=0", *more, name, *[tmp_path / "in"] * (name != "pi"), tmp_path / "out"],
+                          capture_output=True, timeout=120)
+    if done.returncode == 0:
+        assert set(parts(tmp_path / "out")) <= set(b"\t\n abx0123456789")
+    else:
+        assert (done.returncode, done.stdout, done.stderr.decode()) == (
+            2, b"", f"quern run: -reduces 0: what the maps of {name} emit is for its reduce alone: leave it out, or give 1 or more\n")
+        assert not (tmp_path / "out").exists()
+
+
 def test_existing_output_is_kept_unless_it_may_be_replaced(tmp_path):
     (tmp_path / "in").write_text("new\n")
     (tmp_path / "out").mkdir()

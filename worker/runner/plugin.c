@@ -124,6 +124,8 @@ static int check_types(const struct qn_job *job, const char *path, struct err *e
         if ((unsigned)types[i] > QN_NONE)
             return err_set(err, ERR_PLUGIN, "%s: %s is none of the types of enum qn_type", path,
                            names[i]);
+    if (!job->reduce && job->needs_reduce)
+        return bad(path, err, "has .needs_reduce, but no .reduce");
     if (!job->reduce && (job->out_key != QN_UNSET || job->out_value != QN_UNSET))
         return bad(path, err,
                    "has .out_key or .out_value, but no .reduce: without it .key and "
@@ -211,7 +213,7 @@ static bool has_more_than_input(const struct qn_job *t)
     return t->setup || t->combine_op || t->combine || t->reduce || t->cleanup || t->key ||
            t->value || t->out_key || t->out_value || t->partition || t->compare || t->group ||
            t->options || t->default_reducers || t->output || t->spread || t->concat_with ||
-           t->concat_limit || t->then || t->inputs;
+           t->concat_limit || t->then || t->inputs || t->needs_reduce;
 }
 
 /* The name is typed as NAME=PATH. */
@@ -560,6 +562,7 @@ int plugin_describe(const struct plugin *plugin, struct arena *arena, struct tas
                                .needs_more_than_lines = job->input != QN_LINES || job->inputs,
                                .writes_raw = last->job.output == QN_RAW,
                                .inputs = inputs,
-                               .needs_names = !job->map && !job->map_lines};
+                               .needs_names = !job->map && !job->map_lines,
+                               .needs_reduce = job->needs_reduce != 0};
     return 0;
 }

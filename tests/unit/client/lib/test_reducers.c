@@ -54,6 +54,20 @@ static void a_number_is_a_number_of_reducers(void **state)
     assert_int_equal(choose(&probe, 2, GIB).reduces, 2);
 }
 
+static void who_needs_a_reduce_is_not_run_without(void **state)
+{
+    (void)state;
+    struct task_probe probe = {.name = slice_str("join"), .has_reduce = true, .needs_reduce = true};
+    struct err err = {0};
+    assert_int_equal(reducers_check(&probe, 1, &err), 0);
+    assert_int_equal(reducers_check(&probe, -1, &err), 0);
+    assert_int_equal(reducers_check(&probe, 0, &err), ERR_USAGE);
+    assert_string_equal(err.msg, "-reduces 0: what the maps of join emit is for its reduce alone: "
+                                 "leave it out, or give 1 or more");
+    probe.needs_reduce = false;
+    assert_int_equal(reducers_check(&probe, 0, &err), 0);
+}
+
 static void who_says_what_belongs_together_gets_what_he_asks_for(void **state)
 {
     (void)state;
@@ -93,6 +107,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nobody_says_how_many),
         cmocka_unit_test(a_number_is_a_number_of_reducers),
+        cmocka_unit_test(who_needs_a_reduce_is_not_run_without),
         cmocka_unit_test(who_says_what_belongs_together_gets_what_he_asks_for),
         cmocka_unit_test(reducers_that_fetch_early_must_know_what),
         cmocka_unit_test(without_a_reduce_there_are_none),

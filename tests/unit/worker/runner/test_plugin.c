@@ -119,6 +119,16 @@ static void a_job_without_a_map_or_name_is_refused(void **state)
     refused(job, "no .name");
 }
 
+static void a_reduce_that_is_needed_must_be_there(void **state)
+{
+    (void)state;
+    struct qn_job job = good();
+    job.needs_reduce = 1;
+    assert_null(said(&job));
+    job.reduce = NULL;
+    refused(job, "has .needs_reduce, but no .reduce");
+}
+
 static void combining_must_make_sense(void **state)
 {
     (void)state;
@@ -224,6 +234,7 @@ static void a_plugin_describes_itself(void **state)
     job.options = rows;
     job.combine_op = QN_FIRST;
     job.default_reducers = 4;
+    job.needs_reduce = 2;
     assert_int_equal(plugin_take(&plugin, &job, "./my.so", NULL), 0);
     assert_int_equal(plugin_describe(&plugin, &arena, &probe), 0);
     struct buf json = BUF_INIT;
@@ -232,6 +243,7 @@ static void a_plugin_describes_itself(void **state)
     assert_non_null(strstr(text, "\"name\":\"good\""));
     assert_non_null(strstr(text, "\"key\":\"QN_TEXT\""));
     assert_non_null(strstr(text, "\"combine\":\"QN_FIRST\""));
+    assert_non_null(strstr(text, "\"needs_reduce\":true"));
     assert_non_null(strstr(text, "\"is_required\":true"));
     assert_non_null(strstr(text, "\"default_reducers\":4"));
     buf_release(&json);
@@ -395,6 +407,7 @@ int main(void)
         cmocka_unit_test(an_older_smaller_table_is_taken),
         cmocka_unit_test(a_newer_larger_table_is_taken_unless_it_uses_more),
         cmocka_unit_test(a_job_without_a_map_or_name_is_refused),
+        cmocka_unit_test(a_reduce_that_is_needed_must_be_there),
         cmocka_unit_test(combining_must_make_sense),
         cmocka_unit_test(types_must_be_types),
         cmocka_unit_test(options_must_have_names_of_their_own),
