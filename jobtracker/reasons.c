@@ -2,6 +2,8 @@
 #include "jobtracker/reasons.h"
 
 #include "jobtracker/account.h"
+#include "jobtracker/jobs/attempts.h"
+#include "libcommon/base/conf_value.h"
 #include "libcommon/base/mem.h"
 
 /* One winner, with what it reported of itself. Its strings live in `arena`. */
@@ -33,6 +35,11 @@ static void fill_task(const struct jt_task *task, struct arena *arena, struct ex
         .spill_us = done.times.spill,
         .merge_us = done.times.merge,
         .total_us = done.times.total,
+        .emitted = done.account.emitted_records,
+        .emitted_bytes = done.account.emitted_bytes,
+        .spilled = done.account.spilled_records,
+        .spilled_bytes = done.account.spilled_bytes,
+        .memory = jt_task_need(task, winner->worker).memory,
         .top_key = done.top_key,
         .top_records = done.top_records,
         .input = input_of(task, arena),
@@ -133,6 +140,22 @@ static void fill_keys(const struct record *record, struct arena *arena, struct e
     }
 }
 
+/* What the job itself says of its maps' buffers; 0 = nothing. */
+static uint64_t sort_bytes(const struct record *record)
+{
+    static const struct conf_option megabytes = {.type = CONF_SIZE, .unit = 1U << 20};
+    const struct slice *said = record_setting(&record->spec.job, "mapreduce.task.io.sort.mb");
+    char *text = said ? slice_dup(*said) : NULL;
+    struct conf_value value;
+    uint64_t bytes = 0;
+    if (text && conf_value_parse(&megabytes, text, &value, NULL) == 0) {
+        bytes = value.amount;
+        conf_value_release(&value);
+    }
+    mem_free(text);
+    return bytes;
+}
+
 void reasons_find(const struct jobtracker *jt, struct record *record)
 {
     const struct jt_job *job = record->job;
@@ -141,6 +164,7 @@ void reasons_find(const struct jobtracker *jt, struct record *record)
         .elapsed_ms = job->ended_ms - job->submitted_ms,
         .files = record->splits.files,
         .bytes = record->splits.bytes,
+        .sort_bytes = sort_bytes(record),
         .previous_bytes = job->state == JT_JOB_SUCCEEDED ? bytes_before(jt, record) : 0,
         .stages = arena_calloc(&arena, job->stage_count, sizeof(*question.stages)),
     };

@@ -134,8 +134,7 @@ static int core_splits(struct record *record, struct buf *encoded, struct jt_spl
     return buf_failed(encoded) ? ERR_NOMEM : 0;
 }
 
-/* A setting the job was given; NULL when it is as everywhere. The last one said holds. */
-static const struct slice *setting(const struct cl2jt_submit *spec, const char *key)
+const struct slice *record_setting(const struct cl2jt_submit *spec, const char *key)
 {
     for (size_t i = spec->conf.n; i-- > 0;)
         if (slice_is(spec->conf.v[i].key, key))
@@ -145,7 +144,7 @@ static const struct slice *setting(const struct cl2jt_submit *spec, const char *
 
 static uint32_t number_setting(const struct cl2jt_submit *spec, const char *key)
 {
-    const struct slice *value = setting(spec, key);
+    const struct slice *value = record_setting(spec, key);
     uint64_t n = 0;
     for (size_t i = 0; value && i < value->len && n < UINT32_MAX; i++)
         n = value->data[i] >= '0' && value->data[i] <= '9' ? n * 10 + value->data[i] - '0'
@@ -156,7 +155,7 @@ static uint32_t number_setting(const struct cl2jt_submit *spec, const char *key)
 /* As the job says, else as it is here. */
 static bool is_off(const struct jobtracker *jt, const struct cl2jt_submit *spec, const char *key)
 {
-    const struct slice *value = setting(spec, key);
+    const struct slice *value = record_setting(spec, key);
     if (!value)
         return !conf_bool(daemon_conf(jt->daemon), key);
     return slice_is(*value, "false") || slice_is(*value, "no") || slice_is(*value, "off") ||
@@ -172,7 +171,7 @@ static uint32_t attempts(const struct jobtracker *jt, const struct cl2jt_submit 
 
 static uint64_t size_setting(const struct cl2jt_submit *spec, const char *key)
 {
-    const struct slice *value = setting(spec, key);
+    const struct slice *value = record_setting(spec, key);
     char *text = value ? slice_dup(*value) : NULL;
     uint64_t bytes = 0;
     if (text && str_to_size(text, &bytes) != 0)
@@ -183,7 +182,7 @@ static uint64_t size_setting(const struct cl2jt_submit *spec, const char *key)
 
 struct slice record_queue(const struct cl2jt_submit *spec)
 {
-    const struct slice *value = setting(spec, "mapreduce.job.queuename");
+    const struct slice *value = record_setting(spec, "mapreduce.job.queuename");
     return value && value->len ? *value : slice_str(JT_QUEUE_DEFAULT);
 }
 
@@ -193,7 +192,7 @@ static struct jt_demand map_asks(const struct cl2jt_submit *spec)
     return (struct jt_demand){
         .cores = number_setting(spec, "mapreduce.map.cpu.vcores"),
         .memory = spec->map_memory,
-        .bends = setting(spec, "mapreduce.map.memory.mb") == NULL,
+        .bends = record_setting(spec, "mapreduce.map.memory.mb") == NULL,
     };
 }
 
@@ -202,7 +201,7 @@ static struct jt_demand reduce_asks(const struct cl2jt_submit *spec)
     return (struct jt_demand){
         .cores = number_setting(spec, "mapreduce.reduce.cpu.vcores"),
         .memory = spec->reduce_memory,
-        .bends = setting(spec, "mapreduce.reduce.memory.mb") == NULL,
+        .bends = record_setting(spec, "mapreduce.reduce.memory.mb") == NULL,
         .is_reduce = true,
     };
 }
@@ -224,7 +223,8 @@ int record_check_demand(const struct jobtracker *jt, const struct cl2jt_submit *
 
 static void read_slowstart(const struct cl2jt_submit *spec, struct jt_submit *submit)
 {
-    const struct slice *value = setting(spec, "mapreduce.job.reduce.slowstart.completedmaps");
+    const struct slice *value =
+        record_setting(spec, "mapreduce.job.reduce.slowstart.completedmaps");
     char *text = value ? slice_dup(*value) : NULL;
     if (text) {
         double share = strtod(text, NULL); /* the client has checked it */

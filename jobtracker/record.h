@@ -52,6 +52,8 @@ struct record *record_new(struct jobtracker *jt, struct buf *bytes, struct err *
 void record_free(struct record *record);
 /* The queue it asks for. */
 struct slice record_queue(const struct cl2jt_submit *spec);
+/* A setting the job was given; NULL when it is as everywhere. The last one said holds. */
+const struct slice *record_setting(const struct cl2jt_submit *spec, const char *key);
 /* ERR_INVAL: a task of it is too large for every worker that is known, and says what would do. Not
  * while the jobtracker is young: a larger one may not have registered yet. */
 int record_check_demand(const struct jobtracker *jt, const struct cl2jt_submit *spec,

@@ -20,6 +20,7 @@
 #define SLOW_PERCENT  70 /* a node below this share of the others' rate is slow */
 #define SLOW_TASKS    3  /* ... when so many tasks say so */
 #define SPILL_PERCENT 30 /* of the maps' time in spills and merges */
+#define SORT_EACH     40 /* bytes a record takes in the sort buffer beside its own */
 #define SMALL_FILES   1000
 #define SMALL_BYTES   (1U << 20)
 #define LOCAL_PERCENT 80
@@ -286,22 +287,60 @@ static void slow_node(struct findings *f, const struct explain_stage *stage)
              str_human(p.others, there, sizeof(there)));
 }
 
+/* A buffer that holds all that a map sorts. What its combiner leaves is known by what was spilled:
+ * as much again may have been left at the end. */
+static uint64_t buffer_for(const struct explain_task *t)
+{
+    uint64_t records = 2 * t->spilled < t->emitted ? 2 * t->spilled : t->emitted;
+    uint64_t bytes = t->emitted ? t->emitted_bytes / t->emitted + 1 : 0;
+    return records * (bytes + SORT_EACH);
+}
+
+static uint64_t in_megabytes(uint64_t bytes)
+{
+    return (bytes >> 20) + 1;
+}
+
+static void tell_spill(struct findings *f, uint64_t cost, uint64_t percent,
+                       const struct explain_task *all, const struct explain_task *most)
+{
+    uint64_t buffer = buffer_for(most), set = f->job->sort_bytes;
+    bool has_little = buffer > most->memory / 2;
+    char size[32], count[32], needs[32], fix[sizeof(f->list->fix)], sort[64] = "", memory[64] = "";
+    if (set)
+        snprintf(sort, sizeof(sort), " -D mapreduce.task.io.sort.mb=%" PRIu64,
+                 in_megabytes(buffer));
+    if (has_little || !set)
+        snprintf(memory, sizeof(memory), " -D mapreduce.map.memory.mb=%" PRIu64,
+                 2 * in_megabytes(buffer));
+    snprintf(fix, sizeof(fix),
+             "give the maps a larger buffer:%s%s; or smaller splits, or a combiner", sort, memory);
+    tell(f, "SPILL", cost, fix,
+         "the maps wrote %s (%s records) to disk before the end and merged them, %" PRIu64
+         " %% of their time: the records of one need a buffer of %s",
+         str_human(all->spilled_bytes, size, sizeof(size)),
+         str_thousands(all->spilled, count, sizeof(count)), percent,
+         str_human(buffer, needs, sizeof(needs)));
+}
+
 static void spill(struct findings *f, const struct explain_stage *stage)
 {
-    uint64_t spent = 0, total = 0, spilled = 0;
+    struct explain_task all = {0};
+    const struct explain_task *most = last_of(stage);
     for (size_t i = 0; i < stage->count; i++) {
-        spilled += stage->tasks[i].spill_us;
-        spent += stage->tasks[i].spill_us + stage->tasks[i].merge_us;
-        total += stage->tasks[i].total_us;
+        const struct explain_task *t = &stage->tasks[i];
+        all.spill_us += t->spill_us;
+        all.merge_us += t->merge_us;
+        all.total_us += t->total_us;
+        all.spilled += t->spilled;
+        all.spilled_bytes += t->spilled_bytes;
+        if (buffer_for(t) > buffer_for(most))
+            most = t;
     }
-    uint64_t cost = share_of_wall(stage, spent);
-    if (stage->kind == EXPLAIN_MAP && spilled && spent * 100 > total * SPILL_PERCENT &&
+    uint64_t spent = all.spill_us + all.merge_us, cost = share_of_wall(stage, spent);
+    if (stage->kind == EXPLAIN_MAP && all.spilled && spent * 100 > all.total_us * SPILL_PERCENT &&
         is_worth_it(f->job, cost))
-        tell(
-            f, "SPILL", cost,
-            "give the maps a larger buffer (-D mapreduce.task.io.sort.mb=N), or declare a combiner",
-            "the maps spent %" PRIu64 " %% of their time in writing spills and merging them",
-            spent * 100 / total);
+        tell_spill(f, cost, spent * 100 / all.total_us, &all, most);
 }
 
 static void small_files(struct findings *f, const struct explain_stage *stage)

@@ -21,7 +21,10 @@ struct explain_task {
     uint64_t ms;
     uint64_t bytes, records; /* read */
     uint64_t read_us, spill_us, merge_us, total_us;
-    struct slice top_key; /* reduce: the key with the most values */
+    uint64_t emitted, emitted_bytes; /* map: records, before combining */
+    uint64_t spilled, spilled_bytes; /* map: of them, in files before the last one */
+    uint64_t memory;                 /* it had; of that, at least half is for sorting */
+    struct slice top_key;            /* reduce: the key with the most values */
     uint64_t top_records;
     struct slice input; /* map: the file it read, the first of several */
 };
@@ -57,6 +60,7 @@ struct explain_memory {
 struct explain_job {
     uint64_t elapsed_ms;
     uint64_t files, bytes;   /* of its input */
+    uint64_t sort_bytes;     /* most that a map's buffer may have; 0 = what its memory allows */
     uint64_t previous_bytes; /* of the last that did the same (explain_is_alike); 0 = none */
     struct explain_memory memory;
     struct explain_stage *stages;

@@ -36,8 +36,7 @@ void jt_middle_add(struct jt_middle *middle, uint64_t value)
     if (mem_grow(&middle->kept, &middle->cap, middle->count, sizeof(*middle->kept)) != 0)
         return;
     size_t at = place_for(middle, value);
-    memmove(&middle->kept[at + 1], &middle->kept[at],
-            (middle->count - at) * sizeof(*middle->kept));
+    memmove(&middle->kept[at + 1], &middle->kept[at], (middle->count - at) * sizeof(*middle->kept));
     middle->kept[at] = value;
     middle->count++;
 }

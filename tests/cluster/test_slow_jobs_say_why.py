@@ -107,7 +107,13 @@ def test_tasks_that_wanted_more_memory_are_told_with_the_limit(cluster):
 def test_buffers_that_are_too_small_are_told(cluster):
     run(cluster, "/lines", "mapreduce.task.io.sort.mb=1", "mapreduce.task.io.sort.factor=5", reduces=1)
     _, found, text = why(cluster)
-    assert "in writing spills and merging them" in found["SPILL"]["says"]
+    assert re.match(r"the maps wrote \S+ M \(\S+ records\) to disk before the end and merged them, \d+ % of their time: ", found["SPILL"]["says"])
+    (said,) = re.findall(r"-D (mapreduce.task.io.sort.mb=\d+)", found["SPILL"]["fix"])
+    assert "memory.mb" not in found["SPILL"]["fix"]
+    run(cluster, "/lines", said, "mapreduce.task.io.sort.factor=5", reduces=1)
+    job, found, _ = why(cluster)
+    assert "SPILL" not in found
+    assert all(a["account"]["spilled_records"] == 0 for stage, a in winners(cluster, job) if stage == "map")
 
 
 def test_very_many_small_files_are_told(cluster, tmp_path):

@@ -244,9 +244,41 @@ static void spills_that_cost_a_third_of_the_maps_are_told(void **state)
     for (uint32_t i = 0; i < TASKS; i++) {
         t.tasks[i].spill_us = 2000000;
         t.tasks[i].merge_us = 2000000;
+        t.tasks[i].emitted = t.tasks[i].spilled = 1000000;
+        t.tasks[i].emitted_bytes = t.tasks[i].spilled_bytes = 59000000;
+        t.tasks[i].memory = 1 << 30;
     }
-    assert_only(&t, "SPILL", "40 %");
+    t.job.sort_bytes = 16 << 20;
+    assert_only(&t, "SPILL", "wrote 1.1 G (20,000,000 records) to disk");
+    assert_non_null(strstr(t.found[0].says, "40 % of their time"));
+    assert_non_null(strstr(t.found[0].says, "a buffer of 95.4 M"));
     assert_int_equal(t.found[0].cost_ms, 20000);
+    assert_string_equal(t.found[0].fix,
+                        "give the maps a larger buffer: -D mapreduce.task.io.sort.mb=96; or "
+                        "smaller splits, or a combiner");
+}
+
+/* Whoever said nothing of buffers has as large ones as the memory of a map allows. */
+static void what_avoids_spills_is_memory_where_that_is_what_is_short(void **state)
+{
+    struct trial t;
+    (void)state;
+    healthy(&t, EXPLAIN_MAP);
+    for (uint32_t i = 0; i < TASKS; i++) {
+        t.tasks[i].merge_us = 4000000;
+        t.tasks[i].emitted = 9000000; /* of which a combiner left a few */
+        t.tasks[i].emitted_bytes = 8 * 9000000;
+        t.tasks[i].spilled = i == 7 ? 1000000 : 500000;
+        t.tasks[i].spilled_bytes = 10000000;
+        t.tasks[i].memory = 64 << 20;
+    }
+    assert_only(&t, "SPILL", "a buffer of 93.5 M");
+    assert_string_equal(t.found[0].fix,
+                        "give the maps a larger buffer: -D mapreduce.map.memory.mb=188; or "
+                        "smaller splits, or a combiner");
+    t.job.sort_bytes = 16 << 20;
+    assert_only(&t, "SPILL", "a buffer of 93.5 M");
+    assert_non_null(strstr(t.found[0].fix, "io.sort.mb=94 -D mapreduce.map.memory.mb=188; or "));
 }
 
 static void many_small_files_are_told_when_opening_them_costs(void **state)
@@ -384,6 +416,7 @@ int main(void)
         cmocka_unit_test(a_node_that_only_reads_from_afar_is_not_called_slow),
         cmocka_unit_test(a_file_that_cannot_be_split_is_named),
         cmocka_unit_test(spills_that_cost_a_third_of_the_maps_are_told),
+        cmocka_unit_test(what_avoids_spills_is_memory_where_that_is_what_is_short),
         cmocka_unit_test(many_small_files_are_told_when_opening_them_costs),
         cmocka_unit_test(maps_that_read_from_afar_are_told_when_it_was_slower),
         cmocka_unit_test(what_broke_is_told_however_little_it_cost),
