@@ -10,7 +10,7 @@
 #include "libcommon/proto/cl_nn/publish.h"
 #include "libcommon/proto/task/messages.h"
 #include "libcommon/proto/task/probe.h"
-#include "worker/runner/counters.h"
+#include "worker/plugin/counters.h"
 
 struct job_task {
     uint32_t kind; /* enum task_kind */

@@ -5,7 +5,7 @@
 #define QUERN_WORKER_MAP_FEED_H
 
 #include "worker/map/lines.h"
-#include "worker/runner/context.h"
+#include "worker/plugin/context.h"
 
 struct feed {
     struct context *c;        /* borrowed */

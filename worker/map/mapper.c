@@ -11,7 +11,7 @@
 #include "worker/map/ranges.h"
 #include "worker/map/sketch.h"
 #include "worker/map/spill.h"
-#include "worker/runner/meter.h"
+#include "worker/plugin/meter.h"
 #include "worker/sink/further.h"
 #include "worker/sink/output.h"
 

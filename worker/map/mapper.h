@@ -11,8 +11,8 @@
 #ifndef QUERN_WORKER_MAP_MAPPER_H
 #define QUERN_WORKER_MAP_MAPPER_H
 
+#include "worker/plugin/context.h"
 #include "worker/run/region.h"
-#include "worker/runner/context.h"
 
 struct mapper_conf {
     struct region *region; /* reserved with the task's memory */

@@ -37,6 +37,12 @@ void segment_unref(struct segments *segments, struct segment *segment)
         segment_free(segments, segment);
 }
 
+void segments_accept(struct segments *segments, struct segment *segment)
+{
+    segment->is_accepted = true;
+    segments->on_accepted(segments->arg, segment);
+}
+
 void segments_drop(struct segments *segments, struct segment *segment)
 {
     list_remove(&segment->link);

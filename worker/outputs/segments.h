@@ -32,6 +32,9 @@ struct segments {
     uint64_t memory_max;
     struct spares spares; /* beside those: together no more than memory_max */
     struct leavings *leavings;
+    /* One may be handed out from now on; set by who does that (serve/outputs). */
+    void (*on_accepted)(void *arg, struct segment *segment);
+    void *arg;
 };
 
 /* Borrows `leavings` until segments_release. */
@@ -69,6 +72,8 @@ struct segments_owner {
     uid_t uid;
     uint64_t now_ms;
 };
+/* The jobtracker has accepted it. */
+void segments_accept(struct segments *segments, struct segment *segment);
 struct segment *segments_find(const struct segments *segments, const struct task_attempt *id);
 /* Give it up: out of the table, freed when no stream uses it. Files are unlinked at once. */
 void segments_drop(struct segments *segments, struct segment *segment);

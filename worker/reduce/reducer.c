@@ -3,10 +3,10 @@
 
 #include "libcommon/base/clock.h"
 #include "libcommon/base/str.h"
+#include "worker/plugin/meter.h"
 #include "worker/reduce/group.h"
 #include "worker/reduce/onward.h"
 #include "worker/reduce/sources.h"
-#include "worker/runner/meter.h"
 #include "worker/sink/further.h"
 #include "worker/sink/output.h"
 

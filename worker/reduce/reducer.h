@@ -9,8 +9,8 @@
 #ifndef QUERN_WORKER_REDUCE_REDUCER_H
 #define QUERN_WORKER_REDUCE_REDUCER_H
 
+#include "worker/plugin/context.h"
 #include "worker/run/region.h"
-#include "worker/runner/context.h"
 #include "worker/shuffle/fetch.h"
 
 struct reducer_conf {

@@ -5,9 +5,9 @@
 #ifndef QUERN_WORKER_RUNNER_EXECUTION_H
 #define QUERN_WORKER_RUNNER_EXECUTION_H
 
+#include "worker/plugin/context.h"
 #include "worker/reduce/reducer.h"
 #include "worker/run/region.h"
-#include "worker/runner/context.h"
 
 /* What a process keeps from attempt to attempt. Zeroed = fresh. */
 struct execution_process {

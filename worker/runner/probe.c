@@ -10,7 +10,7 @@
 
 #include "libcommon/base/clock.h"
 #include "libcommon/store/fsutil.h"
-#include "worker/runner/plugin.h"
+#include "worker/plugin/plugin.h"
 
 #define PROBE_MS 10000U
 #define EXIT_MS  2000U /* from its last word to its end */

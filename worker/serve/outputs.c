@@ -360,8 +360,9 @@ static bool is_complete(const struct out_stream *stream, const struct wk_job *jo
     return stream->stage < 64 && (job->complete >> stream->stage & 1);
 }
 
-void outputs_accepted(struct worker *worker, struct segment *segment)
+static void send_accepted(void *arg, struct segment *segment)
 {
+    struct worker *worker = arg;
     list_each_safe (&worker->streams, it) {
         struct out_stream *stream = list_entry(it, struct out_stream, link);
         if (!wants(stream, segment))
@@ -507,6 +508,8 @@ int outputs_listen(struct worker *worker, struct err *err)
         rc = listen_unix(worker, &rpc, err);
     if (rc != 0)
         return rc;
+    worker->segments.on_accepted = send_accepted;
+    worker->segments.arg = worker;
     const char *bound = rpc_server_address(worker->tcp_server);
     uint64_t port = 0;
     str_to_u64(strrchr(bound, ':') + 1, &port);

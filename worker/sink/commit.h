@@ -9,8 +9,8 @@
 #define QUERN_WORKER_SINK_COMMIT_H
 
 #include "libcommon/base/buf.h"
+#include "worker/plugin/context.h"
 #include "worker/run/region.h"
-#include "worker/runner/context.h"
 
 #define COMMIT_MANIFEST "_MANIFEST"
 #define COMMIT_SUCCESS  "_SUCCESS"

@@ -9,7 +9,7 @@
 #define QUERN_WORKER_SINK_FURTHER_H
 
 #include "libcommon/base/hmap.h"
-#include "worker/runner/context.h"
+#include "worker/plugin/context.h"
 #include "worker/sink/sink.h"
 
 #define FURTHER_MAX    256U

@@ -5,7 +5,7 @@
 #ifndef QUERN_WORKER_SINK_OUTPUT_H
 #define QUERN_WORKER_SINK_OUTPUT_H
 
-#include "worker/runner/context.h"
+#include "worker/plugin/context.h"
 #include "worker/sink/sink.h"
 
 struct output {

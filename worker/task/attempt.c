@@ -10,7 +10,6 @@
 #include "libcommon/base/log.h"
 #include "libcommon/base/str.h"
 #include "libcommon/daemon/config.h"
-#include "worker/serve/outputs.h"
 #include "worker/task/hand_over.h"
 #include "worker/task/outfit.h"
 #include "worker/task/report.h"
@@ -132,8 +131,7 @@ static void report_answered(void *arg, int code, const void *answer, const struc
     if (code != 0)
         log_warn("wk.task", "%s: %s", attempt->name, err->msg);
     if (attempt->segment && accepted) {
-        attempt->segment->is_accepted = true;
-        outputs_accepted(worker, attempt->segment);
+        segments_accept(&worker->segments, attempt->segment);
     } else if (attempt->segment) {
         segments_drop(&worker->segments, attempt->segment);
         attempt->segment = NULL;

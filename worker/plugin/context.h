@@ -5,18 +5,18 @@
  * the callbacks (map, combine, reduce) and are put into `host` by it. What a callback does wrong,
  * or what fails under its hands, is kept in `failed`, the first failure wins, whatever the callback
  * then returns: an author who ignores what emit returned loses nothing. */
-#ifndef QUERN_WORKER_RUNNER_CONTEXT_H
-#define QUERN_WORKER_RUNNER_CONTEXT_H
+#ifndef QUERN_WORKER_PLUGIN_CONTEXT_H
+#define QUERN_WORKER_PLUGIN_CONTEXT_H
 
 #include <stdatomic.h>
 
 #include "libcommon/proto/task/messages.h"
 #include "libcommon/proto/task/progress.h"
+#include "worker/plugin/counters.h"
+#include "worker/plugin/plugin.h"
+#include "worker/plugin/sides.h"
 #include "worker/run/files.h"
 #include "worker/run/scratch.h"
-#include "worker/runner/counters.h"
-#include "worker/runner/plugin.h"
-#include "worker/runner/sides.h"
 
 struct context_option {
     const char *name;

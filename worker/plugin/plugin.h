@@ -4,8 +4,8 @@
  * Every mistake an author can make in his table is one line that says what to do. A plugin built
  * against an older header (same ABI, smaller structs) is taken: what its table lacks is absent. One
  * built against a newer header is taken unless it uses what we do not have. */
-#ifndef QUERN_WORKER_RUNNER_PLUGIN_H
-#define QUERN_WORKER_RUNNER_PLUGIN_H
+#ifndef QUERN_WORKER_PLUGIN_PLUGIN_H
+#define QUERN_WORKER_PLUGIN_PLUGIN_H
 
 #include "include/quern/job.h"
 #include "libcommon/base/err.h"

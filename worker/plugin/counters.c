@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "worker/runner/counters.h"
+#include "worker/plugin/counters.h"
 
 #include "worker/run/key.h"
 

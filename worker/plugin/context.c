@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "worker/runner/context.h"
+#include "worker/plugin/context.h"
 
 #include <unistd.h>
 

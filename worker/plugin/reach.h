@@ -7,8 +7,8 @@
  * It is a list of what is harmless, not of what is not: a function or a library that is not on it
  * makes the answer no. Machine code that asks the kernel itself is not seen; what such a job leaves
  * behind it leaves to its own tasks only, for no process serves two jobs. */
-#ifndef QUERN_WORKER_RUNNER_REACH_H
-#define QUERN_WORKER_RUNNER_REACH_H
+#ifndef QUERN_WORKER_PLUGIN_REACH_H
+#define QUERN_WORKER_PLUGIN_REACH_H
 
 #include <stdbool.h>
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * sides: a job's side files as its tasks see them: links in the directory they work in, and bytes
  * mapped read-only, each once for the life of an attempt. */
-#ifndef QUERN_WORKER_RUNNER_SIDES_H
-#define QUERN_WORKER_RUNNER_SIDES_H
+#ifndef QUERN_WORKER_PLUGIN_SIDES_H
+#define QUERN_WORKER_PLUGIN_SIDES_H
 
 #include "libcommon/proto/task/messages.h"
 

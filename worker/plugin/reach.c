@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "worker/runner/reach.h"
+#include "worker/plugin/reach.h"
 
 #include <dlfcn.h>
 #include <elf.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "worker/runner/meter.h"
+#include "worker/plugin/meter.h"
 
 #include <string.h>
 #include <sys/resource.h>

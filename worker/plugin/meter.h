@@ -9,8 +9,8 @@
  * which is measured by itself (a spill, a read) is to be dropped (meter_drop); one during which
  * another process took the core is not counted: its milliseconds belong to no side. Outside a burst
  * the calls are not slowed: emit and next are put into the host table for the burst only. */
-#ifndef QUERN_WORKER_RUNNER_METER_H
-#define QUERN_WORKER_RUNNER_METER_H
+#ifndef QUERN_WORKER_PLUGIN_METER_H
+#define QUERN_WORKER_PLUGIN_METER_H
 
 #include <stdbool.h>
 #include <stddef.h>

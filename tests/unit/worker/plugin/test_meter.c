@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "worker/runner/meter.h"
+#include "worker/plugin/meter.h"
 
 static void with_nothing_measured_all_is_the_jobs_own(void **state)
 {

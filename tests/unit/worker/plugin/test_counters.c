@@ -6,7 +6,7 @@
 
 #include <cmocka.h>
 
-#include "worker/runner/counters.h"
+#include "worker/plugin/counters.h"
 
 static void a_counter_is_found_again_by_group_and_name(void **state)
 {

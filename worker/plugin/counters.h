@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * counters: numbers by group and name, the engine's own and the job's. A job that makes up names
  * without end does not grow without end: beyond the limit all further ones are one counter. */
-#ifndef QUERN_WORKER_RUNNER_COUNTERS_H
-#define QUERN_WORKER_RUNNER_COUNTERS_H
+#ifndef QUERN_WORKER_PLUGIN_COUNTERS_H
+#define QUERN_WORKER_PLUGIN_COUNTERS_H
 
 #include "include/quern/job.h"
 #include "libcommon/base/hmap.h"

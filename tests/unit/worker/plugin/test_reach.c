@@ -12,7 +12,7 @@
 
 #include <dlfcn.h>
 
-#include "worker/runner/reach.h"
+#include "worker/plugin/reach.h"
 
 /* Compiles these lines into a shared object and asks. */
 static bool is_memory(const char *code, const char *libraries)

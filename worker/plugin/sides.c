@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "worker/runner/sides.h"
+#include "worker/plugin/sides.h"
 
 #include <errno.h>
 #include <fcntl.h>

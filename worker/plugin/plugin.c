@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "worker/runner/plugin.h"
+#include "worker/plugin/plugin.h"
 
 #include <dlfcn.h>
 #include <errno.h>
@@ -9,8 +9,7 @@
 #include "libcommon/base/mem.h"
 #include "libcommon/base/str.h"
 #include "libcommon/proto/task/messages.h"
-#include "worker/map/frame.h"
-#include "worker/runner/reach.h"
+#include "worker/plugin/reach.h"
 
 #define OPTIONS_MAX 1000U
 #define INPUTS_MAX  1000U
@@ -503,6 +502,12 @@ static int describe_then(const struct plugin *plugin, struct arena *arena,
     return stages ? 0 : ERR_NOMEM;
 }
 
+static bool is_of_lines(enum qn_input_format format)
+{
+    return format == QN_LINES || format == QN_CRLF_LINES || format == QN_KEY_VALUES ||
+           format == QN_JSON_LINES;
+}
+
 static struct task_probe_input describe_input(const struct qn_job *job)
 {
     return (struct task_probe_input){
@@ -511,8 +516,7 @@ static struct task_probe_input describe_input(const struct qn_job *job)
         .is_whole = job->input == QN_PREFIXED || job->input == QN_WHOLE_FILES,
         .takes_empty = job->input == QN_WHOLE_FILES,
         .split_size = job->split_size,
-        .has_lines = !job->record_size && !frame_is_for(job->input) &&
-                     job->input != QN_WHOLE_FILES && job->input != QN_ROWS,
+        .has_lines = !job->record_size && is_of_lines(job->input),
     };
 }
 

@@ -8,7 +8,7 @@
 #include <cmocka.h>
 #include <unistd.h>
 
-#include "worker/runner/plugin.h"
+#include "worker/plugin/plugin.h"
 
 static int map(struct qn_task *task, struct qn_slice record, struct qn_slice where)
 {
