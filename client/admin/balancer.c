@@ -12,7 +12,7 @@
 #include "client/admin/session.h"
 #include "client/command.h"
 #include "client/help/asked.h"
-#include "client/talk/namenode.h"
+#include "client/lib/handle.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/base/str.h"

@@ -7,7 +7,7 @@
 #define QUERN_ADMIN_COMMANDS_H
 
 #include "client/admin/session.h"
-#include "client/talk/namenode.h"
+#include "client/lib/handle.h"
 
 #define ADMIN_FAILED 255
 #define ADMIN_USAGE  1000

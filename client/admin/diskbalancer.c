@@ -10,7 +10,7 @@
 #include "client/command.h"
 #include "client/fs/fs.h"
 #include "client/help/asked.h"
-#include "client/talk/namenode.h"
+#include "client/lib/handle.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/base/str.h"
 #include "libcommon/proto/data/messages.h"

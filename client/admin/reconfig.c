@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <time.h>
 
-#include "client/talk/namenode.h"
+#include "client/lib/handle.h"
 #include "libcommon/base/str.h"
 #include "libcommon/proto/data/messages.h"
 #include "libcommon/wire/chan.h"

@@ -26,8 +26,8 @@ static int ask_who_that_is(const struct fs_volume *volume, const struct conf *co
     struct qn_error error = {0};
     char *uri = str_printf("quern://%s", address);
     struct qn_fs *other = uri ? cl_fs_open(conf, uri, NULL, &error) : NULL;
-    bool is_same = other && strcmp(chan_peer_cluster(other->namenode),
-                                   chan_peer_cluster(volume->qn->namenode)) == 0;
+    bool is_same = other && strcmp(chan_peer_cluster(other->namenode.chan),
+                                   chan_peer_cluster(volume->qn->namenode.chan)) == 0;
     int rc = is_same ? 0
              : other ? elsewhere(volume, word, err)
              : uri   ? err_set(err, error.code, "%s: %s", word, error.message)

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The public calls on what is attached to files and directories. */
 #include "client/lib/handle.h"
-#include "client/talk/namenode.h"
 #include "libcommon/base/mem.h"
 
 /* ---- extended attributes ---- */

@@ -7,7 +7,6 @@
 #include "client/lib/mode.h"
 #include "client/lib/patient.h"
 #include "client/lib/uri.h"
-#include "client/talk/namenode.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/base/path.h"
 #include "libcommon/base/rand.h"
@@ -124,7 +123,6 @@ static int read_conf(struct qn_fs *fs, const struct conf *conf, struct err *err)
         .min_ms = (uint32_t)conf_ms(conf, "dfs.client.slow.datanode.min"),
         .window_ms = (uint32_t)conf_ms(conf, "dfs.client.slow.datanode.window")};
     fs->timeout_ms = (uint32_t)conf_ms(conf, "dfs.client.socket-timeout");
-    fs->call_ms = fs->timeout_ms * 2 > CALL_MIN ? fs->timeout_ms * 2 : CALL_MIN;
     fs->short_circuit = conf_bool(conf, "dfs.client.read.shortcircuit");
     fs->hedge_max = (unsigned)conf_int(conf, "dfs.client.hedged.read.threadpool.size");
     fs->hedge_after_ms = (uint32_t)conf_ms(conf, "dfs.client.hedged.read.threshold.millis");
@@ -139,7 +137,7 @@ static int read_conf(struct qn_fs *fs, const struct conf *conf, struct err *err)
  * place, in the middle of a write or a read, is refused. */
 static int bind_to_cluster(struct qn_fs *fs, struct err *err)
 {
-    fs->cluster = str_dup(chan_peer_cluster(fs->namenode));
+    fs->cluster = str_dup(chan_peer_cluster(fs->namenode.chan));
     fs->self.cluster = fs->cluster;
     return fs->cluster ? 0 : no_memory(err);
 }
@@ -156,10 +154,18 @@ static int open_handle(struct qn_fs *fs, const struct conf *conf, const char *ur
         rc = read_conf(fs, conf, err);
     if (rc != 0)
         return rc;
-    rand_secret(&fs->client_id, sizeof(fs->client_id));
-    fs->client_id |= 1; /* never 0 */
+    uint64_t client_id;
+    rand_secret(&client_id, sizeof(client_id));
+    fs->namenode = (struct cl_namenode){
+        .address = fs->address,
+        .socket = fs->socket,
+        .self = &fs->self,
+        .client_id = client_id | 1, /* never 0 */
+        .timeout_ms = fs->timeout_ms,
+        .call_ms = fs->timeout_ms * 2 > CALL_MIN ? fs->timeout_ms * 2 : CALL_MIN,
+    };
     fs->peers.timeout_ms = fs->timeout_ms;
-    rc = cl_dial(fs, err);
+    rc = cl_namenode_open(&fs->namenode, err);
     return rc == 0 ? bind_to_cluster(fs, err) : rc;
 }
 
@@ -227,7 +233,7 @@ void qn_fs_close(struct qn_fs *fs)
     while (!list_is_empty(&fs->closed))
         cl_file_forget(list_first(&fs->closed, struct qn_file, link));
     cl_renew_release(&fs->renew);
-    cl_hang_up(fs);
+    cl_namenode_close(&fs->namenode);
     cl_peers_release(&fs->peers);
     cl_rings_release(&fs->rings);
     cl_patient_close(fs->patient);

@@ -15,6 +15,7 @@
 #include "client/lib/renew.h"
 #include "client/lib/ring.h"
 #include "client/talk/datanode.h"
+#include "client/talk/namenode.h"
 #include "libcommon/base/buf.h"
 #include "libcommon/base/conf.h"
 #include "libcommon/wire/hello.h"
@@ -27,12 +28,11 @@ struct cl_dead {
 };
 
 struct qn_fs {
-    char *address, *uri, *user, *home;
-    char *socket; /* where the namenode listens too if it is on this machine; may be NULL */
+    char *address, *socket; /* the namenode's; socket: as in cl_namenode */
+    char *uri, *user, *home;
     char *node, *boot,
         *cluster; /* whose strings `self` shows; the cluster: the first that answered */
     struct identity self;
-    uint64_t client_id;
     uint32_t umask;
     uint64_t block_size;  /* 0 = the namenode's choice */
     uint32_t replication; /* 0 = the namenode's choice */
@@ -41,14 +41,12 @@ struct qn_fs {
     bool replace_or_fail;           /* no further datanode to be had = the write fails */
     struct cl_lags_rule slow; /* which datanode is too slow, to write through or to read from */
     uint32_t timeout_ms;      /* one silent peer */
-    uint32_t call_ms;         /* one question to the namenode, through its restart */
     bool short_circuit;
     unsigned hedge_max; /* second datanodes asked at a time when the first is silent; 0 = never */
     uint32_t hedge_after_ms; /* ... for so long */
     _Atomic unsigned hedges; /* asked now */
 
-    _Atomic uint64_t last_seq;
-    struct chan *namenode;
+    struct cl_namenode namenode;
     struct cl_peers peers;
     struct cl_rings rings;
     struct cl_renew renew;
@@ -81,6 +79,21 @@ bool cl_is_local(const struct qn_fs *fs, const struct msg_node *node);
 
 void cl_mark_dead(struct qn_fs *fs, struct slice node);
 bool cl_is_dead(struct qn_fs *fs, struct slice node);
+
+/* As cl_namenode_ask. */
+static inline int cl_ask(struct qn_fs *fs, unsigned at, const void *ask, struct arena *arena,
+                         void *ret_answer, struct err *err)
+{
+    return cl_namenode_ask(&fs->namenode, at, ask, arena, ret_answer, err);
+}
+
+/* Number for the next request that changes something. Without a handle the call fails before it is
+ * asked. */
+static inline struct msg_origin cl_origin(struct qn_fs *fs)
+{
+    return fs ? (struct msg_origin){fs->namenode.client_id, ++fs->namenode.last_seq}
+              : (struct msg_origin){0};
+}
 
 /* At the edge: hand `rc` on, with the message when it is a failure and the caller wants it. */
 int64_t cl_edge(int64_t rc, const struct err *err, struct qn_error *error);

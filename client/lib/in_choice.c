@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "client/lib/handle.h"
 #include "client/lib/stream_in_inside.h"
-#include "client/talk/namenode.h"
 #include "libcommon/base/clock.h"
 
 #define NODES_KNOWN 16U /* of one block, for the choice */

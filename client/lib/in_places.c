@@ -2,8 +2,8 @@
 #include <inttypes.h>
 #include <unistd.h>
 
+#include "client/lib/handle.h"
 #include "client/lib/stream_in_inside.h"
-#include "client/talk/namenode.h"
 
 #define LOCATE_BYTES (1ULL << 30) /* places asked for at a time, from where one was missing */
 

@@ -4,7 +4,6 @@
 #include "client/lib/blocks.h"
 #include "client/lib/checksum.h"
 #include "client/lib/handle.h"
-#include "client/talk/namenode.h"
 #include "libcommon/codec/digest.h"
 
 /* All blocks of [offset, offset + length), page by page. */

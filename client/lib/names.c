@@ -2,7 +2,6 @@
  * The public calls on names: each is one question to the namenode. */
 #include "client/lib/handle.h"
 #include "client/lib/server.h"
-#include "client/talk/namenode.h"
 #include "libcommon/base/str.h"
 
 /* One call at work: its paths, its answers' memory, its failure. */

@@ -3,9 +3,9 @@
  * last block is not written on: its datanodes make the new one as a copy of it (they have the
  * bytes), and when their chain stands the namenode puts that in the old one's place. Only then is
  * anything written, and nothing of all this is done before there is a byte to write. */
+#include "client/lib/handle.h"
 #include "client/lib/stream_in.h"
 #include "client/lib/stream_out_inside.h"
-#include "client/talk/namenode.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/base/fault.h"
 

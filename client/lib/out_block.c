@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * What the namenode is asked for a block being written: a place for it, a new stamp when its chain
  * broke, and to know the chain that goes on. */
+#include "client/lib/handle.h"
 #include "client/lib/stream_out_inside.h"
-#include "client/talk/namenode.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/base/fault.h"
 

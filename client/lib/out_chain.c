@@ -134,7 +134,7 @@ int cl_chain_connect(struct cl_out *out, uint64_t new_gs, struct cl_break *ret)
         .block = {.id = out->block.id, .gs = out->block.gs, .len = out->pipe.acked},
         .stage = new_gs ? DATA_WRITE_RECOVER : DATA_WRITE_CREATE,
         .new_gs = new_gs,
-        .client = out->fs->client_id,
+        .client = out->fs->namenode.client_id,
         .block_size = out->block_bytes,
         .ring_bytes = CL_RING_BYTES,
         .reports_ms = cl_slow_reports_ms(out),

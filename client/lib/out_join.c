@@ -10,8 +10,8 @@
  * without: the last word has the close, which waits for two replicas. */
 #include <inttypes.h>
 
+#include "client/lib/handle.h"
 #include "client/lib/stream_out_inside.h"
-#include "client/talk/namenode.h"
 #include "libcommon/base/fault.h"
 
 /* For every so many bytes that have to be copied first, a little more patience. */

@@ -3,7 +3,6 @@
 
 #include "client/lib/handle.h"
 #include "client/lib/stream_out.h"
-#include "client/talk/namenode.h"
 #include "libcommon/base/clock.h"
 
 #define LINGER_MS 10000 /* the thread stays for so long without a writer */
@@ -22,8 +21,8 @@ void cl_renew_init(struct cl_renew *renew, struct qn_fs *fs)
 static bool tell_namenode(struct cl_renew *renew)
 {
     struct arena arena = ARENA_INIT;
-    const struct cl2nn_renew ask = {.client = renew->fs->client_id};
-    int rc = chan_call(renew->fs->namenode, &CL2NN_methods[CL2NN_AT_RENEW], &ask, &arena, NULL,
+    const struct cl2nn_renew ask = {.client = renew->fs->namenode.client_id};
+    int rc = chan_call(renew->fs->namenode.chan, &CL2NN_methods[CL2NN_AT_RENEW], &ask, &arena, NULL,
                        ASK_MS, NULL);
     arena_release(&arena);
     return rc == 0;

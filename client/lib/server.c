@@ -2,7 +2,6 @@
 #include "client/lib/server.h"
 
 #include "client/lib/handle.h"
-#include "client/talk/namenode.h"
 
 static int ask(struct qn_fs *fs, struct err *err)
 {

@@ -3,7 +3,7 @@
 
 #include <inttypes.h>
 
-#include "client/talk/namenode.h"
+#include "client/lib/handle.h"
 #include "libcommon/base/fault.h"
 #include "libcommon/base/str.h"
 

@@ -5,36 +5,28 @@
 
 #include "libcommon/base/clock.h"
 #include "libcommon/base/fault.h"
-#include "libcommon/wire/chan.h"
 
 #define RETRY_MIN_MS 5
 #define RETRY_MAX_MS 1000
 #define DIAL_MAX_MS  20000 /* as Hadoop's ipc.client.connect.timeout */
 
-int cl_dial(struct qn_fs *fs, struct err *err)
+int cl_namenode_open(struct cl_namenode *namenode, struct err *err)
 {
-    struct chan_conf conf = {.address = fs->socket,
-                             .self = &fs->self,
+    uint32_t timeout_ms = namenode->timeout_ms;
+    struct chan_conf conf = {.address = namenode->socket,
+                             .self = namenode->self,
                              .role = WIRE_NAMENODE,
-                             .timeout_ms =
-                                 fs->timeout_ms < DIAL_MAX_MS ? fs->timeout_ms : DIAL_MAX_MS};
-    if (fs->socket && chan_open(&conf, &fs->namenode, NULL) == 0)
+                             .timeout_ms = timeout_ms < DIAL_MAX_MS ? timeout_ms : DIAL_MAX_MS};
+    if (namenode->socket && chan_open(&conf, &namenode->chan, NULL) == 0)
         return 0; /* half the kernel's work of TCP */
-    conf.address = fs->address;
-    return chan_open(&conf, &fs->namenode, err);
+    conf.address = namenode->address;
+    return chan_open(&conf, &namenode->chan, err);
 }
 
-void cl_hang_up(struct qn_fs *fs)
+void cl_namenode_close(struct cl_namenode *namenode)
 {
-    chan_close(fs->namenode);
-    fs->namenode = NULL;
-}
-
-struct msg_origin cl_origin(struct qn_fs *fs)
-{
-    if (!fs) /* the call fails before it is asked */
-        return (struct msg_origin){0};
-    return (struct msg_origin){fs->client_id, ++fs->last_seq};
+    chan_close(namenode->chan);
+    namenode->chan = NULL;
 }
 
 #define START_WAIT_MS 20000
@@ -49,17 +41,17 @@ static bool is_patient(unsigned at)
            at == CL2NN_AT_APPEND_AGAIN || at == CL2NN_AT_SWITCH;
 }
 
-int cl_ask(struct qn_fs *fs, unsigned at, const void *ask, struct arena *arena, void *ret_answer,
-           struct err *err)
+int cl_namenode_ask(struct cl_namenode *namenode, unsigned at, const void *ask, struct arena *arena,
+                    void *ret_answer, struct err *err)
 {
     const struct msg_method *method = &CL2NN_methods[at];
     uint64_t start_ms = clock_mono_ms(), pause_ms = RETRY_MIN_MS;
-    uint64_t deadline_ms = start_ms + fs->call_ms;
+    uint64_t deadline_ms = start_ms + namenode->call_ms;
     for (;;) {
         uint64_t now_ms = clock_mono_ms();
         uint32_t left_ms = now_ms < deadline_ms ? (uint32_t)(deadline_ms - now_ms) : 1;
         fault_hit("client.ask");
-        int rc = chan_call(fs->namenode, method, ask, arena, ret_answer, left_ms, err);
+        int rc = chan_call(namenode->chan, method, ask, arena, ret_answer, left_ms, err);
         bool again = rc == ERR_RETRY || rc == ERR_SAFEMODE;
         if (again && !is_patient(at))
             again = rc == ERR_RETRY && clock_mono_ms() < start_ms + START_WAIT_MS;
