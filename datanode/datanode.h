@@ -3,6 +3,7 @@
 #ifndef QUERN_DN_DATANODE_H
 #define QUERN_DN_DATANODE_H
 
+#include "datanode/serve/blocks.h"
 #include "datanode/storage/census.h"
 #include "datanode/storage/level.h"
 #include "datanode/storage/patrol.h"

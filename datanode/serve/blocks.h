@@ -14,9 +14,9 @@
 #ifndef QUERN_DN_SERVE_BLOCKS_H
 #define QUERN_DN_SERVE_BLOCKS_H
 
-#include "datanode/serve/movers.h"
 #include "datanode/serve/session.h"
 #include "datanode/storage/level.h"
+#include "datanode/storage/movers.h"
 #include "datanode/storage/storage.h"
 #include "libcommon/event/listen.h"
 #include "libcommon/proto/data/packet.h"

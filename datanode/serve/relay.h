@@ -19,7 +19,7 @@
 #ifndef QUERN_DN_SERVE_RELAY_H
 #define QUERN_DN_SERVE_RELAY_H
 
-#include "datanode/serve/movers.h"
+#include "datanode/storage/movers.h"
 #include "datanode/storage/writing.h"
 #include "libcommon/proto/data/packet.h"
 

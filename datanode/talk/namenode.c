@@ -122,8 +122,7 @@ static void on_beat(void *arg)
         return;
     beat.storages =
         (struct dn2nn_storage_list){storages, dn_report_storages(&nn->report, storages)};
-    beat.xceivers =
-        dn_movers_active(nn->conf.serve->movers) - dn_movers_parked(nn->conf.serve->movers);
+    beat.xceivers = dn_movers_active(nn->conf.movers) - dn_movers_parked(nn->conf.movers);
     beat.non_dfs = dn_report_non_dfs(&nn->report);
     beat.scheduled_copies = dn_orders_copies(nn->orders);
     rpc_ask(nn->peer, &DN2NN_methods[DN2NN_AT_HEARTBEAT], &beat, &nn->beating);
@@ -332,7 +331,9 @@ int dn_namenode_open(const struct dn_namenode_conf *conf, struct dn_namenode **r
     dn_report_init(&nn->report, conf->storage, conf->disk_work, start_over, nn);
     struct dn_orders_conf orders = {.self = conf->self,
                                     .storage = conf->storage,
-                                    .serve = conf->serve,
+                                    .movers = conf->movers,
+                                    .pieces = conf->pieces,
+                                    .piece_bytes = conf->piece_bytes,
                                     .report = &nn->report,
                                     .timeout_ms = conf->timeout_ms,
                                     .copy_bytes_per_s = conf->copy_bytes_per_s};

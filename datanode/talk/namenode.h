@@ -18,7 +18,8 @@
 #ifndef QUERN_DN_TALK_NAMENODE_H
 #define QUERN_DN_TALK_NAMENODE_H
 
-#include "datanode/serve/blocks.h"
+#include "datanode/storage/movers.h"
+#include "datanode/storage/storage.h"
 #include "libcommon/proto/dn_nn/messages.h"
 #include "libcommon/wire/rpc.h"
 
@@ -30,7 +31,9 @@ struct dn_namenode_conf {
     const struct identity *self; /* borrowed; its `cluster` is set when it is known */
     struct msg_node node;        /* how others reach us; borrowed texts */
     struct dn_storage *storage;
-    struct dn_serve *serve;
+    struct dn_movers *movers;  /* for what it orders */
+    struct dn_buffers *pieces; /* see orders.h */
+    size_t piece_bytes;
     struct workq *disk_work;
     uint64_t timeout_ms;
     uint64_t copy_bytes_per_s; /* see orders.h */

@@ -9,6 +9,7 @@
 #include "datanode/talk/primary.h"
 #include "libcommon/base/log.h"
 #include "libcommon/base/mem.h"
+#include "libcommon/proto/data/packet.h"
 
 struct dn_orders {
     struct dn_orders_conf conf;
@@ -144,7 +145,7 @@ static struct job *job_new(struct dn_orders *o, bool is_copy)
 static void start(struct job *job, struct rpc_call *call)
 {
     struct err err = {0};
-    if (dn_movers_submit(job->orders->conf.serve->movers, &job->move, &err) != 0) {
+    if (dn_movers_submit(job->orders->conf.movers, &job->move, &err) != 0) {
         rpc_fail_err(call, &err);
         job_free(job);
         return;
@@ -213,8 +214,8 @@ static void on_copy(struct rpc_call *call, const void *msg, void *arg)
     job->copy.replica = *replica;
     job->copy.stage = DATA_WRITE_COPY;
     job->copy.volume = dn_storage_volume(o->conf.storage, replica);
-    job->copy.pieces = o->conf.serve->pieces;
-    job->copy.piece_bytes = o->conf.serve->conf.piece_bytes;
+    job->copy.pieces = o->conf.pieces;
+    job->copy.piece_bytes = o->conf.piece_bytes;
     job->copy.timeout_ms = o->conf.timeout_ms;
     job->copy.pace = &o->pace;
     job->copy.stop = &o->is_stopping;

@@ -4,14 +4,17 @@
 #ifndef QUERN_DN_TALK_ORDERS_H
 #define QUERN_DN_TALK_ORDERS_H
 
-#include "datanode/serve/blocks.h"
+#include "datanode/storage/movers.h"
+#include "datanode/storage/storage.h"
 #include "datanode/talk/report.h"
 
 struct dn_orders;
 struct dn_orders_conf {
     const struct identity *self;
     struct dn_storage *storage;
-    struct dn_serve *serve; /* its movers and buffers */
+    struct dn_movers *movers;
+    struct dn_buffers *pieces; /* piece_bytes and room for their sums */
+    size_t piece_bytes;
     struct dn_report *report;
     uint64_t timeout_ms;
     uint64_t copy_bytes_per_s; /* all copies together; 0 = as fast as it goes */

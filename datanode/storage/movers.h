@@ -17,8 +17,8 @@
  * for threads (dn_move_patience_ms); so those who stall never starve those who do not.
  *
  * Loop thread only; run() is called on a thread. */
-#ifndef QUERN_DN_SERVE_MOVERS_H
-#define QUERN_DN_SERVE_MOVERS_H
+#ifndef QUERN_DN_STORAGE_MOVERS_H
+#define QUERN_DN_STORAGE_MOVERS_H
 
 #include "libcommon/base/list.h"
 #include "libcommon/event/loop.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * The lock guards the queue and the counts of threads; everything else is the loop's. A thread that
  * ends notes itself in `ended`; the loop joins it on its next pass. */
-#include "datanode/serve/movers.h"
+#include "datanode/storage/movers.h"
 
 #include <stdatomic.h>
 
