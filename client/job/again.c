@@ -352,9 +352,12 @@ static int make_dir(struct replay *r, struct err *err)
 
 static void tell(const struct replay *r)
 {
-    char bytes[32];
+    char bytes[32], memory[32];
     printf("replaying %s %" PRIu32 " of job %" PRIu64 " in %s (it stays: remove it afterwards)\n",
            word_of(r->stage), r->task, r->what->id.job, r->dir);
+    printf("neither its memory nor its time is limited: what ended for want of %s, or of time, may "
+           "go well here\n",
+           str_human(memory_of(r, r->stage), memory, sizeof(memory)));
     if (r->stage)
         printf("what it read went with the job: its %zu maps%s run again first, over %s\n",
                r->splits.splits.n, r->stage > 1 ? " and the reduces before it" : "",

@@ -190,14 +190,30 @@ static int do_logs(struct ask *ask)
     return 0;
 }
 
+/* The one for which the job failed; "" when there is none. */
+static int find_failed_task(struct ask *ask, char *out, size_t cap)
+{
+    struct cl2jt_status status;
+    int rc = jobtracker_ask(ask->chan, STATUS, &ask->id, &ask->arena, &status, &ask->err);
+    const struct task_attempt *id = &status.failure.id;
+    out[0] = 0;
+    if (rc == 0 && status.state == CL2JT_FAILED && id->job && id->stage < status.stages.n)
+        job_show_task(status.stages.v[id->stage].name, id->task, out, cap);
+    return rc;
+}
+
 static int do_replay(struct ask *ask)
 {
+    char failed_one[16] = "";
+    int rc = ask->task ? 0 : find_failed_task(ask, failed_one, sizeof(failed_one));
     const struct job_again what = {.id = ask->id,
-                                   .task = ask->task,
+                                   .task = ask->task ? ask->task : failed_one,
                                    .with_gdb = ask->gdb,
                                    .only_record = ask->record,
                                    .conf = ask->conf};
-    if (!ask->task) {
+    if (rc != 0)
+        return failed(ask, rc);
+    if (!what.task[0]) {
         fprintf(stderr, "quern job: -replay ID -task m12: which task?\n");
         return JOB_EXIT_USAGE;
     }
@@ -284,7 +300,9 @@ static const struct row {
     {"logs", "ID [-task m12]", "what a task wrote; without -task the failed attempts' last words",
      do_logs, true},
     {"why", "ID", "what made it slow or fail: evidence, cost, what to do", do_why, true},
-    {"replay", "ID -task T", "a failed task again, here, alone; -record: its last record; -gdb",
+    {"replay", "ID [-task T]",
+     "a failed task again, here, alone, without limits of memory and time; -record: its last "
+     "record; -gdb",
      do_replay, true},
     {"counter", "ID [GROUP NAME]", "one counter's value, or all", do_counter, true, 2, true},
     {"set-priority", "ID PRIORITY", "VERY_LOW LOW NORMAL HIGH VERY_HIGH", do_priority, true, 1},

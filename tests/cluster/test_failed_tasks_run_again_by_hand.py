@@ -81,6 +81,7 @@ def plugin(cluster, tmp_path_factory):
                        str(dir / "twice.so"), "/venom", "/o", check=False).stderr.decode()
     task = re.search("job 3 failed: reduce ([01]) of reduce stage 2 failed 1 time, on ", told).group(1)
     assert f"quern job -logs 3 -task s{task}\n" in told and f"quern job -replay 3 -task s{task} " in told
+    cluster.run("run", "wordcount", "/venom", "/well")
     history = cluster.run("job", "-history", "3").stdout.decode()
     assert re.search(rf"\ns{task} +node1 .* failed\n", history) and f"failed  s{task} attempt 0 on node1 (said so): venom" in history
     for name in "delicate", "twice":
@@ -105,6 +106,16 @@ def test_a_map_crashes_again_on_the_same_record(cluster, plugin):
     assert run.returncode == 1
     at, record = crash_of(run)
     assert b"delicate.c:9 in map, record at /poison offset 1890" in at and record == b'"poison" (6 bytes)'
+
+
+def test_the_task_that_failed_is_the_one_that_is_meant(cluster, plugin):
+    run = replay(cluster, plugin, "2")
+    assert run.returncode == 1 and b"replaying reduce 0 of job 2 in " in run.stdout and b"venom came 2 times" in run.stdout
+
+
+def test_that_nothing_is_limited_is_said_with_what_was(cluster, plugin):
+    assert b"neither its memory nor its time is limited: what ended for want of 512 M, " in replay(cluster, plugin, "1", "-record").stdout
+    assert b"without limits of memory and time" in cluster.run("job", "-help").stdout
 
 
 def test_the_record_alone_is_enough(cluster, plugin):
@@ -144,7 +155,7 @@ def test_a_debugger_stops_where_it_crashes(cluster, plugin):
 
 def test_what_is_not_there_is_said_in_one_line(cluster, plugin):
     for words, why in ((("1", "-task", "m7"), b"job 1 has 1 map"), (("77", "-task", "m0"), b"no job 77 here"),
-                       (("1", "-task", "x"), b"a task is m12 or r3"), (("1", "-task", "s0"), b"job 1 has 0 reduces in that stage"), (("1",), b"which task?"),
+                       (("1", "-task", "x"), b"a task is m12 or r3"), (("1", "-task", "s0"), b"job 1 has 0 reduces in that stage"), (("4",), b"which task?"),
                        (("1", "-task", "r0", "-record"), b"-record")):
         run = replay(cluster, plugin, *words)
         assert run.returncode != 0 and why in run.stderr and run.stderr.count(b"\n") == 1
