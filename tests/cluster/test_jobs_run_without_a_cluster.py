@@ -146,6 +146,13 @@ def test_the_output_is_the_same_however_it_is_made(text, tmp_path):
             assert len(seen) == 1, (name, variant)
 
 
+def test_a_record_may_be_longer_than_the_sort_buffer(tmp_path):
+    lines = ["z", "m" * (3 << 20), "a", "k" * (5 << 20), "b"]
+    (tmp_path / "in").write_text("".join(f"{line}\n" for line in lines))
+    run("-D", "mapreduce.task.io.sort.mb=1", job("sort"), tmp_path / "in", tmp_path / "out")
+    assert parts(tmp_path / "out").decode().split() == sorted(lines)
+
+
 def test_the_page_about_the_first_job_tells_the_truth(tmp_path):
     page = open(os.path.join(ROOT, "docs", "first-job.md")).read()
     code = re.search(r"```c\n(.*?)```", page, re.S).group(1)

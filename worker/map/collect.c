@@ -8,14 +8,19 @@ int collect_open(struct collect *c, void *space, size_t size, uint32_t partition
 {
     if (partitions > SORT_PARTITIONS_MAX || size > SORT_BYTES_MAX)
         return ERR_TOOBIG;
-    size = size / sizeof(struct sort_entry) * sizeof(struct sort_entry);
     *c = (struct collect){.base = space,
-                          .size = size,
-                          .top = (struct sort_entry *)((uint8_t *)space + size),
                           .partitions = partitions,
                           .order = *order,
                           .starts = mem_calloc(partitions + (size_t)1, sizeof(*c->starts))};
+    collect_resize(c, size);
     return c->starts ? 0 : ERR_NOMEM;
+}
+
+void collect_resize(struct collect *c, size_t size)
+{
+    BUG_ON(c->count > 0);
+    c->size = size / sizeof(struct sort_entry) * sizeof(struct sort_entry);
+    c->top = (struct sort_entry *)(void *)(c->base + c->size);
 }
 
 void collect_close(struct collect *c)

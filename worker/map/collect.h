@@ -62,6 +62,9 @@ static inline uint64_t collect_bytes(const struct collect *c)
     return c->used;
 }
 
+/* From now on it has so much of its space; it is empty. */
+void collect_resize(struct collect *c, size_t size);
+
 void collect_sort(struct collect *c);
 void collect_reset(struct collect *c);
 

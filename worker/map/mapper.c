@@ -380,7 +380,7 @@ static int open_spill(struct mapper *m, const struct mapper_conf *conf)
     uint64_t memory = c->run->memory;
     size_t io_size = (size_t)clamp(memory / 16, SPILL_IO_MIN, 16 * MIB);
     void *io_space = region_take(conf->region, io_size);
-    size_t sort_size = region_left(conf->region) & ~(size_t)63;
+    size_t sort_most = region_left(conf->region) & ~(size_t)63, sort_size = sort_most;
     uint64_t wanted = context_conf_megabytes(c, "mapreduce.task.io.sort.mb", 0);
     if (wanted && wanted < sort_size)
         sort_size = (size_t)wanted;
@@ -391,8 +391,9 @@ static int open_spill(struct mapper *m, const struct mapper_conf *conf)
     struct spill_conf spill = {.partitions = m->partitions,
                                .order = m->order,
                                .fold = plugin_fold(m->plugin),
-                               .sort_space = region_take(conf->region, sort_size),
+                               .sort_space = region_take(conf->region, sort_most),
                                .sort_size = sort_size,
+                               .sort_most = sort_most,
                                .io_space = io_space,
                                .io_size = io_size,
                                .record_max = m->record_max,

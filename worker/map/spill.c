@@ -218,6 +218,10 @@ int spill_add_slow(struct spill *s, uint32_t partition, struct slice key, struct
         if (rc != 0)
             return rc;
     }
+    if (collect_add(&s->collect, partition, key, value))
+        return 0;
+    if (s->conf.sort_most > s->conf.sort_size)
+        collect_resize(&s->collect, s->conf.sort_most);
     return collect_add(&s->collect, partition, key, value) ? 0 : ERR_TOOBIG;
 }
 

@@ -27,7 +27,8 @@ struct spill_conf {
     struct fold fold; /* applied to neighbours when its order does not matter; QN_NO_FOLD: never */
     void *sort_space; /* borrowed */
     size_t sort_size;
-    void *io_space; /* buffers for writing and merging; borrowed, at least SPILL_IO_MIN */
+    size_t sort_most; /* so much of it is used once a record does not fit; 0 = no more than that */
+    void *io_space;   /* buffers for writing and merging; borrowed, at least SPILL_IO_MIN */
     size_t io_size;
     uint64_t record_max;
     size_t fan_in;           /* most sources merged at once; 0 = what io_space allows */

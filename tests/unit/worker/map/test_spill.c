@@ -306,6 +306,31 @@ static void a_record_beyond_the_limit_is_refused(void **state)
     close_fixture(f);
 }
 
+static void a_record_longer_than_the_buffer_gets_all_there_is(void **state)
+{
+    (void)state;
+    struct fixture *f = open_fixture(1);
+    struct buf giant = BUF_INIT;
+    f->conf.sort_size = 16 << 10;
+    f->conf.sort_most = SORT_SIZE;
+    f->conf.record_max = 60000;
+    while (giant.len < 40000)
+        buf_append(&giant, "b", 1);
+    assert_int_equal(spill_open(&f->spill, &f->conf, &f->err), 0);
+    assert_int_equal(spill_add(&f->spill, 0, slice_str("c"), slice_str("first"), &f->err), 0);
+    assert_int_equal(spill_add(&f->spill, 0, buf_slice(&giant), slice_str("v"), &f->err), 0);
+    assert_int_equal(spill_add(&f->spill, 0, slice_str("a"), slice_str("last"), &f->err), 0);
+    assert_int_equal(f->spill.spills, 1);
+    struct spill_result result = finish(f);
+    assert_int_equal(result.parts[0].records, 3);
+    assert_true(result.parts[0].plain_bytes > giant.len);
+    mem_free(result.parts);
+    mem_free(result.path);
+    spill_close(&f->spill);
+    buf_release(&giant);
+    close_fixture(f);
+}
+
 static void neighbours_are_folded_on_the_way_out(void **state)
 {
     (void)state;
@@ -359,6 +384,7 @@ int main(void)
         BOTH(a_directory_that_fails_is_left_for_the_next),
         BOTH(without_a_usable_directory_it_says_so),
         BOTH(a_record_beyond_the_limit_is_refused),
+        BOTH(a_record_longer_than_the_buffer_gets_all_there_is),
         BOTH(neighbours_are_folded_on_the_way_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
