@@ -150,9 +150,7 @@ static void on_empty(void *arg, uint32_t map, uint64_t partition, uint64_t count
     struct place *place = arg;
     struct fetch *f = place->fetch;
     mutex_lock(&f->lock);
-    size_t at = index_of(f, partition);
-    if (at != SIZE_MAX && map < f->plan.map_count)
-        settle_empty(f, place->number, map, at, count);
+    settle_empty(f, place->number, map, index_of(f, partition), count); /* perhaps none of ours */
     mutex_unlock(&f->lock);
     wake_up(f);
 }

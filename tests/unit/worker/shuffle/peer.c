@@ -74,6 +74,9 @@ static int answer_both(struct peer *p, int fd)
     if (rc == 0) {
         atomic_store(&p->had, (unsigned)ask.have.n);
         atomic_store(&p->was_asked_for_fds, ask.pass_fds);
+        p->cluster_ms = ask.cluster_ms;
+        p->job = ask.job;
+        p->stage = ask.stage;
         rc = peer_answer_fetch(fd, &frame);
     }
     buf_release(&in);

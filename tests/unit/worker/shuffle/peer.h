@@ -46,6 +46,9 @@ struct peer {
     atomic_bool stop, gate; /* open the gate: those who wait go on */
     atomic_uint connections, hang_ups, waiting, had;
     atomic_bool was_asked_for_fds;
+    uint64_t cluster_ms; /* of whose outputs it was asked last; with peer_stop */
+    uint64_t job;
+    uint32_t stage;
 };
 
 void peer_start(struct peer *peer, const char *address, const struct talk *talks, size_t count);

@@ -482,6 +482,65 @@ static void whoever_owes_nothing_is_not_asked_again_for_being_silent(void **stat
     peer_stop(&b);
 }
 
+static void one_map_is_owed_as_well_as_many(void **state)
+{
+    (void)state;
+    const struct said said[] = {bytes_of(0, 0, 0), bytes_of(0, 0, 1), bytes_of(0, 0, 2)};
+    const struct talk talks[] = {{said, 2, THEN_STAY}, {said, 3, THEN_END}};
+    struct peer a = {.self = &self};
+    struct reducer r = {0};
+    peer_start(&a, network, talks, 2);
+    open_reducer_with(&r, 1, 4, 600);
+    learn(&r, &a, 0, 0);
+    run_to_the_end(&r, 3);
+    assert_int_equal(atomic_load(&a.connections), 2);
+    close_reducer(&r);
+    peer_stop(&a);
+}
+
+static void a_whole_map_makes_up_for_the_failures_before_it(void **state)
+{
+    (void)state;
+    const struct said said[] = {bytes_of(0, 0, 0), bytes_of(0, 0, 1), bytes_of(0, 0, 2),
+                                bytes_of(1, 0, 0), bytes_of(1, 0, 1), bytes_of(1, 0, 2)};
+    const struct talk talks[] = {{said, 0, THEN_HANG_UP},
+                                 {said, 0, THEN_HANG_UP},
+                                 {said, 3, THEN_HANG_UP},
+                                 {said, 0, THEN_HANG_UP},
+                                 {said + 3, 3, THEN_END}};
+    struct peer a = {.self = &self};
+    struct reducer r = {.peer = &a};
+    peer_start(&a, network, talks, 5);
+    open_reducer(&r, 2);
+    learn(&r, &a, 0, 0);
+    learn(&r, &a, 1, 0);
+    run_to_the_end(&r, 6);
+    assert_int_equal(r.blames, 0);
+    assert_int_equal(atomic_load(&a.connections), 5);
+    close_reducer(&r);
+    peer_stop(&a);
+}
+
+static void it_asks_for_outputs_of_its_own_job_and_stage(void **state)
+{
+    (void)state;
+    const struct said said[] = {nothing_in(0, 0, 3)};
+    const struct talk talk = {said, 1, THEN_END};
+    struct peer a = {.self = &self};
+    struct reducer r = {0};
+    peer_start(&a, network, &talk, 1);
+    open_reducer(&r, 1);
+    r.run.id = (struct task_attempt){.cluster_ms = 11, .job = 22, .stage = 4};
+    r.run.reads = 3;
+    learn(&r, &a, 0, 0);
+    run_to_the_end(&r, 0);
+    close_reducer(&r);
+    peer_stop(&a);
+    assert_int_equal(a.cluster_ms, 11);
+    assert_int_equal(a.job, 22);
+    assert_int_equal(a.stage, 3);
+}
+
 static void learn_the_other_addresses(struct reducer *r, uint64_t bytes)
 {
     (void)bytes;
@@ -715,6 +774,9 @@ int main(void)
         cmocka_unit_test(whoever_was_left_is_not_blamed_for_it),
         cmocka_unit_test(whoever_was_left_once_is_blamed_for_what_it_does_later),
         cmocka_unit_test(whoever_owes_nothing_is_not_asked_again_for_being_silent),
+        cmocka_unit_test(one_map_is_owed_as_well_as_many),
+        cmocka_unit_test(a_whole_map_makes_up_for_the_failures_before_it),
+        cmocka_unit_test(it_asks_for_outputs_of_its_own_job_and_stage),
         cmocka_unit_test(news_of_a_worker_that_sends_do_not_touch_its_stream),
         cmocka_unit_test(idle_streams_are_closed_for_those_who_wait),
         cmocka_unit_test(a_socket_that_nobody_answers_is_left_for_the_network),
