@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <signal.h>
 
+#include "libcommon/base/fault.h"
 #include "libcommon/base/mem.h"
 
 static void must(int rc, const char *what)
@@ -110,7 +111,9 @@ int thread_start(struct thread *thread, const char *name, void (*fn)(void *arg),
     sigset_t all, before;
     sigfillset(&all);
     must(pthread_sigmask(SIG_SETMASK, &all, &before), "thread_start");
-    int rc = pthread_create(&thread->handle, NULL, thread_main, start);
+    int rc = fault_errno(fault_hit("thread.start"));
+    if (rc == 0)
+        rc = pthread_create(&thread->handle, NULL, thread_main, start);
     must(pthread_sigmask(SIG_SETMASK, &before, NULL), "thread_start");
     if (rc != 0) {
         mem_free(start);

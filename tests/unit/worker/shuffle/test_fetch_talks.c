@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "libcommon/base/fault.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/base/str.h"
 #include "libcommon/event/listen.h"
@@ -751,6 +752,28 @@ static void an_output_that_is_a_file_is_read_where_it_is(void **state)
     assert_int_equal(count_fds(), fds - 1); /* and fetch_open's own */
 }
 
+static void without_a_thread_for_a_stream_the_fetch_fails_and_ends_the_others(void **state)
+{
+    (void)state;
+    const struct said said[] = {waiting(bytes_of(0, 0, 0))};
+    const struct talk talk = {said, 1, THEN_STAY};
+    struct peer a = {.self = &self}, b = {.self = &self};
+    struct reducer r = {0};
+    peer_start(&a, network, &talk, 1);
+    peer_start(&b, network, &talk, 1);
+    open_reducer(&r, 2);
+    learn(&r, &a, 0, 0);
+    learn(&r, &b, 1, 0);
+    assert_int_equal(fault_arm("thread.start=2:eio", &err), 0);
+    assert_int_equal(fetch_run(r.fetch, &err), ERR_IO);
+    assert_non_null(strstr(err.msg, "cannot start thread fetch"));
+    fault_arm(NULL, NULL);
+    close_reducer(&r);
+    peer_stop(&a);
+    peer_stop(&b);
+    assert_int_equal(atomic_load(&b.connections), 0);
+}
+
 static void a_reducer_without_partitions_waits_for_nobody(void **state)
 {
     (void)state;
@@ -784,6 +807,7 @@ int main(void)
         cmocka_unit_test(a_socket_that_was_answered_is_not_left),
         cmocka_unit_test(a_socket_out_of_sight_is_not_looked_for_again),
         cmocka_unit_test(an_output_that_is_a_file_is_read_where_it_is),
+        cmocka_unit_test(without_a_thread_for_a_stream_the_fetch_fails_and_ends_the_others),
         cmocka_unit_test(a_reducer_without_partitions_waits_for_nobody),
     };
     identity_init(&self, WIRE_TASK, "here");
