@@ -1,26 +1,27 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/job/kit.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "client/help/asked.h"
 #include "client/job/job.h"
 #include "client/job/kit_new.h"
+#include "client/job/kit_output.h"
 #include "client/job/plugin.h"
 #include "client/up/program.h"
 #include "libcommon/base/str.h"
-#include "libcommon/proto/task/combined.h"
 #include "libcommon/store/fsutil.h"
 
-#define OUTPUT_MAX ((size_t)1 << 30)
-#define SAID       "said"
+#define EXPECT_MAX ((size_t)1 << 30)
+#define COUNTERS   "counters"
 #define OPTIONS_HELP                                                           \
     "\n  -in FILE...        what it reads, as `quern run` would\n"             \
     "  -input NAME=FILE   for a job that reads several in ways of their own\n" \
@@ -37,8 +38,7 @@ struct kit {
     bool has_input;
     struct job_plugin plugin;
     struct buf task; /* path of quern-task */
-    char *dir;       /* for outputs, removed at the end */
-    bool tells;      /* what the next run reports goes into a file there, SAID */
+    char *dir;       /* for outputs and COUNTERS of the last run, removed at the end */
     unsigned runs;
 };
 
@@ -48,8 +48,10 @@ static const struct kit_command {
     {"new", "NAME [-lang c|c++|rust]",
      "a directory with a plugin to begin with, its Makefile and test",
      "\n  quern job new lengths && cd lengths && make test\n"},
-    {"test", "PLUGIN -in FILE... [-input NAME=FILE]... -expect FILE",
-     "run it without a cluster; is that the output?", OPTIONS_HELP},
+    {"test", "PLUGIN -in FILE... [-input NAME=FILE]... -expect FILE|DIR",
+     "run it without a cluster; is that the output?",
+     "\nThe output of one reducer: all part-* one behind the other are compared with FILE, or\n"
+     "every file by its name, further outputs too, with those in DIR.\n" OPTIONS_HELP},
     {"check", "PLUGIN [-in FILE...] [-input NAME=FILE]...",
      "load it, and try what a cluster may do to it", OPTIONS_HELP},
 };
@@ -129,7 +131,7 @@ static int parse(struct kit *kit, int argc, char **argv, struct err *err)
     if (rc == 0 && !kit->plugin_word)
         rc = err_set(err, ERR_USAGE, "%s which?", kit->command);
     if (rc == 0 && is_test && (!kit->has_input || !kit->expect))
-        rc = err_set(err, ERR_USAGE, "test needs -in FILE... and -expect FILE");
+        rc = err_set(err, ERR_USAGE, "test needs -in FILE... and -expect FILE|DIR");
     return rc;
 }
 
@@ -152,25 +154,22 @@ static void catch_interrupts(void)
     sigaction(SIGTERM, &action, NULL);
 }
 
-static void redirect(const struct kit *kit)
-{
-    char *said = kit->tells ? str_printf("%s/" SAID, kit->dir) : NULL;
-    int fd = open(said ? said : "/dev/null", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
-    if (fd >= 0)
-        dup2(fd, STDOUT_FILENO);
-    mem_free(said);
-}
-
 /* quern-task -local MORE... PASSED... PLUGIN INPUTS... OUT; what it reports nobody sees. */
 static int run_child(struct kit *kit, const char *const *more, const char *out, struct err *err)
 {
-    size_t n = 0, most = 16 + kit->passed_count + kit->input_count;
+    size_t n = 0, most = 18 + kit->passed_count + kit->input_count;
     const char **words = mem_calloc(most, sizeof(*words));
+    char *counters = fsutil_join(kit->dir, COUNTERS);
     int status = 0;
-    if (!words)
+    if (!words || !counters) {
+        mem_free(words);
+        mem_free(counters);
         return err_set(err, ERR_NOMEM, "out of memory");
+    }
     words[n++] = "quern-task";
     words[n++] = "-local";
+    words[n++] = "-counters";
+    words[n++] = counters;
     while (*more)
         words[n++] = *more++;
     for (size_t i = 0; i < kit->passed_count; i++)
@@ -182,7 +181,9 @@ static int run_child(struct kit *kit, const char *const *more, const char *out, 
     (void)fflush(NULL);
     pid_t pid = fork();
     if (pid == 0) {
-        redirect(kit);
+        int fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+        if (fd >= 0)
+            dup2(fd, STDOUT_FILENO);
         execv(buf_cstr(&kit->task), (char *const *)(uintptr_t)words);
         _exit(127);
     }
@@ -191,6 +192,7 @@ static int run_child(struct kit *kit, const char *const *more, const char *out, 
         continue;
     child = 0;
     mem_free(words);
+    mem_free(counters);
     if (pid < 0)
         return err_errno(err, errno, "cannot start quern-task");
     if (interrupted || (WIFEXITED(status) && WEXITSTATUS(status) < 126 && status != 0))
@@ -198,123 +200,77 @@ static int run_child(struct kit *kit, const char *const *more, const char *out, 
     return status == 0 ? 0 : err_set(err, ERR_FAILED, "quern-task ended without a word");
 }
 
-static int is_part(const struct dirent *entry)
-{
-    return strncmp(entry->d_name, "part-", 5) == 0;
-}
-
-/* All parts, one behind the other. */
-static int read_parts(const char *dir, struct buf *out, struct err *err)
-{
-    struct dirent **names = NULL;
-    int count = scandir(dir, &names, is_part, alphasort), rc = 0;
-    if (count < 0)
-        return err_errno(err, errno, "%s", dir);
-    for (int i = 0; i < count; i++) {
-        char *path = fsutil_join(dir, names[i]->d_name);
-        if (rc == 0)
-            rc = path ? fsutil_read_all(disk_real(), path, OUTPUT_MAX, out, err)
-                      : err_set(err, ERR_NOMEM, "out of memory");
-        mem_free(path);
-        free(names[i]);
-    }
-    free(names);
-    return rc;
-}
-
-static int run(struct kit *kit, const char *const *more, struct buf *out, struct err *err)
+static int run(struct kit *kit, const char *const *more, struct kit_output *out, struct err *err)
 {
     char *dir = str_printf("%s/%u", kit->dir, kit->runs++);
     int rc = dir ? run_child(kit, more, dir, err) : err_set(err, ERR_NOMEM, "out of memory");
     if (rc == 0)
-        rc = read_parts(dir, out, err);
+        rc = kit_output_read(out, dir, err);
     mem_free(dir);
     return rc;
 }
 
-/* --- comparing ------------------------------------------------------------------------------- */
-
-static struct slice take_line(struct slice *rest)
-{
-    const uint8_t *nl = rest->len ? memchr(rest->data, '\n', rest->len) : NULL;
-    size_t n = nl ? (size_t)(nl - rest->data) : rest->len;
-    struct slice line = slice_of(rest->data, n);
-    *rest = slice_of(rest->data + n + (nl != NULL), rest->len - n - (nl != NULL));
-    return line;
-}
-
-static void show_side(const char *whose, bool is_there, struct slice line)
-{
-    if (!is_there)
-        printf("  %-9s (nothing more)\n", whose);
-    else
-        printf("  %-9s %.*s%s\n", whose, (int)(line.len < 200 ? line.len : 200),
-               (const char *)line.data, line.len > 200 ? "..." : "");
-}
-
-/* The first line that differs. */
-static void show_difference(const char *a_name, struct slice a, const char *b_name, struct slice b)
-{
-    for (unsigned long number = 1;; number++) {
-        bool has_a = a.len > 0, has_b = b.len > 0;
-        struct slice x = take_line(&a), y = take_line(&b);
-        if (has_a && has_b && slice_eq(x, y))
-            continue;
-        printf("  line %lu\n", number);
-        show_side(a_name, has_a, x);
-        show_side(b_name, has_b, y);
-        return;
-    }
-}
-
-static int line_order(const void *a, const void *b)
-{
-    return slice_cmp(*(const struct slice *)a, *(const struct slice *)b);
-}
-
-/* The same lines in order of their bytes: reducers share them out in an order of their own. */
-static int sort_lines(struct buf *text)
-{
-    size_t count = 0, n = 0;
-    for (struct slice rest = buf_slice(text); rest.len; count++)
-        (void)take_line(&rest);
-    struct slice *lines = mem_calloc(count + 1, sizeof(*lines));
-    struct buf sorted = BUF_INIT;
-    if (!lines)
-        return ERR_NOMEM;
-    for (struct slice rest = buf_slice(text); rest.len;)
-        lines[n++] = take_line(&rest);
-    qsort(lines, n, sizeof(*lines), line_order);
-    for (size_t i = 0; i < n; i++) {
-        buf_append_slice(&sorted, lines[i]);
-        buf_append_byte(&sorted, '\n');
-    }
-    mem_free(lines);
-    buf_release(text);
-    *text = sorted;
-    return buf_failed(text) ? ERR_NOMEM : 0;
-}
-
 /* --- test ------------------------------------------------------------------------------------ */
+
+/* Each file, by its name. */
+static int test_files(const struct kit *kit, const struct kit_output *got, struct err *err)
+{
+    struct kit_output wanted = {0};
+    const struct kit_pair pair = {&wanted, got, "expected", "got"};
+    int rc = kit_output_read(&wanted, kit->expect, err);
+    bool is_same = rc == 0 && kit_output_is_same(&pair, false);
+    if (is_same)
+        printf("ok    " SLICE_FMT ": the output is %s, %zu file%s\n",
+               SLICE_ARG(kit->plugin.probe.name), kit->expect, wanted.count,
+               wanted.count == 1 ? "" : "s");
+    else if (rc == 0)
+        printf("FAIL  " SLICE_FMT ": the output differs from %s\n",
+               SLICE_ARG(kit->plugin.probe.name), kit->expect);
+    if (rc == 0 && !is_same)
+        kit_output_show(&pair, false);
+    kit_output_release(&wanted);
+    return rc == 0 && !is_same ? ERR_FAILED : rc;
+}
+
+/* All parts, one behind the other; of further outputs it is said that they were not looked at. */
+static int test_parts(const struct kit *kit, const struct kit_output *got, struct err *err)
+{
+    const struct kit_pair pair = {NULL, NULL, "expected", "got"};
+    struct buf wanted = BUF_INIT, parts = BUF_INIT, others = BUF_INIT;
+    for (size_t i = 0; i < got->count; i++)
+        if (strncmp(got->files[i].name, "part-", 5) == 0)
+            buf_append_slice(&parts, buf_slice(&got->files[i].bytes));
+        else
+            buf_printf(&others, "%s%s", others.len ? ", " : "", got->files[i].name);
+    int rc = buf_failed(&parts)
+                 ? err_set(err, ERR_NOMEM, "out of memory")
+                 : fsutil_read_all(disk_real(), kit->expect, EXPECT_MAX, &wanted, err);
+    bool is_same = rc == 0 && slice_eq(buf_slice(&parts), buf_slice(&wanted));
+    if (rc == 0)
+        printf("%s" SLICE_FMT ": the output %s %s\n", is_same ? "ok    " : "FAIL  ",
+               SLICE_ARG(kit->plugin.probe.name), is_same ? "is" : "differs from", kit->expect);
+    if (rc == 0 && !is_same)
+        kit_output_show_lines(&pair, buf_slice(&wanted), buf_slice(&parts));
+    if (rc == 0 && others.len)
+        printf("note  not compared: %s (with a directory behind -expect, every file is)\n",
+               buf_cstr(&others));
+    buf_release(&wanted);
+    buf_release(&parts);
+    buf_release(&others);
+    return rc == 0 && !is_same ? ERR_FAILED : rc;
+}
 
 static int test(struct kit *kit, struct err *err)
 {
     static const char *const one[] = {"-reduces", "1", NULL};
-    struct buf got = BUF_INIT, wanted = BUF_INIT;
-    int rc = fsutil_read_all(disk_real(), kit->expect, OUTPUT_MAX, &wanted, err);
+    struct kit_output got = {0};
+    struct stat st;
+    int rc = stat(kit->expect, &st) == 0 ? 0 : err_errno(err, errno, "%s", kit->expect);
     if (rc == 0)
         rc = run(kit, one, &got, err);
-    if (rc == 0 && slice_eq(buf_slice(&got), buf_slice(&wanted))) {
-        printf("ok    " SLICE_FMT ": the output is %s\n", SLICE_ARG(kit->plugin.probe.name),
-               kit->expect);
-    } else if (rc == 0) {
-        printf("FAIL  " SLICE_FMT ": the output differs from %s\n",
-               SLICE_ARG(kit->plugin.probe.name), kit->expect);
-        show_difference("expected", buf_slice(&wanted), "got", buf_slice(&got));
-        rc = ERR_FAILED;
-    }
-    buf_release(&got);
-    buf_release(&wanted);
+    if (rc == 0)
+        rc = S_ISDIR(st.st_mode) ? test_files(kit, &got, err) : test_parts(kit, &got, err);
+    kit_output_release(&got);
     return rc;
 }
 
@@ -362,19 +318,24 @@ static void describe(const struct task_probe *p)
         printf("note  no .about: `quern run -list` and -help have nothing to say\n");
 }
 
-static int try(struct kit *kit, const struct trial *trial, struct buf *first, struct err *err)
+static int out_of_memory(struct err *err)
 {
-    struct buf got = BUF_INIT, sorted = BUF_INIT;
-    struct slice wanted = buf_slice(first);
+    return err_set(err, ERR_NOMEM, "out of memory");
+}
+
+/* From here on `first` has its lines in order, too, if the trial's are to be. */
+static int try(struct kit *kit, const struct trial *trial, struct kit_output *first,
+               struct err *err)
+{
+    struct kit_output got = {0};
+    const struct kit_pair pair = {first, &got, "before", "now"};
     int rc = run(kit, trial->more, &got, err);
-    if (rc == 0 && trial->is_sorted) {
-        buf_append_slice(&sorted, wanted);
-        rc = sort_lines(&got) != 0 || sort_lines(&sorted) != 0
-                 ? err_set(err, ERR_NOMEM, "out of memory")
-                 : 0;
-        wanted = buf_slice(&sorted);
-    }
-    bool is_same = rc == 0 && slice_eq(buf_slice(&got), wanted);
+    if (rc == 0 && kit_output_merge(&got) != 0)
+        rc = out_of_memory(err);
+    if (rc == 0 && trial->is_sorted &&
+        (kit_output_sort_lines(&got) != 0 || kit_output_sort_lines(first) != 0))
+        rc = out_of_memory(err);
+    bool is_same = rc == 0 && kit_output_is_same(&pair, true);
     bool combines = kit->plugin.probe.combine.len > 0 && trial->with_combine;
     if (is_same)
         printf("ok    %s: the same output\n", trial->what);
@@ -383,28 +344,37 @@ static int try(struct kit *kit, const struct trial *trial, struct buf *first, st
                rc == 0 ? "another output" : "the job failed there, not before",
                combines ? trial->with_combine : trial->advice);
     if (rc == 0 && !is_same)
-        show_difference("before", wanted, "now", buf_slice(&got));
-    buf_release(&got);
-    buf_release(&sorted);
+        kit_output_show(&pair, true);
+    kit_output_release(&got);
     return is_same ? 0 : ERR_FAILED;
 }
 
-/* Did combine make fewer of the records it got? In no trial after the first has it more of them. */
-static bool has_combined(struct kit *kit)
+/* Of the last run; 0 where the job has no such counter. */
+static uint64_t counted(const struct kit *kit, const char *name)
 {
-    char *path = str_printf("%s/" SAID, kit->dir);
-    struct buf said = BUF_INIT;
-    bool has = path && fsutil_read_all(disk_real(), path, OUTPUT_MAX, &said, NULL) == 0 &&
-               combined_is_told(buf_slice(&said));
-    buf_release(&said);
+    char *path = fsutil_join(kit->dir, COUNTERS), *line = str_printf("\t%s\t", name);
+    struct buf text = BUF_INIT;
+    const uint8_t *at = NULL;
+    if (path && line && fsutil_read_all(disk_real(), path, EXPECT_MAX, &text, NULL) == 0)
+        at = memmem(text.data, text.len, line, strlen(line));
+    uint64_t value =
+        at && buf_cstr(&text) ? strtoull((const char *)at + strlen(line), NULL, 10) : 0;
+    buf_release(&text);
     mem_free(path);
-    return has;
+    mem_free(line);
+    return value;
+}
+
+/* Did combine make fewer of the records it got? In no trial after the first has it more of them. */
+static bool has_combined(const struct kit *kit)
+{
+    return counted(kit, "Combine output records") < counted(kit, "Combine input records");
 }
 
 static int check(struct kit *kit, struct err *err)
 {
     static const char *const one[] = {"-reduces", "1", NULL};
-    struct buf first = BUF_INIT;
+    struct kit_output first = {0};
     describe(&kit->plugin.probe);
     bool makes_rows = kit->plugin.probe.has_rows;
     char key[128] = "";
@@ -414,11 +384,11 @@ static int check(struct kit *kit, struct err *err)
                makes_rows ? "-D " : "-in FILE", makes_rows ? key : "", makes_rows ? "=N" : "");
         return 0;
     }
-    kit->tells = true;
     int rc = run(kit, one, &first, err);
-    kit->tells = false;
+    if (rc == 0 && kit_output_merge(&first) != 0)
+        rc = out_of_memory(err);
     if (rc == 0)
-        printf("ok    runs: %zu bytes of output\n", first.len);
+        printf("ok    runs: %" PRIu64 " bytes of output\n", kit_output_bytes(&first));
     if (rc == 0 && kit->plugin.probe.combine.len && !has_combined(kit))
         printf("note  combine had nothing to do: what is behind -in gives no key twice. It is not "
                "tried.\n");
@@ -426,7 +396,7 @@ static int check(struct kit *kit, struct err *err)
     for (size_t i = 0; rc == 0 && i < ARRAY_LEN(trials); i++)
         if (!trials[i].is_sorted || kit->plugin.probe.has_reduce)
             rc = try(kit, &trials[i], &first, err);
-    buf_release(&first);
+    kit_output_release(&first);
     if (has_run && rc != 0)
         *err = (struct err){0}; /* told above */
     return rc;

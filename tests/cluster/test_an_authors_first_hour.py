@@ -105,6 +105,51 @@ def test_a_test_shows_the_first_line_that_differs(tmp_path):
     assert quern("job", "test", plugin, "-in", "in", "-expect", "want", cwd=tmp_path).returncode == 0
 
 
+EVERY_THIRD = """static uint64_t n; n++;
+    if (n % 3 == 0 && qn_emit_to(task, "by/third", line, qn_from_u64(&n)) != 0)
+        return -1;
+    return qn_emit(task, line, qn_from_u64(&(uint64_t){1}));"""
+LONG_ONES = """if (line.len > 6 && qn_emit_to(task, "long", line, qn_from_u64(&(uint64_t){1})) != 0)
+        return -1;
+    return qn_emit(task, line, qn_from_u64(&(uint64_t){1}));"""
+
+
+def test_a_test_compares_every_file_with_a_directory_and_says_which_it_did_not(tmp_path):
+    plugin = build(tmp_path, "more", job(LONG_ONES, SUM))
+    (tmp_path / "in").write_text("a\nlong line\n")
+    (tmp_path / "want").write_text("a\t1\nlong line\t1\n")
+
+    def test(expect):
+        done = quern("job", "test", plugin, "-in", "in", "-expect", expect, cwd=tmp_path)
+        return done.returncode, done.stdout
+    note = "note  not compared: long-m-00000 (with a directory behind -expect, every file is)\n"
+    assert test("want") == (0, "ok    tried: the output is want\n" + note)
+    (tmp_path / "want").write_text("a\t1\nlong line\t1")
+    assert test("want") == (1, "FAIL  tried: the output differs from want\n  but for the end of the last line\n" + note)
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    (tree / "_SUCCESS").touch()
+    (tree / "part-r-00000").write_text("a\t1\nlong line\t1\n")
+    differs = "FAIL  tried: the output differs from tree\n"
+    assert test("tree") == (1, differs + "  file      long-m-00000, 12 bytes: only got\n")
+    (tree / "long-m-00000").write_text("long line\t2\n")
+    assert test("tree") == (1, differs + "  file      long-m-00000\n  line 1\n  expected  long line\t2\n  got       long line\t1\n")
+    (tree / "long-m-00000").write_text("long line\t1\n")
+    assert test("tree") == (0, "ok    tried: the output is tree, 2 files\n")
+    (tree / "by").mkdir()
+    (tree / "by" / "x-r-00000").touch()
+    assert test("tree") == (1, differs + "  file      by/x-r-00000, 0 bytes: only expected\n")
+    assert quern("job", "test", plugin, "-in", "in", "-expect", "nosuch", cwd=tmp_path).stderr == "quern job: nosuch: No such file or directory\n"
+
+
+def test_a_check_looks_at_further_outputs_too(tmp_path):
+    (tmp_path / "in").write_text("".join(f"line {n % 17}\n" for n in range(500)))
+    done = quern("job", "check", build(tmp_path, "long", job(LONG_ONES, SUM, ".combine_op = QN_SUM,")), "-in", "in", cwd=tmp_path)
+    assert done.returncode == 0 and done.stdout.count("the same output") == 4, done.stdout
+    done = quern("job", "check", build(tmp_path, "third", job(EVERY_THIRD, SUM)), "-in", "in", cwd=tmp_path)
+    assert done.returncode == 1 and "FAIL  cut into small splits: another output" in done.stdout and "  file      by/third-m\n" in done.stdout, done.stdout
+
+
 def test_a_check_finds_what_a_cluster_would_spoil(tmp_path):
     (tmp_path / "in").write_text("".join(f"line {n % 17}\n" for n in range(500)))
     average = """static int combine(struct qn_task *task, struct qn_slice key, struct qn_values *values)

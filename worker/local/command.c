@@ -18,7 +18,8 @@ static const char *option_name(const char *word)
     return word + (word[1] == '-' ? 2 : 1);
 }
 
-/* -reduces N, -mode M, -name S, -file F, -input NAME=PATH: 1 when it was one of them. */
+/* -reduces N, -mode M, -name S, -file F, -input NAME=PATH, -counters F: 1 when it was one of them.
+ */
 static int take_own(struct command *c, int argc, char **argv, int *i, struct err *err)
 {
     const char *name = option_name(argv[*i]);
@@ -28,7 +29,9 @@ static int take_own(struct command *c, int argc, char **argv, int *i, struct err
         c->is_verbose = true;
         return 1;
     }
-    if (!is_reduces && !is_mode && !is_file && !is_input && strcmp(name, "name") != 0)
+    bool is_counters = strcmp(name, "counters") == 0;
+    if (!is_reduces && !is_mode && !is_file && !is_input && !is_counters &&
+        strcmp(name, "name") != 0)
         return 0;
     if (*i + 1 >= argc)
         return err_set(err, ERR_USAGE, "-%s needs a value", name);
@@ -45,6 +48,8 @@ static int take_own(struct command *c, int argc, char **argv, int *i, struct err
         c->sides[c->side_count++] = value;
     else if (is_input)
         c->named[c->named_count++] = value;
+    else if (is_counters)
+        c->counters = value;
     else if (!is_reduces && !is_mode)
         c->name = value;
     return 1;

@@ -22,6 +22,7 @@ struct command {
     bool has_mode;   /* said with -mode */
     int64_t reduces; /* -1 = not said */
     bool is_verbose;
+    const char *counters; /* a file for all of them, a line "group TAB name TAB value" each */
 };
 
 /* ERR_USAGE, ERR_CONFIG ...: nothing needs releasing then. */

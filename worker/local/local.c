@@ -463,6 +463,8 @@ static int run_job(struct local *l, uint64_t start_us, struct err *err)
     const struct task_file_list files = job_out_files(&l->job);
     if (publish_commit(&l->publish, &files, job_id(&l->job, id), err) != 0)
         return say(err);
+    if (l->command.counters && report_counters(l->command.counters, &l->job, err) != 0)
+        return say(err);
     report_done(stdout, &l->job, l->publish.out, clock_mono_us() - start_us, l->command.is_verbose);
     return 0;
 }

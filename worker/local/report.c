@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/local/report.h"
 
+#include <inttypes.h>
+
 #include "libcommon/base/str.h"
 #include "libcommon/proto/task/combined.h"
 #include "libcommon/proto/task/moved.h"
 #include "libcommon/proto/task/times.h"
+#include "libcommon/store/fsutil.h"
 
 #define RECORD_SHOWN 60U
 
@@ -76,6 +79,20 @@ static void print_counters(FILE *out, struct job *job, bool is_verbose)
             fprintf(out, "counter      " SLICE_FMT ": " SLICE_FMT " = %s\n", SLICE_ARG(c->group),
                     SLICE_ARG(c->name), str_thousands(c->value, value, sizeof(value)));
     }
+}
+
+int report_counters(const char *path, struct job *job, struct err *err)
+{
+    struct msg_counter_list list;
+    struct buf text = BUF_INIT;
+    int rc = counters_list(&job->counters, &job->arena, &list);
+    for (size_t i = 0; rc == 0 && i < list.n; i++)
+        buf_printf(&text, SLICE_FMT "\t" SLICE_FMT "\t%" PRIu64 "\n", SLICE_ARG(list.v[i].group),
+                   SLICE_ARG(list.v[i].name), list.v[i].value);
+    rc = rc != 0 || buf_failed(&text) ? err_set(err, ERR_NOMEM, "out of memory")
+                                      : fsutil_write_all(disk_real(), path, buf_slice(&text), err);
+    buf_release(&text);
+    return rc;
 }
 
 void report_done(FILE *out, struct job *job, const char *output, uint64_t wall_us, bool is_verbose)

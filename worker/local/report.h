@@ -11,6 +11,8 @@
 void report_begin(FILE *out, const struct job *job, uint64_t file_count, uint64_t bytes);
 /* One line of progress; is_terminal: redrawn in place. `done_bytes` of running tasks included. */
 void report_progress(FILE *out, const struct job *job, uint64_t done_bytes, bool is_terminal);
+/* Into a file, for programs. */
+int report_counters(const char *path, struct job *job, struct err *err);
 void report_done(FILE *out, struct job *job, const char *output, uint64_t wall_us, bool is_verbose);
 void report_failed(FILE *out, const struct job *job);
 /* "WHO: why", and where it was. */

@@ -6,11 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
-#include "libcommon/base/slice.h"
-
 /* Records before and after; `aside`: so many maps gave it up. Nothing when nothing was combined. */
 void combined_tell(FILE *out, uint64_t before, uint64_t after, uint64_t aside);
-/* Does a report tell that fewer came out of combining than went in? */
-bool combined_is_told(struct slice report);
 
 #endif
