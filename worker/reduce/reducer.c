@@ -308,12 +308,14 @@ static int reduce_pieces(struct reducer *r, const struct piece *first, size_t co
     int rc = sources_open(&sources, first, count, &conf);
     r->merge_us += clock_mono_us() - start;
     r->merged_again += sources.merged_again;
+    uint64_t told = sources.read_us;
     if (rc == 0) {
         context_phase(r->c, PROGRESS_REDUCE);
         rc = reduce_sources(r, &sources, &why);
     }
     if (rc != 0 && r->c->failed.code == 0)
         rc = fail_source(r, &sources, rc, &why);
+    r->merge_us += sources.read_us - told;
     sources_close(&sources);
     return rc;
 }
@@ -375,8 +377,9 @@ static void count_up(struct reducer *r, const struct task_done *done)
     }
 }
 
-/* As in a map: what is left is shared as the sample says. */
-static void tell_times(const struct reducer *r, uint64_t total, struct task_times *ret)
+/* As in a map: what is left is shared as the sample says, but for waiting, which is the job's. */
+static void tell_times(const struct reducer *r, uint64_t total, uint64_t computed,
+                       struct task_times *ret)
 {
     *ret = (struct task_times){.fetch = r->fetch_us,
                                .merge = r->merge_us,
@@ -385,8 +388,9 @@ static void tell_times(const struct reducer *r, uint64_t total, struct task_time
                                .total = total};
     uint64_t told = ret->fetch + ret->merge + ret->write + ret->commit;
     uint64_t left = total > told ? total - told : 0;
-    uint64_t merge = meter_share(&r->meter, METER_MERGE, left);
-    uint64_t write = meter_share(&r->meter, METER_EMIT, left);
+    uint64_t busy = left < computed ? left : computed;
+    uint64_t merge = meter_share(&r->meter, METER_MERGE, busy);
+    uint64_t write = meter_share(&r->meter, METER_EMIT, busy);
     ret->merge += merge;
     ret->write += write;
     ret->reduce = left > merge + write ? left - merge - write : 0;
@@ -413,7 +417,7 @@ static struct slice keep_key(struct context *c, const struct group_top *top)
 
 int reducer_run(struct context *c, const struct reducer_conf *conf, struct task_done *done)
 {
-    uint64_t start = clock_mono_us();
+    uint64_t start = clock_mono_us(), cpu_start = clock_cpu_us();
     struct reducer r = {.c = c, .conf = conf, .plugin = c->plugin};
     c->owner = &r;
     c->host.emit = emit_to_file;
@@ -440,7 +444,7 @@ int reducer_run(struct context *c, const struct reducer_conf *conf, struct task_
         tell_account(&r, &done->account);
         done->top_key = keep_key(c, &r.top);
         done->top_records = r.top.records;
-        tell_times(&r, clock_mono_us() - start, &done->times);
+        tell_times(&r, clock_mono_us() - start, clock_cpu_us() - cpu_start, &done->times);
     }
     fetch_close(r.fetch);
     if (r.has_pieces)

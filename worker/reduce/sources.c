@@ -63,7 +63,8 @@ static void open_cursors(struct sources *s, size_t first, size_t count)
                                   .record_max = s->conf.record_max + 16,
                                   .name = item->name,
                                   .err = s->conf.err,
-                                  .ahead_max = ahead};
+                                  .ahead_max = ahead,
+                                  .read_us = &s->read_us};
         taken += needs_buffer(item);
         piece_cursor_open(&s->pieces[i], &item->piece, &conf);
         s->cursors[i] = &s->pieces[i].cursor;

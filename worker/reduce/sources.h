@@ -29,6 +29,7 @@ struct sources {
     struct run_cursor **cursors; /* in order of map: for merge_open */
     size_t count;
     uint64_t merged_again; /* scratch runs made */
+    uint64_t read_us;      /* so long took reading what is not in memory */
     /* private */
     struct sources_conf conf;
     struct source_item *items; /* what is merged in the end, in order of map */

@@ -4,6 +4,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "libcommon/base/clock.h"
 #include "libcommon/base/mem.h"
 #include "libcommon/base/str.h"
 #include "libcommon/codec/crc32c.h"
@@ -299,6 +300,15 @@ static void read_ahead(struct piece_cursor *c)
     c->ahead = 2 * c->ahead < c->ahead_max ? 2 * c->ahead : c->ahead_max;
 }
 
+static int read_timed(struct piece_cursor *c, void *out, size_t len)
+{
+    uint64_t start = c->read_us ? clock_mono_us() : 0;
+    int rc = read_at(c->piece.fd, out, len, c->piece.offset + c->read, c->name, c->err);
+    if (c->read_us)
+        *c->read_us += clock_mono_us() - start;
+    return rc;
+}
+
 /* Move what is left to the front and read whole chunks behind it. */
 static int refill(struct piece_cursor *c, uint64_t need)
 {
@@ -313,7 +323,7 @@ static int refill(struct piece_cursor *c, uint64_t need)
     size_t n = (c->cap - left) / RUN_CHUNK * RUN_CHUNK;
     if (n > rest)
         n = (size_t)rest;
-    int rc = read_at(c->piece.fd, c->buf + left, n, c->piece.offset + c->read, c->name, c->err);
+    int rc = read_timed(c, c->buf + left, n);
     c->is_bad = rc != 0;
     if (rc != 0)
         return rc;
@@ -419,6 +429,7 @@ void piece_cursor_open(struct piece_cursor *c, const struct run_piece *piece,
                                .record_max = conf->record_max,
                                .name = conf->name,
                                .err = conf->err,
+                               .read_us = conf->read_us,
                                .ahead = conf->buffer_size,
                                .ahead_max = conf->ahead_max};
     if (piece->fd < 0) {

@@ -85,6 +85,7 @@ struct piece_cursor {
     uint64_t seen; /* records */
     const char *name;
     struct err *err;
+    uint64_t *read_us;
 };
 
 struct piece_conf {
@@ -94,6 +95,7 @@ struct piece_conf {
     const char *name;    /* for messages; borrowed */
     struct err *err;     /* filled when next fails; borrowed */
     uint64_t ahead_max;  /* bytes to ask the disk for in advance; 0 = the kernel does as it likes */
+    uint64_t *read_us;   /* grows by the time that reading takes; NULL = nobody asks; borrowed */
 };
 /* One in memory is read where it lies, if it is not packed. */
 static inline bool run_piece_needs_buffer(const struct run_piece *piece)
