@@ -10,13 +10,12 @@
 #include <unistd.h>
 
 #include "libcommon/base/str.h"
-#include "libcommon/store/fsutil.h"
+#include "tests/unit/worker/own_dir.h"
 #include "worker/local/command.h"
 #include "worker/local/inputs.h"
 #include "worker/local/job.h"
 #include "worker/local/publish.h"
 
-static char dir[] = "/tmp/quern-local-test-XXXXXX";
 static struct err err;
 static const struct task_file_list none;
 
@@ -396,17 +395,6 @@ static void what_is_wrong_with_a_command_is_told(void **state)
     assert_int_equal(
         parse(&c, (const char *[]){"-D", "mapreduce.map.memory.mb=lots", "x", "in", "out", NULL}),
         ERR_CONFIG);
-}
-
-static int make_dir(void **state)
-{
-    (void)state;
-    return mkdtemp(dir) ? 0 : -1;
-}
-static int drop_dir(void **state)
-{
-    (void)state;
-    return fsutil_remove_tree(disk_real(), dir, NULL);
 }
 
 int main(void)

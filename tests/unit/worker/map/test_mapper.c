@@ -13,13 +13,12 @@
 
 #include "libcommon/base/rand.h"
 #include "libcommon/base/str.h"
-#include "libcommon/store/fsutil.h"
+#include "tests/unit/worker/own_dir.h"
 #include "worker/map/mapper.h"
 #include "worker/run/merge.h"
 
 #define MEMORY ((uint64_t)16 << 20)
 
-static char dir[] = "/tmp/quern-mapper-XXXXXX";
 static struct err err;
 
 struct task {
@@ -473,17 +472,6 @@ static void an_option_that_must_be_given_is_asked_for(void **state)
     assert_string_equal(qn_option(&t->context.task, "my.key"), "last");
     assert_string_equal(qn_option(&t->context.task, "my.other"), "7");
     drop(t);
-}
-
-static int make_dir(void **state)
-{
-    (void)state;
-    return mkdtemp(dir) ? 0 : -1;
-}
-static int drop_dir(void **state)
-{
-    (void)state;
-    return fsutil_remove_tree(disk_real(), dir, NULL);
 }
 
 int main(void)

@@ -11,14 +11,13 @@
 
 #include "libcommon/base/rand.h"
 #include "libcommon/base/str.h"
-#include "libcommon/store/fsutil.h"
+#include "tests/unit/worker/own_dir.h"
 #include "worker/reduce/reducer.h"
 #include "worker/run/record.h"
 
 #define MEMORY ((uint64_t)16 << 20)
 #define MAPS   12
 
-static char dir[] = "/tmp/quern-reducer-XXXXXX";
 static struct err err;
 
 struct task {
@@ -347,17 +346,6 @@ static void an_output_that_vanished_is_a_failed_fetch(void **state)
     assert_int_equal(t->context.failure, TASK_FAILED_FETCH);
     assert_non_null(strstr(t->context.failed.msg, "output of map 0"));
     drop(t);
-}
-
-static int make_dir(void **state)
-{
-    (void)state;
-    return mkdtemp(dir) ? 0 : -1;
-}
-static int drop_dir(void **state)
-{
-    (void)state;
-    return fsutil_remove_tree(disk_real(), dir, NULL);
 }
 
 int main(void)

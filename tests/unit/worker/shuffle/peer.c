@@ -11,7 +11,9 @@
 #include <unistd.h>
 
 #include "libcommon/base/clock.h"
+#include "libcommon/base/mem.h"
 #include "libcommon/event/listen.h"
+#include "worker/run/record.h"
 
 #define LONG_MS 30000U
 
@@ -159,6 +161,62 @@ static void on_thread(void *arg)
         speak(p, fd, &p->talks[number < p->talk_count ? number : p->talk_count - 1]);
         close(fd);
     }
+}
+
+void output_make(struct output *output, int fd, const uint32_t *records, uint32_t partitions)
+{
+    static uint8_t room[64 * 1024];
+    struct output *o = output;
+    struct run_writer w;
+    struct err err;
+    o->fd = fd;
+    struct run_target target = {fd, UINT64_MAX, room, sizeof(room), NULL};
+    assert_int_equal(run_writer_open(&w, &target, partitions, &err), 0);
+    for (uint32_t p = 0; p < partitions; p++) {
+        for (uint32_t i = 0; i < records[p]; i++) {
+            uint8_t record[64];
+            char key[32];
+            size_t n = (size_t)snprintf(key, sizeof(key), "%08u of %u", i, p);
+            size_t head = record_head(record, n, 0);
+            memcpy(record + head, key, n);
+            run_writer_add(&w, record, head + n);
+        }
+        run_writer_end_partition(&w, 0);
+    }
+    assert_int_equal(run_writer_close(&w, &o->parts, &o->len, &err), 0);
+    o->bytes = mem_alloc(o->len);
+    assert_int_equal(pread(fd, o->bytes, o->len, 0), o->len);
+}
+
+void output_release(struct output *output)
+{
+    mem_free(output->bytes);
+    mem_free(output->parts);
+    close(output->fd);
+}
+
+struct said output_bytes(const struct output *output, uint32_t map, uint32_t attempt, uint32_t p)
+{
+    const struct run_part *part = &output->parts[p];
+    return (struct said){.header = {.map_task = map,
+                                    .map_attempt = attempt,
+                                    .partition = p,
+                                    .crc = part->crc,
+                                    .len = part->len,
+                                    .records = part->records,
+                                    .offset = part->offset},
+                         .bytes = output->bytes + part->offset,
+                         .len = part->len};
+}
+
+struct said output_passed(const struct output *output, uint32_t map, uint32_t p, bool is_first)
+{
+    struct said said = output_bytes(output, map, 0, p);
+    said.len = 0;
+    said.header.flags = is_first ? SHUFFLE_FD : SHUFFLE_FD | SHUFFLE_SAME;
+    said.has_fd = is_first;
+    said.fd = output->fd;
+    return said;
 }
 
 void peer_start(struct peer *peer, const char *address, const struct talk *talks, size_t count)

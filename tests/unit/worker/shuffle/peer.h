@@ -10,6 +10,7 @@
 #include "libcommon/event/thread.h"
 #include "libcommon/proto/shuffle/messages.h"
 #include "libcommon/wire/hello.h"
+#include "worker/run/writer.h"
 
 /* Read one frame, whole; `in` has its bytes. */
 int peer_read_frame(int fd, struct buf *in, struct frame *frame);
@@ -50,6 +51,20 @@ struct peer {
     uint64_t job;
     uint32_t stage;
 };
+
+/* A map's output: a run whose records are keys. */
+struct output {
+    int fd;
+    uint64_t len;
+    struct run_part *parts;
+    uint8_t *bytes;
+};
+/* `records` of each partition, into `fd`. */
+void output_make(struct output *output, int fd, const uint32_t *records, uint32_t partitions);
+void output_release(struct output *output);
+struct said output_bytes(const struct output *output, uint32_t map, uint32_t attempt, uint32_t p);
+/* The descriptor goes with the first one said of a map. */
+struct said output_passed(const struct output *output, uint32_t map, uint32_t p, bool is_first);
 
 void peer_start(struct peer *peer, const char *address, const struct talk *talks, size_t count);
 void peer_stop(struct peer *peer);

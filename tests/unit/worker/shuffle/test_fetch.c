@@ -53,34 +53,13 @@ struct fake_worker {
 static struct identity self;
 static struct err err;
 
-/* Output of a map: one run with two partitions, in a memfd. */
-struct output {
-    int fd;
-    uint64_t len;
-    struct run_part *parts;
-};
+/* Of each map: one run with two partitions, in a memfd. */
 static struct output outputs[MAPS_MAX];
 
 static void make_output(uint32_t map)
 {
-    static uint8_t room[64 * 1024];
-    struct output *out = &outputs[map];
-    struct run_writer w;
-    out->fd = memfd_create("run", MFD_CLOEXEC);
-    struct run_target target = {out->fd, UINT64_MAX, room, sizeof(room)};
-    assert_int_equal(run_writer_open(&w, &target, 2, &err), 0);
-    for (uint32_t p = 0; p < 2; p++) {
-        for (uint32_t i = 0; i < 3000 * map; i++) {
-            uint8_t record[64];
-            char key[32];
-            size_t len = (size_t)snprintf(key, sizeof(key), "%08u from %u", i, map);
-            size_t head = record_head(record, len, 0);
-            memcpy(record + head, key, len);
-            run_writer_add(&w, record, head + len);
-        }
-        run_writer_end_partition(&w, 0);
-    }
-    assert_int_equal(run_writer_close(&w, &out->parts, &out->len, &err), 0);
+    const uint32_t records[] = {3000 * map, 3000 * map};
+    output_make(&outputs[map], memfd_create("run", MFD_CLOEXEC), records, 2);
 }
 
 /* --- the worker's side ----------------------------------------------------------------------- */

@@ -28,57 +28,25 @@ static char socket_path[64], run_path[64];
 static const char *const network = "127.0.0.1:0";
 
 /* A run with some records in each partition: every map's output, as far as anybody here knows. */
-static int run_fd;
-static struct run_part *parts;
-static uint8_t *run_bytes;
+static struct output run;
 
 static void make_run(void)
 {
-    static uint8_t room[64 * 1024];
-    struct run_writer w;
-    uint64_t len = 0;
-    run_fd = open(run_path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
-    struct run_target target = {run_fd, UINT64_MAX, room, sizeof(room), NULL};
-    assert_int_equal(run_writer_open(&w, &target, PARTITIONS, &err), 0);
-    for (uint32_t p = 0; p < PARTITIONS; p++) {
-        for (uint32_t i = 0; i < 100 * (p + 1); i++) {
-            uint8_t record[64];
-            char key[32];
-            size_t n = (size_t)snprintf(key, sizeof(key), "%08u of %u", i, p);
-            size_t head = record_head(record, n, 0);
-            memcpy(record + head, key, n);
-            run_writer_add(&w, record, head + n);
-        }
-        run_writer_end_partition(&w, 0);
-    }
-    assert_int_equal(run_writer_close(&w, &parts, &len, &err), 0);
-    run_bytes = mem_alloc(len);
-    assert_int_equal(pread(run_fd, run_bytes, len, 0), len);
+    static const uint32_t records[PARTITIONS] = {100, 200, 300};
+    int fd = open(run_path, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    output_make(&run, fd, records, PARTITIONS);
 }
 
 /* --- what a worker says ---------------------------------------------------------------------- */
 
 static struct said bytes_of(uint32_t map, uint32_t attempt, uint32_t p)
 {
-    return (struct said){.header = {.map_task = map,
-                                    .map_attempt = attempt,
-                                    .partition = p,
-                                    .crc = parts[p].crc,
-                                    .len = parts[p].len,
-                                    .records = parts[p].records,
-                                    .offset = parts[p].offset},
-                         .bytes = run_bytes + parts[p].offset,
-                         .len = parts[p].len};
+    return output_bytes(&run, map, attempt, p);
 }
 
 static struct said passed(uint32_t map, uint32_t p)
 {
-    struct said said = bytes_of(map, 0, p);
-    said.len = 0;
-    said.header.flags = p ? SHUFFLE_FD | SHUFFLE_SAME : SHUFFLE_FD;
-    said.has_fd = p == 0;
-    said.fd = run_fd;
-    return said;
+    return output_passed(&run, map, p, p == 0);
 }
 
 static struct said nothing_in(uint32_t map, uint32_t p, uint32_t count)
@@ -201,10 +169,10 @@ static void run_to_the_end(struct reducer *r, size_t count)
         fail_msg("%s", err.msg);
     pieces_sort(&r->pieces);
     assert_int_equal(r->pieces.count, count);
-    uint8_t *bytes = mem_alloc(parts[PARTITIONS - 1].len);
+    uint8_t *bytes = mem_alloc(run.parts[PARTITIONS - 1].len);
     for (size_t i = 0; i < count; i++) {
         const struct piece *piece = &r->pieces.all[i], *before = piece - 1;
-        const struct run_part *part = &parts[piece->partition];
+        const struct run_part *part = &run.parts[piece->partition];
         assert_true(i == 0 || before->partition != piece->partition || before->map != piece->map);
         assert_int_equal(piece->run.len, part->len);
         const uint8_t *at = piece->run.data;
@@ -213,14 +181,14 @@ static void run_to_the_end(struct reducer *r, size_t count)
                              part->len);
             at = bytes;
         }
-        assert_memory_equal(at, run_bytes + part->offset, part->len);
+        assert_memory_equal(at, run.bytes + part->offset, part->len);
     }
     mem_free(bytes);
 }
 
 static uint64_t one_map(void)
 {
-    return parts[0].len + parts[1].len + parts[2].len;
+    return run.parts[0].len + run.parts[1].len + run.parts[2].len;
 }
 
 /* Pieces that have begun to come: what was sent is not received yet. */
@@ -267,7 +235,7 @@ static void what_two_bring_at_once_is_kept_once(void **state)
     uint64_t remote = 0, local = 0;
     fetch_totals(r.fetch, &remote, &local);
     assert_int_equal(r.pieces.used,
-                     remote + parts[0].len); /* that one alone took room for nothing */
+                     remote + run.parts[0].len); /* that one alone took room for nothing */
     assert_int_equal(atomic_load(&a.connections), 1);
     close_reducer(&r);
     peer_stop(&a);
@@ -287,7 +255,7 @@ static void what_is_said_twice_or_of_no_map_of_ours_is_taken_once(void **state)
     open_reducer(&r, 1);
     learn(&r, &a, 0, 0);
     run_to_the_end(&r, 2);
-    assert_int_equal(r.pieces.used, parts[1].len + parts[2].len);
+    assert_int_equal(r.pieces.used, run.parts[1].len + run.parts[2].len);
     assert_int_equal(atomic_load(&a.connections), 1);
     close_reducer(&r);
     peer_stop(&a);
@@ -650,7 +618,8 @@ static void on_another_machine_or_network_the_same_path_is_somebody_elses(void *
         assert_int_equal(fetch_learn(r.fetch, &source, 1, &err), 0);
         self.netns = own_netns;
         run_to_the_end(&r, 3);
-        uint64_t remote = 0, local = 0, all = parts[0].len + parts[1].len + parts[2].len;
+        uint64_t remote = 0, local = 0,
+                 all = run.parts[0].len + run.parts[1].len + run.parts[2].len;
         fetch_totals(r.fetch, &remote, &local);
         assert_int_equal(atomic_load(&near.connections), way == 0);
         assert_int_equal(local, way == 0 ? all : 0);
@@ -747,7 +716,7 @@ static void an_output_that_is_a_file_is_read_where_it_is(void **state)
     assert_int_equal(owners, 1);
     fetch_totals(r.fetch, &remote, &local);
     assert_int_equal(remote, 0);
-    assert_int_equal(local, parts[0].len + parts[1].len + parts[2].len);
+    assert_int_equal(local, run.parts[0].len + run.parts[1].len + run.parts[2].len);
     close_reducer(&r);
     assert_int_equal(count_fds(), fds - 1); /* and fetch_open's own */
 }
@@ -819,7 +788,6 @@ int main(void)
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     unlink(run_path);
     rmdir(dir);
-    mem_free(run_bytes);
-    mem_free(parts);
+    output_release(&run);
     return failed;
 }

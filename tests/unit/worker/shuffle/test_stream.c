@@ -25,59 +25,27 @@ static char dir[] = "/tmp/quern-stream-XXXXXX";
 static char socket_path[64];
 
 /* A run whose first partition is empty, the others some chunks long. */
-static int run_fd, other_fd;
-static uint64_t run_len;
-static struct run_part *parts;
-static uint8_t *run_bytes;
+static struct output run;
+static int other_fd;
 
 static void make_run(void)
 {
-    static uint8_t room[64 * 1024];
-    struct run_writer w;
-    run_fd = memfd_create("run", MFD_CLOEXEC);
+    static const uint32_t records[PARTITIONS] = {0, 3000, 6000};
+    output_make(&run, memfd_create("run", MFD_CLOEXEC), records, PARTITIONS);
     other_fd = memfd_create("other", MFD_CLOEXEC);
-    struct run_target target = {run_fd, UINT64_MAX, room, sizeof(room), NULL};
-    assert_int_equal(run_writer_open(&w, &target, PARTITIONS, &err), 0);
-    for (uint32_t p = 0; p < PARTITIONS; p++) {
-        for (uint32_t i = 0; i < 3000 * p; i++) {
-            uint8_t record[64];
-            char key[32];
-            size_t len = (size_t)snprintf(key, sizeof(key), "%08u of %u", i, p);
-            size_t head = record_head(record, len, 0);
-            memcpy(record + head, key, len);
-            run_writer_add(&w, record, head + len);
-        }
-        run_writer_end_partition(&w, 0);
-    }
-    assert_int_equal(run_writer_close(&w, &parts, &run_len, &err), 0);
-    run_bytes = mem_alloc(run_len);
-    assert_int_equal(pread(run_fd, run_bytes, run_len, 0), run_len);
-    assert_int_equal(pwrite(other_fd, run_bytes, run_len / 2, 0), run_len / 2);
+    assert_int_equal(pwrite(other_fd, run.bytes, run.len / 2, 0), run.len / 2);
 }
 
 /* --- what a worker says ---------------------------------------------------------------------- */
 
 static struct said bytes_of(uint32_t map, uint32_t p)
 {
-    return (struct said){.header = {.map_task = map,
-                                    .partition = p,
-                                    .crc = parts[p].crc,
-                                    .len = parts[p].len,
-                                    .records = parts[p].records,
-                                    .offset = parts[p].offset},
-                         .bytes = run_bytes + parts[p].offset,
-                         .len = parts[p].len};
+    return output_bytes(&run, map, 0, p);
 }
 
-/* The descriptor goes with the first one said of a map. */
 static struct said passed(uint32_t map, uint32_t p, bool is_first)
 {
-    struct said said = bytes_of(map, p);
-    said.len = 0;
-    said.header.flags = is_first ? SHUFFLE_FD : SHUFFLE_FD | SHUFFLE_SAME;
-    said.has_fd = is_first;
-    said.fd = run_fd;
-    return said;
+    return output_passed(&run, map, p, is_first);
 }
 
 /* --- who listens ----------------------------------------------------------------------------- */
@@ -232,7 +200,7 @@ static void a_descriptor_belongs_to_the_first_piece_that_has_bytes(void **state)
         assert_int_equal(piece->map, 4);
         assert_int_equal(piece->partition, p);
         assert_int_equal(piece->run.fd, l.pieces.all[0].own_fd);
-        assert_int_equal(piece->run.records, parts[p].records);
+        assert_int_equal(piece->run.records, run.parts[p].records);
         assert_false(pieces_is_damaged(piece));
     }
     close_listener(&l);
@@ -483,7 +451,7 @@ int main(void)
     make_run();
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     rmdir(dir);
-    mem_free(run_bytes);
-    mem_free(parts);
+    output_release(&run);
+    close(other_fd);
     return failed;
 }

@@ -13,11 +13,10 @@
 #include "libcommon/base/mem.h"
 #include "libcommon/base/rand.h"
 #include "libcommon/codec/crc32c.h"
-#include "libcommon/store/fsutil.h"
+#include "tests/unit/worker/own_dir.h"
 #include "worker/sink/commit.h"
 #include "worker/sink/sink.h"
 
-static char dir[] = "/tmp/quern-sink-XXXXXX";
 static char path[64];
 static uint8_t room[4096];
 static struct err err;
@@ -167,17 +166,6 @@ static void a_manifest_line_has_name_length_records_and_sum(void **state)
     commit_line(&file, &line);
     assert_string_equal(buf_cstr(&line), "part-r-00003\t12\t4\t00000abc");
     buf_release(&line);
-}
-
-static int make_dir(void **state)
-{
-    (void)state;
-    return mkdtemp(dir) ? 0 : -1;
-}
-static int drop_dir(void **state)
-{
-    (void)state;
-    return fsutil_remove_tree(disk_real(), dir, NULL);
 }
 
 int main(void)
