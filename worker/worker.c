@@ -5,6 +5,7 @@
 
 #include "libcommon/base/log.h"
 #include "libcommon/base/metric.h"
+#include "libcommon/base/proc.h"
 #include "libcommon/base/rand.h"
 #include "libcommon/base/str.h"
 #include "worker/serve/outputs.h"
@@ -27,13 +28,9 @@ METRIC_GAUGE(is_registered, "quern_wk_registered", "1 while the jobtracker knows
 /* quern-task is beside this very program. */
 static char *find_task_program(void)
 {
-    char self[4096];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-    if (n <= 0)
-        return NULL;
-    self[n] = 0;
-    char *slash = strrchr(self, '/');
-    return slash ? str_printf("%.*s/quern-task", (int)(slash - self), self) : NULL;
+    char *own = proc_own_dir(), *program = own ? str_printf("%s/quern-task", own) : NULL;
+    mem_free(own);
+    return program;
 }
 
 static void watch(void *arg)

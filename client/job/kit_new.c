@@ -6,6 +6,7 @@
 
 #include "libcommon/base/buf.h"
 #include "libcommon/base/mem.h"
+#include "libcommon/base/proc.h"
 #include "libcommon/base/str.h"
 #include "libcommon/store/fsutil.h"
 
@@ -29,24 +30,17 @@ static bool is_name(const char *name)
 static char *include_dir(void)
 {
     static const char *const places[] = {"../include", "../../include"};
-    char self[4096];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-    char *slash;
-    if (n <= 0)
-        return str_dup("/usr/local/include");
-    self[n] = 0;
-    slash = strrchr(self, '/');
-    for (size_t i = 0; slash && i < ARRAY_LEN(places); i++) {
-        char *header = str_printf("%.*s/%s/quern/job.h", (int)(slash - self), self, places[i]);
+    char *own = proc_own_dir(), *dir = NULL;
+    for (size_t i = 0; own && !dir && i < ARRAY_LEN(places); i++) {
+        char *header = str_printf("%s/%s/quern/job.h", own, places[i]);
         char *whole = header ? realpath(header, NULL) : NULL;
-        char *dir =
-            whole ? slice_dup(slice_of(whole, strlen(whole) - strlen("/quern/job.h"))) : NULL;
+        if (whole)
+            dir = slice_dup(slice_of(whole, strlen(whole) - strlen("/quern/job.h")));
         mem_free(header);
         free(whole);
-        if (dir)
-            return dir;
     }
-    return str_dup("/usr/local/include");
+    mem_free(own);
+    return dir ? dir : str_dup("/usr/local/include");
 }
 
 static int write_file(const char *name, const char *file, const char *text, struct err *err)

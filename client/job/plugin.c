@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "client/job/task_child.h"
+#include "libcommon/base/proc.h"
 #include "libcommon/base/str.h"
 #include "libcommon/store/disk.h"
 
@@ -42,20 +43,17 @@ static int note_name(void *arg, const char *file, bool is_dir)
 /* The directory of bundled jobs; NULL when there is none. mem_free it. */
 static char *bundle_dir(void)
 {
-    char self[4096];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-    if (n <= 0)
-        return NULL;
-    self[n] = 0;
-    char *slash = strrchr(self, '/');
-    for (size_t i = 0; slash && i < ARRAY_LEN(places); i++) {
-        char *dir = str_printf("%.*s/%s", (int)(slash - self), self, places[i]);
+    char *own = proc_own_dir(), *found = NULL;
+    for (size_t i = 0; own && !found && i < ARRAY_LEN(places); i++) {
+        char *dir = str_printf("%s/%s", own, places[i]);
         struct disk_stat st;
         if (dir && disk_stat(disk_real(), dir, &st) == 0 && st.is_dir)
-            return dir;
-        mem_free(dir);
+            found = dir;
+        else
+            mem_free(dir);
     }
-    return NULL;
+    mem_free(own);
+    return found;
 }
 
 static int unknown(const char *word, const char *dir, struct err *err)

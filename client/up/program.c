@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/up/program.h"
+#include "libcommon/base/mem.h"
+#include "libcommon/base/proc.h"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -21,14 +23,11 @@ static bool try_dir(const char *dir, size_t len, const char *name, struct buf *p
 
 int program_find(const char *name, struct buf *ret_path, struct err *err)
 {
-    char self[4096];
-    ssize_t n = readlink("/proc/self/exe", self, sizeof(self) - 1);
-    if (n > 0) {
-        self[n] = 0;
-        char *slash = strrchr(self, '/');
-        if (slash && try_dir(self, (size_t)(slash - self), name, ret_path))
-            return 0;
-    }
+    char *own = proc_own_dir();
+    bool is_beside = own && try_dir(own, strlen(own), name, ret_path);
+    mem_free(own);
+    if (is_beside)
+        return 0;
     const char *at = getenv("PATH");
     while (at && *at) {
         size_t len = strcspn(at, ":");

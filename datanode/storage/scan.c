@@ -280,13 +280,9 @@ static int join(struct scan *s, struct group *g)
 /* Data without checksums. An empty file is a write that ended before it had any. */
 static int keep_orphan(struct scan *s, const struct seen *f)
 {
-    struct disk_stat st;
-    char *path = NULL;
-    int rc = path_of(s, f, f->dir, &path);
-    if (rc == 0)
-        rc = disk_stat(s->volume->disk, path, &st);
-    mem_free(path);
-    if (rc == 0 && st.size_bytes == 0)
+    uint64_t bytes = 0;
+    int rc = stat_file(s, f, &bytes);
+    if (rc == 0 && bytes == 0)
         return drop(s, f);
     s->result->orphans++;
     return rc == ERR_NOMEM ? rc : 0;

@@ -9,6 +9,8 @@
 #include <sys/pidfd.h>
 #include <unistd.h>
 
+#include "libcommon/base/slice.h"
+
 #define EXITING 4U /* PF_EXITING of the kernel's sched.h */
 
 /* /proc/PID/stat: PID (NAME) STATE and, as fields 9 and 31, its flags and pending signals. */
@@ -40,4 +42,12 @@ bool proc_wait(pid_t pid, unsigned most_ms)
     bool is_gone = poll(&end, 1, (int)most_ms) == 1;
     close(end.fd);
     return is_gone;
+}
+
+char *proc_own_dir(void)
+{
+    char self[4096];
+    ssize_t n = readlink("/proc/self/exe", self, sizeof(self));
+    const char *slash = n > 0 ? memrchr(self, '/', (size_t)n) : NULL;
+    return slash ? slice_dup(slice_of(self, (size_t)(slash - self))) : NULL;
 }
