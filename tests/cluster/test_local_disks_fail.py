@@ -2,11 +2,14 @@
 # Begins early: it takes long.
 """Disks of workers, of which each has two: map outputs that rot, shrink or go between map and reduce; a directory that is full, that
 becomes read-only, or that vanishes while tasks run. The job ends with the right answer, and maps whose output was spoilt ran again."""
+import fcntl
 import glob
 import os
 import random
 import re
 import shutil
+import signal
+import struct
 import subprocess
 
 import pytest
@@ -28,8 +31,9 @@ MAY_MOUNT = os.geteuid() == 0 and subprocess.run(["unshare", "-m", "true"], capt
 
 class Workers(Cluster):
     """Its workers are started here: with two directories each, and little memory."""
-    def begin(self, mount=None, deep=""):
-        """One of the four directories is mounted like this, or all."""
+    def begin(self, mount=None, deep="", fault=""):
+        """One of the four directories is mounted like this, or all: in memory, or (disk) with a filesystem of its own. All processes of the
+        first worker have the fault."""
         self.own = []
         for name in "worker1", "worker2":
             if self.pid(name):
@@ -43,9 +47,11 @@ class Workers(Cluster):
                 os.makedirs(dir, exist_ok=True)
             if mount and (n == 1 or "all" in mount):
                 places = dirs if "all" in mount else dirs[:1]
-                words = ["unshare", "-m", "sh", "-c", "".join(f"mount -t tmpfs -o {mount.split()[-1]} t {dir} && " for dir in places) + "exec \"$@\"",
-                         "sh"] + words
-            self.own.append(subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+                how = [f"truncate -s 200M {dir}.disk && mkfs.ext4 -q {dir}.disk && mount -o loop {dir}.disk {dir} && rm -r {dir}/lost+found && "
+                       if "disk" in mount else f"mount -t tmpfs -o {mount.split()[-1]} t {dir} && " for dir in places]
+                words = ["unshare", "-m", "sh", "-c", "".join(how) + "exec \"$@\"", "sh"] + words
+            env = {**os.environ, "QUERN_FAULT": fault} if fault and n == 1 else None
+            self.own.append(subprocess.Popen(words, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
         seen = [f"/proc/{worker.pid}/root{self.dir}/own/{n}/{deep}b/VERSION" for n, worker in enumerate(self.own, 1)]
         wait_for(lambda: all(os.path.exists(path) for path in seen))  # registered, and told whose cluster it is
 
@@ -143,6 +149,54 @@ def test_a_directory_vanishes_under_running_tasks(workers):
 @pytest.mark.parametrize("workers", ["size=300k"], indirect=True)
 def test_a_full_directory_beside_a_good_one(workers):
     finish(workers, submit(workers, "full", "-D", "mapreduce.map.maxattempts=1"), "full")
+
+
+@pytest.mark.skipif(not MAY_MOUNT, reason="needs to mount")
+@pytest.mark.parametrize("workers", ["all size=3m"], indirect=True)
+def test_all_directories_are_full(workers):
+    """A job that needs more room than there is says where; one that does not is served."""
+    job = submit(workers, "nowhere", "-D", "mapreduce.input.fileinputformat.split.maxsize=1g")
+    wait = workers.run("job", "-wait", job, check=False, timeout=90)
+    assert wait.returncode == 1
+    assert re.search(r"no local directory is usable \(/.*/own/./[ab]/jobs/job_.*: No space left on device\): free space, or set worker.local.dir\n",
+                     wait.stderr.decode())
+    assert all(worker.poll() is None for worker in workers.own)
+    workers.run("run", "wordcount", "/now", "/out/little", timeout=60)
+    assert output_of(workers, "/out/little") == b"now\t1\n"
+
+
+def stopped(worker):
+    """Its task processes that stand at a fault point."""
+    pids = subprocess.run(["pgrep", "-P", str(worker.pid)], capture_output=True, text=True).stdout.split()
+    return [int(pid) for pid in pids if os.path.exists(f"/proc/{pid}") and open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[0] == "T"]
+
+
+@pytest.mark.skipif(not MAY_MOUNT or not shutil.which("mkfs.ext4"), reason="needs to mount")
+@pytest.mark.parametrize("which", ["a", "b", "ab"])
+def test_a_disk_gives_errors_in_the_middle_of_a_map(cluster, which):
+    """Nothing can be read or written there any more, spills of the task neither: it is done again, in another directory or by the other worker."""
+    cluster.begin(mount="disk all", fault="task.spill=3:stop")
+    try:
+        name = f"errors-{which}"
+        options = "-D", "mapreduce.input.fileinputformat.split.maxsize=4m", "-D", "mapreduce.task.io.sort.mb=1m"
+        job = submit(cluster, name, *options)
+        struck = []
+
+        def is_over():
+            pids = stopped(cluster.own[0])
+            for dir in which if pids and not struck else "":
+                at = os.open(f"/proc/{cluster.own[0].pid}/root{cluster.dir}/own/1/{dir}", os.O_RDONLY)
+                fcntl.ioctl(at, 0x8004587D, struct.pack("I", 2))  # FS_IOC_SHUTDOWN
+                os.close(at)
+                struck.append(dir)
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+            return cluster.status(job)["state"] > 2
+        wait_for(is_over, timeout=90)
+        status = finish(cluster, job, name)
+        assert struck and status["stages"][0]["failed_attempts"] > 0 and cluster.own[0].poll() is None
+    finally:
+        cluster.end()
 
 
 @pytest.mark.skipif(not MAY_MOUNT, reason="needs to mount")

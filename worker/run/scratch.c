@@ -67,7 +67,6 @@ static int create_in(const char *dir, const char *name, struct scratch_file *ret
 int scratch_create(struct scratch *scratch, const char *name, struct scratch_file *ret,
                    struct err *err)
 {
-    int why = ERR_NOSPC;
     for (size_t tries = 0; tries < scratch->count; tries++) {
         size_t dir = scratch->turn++ % scratch->count;
         if (scratch->is_bad[dir])
@@ -76,15 +75,13 @@ int scratch_create(struct scratch *scratch, const char *name, struct scratch_fil
         ret->dir = dir;
         if (rc == 0)
             return 0;
-        if (!is_disk_fault(rc))
+        if (!scratch_blame(scratch, dir, rc))
             return err_set(err, rc, "%s: %s", scratch->dirs[dir], err_text(rc));
-        scratch->is_bad[dir] = true;
-        why = rc;
     }
     return err_set(err, ERR_NOSPC,
-                   "no local directory is usable (the last one: %s): free space, "
-                   "or set worker.local.dir",
-                   scratch->count ? err_text(why) : "none given");
+                   "no local directory is usable (%s: %s): free space, or set worker.local.dir",
+                   scratch->count ? scratch->dirs[scratch->last_bad] : "there",
+                   scratch->count ? err_text(scratch->why) : "is none");
 }
 
 void scratch_file_close(struct scratch_file *file)
@@ -99,6 +96,8 @@ bool scratch_blame(struct scratch *scratch, size_t dir, int code)
     if (!is_disk_fault(code))
         return false;
     scratch->is_bad[dir] = true;
+    scratch->last_bad = dir;
+    scratch->why = code;
     return true;
 }
 

@@ -16,6 +16,8 @@ struct scratch {
     char **dirs;
     bool *is_bad;
     size_t count, turn;
+    size_t last_bad; /* the last that failed, and how */
+    int why;
     struct run_packing *packing; /* for the runs written here; borrowed. NULL: never packed */
 };
 

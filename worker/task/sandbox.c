@@ -257,6 +257,13 @@ static int make_one(struct worker_dir *dir, const char *job, const char *name,
     return 0;
 }
 
+static int none_left(struct err *err)
+{
+    return err_set(err, ERR_IO,
+                   "no directory of worker.local.dir is usable any more (the worker's log tells "
+                   "what failed): mend one and start the worker again");
+}
+
 int sandbox_make(struct worker *worker, const char *job, const struct task_user *user,
                  struct task_dirs *ret, struct err *err)
 {
@@ -284,7 +291,7 @@ int sandbox_make(struct worker *worker, const char *job, const struct task_user 
         return 0;
     mem_free(ret->v);
     *ret = (struct task_dirs){0};
-    return err_set(err, ERR_IO, "no usable directory left in worker.local.dir");
+    return none_left(err);
 }
 
 static bool is_empty(const char *path)
@@ -380,7 +387,7 @@ int sandbox_open_log(struct worker *worker, const char *job, const char *attempt
                      struct task_log *ret, struct err *err)
 {
     bool was_tried[WORKER_DIRS_MAX] = {false};
-    int rc = err_set(err, ERR_IO, "no place for the log of %s", attempt);
+    int rc = none_left(err);
     for (size_t tries = 0; tries < worker->dir_count; tries++) {
         size_t best = WORKER_DIRS_MAX;
         uint64_t most = 0;

@@ -75,7 +75,10 @@ static void a_directory_that_cannot_be_written_is_passed_over(void **state)
     assert_false(scratch_give_up(&scratch, &file, ERR_CORRUPT));
     assert_true(scratch_give_up(&scratch, &file, ERR_IO));
     assert_int_equal(scratch_create(&scratch, NULL, &file, &err), ERR_NOSPC);
-    assert_non_null(strstr(err.msg, "no local directory is usable"));
+    char want[200]; /* what failed last, and how */
+    snprintf(want, sizeof(want), "no local directory is usable (%s: %s)", dirs[2],
+             err_text(ERR_IO));
+    assert_non_null(strstr(err.msg, want));
 }
 
 static int make(void **state)
