@@ -243,6 +243,18 @@ static void show_first_finding(FILE *out, const struct cl2jt_status *status)
             status->id.job);
 }
 
+/* What the job counts itself. */
+static void show_own_counters(FILE *out, const struct cl2jt_status *status)
+{
+    char value[32];
+    for (size_t i = 0; i < status->counters.n; i++) {
+        const struct msg_counter *c = &status->counters.v[i];
+        if (!slice_is(c->group, "Map-Reduce Framework"))
+            fprintf(out, "counter      " SLICE_FMT ": " SLICE_FMT " = %s\n", SLICE_ARG(c->group),
+                    SLICE_ARG(c->name), str_thousands(c->value, value, sizeof(value)));
+    }
+}
+
 static void show_success(FILE *out, const struct cl2jt_status *status)
 {
     tell_moved(out, status);
@@ -254,6 +266,7 @@ static void show_success(FILE *out, const struct cl2jt_status *status)
     show_first_finding(out, status);
     fprintf(out, "output       " SLICE_FMT ", %" PRIu32 " file%s, _SUCCESS\n",
             SLICE_ARG(status->out), status->out_files, status->out_files == 1 ? "" : "s");
+    show_own_counters(out, status);
 }
 
 /* A record as C would write it, short. */

@@ -117,11 +117,25 @@ static int take_cmdenv(struct gathering *g, char *value, struct err *err)
     return 0;
 }
 
+/* Commas are between paths, as there, but for those in {a,b}. */
 static int take_input(struct gathering *g, char *value, struct err *err)
 {
+    unsigned depth = 0;
+    char *from = value;
     (void)err;
-    g->inputs[g->input_count++] = value;
-    return 0;
+    for (char *p = value;; p++) {
+        depth += *p == '{';
+        depth -= *p == '}' && depth > 0;
+        if (*p && (*p != ',' || depth > 0))
+            continue;
+        bool is_end = *p == 0;
+        *p = 0;
+        if (*from)
+            g->inputs[g->input_count++] = from;
+        if (is_end)
+            return 0;
+        from = p + 1;
+    }
 }
 
 static int take_output(struct gathering *g, char *value, struct err *err)
@@ -511,7 +525,7 @@ int stream_args_translate(int argc, char **argv, struct stream_args *ret, struct
     struct gathering g = {.to = ret};
     *ret = (struct stream_args){.argv = mem_calloc(most, sizeof(char *)),
                                 .own = mem_calloc(most, sizeof(char *))};
-    g.inputs = mem_calloc((size_t)argc + 1, sizeof(char *));
+    g.inputs = mem_calloc(most, sizeof(char *));
     g.failed = !ret->argv || !ret->own || !g.inputs;
     int rc = 0;
     if (!g.failed) {

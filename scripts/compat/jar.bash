@@ -238,11 +238,14 @@ streaming() {
             echo "Required argument: -$word <name>" >&2; echo "Try -help for more information" >&2; exit 1 ;;
         esac
     done
-    run_job -stream ${rest[@]+"${rest[@]}"} || exit 1
     local i out
-    for ((i = 0; i < ${#rest[@]}; i++)); do
-        [ "${rest[i]}" = -output ] && out=${rest[i + 1]}
+    for ((i = 0; i + 1 < ${#rest[@]}; i++)); do
+        case ${rest[i]} in
+        -output) out=${rest[i + 1]} ;;
+        -jobconf | -D) case ${rest[i + 1]} in mapred.reduce.tasks=* | mapreduce.job.reduces=*) reduces=${rest[i + 1]#*=} ;; esac ;;
+        esac
     done
+    run_job -stream ${rest[@]+"${rest[@]}"} || exit 1
     old_names "${out:-}"
     log "Output directory: ${out:-}"
     exit 0

@@ -64,13 +64,14 @@ def test_python_counts_words_and_says_so(cluster, scripts):
     assert answer(cluster, "/py") == counted(TEXT)
     job = run.stderr.split()[1].decode()
     assert b"lines read" in cluster.run("job", "-status", job).stdout
+    assert b"counter      Words: lines read = " in run.stdout and b"counter      Map-Reduce" not in run.stdout
     log = cluster.run("job", "-logs", job, "-task", "m0").stdout
     assert b"plain words" in log and b"reporter:" not in log
 
 
 def test_in_the_words_of_hadoops_streaming(cluster, scripts):
     cluster.run("run", "-stream", "-D", "mapred.reduce.tasks=9", "-files", f"{scripts}/map.py,{scripts}/reduce.py", "-numReduceTasks", "2",
-                "-input", "/in", "-input", "/empty", "-output", "/hadoop", "-mapper", "map.py", "-combiner", "reduce.py", "-reducer", "reduce.py",
+                "-input", "/{nothing,i}n,/empty", "-input", "/empty", "-output", "/hadoop", "-mapper", "map.py", "-combiner", "reduce.py", "-reducer", "reduce.py",
                 "-inputformat", "org.apache.hadoop.mapred.TextInputFormat")
     assert b"".join(sorted(answer(cluster, "/hadoop").splitlines(True))) == counted(TEXT)
     assert len(cluster.fs("-ls", "-C", "/hadoop/part-*").stdout.split()) == 2

@@ -85,6 +85,8 @@ grep -q 'completed successfully$' console
 [ "$(hadoop fs -cat '/s1/part-*')" = "$(printf 'a\t2\nb\t1\nc\t1')" ]
 [ "$(hadoop fs -cat '/s2/part-*' | sort)" = "$(printf 'a\t2\nb\t1\nc\t1')" ]
 [ "$(hadoop fs -ls '/s1/part-*' '/s2/part-*' | wc -l)" = 3 ]
+hadoop jar hadoop-streaming.jar -mapper cat -reducer cat -jobconf mapred.reduce.tasks=3 -input /streamed,/streamed -output /s3
+[ "$(hadoop fs -ls '/s3/part-*' | wc -l) $(hadoop fs -cat '/s3/part-*' | wc -l)" = "3 4" ]
 hadoop jar hadoop-mapreduce-examples.jar teragen -D mapreduce.job.maps=2 1000 /rows
 hadoop jar hadoop-mapreduce-examples.jar terasort /rows /sorted
 hadoop jar hadoop-mapreduce-examples.jar teravalidate /sorted /valid
