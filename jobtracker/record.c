@@ -4,6 +4,7 @@
 #include <inttypes.h>
 
 #include "jobtracker/account.h"
+#include "jobtracker/jobs/waits.h"
 #include "libcommon/base/clock.h"
 #include "libcommon/base/str.h"
 #include "libcommon/proto/task/times.h"

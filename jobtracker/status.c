@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * status: what /status.json and the status page show of the jobtracker. */
 #include "jobtracker/account.h"
+#include "jobtracker/jobs/waits.h"
 #include "jobtracker/life.h"
 #include "jobtracker/record.h"
 #include "jobtracker/serve/past.h"

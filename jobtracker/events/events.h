@@ -96,7 +96,8 @@ void jt_on_resume_end(struct jt_core *core, uint32_t epoch, uint64_t now_ms);
 /* --- parts of jt_on_tick, each where its kind of event stands -----------------------------------
  */
 void jt_lose_silent_workers(struct jt_core *core);
-/* Outputs promised before a restart whose worker has not come back in time. */
+/* Outputs promised before a restart whose worker has not come back in time; and jobs that were
+ * submitted meanwhile, for which no worker is large enough. */
 void jt_end_probation(struct jt_core *core);
 
 #endif

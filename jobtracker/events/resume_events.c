@@ -86,6 +86,22 @@ void jt_on_resume_end(struct jt_core *core, uint32_t epoch, uint64_t now_ms)
     jt_settle(core, NULL);
 }
 
+/* While nobody knew which workers there are, jobs were taken unseen. */
+static void refuse_what_is_too_large(struct jt_core *core, struct jt_job *job)
+{
+    char why[256];
+    if (job->submitted_ms <= core->start_ms || core->fleet.live == 0)
+        return; /* it was let in when all were there */
+    for (uint32_t s = 0; s < job->stage_count; s++) {
+        const struct jt_stage *stage = &job->stages[s];
+        if (stage->kind == JT_STAGE_COMMIT ||
+            !jt_demand_too_large(&stage->asks, &core->fleet, true, why, sizeof(why)))
+            continue;
+        jt_job_end(core, job, JT_JOB_FAILED, why);
+        return;
+    }
+}
+
 void jt_end_probation(struct jt_core *core)
 {
     if (!core->is_on_probation || core->now_ms < core->start_ms + core->config.resume_grace_ms)
@@ -100,6 +116,7 @@ void jt_end_probation(struct jt_core *core)
                     jt_output_lose(core, task);
             }
         job->is_resumed = false;
+        refuse_what_is_too_large(core, job);
     }
 }
 

@@ -159,25 +159,3 @@ void jt_core_forget(struct jt_core *core, struct jt_job *job)
     hmap_remove(&core->jobs, &job->by_number);
     jt_job_free(job);
 }
-
-const char *jt_waits_for(const struct jt_core *core, const struct jt_job *job, char *out,
-                         size_t cap)
-{
-    if (jt_job_is_over(job) || job->state == JT_JOB_COMMITTING)
-        return NULL;
-    for (uint32_t s = 0; s < job->stage_count; s++)
-        if (job->stages[s].running > 0)
-            return NULL;
-    if (core->fleet.live == 0) {
-        snprintf(out, cap, "no worker is registered");
-        return out;
-    }
-    for (uint32_t s = 0; s < job->stage_count; s++)
-        if (job->stages[s].waiting &&
-            jt_demand_too_large(&job->stages[s].asks, &core->fleet, false, out, cap))
-            return out;
-    if (!list_is_empty(&core->fleet.free))
-        return NULL;
-    snprintf(out, cap, "every core is taken by other jobs");
-    return out;
-}

@@ -104,8 +104,4 @@ void jt_corner(struct jt_core *core, struct jt_stage *stage);
 void jt_check_later(struct jt_core *core, struct jt_stage *stage);
 /* Forget a finished job (its history is elsewhere). */
 void jt_core_forget(struct jt_core *core, struct jt_job *job);
-/* Why a job that should run does not: one line, or NULL. */
-const char *jt_waits_for(const struct jt_core *core, const struct jt_job *job, char *out,
-                         size_t cap);
-
 #endif

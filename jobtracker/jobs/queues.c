@@ -251,11 +251,15 @@ struct jt_job *jt_queue_admit(struct jt_queue *queue)
 
 /* --- whose turn ------------------------------------------------------------------------------ */
 
-static uint64_t most_units(const struct jt_queue *queue, const struct jt_fleet *fleet)
+/* A few percent of a small cluster are no whole core: it has one nevertheless, or it would wait for
+ * ever. */
+uint64_t jt_queue_most(const struct jt_queue *queue, const struct jt_fleet *fleet)
 {
     uint64_t all = fleet->cores * JT_UNITS, most = all;
     if (queue->conf.most_percent)
         most = all * queue->conf.most_percent / 100;
+    if (most < JT_UNITS)
+        most = JT_UNITS;
     if (queue->conf.most_cores && (uint64_t)queue->conf.most_cores * JT_UNITS < most)
         most = (uint64_t)queue->conf.most_cores * JT_UNITS;
     return most;
@@ -272,7 +276,7 @@ bool jt_claim_has_room(const struct jt_job *job, const struct jt_fleet *fleet, s
         return true;
     struct jt_need after = {queue->used.cores - gives.cores + need.cores,
                             queue->used.memory - gives.memory + need.memory};
-    return jt_units(fleet, after) <= most_units(queue, fleet);
+    return jt_units(fleet, after) <= jt_queue_most(queue, fleet);
 }
 
 struct jt_queue *jt_queues_next(const struct jt_queues *queues, const struct jt_fleet *fleet,
@@ -308,7 +312,7 @@ void jt_queues_share(struct jt_queues *queues, const struct jt_fleet *fleet)
         uint64_t share = left;
         for (uint32_t i = 0; i < queues->count; i++) {
             struct jt_queue *queue = queues->items[i];
-            uint64_t most = most_units(queue, fleet);
+            uint64_t most = jt_queue_most(queue, fleet);
             uint64_t wants = jt_units(fleet, queue->used) + queue->wanted;
             wants = wants < most ? wants : most;
             if (settled >> i & 1)

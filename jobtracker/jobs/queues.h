@@ -76,6 +76,8 @@ uint64_t jt_claim_share(const struct jt_job *job);
  * it then is; NULL: none. */
 struct jt_queue *jt_queues_next(const struct jt_queues *queues, const struct jt_fleet *fleet,
                                 uint64_t *passed);
+/* What the queue may have at most, in units. */
+uint64_t jt_queue_most(const struct jt_queue *queue, const struct jt_fleet *fleet);
 /* May the job have so much more, by its own limit and its queue's, which got `gives` back before?
  */
 bool jt_claim_has_room(const struct jt_job *job, const struct jt_fleet *fleet, struct jt_need need,

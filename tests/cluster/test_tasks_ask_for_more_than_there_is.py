@@ -59,3 +59,14 @@ def test_it_waits_for_a_large_worker_that_may_come(cluster):
     cluster.up()
     _, said = waits.communicate(timeout=120)
     assert waits.returncode == 0, said
+
+
+def test_what_was_taken_before_the_workers_were_known_ends_when_they_are(cluster):
+    with open(os.path.join(cluster.dir, "site.conf"), "w") as f:
+        f.write(SMALL + "jobtracker.resume.grace = 8s\n")
+    cluster.kill("jobtracker")
+    cluster.up()
+    refused = word_count(cluster, "/out", "mapreduce.reduce.memory.mb=600", check=False, timeout=120)
+    assert refused.returncode == 1
+    assert "a reduce task asks for 600 M of memory, the largest worker offers 300 M: -D mapreduce.reduce.memory.mb=300 would do" in refused.stderr.decode()
+    assert cluster.fs("-test", "-e", "/out", check=False).returncode == 1

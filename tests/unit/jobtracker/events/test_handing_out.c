@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Who runs which task, when, and what makes room for what; and the second try of a straggler. */
 #include "jobtracker/jobs/locality.h"
+#include "jobtracker/jobs/waits.h"
 #include "tests/unit/jobtracker/events/core_fixture.h"
 
 static void a_task_is_given_to_the_node_that_holds_its_input(void **state)
