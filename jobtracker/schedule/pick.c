@@ -206,7 +206,8 @@ static void set_aside(struct jt_core *core, struct jt_job *job)
     jt_claim_update(job, &core->fleet, core->now_ms);
 }
 
-/* Jobs of the queue in their order, until one takes the worker. *looks: how many may still say no.
+/* Jobs of the queue in their order, until one takes the worker, or has it kept free for what it has
+ * no room for yet: what began behind that would be in the way. *looks: how many may still say no.
  */
 static bool offer_queue(struct jt_core *core, struct jt_queue *queue, struct jt_worker *worker,
                         int *looks)
@@ -215,7 +216,8 @@ static bool offer_queue(struct jt_core *core, struct jt_queue *queue, struct jt_
     struct heap_node *first;
     size_t n = 0;
     bool is_taken = false;
-    while (!is_taken && *looks > 0 && (first = heap_min(&queue->poor)) != NULL) {
+    while (!is_taken && !worker->reserved_for && *looks > 0 &&
+           (first = heap_min(&queue->poor)) != NULL) {
         struct jt_job *job = CONTAINER_OF(first, struct jt_job, claim.poor);
         heap_remove(&queue->poor, first);
         enum answer answer = offer_job(core, job, worker);
@@ -236,7 +238,7 @@ static bool offer_queue(struct jt_core *core, struct jt_queue *queue, struct jt_
 /* Nobody in line wants the worker: some of those who found no room elsewhere, in turn. */
 static bool offer_aside(struct jt_core *core, struct jt_worker *worker)
 {
-    for (int i = 0; i < ASIDE_LOOKS && !list_is_empty(&core->aside); i++) {
+    for (int i = 0; i < ASIDE_LOOKS && !worker->reserved_for && !list_is_empty(&core->aside); i++) {
         struct jt_job *job = list_first(&core->aside, struct jt_job, aside);
         list_remove(&job->aside);
         if (offer_job(core, job, worker) == TAKEN) {
@@ -330,7 +332,7 @@ static void match_any(struct jt_core *core, struct jt_stage *stage)
         list_remove(&worker->free);
         list_push_back(&core->fleet.free, &worker->free);
         bool is_others = worker->reserved_for && worker->reserved_for != stage;
-        answer = is_others ? UNFIT : offer_stage(core, stage, worker);
+        answer = is_others ? DECLINES : offer_stage(core, stage, worker);
         if (answer == TAKEN) {
             refused = NULL;
             continue;
