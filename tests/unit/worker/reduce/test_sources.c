@@ -33,7 +33,8 @@ static int item_cmp(const void *pa, const void *pb)
     return (a->seq > b->seq) - (a->seq < b->seq);
 }
 
-#define MAPS 40
+#define MAPS  40
+#define FIRST 100 /* their numbers; others' outputs are of no interest here */
 
 struct fixture {
     struct piece pieces[MAPS];
@@ -46,7 +47,15 @@ struct fixture {
     struct fold fold;
     struct sources_conf conf;
     struct err err;
+    int fd; /* the first one free, before all */
 };
+
+static int first_free(void)
+{
+    int fd = dup(STDERR_FILENO);
+    close(fd);
+    return fd;
+}
 
 static void put(struct buf *out, const struct item *item)
 {
@@ -64,6 +73,7 @@ static struct fixture *make(uint64_t seed, size_t each, unsigned keys)
     struct fixture *f = mem_calloc(1, sizeof(*f));
     struct rand rand;
     struct slice dir = slice_str("/tmp");
+    f->fd = first_free();
     rand_init(&rand, seed);
     f->items = mem_calloc(MAPS * each, sizeof(*f->items));
     for (uint32_t m = 0; m < MAPS; m++) {
@@ -71,7 +81,7 @@ static struct fixture *make(uint64_t seed, size_t each, unsigned keys)
         for (size_t i = 0; i < n; i++) {
             struct item *item = &f->items[f->count++];
             snprintf(item->key, sizeof(item->key), "%u", (unsigned)rand_below(&rand, keys));
-            item->map = m;
+            item->map = FIRST + m;
         }
         qsort(f->items + first, n, sizeof(*f->items), item_cmp);
         for (size_t i = first; i < f->count; i++) {
@@ -88,7 +98,7 @@ static struct fixture *make(uint64_t seed, size_t each, unsigned keys)
             run->fd = memfd_create("piece", MFD_CLOEXEC);
             assert_int_equal(write(run->fd, f->bytes[m].data, run->len), run->len);
         }
-        f->pieces[m].map = m;
+        f->pieces[m].map = FIRST + m;
     }
     qsort(f->items, f->count, sizeof(*f->items), item_cmp);
     assert_int_equal(scratch_open(&f->scratch, &dir, 1), 0);
@@ -111,6 +121,7 @@ static void drop(struct fixture *f)
             close(f->pieces[m].run.fd);
         buf_release(&f->bytes[m]);
     }
+    assert_int_equal(first_free(), f->fd);
     scratch_close(&f->scratch);
     mem_free(f->items);
     mem_free(f->io);
@@ -158,6 +169,111 @@ static void too_many_are_merged_with_their_neighbours_first(void **state)
     }
     struct fixture *f = make(2, 100, 1); /* equal keys only: order is all there is to see */
     check_order(f, 3, true);
+    drop(f);
+}
+
+/* Buffered ones: as many as can be, each with a buffer of its own, behind that of the writer. */
+static uint64_t check_buffers(const struct fixture *f, const struct sources *s, size_t limit)
+{
+    const uint8_t *from = f->io + (128 << 10), *end = f->io + f->conf.io_size;
+    uint64_t longest = 0;
+    size_t buffered = 0;
+    for (size_t i = 0; i < s->count; i++) {
+        const struct piece_cursor *c = &s->pieces[i];
+        assert_true(c->piece.len > 0);
+        if (c->piece.fd < 0)
+            continue;
+        assert_true(c->buf >= from && c->cap <= 256 << 10 && c->buf + c->cap <= end);
+        from = c->buf + c->cap;
+        buffered++;
+        longest = c->piece.len > longest ? c->piece.len : longest;
+    }
+    assert_int_equal(buffered, limit);
+    return longest;
+}
+
+static void no_more_is_merged_again_than_must_be(void **state)
+{
+    (void)state;
+    const size_t room = (SOURCES_IO_MIN - (128 << 10)) / PIECE_BUFFER_MIN;
+    for (size_t fan_in = 0; fan_in < 10; fan_in++) {
+        struct fixture *f = make(11, 100, 50);
+        struct sources s;
+        size_t wanted = fan_in == 1 ? 2 : fan_in, buffered = 0;
+        size_t limit = wanted && wanted < room ? wanted : room;
+        for (size_t m = 0; m < MAPS; m++)
+            buffered += f->pieces[m].run.fd >= 0;
+        assert_true(buffered > 2 * limit);
+        f->conf.fan_in = fan_in;
+        assert_int_equal(sources_open(&s, f->pieces, MAPS, &f->conf), 0);
+        assert_int_equal(s.merged_again, (buffered - limit + limit - 2) / (limit - 1));
+        uint64_t longest = check_buffers(f, &s, limit), all = 0;
+        for (size_t m = 0; m < MAPS; m++)
+            all += f->pieces[m].run.len;
+        assert_true(longest <
+                    all / 4 * 3); /* in turn, not again and again what is merged already */
+        sources_close(&s);
+        drop(f);
+    }
+}
+
+static void what_is_merged_again_is_folded_and_packed(void **state)
+{
+    (void)state;
+    static struct run_packing always = {.when = PACK_ALWAYS};
+    struct fixture *f = make(12, 100, 10);
+    struct sources s;
+    struct merge merge;
+    struct run_cursor *at = NULL;
+    size_t records = 0, packed = 0;
+    uint64_t sum = 0;
+    int rc;
+    f->scratch.packing = &always;
+    f->fold = (struct fold){.op = QN_SUM, .value = QN_U64};
+    f->conf.fan_in = 2;
+    assert_int_equal(sources_open(&s, f->pieces, MAPS, &f->conf), 0);
+    for (size_t i = 0; i < s.count; i++)
+        packed += s.pieces[i].piece.is_packed;
+    assert_true(packed > 0);
+    assert_int_equal(merge_open(&merge, s.cursors, s.count, &f->order), 0);
+    while ((rc = merge_next(&merge, &at)) == 1) {
+        records++;
+        sum += get_u64(at->value.data);
+    }
+    assert_int_equal(rc, 0);
+    assert_true(records < f->count / 2);
+    for (size_t i = 0; i < f->count; i++)
+        sum -= f->items[i].map | (uint64_t)f->items[i].seq << 32;
+    assert_int_equal(sum, 0);
+    merge_close(&merge);
+    sources_close(&s);
+    drop(f);
+}
+
+static void damage_in_a_scratch_run_is_no_maps_fault(void **state)
+{
+    (void)state;
+    struct fixture *f = make(13, 200, 30);
+    struct sources s;
+    struct merge merge;
+    struct run_cursor *at = NULL;
+    f->conf.fan_in = 2;
+    assert_int_equal(sources_open(&s, f->pieces, MAPS, &f->conf), 0);
+    for (size_t i = 0; i < s.count; i++) {
+        const struct run_piece *piece = &s.pieces[i].piece;
+        if (piece->fd >= 0)
+            assert_int_equal(
+                pwrite(piece->fd, "damage", 6, (off_t)(piece->offset + piece->len / 2)), 6);
+    }
+    int rc = merge_open(&merge, s.cursors, s.count, &f->order);
+    while (rc == 0 && (rc = merge_next(&merge, &at)) == 1)
+        rc = 0;
+    merge_close(&merge);
+    uint32_t map = 0;
+    assert_int_equal(rc, ERR_CORRUPT);
+    assert_false(sources_bad(&s, &map));
+    assert_non_null(strstr(f->err.msg, "a scratch run of this task"));
+    sources_close(&s);
     drop(f);
 }
 
@@ -214,8 +330,8 @@ static void a_damaged_piece_is_told_by_its_map(void **state)
         uint32_t map = 0;
         assert_int_equal(rc, ERR_CORRUPT);
         assert_true(sources_bad(&sources, &map));
-        assert_int_equal(map, 16);
-        assert_non_null(strstr(f->err.msg, "output of map 16"));
+        assert_int_equal(map, FIRST + 16);
+        assert_non_null(strstr(f->err.msg, "output of map 116"));
         sources_close(&sources);
         drop(f);
     }
@@ -298,6 +414,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(few_enough_are_merged_at_once),
         cmocka_unit_test(too_many_are_merged_with_their_neighbours_first),
+        cmocka_unit_test(no_more_is_merged_again_than_must_be),
+        cmocka_unit_test(what_is_merged_again_is_folded_and_packed),
+        cmocka_unit_test(damage_in_a_scratch_run_is_no_maps_fault),
         cmocka_unit_test(a_scratch_disk_that_fails_is_an_error),
         cmocka_unit_test(a_disk_that_fails_in_a_merge_is_left_for_the_next),
         cmocka_unit_test(a_damaged_piece_is_told_by_its_map),
