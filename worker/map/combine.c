@@ -16,7 +16,7 @@ void combine_open(struct combine *c, const struct fold *fold, void *space, size_
     BUG_ON(size < COMBINE_SPACE_MIN);
     *c = (struct combine){.fold = *fold, .out = out, .arg = arg};
     c->uses_queue = fold_is_free(fold) && fold_is_number(fold);
-    c->round_max = UINT32_MAX;
+    c->round_max = UINT32_MAX - QUEUE_LENGTH; /* of a round before, so many may come behind it */
     queue_open(&c->queue);
     table_open(&c->table, space, size, size / 4 * 3); /* keys beyond eight bytes take the rest */
 }

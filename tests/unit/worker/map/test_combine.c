@@ -21,6 +21,7 @@ struct sums {
     bool has_in[KEYS], has_out[KEYS];
     uint64_t records_out;
     uint64_t counted; /* records that what came out says it stands for */
+    uint64_t most;    /* of those, one record */
     uint64_t digest;  /* of the very sequence that came out */
 };
 
@@ -60,6 +61,7 @@ static int take_out(void *arg, uint64_t hash, struct slice key, struct slice val
 {
     (void)arg;
     sums.counted += count;
+    sums.most = count > sums.most ? count : sums.most;
     char room[64];
     uint32_t i = number_of(key);
     assert_true(slice_eq(key, key_of(i, room)));
@@ -188,6 +190,9 @@ static void a_slot_that_cannot_count_further_goes_out_in_time(void **state)
     check_sums();
     assert_int_equal(sums.counted, 10000);
     assert_in_range(sums.records_out, 9, 11);
+    assert_in_range(sums.most, 1000, 1000 + QUEUE_LENGTH);
+    combine_open(&c, &fold, space, sizeof(space), take_out, NULL);
+    assert_int_equal(c.round_max, UINT32_MAX - QUEUE_LENGTH);
 }
 
 static void a_full_table_goes_out_and_begins_again(void **state)
@@ -201,20 +206,21 @@ static void a_full_table_goes_out_and_begins_again(void **state)
     assert_true(sums.records_out > distinct && sums.records_out < 250000 / 2);
 }
 
-static void a_table_that_does_not_help_steps_aside(void **state)
+static void step_aside(struct fold fold)
 {
-    (void)state;
     static uint8_t space[COMBINE_SPACE_MIN] __attribute__((aligned(64)));
-    struct fold fold = {.op = QN_SUM, .value = QN_U64};
     struct combine c;
     reset(fold);
     combine_open(&c, &fold, space, sizeof(space), take_out, NULL);
-    uint64_t one = 1;
+    const uint64_t seven = 7;
     for (uint32_t i = 0; i < KEYS; i++) {
         char text[64];
         struct slice key = key_of(i, text);
-        fold_to(&sums.in[i], &sums.has_in[i], 1);
-        assert_int_equal(combine_add(&c, key_hash(key), key, slice_of(&one, 8)), 0);
+        bool was_aside = c.is_aside;
+        uint64_t out = sums.records_out;
+        fold_to(&sums.in[i], &sums.has_in[i], fold.op == QN_COUNT ? 1 : seven);
+        assert_int_equal(combine_add(&c, key_hash(key), key, slice_of(&seven, 8)), 0);
+        assert_true(!was_aside || sums.records_out == out + 1);
     }
     assert_true(c.is_aside);
     assert_int_equal(combine_flush(&c), 0);
@@ -222,16 +228,26 @@ static void a_table_that_does_not_help_steps_aside(void **state)
     check_sums();
 }
 
+static void a_table_that_does_not_help_steps_aside(void **state)
+{
+    (void)state;
+    step_aside((struct fold){.op = QN_SUM, .value = QN_U64});
+    step_aside((struct fold){.op = QN_COUNT, .value = QN_U64});
+    step_aside((struct fold){.op = QN_SUM, .value = QN_F64});
+}
+
 static void sums_of_doubles_take_the_same_steps_in_any_memory(void **state)
 {
     (void)state;
-    struct fold fold = {.op = QN_SUM, .value = QN_F64};
-    run_combine(fold, COMBINE_SPACE_MIN, 3000, 60000, 11);
-    uint64_t small = sums.digest, records = sums.records_out;
-    run_combine(fold, 8 * COMBINE_SPACE_MIN, 3000, 60000, 11);
-    assert_true(sums.digest == small);
-    assert_int_equal(sums.records_out, records);
-    assert_true(records < 60000);
+    const struct fold fold = {.op = QN_SUM, .value = QN_F64};
+    for (uint32_t keys = 3000; keys <= KEYS; keys += KEYS - 3000) {
+        run_combine(fold, COMBINE_SPACE_MIN, keys, 200000, 11);
+        uint64_t small = sums.digest, records = sums.records_out;
+        run_combine(fold, 64 * COMBINE_SPACE_MIN, keys, 200000, 11);
+        assert_true(sums.digest == small);
+        assert_int_equal(sums.records_out, records);
+        assert_true(records < 200000 / 2);
+    }
 }
 
 static struct buf firsts;
