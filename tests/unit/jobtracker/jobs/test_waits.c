@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Nothing of a job runs: why, in one line. */
-#include "jobtracker/jobs/waits.h"
 #include "jobtracker/jobs/queues.h"
+#include "jobtracker/jobs/waits.h"
 #include "tests/unit/jobtracker/events/core_fixture.h"
 
 static void assert_waits(struct fixture *f, const struct jt_job *job, const char *why)
@@ -51,7 +51,8 @@ static void a_queue_that_runs_one_job_at_a_time_is_named(void **state)
     set_queue(f, (struct jt_queue_conf){.most_running = 1});
     worker(f, "a", 4, 1);
     submit_asking(f, 1, in_queue((struct jt_demand){0}));
-    assert_waits(f, submit_asking(f, 1, in_queue((struct jt_demand){0})), "queue q runs 1 job at a time");
+    assert_waits(f, submit_asking(f, 1, in_queue((struct jt_demand){0})),
+                 "queue q runs 1 job at a time");
 }
 
 static void a_queue_that_has_all_it_may_have_is_named(void **state)
@@ -97,8 +98,9 @@ static void what_was_taken_unseen_is_refused_once_the_workers_are_there(void **s
     struct jt_job *fits = submit(f, 1, 0, NULL);
     struct jt_job *large = submit_asking(f, 1, (struct jt_submit){.map.memory = 9 * GIB});
     worker(f, "a", 1, 1);
-    assert_waits(f, large, "a map task asks for 9 G of memory, the largest worker offers 1 G: "
-                           "-D mapreduce.map.memory.mb=1024 would do, or a larger worker.memory");
+    assert_waits(f, large,
+                 "a map task asks for 9 G of memory, the largest worker offers 1 G: "
+                 "-D mapreduce.map.memory.mb=1024 would do, or a larger worker.memory");
     f->now += jt_config_default.resume_grace_ms;
     jt_on_beat(&f->core, jt_fleet_find(&f->core.fleet, slice_str("a")), f->now);
     jt_on_tick(&f->core, f->now);

@@ -128,6 +128,72 @@ static void queues_share_by_their_weights(void **state)
     crowd_free(crowd);
 }
 
+/* --- ten thousand workers -------------------------------------------------------------------- */
+
+#define GREAT_QUEUES 4
+
+/* As many jobs in each of four queues, 200 tasks each, on workers of one core. */
+static struct crowd *great_crowd(uint32_t workers, uint32_t jobs, struct usage *usage)
+{
+    static const char *const names[GREAT_QUEUES] = {"default", "b", "c", "d"};
+    struct jt_queue_conf confs[GREAT_QUEUES];
+    struct crowd *crowd = crowd_new(&(struct crowd_conf){.workers = workers,
+                                                         .cores = 1,
+                                                         .racks = 40,
+                                                         .work_ms = uneven,
+                                                         .watch = sample,
+                                                         .arg = usage});
+    for (uint32_t i = 0; i < GREAT_QUEUES; i++)
+        confs[i] = (struct jt_queue_conf){.name = slice_str(names[i]), .weight = i + 1};
+    set_queues(crowd, confs, GREAT_QUEUES);
+    for (uint32_t i = 0; i < jobs; i++)
+        crowd_submit(crowd, in_queue(names[i % GREAT_QUEUES]), 200, 3);
+    return crowd;
+}
+
+/* While all queues want more than there is. */
+static void assert_shares(struct crowd *crowd, struct usage *usage)
+{
+    double all = 0;
+    crowd_run(crowd, crowd->now + 1000);
+    *usage = (struct usage){.last_ms = crowd->now};
+    crowd->events = crowd->event_steps = 0;
+    crowd_run(crowd, crowd->now + 2000);
+    for (int i = 0; i < GREAT_QUEUES; i++)
+        all += usage->had[i];
+    for (int i = 0; i < GREAT_QUEUES; i++) {
+        double due = (i + 1) / 10.0;
+        assert_true(usage->had[i] > all * due * 0.95 && usage->had[i] < all * due * 1.05);
+    }
+    assert_true(all > 0.97 * 2000 * crowd->conf.workers);
+}
+
+static double a_great_crowd(uint32_t workers, uint32_t jobs)
+{
+    struct usage usage = {0};
+    struct crowd *crowd = great_crowd(workers, jobs, &usage);
+    uint64_t begun = crowd->now;
+    assert_shares(crowd, &usage);
+    double mean = (double)crowd->event_steps / (double)crowd->events;
+    crowd_run(crowd, crowd->now + 60000);
+    for (uint32_t i = 1; i <= jobs; i++) {
+        assert_int_equal(crowd->jobs[i].state, JT_JOB_SUCCEEDED);
+        assert_true(crowd->jobs[i].begun_ms < begun + 1500); /* nobody waits for others to end */
+    }
+    crowd_free(crowd);
+    print_message("%u workers, %u jobs: %.1f steps an event\n", workers, jobs, mean);
+    return mean;
+}
+
+static void
+ten_thousand_workers_and_a_hundred_thousand_tasks_are_shared_and_cost_little(void **state)
+{
+    (void)state;
+    double quarter = a_great_crowd(2500, 125);
+    double all = a_great_crowd(10000, 500);
+    assert_true(all < 30 && all < quarter * 1.25); /* four times of everything: a logarithm */
+}
+
 static void what_a_queue_does_not_want_the_others_have(void **state)
 {
     static const struct jt_queue_conf confs[] = {
@@ -412,6 +478,8 @@ int main(void)
         cmocka_unit_test(with_twice_the_jobs_an_event_costs_what_it_did),
         cmocka_unit_test(with_twice_the_workers_an_event_costs_what_it_did),
         cmocka_unit_test(queues_share_by_their_weights),
+        cmocka_unit_test(
+            ten_thousand_workers_and_a_hundred_thousand_tasks_are_shared_and_cost_little),
         cmocka_unit_test(what_a_queue_does_not_want_the_others_have),
         cmocka_unit_test(a_low_priority_is_little_and_not_nothing),
         cmocka_unit_test(a_late_small_job_has_its_share_within_a_second),
