@@ -27,7 +27,6 @@ enum fs_command_flag {
     FS_LOCAL = 2,        /* operands are local paths; implies FS_NO_GLOB */
     FS_DEFAULT_HERE = 4, /* no operand means the home directory */
     FS_RAW = 8,          /* no items: everything happens in begin */
-    FS_HIDDEN = 16,      /* not in the general usage */
 };
 
 /* In a command's help this line stands for the options of its table; without it they come at the

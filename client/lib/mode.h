@@ -10,8 +10,6 @@
 
 #include "libcommon/base/err.h"
 
-#define CL_MODE_STICKY 01000U
-
 /* What is done to one class: three bits of permission, or the sticky bit (as 1). */
 struct cl_mode_change {
     char op;       /* '+', '-' or '=' */

@@ -87,11 +87,6 @@ unsigned dn_buffers_trim(struct dn_buffers *buffers)
     return n;
 }
 
-size_t dn_buffers_bytes(const struct dn_buffers *buffers)
-{
-    return buffers->bytes;
-}
-
 unsigned dn_buffers_used(struct dn_buffers *buffers)
 {
     mutex_lock(&buffers->lock);

@@ -22,7 +22,6 @@ void dn_buffers_put(struct dn_buffers *buffers, uint8_t *buffer); /* NULL is fin
 /* To be called now and then: those that nobody wanted since the last time go back to the system.
  * Returns how many. */
 unsigned dn_buffers_trim(struct dn_buffers *buffers);
-size_t dn_buffers_bytes(const struct dn_buffers *buffers);
 unsigned dn_buffers_used(struct dn_buffers *buffers); /* handed out just now */
 
 #endif

@@ -12,27 +12,16 @@ MSG_DEFINE(joblog_end, JOBLOG_END_FIELDS)
 MSG_DEFINE(joblog_priority, JOBLOG_PRIORITY_FIELDS)
 MSG_DEFINE(joblog_packed, JOBLOG_PACKED_FIELDS)
 
-static const struct {
-    const char *name;
-    const struct msg_desc *desc;
-} rows[] = {
-    [JOBLOG_EPOCH] = {"EPOCH", &joblog_epoch_desc},
-    [JOBLOG_SUBMIT] = {"SUBMIT", &joblog_submit_desc},
-    [JOBLOG_DONE] = {"DONE", &joblog_done_desc},
-    [JOBLOG_LOST] = {"LOST", &joblog_lost_desc},
-    [JOBLOG_END] = {"END", &joblog_end_desc},
-    [JOBLOG_PRIORITY] = {"PRIORITY", &joblog_priority_desc},
-    [JOBLOG_PACKED] = {"PACKED", &joblog_packed_desc},
+static const struct msg_desc *const rows[] = {
+    [JOBLOG_EPOCH] = &joblog_epoch_desc,   [JOBLOG_SUBMIT] = &joblog_submit_desc,
+    [JOBLOG_DONE] = &joblog_done_desc,     [JOBLOG_LOST] = &joblog_lost_desc,
+    [JOBLOG_END] = &joblog_end_desc,       [JOBLOG_PRIORITY] = &joblog_priority_desc,
+    [JOBLOG_PACKED] = &joblog_packed_desc,
 };
 
 const struct msg_desc *joblog_desc(uint16_t type)
 {
-    return type < ARRAY_LEN(rows) ? rows[type].desc : NULL;
-}
-
-const char *joblog_name(uint16_t type)
-{
-    return joblog_desc(type) ? rows[type].name : "?";
+    return type < ARRAY_LEN(rows) ? rows[type] : NULL;
 }
 
 /* What nobody waits for waits this long for company: its fsync would be in the way of others. */

@@ -72,7 +72,6 @@ MSG_STRUCT(joblog_priority, JOBLOG_PRIORITY_FIELDS)
 MSG_STRUCT(joblog_packed, JOBLOG_PACKED_FIELDS)
 
 const struct msg_desc *joblog_desc(uint16_t type); /* NULL: not ours */
-const char *joblog_name(uint16_t type);
 
 struct joblog;
 

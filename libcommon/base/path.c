@@ -217,11 +217,3 @@ int path_glob_check(struct slice pattern)
     }
     return in_set ? ERR_INVAL : 0;
 }
-
-bool path_has_glob(struct slice path)
-{
-    for (size_t i = 0; i < path.len; i++)
-        if (memchr("*?[{\\", path.data[i], 5))
-            return true;
-    return false;
-}

@@ -35,6 +35,5 @@ bool path_is_under(struct slice path, struct slice dir);
  * affair. */
 bool path_glob_match(struct slice pattern, struct slice name);
 int path_glob_check(struct slice pattern);
-bool path_has_glob(struct slice path);
 
 #endif

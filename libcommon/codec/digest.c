@@ -104,26 +104,3 @@ char *digest_text(const uint8_t *sum, size_t len, char *out)
     out[2 * len] = 0;
     return out;
 }
-
-static int nibble(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
-int digest_parse(const char *text, uint8_t *ret_sum, size_t len)
-{
-    if (strlen(text) != 2 * len)
-        return ERR_INVAL;
-    for (size_t i = 0; i < 2 * len; i++)
-        if (nibble(text[i]) < 0)
-            return ERR_INVAL;
-    for (size_t i = 0; i < len; i++)
-        ret_sum[i] = (uint8_t)(nibble(text[2 * i]) << 4 | nibble(text[2 * i + 1]));
-    return 0;
-}

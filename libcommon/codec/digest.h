@@ -31,9 +31,7 @@ int digest_of(enum digest_kind kind, struct slice data, uint8_t *ret_sum);
 /* Of what is left to read in `fd`; the file position moves. ERR_IO ... with what failed in err. */
 int digest_fd(enum digest_kind kind, int fd, uint8_t *ret_sum, struct err *err);
 
-/* Lower-case hex, and back. `out` holds 2 * len + 1 bytes. ERR_INVAL when text is not exactly 2 *
- * len hex digits. */
+/* Lower-case hex. `out` holds 2 * len + 1 bytes. */
 char *digest_text(const uint8_t *sum, size_t len, char *out);
-int digest_parse(const char *text, uint8_t *ret_sum, size_t len);
 
 #endif

@@ -74,11 +74,6 @@ void status_bytes(struct status *st, const char *name, uint64_t bytes, const cha
     add_number(st, name, bytes, "bytes", link);
 }
 
-void status_ms(struct status *st, const char *name, uint64_t ms, const char *link)
-{
-    add_number(st, name, ms, "ms", link);
-}
-
 void status_note(struct status *st, const char *level, const char *fmt, ...)
 {
     char text[512];

@@ -29,7 +29,6 @@ struct status {
 void status_text(struct status *st, const char *name, const char *value, const char *link);
 void status_count(struct status *st, const char *name, uint64_t n, const char *link);
 void status_bytes(struct status *st, const char *name, uint64_t bytes, const char *link);
-void status_ms(struct status *st, const char *name, uint64_t ms, const char *link);
 /* Something a person should know: shown on top. level: "info", "warn", "error". */
 void status_note(struct status *st, const char *level, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));

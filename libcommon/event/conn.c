@@ -544,11 +544,6 @@ void conn_set_limits(struct conn *conn, struct conn_limits limits)
         conn->limits.stall_ms = STALL_MS_DEFAULT;
 }
 
-void conn_set_arg(struct conn *conn, void *arg)
-{
-    conn->arg = arg;
-}
-
 bool conn_is_open(const struct conn *conn)
 {
     return conn->state == CONN_OPEN;
@@ -570,9 +565,4 @@ int conn_peer_uid(const struct conn *conn, uid_t *ret_uid)
         return ERR_UNSUPPORTED;
     *ret_uid = conn->uid;
     return 0;
-}
-
-struct loop *conn_loop(const struct conn *conn)
-{
-    return conn->loop;
 }

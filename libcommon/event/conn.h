@@ -59,7 +59,6 @@ int conn_connect(struct loop *loop, const char *address, uint64_t timeout_ms,
 struct conn *conn_attach(struct loop *loop, struct conn_parts *parts, const struct conn_ops *ops,
                          void *arg);
 void conn_set_limits(struct conn *conn, struct conn_limits limits);
-void conn_set_arg(struct conn *conn, void *arg);
 
 void conn_send(struct conn *conn, struct slice bytes); /* copies */
 /* Takes the content; *bytes is empty after. */
@@ -87,6 +86,5 @@ const char *conn_peer(const struct conn *conn);
 bool conn_is_local(const struct conn *conn); /* loopback or unix */
 /* Unix sockets: SO_PEERCRED. ERR_UNSUPPORTED on TCP. */
 int conn_peer_uid(const struct conn *conn, uid_t *ret_uid);
-struct loop *conn_loop(const struct conn *conn);
 
 #endif

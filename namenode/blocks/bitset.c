@@ -10,11 +10,6 @@ void bitset_release(struct bitset *set)
     *set = BITSET_INIT;
 }
 
-void bitset_clear(struct bitset *set)
-{
-    bitset_release(set);
-}
-
 /* Room for word `word`: doubles, in whole summary words. */
 static int grow(struct bitset *set, uint32_t word)
 {

@@ -20,7 +20,6 @@ struct bitset {
 #define BITSET_END  UINT32_MAX /* never a member */
 
 void bitset_release(struct bitset *set);
-void bitset_clear(struct bitset *set); /* no members; gives the memory back */
 /* 0 (also if it is a member already) or ERR_NOMEM with the set unchanged. */
 int bitset_add(struct bitset *set, uint32_t number);
 void bitset_remove(struct bitset *set, uint32_t number); /* harmless for a non-member */

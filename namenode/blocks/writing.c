@@ -4,12 +4,6 @@
 #include "libcommon/base/mem.h"
 #include "libcommon/base/slice.h"
 
-const char *nn_replica_state_name(enum nn_replica_state state)
-{
-    static const char *const names[] = {"FINALIZED", "RBW", "RWR", "RUR"};
-    return (size_t)state < ARRAY_LEN(names) ? names[state] : "?";
-}
-
 static void writing_free(struct nn_writing *w)
 {
     mem_free(w->pipeline);

@@ -10,7 +10,6 @@
 #include "namenode/blocks/blockmap.h"
 
 enum nn_replica_state { NN_REPLICA_FINALIZED, NN_REPLICA_RBW, NN_REPLICA_RWR, NN_REPLICA_RUR };
-const char *nn_replica_state_name(enum nn_replica_state state);
 
 struct nn_open_replica {
     uint32_t storage;

@@ -22,7 +22,6 @@
 
 #define NN_ROOT            1U /* slot of "/" */
 #define NN_ROOT_ID         1U
-#define NN_NO_BLOCK        0U /* "none" among block map indexes */
 
 #define NN_TIME_MASK       ((1ULL << 48) - 1)
 #define NN_MODE_MASK       01777U

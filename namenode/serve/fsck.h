@@ -62,8 +62,6 @@ bool fsck_file(struct fsck *check, uint32_t slot);
 void fsck_print_name(const struct fsck *check, const struct nn_block *block, struct buf *out);
 /* Does Hadoop still list what this storage holds? */
 bool fsck_is_listed(const struct nn_nodes *nodes, uint32_t storage);
-/* "DatanodeInfoWithStorage[host:port,storage,DISK]" or "/rack/host:port", as asked for. */
-void fsck_print_place(const struct fsck *check, const struct nn_node *node, const char *storage);
 
 /* One of ask->blocks. */
 void fsck_block(struct fsck *check, struct slice id);

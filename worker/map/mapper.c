@@ -479,7 +479,7 @@ static int tell_input(struct mapper *m)
     const struct task_segment *seg = &c->run->input.v[m->lines.segment];
     if (m->told_segment == m->lines.segment + 1)
         return 0;
-    const char *path = slice_text(seg->path, &c->arena);
+    const char *path = slice_text(slice_str(lines_path(&m->lines)), &c->arena);
     if (!path)
         return no_memory(m);
     m->told_segment = m->lines.segment + 1;

@@ -435,14 +435,6 @@ struct fold plugin_fold(const struct plugin *plugin)
                          .limit = job->concat_limit ? job->concat_limit : FOLD_CONCAT_LIMIT};
 }
 
-const struct qn_option_row *plugin_option(const struct plugin *plugin, const char *name)
-{
-    for (const struct qn_option_row *row = plugin->job.options; row && row->name; row++)
-        if (strcmp(row->name, name) == 0)
-            return row;
-    return NULL;
-}
-
 int plugin_no_option(const struct plugin *plugin, const char *name, struct err *err)
 {
     struct buf known = BUF_INIT;

@@ -48,8 +48,6 @@ const struct qn_job *plugin_input(const struct plugin *plugin, uint32_t input);
 struct key_order plugin_order(const struct plugin *plugin);
 struct fold plugin_fold(const struct plugin *plugin);
 
-/* The row of an option, or NULL. */
-const struct qn_option_row *plugin_option(const struct plugin *plugin, const char *name);
 /* `grep: no option "grep.patern": it knows grep.pattern, grep.ignore.case`; ERR_CONFIG. */
 int plugin_no_option(const struct plugin *plugin, const char *name, struct err *err);
 

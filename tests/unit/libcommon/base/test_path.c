@@ -191,9 +191,6 @@ static void broken_patterns_are_known(void **state)
     assert_int_equal(path_glob_check(s("a\\")), ERR_INVAL);
     assert_int_equal(path_glob_check(s("[a]*?\\[")), 0);
     assert_int_equal(path_glob_check(s("[]a]")), 0);
-    assert_true(path_has_glob(s("/a/*.gz")));
-    assert_true(path_has_glob(s("/{a,b}")));
-    assert_false(path_has_glob(s("/a/b.gz")));
 }
 
 static void memory_that_runs_out_is_told(void **state)

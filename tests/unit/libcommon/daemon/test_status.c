@@ -54,7 +54,6 @@ static void values_notes_and_tables_may_come_in_any_order(void **state)
     status_table(&st, "empty", "Nothing", "a");
     status_text(&st, "mode", "on", "");
     status_bytes(&st, "used", 1, "");
-    status_ms(&st, "age", 5, "");
     json_t *json = printed(&st);
     json_t *values = json_object_get(json, "values"), *tables = json_object_get(json, "tables");
     json_t *files = json_object_get(values, "files"), *nodes = json_object_get(tables, "nodes");
