@@ -45,6 +45,17 @@ def test_each_command_has_its_page(pages):
                 assert option.replace("-", "\\-") in page
 
 
+def test_the_first_page_names_each_command_and_its_page():
+    with open(os.path.join(ROOT, "docs", "quern.1"), encoding="utf-8") as f:
+        page = f.read().replace("\\-", "-")
+    about, _, also = page.partition(".SH SEE ALSO")
+    named = set(re.findall(r"[a-z]+", " ".join(re.findall(r"^\.TP\n\.B ([a-z, ]+)$", about, re.M))))
+    commands = set(re.findall(r"^  ([a-z]+) ", quern("help").stdout, re.M)) - {"help", "version"}
+    assert named == commands
+    daemons = {"namenode", "datanode", "jobtracker", "worker", "down"}
+    assert set(re.findall(r"quern-([a-z]+) \(1\)", also)) == commands - daemons
+
+
 def test_each_command_that_prints_for_programs_says_so(pages):
     for area, commands in (("admin", ("report", "printTopology", "listOpenFiles", "getVolumeReport")),
                            ("job", ("list", "status", "history", "counter", "workers"))):
