@@ -84,7 +84,7 @@ EOF
 # Examples that Hadoop has and this cluster has not: why, and what there is instead.
 no_example() {
     case $1 in
-    join) die "join: it joins Java's sequence files; \`quern run -D join.left=PATH join IN... OUT\` and \`quern run hashjoin\` join lines" ;;
+    join) die "join: it joins Java's sequence files; \`quern run -input left=PATH -input right=PATH join OUT\` and \`quern run hashjoin\` join lines" ;;
     dbcount) die "dbcount: it counts in a database of its own, written in Java: there is none here" ;;
     bbp | distbbp) die "$1: digits of Pi by a formula of Java's example; \`hadoop jar $2 pi MAPS SAMPLES\` estimates it" ;;
     pentomino | sudoku) die "$1: a puzzle of Java's example, solved without data: not here" ;;
@@ -188,6 +188,26 @@ example_aggregate() {
     [ "$name" = aggregatewordcount ] || mapper='{ for (i = 1; i <= NF; i++) print "ValueHistogram:WORD_HISTOGRAM\t" $i }'
     reduces=${rest[2]:-$reduces}
     run_job -stream -name "${rest[5]:-$name}" -mapper "LC_ALL=C awk '$mapper'" -reducer aggregate "${rest[0]}" "${rest[1]}"
+}
+
+# Its lines are in one order over all files always, which is what -totalOrder asks for there.
+example_sort() {
+    set -- ${rest[@]+"${rest[@]}"}
+    while [ $# -gt 2 ]; do
+        case $1 in
+        -r) reduces=$2; shift 2 ;;
+        -totalOrder) shift $(($# < 4 ? $# : 4)) ;;
+        -inFormat | -outFormat | -outKey | -outValue)
+            case $2 in
+            *Text | *.Text[IO]*putFormat | Text[IO]*putFormat) shift 2 ;;
+            *) die "sort $1 $2: lines of text are sorted here, as TextInputFormat and TextOutputFormat have them" ;;
+            esac ;;
+        *) break ;;
+        esac
+    done
+    [ $# -eq 2 ] || { echo "sort [-r <reduces>] [-totalOrder <pcnt> <num samples> <max splits>] <input> <output>"; exit 2; }
+    [[ $reduces =~ ^[1-9][0-9]*$ ]] || die "sort -r $reduces: how many reducers?"
+    run_job sort "$@"
 }
 
 # Pairs of numbers in order, a line between those that begin alike.
@@ -447,7 +467,8 @@ jar() {
     multifilewc)
         [ ${#rest[@]} -ge 2 ] || { echo "Usage: multifilewc [generic options] <input> <output>"; exit 2; }
         run_job wordcount ${rest[@]+"${rest[@]}"} ;;
-    wordcount | sort | terasort | teravalidate)
+    sort) example_sort ;;
+    wordcount | terasort | teravalidate)
         [ ${#rest[@]} -ge 2 ] || { echo "Usage: $name <in> <out>" >&2; exit 2; }
         run_job "$name" ${rest[@]+"${rest[@]}"} ;;
     teragen)

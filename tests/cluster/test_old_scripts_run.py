@@ -229,6 +229,19 @@ def test_examples_that_add_up_and_order(cluster):
         assert run.returncode == 0 and cluster.fs("-cat", f"/added/{name}/part-r-00000").stdout == leaves, (name, run.stderr)
 
 
+def test_the_words_of_hadoops_sort(cluster):
+    cluster.fs("-put", "-", "/unsorted", input=b"c\na\nb\na\n" * 50)
+    sort = 'hadoop jar examples.jar sort "$@"'
+    run = shell(cluster, sort, "-r", "2", "-inFormat", "org.apache.hadoop.mapreduce.lib.input.TextInputFormat", "-outKey", "org.apache.hadoop.io.Text",
+                "-totalOrder", "0.1", "1000", "10", "/unsorted", "/in-order")
+    assert run.returncode == 0 and cluster.fs("-cat", "/in-order/part-r-*").stdout == b"a\n" * 100 + b"b\n" * 50 + b"c\n" * 50, run.stderr
+    assert cluster.fs("-test", "-e", "/in-order/part-r-00001").returncode == 0
+    for words, code, said in ((["-inFormat", "x.SequenceFileInputFormat", "/a", "/b"], 1, "lines of text are sorted here"), (["-r", "none", "/a", "/b"], 1, "how many reducers?"),
+                              (["/a"], 2, "sort [-r <reduces>]"), (["-r", "/a", "/b"], 2, "sort [-r <reduces>]")):
+        run = shell(cluster, sort, *words)
+        assert run.returncode == code and said in run.stdout + run.stderr, run
+
+
 def test_the_benchmark_of_the_filesystem(cluster, tmp_path):
     """Its table on the console and in a file, as scripts scrape it; its files under their names."""
     jar = "hadoop jar hadoop-mapreduce-client-jobclient-3.4.2-tests.jar TestDFSIO -D test.build.data=/dfsio "
