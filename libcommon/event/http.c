@@ -62,27 +62,12 @@ struct param {
 struct http_request {
     struct list link;          /* of the server's open requests */
     struct evhttp_request *ev; /* NULL once the server is gone */
-    struct loop *loop;
-    bool is_gone; /* the client */
-    bool is_streaming;
     char *path;
     struct list params; /* filled by the first http_query */
     bool has_params;
-    loop_fn *on_sent;
-    void *on_sent_arg;
-    struct loop_task sent_task;
 };
 
 /* ---- a request's life ---- */
-
-static void tell_sent(void *arg)
-{
-    struct http_request *req = arg;
-    loop_fn *fn = req->on_sent;
-    req->on_sent = NULL;
-    if (fn)
-        fn(req->on_sent_arg);
-}
 
 static void free_request(struct http_request *req)
 {
@@ -93,30 +78,9 @@ static void free_request(struct http_request *req)
         free(param->value);
         mem_free(param);
     }
-    loop_undefer(&req->sent_task);
     list_remove(&req->link);
     free(req->path);
     mem_free(req);
-}
-
-static void mark_gone(struct http_request *req)
-{
-    req->is_gone = true;
-    if (req->on_sent) /* nothing will be sent any more: whoever waits for it goes on */
-        loop_defer(req->loop, &req->sent_task, tell_sent, req);
-}
-
-static void on_client_gone(struct evhttp_connection *conn, void *arg)
-{
-    (void)conn;
-    mark_gone(arg);
-}
-
-static void watch_client(struct http_request *req, bool wanted)
-{
-    struct evhttp_connection *conn = req->ev ? evhttp_request_get_connection(req->ev) : NULL;
-    if (conn)
-        evhttp_connection_set_closecb(conn, wanted ? on_client_gone : NULL, wanted ? req : NULL);
 }
 
 /* ---- who may ask what ---- */
@@ -202,11 +166,9 @@ static void on_request(struct evhttp_request *ev, void *arg)
         return;
     }
     req->ev = ev;
-    req->loop = server->loop;
     req->path = path;
     list_init(&req->params);
     list_push_back(&server->requests, &req->link);
-    watch_client(req, true);
     const struct route *route = find_route(server, path);
     if (!route) {
         http_reply_text(req, 404, "nothing at %s\n", path);
@@ -379,9 +341,7 @@ void http_server_free(struct http_server *server)
         return;
     while (!list_is_empty(&server->requests)) {
         struct http_request *req = list_first(&server->requests, struct http_request, link);
-        watch_client(req, false);
         list_remove(&req->link);
-        mark_gone(req);
         req->ev = NULL; /* evhttp_free takes it along; its answer finds nobody */
     }
     delist(server);
@@ -545,7 +505,6 @@ static struct evbuffer *filled(struct slice body)
 
 void http_reply(struct http_request *req, int status, const char *content_type, struct slice body)
 {
-    BUG_ON(req->is_streaming);
     struct evhttp_request *ev = req->ev;
     if (ev) {
         char length[32];
@@ -555,7 +514,6 @@ void http_reply(struct http_request *req, int status, const char *content_type, 
         http_set_header(req, "Content-Type", content_type);
         http_set_header(req, "Content-Length", length);
         set_default(req, "X-Content-Type-Options", "nosniff");
-        watch_client(req, false);
         evhttp_send_reply(ev, out ? status : HTTP_INTERNAL, NULL, out);
         if (out)
             evbuffer_free(out);
@@ -572,51 +530,4 @@ void http_reply_text(struct http_request *req, int status, const char *fmt, ...)
     va_end(ap);
     size_t len = n < 0 ? 0 : (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1;
     http_reply(req, status, "text/plain; charset=utf-8", slice_of(text, len));
-}
-
-void http_stream_start(struct http_request *req, int status, const char *content_type)
-{
-    BUG_ON(req->is_streaming);
-    req->is_streaming = true;
-    http_set_header(req, "Content-Type", content_type);
-    set_default(req, "X-Content-Type-Options", "nosniff");
-    if (req->ev)
-        evhttp_send_reply_start(req->ev, status, NULL);
-}
-
-static void on_chunk_sent(struct evhttp_connection *conn, void *arg)
-{
-    (void)conn;
-    struct http_request *req = arg;
-    loop_callback_begin(req->loop);
-    tell_sent(req);
-}
-
-void http_stream_send(struct http_request *req, struct slice chunk, loop_fn *on_sent, void *arg)
-{
-    BUG_ON(!req->is_streaming || req->on_sent);
-    req->on_sent = on_sent;
-    req->on_sent_arg = arg;
-    bool has_receiver = req->ev && !req->is_gone && chunk.len > 0 && http_method(req) != HTTP_HEAD;
-    struct evbuffer *out = has_receiver ? filled(chunk) : NULL;
-    if (out) {
-        evhttp_send_reply_chunk_with_cb(req->ev, out, on_sent ? on_chunk_sent : NULL, req);
-        evbuffer_free(out);
-    } else if (on_sent) {
-        loop_defer(req->loop, &req->sent_task, tell_sent, req);
-    }
-}
-
-void http_stream_end(struct http_request *req)
-{
-    BUG_ON(!req->is_streaming);
-    watch_client(req, false);
-    if (req->ev)
-        evhttp_send_reply_end(req->ev);
-    free_request(req);
-}
-
-bool http_is_gone(const struct http_request *req)
-{
-    return req->is_gone || !req->ev;
 }

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0
- * http: a small HTTP/1.1 server on a loop (libevent's), for status pages, /status.json, /metrics
- * and REST. All on the loop's thread.
+ * http: a small HTTP/1.1 server on a loop (libevent's), for status pages, /status.json and
+ * /metrics. All on the loop's thread.
  *
- * A request is answered now or later, exactly once, by http_reply or by http_stream_start ... _end.
- * It stays valid until then, also when the client has gone (then answering does nothing).
+ * A request is answered now or later, exactly once (http_reply). It stays valid until then, also
+ * when the client has gone (then answering does nothing).
  *
  * The Host header must be an address in digits, localhost, this machine's name, or a name allowed
  * by http_allow_host; anything else gets 403, so that a hostile web page cannot reach a daemon on
@@ -46,11 +46,4 @@ void http_set_header(struct http_request *req, const char *name, const char *val
 void http_reply(struct http_request *req, int status, const char *content_type, struct slice body);
 void http_reply_text(struct http_request *req, int status, const char *fmt, ...)
     __attribute__((format(printf, 3, 4)));
-/* Chunked. _send's on_sent(arg) (may be NULL) comes when the chunk has left, or the client has gone
- * (http_is_gone): ask for the next piece of data then. */
-void http_stream_start(struct http_request *req, int status, const char *content_type);
-void http_stream_send(struct http_request *req, struct slice chunk, loop_fn *on_sent, void *arg);
-void http_stream_end(struct http_request *req);
-bool http_is_gone(const struct http_request *req);
-
 #endif

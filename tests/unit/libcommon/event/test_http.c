@@ -21,9 +21,7 @@ struct world {
     struct http_server *server;
     struct buf heard;
     struct http_request *later;
-    unsigned laters, chunks, sents;
-    unsigned chunks_wanted;
-    bool was_gone;
+    unsigned laters;
 };
 
 /* ---- handlers ---- */
@@ -52,28 +50,6 @@ static void on_later(struct http_request *req, void *arg)
     w->laters++;
 }
 
-static void send_chunk(void *arg)
-{
-    struct world *w = arg;
-    char text[32];
-    w->was_gone = http_is_gone(w->later);
-    if (w->chunks == w->chunks_wanted || w->was_gone) {
-        http_stream_end(w->later);
-        w->later = NULL;
-        return;
-    }
-    snprintf(text, sizeof(text), "chunk %u\n", w->chunks++);
-    http_stream_send(w->later, slice_str(text), send_chunk, w);
-}
-
-static void on_stream(struct http_request *req, void *arg)
-{
-    struct world *w = arg;
-    w->later = req;
-    http_stream_start(req, 200, "text/plain");
-    send_chunk(w);
-}
-
 /* ---- fixture ---- */
 
 static char name_a[] = "a", name_ab[] = "ab", name_root[] = "root";
@@ -84,12 +60,10 @@ static int setup(void **state)
     struct err err;
     *state = w;
     w->loop = loop_new(&err);
-    w->chunks_wanted = 3;
     if (!w->loop || http_server_new(w->loop, "127.0.0.1:0", &w->server, &err) != 0)
         return -1;
     return http_route(w->server, "/show", on_show, NULL) ||
            http_route(w->server, "/later", on_later, w) ||
-           http_route(w->server, "/stream", on_stream, w) ||
            http_route(w->server, "/a", on_named, name_a) ||
            http_route(w->server, "/a/b/", on_named, name_ab);
 }
@@ -284,25 +258,15 @@ static void an_answer_may_come_later(void **state)
 static void answering_a_client_that_has_gone_does_nothing(void **state)
 {
     struct world *w = *state;
-    for (unsigned i = 0; i < 2; i++) {
-        int fd = dial(w);
-        static const char request[] = "GET /later HTTP/1.1\r\n" END;
-        assert_int_equal(sock_send_all(fd, request, strlen(request), clock_mono_ms() + WAIT_MS), 0);
-        while (w->laters == i)
-            loop_turn(w->loop, 20);
-        close(fd);
-        for (int turn = 0; turn < 5; turn++)
-            loop_turn(w->loop, 2);
-        if (i == 0)
-            http_reply_text(w->later, 200, "anybody there?");
-        else {
-            http_stream_start(w->later, 200, "text/plain");
-            send_chunk(w);
-            for (int turn = 0; turn < 20 && w->later; turn++)
-                loop_turn(w->loop, 2);
-            assert_null(w->later);
-        }
-    }
+    int fd = dial(w);
+    static const char request[] = "GET /later HTTP/1.1\r\n" END;
+    assert_int_equal(sock_send_all(fd, request, strlen(request), clock_mono_ms() + WAIT_MS), 0);
+    while (w->laters == 0)
+        loop_turn(w->loop, 20);
+    close(fd);
+    for (int turn = 0; turn < 5; turn++)
+        loop_turn(w->loop, 2);
+    http_reply_text(w->later, 200, "anybody there?");
     expect_in(ask(w, "GET /a HTTP/1.1\r\n" END), "HTTP/1.1 201");
 }
 
@@ -316,41 +280,10 @@ static void answering_after_the_server_was_freed_does_nothing(void **state)
         loop_turn(w->loop, 20);
     http_server_free(w->server);
     w->server = NULL;
-    assert_true(http_is_gone(w->later));
     assert_null(http_query(w->later, "q"));
     assert_string_equal(http_path(w->later), "/later");
     http_reply_text(w->later, 200, "too late");
     close(fd);
-}
-
-static void a_stream_is_sent_chunk_by_chunk(void **state)
-{
-    struct world *w = *state;
-    const char *got = ask(w, "GET /stream HTTP/1.1\r\n" END);
-    expect_in(got, "Transfer-Encoding: chunked");
-    expect_in(got, "8\r\nchunk 0\n\r\n8\r\nchunk 1\n\r\n8\r\nchunk 2\n\r\n0\r\n\r\n");
-    assert_int_equal(w->chunks, 3);
-    assert_null(w->later);
-    w->chunks = 0;
-    got = ask(w, "HEAD /stream HTTP/1.1\r\n" END);
-    assert_null(strstr(got, "chunk 0"));
-    assert_null(w->later);
-}
-
-static void a_stream_whose_client_goes_away_ends(void **state)
-{
-    struct world *w = *state;
-    int fd = dial(w);
-    static const char request[] = "GET /stream HTTP/1.1\r\n" END;
-    w->chunks_wanted = UINT32_MAX;
-    assert_int_equal(sock_send_all(fd, request, strlen(request), clock_mono_ms() + WAIT_MS), 0);
-    hear(w, fd, "chunk 5");
-    close(fd);
-    uint64_t limit_ms = clock_mono_ms() + WAIT_MS;
-    while (w->later && clock_mono_ms() < limit_ms)
-        loop_turn(w->loop, 20);
-    assert_null(w->later);
-    assert_true(w->was_gone);
 }
 
 static void a_taken_address_is_told(void **state)
@@ -429,8 +362,6 @@ int main(void)
         CASE(an_answer_may_come_later),
         CASE(answering_a_client_that_has_gone_does_nothing),
         CASE(answering_after_the_server_was_freed_does_nothing),
-        CASE(a_stream_is_sent_chunk_by_chunk),
-        CASE(a_stream_whose_client_goes_away_ends),
         CASE(a_taken_address_is_told),
         CASE(without_descriptors_the_server_waits_instead_of_spinning),
         CASE(a_server_freed_while_it_waits_for_descriptors_is_not_woken),
