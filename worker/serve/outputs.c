@@ -38,6 +38,7 @@ struct piece {
 struct out_stream {
     struct list link;
     struct worker *worker;
+    struct rpc_peer *peer; /* whose connection we have: ends with the stream, or counts for ever */
     uint64_t cluster_ms, job;
     uint32_t stage;
     uint64_t *partitions;
@@ -67,6 +68,8 @@ static void stream_free(struct out_stream *stream)
     list_remove(&stream->link);
     if (stream->fd >= 0)
         close(stream->fd);
+    if (stream->peer)
+        rpc_peer_close(stream->peer);
     buf_release(&stream->unsent);
     mem_free(stream->buffer);
     mem_free(stream->partitions);
@@ -456,6 +459,7 @@ static void on_fetch(struct rpc_call *call, const void *msg, void *arg)
     if (!jobs_find(worker, ask->cluster_ms, ask->job))
         return rpc_fail(call, ERR_NOENT, "this worker has nothing of job %llu",
                         (unsigned long long)ask->job);
+    struct rpc_peer *peer = rpc_call_peer(call);
     struct out_stream *stream = stream_new(worker, ask);
     if (!stream || queue_what_is_here(stream, ask) != 0) {
         if (stream)
@@ -466,6 +470,7 @@ static void on_fetch(struct rpc_call *call, const void *msg, void *arg)
         stream_free(stream);
         return;
     }
+    stream->peer = peer;
     stream->fd = parts.fd;
     stream->unsent = parts.unsent;
     buf_release(&parts.unread);

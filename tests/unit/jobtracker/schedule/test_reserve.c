@@ -92,6 +92,9 @@ static void nobody_else_begins_there_meanwhile(void **state)
     struct jt_job *late = submit_small(f, 2);
     later(f, 1);
     assert_int_equal(late->stages[0].running, 0);
+    struct jt_job *near = submit(f, 1, 0, "w"); /* its input is there */
+    later(f, 1);
+    assert_int_equal(near->stages[0].running, 0);
     one_done(f, other, small);
     later(f, 1);
     assert_int_equal(on(other, late), 1);

@@ -204,6 +204,23 @@ static void a_quarter_of_the_memory_at_most_goes_there(void **state)
     end();
 }
 
+static void the_memory_is_used_to_its_last_byte_and_not_beyond(void **state)
+{
+    (void)state;
+    begin(99999);
+    const struct piece what = {.map = 2, .run = {.records = 1}};
+    const uint64_t lens[] = {24999, 24999, 24999, 24999, 3, 4};
+    for (size_t i = 0; i < 6; i++) {
+        struct pieces_slot slot;
+        assert_int_equal(pieces_begin(&pieces, lens[i], &slot, &err), 0);
+        assert_ptr_equal(slot.memory, i < 5 ? space + i * 24999 : space);
+        assert_int_equal(pieces.spilled_bytes, i < 5 ? 0 : 99999);
+        memset(slot.memory, 0, lens[i]);
+        assert_int_equal(pieces_commit(&pieces, &slot, &what), 0);
+    }
+    end();
+}
+
 static void a_piece_without_bytes_is_not_kept_nor_are_its_sums(void **state)
 {
     (void)state;
@@ -344,9 +361,9 @@ static void nothing_in_memory_moves_before_the_last_piece_in_hand_is_whole(void 
     assert_int_equal(pieces_begin(&pieces, SMALL, &dropped, &err), 0);
     assert_int_equal(thread_start(&thread, "begin", begin_small, &waiting, &err), 0);
     until_it_spills();
+    pieces_cancel(&pieces, &dropped);
     usleep(20000);
     memset(slow.memory, 's', SMALL);
-    pieces_cancel(&pieces, &dropped);
     assert_int_equal(pieces_commit(&pieces, &slow, &what), 0);
     thread_join(&thread);
     assert_ptr_equal(waiting.memory, space);
@@ -393,6 +410,7 @@ int main(void)
         cmocka_unit_test(a_full_disk_is_left_for_the_next),
         cmocka_unit_test(a_disk_that_fails_in_the_middle_of_a_piece_gets_no_more),
         cmocka_unit_test(a_quarter_of_the_memory_at_most_goes_there),
+        cmocka_unit_test(the_memory_is_used_to_its_last_byte_and_not_beyond),
         cmocka_unit_test(a_piece_without_bytes_is_not_kept_nor_are_its_sums),
         cmocka_unit_test(only_what_others_wrote_is_looked_at_for_damage),
         cmocka_unit_test(the_sum_of_a_piece_on_disk_is_that_of_its_bytes),
