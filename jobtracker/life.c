@@ -67,6 +67,8 @@ static void retirement_run(struct work *work)
 static void retirement_done(struct work *work)
 {
     struct retirement *r = CONTAINER_OF(work, struct retirement, work);
+    if (!r->jt->is_stopping)
+        past_forget_retired(r->jt);
     arena_release(&r->arena);
     mem_free(r);
 }

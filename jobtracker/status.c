@@ -102,6 +102,8 @@ static void show_earlier(const struct cl2jt_status *job, struct status *st)
     snprintf(id, sizeof(id), "%llu", (unsigned long long)job->id.job);
     for (size_t s = 0; s < job->stages.n && n < sizeof(progress); s++) {
         const struct cl2jt_stage *stage = &job->stages.v[s];
+        if (slice_is(stage->name, "commit"))
+            continue;
         int len = snprintf(progress + n, sizeof(progress) - n, "%s" SLICE_FMT " %u/%u",
                            n ? ", " : "", SLICE_ARG(stage->name), stage->done, stage->tasks);
         n += len > 0 ? (size_t)len : 0;

@@ -28,7 +28,7 @@ struct record *clients_find(const struct jobtracker *jt, const struct cl2jt_job 
 
 void clients_no_such_job(struct rpc_call *call, const struct cl2jt_job *id)
 {
-    rpc_fail(call, ERR_NOENT, "no job %llu here (`quern job -list -all` shows what is known)",
+    rpc_fail(call, ERR_NOENT, "no job %llu here (`quern job -list all` shows what is known)",
              (unsigned long long)id->job);
 }
 

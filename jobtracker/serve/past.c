@@ -112,6 +112,17 @@ void past_open(struct jobtracker *jt)
     jt->earlier_count = jt->earlier ? past_list(jt, &jt->earlier_room, jt->earlier, PAST_SHOWN) : 0;
 }
 
+void past_forget_retired(struct jobtracker *jt)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < jt->earlier_count; i++) {
+        const struct cl2jt_job *id = &jt->earlier[i].id;
+        if (history_has(&jt->history, (struct job_id){id->cluster_ms, id->job}))
+            jt->earlier[kept++] = jt->earlier[i];
+    }
+    jt->earlier_count = kept;
+}
+
 void past_release(struct jobtracker *jt)
 {
     arena_release(&jt->earlier_room);

@@ -25,6 +25,8 @@ size_t past_list(struct jobtracker *jt, struct arena *arena, struct cl2jt_status
  * those of this life. */
 #define PAST_SHOWN 50 /* jobs */
 void past_open(struct jobtracker *jt);
+/* What is too old has left the history. */
+void past_forget_retired(struct jobtracker *jt);
 void past_release(struct jobtracker *jt);
 
 /* /job.json?id=17: the same document for the status page. */

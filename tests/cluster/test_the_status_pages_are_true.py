@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import time
 import urllib.request
 
 import pytest
@@ -174,6 +175,7 @@ def test_jobs_of_a_jobtracker_that_was_killed_are_on_the_page_of_the_next(cluste
     (row,) = [row for row in table["rows"] if row[0] == "1"]
     job = dict(zip(names, row))
     assert job["name"] == MARKUP and job["state"] in ("succeeded", "failed") and job["queue"] == "default"
+    assert job["tasks done"].startswith("map ") and "commit" not in job["tasks done"]
     assert json.loads(cluster.page("jobtracker", "/job.json?id=1"))
 
 
@@ -189,3 +191,17 @@ def test_a_jobs_page_has_what_its_attempts_recorded(cluster):
     for query, code in (("?id=99", b" 404 "), ("?id=x", b" 400 "), ("", b" 400 ")):
         answer = raw(cluster, "jobtracker", b"GET /job.json" + query.encode() + b" HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         assert code in answer.split(b"\r\n")[0]
+
+
+def test_a_job_that_has_left_the_history_is_on_no_page(cluster):
+    with open(os.path.join(cluster.dir, "site.conf"), "a") as f:
+        f.write("\nmapreduce.jobhistory.max-age-ms = 1s\n")
+    ended = time.time()
+    wait_for(lambda: time.time() > ended + 1.1)
+    cluster.kill("jobtracker")
+    cluster.up()
+    wait_for(lambda: json.loads(cluster.page("jobtracker", "/status.json"))["tables"]["jobs"]["rows"] == [])
+    assert b"Total jobs:0" in cluster.run("job", "-list", "all").stdout
+    told = cluster.run("job", "-status", "2", check=False)
+    assert told.returncode != 0 and told.stderr == b"quern job: no job 2 here (`quern job -list all` shows what is known)\n"
+    assert b" 404 " in raw(cluster, "jobtracker", b"GET /job.json?id=2 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").split(b"\r\n")[0]
