@@ -91,6 +91,11 @@ def test_memory_and_files_that_tasks_leave_behind_are_not_the_next_ones(cluster,
     assert len(set(processes(cluster, "/" + kept, "-D", kept))) == 12
 
 
+def test_a_limit_lowered_for_good_is_not_the_next_ones(cluster):
+    """It is raised again where one may, else its process ends."""
+    processes(cluster, "/limit", "-D", "litter.limit=yes")
+
+
 def outputs_kept(c):
     """Length by inode of the memory files in which the worker holds, or held, the output of a map."""
     found, files = {}, f"/proc/{c.pid('worker1')}/fd/"

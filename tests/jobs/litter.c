@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0
  * litter: each task looks whether it finds its process as a fresh one would be, fails if not, and
  * leaves behind what it can: environment, umask, an alarm, a handler, a blocked signal, a locale, a
- * file, and, if asked, memory and open files. Its output is the numbers of its processes. For
- * tests. */
+ * limit, a file, and, if asked, memory, open files and a limit that cannot be raised again. Its
+ * output is the numbers of its processes. For tests. */
 #include <fcntl.h>
 #include <locale.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <quern/job.h>
+
+#define SOME_BYTES ((rlim_t)1 << 40)
 
 static void ignore(int signo)
 {
@@ -39,7 +42,21 @@ static const char *dirt(void)
         return "its signal mask";
     if (strcmp(setlocale(LC_ALL, NULL), "C") != 0)
         return "its locale";
+    struct rlimit size;
+    if (getrlimit(RLIMIT_FSIZE, &size) == 0 && size.rlim_cur <= SOME_BYTES)
+        return "its limit";
     return access("litter", F_OK) == 0 ? "its file" : NULL;
+}
+
+static void limit(int what, rlim_t to, int for_good)
+{
+    struct rlimit now;
+    if (getrlimit((__rlimit_resource_t)what, &now) != 0)
+        return;
+    now.rlim_cur = to;
+    if (for_good)
+        now.rlim_max = to;
+    (void)setrlimit((__rlimit_resource_t)what, &now);
 }
 
 static void leave(size_t bytes)
@@ -60,6 +77,7 @@ static void leave(size_t bytes)
     sigaddset(&blocked, SIGUSR1);
     sigprocmask(SIG_BLOCK, &blocked, NULL);
     alarm(1000);
+    limit(RLIMIT_FSIZE, SOME_BYTES, 0);
     umask(0777);
 }
 
@@ -91,6 +109,8 @@ static int cleanup(struct qn_task *task)
     leave(strtoull(qn_option(task, "litter.bytes"), NULL, 10));
     for (uint64_t n = strtoull(qn_option(task, "litter.files"), NULL, 10); n; n--)
         (void)!open("/dev/null", O_RDONLY);
+    if (*qn_option(task, "litter.limit"))
+        limit(RLIMIT_FSIZE, SOME_BYTES / 2, 1);
     return 0;
 }
 
@@ -98,6 +118,7 @@ static const struct qn_option_row options[] = {
     {"litter.rows", "1", "how many process numbers"},
     {"litter.bytes", "0", "memory each task leaves behind"},
     {"litter.files", "0", "files each task leaves open"},
+    {"litter.limit", "", "anything: each task lowers a limit for good"},
     {"litter.fail", "0", "rows below this number fail their first attempt"},
     {NULL, NULL, NULL},
 };

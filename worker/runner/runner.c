@@ -195,6 +195,8 @@ static const char *why_last(struct runner *r)
         return "the job left a thread behind";
     if (!is_harmless(r) && tidy_keeps_files(&r->tidy))
         return "the job keeps files open";
+    if (!is_harmless(r) && !tidy_limits(&r->tidy))
+        return "the job lowered a limit of its process";
     return tidy_has_grown(&r->tidy, r->process.region.size) ? "the job keeps memory" : NULL;
 }
 

@@ -134,6 +134,24 @@ bool tidy_keeps_files(const struct tidy *tidy)
     return count_files() > tidy->open_files + KEPT_FILES;
 }
 
+/* --- limits ---------------------------------------------------------------------------------- */
+
+static __rlimit_resource_t limit_at(int i)
+{
+    return (__rlimit_resource_t)i;
+}
+
+bool tidy_limits(const struct tidy *tidy)
+{
+    struct rlimit now;
+    bool is_same = true;
+    for (int i = 0; i < RLIM_NLIMITS; i++)
+        if (i != RLIMIT_DATA && getrlimit(limit_at(i), &now) == 0 &&
+            memcmp(&now, &tidy->limits[i], sizeof(now)) != 0)
+            is_same = setrlimit(limit_at(i), &tidy->limits[i]) == 0 && is_same;
+    return is_same;
+}
+
 /* --- all of it ------------------------------------------------------------------------------- */
 
 int tidy_note(struct tidy *tidy)
@@ -149,6 +167,8 @@ int tidy_note(struct tidy *tidy)
     if (fd >= 0)
         close(fd);
     tidy->open_files = count_files();
+    for (int i = 0; i < RLIM_NLIMITS; i++)
+        (void)getrlimit(limit_at(i), &tidy->limits[i]);
     return note_environment(tidy);
 }
 

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0
  * tidy: what a job's code may have changed in its process, and what the next attempt in it must
- * find as a fresh process would have it: environment, umask, locale, timers, signal mask and
- * dispositions. Noted before the first attempt, put back after each. (The working directory, stdout
- * and stderr are each attempt's own anyway; children and threads are strays'.) What cannot be put
- * back, memory and descriptors that are kept, is looked at, and too much of it ends the process. */
+ * find as a fresh process would have it: environment, umask, locale, timers, limits, signal mask
+ * and dispositions. Noted before the first attempt, put back after each. (The working directory,
+ * stdout and stderr are each attempt's own anyway; children and threads are strays'.) What cannot
+ * be put back, memory and descriptors that are kept, limits lowered for good, is looked at, and too
+ * much of it ends the process. */
 #ifndef QUERN_WORKER_RUNNER_TIDY_H
 #define QUERN_WORKER_RUNNER_TIDY_H
 
 #include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 
 #define TIDY_SIGNALS 32 /* the classic ones; nobody sets the others by accident */
@@ -22,6 +24,7 @@ struct tidy {
     size_t open_files;
     sigset_t blocked;
     struct sigaction actions[TIDY_SIGNALS];
+    struct rlimit limits[RLIM_NLIMITS];
     int statm_fd, refs_fd; /* of /proc/self, opened at their first use; 0 = not yet */
 };
 
@@ -35,6 +38,8 @@ int tidy_up(const struct tidy *tidy);
 bool tidy_has_grown(struct tidy *tidy, size_t buffers);
 /* Or so many descriptors that it might find none left? */
 bool tidy_keeps_files(const struct tidy *tidy);
+/* Limits as they were. False: one is lower for good. That of data is the worker's (task/fence). */
+bool tidy_limits(const struct tidy *tidy);
 /* The peak of memory is counted anew from now on. */
 void tidy_forget_peak(struct tidy *tidy);
 
