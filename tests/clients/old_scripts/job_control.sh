@@ -23,6 +23,15 @@ expect "$(code_of mapred job -kill job_1_0001)" 255
 grep -qx 'Could not find job job_1_0001' said.txt
 expect "$(code_of mapred job -status job_1_0001)" 255
 expect "$(code_of mapred job -nosuch)" 255
+expect "$(mapred job -list-attempt-ids "$JOB" MAP completed)" "attempt_${JOB#job_}_m_000000_0"
+expect "$(mapred job -list-attempt-ids "$JOB" REDUCE completed)" "attempt_${JOB#job_}_r_000000_0"
+expect "$(mapred job -list-attempt-ids "$JOB" MAP failed)" ""
+expect "$(code_of mapred job -list-attempt-ids "$JOB" MAPS completed)" 255
+mapred job -events "$JOB" 0 10 >events.txt
+expect "$(sed -n 2p events.txt)" "Number of events (from 0) are: 2"
+expect "$(awk 'NR > 2 { print $1, $2 }' events.txt | tail -1)" "SUCCEEDED attempt_${JOB#job_}_r_000000_0"
+expect "$(mapred job -events "$JOB" 1 1 | sed 1,2d | wc -l)" 1
+expect "$(code_of mapred job -events job_1_0001 0 10)" 255
 mapred job -list-active-trackers | grep -q .
 expect "$(mapred job -list-blacklisted-trackers | wc -l)" 1
 
