@@ -127,6 +127,36 @@ static void a_failed_write_sticks_until_finish(void **state)
     assert_non_null(strstr(err.msg, "part-r-00000: No space left"));
 }
 
+static void what_fails_at_the_end_is_told(void **state)
+{
+    (void)state;
+    struct sink sink = open_sink();
+    assert_int_equal(sink_write(&sink, slice_str("a little")), 0); /* waits in the buffer */
+    assert_int_equal(fault_arm("disk.write=1:eio", &err), 0);
+    assert_int_equal(sink_finish(&sink, &(struct task_file){0}, &err), ERR_IO);
+    fault_arm(NULL, NULL);
+    assert_non_null(strstr(err.msg, "part-r-00000: Input/output error"));
+}
+
+static int finish_badly(struct files_out *out, struct err *why)
+{
+    files_abandon(files_local(), out);
+    return err_set(why, ERR_IO, "%s: its last replica is gone", path);
+}
+
+static void a_file_that_does_not_become_whole_is_told(void **state)
+{
+    (void)state;
+    struct sink sink = open_sink();
+    struct files_ops ops = *files_local()->ops;
+    struct files files = {&ops};
+    ops.finish = finish_badly;
+    sink.files = &files;
+    assert_int_equal(sink_write(&sink, slice_str("a little")), 0);
+    assert_int_equal(sink_finish(&sink, &(struct task_file){0}, &err), ERR_IO);
+    assert_non_null(strstr(err.msg, "part-r-00000: its last replica is gone"));
+}
+
 /* Whoever publishes makes files without a byte, where that is asked for; else the sink does. */
 static void a_file_without_a_byte_is_made_unless_the_publication_does(void **state)
 {
@@ -175,6 +205,8 @@ int main(void)
         cmocka_unit_test(every_double_comes_back_from_its_text),
         cmocka_unit_test(long_and_short_writes_keep_their_order),
         cmocka_unit_test(a_failed_write_sticks_until_finish),
+        cmocka_unit_test(what_fails_at_the_end_is_told),
+        cmocka_unit_test(a_file_that_does_not_become_whole_is_told),
         cmocka_unit_test(a_file_without_a_byte_is_made_unless_the_publication_does),
         cmocka_unit_test(a_file_is_made_with_its_first_record),
         cmocka_unit_test(a_manifest_line_has_name_length_records_and_sum),
