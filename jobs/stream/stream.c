@@ -30,6 +30,7 @@
 #include "jobs/stream/aggregate.h"
 #include "jobs/stream/environment.h"
 #include "jobs/stream/fields.h"
+#include <quern/option.h>
 
 #define PIPE_BYTES    (1 << 20)
 #define READ_BYTES    65536
@@ -46,9 +47,9 @@
  * and behind its first separator, with a tab between. */
 enum input_form { AS_IT_IS, BEHIND_OFFSET, BY_KEY };
 
-/* How a line is cut into key and value: behind the n-th separator. */
+/* How a line is cut into key and value: behind the n-th separator, of one byte or more. */
 struct cut {
-    char separator;
+    struct qn_slice separator;
     uint64_t fields;
 };
 
@@ -75,15 +76,15 @@ struct pile {
 struct state {
     struct child main, combiner;
     struct cut map_out, reduce_out;
-    char reduce_in;
-    struct pile lines;  /* waiting for the combiner, or a line in the making */
-    struct pile formed; /* input in another form than the file's */
-    struct pile sorted; /* on its way to the combiner */
+    struct qn_slice map_in, reduce_in; /* between key and value */
+    struct pile lines;                 /* waiting for the combiner, or a line in the making */
+    struct pile formed;                /* input in another form than the file's */
+    struct pile sorted;                /* on its way to the combiner */
     int has_environment, has_failed;
     int has_fields, is_aggregate;
     enum input_form form;
     int ignores_key;
-    char input_separator;             /* of BY_KEY */
+    struct qn_slice input_separator;  /* of BY_KEY */
     struct fields_list order, spread; /* of has_fields */
     char key_separator;
     struct qn_room key;
@@ -92,17 +93,19 @@ struct state {
 
 /* --- settings -------------------------------------------------------------------------------- */
 
-static char separator(struct qn_task *task, const char *name)
+static struct qn_slice separator(struct qn_task *task, const char *name)
 {
     const char *text = qn_option(task, name);
-    return strcmp(text, "\\t") == 0 || !*text ? '\t' : *text;
+    return qn_text(strcmp(text, "\\t") == 0 || !*text ? "\t" : text);
 }
 
-static struct cut cut_of(struct qn_task *task, const char *separator_name, const char *fields_name)
+static int take_cut(struct qn_task *task, const char *separator_name, const char *fields_name,
+                    struct cut *ret)
 {
-    uint64_t fields = strtoul(qn_option(task, fields_name), NULL, 10);
-    struct cut cut = {separator(task, separator_name), fields ? fields : 1};
-    return cut;
+    ret->separator = separator(task, separator_name);
+    int rc = qn_option_u64(task, fields_name, 0, UINT64_MAX, &ret->fields);
+    ret->fields += ret->fields == 0;
+    return rc;
 }
 
 /* stream.map.input.ignoreKey says that a mapper gets no keys, whatever they are. */
@@ -116,6 +119,8 @@ static void setup_form(struct qn_task *task, struct state *s)
         s->form = BY_KEY;
     s->input_separator =
         separator(task, "mapreduce.input.keyvaluelinerecordreader.key.value.separator");
+    s->input_separator.len = 1; /* as Hadoop's reader takes it */
+    s->map_in = separator(task, "stream.map.input.field.separator");
 }
 
 static int setup_fields(struct qn_task *task, struct state *s)
@@ -123,7 +128,11 @@ static int setup_fields(struct qn_task *task, struct state *s)
     const char *order = qn_option(task, "stream.key.order");
     const char *spread = qn_option(task, "stream.key.spread");
     s->has_fields = 1;
-    s->key_separator = separator(task, "stream.key.separator");
+    struct qn_slice between = separator(task, "stream.key.separator");
+    if (between.len > 1)
+        return qn_fail(task, "stream.key.separator \"%s\": one byte ends a field of a key",
+                       qn_option(task, "stream.key.separator"));
+    s->key_separator = *(const char *)between.data;
     if (fields_parse(order, &s->order) == 0 && fields_parse(spread, &s->spread) == 0)
         return 0;
     return qn_fail(task, "\"%s\", \"%s\": parts of keys are -kF[.C][nr][,F[.C][nr]]", order,
@@ -141,10 +150,11 @@ static int setup(struct qn_task *task)
         qn_option(task, task->is_reduce ? "stream.reduce.command" : "stream.map.command");
     s->combiner.role = "combiner";
     s->combiner.command = qn_option(task, "stream.combine.command");
-    s->map_out =
-        cut_of(task, "stream.map.output.field.separator", "stream.num.map.output.key.fields");
-    s->reduce_out =
-        cut_of(task, "stream.reduce.output.field.separator", "stream.num.reduce.output.key.fields");
+    if (take_cut(task, "stream.map.output.field.separator", "stream.num.map.output.key.fields",
+                 &s->map_out) != 0 ||
+        take_cut(task, "stream.reduce.output.field.separator",
+                 "stream.num.reduce.output.key.fields", &s->reduce_out) != 0)
+        return -1;
     setup_form(task, s);
     s->reduce_in = separator(task, "stream.reduce.input.field.separator");
     s->is_aggregate = task->is_reduce && strcmp(s->main.command, "aggregate") == 0;
@@ -386,14 +396,16 @@ static void end_child(struct child *c)
 static struct qn_slice cut_line(const struct cut *cut, struct qn_slice *line)
 {
     const char *p = (const char *)line->data, *end = p + line->len, *at = p;
+    const size_t len = cut->separator.len;
     for (uint64_t n = 0; n < cut->fields && at; n++) {
-        const char *from = n ? at + 1 : p;
-        at = from < end ? (const char *)memchr(from, cut->separator, (size_t)(end - from)) : NULL;
+        const char *from = n ? at + len : p;
+        at = from < end ? (const char *)memmem(from, (size_t)(end - from), cut->separator.data, len)
+                        : NULL;
     }
     if (!at)
         return qn_nothing();
     line->len = (size_t)(at - p);
-    return qn_bytes(at + 1, (size_t)(end - at - 1));
+    return qn_bytes(at + len, (size_t)(end - at) - len);
 }
 
 static int emit_mapped(struct qn_task *task, struct child *c, struct qn_slice line)
@@ -431,10 +443,10 @@ static int append_line(struct qn_task *task, struct pile *pile, struct qn_slice 
 }
 
 /* "key TAB value", or another separator. */
-static int append_pair(struct qn_task *task, struct pile *pile, struct qn_slice key, char separator,
-                       struct qn_slice value)
+static int append_pair(struct qn_task *task, struct pile *pile, struct qn_slice key,
+                       struct qn_slice separator, struct qn_slice value)
 {
-    return append(task, pile, key) != 0 || append(task, pile, qn_bytes(&separator, 1)) != 0
+    return append(task, pile, key) != 0 || append(task, pile, separator) != 0
                ? -1
                : append_line(task, pile, value);
 }
@@ -508,10 +520,10 @@ static int form_line(struct qn_task *task, struct state *s, struct qn_slice line
     if (s->form == BY_KEY) {
         struct qn_slice value = cut_line(&first, &line);
         return s->ignores_key ? append_line(task, &s->formed, value)
-                              : append_pair(task, &s->formed, line, '\t', value);
+                              : append_pair(task, &s->formed, line, s->map_in, value);
     }
     int n = snprintf(text, sizeof(text), "%llu", (unsigned long long)offset);
-    return append_pair(task, &s->formed, qn_bytes(text, (size_t)n), '\t', line);
+    return append_pair(task, &s->formed, qn_bytes(text, (size_t)n), s->map_in, line);
 }
 
 static int form_lines(struct qn_task *task, struct state *s, struct qn_slice *lines,
@@ -611,6 +623,8 @@ static const struct qn_option_row options[] = {
     {"stream.map.command", "", "the mapper; none: lines as they are"},
     {"stream.reduce.command", "", "the reducer; none: sorted lines as they are; aggregate"},
     {"stream.combine.command", "", "run over sorted lines of a mapper before they travel"},
+    {"stream.map.input.field.separator", "\\t",
+     "between key and value, for a mapper that gets both"},
     {"stream.map.output.field.separator", "\\t", "what ends a field of a mapper's line"},
     {"stream.num.map.output.key.fields", "1", "so many fields of it are the key"},
     {"stream.reduce.input.field.separator", "\\t", "between key and value, for a reducer"},

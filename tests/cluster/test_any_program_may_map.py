@@ -69,6 +69,21 @@ def test_python_counts_words_and_says_so(cluster, scripts):
     assert b"plain words" in log and b"reporter:" not in log
 
 
+def test_a_separator_may_have_more_bytes_than_one(cluster):
+    """As in Hadoop; a part of it separates nothing."""
+    cluster.fs("-put", "-", "/apart", input="a::b:c::d\na:b\nx::\ny::z::\n::\na:::b\na\u00e4\u00e5\u00e4\n".encode())
+    for out, between, fields, want in (("/apart1", "::", 1, "|\na|:b\na|b:c::d\na:b|\na\u00e4\u00e5\u00e4|\nx|\ny|z::\n"),
+                                       ("/apart2", "::", 2, "::|\na:::b|\na::b:c|d\na:b|\na\u00e4\u00e5\u00e4|\nx::|\ny::z|\n"),
+                                       ("/apart3", "\u00e4", 1, "::|\na|\u00e5\u00e4\na:::b|\na::b:c::d|\na:b|\nx::|\ny::z::|\n")):
+        stream(cluster, out, "-reduces", "1", "-D", f"stream.map.output.field.separator={between}", "-D", f"stream.num.map.output.key.fields={fields}", "-D",
+               "stream.reduce.input.field.separator=|", "-D", "stream.reduce.output.field.separator=||", "-mapper", "cat", "-reducer", "cat", put_in="/apart")
+        assert sorted(answer(cluster, out).decode().split("\t\n")) == sorted(want.split("\n")), out
+    for setting, said in (("stream.num.map.output.key.fields=some", 'stream.num.map.output.key.fields = "some": a whole number'),
+                          ("mapreduce.map.output.key.field.separator=::", "one byte ends a field of a key")):
+        wrong = stream(cluster, "/apart4", "-D", setting, "-D", "mapreduce.job.output.key.comparator.class=KeyFieldBasedComparator", "-mapper", "cat", put_in="/apart", check=False)
+        assert wrong.returncode == 1 and said in wrong.stderr.decode()
+
+
 def test_in_the_words_of_hadoops_streaming(cluster, scripts):
     cluster.run("run", "-stream", "-D", "mapred.reduce.tasks=9", "-files", f"{scripts}/map.py,{scripts}/reduce.py", "-numReduceTasks", "2",
                 "-input", "/{nothing,i}n,/empty", "-input", "/empty", "-output", "/hadoop", "-mapper", "map.py", "-combiner", "reduce.py", "-reducer", "reduce.py",
