@@ -240,13 +240,29 @@ static void sums_of_doubles_take_the_same_steps_in_any_memory(void **state)
 {
     (void)state;
     const struct fold fold = {.op = QN_SUM, .value = QN_F64};
-    for (uint32_t keys = 3000; keys <= KEYS; keys += KEYS - 3000) {
-        run_combine(fold, COMBINE_SPACE_MIN, keys, 200000, 11);
-        uint64_t small = sums.digest, records = sums.records_out;
-        run_combine(fold, 64 * COMBINE_SPACE_MIN, keys, 200000, 11);
-        assert_true(sums.digest == small);
-        assert_int_equal(sums.records_out, records);
-        assert_true(records < 200000 / 2);
+    run_combine(fold, COMBINE_SPACE_MIN, 3000, 60000, 11);
+    uint64_t small = sums.digest, records = sums.records_out;
+    run_combine(fold, 8 * COMBINE_SPACE_MIN, 3000, 60000, 11);
+    assert_true(sums.digest == small);
+    assert_int_equal(sums.records_out, records);
+    assert_true(records < 60000 / 2);
+}
+
+/* Steps that change would change answers. */
+static void a_window_of_doubles_is_half_a_mebibyte_of_slots_and_keys(void **state)
+{
+    (void)state;
+    static uint8_t space[COMBINE_SPACE_MIN] __attribute__((aligned(64)));
+    const struct fold fold = {.op = QN_SUM, .value = QN_F64};
+    struct combine c;
+    double one = 1;
+    reset(fold);
+    combine_open(&c, &fold, space, sizeof(space), take_out, NULL);
+    const uint64_t emits = (512 * 1024 + 32) / (32 + 1);
+    for (uint64_t e = 1; e <= 3 * emits; e++) {
+        struct slice key = slice_str("3");
+        assert_int_equal(combine_add(&c, key_hash(key), key, slice_of(&one, 8)), 0);
+        assert_int_equal(sums.records_out, e / emits);
     }
 }
 
@@ -718,6 +734,7 @@ int main(void)
         cmocka_unit_test(a_table_that_does_not_help_steps_aside),
         cmocka_unit_test(values_strung_together_keep_their_order_and_their_limit),
         cmocka_unit_test(sums_of_doubles_take_the_same_steps_in_any_memory),
+        cmocka_unit_test(a_window_of_doubles_is_half_a_mebibyte_of_slots_and_keys),
         cmocka_unit_test(the_first_value_stays_first_also_before_a_long_one),
         cmocka_unit_test(what_out_fails_with_is_told),
         cmocka_unit_test(a_jobs_combine_sums_what_was_emitted),

@@ -209,15 +209,19 @@ static void the_memory_is_used_to_its_last_byte_and_not_beyond(void **state)
     (void)state;
     begin(99999);
     const struct piece what = {.map = 2, .run = {.records = 1}};
-    const uint64_t lens[] = {24999, 24999, 24999, 24999, 3, 4};
-    for (size_t i = 0; i < 6; i++) {
+    /* Four leave three bytes; then, behind four, the last one takes all that is left. */
+    const uint64_t lens[] = {24999, 24999, 24999, 24999, 4, 24999, 24999, 24999, 24998};
+    for (size_t i = 0, at = 0; i < 9; i++) {
         struct pieces_slot slot;
+        at = i == 4 ? 0 : at;
         assert_int_equal(pieces_begin(&pieces, lens[i], &slot, &err), 0);
-        assert_ptr_equal(slot.memory, i < 5 ? space + i * 24999 : space);
-        assert_int_equal(pieces.spilled_bytes, i < 5 ? 0 : 99999);
+        assert_ptr_equal(slot.memory, space + at);
+        assert_int_equal(pieces.spilled_bytes, i < 4 ? 0 : 99996);
         memset(slot.memory, 0, lens[i]);
         assert_int_equal(pieces_commit(&pieces, &slot, &what), 0);
+        at += lens[i];
     }
+    assert_int_equal(pieces.used, 99999);
     end();
 }
 
