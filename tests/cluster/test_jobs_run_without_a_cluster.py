@@ -282,6 +282,26 @@ def test_existing_output_is_kept_unless_it_may_be_replaced(tmp_path):
     assert sorted(os.listdir(tmp_path)) == ["in", "out"]
 
 
+@pytest.mark.parametrize("mode", ["append", "replace-partition"])
+def test_an_output_that_stays_is_never_half_new_and_whole_by_its_looks(tmp_path, mode):
+    out = tmp_path / "out"
+    (tmp_path / "in").write_text("a\nb\nc\n")
+    run("-reduces", "3", job("distinct"), tmp_path / "in", out)
+    before, halves = set(os.listdir(out)), 0
+    assert "_SUCCESS" in before
+    for n in range(1, 60):
+        done = subprocess.run([TASK, "-local", "-D", "local.inprocess=true", "-reduces", "3", "-mode", mode, job("distinct"), tmp_path / "in", out],
+                              capture_output=True, timeout=60, env=dict(ENV, QUERN_FAULT=f"disk.rename={n}:kill"))
+        now = set(os.listdir(out))
+        if done.returncode == 0:
+            break
+        assert done.returncode == -9, done
+        assert "_SUCCESS" not in now or now == before, now
+        halves += "_SUCCESS" not in now
+        before = now
+    assert done.returncode == 0 and "_SUCCESS" in now and halves >= 3
+
+
 @pytest.mark.parametrize("make,code,said", [
     (lambda t: [t / "missing"], 1, "/missing: No such file or directory"),
     (lambda t: [t], 1, "/sub: a directory among the input files"),

@@ -98,6 +98,17 @@ static int add_success(const char *dir, struct err *err)
     return rc;
 }
 
+/* Of an earlier job: what is half there must not look whole. */
+static int take_success(const char *dir, struct err *err)
+{
+    char *path = fsutil_join(dir, COMMIT_SUCCESS);
+    int rc = path ? 0 : no_memory(err);
+    if (rc == 0 && unlink(path) != 0 && errno != ENOENT)
+        rc = err_errno(err, errno, "%s", path);
+    mem_free(path);
+    return rc;
+}
+
 static int move(const char *from, const char *to, struct err *err)
 {
     int rc = disk_rename(disk_real(), from, to);
@@ -176,6 +187,8 @@ static int commit_into(struct publish *publish, const struct task_file_list *fil
     char *from = str_printf("%s/" COMMIT_MANIFEST, publish->stage);
     char *name = str_printf(COMMIT_MANIFEST "-%s", job);
     int rc = from && name ? make_dirs(publish->out, err) : no_memory(err);
+    if (rc == 0)
+        rc = take_success(publish->out, err);
     if (rc == 0 && publish->mode == CL2NN_PUBLISH_PARTITION)
         rc = clear_directories(publish, files, err);
     if (rc == 0)

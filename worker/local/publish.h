@@ -8,8 +8,9 @@
  *   5 rename the hidden one to OUT             from here on the output is there
  *   6 replace: remove the old one
  *
- * Into an output that stays (append, replace-partition) files are moved one by one, _SUCCESS last:
- * a crash leaves some of them. A cluster does that in one step, too. */
+ * Into an output that stays (append, replace-partition) files are moved one by one, between taking
+ * _SUCCESS away and making it anew: a crash leaves some of them, and no _SUCCESS. A cluster does
+ * that in one step, too. */
 #ifndef QUERN_WORKER_LOCAL_PUBLISH_H
 #define QUERN_WORKER_LOCAL_PUBLISH_H
 
