@@ -35,7 +35,7 @@ static inline struct qn_words qn_words_of(struct qn_slice text)
 {
     struct qn_words words;
     words.block = words.next = (const unsigned char *)text.data;
-    words.end = words.next + text.len;
+    words.end = text.len ? words.next + text.len : words.next; /* nothing may have no address */
     words.letters = 0;
     return words;
 }

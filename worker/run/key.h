@@ -19,6 +19,7 @@
 
 #include "include/quern/job.h"
 #include "libcommon/base/buf.h"
+#include "libcommon/base/sanitized.h"
 
 #define KEY_NUMBER_BYTES 8U
 
@@ -83,17 +84,6 @@ static inline uint64_t key_word_careful(const uint8_t *p, size_t len)
     return len ? *p : 0;
 }
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define KEY_IS_WATCHED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define KEY_IS_WATCHED 1
-#endif
-#endif
-#ifndef KEY_IS_WATCHED
-#define KEY_IS_WATCHED 0
-#endif
-
 /* The same in one load, which reaches beyond `len` (1 .. 8) but not beyond the page: how long keys
  * are is what a processor cannot guess, and a wrong guess costs more than all else done for a short
  * key. */
@@ -113,7 +103,7 @@ static inline uint64_t key_word_at_once(const uint8_t *p, size_t len)
  * one. */
 static inline uint64_t key_word_short(const uint8_t *p, size_t len)
 {
-    return KEY_IS_WATCHED ? key_word_careful(p, len) : key_word_at_once(p, len);
+    return IS_SANITIZED ? key_word_careful(p, len) : key_word_at_once(p, len);
 }
 
 /* Of any. */

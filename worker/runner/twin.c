@@ -10,6 +10,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "libcommon/base/sanitized.h"
+
 /* The libc has no call for it, and its own fork does two things more, which are done here: it keeps
  * the number of the thread where it looks for it, and what it tells the kernel of held locks. */
 struct of_libc {
@@ -40,10 +42,7 @@ static long clone_beside(int *thread_number)
 pid_t twin_fork(void)
 {
     struct of_libc libc;
-#if defined(__SANITIZE_THREAD__)
-    return ERR_UNSUPPORTED; /* it has a thread of its own */
-#endif
-    if (!look_up(&libc))
+    if (IS_THREAD_SANITIZED || !look_up(&libc)) /* a sanitizer has a thread of its own */
         return ERR_UNSUPPORTED;
     long pid = clone_beside(libc.thread_number);
     if (pid < 0)

@@ -14,31 +14,23 @@
 
 #include "libcommon/base/mem.h"
 #include "libcommon/base/proc.h"
+#include "libcommon/base/sanitized.h"
 #include "libcommon/base/str.h"
 
 #define BEYOND_SHARE 4 /* of a task's memory, or: */
 #define BEYOND_MIN   ((uint64_t)64 << 20)
 #define BEYOND_MAX   ((uint64_t)256 << 20)
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define BEYOND_TIMES 4U /* what was freed is kept back for a while, and shadowed */
-#else
-#define BEYOND_TIMES 1U
-#endif
+/* What a sanitizer frees is kept back for a while, and shadowed. */
+#define BEYOND_TIMES (IS_SANITIZED ? 4U : 1U)
 
-#define PREFIX      "quern-task."
-#define LEAF        "quern-worker."
-#define DEPTH_MAX   64U
-#define KILL_ROUNDS 4
-#define MEBIBYTE    ((uint64_t)1 << 20)
-#define NEAR        (4 * MEBIBYTE) /* the first version counts in batches: its peak stays this near */
+#define PREFIX       "quern-task."
+#define LEAF         "quern-worker."
+#define DEPTH_MAX    64U
+#define KILL_ROUNDS  4
+#define MEBIBYTE     ((uint64_t)1 << 20)
+#define NEAR         (4 * MEBIBYTE) /* the first version counts in batches: its peak stays this near */
 #define DATA_ROOM \
     ((uint64_t)1 << 30) /* what a process may reserve beyond, and perhaps never touch */
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define IS_SANITIZED true /* its shadow is data by the terabyte */
-#else
-#define IS_SANITIZED false
-#endif
 
 /* --- groups ---------------------------------------------------------------------------------- */
 
@@ -308,6 +300,7 @@ void fence_set(struct fence *fence, uint64_t bytes)
         if (!is_second(fence))
             (void)put(fence, FENCE_PEAK, "0"); /* begins anew */
     } else if (!IS_SANITIZED && !is_same) {
+        /* not with a sanitizer, whose shadow is data by the terabyte */
         struct rlimit data = {2 * bytes + DATA_ROOM, 2 * bytes + DATA_ROOM};
         (void)prlimit(fence->pid, RLIMIT_DATA, &data, NULL); /* looks remain */
     }
