@@ -9,6 +9,7 @@
 #include "libcommon/proto/task/times.h"
 
 #define CELLS      60 /* of the timeline */
+#define NAME_WIDTH 8  /* of attempts' names in it, at least */
 #define LINES_MAX  40 /* more attempts than that are shown by node */
 #define SLOWEST    5  /* attempts that are listed with all their times */
 #define KEY_SHOWN  32 /* bytes */
@@ -256,6 +257,7 @@ void job_account_show(FILE *out, const struct cl2jt_status *status,
 
 struct scale {
     uint64_t all_ms;
+    int names; /* columns that the attempts' names take */
 };
 
 static size_t cell_of(const struct scale *scale, uint64_t ms)
@@ -298,13 +300,20 @@ static void draw_attempt(const struct cl2jt_attempt *a, const struct scale *scal
         line[i] = letter_at(a, ((double)(i - from) + 0.5) / (double)(to - from + 1));
 }
 
+/* "m3", "m3_1": of a jobtracker's next life the numbers are long. Its length. */
+static int name_attempt(const struct cl2jt_attempt *a, char *out, size_t cap)
+{
+    char task[16];
+    job_show_task(a->stage, a->task, task, sizeof(task));
+    return snprintf(out, cap, "%s%s%.0" PRIu32, task, a->number ? "_" : "", a->number);
+}
+
 static void show_line(FILE *out, const struct cl2jt_attempt *a, const struct scale *scale)
 {
-    char line[CELLS + 1], took[32], name[32], task[16];
+    char line[CELLS + 1], took[32], name[32];
     draw_attempt(a, scale, line);
-    job_show_task(a->stage, a->task, task, sizeof(task));
-    snprintf(name, sizeof(name), "%s%s%.0" PRIu32, task, a->number ? "_" : "", a->number);
-    fprintf(out, "%-8s%-12.*s |%s| %s%s" SLICE_FMT "\n", name,
+    (void)name_attempt(a, name, sizeof(name));
+    fprintf(out, "%-*s%-12.*s |%s| %s%s" SLICE_FMT "\n", scale->names, name,
             (int)(a->worker.len < 12 ? a->worker.len : 12), (const char *)a->worker.data, line,
             str_duration(end_of(a, scale) - a->start_ms, took, sizeof(took)),
             slice_is(a->state, "done") ? "" : " ",
@@ -407,16 +416,19 @@ static void show_failed(FILE *out, const struct cl2jt_attempts *rows)
 void job_account_timeline(FILE *out, const struct cl2jt_status *status,
                           const struct cl2jt_attempts *rows)
 {
-    struct scale scale = {status->elapsed_ms ? status->elapsed_ms : 1};
+    struct scale scale = {status->elapsed_ms ? status->elapsed_ms : 1, NAME_WIDTH};
     size_t count = rows->attempts.n;
     const struct cl2jt_attempt **order = mem_calloc(count + 1, sizeof(*order));
-    char took[32];
+    char took[32], name[32];
     if (!order || count == 0) {
         mem_free(order);
         return;
     }
-    for (size_t i = 0; i < count; i++)
+    for (size_t i = 0; i < count; i++) {
         order[i] = &rows->attempts.v[i];
+        int length = name_attempt(order[i], name, sizeof(name));
+        scale.names = length < scale.names ? scale.names : length + 1;
+    }
     fprintf(out, "timeline: %zu attempts in %s%s\n", count,
             str_duration(scale.all_ms, took, sizeof(took)),
             count > LINES_MAX ? "; how many ran at a time, by node" : "");

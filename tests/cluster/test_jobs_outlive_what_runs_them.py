@@ -5,6 +5,7 @@ task process that stands still, a map output that is damaged on disk. The answer
 done again where that can be told."""
 import glob
 import os
+import re
 import signal
 import subprocess
 import time
@@ -68,6 +69,10 @@ def test_the_jobtracker_dies(cluster, place):
         assert '"stage":"map"' in attempts
         assert status["stages"][0]["node_local"] + status["stages"][0]["rack_local"] + status["stages"][0]["remote"] == 0, \
             "maps whose outputs are held are not run again"
+        assert status["stages"][0]["median_ms"] > 0, "how long they took is known from before"
+    timeline = cluster.run("job", "-history", job).stdout.decode().split("\ntimeline: ")[1]
+    attempts = re.findall(r"^([mr]\d+(?:_\d+)?) +node\d+ +\|", timeline, re.M)
+    assert len(attempts) >= sum(one["tasks"] for one in status["stages"][:2]), timeline
 
 
 def test_the_jobtracker_dies_before_the_history_of_a_job_is_written(cluster):
