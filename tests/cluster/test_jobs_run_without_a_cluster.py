@@ -456,3 +456,34 @@ def test_children_end_with_their_driver(tmp_path):
     while any(os.path.exists(f"/proc/{pid}") and "Z" not in open(f"/proc/{pid}/stat").read().split(")")[1][:3] for pid in children):
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+ASIDE = """
+    #include <quern/job.h>
+    static int map(struct qn_task *t, struct qn_slice line, struct qn_slice where) { (void)where; return qn_emit_to(t, "aside", line, qn_nothing()); }
+    static int reduce(struct qn_task *t, struct qn_slice key, struct qn_values *v) { (void)v; return qn_emit(t, key, qn_nothing()); }
+    const struct qn_job qn_job = {.head = QN_JOB_HEAD, .name = "aside", .map = map, .reduce = reduce, .value = QN_NONE};
+"""
+
+
+@pytest.mark.parametrize("what", ["maps", "reduces", "a further output"])
+def test_a_disk_that_fails_at_any_write_fails_the_job_or_nothing(tmp_path, what):
+    """Also at the last, as an output is closed: no job is done without what it wrote."""
+    source, plugin, words = tmp_path / "in", job("sort"), ["-reduces", "0" if what == "maps" else "1"]
+    source.write_bytes(b"".join(b"%04d\n" % (i * 7 % 3000) for i in range(3000)))
+    if what == "a further output":
+        plugin = tmp_path / "aside.so"
+        (tmp_path / "aside.c").write_text(ASIDE)
+        subprocess.run(["cc", "-shared", "-fPIC", f"-I{ROOT}/include", str(tmp_path / "aside.c"), "-o", str(plugin)], check=True)
+    told = []
+    for n in range(1, 7):
+        out = tmp_path / f"out{n}"
+        done = subprocess.run([TASK, "-local", *words, str(plugin), str(source), str(out)], capture_output=True, timeout=60,
+                              env=dict(ENV, QUERN_FAULT=f"disk.write={n}:eio"))
+        if done.returncode == 0:
+            written = b"".join(open(p, "rb").read() for p in sorted(glob.glob(f"{out}/[ap]*-*")))
+            assert lines(written) == lines(source.read_bytes())
+        else:
+            assert done.returncode == 1 and b"Input/output error" in done.stderr and not out.exists()
+            told += re.findall(rb"/([a-z]+)-[mr]-00000: Input", done.stderr)
+    assert (b"aside" if what == "a further output" else b"part") in told
