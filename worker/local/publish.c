@@ -227,6 +227,8 @@ static int swap_in(struct publish *publish, struct err *err)
 int publish_commit(struct publish *publish, const struct task_file_list *files, const char *job,
                    struct err *err)
 {
+    if (publish->mode != CL2NN_PUBLISH_FAIL && refuse_existing(publish->out, publish->mode, err))
+        return err->code; /* somebody has put files there meanwhile */
     if (publish->mode == CL2NN_PUBLISH_APPEND || publish->mode == CL2NN_PUBLISH_PARTITION)
         return commit_into(publish, files, job, err);
     struct stat st;

@@ -128,12 +128,25 @@ static void output_that_came_into_being_meanwhile_is_not_overwritten(void **stat
     (void)state;
     struct arena arena = ARENA_INIT;
     struct publish publish;
-    const char *out = in_dir("raced");
+    char out[100];
+    snprintf(out, sizeof(out), "%s", in_dir("raced"));
     assert_int_equal(publish_open(&publish, out, CL2NN_PUBLISH_FAIL, &arena, &err), 0);
     assert_int_equal(mkdir(out, 0777), 0);
     assert_int_equal(publish_commit(&publish, &none, "job_1_0001", &err), ERR_EXIST);
     publish_close(&publish);
     assert_int_equal(rmdir(out), 0);
+    for (uint32_t mode = CL2NN_PUBLISH_REPLACE; mode <= CL2NN_PUBLISH_PARTITION; mode++) {
+        if (mode == CL2NN_PUBLISH_APPEND)
+            continue;
+        assert_int_equal(publish_open(&publish, out, mode, &arena, &err), 0);
+        assert_int_equal(mkdir(out, 0777), 0);
+        touch("raced/dear", "x");
+        assert_int_equal(publish_commit(&publish, &none, "job_1_0001", &err), ERR_EXIST);
+        assert_non_null(strstr(err.msg, "holds what no job has made"));
+        publish_close(&publish);
+        assert_int_equal(unlink(in_dir("raced/dear")), 0);
+        assert_int_equal(rmdir(in_dir("raced")), 0);
+    }
     touch("a-file", "x");
     assert_int_equal(publish_open(&publish, in_dir("a-file"), CL2NN_PUBLISH_REPLACE, &arena, &err),
                      ERR_NOTDIR);
