@@ -83,12 +83,8 @@ static void leave(size_t bytes)
 
 static int setup(struct qn_task *task)
 {
-    char text[64];
     const char *found = dirt();
-    if (!found)
-        return 0;
-    snprintf(text, sizeof(text), "another task has left %s", found);
-    return qn_fail(task, text);
+    return found ? qn_fail(task, "another task has left %s", found) : 0;
 }
 
 static int map(struct qn_task *task, struct qn_slice nothing, struct qn_slice where)
