@@ -173,12 +173,7 @@ static int may_format(const struct nn_namedir *dir, bool force, struct err *err)
         return err_set(err, ERR_EXIST,
                        "%s holds a log with records but no VERSION: with -force all is lost",
                        dir->path);
-    if (dir->state == NN_DIR_FORMATTED)
-        return err_set(err, ERR_EXIST,
-                       "%s is formatted already (cluster %s): with -force everything in it is lost",
-                       dir->path, dir->version.cluster_id);
-    return err_set(err, ERR_EXIST, "%s holds other files: choose an empty directory, or use -force",
-                   dir->path);
+    return nn_namedir_refuse(dir, err);
 }
 
 static int save_state(void *state, nn_image_put_fn *put, void *arg)

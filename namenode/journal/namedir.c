@@ -156,3 +156,13 @@ int nn_namedir_tidy(struct nn_namedir *dir, struct err *err)
 {
     return remove_all(dir, is_unfinished_image, err);
 }
+
+int nn_namedir_refuse(const struct nn_namedir *dir, struct err *err)
+{
+    if (dir->state == NN_DIR_FORMATTED)
+        return err_set(err, ERR_EXIST,
+                       "%s is formatted already (cluster %s): with -force everything in it is lost",
+                       dir->path, dir->version.cluster_id);
+    return err_set(err, ERR_EXIST, "%s holds other files: choose an empty directory, or use -force",
+                   dir->path);
+}

@@ -39,6 +39,9 @@ int nn_namedir_clear(struct nn_namedir *dir, struct err *err);
 /* Make it FORMATTED: the last step, when its log is there. */
 int nn_namedir_finish(struct nn_namedir *dir, const char *cluster_id, uint64_t wall_ms,
                       struct err *err);
+/* Why nothing may be put in it without -force: it is formatted, or full of other files. ERR_EXIST.
+ */
+int nn_namedir_refuse(const struct nn_namedir *dir, struct err *err);
 /* Was the VERSION of a FORMATTED one made with the log beside it? ERR_FOREIGN: it was not. */
 int nn_namedir_check_log(const struct nn_namedir *dir, struct err *err);
 /* Remove unfinished images: `image.*.new` and `image.*.tmp`. */

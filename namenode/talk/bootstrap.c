@@ -97,12 +97,7 @@ static int may_use(const struct nn_bootstrap *wish, const struct nn_namedir *dir
 {
     if (wish->force || dir->state == NN_DIR_EMPTY || dir->state == NN_DIR_UNFINISHED)
         return 0;
-    if (dir->state == NN_DIR_FORMATTED)
-        return err_set(err, ERR_EXIST,
-                       "%s is formatted already (cluster %s): with -force everything in it is lost",
-                       dir->path, dir->version.cluster_id);
-    return err_set(err, ERR_EXIST, "%s holds other files: choose an empty directory, or use -force",
-                   dir->path);
+    return nn_namedir_refuse(dir, err);
 }
 
 static int fill(struct copying *c, uint64_t *ret_last, struct err *err)
