@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  * Jobs of more than two stages, and stages whose tasks are told late what they fetch. */
+#include "jobtracker/events/settle.h"
 #include "tests/unit/jobtracker/events/core_fixture.h"
 
 static struct jt_job *submit_stages(struct fixture *f, uint32_t maps,
@@ -71,6 +72,7 @@ static void packed_tasks_are_asked_for_when_all_they_read_is_there(void **state)
     assert_ptr_equal(stage, &job->stages[1]);
     f->now += 50;
     jt_on_tick(&f->core, f->now);
+    jt_settle(&f->core, job); /* whatever else happens to it */
     assert_int_equal(count(f, JT_PACK), 1);
     jt_on_packed(&f->core, stage, two_inputs, 2, f->now);
     assert_int_equal(stage->count, 2);
@@ -81,6 +83,20 @@ static void packed_tasks_are_asked_for_when_all_they_read_is_there(void **state)
     assert_int_equal(stage->count, 2);
     finish_all(f);
     assert_int_equal(job->state, JT_JOB_COMMITTING);
+}
+
+static void nothing_begins_when_the_answer_finds_the_job_over(void **state)
+{
+    struct fixture *f = *state;
+    const struct jt_shuffle shuffle = {.partitions = 8, .is_packed = true};
+    struct jt_worker *w = worker(f, "a", 4, 1);
+    struct jt_job *job = submit_stages(f, 1, &shuffle, 1);
+    assert_true(done(f, running_on(w)));
+    assert_int_equal(count(f, JT_PACK), 1);
+    jt_on_kill(&f->core, job, "nobody wants it", f->now);
+    jt_on_packed(&f->core, &job->stages[1], two_inputs, 2, f->now);
+    assert_false(job->stages[1].has_packing);
+    assert_int_equal(job->stages[1].count, 1);
 }
 
 static void what_cannot_be_packed_now_is_asked_for_again(void **state)
@@ -223,6 +239,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(a_small_jobs_reduce_gets_the_core_its_last_map_had),
         CASE(packed_tasks_are_asked_for_when_all_they_read_is_there),
+        CASE(nothing_begins_when_the_answer_finds_the_job_over),
         CASE(what_cannot_be_packed_now_is_asked_for_again),
         CASE(a_third_stage_reads_the_second),
         CASE(what_a_lost_second_stage_read_is_made_again_where_it_is_gone),
