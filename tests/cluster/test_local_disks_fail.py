@@ -175,8 +175,8 @@ def stopped(worker):
 @pytest.mark.parametrize("which", ["a", "b", "ab"])
 def test_a_disk_gives_errors_in_the_middle_of_a_map(cluster, which):
     """Nothing can be read or written there any more, spills of the task neither: it is done again, in another directory or by the other worker."""
-    cluster.begin(mount="disk all", fault="task.spill=3:stop")
     try:
+        cluster.begin(mount="disk all", fault="task.spill=3:stop")
         name = f"errors-{which}"
         options = "-D", "mapreduce.input.fileinputformat.split.maxsize=4m", "-D", "mapreduce.task.io.sort.mb=1m"
         job = submit(cluster, name, *options)
