@@ -498,6 +498,13 @@ def test_outputs_are_packed_as_other_programs_read_them_and_we_cut_them(place, j
     assert wrong.returncode == 2 and b"gzip zstd lz4 bzip2" in wrong.stderr
 
 
+def test_an_output_has_blocks_of_the_size_the_job_says(cluster):
+    cluster.fs("-put", "-", "/numbers", input=b"".join(b"%d\n" % i for i in range(200000)))
+    cluster.run("run", "-D", "dfs.blocksize=1m", "-reduces", "1", "wordcount", "/numbers", "/out/blocks")
+    assert cluster.fs("-stat", "%o", "/out/blocks/part-r-00000").stdout == b"1048576\n"
+    assert len(cluster.fs("-cat", "/out/blocks/part-r-00000").stdout.splitlines()) == 200000
+
+
 def test_every_run_gives_the_same_bytes(cluster, jobs, tmp_path):
     """One worker or two, attempts that fail or none, a cluster or no cluster at all."""
     there, here = Place(cluster, tmp_path), Local(cluster, tmp_path)

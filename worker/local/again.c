@@ -46,11 +46,11 @@ static int open_input(struct files *files, const char *path, struct files_in **r
     return files_open(split.input, path, ret, err);
 }
 
-static int create_here(struct files *files, const char *path, uint32_t replication,
+static int create_here(struct files *files, const char *path, const struct qn_create *how,
                        struct files_out **ret, struct err *err)
 {
     (void)files;
-    return files_create(files_local(), path, replication, ret, err);
+    return files_create(files_local(), path, how, ret, err);
 }
 
 static struct files *split_for(const struct task_run *run, struct err *err)

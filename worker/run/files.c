@@ -78,11 +78,11 @@ static int make_parents(const char *path, struct err *err)
     return rc;
 }
 
-static int local_create(struct files *files, const char *path, uint32_t replication,
+static int local_create(struct files *files, const char *path, const struct qn_create *how,
                         struct files_out **ret, struct err *err)
 {
     (void)files;
-    (void)replication;
+    (void)how;
     int rc = make_parents(path, err);
     if (rc != 0)
         return rc;

@@ -16,7 +16,7 @@ struct files_ops {
     int (*open)(struct files *files, const char *path, struct files_in **ret, struct err *err);
     int64_t (*pread)(struct files_in *in, void *data, size_t len, uint64_t off, struct err *err);
     void (*close)(struct files_in *in);
-    int (*create)(struct files *files, const char *path, uint32_t replication,
+    int (*create)(struct files *files, const char *path, const struct qn_create *how,
                   struct files_out **ret, struct err *err);
     int (*write)(struct files_out *out, const void *data, size_t len, struct err *err);
     int (*finish)(struct files_out *out, struct err *err);
@@ -53,10 +53,10 @@ static inline void files_close(struct files *files, struct files_in *in)
         files->ops->close(in);
 }
 /* A new file, with the directories it needs; replaces what an earlier attempt left. */
-static inline int files_create(struct files *files, const char *path, uint32_t replication,
+static inline int files_create(struct files *files, const char *path, const struct qn_create *how,
                                struct files_out **ret, struct err *err)
 {
-    return files->ops->create(files, path, replication, ret, err);
+    return files->ops->create(files, path, how, ret, err);
 }
 static inline int files_write(struct files *files, struct files_out *out, const void *data,
                               size_t len, struct err *err)

@@ -67,16 +67,15 @@ static void dfs_close(struct files_in *in)
     (void)qn_close(of_in(in), NULL); /* nothing of a file read can be lost */
 }
 
-static int dfs_create(struct files *files, const char *path, uint32_t replication,
+static int dfs_create(struct files *files, const char *path, const struct qn_create *how,
                       struct files_out **ret, struct err *err)
 {
     (void)files;
-    struct qn_create create = {.replication = replication};
     struct qn_error error = {0};
     if (!dfs.fs && connect_now(true, err) != 0)
         return err->code;
     struct qn_file *file =
-        qn_open(dfs.fs, path, QN_WRITE | QN_OVERWRITE | QN_FIRST_BLOCK, &create, &error);
+        qn_open(dfs.fs, path, QN_WRITE | QN_OVERWRITE | QN_FIRST_BLOCK, how, &error);
     if (!file)
         return failed(&error, err);
     *ret = (struct files_out *)(void *)file;

@@ -2,6 +2,7 @@
 #include "worker/sink/commit.h"
 
 #include "libcommon/base/clock.h"
+#include "worker/sink/output.h"
 #include "worker/sink/sink.h"
 
 void commit_line(const struct task_file *file, struct buf *out)
@@ -15,8 +16,7 @@ static int write_lines(struct context *c, struct slice buffer, const char *path,
 {
     struct sink sink;
     const struct msg_strs *lines = &c->run->manifest;
-    const struct sink_how how = {.replication = c->run->replication,
-                                 .skips_empty = c->run->fs_uri.len > 0};
+    const struct sink_how how = {.create = output_create(c), .skips_empty = c->run->fs_uri.len > 0};
     int rc = sink_open(&sink, c->files, path, &how, buffer, why);
     if (rc != 0)
         return rc;

@@ -63,10 +63,16 @@ static struct slice choose_separator(const struct context *c)
     return slice_str(!said || strcmp(said, "\\t") == 0 ? "\t" : said);
 }
 
+struct qn_create output_create(const struct context *c)
+{
+    return (struct qn_create){.replication = c->run->replication,
+                              .block_size = context_conf_size(c, "dfs.blocksize", 0)};
+}
+
 struct sink_how output_how(const struct context *c)
 {
     enum packer_kind pack = choose_pack(c);
-    return (struct sink_how){.replication = c->run->replication,
+    return (struct sink_how){.create = output_create(c),
                              .pack = pack,
                              .level = choose_level(c, pack),
                              .is_raw = c->plugin->job.output == QN_RAW,

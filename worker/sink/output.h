@@ -13,7 +13,8 @@ struct output {
     struct task_file *file; /* in the context's arena */
 };
 
-/* As the job's settings have it: packed, raw, how often. */
+/* As the job's settings have it: how often, in blocks of what size; packed, raw. */
+struct qn_create output_create(const struct context *c);
 struct sink_how output_how(const struct context *c);
 /* `buffer` (SINK_BUFFER) is borrowed until finish or abandon. A failure is the context's. */
 int output_open(struct output *output, struct context *c, void *buffer);

@@ -35,8 +35,7 @@ int sink_open(struct sink *sink, struct files *files, const char *path, const st
 static int make_file(struct sink *sink)
 {
     uint64_t start = clock_mono_us();
-    int rc =
-        files_create(sink->files, sink->path, sink->how.replication, &sink->out, &sink->failed);
+    int rc = files_create(sink->files, sink->path, &sink->how.create, &sink->out, &sink->failed);
     sink->write_us += clock_mono_us() - start;
     return rc;
 }

@@ -19,7 +19,7 @@
 #define SINK_BUFFER ((size_t)1 << 20)
 
 struct sink_how {
-    uint32_t replication;
+    struct qn_create create;
     enum packer_kind pack;
     int level; /* of packing; 0 = the codec's own */
     bool is_raw;
