@@ -206,7 +206,7 @@ class Limited(Speed):
     def start(self, group, limit):
         os.mkdir(self.path("q"))
         with open(self.path("q/site.conf"), "w", encoding="ascii") as f:
-            f.write(f"worker.memory = {limit // 3 >> 20}m\nworker.output.memory = {limit // 4 >> 20}m\n")
+            f.write(f"worker.memory = {limit // 3 >> 20}m\nworker.output.memory = {limit * 5 // 12 >> 20}m\n")
         compare.run(["sh", "-c", 'echo $$ >"$0/cgroup.procs" && exec "$@"', group, self.quern, "up", "--detach", "--dir", self.path("q"),
                      "--datanodes", "1", "--workers", "1", "--replication", "1", "--port-base", str(20000 + os.getpid() % 20000)])
 
