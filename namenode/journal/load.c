@@ -177,6 +177,8 @@ static int load_inode(struct nn_loader *l)
     if (rc != 0 || is_dir)
         return rc;
     if (row.flags & NN_ROW_OPEN) {
+        if (nn_leases_find(&l->state->leases, row.id))
+            return ERR_CORRUPT; /* an id twice, which leases see first */
         nn_inode(&tree->store, slot)->is_open = 1;
         rc = nn_leases_add(&l->state->leases, row.id, row.client, l->state->mono_ms);
     }

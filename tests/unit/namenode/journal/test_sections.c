@@ -178,6 +178,22 @@ static void an_inode_id_that_is_there_twice_is_refused(void **state)
     inode->id = own & ((1ULL << 48) - 1);
 }
 
+static void an_id_of_two_open_files_is_refused(void **state)
+{
+    (void)state;
+    struct nn_inode *inode = nn_inode(&w.state.tree.store, slot_of(&w, "/lost"));
+    uint64_t own = inode->id;
+    struct world other;
+    struct world_image bad = {BUF_INIT};
+    inode->id = inode_of(&w, "/a/b/open")->id & ((1ULL << 48) - 1);
+    assert_int_equal(nn_state_save(&w.state, world_put_chunk, &bad), 0);
+    inode->id = own & ((1ULL << 48) - 1);
+    world_init(&other);
+    assert_int_equal(world_load(&other, &bad), ERR_CORRUPT);
+    world_release(&other);
+    buf_release(&bad.bytes);
+}
+
 static void a_block_id_that_is_there_twice_is_refused(void **state)
 {
     (void)state;
@@ -292,6 +308,7 @@ int main(void)
         CASE(every_difference_changes_the_hash),
         CASE(a_cut_or_flipped_image_is_refused_or_harmless_but_never_fatal),
         CASE(an_inode_id_that_is_there_twice_is_refused),
+        CASE(an_id_of_two_open_files_is_refused),
         CASE(a_block_id_that_is_there_twice_is_refused),
         CASE(sections_out_of_order_or_missing_are_refused),
         CASE(a_tree_deeper_than_any_path_is_kept),
