@@ -105,8 +105,8 @@ static int make_page(struct pool_runner *r, struct err *err)
 static void child(int fd, const char *its_mark)
 {
     char *const argv[] = {(char *)(uintptr_t) "quern-task", NULL};
-    strays_mark(its_mark);
-    setpgid(0, 0); /* Ctrl-C is the driver's affair */
+    (void)strays_mark(its_mark); /* refused below a task, which then ends this one, too */
+    setpgid(0, 0);               /* Ctrl-C is the driver's affair */
     if (fd == CORD_FD)
         (void)fcntl(fd, F_SETFD, 0);
     else if (dup2(fd, CORD_FD) < 0)

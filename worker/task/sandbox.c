@@ -116,7 +116,10 @@ static void end_earlier_life(struct worker *worker)
     size_t found = strays_end_marked(worker->mark);
     if (found)
         log_warn("wk.sandbox", "killed %zu processes an earlier life's tasks had left", found);
-    strays_mark(worker->mark);
+    if (strays_mark(worker->mark) != 0)
+        log_warn("wk.sandbox",
+                 "this user's limit of file locks (ulimit -x) is not unlimited: should this worker "
+                 "be killed, what its tasks leave behind is not known again");
 }
 
 int sandbox_open(struct worker *worker, struct err *err)

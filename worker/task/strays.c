@@ -173,11 +173,10 @@ static unsigned long long limit_of(const char *id)
     return slice_hash(slice_str(id), 0) >> 2 | 1ULL << 61;
 }
 
-void strays_mark(const char *id)
+int strays_mark(const char *id)
 {
     struct rlimit limit = {limit_of(id), limit_of(id)};
-    (void)setrlimit(RLIMIT_LOCKS,
-                    &limit); /* refused below a task that has one: then it is that's */
+    return setrlimit(RLIMIT_LOCKS, &limit) == 0 ? 0 : err_from_errno(errno);
 }
 
 bool strays_is_marked(pid_t pid, const char *id)

@@ -32,8 +32,9 @@ bool strays_end(strays_known_fn *is_known, const void *arg, unsigned most_ms);
 /* Does a thread run in this process that is neither the main one nor the client library's? */
 bool strays_has_threads(void);
 
-/* This process and every one it starts from now on carry the mark of `id`, for good. */
-void strays_mark(const char *id);
+/* This process and every one it starts from now on carry the mark of `id`, for good. ERR_NOTPERM:
+ * it has a lower limit of file locks already, a task's or its user's, and may not raise it. */
+int strays_mark(const char *id);
 bool strays_is_marked(pid_t pid, const char *id);
 /* Kill all others that carry it: an earlier life's. Returns how many there were. */
 size_t strays_end_marked(const char *id);

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,7 +25,8 @@ static pid_t begin(const char *id)
     if (pid == 0) {
         char *const nothing[] = {NULL};
         char *const words[] = {(char *)(uintptr_t) "sleep", (char *)(uintptr_t) "1000", NULL};
-        strays_mark(id);
+        if (strays_mark(id) != 0)
+            _exit(1);
         setsid();
         if (chdir("/") != 0)
             _exit(1);
@@ -70,9 +72,23 @@ static void all_with_one_mark_end_and_no_others(void **state)
 static void who_is_marked_is_not_its_own_stray(void **state)
 {
     (void)state;
-    strays_mark("self");
+    assert_int_equal(strays_mark("self"), 0);
     assert_true(strays_is_marked(getpid(), "self"));
     assert_int_equal(strays_end_marked("self"), 0);
+}
+
+static void a_limit_that_cannot_be_raised_is_no_mark_and_said(void **state)
+{
+    (void)state;
+    const struct rlimit low = {7, 7};
+    int status = 0;
+    pid_t pid = fork();
+    if (pid == 0) {
+        bool is_low = setrlimit(RLIMIT_LOCKS, &low) == 0 && (getuid() != 0 || setuid(65534) == 0);
+        _exit(is_low && strays_mark("any") == ERR_NOTPERM ? 0 : 1);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
 }
 
 int main(void)
@@ -80,6 +96,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_with_one_mark_end_and_no_others),
         cmocka_unit_test(who_is_marked_is_not_its_own_stray),
+        cmocka_unit_test(a_limit_that_cannot_be_raised_is_no_mark_and_said),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
