@@ -147,11 +147,12 @@ static void batch_run(struct work *work)
     (void)commit_all(batch);
 }
 
-static void forget_oldest(struct jobtracker *jt)
+void endings_forget(struct jobtracker *jt, uint64_t before_wall_ms)
 {
-    while (jt->over_count > OVER_MAX) {
-        struct record *record = list_first(&jt->over, struct record, over);
-        if (!list_is_empty(&record->watchers))
+    struct record *record;
+    while ((record = list_first(&jt->over, struct record, over)) != NULL) {
+        bool is_old = record->ended_wall_ms < before_wall_ms;
+        if ((jt->over_count <= OVER_MAX && !is_old) || !list_is_empty(&record->watchers))
             return;
         struct jt_job *job = record->job;
         list_remove(&record->over);
@@ -190,7 +191,7 @@ static void batch_done(struct work *work)
     if (jt->is_stopping)
         return;
     drop_old_records(jt);
-    forget_oldest(jt);
+    endings_forget(jt, 0);
     write_next(jt);
 }
 

@@ -15,6 +15,8 @@ void endings_resume(struct jobtracker *jt, struct jt_job *job, uint64_t end_inde
                     uint64_t wall_ms);
 /* The journal has moved on: history of what has ended may be written. */
 void endings_durable(struct jobtracker *jt);
+/* Those nobody watches leave memory, oldest first: more than are kept, or over before then. */
+void endings_forget(struct jobtracker *jt, uint64_t before_wall_ms);
 /* No further history is begun. */
 void endings_stop(struct jobtracker *jt);
 

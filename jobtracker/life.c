@@ -14,8 +14,8 @@
 #include "libcommon/base/log.h"
 #include "libcommon/daemon/address.h"
 
-#define TICK_MS         50
-#define RETIRE_EVERY_MS (10 * 60 * 1000)
+#define TICK_MS       50
+#define RETIRE_MAX_MS (10 * 60 * 1000)
 
 /* --- events from below ----------------------------------------------------------------------- */
 
@@ -57,6 +57,17 @@ struct retirement {
     size_t kept_count;
 };
 
+static uint64_t keep_ms(const struct jobtracker *jt)
+{
+    return conf_ms(daemon_conf(jt->daemon), "mapreduce.jobhistory.max-age-ms");
+}
+
+/* No job stays for twice as long as it should. */
+static uint64_t retire_every_ms(const struct jobtracker *jt)
+{
+    return keep_ms(jt) < RETIRE_MAX_MS ? keep_ms(jt) : RETIRE_MAX_MS;
+}
+
 static void retirement_run(struct work *work)
 {
     const struct retirement *r = CONTAINER_OF(work, struct retirement, work);
@@ -67,8 +78,10 @@ static void retirement_run(struct work *work)
 static void retirement_done(struct work *work)
 {
     struct retirement *r = CONTAINER_OF(work, struct retirement, work);
-    if (!r->jt->is_stopping)
+    if (!r->jt->is_stopping) {
+        endings_forget(r->jt, r->before_wall_ms);
         past_forget_retired(r->jt);
+    }
     arena_release(&r->arena);
     mem_free(r);
 }
@@ -107,8 +120,7 @@ static int note_kept(struct retirement *r)
 static void on_retire(void *arg)
 {
     struct jobtracker *jt = arg;
-    uint64_t now = clock_wall_ms();
-    uint64_t age = conf_ms(daemon_conf(jt->daemon), "mapreduce.jobhistory.max-age-ms");
+    uint64_t now = clock_wall_ms(), age = keep_ms(jt);
     struct retirement *r = mem_calloc(1, sizeof(*r));
     if (!r)
         return; /* there is a next time */
@@ -306,7 +318,7 @@ static int start_all(struct jobtracker *jt, struct err *err)
     if (rc == 0)
         rc = loop_every(jt->loop, &jt->tick, TICK_MS, on_tick, jt);
     if (rc == 0)
-        rc = loop_every(jt->loop, &jt->retire, RETIRE_EVERY_MS, on_retire, jt);
+        rc = loop_every(jt->loop, &jt->retire, retire_every_ms(jt), on_retire, jt);
     if (rc == 0)
         on_retire(jt);
     return rc;

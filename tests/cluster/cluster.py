@@ -40,9 +40,11 @@ def tree_of(pid):
 
 
 def is_over(pid):
-    """Gone, or dead and not yet collected."""
+    """Gone, or dead and not yet collected. A killed process whose other threads are still in a flush has its locks and ports."""
     try:
-        return open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[0] == "Z"
+        if open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[0] != "Z":
+            return False
+        return os.listdir(f"/proc/{pid}/task") in ([], [str(pid)])
     except (FileNotFoundError, ProcessLookupError):
         return True
 

@@ -10,7 +10,7 @@ import time
 
 import pytest
 
-from cluster import BUILD, Cluster, output_of, verdict, wait_for
+from cluster import BUILD, Cluster, is_over, output_of, verdict, wait_for
 from heal import QUICK
 
 SLOW = os.path.join(BUILD, "tests", "jobs", "slow.so")
@@ -58,7 +58,7 @@ def test_the_datanode_next_door_is_killed_while_it_hands_out_a_block(cluster):
 def stop_and_start(c, daemon):
     pid = c.pid(daemon)
     c.kill(daemon, signal.SIGTERM)
-    wait_for(lambda: not os.path.exists(f"/proc/{pid}") or open(f"/proc/{pid}/stat").read().rsplit(")", 1)[1].split()[0] == "Z")
+    wait_for(lambda: is_over(pid))
     c.up()
 
 

@@ -151,7 +151,7 @@ def test_a_pipe_in_the_place_of_a_file_is_named(cluster, daemon, file):
     os.mkfifo(at)
     words = [os.path.join(BUILD, "quern-" + daemon.rstrip("1")), "-conf", f"{cluster.dir}/conf/{daemon}.conf"]
     run = subprocess.run(words, env=cluster.env, capture_output=True, text=True, timeout=60, check=False)
-    assert run.returncode == 1 and at in run.stderr and "it is not a regular file" in run.stderr and run.stderr.count("\n") == 1, run
     os.rename(at + ".kept", at)
     cluster.up()
+    assert run.returncode == 1 and at in run.stderr and "it is not a regular file" in run.stderr and run.stderr.count("\n") == 1, run
     Healing(cluster).wait()
