@@ -105,7 +105,6 @@ int input_paths_confs(const struct task_probe *probe, const struct split_conf *b
         if (confs[i].max_bytes == 0)
             confs[i].max_bytes = input->split_size;
         confs[i].is_whole = input->is_whole;
-        confs[i].takes_empty = input->takes_empty;
         confs[i].has_lines = input->has_lines;
     }
     *ret = confs;

@@ -229,7 +229,7 @@ static void cut_file(struct cutter *c, uint32_t index)
         cut_at_places(c, &rest);
     else if (!conf->is_whole)
         cut_plain(c, &rest, size);
-    if (c->rc != 0 || (rest.length == 0 && !(rest.offset == 0 && conf->takes_empty)))
+    if (c->rc != 0 || (rest.length == 0 && (rest.offset > 0 || conf->lines > 0)))
         return;
     if (rest.length >= size || conf->lines > 0)
         emit_alone(c, rest);

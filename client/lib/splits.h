@@ -6,7 +6,8 @@
  * A file longer than 1.1 splits is cut at multiples of the split size; what is left of it, and
  * files smaller than a split that follow it, are packed together until a split is full. Splits are
  * in the order of the input (of the job's inputs, where it has several), by path and offset: "the
- * last one" of a key means something. Empty files make no task, unless they are records; a
+ * last one" of a key means something. An empty file is a small one: a job over empty files has a
+ * task, as with Hadoop (but not where tasks are counted in lines, of which it has none). A
  * compressed file is cut only where unpacking can begin anew (client/lib/cuts finds such places).
  */
 #ifndef QUERN_CLIENT_SPLITS_H
@@ -44,7 +45,6 @@ struct split_file {
 struct split_conf {
     uint64_t min_bytes, max_bytes; /* 0 = no such limit; the block size is between them */
     bool is_whole;                 /* no file is cut: its records cannot be found from the middle */
-    bool takes_empty;              /* empty files are given to tasks, too */
     bool has_lines;                /* records can be found from anywhere in their text */
     uint64_t lines;                /* 0, or: no task has more lines, and none those of two files */
 };

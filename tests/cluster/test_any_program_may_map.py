@@ -151,6 +151,8 @@ def test_a_program_that_reads_little_or_says_much(cluster):
     assert len(answer(cluster, "/much").splitlines()) == 300001
     stream(cluster, "/silence", "-reduces", "1", "-mapper", "cat", "-reducer", "wc -l", put_in="/empty")
     assert answer(cluster, "/silence").split() == [b"0"]
+    stream(cluster, "/nobody", "-reducer", "NONE", "-mapper", 'echo "$(wc -l) in $mapreduce_map_input_file"', put_in="/empty")
+    assert answer(cluster, "/nobody") == b"0 in /empty\t\n"
 
 
 def test_how_a_program_fails_is_told(cluster):

@@ -76,11 +76,15 @@ def test_one_missing_among_several_is_named_and_nothing_begins(cluster, inputs, 
     assert cluster.fs("-test", "-e", out, check=False).returncode == 1 and len(cluster.jobs()) == jobs
 
 
-@pytest.mark.parametrize("options, parts", [(("-reduces", "5"), "part-r-0000"), (("-reduces", "0"), None)])
-def test_an_empty_input_makes_as_many_empty_files_as_there_are_reducers(cluster, options, parts):
-    _, out = run(cluster, "/empty", options=options)
+@pytest.mark.parametrize("inputs, options, parts", [
+    (["/empty"], ("-reduces", "5"), [f"part-r-0000{i}" for i in range(5)]), (["/empty"], ("-reduces", "0"), ["part-m-00000"]),
+    (["/empty"] * 3, ("-reduces", "0"), ["part-m-00000"]), (["/nothing"], ("-reduces", "2"), ["part-r-00000", "part-r-00001"]),
+    (["/nothing"], ("-reduces", "0"), []),
+    (["/empty"], ("-reduces", "0", "-D", "mapreduce.input.lineinputformat.linespermap=2"), [])])
+def test_an_empty_file_has_a_map_and_an_empty_directory_none(cluster, inputs, options, parts):
+    _, out = run(cluster, *inputs, options=options)
     names = [os.path.basename(n) for n in cluster.fs("-ls", "-C", out).stdout.decode().split()]
-    assert sorted(names) == ["_MANIFEST", "_SUCCESS"] + ([parts + str(i) for i in range(5)] if parts else [])
+    assert sorted(names) == ["_MANIFEST", "_SUCCESS"] + parts
     assert cluster.fs("-cat", out + "/part-*", check=False).stdout == b""
 
 

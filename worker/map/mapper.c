@@ -492,6 +492,22 @@ static int tell_input(struct mapper *m)
     return 0;
 }
 
+/* Where no file had a record, the first one is the input all the same. */
+static int tell_first(struct mapper *m)
+{
+    struct context *c = m->c;
+    if (m->told_segment > 0 || c->run->input.n == 0)
+        return 0;
+    const struct task_segment *seg = &c->run->input.v[0];
+    const char *path = slice_text(seg->path, &c->arena);
+    if (!path)
+        return no_memory(m);
+    c->input.path = path;
+    c->input.split_offset = seg->offset;
+    c->input.split_length = seg->length;
+    return 0;
+}
+
 static uint64_t emitted(const struct mapper *m)
 {
     return m->has_combine  ? m->combine.in_records
@@ -526,7 +542,7 @@ static int map_all(struct mapper *m)
         context_tick(c);
         c->record = slice_of(NULL, 0); /* what it lies in may go with the next span */
     }
-    return rc == 0 ? 0 : context_fail_engine(c, &why);
+    return rc == 0 ? tell_first(m) : context_fail_engine(c, &why);
 }
 
 static int flush_combine(struct mapper *m)

@@ -506,7 +506,6 @@ static struct task_probe_input describe_input(const struct qn_job *job)
         .name = slice_str(job->name),
         .about = slice_str(job->about),
         .is_whole = job->input == QN_PREFIXED || job->input == QN_WHOLE_FILES,
-        .takes_empty = job->input == QN_WHOLE_FILES,
         .split_size = job->split_size,
         .has_lines = !job->record_size && is_of_lines(job->input),
     };

@@ -24,13 +24,12 @@ MSG_STRUCT(task_probe_option, TASK_PROBE_OPTION_FIELDS)
 MSG_STRUCT(task_probe_stage, TASK_PROBE_STAGE_FIELDS)
 
 /* How the files of one input are cut. */
-#define TASK_PROBE_INPUT_FIELDS(F, S, L)                              \
-    F(STR, name)                                                      \
-    F(STR, about)                                                     \
-    F(BOOL, is_whole)    /* files are not cut */                      \
-    F(BOOL, takes_empty) /* empty files are records, too */           \
-    F(BOOL, has_lines)   /* each line of a file's text is a record */ \
-    F(U64, split_size)   /* 0 = a block */
+#define TASK_PROBE_INPUT_FIELDS(F, S, L)                            \
+    F(STR, name)                                                    \
+    F(STR, about)                                                   \
+    F(BOOL, is_whole)  /* files are not cut */                      \
+    F(BOOL, has_lines) /* each line of a file's text is a record */ \
+    F(U64, split_size) /* 0 = a block */
 MSG_STRUCT(task_probe_input, TASK_PROBE_INPUT_FIELDS)
 
 #define TASK_PROBE_FIELDS(F, S, L)                                                          \

@@ -144,6 +144,23 @@ static void small_neighbours_are_one_split(void **state)
     assert_int_equal(splits.v[2].segment_count, 3);
 }
 
+static void an_empty_file_is_a_small_one_but_has_no_lines_to_count(void **state)
+{
+    (void)state;
+    const uint64_t lens[] = {0, 0, 20, 0, 250, 0};
+    const struct split_conf lines = {.lines = 3};
+    struct split_file empty = {.path = slice_str("x")};
+    struct splits splits = cut(lens, 2, 100);
+    assert_int_equal(splits.n, 1);
+    assert_int_equal(splits.v[0].segment_count, 2);
+    splits = cut(lens, 6, 100);
+    assert_int_equal(splits.n, 4);
+    assert_int_equal(splits.v[0].segment_count, 4);
+    assert_int_equal(splits.v[3].segment_count, 2); /* what was left of the long one, and nothing */
+    assert_int_equal(splits_compute(&empty, 1, &lines, &arena, &splits), 0);
+    assert_int_equal(splits.n, 0);
+}
+
 static int release(void **state)
 {
     (void)state;
@@ -157,6 +174,7 @@ int main(void)
         cmocka_unit_test(no_split_has_files_of_two_inputs_and_each_is_cut_its_own_way),
         cmocka_unit_test(splits_are_in_the_order_of_the_input_and_leave_nothing_out),
         cmocka_unit_test(small_neighbours_are_one_split),
+        cmocka_unit_test(an_empty_file_is_a_small_one_but_has_no_lines_to_count),
         cmocka_unit_test(a_long_file_is_looked_at_from_one_end_to_the_other),
         cmocka_unit_test(a_short_file_is_the_sample_and_no_byte_comes_twice),
         cmocka_unit_test(each_file_it_comes_to_begins_at_its_beginning),
