@@ -6,6 +6,7 @@
 #include "client/help/asked.h"
 #include "client/job/account.h"
 #include "client/job/again.h"
+#include "client/job/attempts.h"
 #include "client/job/counters.h"
 #include "client/job/job.h"
 #include "client/job/kit.h"
@@ -140,6 +141,47 @@ static int do_kill(struct ask *ask)
         return failed(ask, rc);
     printf("Killed job %" PRIu64 "\n", ask->id.job);
     return 0;
+}
+
+static int stop(struct ask *ask, const char *word, bool fails)
+{
+    if (ask->word_count != 1) {
+        fprintf(stderr, "quern job: -%s ATTEMPT: which attempt?\n", word);
+        return JOB_EXIT_USAGE;
+    }
+    int rc = job_attempt_stop(ask->chan, ask->words[0], fails, &ask->err);
+    if (rc != 0)
+        return failed(ask, rc);
+    printf("Killed task %s%s\n", ask->words[0], fails ? " by failing it" : "");
+    return 0;
+}
+
+static int do_kill_task(struct ask *ask)
+{
+    return stop(ask, "kill-task", false);
+}
+
+static int do_fail_task(struct ask *ask)
+{
+    return stop(ask, "fail-task", true);
+}
+
+static int do_list_attempts(struct ask *ask)
+{
+    const char *kind = ask->word_count > 0 ? ask->words[0] : "";
+    const char *state = ask->word_count > 1 ? ask->words[1] : "";
+    int rc = job_attempts_list(ask->chan, &ask->id, kind, state, &ask->err);
+    return rc == 0 ? 0 : failed(ask, rc);
+}
+
+static int do_config(struct ask *ask)
+{
+    if (ask->word_count != 1) {
+        fprintf(stderr, "quern job: -config ID FILE: to which file?\n");
+        return JOB_EXIT_USAGE;
+    }
+    int rc = job_settings_write(ask->chan, &ask->id, ask->words[0], &ask->err);
+    return rc == 0 ? 0 : failed(ask, rc);
 }
 
 static int print_text(struct ask *ask, int rc, const struct cl2jt_text *text)
@@ -295,6 +337,12 @@ static const struct row {
     {"status", "ID", "how a job fares, its stages and counters", do_status, true, 0, true},
     {"wait", "ID", "watch a job to its end; exits as `quern run` would", do_wait, true},
     {"kill", "ID", "end a job; nothing of its output appears", do_kill, true},
+    {"kill-task", "ATTEMPT", "end an attempt; its task runs again, with as many tries",
+     do_kill_task, false, 1},
+    {"fail-task", "ATTEMPT", "the same, and it has used up a try", do_fail_task, false, 1},
+    {"list-attempt-ids", "ID KIND STATE", "of MAP or REDUCE: running, completed, failed or killed",
+     do_list_attempts, true, 2},
+    {"config", "ID FILE", "its settings as XML, to a file here or -", do_config, true, 1},
     {"history", "ID", "the same with a timeline; for programs every attempt of it", do_history,
      true, 0, true},
     {"logs", "ID [-task m12]", "what a task wrote; without -task the failed attempts' last words",
@@ -313,9 +361,11 @@ static const struct row {
 static void print_help(FILE *out)
 {
     fprintf(out, "usage: quern job -COMMAND ...\n\n");
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-        fprintf(out, "  -%-13s %-16s %s%s\n", rows[i].name, rows[i].args, rows[i].help,
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        int len = (int)strlen(rows[i].name), width = len > 13 ? 29 - len : 16;
+        fprintf(out, "  -%-13s %-*s %s%s\n", rows[i].name, width, rows[i].args, rows[i].help,
                 rows[i].knows_json ? " [--json]" : "");
+    }
     fprintf(out, "\nID is a job's number (17) or its whole id (job_1700000000000_0017). --json "
                  "prints for programs.\n-conf FILE and -D key=value as everywhere.\n");
     kit_help(out);
@@ -439,7 +489,7 @@ int cmd_job(int argc, char **argv)
     if (code == 0 && !*word) {
         print_help(stderr);
         code = JOB_EXIT_USAGE;
-    } else if (code == 0 && help_is_asked(word)) {
+    } else if (code == 0 && (help_is_asked(word) || strcmp(word, "help") == 0)) {
         print_help(stdout);
     } else if (code == 0) {
         const struct row *row = find_row(word);

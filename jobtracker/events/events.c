@@ -234,6 +234,21 @@ void jt_on_failed(struct jt_core *core, struct jt_worker *worker, const struct a
     jt_settle(core, job);
 }
 
+bool jt_on_stop(struct jt_core *core, struct jt_attempt *attempt, bool fails, const char *why,
+                uint64_t now_ms)
+{
+    struct jt_task *task = attempt->task;
+    core->now_ms = now_ms;
+    if (attempt->state != JT_ATTEMPT_RUNNING)
+        return false;
+    task->failures += fails;
+    jt_stop_attempt(core, attempt, fails ? JT_ATTEMPT_FAILED : JT_ATTEMPT_KILLED, why);
+    if (fails && task->failures >= most_attempts(core, task->stage))
+        fail_job(core, task);
+    jt_settle(core, task->stage->job);
+    return true;
+}
+
 static void lose_outputs(struct jt_core *core, const struct attempt_id *reduce, struct slice source,
                          const uint64_t *maps, size_t count, bool is_certain)
 {

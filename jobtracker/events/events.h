@@ -56,6 +56,10 @@ enum jt_fault {
 };
 void jt_on_failed(struct jt_core *core, struct jt_worker *worker, const struct attempt_id *id,
                   enum jt_fault fault, const char *why, uint64_t now_ms);
+/* Somebody wants an attempt gone: killed, it uses up none of its task's tries, failed one. The node
+ * is not to blame. `why` until the effects are carried out. false = it does not run. */
+bool jt_on_stop(struct jt_core *core, struct jt_attempt *attempt, bool fails, const char *why,
+                uint64_t now_ms);
 /* A reduce could not fetch these maps' output from `source`. */
 void jt_on_fetch_failed(struct jt_core *core, const struct attempt_id *reduce, struct slice source,
                         const uint64_t *maps, size_t count, uint64_t now_ms);

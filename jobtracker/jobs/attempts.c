@@ -206,9 +206,10 @@ void jt_attempt_end(struct jt_core *core, struct jt_attempt *attempt, enum jt_at
     jt_claim_update(task->stage->job, &core->fleet, core->now_ms);
 }
 
-void jt_kill_attempt(struct jt_core *core, struct jt_attempt *attempt, const char *why)
+void jt_stop_attempt(struct jt_core *core, struct jt_attempt *attempt, enum jt_attempt_state to,
+                     const char *why)
 {
-    jt_attempt_end(core, attempt, JT_ATTEMPT_KILLED);
+    jt_attempt_end(core, attempt, to);
     if (!attempt->why)
         attempt->why = str_dup(why); /* for the history; it may go without */
     if (attempt->worker->is_live) {
@@ -218,6 +219,11 @@ void jt_kill_attempt(struct jt_core *core, struct jt_attempt *attempt, const cha
         effect->why = why;
     }
     jt_task_wait_if_idle(core, attempt->task);
+}
+
+void jt_kill_attempt(struct jt_core *core, struct jt_attempt *attempt, const char *why)
+{
+    jt_stop_attempt(core, attempt, JT_ATTEMPT_KILLED, why);
 }
 
 struct jt_attempt *jt_row_front(struct jt_attempt *attempt)

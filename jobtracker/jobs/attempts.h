@@ -30,7 +30,11 @@ struct jt_attempt *jt_launch_behind(struct jt_core *core, struct jt_task *task,
 /* The attempt stops running, whatever comes of it: what it took is given back, or has the next in
  * its row. */
 void jt_attempt_end(struct jt_core *core, struct jt_attempt *attempt, enum jt_attempt_state to);
-/* End a running attempt on our own will; its task waits again if nothing else runs it. */
+/* End a running attempt, as killed or failed, on the will of others than its worker; its task waits
+ * again if nothing else runs it. */
+void jt_stop_attempt(struct jt_core *core, struct jt_attempt *attempt, enum jt_attempt_state to,
+                     const char *why);
+/* The same on our own will. */
 void jt_kill_attempt(struct jt_core *core, struct jt_attempt *attempt, const char *why);
 /* The attempt that has the core of this one's row; itself, if it stands alone. */
 struct jt_attempt *jt_row_front(struct jt_attempt *attempt);

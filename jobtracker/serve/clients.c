@@ -370,6 +370,42 @@ static void on_kill(struct rpc_call *call, const void *msg, void *arg)
     jobtracker_carry_out(jt);
 }
 
+/* In its job's account and logs, as if its worker had told. */
+static void note_stopped(struct jobtracker *jt, struct record *record, struct jt_attempt *attempt,
+                         const char *why)
+{
+    const struct task_failed failed = {.id = jobtracker_attempt_id(jt, attempt),
+                                       .failure = TASK_FAILED_KILLED,
+                                       .why = slice_str(why)};
+    record_note_failure(record, &failed, attempt->worker->name);
+}
+
+static void on_stop(struct rpc_call *call, const void *msg, void *arg)
+{
+    struct jobtracker *jt = arg;
+    const struct cl2jt_stop *ask = msg;
+    struct record *record = clients_find(jt, &ask->id);
+    if (!record)
+        return clients_no_such_job(call, &ask->id);
+    if (!clients_may_change(jt, call, record->spec.user))
+        return rpc_fail(call, ERR_ACCESS, "job %llu belongs to " SLICE_FMT,
+                        (unsigned long long)ask->id.job, SLICE_ARG(record->spec.user));
+    struct jt_attempt *attempt = logs_find_attempt(record->job, ask->attempt);
+    if (!attempt)
+        return rpc_fail(call, ERR_NOENT, "job %llu has no attempt " SLICE_FMT,
+                        (unsigned long long)ask->id.job, SLICE_ARG(ask->attempt));
+    if (attempt->state != JT_ATTEMPT_RUNNING)
+        return rpc_fail(call, ERR_EXIST, SLICE_FMT " does not run: it is %s",
+                        SLICE_ARG(ask->attempt), sm_name(&jt_attempt_states, attempt->state));
+    char why[256];
+    snprintf(why, sizeof(why), "%s by %s", ask->fails ? "failed" : "killed", rpc_call_user(call));
+    if (ask->fails)
+        note_stopped(jt, record, attempt, why);
+    (void)jt_on_stop(&jt->core, attempt, ask->fails, why, jobtracker_now(jt));
+    rpc_answer(call, NULL);
+    jobtracker_carry_out(jt);
+}
+
 static void on_priority(struct rpc_call *call, const void *msg, void *arg)
 {
     struct jobtracker *jt = arg;
@@ -470,6 +506,7 @@ rpc_handler *const clients_handlers[CL2JT_METHOD_COUNT] = {
     [CL2JT_AT_REPLAY] = past_on_replay,
     [CL2JT_AT_FETCH] = past_on_fetch,
     [CL2JT_AT_QUEUES] = on_queues,
+    [CL2JT_AT_STOP] = on_stop,
 };
 
 void clients_release(struct jobtracker *jt)

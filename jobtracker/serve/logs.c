@@ -44,6 +44,18 @@ static struct jt_attempt *find_attempt(const struct jt_task *task, int64_t numbe
                : list_entry(task->attempts.prev, struct jt_attempt, of_task);
 }
 
+struct jt_attempt *logs_find_attempt(struct jt_job *job, struct slice text)
+{
+    char kind, id[ID_TEXT_MAX];
+    uint32_t index;
+    int64_t number = -1;
+    snprintf(id, sizeof(id), SLICE_FMT, SLICE_ARG(text));
+    if (parse_task(id, &kind, &index, &number) != 0 || number < 0)
+        return NULL;
+    struct jt_task *task = find_task(job, kind, index);
+    return task ? jt_attempt_find(task, (uint32_t)number) : NULL;
+}
+
 struct fetch {
     struct rpc_wait wait;
     struct rpc_call *call;

@@ -10,4 +10,7 @@
 void logs_answer(struct jobtracker *jt, struct rpc_call *call, const struct cl2jt_logs *ask,
                  struct record *record);
 
+/* The attempt that `text` is the whole id of; or NULL. */
+struct jt_attempt *logs_find_attempt(struct jt_job *job, struct slice text);
+
 #endif

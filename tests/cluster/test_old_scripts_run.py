@@ -262,7 +262,7 @@ def test_the_benchmark_of_the_filesystem(cluster, tmp_path):
     assert sleeps.returncode == 0 and "completed successfully" in sleeps.stderr
 
 
-def test_counters_have_the_groups_and_names_of_hadoop(cluster):
+def test_counters_have_the_groups_and_names_of_hadoop(cluster, tmp_path):
     """By eye, and by the names of its classes: of a job of two reducers over 30 bytes."""
     cluster.fs("-put", "-", "/counted", input=b"a b\nb c\n" * 3 + b"a b c\n")
     run = shell(cluster, "hadoop jar examples.jar wordcount -D mapreduce.job.reduces=2 /counted /counts")
@@ -280,6 +280,11 @@ def test_counters_have_the_groups_and_names_of_hadoop(cluster):
     for group, name, value in (("Job Counters", "Launched reduce tasks", 2), ("File Input Format Counters ", "Bytes Read", 30)):
         assert cluster.run("job", "-counter", job, group, name).stdout == b"%d\n" % value
     assert "Could not find job" in shell(cluster, "mapred job -counter job_1_0001 x y").stdout
+    attempts = shell(cluster, "mapred job -list-attempt-ids $1 REDUCE completed; hadoop job -kill-task attempt_${1#job_}_m_000000_0 || echo $?; "
+                              "mapred job -config $1 job.xml && grep -c '<property>' job.xml; mapred job -list-attempt-ids $1 REDUCES done || echo $?", job, cwd=tmp_path)
+    number = job[len("job_"):]
+    assert attempts.stdout.split("\n")[:4] == [f"attempt_{number}_r_00000{i}_0" for i in range(2)] + [f"Could not kill task attempt_{number}_m_000000_0", "255"]
+    assert int(attempts.stdout.split("\n")[4]) >= 3 and attempts.stdout.split("\n")[5] == "255" and "does not run: it is done" in attempts.stderr
 
 
 def test_distcp_between_two_clusters_and_local_paths(cluster, other, tmp_path):

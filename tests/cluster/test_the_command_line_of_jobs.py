@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import time
+from xml.etree import ElementTree
 
 import pytest
 
@@ -66,6 +67,10 @@ USAGE = [
     ("job -chekc ./my.so", "no command -chekc (did you mean check?)"),
     ("job tst ./my.so", "no command -tst (did you mean test?)"),
     ("job -logs 1 -task", "-task needs a task, m12 or r3"),
+    ("job -kill-task", "-kill-task ATTEMPT: which attempt?"),
+    ("job -fail-task m0", "m0 is no attempt's id: attempt_1700000000000_0017_m_000012_0 is one"),
+    ("job -list-attempt-ids 1 MAPS running", "-list-attempt-ids ID MAP|REDUCE running|completed|failed|killed|pending"),
+    ("job -config 1", "-config ID FILE: to which file?"),
     ("job -counter 1 group", "-counter ID GROUP NAME, or -counter ID for all"),
     ("job -set-priority 1 HUGE", "-set-priority ID VERY_LOW|LOW|NORMAL|HIGH|VERY_HIGH"),
 ]
@@ -75,6 +80,10 @@ USAGE = [
 def test_a_wrong_word_is_one_line(cluster, typed, message):
     words = typed.split(" ")
     assert said(cluster.run(*words, check=False)) == (2, f"quern {words[0]}: {message}\n")
+
+
+def test_help_is_asked_for_with_and_without_a_dash(cluster):
+    assert cluster.run("job", "help").stdout == cluster.run("job", "-help").stdout
 
 
 @pytest.mark.parametrize("command", ["status", "wait", "kill", "history", "logs", "counter"])
@@ -160,6 +169,54 @@ def test_a_killed_job_is_3_to_who_waits(cluster):
     out, err = wait.communicate(timeout=60)
     assert wait.returncode == 3, err
     assert cluster.fs("-test", "-e", "/killed", check=False).returncode == 1
+
+
+def test_an_attempt_is_stopped_with_and_without_using_up_a_try(cluster):
+    job = cluster.run("run", "-detach", "-D", "mapreduce.map.maxattempts=2", "-D", "slow.map.us=60000000", SLOW, "/in", "/stopped").stdout.decode().strip()
+
+    def ids(state):
+        return cluster.run("job", "-list-attempt-ids", job, "map", state).stdout.decode().split()
+
+    def stop(how):
+        wait_for(lambda: ids("running"))
+        (running,) = ids("RUNNING")
+        return running, cluster.run("job", "-" + how, running, check=False)
+
+    killed = []
+    for _ in range(3):
+        one, run = stop("kill-task")
+        assert run.stdout.decode() == f"Killed task {one}\n"
+        killed.append(one)
+    assert ids("killed") == killed and ids("failed") == [] and ids("pending") == []
+    again = cluster.run("job", "-kill-task", killed[0], check=False)
+    assert said(again) == (1, f"quern job: {killed[0]} does not run: it is killed\n")
+    none = killed[0][:-1] + "99"
+    assert f"has no attempt {none}" in said(cluster.run("job", "-fail-task", none, check=False))[1]
+    wait_for(lambda: ids("running"))
+    stranger = subprocess.run([QUERN, "job", "-kill-task", ids("running")[0]], env=dict(cluster.env, HADOOP_USER_NAME="mallory"), capture_output=True, timeout=60)
+    assert stranger.returncode == 1 and b"belongs to" in stranger.stderr
+    failed = []
+    for _ in range(2):
+        one, run = stop("fail-task")
+        assert run.stdout.decode() == f"Killed task {one} by failing it\n"
+        failed.append(one)
+    wait_for(lambda: cluster.status(job)["state"] == 4)
+    assert ids("failed") == failed and cluster.status(job)["why"] == "map 0 failed 2 times"
+    assert b"failed by " in cluster.run("job", "-logs", job).stdout
+
+
+def test_a_jobs_settings_are_written_as_xml(cluster, tmp_path):
+    odd = 'a<b>&"c\\ \u00e4\td'
+    job = cluster.run("run", "-stream", "-detach", "-name", "x & y", "-D", "my.odd=" + odd, "-D", "mapreduce.map.maxattempts=2", "-mapper", "cat",
+                      "-reducer", "NONE", "/in", "/set").stdout.decode().strip()
+    cluster.run("job", "-wait", job)
+    cluster.run("job", "-config", job, tmp_path / "job.xml")
+    said = {p.findtext("name"): p.findtext("value") for p in ElementTree.parse(tmp_path / "job.xml").getroot()}
+    assert said["my.odd"] == odd and said["mapreduce.map.maxattempts"] == "2" and said["mapreduce.job.name"] == "x & y"
+    assert said["mapreduce.output.fileoutputformat.outputdir"] == "/set"
+    assert cluster.run("job", "-config", job, "-").stdout == (tmp_path / "job.xml").read_bytes()
+    refused = cluster.run("job", "-config", job, tmp_path, check=False)
+    assert refused.returncode == 1 and refused.stderr.count(b"\n") == 1 and b"Is a directory" in refused.stderr
 
 
 def test_a_terminal_shows_the_job_and_ctrl_c_leaves_it_running(cluster):

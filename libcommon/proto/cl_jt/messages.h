@@ -167,6 +167,13 @@ MSG_STRUCT(cl2jt_set_priority, CL2JT_PRIORITY_FIELDS)
     F(STR, why)
 MSG_STRUCT(cl2jt_kill, CL2JT_KILL_FIELDS)
 
+/* An attempt, by its whole id: its task runs again. `fails`: it used up one of its tries. */
+#define CL2JT_STOP_FIELDS(F, S, L) \
+    S(cl2jt_job, id)               \
+    F(STR, attempt)                \
+    F(BOOL, fails)
+MSG_STRUCT(cl2jt_stop, CL2JT_STOP_FIELDS)
+
 /* One JSON document: submission, stages, every attempt with times, counters. */
 #define CL2JT_TEXT_FIELDS(F, S, L) F(STR, text)
 MSG_STRUCT(cl2jt_text, CL2JT_TEXT_FIELDS)
@@ -308,7 +315,8 @@ MSG_STRUCT(cl2jt_queues, CL2JT_QUEUES_FIELDS)
     M(P, 0x040b, ATTEMPTS, MSG_READS, cl2jt_ask_attempts, cl2jt_attempts) \
     M(P, 0x040c, REPLAY, MSG_READS, cl2jt_job, cl2jt_replay)              \
     M(P, 0x040d, FETCH, MSG_READS, cl2jt_fetch, cl2jt_fetched)            \
-    M(P, 0x040e, QUEUES, MSG_READS, msg_void, cl2jt_queues)
+    M(P, 0x040e, QUEUES, MSG_READS, msg_void, cl2jt_queues)               \
+    M(P, 0x040f, STOP, MSG_READS, cl2jt_stop, msg_void)
 
 MSG_METHODS(CL2JT, CL2JT_METHODS)
 

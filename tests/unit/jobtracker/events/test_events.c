@@ -77,6 +77,31 @@ static void a_kill_that_is_not_the_tasks_fault_does_not_count(void **state)
     assert_int_equal(job->stages[0].tasks[0].failures, 0);
 }
 
+static void who_stops_an_attempt_says_if_it_used_up_a_try(void **state)
+{
+    struct fixture *f = *state;
+    struct jt_worker *a = worker(f, "a", 1, 1);
+    struct jt_job *job = submit_asking(f, 1, (struct jt_submit){.map_attempts = 2});
+    struct jt_attempt *first = running_on(a);
+    for (int i = 0; i < 5; i++) {
+        assert_true(jt_on_stop(&f->core, running_on(a), false, "killed by u", f->now));
+        f->now += 300;
+        jt_on_tick(&f->core, f->now);
+    }
+    assert_int_equal(job->stages[0].killed_attempts, 5);
+    assert_int_equal(count(f, JT_TELL_KILL), 5);
+    assert_string_equal(first->why, "killed by u");
+    assert_false(jt_on_stop(&f->core, first, true, "failed by u", f->now));
+    assert_true(jt_on_stop(&f->core, running_on(a), true, "failed by u", f->now));
+    assert_int_equal(job->state, JT_JOB_RUNNING);
+    f->now += 300;
+    jt_on_tick(&f->core, f->now);
+    assert_true(jt_on_stop(&f->core, running_on(a), true, "failed by u", f->now));
+    assert_int_equal(job->state, JT_JOB_FAILED);
+    assert_string_equal(job->why, "map 0 failed 2 times");
+    assert_int_equal(a->failures, 0);
+}
+
 static void a_task_that_no_node_can_run_fails_its_job_after_each_had_its_turns(void **state)
 {
     struct fixture *f = *state;
@@ -269,6 +294,7 @@ int main(void)
         CASE(a_job_without_reducers_publishes_what_its_maps_wrote),
         CASE(a_failed_task_is_tried_elsewhere_and_four_failures_end_the_job),
         CASE(a_kill_that_is_not_the_tasks_fault_does_not_count),
+        CASE(who_stops_an_attempt_says_if_it_used_up_a_try),
         CASE(a_task_that_no_node_can_run_fails_its_job_after_each_had_its_turns),
         CASE(a_failed_task_waits_for_another_node_however_busy_that_is),
         CASE(a_job_that_fails_here_and_there_on_every_node_still_ends),
