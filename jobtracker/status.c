@@ -179,6 +179,15 @@ void jobtracker_status(void *state, struct status *st)
     status_count(st, "journal durable", joblog_durable(jt->log), "");
     if (jt->core.fleet.live == 0)
         status_note(st, "warn", "no worker is registered: jobs wait");
+    list_each (&jt->core.fleet.excluded, it) {
+        const struct jt_worker *worker = list_entry(it, struct jt_worker, excluded);
+        status_note(st, "warn",
+                    "%s gets no tasks for another %llu s: those of several jobs failed there and "
+                    "then went well elsewhere (its log tells how)",
+                    worker->name,
+                    (unsigned long long)jt_worker_excluded_ms(worker, jobtracker_now(jt)) / 1000 +
+                        1);
+    }
     show_jobs(jt, st);
     show_queues(jt, st);
     show_workers(jt, st);

@@ -305,6 +305,15 @@ static int do_priority(struct ask *ask)
     return 0;
 }
 
+static void tell_excluded(const struct cl2jt_worker *w)
+{
+    if (w->excluded_ms)
+        printf(SLICE_FMT " gets no tasks for another %" PRIu64
+                         " s: those of several jobs failed there and then went well elsewhere "
+                         "(its log tells how)\n",
+               SLICE_ARG(w->name), w->excluded_ms / 1000 + 1);
+}
+
 static int do_workers(struct ask *ask)
 {
     struct cl2jt_cluster c;
@@ -314,15 +323,17 @@ static int do_workers(struct ask *ask)
         return failed(ask, rc);
     if (ask->json)
         return print_json(ask, &cl2jt_cluster_desc, &c);
-    printf("%-24s %-6s %9s %10s %9s  %s\n", "worker", "state", "cores", "memory", "failures",
+    printf("%-24s %-8s %9s %10s %9s  %s\n", "worker", "state", "cores", "memory", "failures",
            "rack");
     for (size_t i = 0; i < c.workers.n; i++) {
         const struct cl2jt_worker *w = &c.workers.v[i];
-        printf("%-24.*s %-6.*s %4" PRIu32 "/%-4" PRIu32 " %10s %9" PRIu32 "  " SLICE_FMT "\n",
+        printf("%-24.*s %-8.*s %4" PRIu32 "/%-4" PRIu32 " %10s %9" PRIu32 "  " SLICE_FMT "\n",
                (int)w->name.len, (const char *)w->name.data, (int)w->state.len,
                (const char *)w->state.data, w->cores_used, w->cores,
                str_human(w->memory, memory, sizeof(memory)), w->failures, SLICE_ARG(w->rack));
     }
+    for (size_t i = 0; i < c.workers.n; i++)
+        tell_excluded(&c.workers.v[i]);
     return 0;
 }
 

@@ -221,9 +221,9 @@ void jt_on_failed(struct jt_core *core, struct jt_worker *worker, const struct a
         task->memory = 2 * attempt->taken.memory;
     jt_attempt_end(core, attempt, counts ? JT_ATTEMPT_FAILED : JT_ATTEMPT_KILLED);
     jt_task_blame(task, worker);
+    worker->failures++;
     if (counts) {
         jt_shun(core, job, worker);
-        worker->failures++;
         task->failures++;
     } else
         task->node_failures++;

@@ -204,6 +204,12 @@ const char *jt_worker_state(const struct jt_worker *worker)
     return !worker->is_live ? "lost" : worker->excluded_until_ms ? "excluded" : "live";
 }
 
+uint64_t jt_worker_excluded_ms(const struct jt_worker *worker, uint64_t now_ms)
+{
+    bool is_out = worker->is_live && worker->excluded_until_ms > now_ms;
+    return is_out ? worker->excluded_until_ms - now_ms : 0;
+}
+
 void jt_worker_doubt(struct jt_fleet *fleet, struct jt_worker *worker)
 {
     if (worker->is_live)

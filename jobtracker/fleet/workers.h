@@ -34,7 +34,7 @@ struct jt_worker {
     uint32_t cores, cores_used;
     uint64_t memory, memory_used;
     uint64_t last_beat_ms; /* monotonic */
-    uint32_t failures;     /* attempts that failed here, ever */
+    uint32_t failures;     /* attempts that failed here, ever, whose fault it was */
     uint32_t slow_tasks;   /* attempts found slow in rate here; each healthy one takes one off */
     uint32_t doubts;       /* jobs in a row that speak against it (schedule/exclude) */
     uint32_t exclusions;   /* in a row */
@@ -103,6 +103,8 @@ void jt_worker_exclude(struct jt_fleet *fleet, struct jt_worker *worker, uint64_
 void jt_worker_include(struct jt_fleet *fleet, struct jt_worker *worker);
 /* "live", "excluded" or "lost". */
 const char *jt_worker_state(const struct jt_worker *worker);
+/* For how long it gets no tasks; 0 = it is not excluded. */
+uint64_t jt_worker_excluded_ms(const struct jt_worker *worker, uint64_t now_ms);
 
 #define JT_SLOW_TASKS 3 /* so many slow attempts make a slow node */
 static inline bool jt_worker_is_slow(const struct jt_worker *worker)

@@ -446,6 +446,7 @@ static void fill_worker(const struct jt_worker *worker, uint64_t now_ms, struct 
         .failures = worker->failures,
         .last_beat_ms = now_ms - worker->last_beat_ms,
         .rack = slice_str(worker->rack ? worker->rack : ""),
+        .excluded_ms = jt_worker_excluded_ms(worker, now_ms),
     };
 }
 

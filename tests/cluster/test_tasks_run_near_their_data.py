@@ -208,7 +208,9 @@ def test_a_node_where_tasks_keep_failing_gets_none_for_a_while(cluster):
         for i in range(3):
             assert "live" in state_of(cluster, "node4")
             assert finish(cluster, submit(cluster, "/one-node4", f"/out/fault{i}"))["stages"][0]["failed_attempts"] == 1
-        assert "excluded" in state_of(cluster, "node4")
+        told = r"node4 gets no tasks for another \d+ s: those of several jobs failed there and then went well elsewhere"
+        listed = cluster.run("job", "-workers").stdout.decode()
+        assert re.search(rf"^node4 +excluded +0/2 .* 3  /.*\n(?s:.*)^{told}", listed, re.M), listed
         assert finish(cluster, submit(cluster, "/one-node4", "/out/elsewhere"))["stages"][0]["failed_attempts"] == 0
         assert "node4 gets no tasks for 8 s" in cluster.read("jobs", "jobtracker.log")
         wait_for(lambda: "live" in state_of(cluster, "node4"))

@@ -44,6 +44,8 @@ static void three_jobs_that_fail_on_a_node_and_go_well_elsewhere_leave_it_out(vo
         fails_on(f, a, i == 1 ? JT_FAULT_NODE : JT_FAULT_TASK);
     }
     assert_string_equal(jt_worker_state(a), "excluded");
+    assert_int_equal(a->failures, EXCLUDE_JOBS); /* the node's own counts as well */
+    assert_int_equal(jt_worker_excluded_ms(a, f->now + 5), a->excluded_until_ms - f->now - 5);
     assert_int_equal(count(f, JT_SAY_EXCLUDED), 1);
     submit(f, 4, 0, "a");
     later(f, 1000);
