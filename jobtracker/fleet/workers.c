@@ -174,9 +174,9 @@ void jt_worker_lose(struct jt_fleet *fleet, struct jt_worker *worker)
 {
     if (!worker->is_live)
         return;
+    jt_worker_include(fleet, worker);
     worker->is_live = false;
     count_out(fleet, worker);
-    jt_worker_include(fleet, worker);
     keep_free_list(fleet, worker);
 }
 
@@ -184,6 +184,8 @@ void jt_worker_exclude(struct jt_fleet *fleet, struct jt_worker *worker, uint64_
 {
     worker->excluded_until_ms = until_ms;
     fleet->excluded_count++;
+    fleet->cores -= worker->cores;
+    fleet->memory -= worker->memory;
     list_push_back(&fleet->excluded, &worker->excluded);
     keep_free_list(fleet, worker);
 }
@@ -194,6 +196,8 @@ void jt_worker_include(struct jt_fleet *fleet, struct jt_worker *worker)
         return;
     worker->excluded_until_ms = 0;
     fleet->excluded_count--;
+    fleet->cores += worker->cores;
+    fleet->memory += worker->memory;
     list_remove(&worker->excluded);
     keep_free_list(fleet, worker);
     jt_worker_offer_again(fleet, worker);

@@ -62,7 +62,7 @@ struct jt_fleet {
     struct heap due;                 /* live ones, by when to look whether they are silent */
     struct heap by_memory, by_cores; /* live ones, largest first */
     uint32_t live, known;
-    uint64_t cores, memory; /* of all live workers */
+    uint64_t cores, memory; /* of all live workers that may get tasks */
     uint64_t most_memory;   /* of any live worker: what a task can ask for at most */
     uint32_t most_cores;
 };

@@ -80,6 +80,35 @@ static void nobody_makes_room_for_what_a_job_may_not_have(void **state)
     assert_int_equal(big->stages[0].killed_attempts, 1);
 }
 
+static void cores_of_a_node_that_is_left_out_are_not_shared_out(void **state)
+{
+    struct fixture *f = *state;
+    struct jt_queue_conf confs[1] = {{.name = slice_str("prod"), .weight = 1}};
+    assert_int_equal(jt_queues_configure(&f->core.queues, confs, 1), 0);
+    struct jt_worker *out = worker(f, "out", 1, 1);
+    worker(f, "a", 1, 1);
+    worker(f, "b", 1, 1);
+    jt_worker_exclude(&f->core.fleet, out, f->now + 100 * WAIT);
+    struct jt_split splits[8] = {0};
+    struct jt_submit like = {.name = slice_str("j"),
+                             .user = slice_str("u"),
+                             .queue = slice_str("prod"),
+                             .priority = 2,
+                             .splits = splits,
+                             .split_count = ARRAY_LEN(splits)};
+    struct jt_job *big = jt_on_submit(&f->core, 0, &like, f->now);
+    assert_int_equal(big->stages[0].running, 2);
+    struct jt_job *small = submit(f, 1, 0, NULL);
+    later(f, 1);
+    later(f, WAIT);
+    assert_int_equal(small->stages[0].running, 1);
+    assert_int_equal(big->stages[0].running, 1);
+    assert_int_equal(f->core.fleet.cores, 2);
+    worker(f, "out", 1, 2); /* it has been started anew */
+    assert_int_equal(f->core.fleet.cores, 3);
+    assert_int_equal(f->core.fleet.memory, 3 * GIB);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -87,6 +116,7 @@ int main(void)
         CASE(a_reduce_that_began_behind_a_map_makes_room_before_it),
         CASE(nobody_makes_room_before_it_has_been_asked_long_enough),
         CASE(nobody_makes_room_for_what_a_job_may_not_have),
+        CASE(cores_of_a_node_that_is_left_out_are_not_shared_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
