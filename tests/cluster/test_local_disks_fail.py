@@ -145,6 +145,13 @@ def test_a_directory_vanishes_under_running_tasks(workers):
     finish(workers, submit(workers, "after"), "after")
 
 
+def test_a_worker_with_one_directory_left_goes_on_there_before_its_first_task(workers):
+    shutil.rmtree(f"{workers.dir}/own/1/a")
+    open(f"{workers.dir}/own/1/a", "w").close()
+    status = finish(workers, submit(workers, "one-left"), "one-left")
+    assert sum(stage["killed_attempts"] + stage["failed_attempts"] for stage in status["stages"]) == 0
+
+
 @pytest.mark.skipif(not MAY_MOUNT, reason="needs to mount")
 @pytest.mark.parametrize("workers", ["size=300k"], indirect=True)
 def test_a_full_directory_beside_a_good_one(workers):

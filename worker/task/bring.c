@@ -158,10 +158,15 @@ static void write_piece(struct work *work)
         err_set(&b->err, b->rc, "%s: %s", b->paths[b->at], err_text(b->rc));
 }
 
+static bool is_full(int rc)
+{
+    return rc == ERR_NOSPC || rc == ERR_QUOTA;
+}
+
 static bool is_disk_trouble(int rc)
 {
-    return rc == ERR_NOSPC || rc == ERR_IO || rc == ERR_ACCESS || rc == ERR_QUOTA ||
-           rc == ERR_NOENT;
+    return is_full(rc) || rc == ERR_IO || rc == ERR_ACCESS || rc == ERR_NOTPERM ||
+           rc == ERR_NOENT || rc == ERR_NOTDIR;
 }
 
 static void ask_piece(struct wk_job *job);
@@ -176,8 +181,11 @@ static void piece_written(struct work *work)
         jobs_over(job);
         return;
     }
+    if (is_disk_trouble(b->rc) && !is_full(b->rc))
+        sandbox_give_up(job->worker, b->dir, &err);
     if (is_disk_trouble(b->rc) && place(job, b->dir + 1) == 0) {
-        log_warn("wk.jobs", "%s; trying the next directory", err.msg);
+        if (is_full(b->rc))
+            log_warn("wk.jobs", "%s; trying the next directory", err.msg);
         close_file(b);
         ask_piece(job);
     } else if (b->rc != 0) {

@@ -186,6 +186,13 @@ size_t sandbox_good_dir(const struct worker *worker, size_t from)
     return WORKER_DIRS_MAX;
 }
 
+void sandbox_give_up(struct worker *worker, size_t dir, const struct err *why)
+{
+    if (!worker->dirs[dir].is_bad)
+        log_warn("wk.sandbox", "not using %s any more: %s", worker->dirs[dir].path, why->msg);
+    worker->dirs[dir].is_bad = true;
+}
+
 /* --- users ----------------------------------------------------------------------------------- */
 
 static bool look_up(const char *name, struct task_user *ret)
@@ -260,9 +267,10 @@ static int make_one(struct worker_dir *dir, const char *job, const char *name,
     return 0;
 }
 
-static int none_left(struct err *err)
+static int none_left(const struct worker *worker, struct err *err)
 {
-    return err_set(err, ERR_IO,
+    bool is_for_good = sandbox_good_dir(worker, 0) == WORKER_DIRS_MAX;
+    return err_set(err, is_for_good ? ERR_NONODE : ERR_IO,
                    "no directory of worker.local.dir is usable any more (the worker's log tells "
                    "what failed): mend one and start the worker again");
 }
@@ -294,7 +302,7 @@ int sandbox_make(struct worker *worker, const char *job, const struct task_user 
         return 0;
     mem_free(ret->v);
     *ret = (struct task_dirs){0};
-    return none_left(err);
+    return none_left(worker, err);
 }
 
 static bool is_empty(const char *path)
@@ -390,7 +398,7 @@ int sandbox_open_log(struct worker *worker, const char *job, const char *attempt
                      struct task_log *ret, struct err *err)
 {
     bool was_tried[WORKER_DIRS_MAX] = {false};
-    int rc = none_left(err);
+    int rc = none_left(worker, err);
     for (size_t tries = 0; tries < worker->dir_count; tries++) {
         size_t best = WORKER_DIRS_MAX;
         uint64_t most = 0;

@@ -29,6 +29,8 @@ void sandbox_close(struct worker *worker);
 /* The first good directory from `from` on: its place in worker->dirs; WORKER_DIRS_MAX when none is
  * left. */
 size_t sandbox_good_dir(const struct worker *worker, size_t from);
+/* It has failed: left alone from now on. */
+void sandbox_give_up(struct worker *worker, size_t dir, const struct err *why);
 /* A worker that is root runs a task as its submitter, or as worker.task.user when the submitter is
  * root or has no account here; it refuses (ERR_CONFIG) when there is nobody to be. Any other
  * worker runs tasks as itself. */
@@ -42,7 +44,7 @@ struct task_dirs {
     char name[32];
 };
 /* A directory in which none can be made is left out: for good, when it fails; this time, when it is
- * full. */
+ * full. ERR_NONODE: none is left. */
 int sandbox_make(struct worker *worker, const char *job, const struct task_user *user,
                  struct task_dirs *ret, struct err *err);
 /* May another attempt begin in them: are they empty, and their disks as good as they were? */
