@@ -29,6 +29,8 @@ static const char *exit_name(uint32_t failure)
         [TASK_FAILED_NODE] = "node",
         [TASK_FAILED_KILLED] = "killed",
         [TASK_FAILED_NODE_MEMORY] = "node out of memory",
+        [TASK_FAILED_NOT_BEGUN] = "given back",
+        [TASK_FAILED_NO_DIRECTORY] = "no local directory",
     };
     return failure < ARRAY_LEN(names) ? names[failure] : "?";
 }

@@ -82,7 +82,12 @@ static void write_lost(struct jobtracker *jt, const struct jt_attempt *attempt)
 
 static void say_excluded(struct jobtracker *jt, const struct jt_worker *worker)
 {
-    if (worker->excluded_until_ms)
+    if (worker->excluded_until_ms == JT_FOR_GOOD)
+        log_warn("jt.workers",
+                 "%s gets no tasks: none of its local directories is usable (its log tells what "
+                 "failed): mend one and start the worker again",
+                 worker->name);
+    else if (worker->excluded_until_ms)
         log_warn("jt.workers",
                  "%s gets no tasks for %llu s: those of several jobs failed there and then went "
                  "well elsewhere, the last in job %llu",

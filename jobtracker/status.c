@@ -170,6 +170,22 @@ static void show_queues(const struct jobtracker *jt, struct status *st)
     }
 }
 
+static void note_excluded(const struct jobtracker *jt, const struct jt_worker *worker,
+                          struct status *st)
+{
+    uint64_t ms = jt_worker_excluded_ms(worker, jobtracker_now(jt));
+    if (ms == JT_FOR_GOOD)
+        status_note(st, "error",
+                    "%s gets no tasks: none of its local directories is usable (its log tells what "
+                    "failed): mend one and start the worker again",
+                    worker->name);
+    else
+        status_note(st, "warn",
+                    "%s gets no tasks for another %llu s: those of several jobs failed there and "
+                    "then went well elsewhere (its log tells how)",
+                    worker->name, (unsigned long long)ms / 1000 + 1);
+}
+
 void jobtracker_status(void *state, struct status *st)
 {
     const struct jobtracker *jt = state;
@@ -179,15 +195,8 @@ void jobtracker_status(void *state, struct status *st)
     status_count(st, "journal durable", joblog_durable(jt->log), "");
     if (jt->core.fleet.live == 0)
         status_note(st, "warn", "no worker is registered: jobs wait");
-    list_each (&jt->core.fleet.excluded, it) {
-        const struct jt_worker *worker = list_entry(it, struct jt_worker, excluded);
-        status_note(st, "warn",
-                    "%s gets no tasks for another %llu s: those of several jobs failed there and "
-                    "then went well elsewhere (its log tells how)",
-                    worker->name,
-                    (unsigned long long)jt_worker_excluded_ms(worker, jobtracker_now(jt)) / 1000 +
-                        1);
-    }
+    list_each (&jt->core.fleet.excluded, it)
+        note_excluded(jt, list_entry(it, struct jt_worker, excluded), st);
     show_jobs(jt, st);
     show_queues(jt, st);
     show_workers(jt, st);

@@ -307,7 +307,11 @@ static int do_priority(struct ask *ask)
 
 static void tell_excluded(const struct cl2jt_worker *w)
 {
-    if (w->excluded_ms)
+    if (w->excluded_ms == UINT64_MAX)
+        printf(SLICE_FMT " gets no tasks: none of its local directories is usable (its log tells "
+                         "what failed): mend one and start the worker again\n",
+               SLICE_ARG(w->name));
+    else if (w->excluded_ms)
         printf(SLICE_FMT " gets no tasks for another %" PRIu64
                          " s: those of several jobs failed there and then went well elsewhere "
                          "(its log tells how)\n",

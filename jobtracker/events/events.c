@@ -222,6 +222,8 @@ void jt_on_failed(struct jt_core *core, struct jt_worker *worker, const struct a
     jt_attempt_end(core, attempt, counts ? JT_ATTEMPT_FAILED : JT_ATTEMPT_KILLED);
     jt_task_blame(task, worker);
     worker->failures++;
+    if (fault == JT_FAULT_NODE_SPENT)
+        jt_exclude_for_good(core, worker);
     if (counts) {
         jt_shun(core, job, worker);
         task->failures++;

@@ -49,9 +49,10 @@ bool jt_on_done(struct jt_core *core, struct jt_worker *worker, const struct att
                 const struct jt_progress *progress, struct slice result, uint64_t now_ms);
 /* Whose fault it was that an attempt failed. */
 enum jt_fault {
-    JT_FAULT_NONE,   /* nobody's: given back before it was begun */
-    JT_FAULT_NODE,   /* not the task's: it uses up none of its tries */
-    JT_FAULT_TASK,   /* the task's */
+    JT_FAULT_NONE,       /* nobody's: given back before it was begun */
+    JT_FAULT_NODE,       /* not the task's: it uses up none of its tries */
+    JT_FAULT_NODE_SPENT, /* ... and nothing can begin there before the worker is started anew */
+    JT_FAULT_TASK,       /* the task's */
     JT_FAULT_MEMORY, /* the task's, which wanted more memory: its next tries get twice as much */
 };
 void jt_on_failed(struct jt_core *core, struct jt_worker *worker, const struct attempt_id *id,

@@ -211,7 +211,8 @@ const char *jt_worker_state(const struct jt_worker *worker)
 uint64_t jt_worker_excluded_ms(const struct jt_worker *worker, uint64_t now_ms)
 {
     bool is_out = worker->is_live && worker->excluded_until_ms > now_ms;
-    return is_out ? worker->excluded_until_ms - now_ms : 0;
+    bool is_for_good = worker->excluded_until_ms == JT_FOR_GOOD;
+    return !is_out ? 0 : is_for_good ? JT_FOR_GOOD : worker->excluded_until_ms - now_ms;
 }
 
 void jt_worker_doubt(struct jt_fleet *fleet, struct jt_worker *worker)

@@ -16,6 +16,8 @@
 #include "libcommon/base/list.h"
 #include "libcommon/base/slice.h"
 
+#define JT_FOR_GOOD UINT64_MAX
+
 struct jt_worker {
     struct hmap_node by_name;
     struct list all;     /* in registry order */
@@ -39,7 +41,7 @@ struct jt_worker {
     uint32_t doubts;       /* jobs in a row that speak against it (schedule/exclude) */
     uint32_t exclusions;   /* in a row */
     uint64_t doubted_by;   /* the last of those jobs */
-    uint64_t excluded_until_ms; /* gets no task before; 0: may */
+    uint64_t excluded_until_ms; /* gets no task before; 0: may; JT_FOR_GOOD: never in this life */
     struct list excluded;       /* in fleet.excluded while so */
     bool is_live;
     bool takes_rows;               /* it knows of attempts in a row (schedule/row) */
@@ -103,7 +105,7 @@ void jt_worker_exclude(struct jt_fleet *fleet, struct jt_worker *worker, uint64_
 void jt_worker_include(struct jt_fleet *fleet, struct jt_worker *worker);
 /* "live", "excluded" or "lost". */
 const char *jt_worker_state(const struct jt_worker *worker);
-/* For how long it gets no tasks; 0 = it is not excluded. */
+/* For how long it gets no tasks; 0 = it is not excluded, JT_FOR_GOOD = until it is started anew. */
 uint64_t jt_worker_excluded_ms(const struct jt_worker *worker, uint64_t now_ms);
 
 #define JT_SLOW_TASKS 3 /* so many slow attempts make a slow node */

@@ -1,16 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "jobtracker/schedule/exclude.h"
 
+static void exclude_until(struct jt_core *core, struct jt_worker *worker, uint64_t until_ms)
+{
+    jt_worker_exclude(&core->fleet, worker, until_ms);
+    if (worker->reserved_for)
+        jt_reserve(core, worker->reserved_for, NULL);
+    jt_effect_add(core, JT_SAY_EXCLUDED, NULL)->worker = worker;
+}
+
 static void exclude(struct jt_core *core, struct jt_worker *worker)
 {
     uint64_t times = worker->exclusions < 3 ? 1ULL << worker->exclusions : EXCLUDE_TIMES;
     if (core->config.exclude_ms == 0 || (core->fleet.excluded_count + 1) * 3 > core->fleet.live)
         return;
     worker->exclusions++;
-    jt_worker_exclude(&core->fleet, worker, core->now_ms + times * core->config.exclude_ms);
-    if (worker->reserved_for)
-        jt_reserve(core, worker->reserved_for, NULL);
-    jt_effect_add(core, JT_SAY_EXCLUDED, NULL)->worker = worker;
+    exclude_until(core, worker, core->now_ms + times * core->config.exclude_ms);
+}
+
+void jt_exclude_for_good(struct jt_core *core, struct jt_worker *worker)
+{
+    if (worker->is_live && !worker->excluded_until_ms &&
+        core->fleet.excluded_count + 1 < core->fleet.live)
+        exclude_until(core, worker, JT_FOR_GOOD);
 }
 
 static void doubt(struct jt_core *core, struct jt_worker *worker, uint64_t job)

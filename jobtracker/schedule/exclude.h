@@ -18,6 +18,9 @@
 
 /* The task has just been done: who failed it may be at fault, and who did it is not. */
 void jt_exclude_note(struct jt_core *core, const struct jt_task *task);
+/* Nothing can begin there before it registers anew. The last one stays in, for jobs to fail on and
+ * say why. */
+void jt_exclude_for_good(struct jt_core *core, struct jt_worker *worker);
 /* Whose time is over may take tasks again. */
 void jt_exclude_end(struct jt_core *core);
 

@@ -29,13 +29,16 @@ static void order_free(struct order *order)
 static void not_begun(struct jobtracker *jt, struct jt_worker *worker,
                       const struct task_attempt *attempt, const struct err *err)
 {
+    bool is_spent = err->code == ERR_NONODE;
     struct attempt_id id = jobtracker_core_id(attempt);
-    struct task_failed failed = {
-        .id = *attempt, .failure = TASK_FAILED_NODE, .why = slice_str(err->msg)};
+    struct task_failed failed = {.id = *attempt,
+                                 .failure = is_spent ? TASK_FAILED_NO_DIRECTORY : TASK_FAILED_NODE,
+                                 .why = slice_str(err->msg)};
     if (jt_is_running(&jt->core, worker, &id))
         record_note_failure(record_of(jt_core_job(&jt->core, id.job.number)), &failed,
                             worker->name);
-    jt_on_failed(&jt->core, worker, &id, JT_FAULT_NODE, err->msg, jobtracker_now(jt));
+    jt_on_failed(&jt->core, worker, &id, is_spent ? JT_FAULT_NODE_SPENT : JT_FAULT_NODE, err->msg,
+                 jobtracker_now(jt));
 }
 
 static void order_done(void *arg, int code, const void *answer, const struct err *err)

@@ -211,6 +211,8 @@ static enum jt_fault fault_of(uint32_t failure)
         return JT_FAULT_MEMORY;
     if (failure == TASK_FAILED_NOT_BEGUN)
         return JT_FAULT_NONE;
+    if (failure == TASK_FAILED_NO_DIRECTORY)
+        return JT_FAULT_NODE_SPENT;
     bool is_nodes = failure == TASK_FAILED_NODE || failure == TASK_FAILED_KILLED ||
                     failure == TASK_FAILED_FETCH || failure == TASK_FAILED_NODE_MEMORY;
     return is_nodes ? JT_FAULT_NODE : JT_FAULT_TASK;

@@ -152,6 +152,20 @@ def test_a_worker_with_one_directory_left_goes_on_there_before_its_first_task(wo
     assert sum(stage["killed_attempts"] + stage["failed_attempts"] for stage in status["stages"]) == 0
 
 
+def test_a_worker_without_any_directory_gets_no_tasks_and_is_told(workers):
+    """It would fail one after the other at once, and look as if it had room for all that waits."""
+    for dir in "ab":
+        shutil.rmtree(f"{workers.dir}/own/1/{dir}")
+        open(f"{workers.dir}/own/1/{dir}", "w").close()
+    status = finish(workers, submit(workers, "homeless"), "homeless")
+    assert sum(stage["killed_attempts"] for stage in status["stages"]) <= 4, "what two cores had been ordered to begin, and no more"
+    listed = workers.run("job", "-workers").stdout.decode()
+    assert re.search(r"^node1 +excluded ", listed, re.M), listed
+    assert "node1 gets no tasks: none of its local directories is usable" in listed
+    after = finish(workers, submit(workers, "homeless-too"), "homeless-too")
+    assert sum(stage["killed_attempts"] + stage["failed_attempts"] for stage in after["stages"]) == 0
+
+
 @pytest.mark.skipif(not MAY_MOUNT, reason="needs to mount")
 @pytest.mark.parametrize("workers", ["size=300k"], indirect=True)
 def test_a_full_directory_beside_a_good_one(workers):

@@ -179,7 +179,9 @@ static void fail(struct wk_attempt *attempt, struct task_failed *failed)
 
 static void fail_node(struct wk_attempt *attempt, const char *why)
 {
-    struct task_failed failed = {.failure = TASK_FAILED_NODE, .why = slice_str(why)};
+    bool can_begin = sandbox_good_dir(attempt->worker, 0) < WORKER_DIRS_MAX;
+    struct task_failed failed = {.failure = can_begin ? TASK_FAILED_NODE : TASK_FAILED_NO_DIRECTORY,
+                                 .why = slice_str(why)};
     fail(attempt, &failed);
 }
 

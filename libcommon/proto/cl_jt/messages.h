@@ -197,7 +197,7 @@ MSG_STRUCT(cl2jt_logs, CL2JT_LOGS_FIELDS)
     F(U32, failures)                 \
     F(U64, last_beat_ms)             \
     F(STR, rack)                     \
-    F(U64, excluded_ms) /* it gets no tasks for so long; 0 = it is not excluded */
+    F(U64, excluded_ms) /* no tasks for so long; 0 = it gets some; ~0 = until started anew */
 MSG_STRUCT(cl2jt_worker, CL2JT_WORKER_FIELDS)
 
 #define CL2JT_CLUSTER_FIELDS(F, S, L) \

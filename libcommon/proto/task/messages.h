@@ -277,6 +277,7 @@ enum task_failure {
     TASK_FAILED_KILLED,      /* on request */
     TASK_FAILED_NODE_MEMORY, /* the machine had no memory left: does not count either */
     TASK_FAILED_NOT_BEGUN, /* given back: it stood behind another that takes long, or ended badly */
+    TASK_FAILED_NO_DIRECTORY, /* as NODE, and nothing can begin there before it is started anew */
 };
 
 #define TASK_FAILED_FIELDS(F, S, L)                                                        \

@@ -53,6 +53,27 @@ static void three_jobs_that_fail_on_a_node_and_go_well_elsewhere_leave_it_out(vo
     finish_all(f);
 }
 
+/* But for the last one: jobs fail there, and say why. */
+static void where_nothing_can_begin_nothing_is_tried_before_it_registers_anew(void **state)
+{
+    struct fixture *f = *state;
+    struct jt_worker *a = worker(f, "a", 2, 1), *b = worker(f, "b", 1, 1);
+    struct jt_job *job = submit(f, 4, 0, NULL);
+    struct attempt_id id = id_of(running_on(a)), last = id_of(running_on(b));
+    jt_on_failed(&f->core, a, &id, JT_FAULT_NODE_SPENT, "no directory", f->now);
+    assert_string_equal(jt_worker_state(a), "excluded");
+    assert_true(jt_worker_excluded_ms(a, f->now) == JT_FOR_GOOD);
+    assert_int_equal(job->stages[0].running, 2); /* what runs there runs on */
+    later(f, 10 * EXCLUDE_TIMES * f->core.config.exclude_ms);
+    assert_string_equal(jt_worker_state(a), "excluded");
+    jt_on_failed(&f->core, b, &last, JT_FAULT_NODE_SPENT, "no directory", f->now);
+    assert_string_equal(jt_worker_state(b), "live");
+    assert_int_equal(job->stages[0].tasks[last.task].failures, 0);
+    a = worker(f, "a", 2, 2);
+    assert_string_equal(jt_worker_state(a), "live");
+    finish_all(f);
+}
+
 static void it_comes_back_on_trial_and_the_second_time_is_twice_as_long(void **state)
 {
     struct fixture *f = *state;
@@ -136,6 +157,7 @@ static void no_more_than_a_third_is_left_out(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        CASE(where_nothing_can_begin_nothing_is_tried_before_it_registers_anew),
         CASE(three_jobs_that_fail_on_a_node_and_go_well_elsewhere_leave_it_out),
         CASE(it_comes_back_on_trial_and_the_second_time_is_twice_as_long),
         CASE(however_often_it_was_left_out_it_comes_back),
