@@ -93,4 +93,5 @@ const struct qn_job qn_job = {
     .options = options,
     .input = QN_ROWS,
     .output = QN_RAW,
+    .check = setup,
 };

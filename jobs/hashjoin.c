@@ -83,6 +83,19 @@ static int load(struct qn_task *task, struct state *s, struct qn_slice bytes)
     return 0;
 }
 
+static int take_options(struct qn_task *task, struct state *s)
+{
+    int rc = qn_option_u64(task, "hashjoin.left.field", 1, UINT64_MAX, &s->fields[0]);
+    rc = rc ? rc : qn_option_u64(task, "hashjoin.right.field", 1, UINT64_MAX, &s->fields[1]);
+    return rc ? rc : qn_option_word(task, "hashjoin.type", "inner right", &s->keep_right);
+}
+
+static int check(struct qn_task *task)
+{
+    struct state s;
+    return take_options(task, &s);
+}
+
 static int setup(struct qn_task *task)
 {
     struct qn_slice bytes;
@@ -90,9 +103,7 @@ static int setup(struct qn_task *task)
     if (!s)
         return qn_fail(task, "out of memory");
     *qn_state(task) = s;
-    if (qn_option_u64(task, "hashjoin.left.field", 1, UINT64_MAX, &s->fields[0]) != 0 ||
-        qn_option_u64(task, "hashjoin.right.field", 1, UINT64_MAX, &s->fields[1]) != 0 ||
-        qn_option_word(task, "hashjoin.type", "inner right", &s->keep_right) != 0)
+    if (take_options(task, s) != 0)
         return -1;
     s->without_key = qn_counter(task, "join", "lines without a key");
     if (qn_side_file(task, qn_option(task, "hashjoin.left"), &bytes) != 0)
@@ -168,4 +179,5 @@ const struct qn_job qn_job = {
     .key = QN_TEXT,
     .value = QN_TEXT,
     .options = options,
+    .check = check,
 };

@@ -90,4 +90,5 @@ const struct qn_job qn_job = {
     .value = QN_U64,
     .options = options,
     .default_reducers = 1,
+    .check = setup,
 };

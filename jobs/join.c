@@ -230,4 +230,5 @@ const struct qn_job qn_job = {
     .options = options,
     .inputs = inputs,
     .needs_reduce = 1,
+    .check = setup,
 };

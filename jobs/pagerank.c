@@ -216,4 +216,5 @@ const struct qn_job qn_job = {
     .out_value = QN_TEXT,
     .options = options,
     .needs_reduce = 1,
+    .check = setup,
 };

@@ -77,6 +77,12 @@ static int cleanup(struct qn_task *task)
     return rc;
 }
 
+static int check(struct qn_task *task)
+{
+    const char *rows = qn_option(task, "pi.rows");
+    return rows[strspn(rows, "0")] || !*rows ? 0 : qn_fail(task, "no points: pi.rows is 0");
+}
+
 static const struct qn_option_row options[] = {
     {"pi.rows", NULL, "how many points: 1000, 10m, 1b"},
     {NULL, NULL, NULL},
@@ -98,4 +104,5 @@ const struct qn_job qn_job = {
     .default_reducers = 1,
     .input = QN_ROWS,
     .needs_reduce = 1,
+    .check = check,
 };

@@ -62,4 +62,5 @@ const struct qn_job qn_job = {
     .key = QN_TEXT,
     .value = QN_NONE,
     .options = options,
+    .check = setup,
 };

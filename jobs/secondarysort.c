@@ -106,4 +106,5 @@ const struct qn_job qn_job = {
     .group = qn_key_group_by_text,
     .options = options,
     .needs_reduce = 1,
+    .check = setup,
 };

@@ -31,6 +31,13 @@ static int setup(struct qn_task *task)
     return task->is_reduce ? rest(task, "sleep.reduce.ms") : 0;
 }
 
+static int check(struct qn_task *task)
+{
+    uint64_t ms;
+    int rc = qn_option_u64(task, "sleep.map.ms", 0, MOST_MS, &ms);
+    return rc ? rc : qn_option_u64(task, "sleep.reduce.ms", 0, MOST_MS, &ms);
+}
+
 static int map(struct qn_task *task, struct qn_slice nothing, struct qn_slice row)
 {
     (void)nothing;
@@ -65,4 +72,5 @@ const struct qn_job qn_job = {
     .options = options,
     .default_reducers = 1,
     .input = QN_ROWS,
+    .check = check,
 };

@@ -171,4 +171,5 @@ const struct qn_job qn_job = {
     .options = options,
     .default_reducers = 1,
     .needs_reduce = 1,
+    .check = setup,
 };

@@ -51,6 +51,12 @@ static int count(struct qn_task *task, struct qn_slice word, struct qn_values *c
     return qn_emit(task, qn_bytes(room->data, key.len + word.len), qn_nothing());
 }
 
+static int check(struct qn_task *task)
+{
+    uint64_t n;
+    return qn_option_u64(task, "topwords.n", 1, UINT64_MAX, &n);
+}
+
 static int setup_first(struct qn_task *task)
 {
     uint64_t *left = malloc(sizeof(*left));
@@ -99,6 +105,7 @@ static const struct qn_job most_frequent = {
     .partition = to_one,
     .options = options,
     .default_reducers = 1,
+    .check = check,
 };
 
 const struct qn_job qn_job = {

@@ -121,4 +121,5 @@ const struct qn_job qn_job = {
     .options = options,
     .spread = QN_BY_RANGE,
     .needs_reduce = 1,
+    .check = setup,
 };

@@ -6,6 +6,7 @@
 
 #include "client/command.h"
 #include "client/fs/item.h"
+#include "client/job/check.h"
 #include "client/job/inputs.h"
 #include "client/job/iterate.h"
 #include "client/job/job.h"
@@ -141,6 +142,10 @@ static int look_at_plugin(struct run *run, struct err *err)
     if (rc == 0)
         rc = job_settings(run->conf, &run->foreign, &run->plugin.probe, &run->arena, &run->settings,
                           err);
+    if (rc == 0)
+        rc = job_check(&run->plugin, &run->settings, err);
+    for (unsigned i = 0; rc == 0 && i < run->chained_count; i++)
+        rc = job_check(&run->chained[i], &run->settings, err);
     if (rc == 0 && !run->args.has_mode) /* one of them: the table of settings says so */
         (void)cl2nn_publish_mode_of(conf_str(run->conf, "job.output.mode"), &run->args.mode);
     if (rc == 0)

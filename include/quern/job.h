@@ -244,6 +244,13 @@ struct qn_job {
     /* Not 0: what map emits is of use to .reduce alone, a form of our own, or no answer yet. Asked
      * for no reducers (-reduces 0), the job is refused instead of writing that. */
     uint32_t needs_reduce QN_ZERO;
+
+    /* Are the options that were set what is wanted? Called where the job is submitted, before it
+     * is, in a process of its own, which ends behind it: a wrong one is told once then, not by
+     * every task (which do not call this). There are qn_option and qn_fail; no input, no side
+     * files, nothing to emit, no .cleanup. It may be .setup itself, where that does no more than
+     * look at options and allocate. In `then` it is of that table's options; not in `inputs`. */
+    int (*check)(struct qn_task *task) QN_ZERO;
 };
 
 /* Yours to define. Declared here so that C++ exports it too. */

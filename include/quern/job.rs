@@ -160,6 +160,7 @@ pub struct RawJob {
     pub inputs: *const Table,
     pub split_size: u64,
     pub needs_reduce: u32,
+    pub check: Option<TaskFn>,
 }
 unsafe impl Sync for RawJob {}
 /// One of `inputs`, a table declared by `quern_job! { static ORDERS; ... }`:
@@ -209,6 +210,7 @@ impl RawJob {
         inputs: std::ptr::null(),
         split_size: 0,
         needs_reduce: 0,
+        check: None,
     };
 }
 

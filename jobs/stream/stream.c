@@ -671,4 +671,5 @@ const struct qn_job qn_job = {
     .partition = fields_partition,
 #endif
     .options = options,
+    .check = setup,
 };

@@ -81,7 +81,7 @@ def test_a_separator_may_have_more_bytes_than_one(cluster):
     for setting, said in (("stream.num.map.output.key.fields=some", 'stream.num.map.output.key.fields = "some": a whole number'),
                           ("mapreduce.map.output.key.field.separator=::", "one byte ends a field of a key")):
         wrong = stream(cluster, "/apart4", "-D", setting, "-D", "mapreduce.job.output.key.comparator.class=KeyFieldBasedComparator", "-mapper", "cat", put_in="/apart", check=False)
-        assert wrong.returncode == 1 and said in wrong.stderr.decode()
+        assert wrong.returncode == 2 and said in wrong.stderr.decode()
 
 
 def test_in_the_words_of_hadoops_streaming(cluster, scripts):
@@ -264,7 +264,7 @@ def test_lines_alike_in_some_fields_meet(cluster):
     for spec in ("-k0", "-k", "-kx", "-k1,2z", "x"):
         run = stream(cluster, "/bad", "-D", "mapreduce.map.maxattempts=1", *COMPARE, "-D", "mapred.text.key.comparator.options=" + spec, "-mapper", "cat", put_in="/dots",
                      check=False)
-        assert run.returncode == 1 and b"parts of keys are -kF" in run.stderr, (spec, run.stderr)
+        assert run.returncode == 2 and b"parts of keys are -kF" in run.stderr, (spec, run.stderr)
 
 
 def test_archives_are_unpacked_beside_the_program(cluster, tmp_path):

@@ -121,7 +121,7 @@ def test_about_how_many_distinct_lines(distinct, tmp_path):
     assert abs(got - distinct) <= distinct * 0.03, (got, distinct)
 
 
-@pytest.mark.parametrize("job, options, said", [
+WRONG = [
     ("topn", ["topn.n=0"], 'topn.n = "0": a whole number from 1 to'),
     ("topn", ["topn.field=1x"], 'topn.field = "1x": a whole number from 1 to'),
     ("sample", ["sample.probability=2"], 'sample.probability = "2": a number from 0 to 1'),
@@ -142,11 +142,34 @@ def test_about_how_many_distinct_lines(distinct, tmp_path):
     ("secondarysort", ["secondarysort.descending=1"], "one of these is wanted: false true"),
     ("grep", ["grep.pattern=a", "grep.ignore.case=maybe"], 'grep.ignore.case = "maybe": one of these is wanted: false true'),
     ("sleep", ["sleep.map.ms=-1"], 'sleep.map.ms = "-1": a whole number from 0 to'),
-])
+    ("dfsiowrite", ["dfsiowrite.rows=1", "dfsio.size=big"], 'dfsio.size = "big" is no number of bytes'),
+    ("randomwriter", ["randomwriter.rows=1", "randomwriter.key.min=9", "randomwriter.key.max=3"], "a .min is larger than its .max"),
+    ("stream", ["stream.num.map.output.key.fields=x"], 'stream.num.map.output.key.fields = "x": a whole number from 0 up'),
+]
+WITHOUT_INPUT = ("sleep", "dfsiowrite", "randomwriter")
+
+
+@pytest.mark.parametrize("job, options, said", WRONG)
+def test_what_options_do_not_mean_is_told_before_the_job_is_submitted(job, options, said, tmp_path):
+    (tmp_path / "in").write_bytes(b"a\t1\n")
+    more = [] if job in WITHOUT_INPUT else [tmp_path / "in"]
+    for words in (["-jt", "local", job, *more, tmp_path / "out"], ["-jt", "127.0.0.1:1", job, *more, "/out"]):
+        done = subprocess.run([QUERN, "run", *(w for o in options for w in ("-D", o)), *words], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 2 and said in done.stderr and done.stderr.count("\n") == 1, (job, done.stderr)
+    assert os.listdir(tmp_path) == ["in"]
+
+
+def test_options_of_each_job_of_a_chain_are_looked_at(tmp_path):
+    done = subprocess.run([QUERN, "run", "-jt", "local", "-chain", "wordcount,topn", "-D", "topn.n=x", tmp_path, tmp_path / "out"],
+                          capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (2, 'quern run: topn.n = "x": a whole number from 1 to 99999999 is wanted\n')
+
+
+@pytest.mark.parametrize("job, options, said", WRONG)
 def test_what_options_do_not_mean_is_told(job, options, said, tmp_path):
     """Not taken for the number or the word it begins with, nor for none: the job would do something else and say it is done."""
     (tmp_path / "in").write_bytes(b"a\t1\n")
-    more = [] if job == "sleep" else ["-file", tmp_path / "in", tmp_path / "in"]
+    more = [] if job in WITHOUT_INPUT else ["-file", tmp_path / "in", tmp_path / "in"]
     done = subprocess.run([TASK, "-local", *(w for o in options for w in ("-D", o)), *more[:2], plugin(job), *more[2:], tmp_path / "out"],
                           capture_output=True, text=True, timeout=60)
     assert done.returncode == 1 and said in done.stderr, (job, done.stderr)

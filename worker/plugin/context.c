@@ -310,6 +310,12 @@ int context_setup(struct context *c)
     return setup ? context_check(c, setup(&c->task), "setup") : 0;
 }
 
+int context_check_options(struct context *c)
+{
+    int (*check)(struct qn_task *) = c->plugin->job.check;
+    return check ? context_check(c, check(&c->task), "check") : 0;
+}
+
 int context_cleanup(struct context *c)
 {
     int (*cleanup)(struct qn_task *) = c->plugin->job.cleanup;

@@ -96,8 +96,9 @@ static inline int context_check(struct context *c, int returned, const char *cal
         return 0;
     return context_check_slow(c, returned, callback);
 }
-/* Run setup, or cleanup, if the job has one. */
+/* Run setup, cleanup, or the look at its options, if the job has one. */
 int context_setup(struct context *c);
+int context_check_options(struct context *c);
 int context_cleanup(struct context *c);
 
 /* A setting of the job (-D), or NULL. */

@@ -212,7 +212,7 @@ static bool has_more_than_input(const struct qn_job *t)
     return t->setup || t->combine_op || t->combine || t->reduce || t->cleanup || t->key ||
            t->value || t->out_key || t->out_value || t->partition || t->compare || t->group ||
            t->options || t->default_reducers || t->output || t->spread || t->concat_with ||
-           t->concat_limit || t->then || t->inputs || t->needs_reduce;
+           t->concat_limit || t->then || t->inputs || t->needs_reduce || t->check;
 }
 
 /* The name is typed as NAME=PATH. */
@@ -535,8 +535,11 @@ int plugin_describe(const struct plugin *plugin, struct arena *arena, struct tas
     if (describe_options(plugin, arena, &options) != 0 ||
         describe_then(plugin, arena, &then) != 0 || describe_inputs(plugin, arena, &inputs) != 0)
         return ERR_NOMEM;
-    while (last->then)
+    bool has_check = job->check != NULL;
+    while (last->then) {
         last = last->then;
+        has_check = has_check || last->job.check;
+    }
     *ret = (struct task_probe){.name = slice_str(job->name),
                                .about = slice_str(job->about),
                                .abi = job->head.abi,
@@ -558,6 +561,7 @@ int plugin_describe(const struct plugin *plugin, struct arena *arena, struct tas
                                .writes_raw = last->job.output == QN_RAW,
                                .inputs = inputs,
                                .needs_names = !job->map && !job->map_lines,
-                               .needs_reduce = job->needs_reduce != 0};
+                               .needs_reduce = job->needs_reduce != 0,
+                               .has_check = has_check};
     return 0;
 }

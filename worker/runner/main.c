@@ -7,6 +7,7 @@
 #include "libcommon/base/fds.h"
 #include "worker/local/again.h"
 #include "worker/local/local.h"
+#include "worker/runner/check.h"
 #include "worker/runner/cord.h"
 #include "worker/runner/probe.h"
 #include "worker/runner/runner.h"
@@ -19,6 +20,7 @@ static const char usage[] =
     "                         PLUGIN INPUT... OUTPUT\n"
     "                                        run a job on local files, on all cores\n"
     "       quern-task -sample               print keys of some input, by the order on stdin\n"
+    "       quern-task -check                look at a job's options, by the order on stdin\n"
     "       quern-task -replay FILE [-gdb]   run a task again, as quern job -replay has laid it "
     "out\n"
     "       quern-task -version | -help\n";
@@ -46,6 +48,8 @@ int main(int argc, char **argv)
         return local_main(argc - 1, argv + 1);
     if (is_option(argv[1], "sample"))
         return sample_main();
+    if (is_option(argv[1], "check"))
+        check_main();
     if (is_option(argv[1], "replay"))
         return again_main(argc - 1, argv + 1);
     if (is_option(argv[1], "version")) {

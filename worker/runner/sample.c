@@ -12,8 +12,7 @@
 #include "worker/run/reader.h"
 #include "worker/runner/execution.h"
 #include "worker/runner/files_for.h"
-
-#define RUN_MAX (64U << 20) /* bytes of an order */
+#include "worker/runner/order.h"
 
 /* --- a run's keys ---------------------------------------------------------------------------- */
 
@@ -100,22 +99,6 @@ static int sample_to(const struct task_run *run, int out, struct err *err)
     return rc == 0 ? 0 : 1;
 }
 
-static int read_order(struct buf *in, struct err *err)
-{
-    for (;;) {
-        uint8_t *to = buf_reserve(in, 65536);
-        ssize_t n = to ? read(STDIN_FILENO, to, 65536) : -1;
-        if (n == 0)
-            return 0;
-        if (n > 0)
-            in->len += (size_t)n;
-        else if (!to || errno != EINTR)
-            return err_set(err, ERR_IO, "the order cannot be read");
-        if (in->len > RUN_MAX)
-            return err_set(err, ERR_TOOBIG, "the order is too long");
-    }
-}
-
 /* What the plugin prints must not get into the answer. */
 static int keep_stdout(void)
 {
@@ -132,7 +115,7 @@ int sample_main(void)
     struct task_run run;
     struct err err = {0};
     int code = 1, out = keep_stdout();
-    int rc = out < 0 ? err_errno(&err, errno, "stdout") : read_order(&order, &err);
+    int rc = out < 0 ? err_errno(&err, errno, "stdout") : order_read(&order, &err);
     if (rc == 0)
         rc = msg_decode(&task_run_desc, buf_slice(&order), &arena, &run, &err);
     if (rc == 0)

@@ -54,7 +54,8 @@ MSG_STRUCT(task_probe_input, TASK_PROBE_INPUT_FIELDS)
     F(BOOL, writes_raw)            /* its last stage's output is no lines */                \
     L(task_probe_input, inputs)    /* [0]: paths without a name; then those of .inputs */   \
     F(BOOL, needs_names)           /* no map reads those without: they are [1]'s */         \
-    F(BOOL, needs_reduce)          /* what map emits is no output */
+    F(BOOL, needs_reduce)          /* what map emits is no output */                        \
+    F(BOOL, has_check)             /* of its options: quern-task -check */
 MSG_STRUCT(task_probe, TASK_PROBE_FIELDS)
 
 /* May -D set that? What its tables name; anything, where one of them has a row "*". */

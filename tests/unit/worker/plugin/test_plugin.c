@@ -15,6 +15,11 @@ static int map(struct qn_task *task, struct qn_slice record, struct qn_slice whe
     (void)task, (void)record, (void)where;
     return 0;
 }
+static int look(struct qn_task *task)
+{
+    (void)task;
+    return 0;
+}
 static int reduce(struct qn_task *task, struct qn_slice key, struct qn_values *values)
 {
     (void)task, (void)key, (void)values;
@@ -233,6 +238,7 @@ static void a_plugin_describes_itself(void **state)
     job.combine_op = QN_FIRST;
     job.default_reducers = 4;
     job.needs_reduce = 2;
+    job.check = look;
     assert_int_equal(plugin_take(&plugin, &job, "./my.so", NULL), 0);
     assert_int_equal(plugin_describe(&plugin, &arena, &probe), 0);
     struct buf json = BUF_INIT;
@@ -242,6 +248,7 @@ static void a_plugin_describes_itself(void **state)
     assert_non_null(strstr(text, "\"key\":\"QN_TEXT\""));
     assert_non_null(strstr(text, "\"combine\":\"QN_FIRST\""));
     assert_non_null(strstr(text, "\"needs_reduce\":true"));
+    assert_non_null(strstr(text, "\"has_check\":true"));
     assert_non_null(strstr(text, "\"is_required\":true"));
     assert_non_null(strstr(text, "\"default_reducers\":4"));
     buf_release(&json);
