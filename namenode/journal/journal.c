@@ -264,7 +264,6 @@ static void on_durable(void *arg, uint64_t durable)
     nn_checkpoint_on_durable(&journal->checkpoint, durable);
     journal->options.on_durable(journal->options.arg, durable);
     trigger(journal);
-    continue_stop(journal);
 }
 
 static void on_failed(void *arg, const struct err *err)
@@ -284,6 +283,7 @@ static void on_batch(void *arg)
     struct nn_journal *journal = arg;
     nn_restore_on_batch(&journal->restore);
     go_on_restoring(journal);
+    continue_stop(journal); /* one that seals makes nothing durable, and a stop waits for it, too */
 }
 
 static void on_notice(void *arg, const char *line)

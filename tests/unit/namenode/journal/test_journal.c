@@ -481,6 +481,44 @@ static void a_stop_waits_for_the_disk_and_ends_the_writer(void **state)
     assert_true(has_dir("/a"));
 }
 
+/* Points are counted while any is armed, over all tests. */
+static uint64_t count_fsyncs(void)
+{
+    struct buf met = BUF_INIT;
+    unsigned long long count = 0;
+    fault_report(&met);
+    buf_append(&met, "", 1);
+    const char *at = strstr((const char *)met.data, "disk.fsync ");
+    if (at)
+        sscanf(at, "disk.fsync %llu", &count);
+    buf_release(&met);
+    return count;
+}
+
+static uint64_t fsyncs_before;
+
+static bool is_sealing(void)
+{
+    return count_fsyncs() > fsyncs_before;
+}
+
+static void a_stop_while_the_idle_tail_is_sealed_ends_behind_that(void **state)
+{
+    (void)state;
+    assert_int_equal(format(false, NULL), 0);
+    open_journal();
+    mkdir_("/a");
+    turn_until(is_durable);
+    fsyncs_before = count_fsyncs();
+    assert_int_equal(fault_arm("disk.fsync=1:delay500", NULL), 0);
+    turn_until(is_sealing);
+    nn_journal_stop(journal, on_stopped, NULL);
+    assert_false(stopped);
+    turn_until(is_stopped);
+    restart();
+    assert_true(has_dir("/a"));
+}
+
 static void a_log_that_cannot_be_written_is_told_once(void **state)
 {
     (void)state;
@@ -712,6 +750,7 @@ int main(void)
         CASE(a_writer_that_dies_or_fails_changes_nothing),
         CASE(enough_records_or_time_make_an_image),
         CASE(a_stop_waits_for_the_disk_and_ends_the_writer),
+        CASE(a_stop_while_the_idle_tail_is_sealed_ends_behind_that),
         CASE(a_log_that_cannot_be_written_is_told_once),
         CASE(one_directory_may_fail_while_serving),
         CASE(a_new_directory_is_filled_at_the_start),
