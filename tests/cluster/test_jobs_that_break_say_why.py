@@ -15,6 +15,7 @@ from cluster import BUILD, QUERN, Cluster, is_over, output_of, tree_of, wait_for
 MISBEHAVE = os.path.join(BUILD, "tests", "jobs", "misbehave.so")
 SLUGGISH = os.path.join(BUILD, "tests", "jobs", "sluggish.so")
 IS_SANITIZED = "debug" in BUILD or "tsan" in BUILD
+CLOSED = "closed its connection to the worker, and was killed: a job must not close descriptors that it has not opened"
 
 
 def memory_group():
@@ -36,7 +37,7 @@ def cluster():
 
 
 def breaks(c, how, *more):
-    run = c.run("run", *more, "-D", f"misbehave.how={how}", MISBEHAVE, "/in/a", "/out/" + how.replace(" ", "-"), check=False, timeout=60)
+    run = c.run("run", *more, "-D", f"misbehave.how={how}", MISBEHAVE, "/in/a", "/out/" + how.replace(" ", "-"), check=False, timeout=120)
     assert run.returncode == 1, (run.stdout, run.stderr)
     wait_for(lambda: c.fs("-test", "-e", "/out/" + how.replace(" ", "-"), check=False).returncode == 1)
     return run.stderr.decode()
@@ -61,7 +62,8 @@ def last_job(c):
     ("exit in reduce", "reduce 0", "ended its process by itself (exit code 3)"),
     ("exit with 0 in reduce", "reduce 0", "ended its process by itself (exit code 0)"),
     ("thread", "map 0", "crashed (signal 6, SIGABRT)"),
-    ("close all", "map 0", "closed its connection to the worker, and was killed: a job must not close descriptors that it has not opened"),
+    ("close all", "map 0", CLOSED),
+    ("close all and go on", "map 0", CLOSED),
 ])
 def test_four_attempts_on_several_nodes_and_one_reason(cluster, how, task, said):
     if IS_SANITIZED and "segv" in how:
@@ -80,6 +82,8 @@ def test_four_attempts_on_several_nodes_and_one_reason(cluster, how, task, said)
     if "segv" in how:
         assert "in write_to_nothing" in text
     at_a_record = task == "map 0" and "setup" not in how and how != "cleanup"
+    if how == "close all and go on":
+        return  # it may be at any later record, or behind the last one, when it is killed
     assert ("record at /in/a offset 790" in text, "record at" in text, "-record" in text) == (at_a_record,) * 3, text
 
 
@@ -89,7 +93,7 @@ def test_a_loop_ends_with_the_time_out(cluster):
 
 
 def test_a_loop_in_a_reduce_ends_with_the_time_out(cluster):
-    text = breaks(cluster, "loop in reduce", "-D", "mapreduce.task.timeout=300ms", "-D", "mapreduce.reduce.maxattempts=2")
+    text = breaks(cluster, "loop in reduce", "-D", "mapreduce.task.timeout=5s", "-D", "mapreduce.reduce.maxattempts=2")
     assert "reduce 0 failed 2 times" in text and "made no progress for" in text
 
 
@@ -108,10 +112,10 @@ def test_no_process_of_an_attempt_outlives_it(cluster, tmp_path, how):
     """A child in a session of its own, with no environment and no open file, whose parent is gone."""
     os.chmod(tmp_path, 0o777)
     pids = tmp_path / "pids"
-    cluster.run("run", "-D", f"misbehave.how={how}", "-D", f"misbehave.child={pids}", "-D", "mapreduce.task.timeout=500ms", "-D",
-                "mapreduce.map.maxattempts=2", MISBEHAVE, "/in/a", "/out/child-" + how, check=how == "not", timeout=60)
+    cluster.run("run", "-D", f"misbehave.how={how}", "-D", f"misbehave.child={pids}", "-D", "mapreduce.task.timeout=5s", "-D",
+                "mapreduce.map.maxattempts=2", MISBEHAVE, "/in/a", "/out/child-" + how, check=how == "not", timeout=120)
     assert len(pids.read_text().split()) == (1 if how == "not" else 2)
-    wait_for(lambda: not left(pids), timeout=10)
+    wait_for(lambda: not left(pids))
 
 
 @pytest.mark.parametrize("limit", ["auto", "poll"])
@@ -131,21 +135,21 @@ def test_what_a_killed_workers_tasks_left_ends_with_its_next_life(tmp_path, leav
         c.kill("worker1")
         assert limit == "auto" or not is_over(child)
         c.up()
-        wait_for(lambda: is_over(child), timeout=10)
+        wait_for(lambda: is_over(child))
 
 
 @pytest.mark.skipif(not memory_group(), reason="needs control groups of the first version")
 def test_processes_without_end_end_with_their_task(cluster):
     before = [cluster.pid(w) for w in ("worker1", "worker2", "worker3")]
-    cluster.run("run", "-D", "misbehave.how=bomb", "-D", "mapreduce.map.memory.mb=64", MISBEHAVE, "/in/a", "/out/bomb", timeout=60)
+    cluster.run("run", "-D", "misbehave.how=bomb", "-D", "mapreduce.map.memory.mb=64", MISBEHAVE, "/in/a", "/out/bomb", timeout=120)
     wait_for(lambda: all(len(tree_of(worker)) < 20 for worker in before))
-    cluster.run("run", "wordcount", "/in/a", "/out/after-bomb", timeout=60)
+    cluster.run("run", "wordcount", "/in/a", "/out/after-bomb", timeout=120)
     assert [cluster.pid(w) for w in ("worker1", "worker2", "worker3")] == before, "no daemon dies from a task"
 
 
 def test_descriptors_without_end_are_not_the_next_tasks(cluster):
     cluster.run("run", "-D", "misbehave.how=keep descriptors", "-D", "mapreduce.input.fileinputformat.split.maxsize=100", MISBEHAVE, "/in/a",
-                "/out/descriptors", timeout=60)
+                "/out/descriptors", timeout=120)
     assert len(output_of(cluster, "/out/descriptors").splitlines()) == 101
 
 
@@ -166,7 +170,7 @@ def test_what_a_job_prints_is_bounded_and_its_end_kept(cluster):
 
 def test_a_leak_is_killed_before_it_hurts_others(cluster):
     run = cluster.run("run", "-D", "mapreduce.map.memory.mb=32", "-D", "mapreduce.map.maxattempts=1", SLUGGISH, "/leak", "/out/leak",
-                      check=False, timeout=60)
+                      check=False, timeout=120)
     assert run.returncode == 1
     assert b"of memory where 32 M is its share, and was killed: give it more with -D mapreduce.map.memory.mb" in run.stderr
 
@@ -189,7 +193,7 @@ def test_a_child_that_wants_more_than_the_share_is_the_tasks_failure(cluster):
 def test_what_had_too_little_memory_runs_again_with_twice_as_much(cluster):
     much = 430 if IS_SANITIZED else 250
     cluster.run("run", "-D", "misbehave.how=eat", *rests(cluster), "-D", f"misbehave.mb={much}", "-D", "mapreduce.map.memory.mb=64", MISBEHAVE,
-                "/in/a", "/out/twice", timeout=60)
+                "/in/a", "/out/twice", timeout=120)
     stage = cluster.status(last_job(cluster))["stages"][0]
     assert stage["failed_attempts"] == 1 and stage["done"] == 1
     assert "of memory where 64 M is its share" in cluster.run("job", "-logs", last_job(cluster)).stdout.decode()
@@ -229,7 +233,7 @@ def test_a_machine_without_memory_is_not_the_tasks_fault(cluster):
         f.write("500M")
     with only_worker(cluster, "sh", "-c", f"echo $$ > {small}/cgroup.procs && exec \"$@\"", "sh", []) as worker:
         cluster.run("run", "-D", "misbehave.how=eat twice", "-D", "misbehave.mb=700", "-D", "mapreduce.map.memory.mb=512", "-D",
-                    "mapreduce.map.maxattempts=1", MISBEHAVE, "/in/a", "/out/small", timeout=60)
+                    "mapreduce.map.maxattempts=1", MISBEHAVE, "/in/a", "/out/small", timeout=120)
         stage = cluster.status(last_job(cluster))["stages"][0]
         assert stage["failed_attempts"] == 0 and stage["killed_attempts"] == 2
         said = cluster.run("job", "-logs", last_job(cluster)).stdout.decode()
@@ -268,7 +272,7 @@ def test_a_user_nobody_knows_gets_a_reason_and_no_endless_job(cluster):
         pytest.skip("only a worker of root becomes another user")
     cluster.fs("-mkdir", "-p", "/user/ghost")
     cluster.fs("-chown", "ghost", "/user/ghost")
-    run = cluster.run("run", "wordcount", "/in/a", "/user/ghost/out", env={"HADOOP_USER_NAME": "ghost"}, check=False, timeout=60)
+    run = cluster.run("run", "wordcount", "/in/a", "/user/ghost/out", env={"HADOOP_USER_NAME": "ghost"}, check=False, timeout=120)
     assert run.returncode == 1
     assert b"no node could run map 0" in run.stderr and b"user ghost has no account on this node" in run.stderr
 
@@ -306,12 +310,12 @@ def test_ctrl_c_leaves_the_job_running_and_a_kill_ends_it(cluster):
     wait_for(lambda: [j for j in cluster.jobs(all=False) if j["state"] == 1])
     job = last_job(cluster)
     watching.send_signal(signal.SIGINT)
-    out, err = watching.communicate(timeout=20)
+    out, err = watching.communicate(timeout=120)
     assert watching.returncode == 130 and f"`quern job -wait {job}` waits for it" in err.decode()
     assert cluster.status(job)["state"] == 1
     waiting = cluster.start("job", "-wait", job)
     assert cluster.run("job", "-kill", job).stdout.decode() == f"Killed job {job}\n"
-    out, err = waiting.communicate(timeout=20)
+    out, err = waiting.communicate(timeout=120)
     assert waiting.returncode == 3 and b"killed: killed by " in err
     assert cluster.run("job", "-kill", job).stdout.decode() == f"The job {job} is over already.\n"
 
