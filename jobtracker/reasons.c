@@ -35,6 +35,7 @@ static void fill_task(const struct jt_task *task, struct arena *arena, struct ex
         .spill_us = done.times.spill,
         .merge_us = done.times.merge,
         .total_us = done.times.total,
+        .aside_us = done.times.launch + done.times.write + done.times.commit,
         .emitted = done.account.emitted_records,
         .emitted_bytes = done.account.emitted_bytes,
         .spilled = done.account.spilled_records,

@@ -173,13 +173,23 @@ static void tell_more_keys(const struct explain_job *job, struct slice told, cha
     }
 }
 
+/* What the slowest took longer than the usual one because of its keys: a disk that was slow to take
+ * what it made says nothing of them. */
+static uint64_t cost_of_keys(const struct explain_stage *stage)
+{
+    const struct explain_task *slow = last_of(stage);
+    uint64_t more = slow->ms - median_ms(stage), aside = slow->aside_us / 1000;
+    uint64_t keys = slow->ms > aside ? slow->ms - aside : 0;
+    return more < keys ? more : keys;
+}
+
 static void hot_key(struct findings *f, const struct explain_stage *stage)
 {
     uint64_t all;
     if (stage->kind != EXPLAIN_REDUCE || !is_hot(stage, &all) || all == 0)
         return;
     const struct explain_task *slow = last_of(stage);
-    uint64_t cost = slow->ms - median_ms(stage);
+    uint64_t cost = cost_of_keys(stage);
     char key[SLICE_SHOWN(KEY_SHOWN)], values[32], took[32], others[32], more[80];
     if (!is_worth_it(f->job, cost))
         return;
@@ -202,7 +212,7 @@ static void skew_reduce(struct findings *f, const struct explain_stage *stage)
     if (stage->kind != EXPLAIN_REDUCE || stage->count < 2 || is_hot(stage, &all))
         return;
     const struct explain_task *slow = last_of(stage);
-    uint64_t cost = slow->ms - median_ms(stage), middle = median_size(stage, bytes_of);
+    uint64_t cost = cost_of_keys(stage), middle = median_size(stage, bytes_of);
     char size[32], usual[32];
     if (slow->bytes > SKEW_TIMES * middle && is_worth_it(f->job, cost))
         tell(f, "SKEW_REDUCE", cost,

@@ -21,6 +21,7 @@ struct explain_task {
     uint64_t ms;
     uint64_t bytes, records; /* read */
     uint64_t read_us, spill_us, merge_us, total_us;
+    uint64_t aside_us; /* of those, to begin and to write: its keys did not cost them */
     uint64_t emitted, emitted_bytes; /* map: records, before combining */
     uint64_t spilled, spilled_bytes; /* map: of them, in files before the last one */
     uint64_t memory;                 /* it had; of that, at least half is for sorting */
