@@ -18,7 +18,7 @@ QUERN = os.path.join(BUILD, "quern")
 MODEL = os.path.join(BUILD, "tests", "cluster", "model_client")
 
 
-def wait_for(what, timeout=30, every=0.05):
+def wait_for(what, timeout=120, every=0.05):
     """Call `what` until it returns something true; that is the result."""
     end = time.monotonic() + timeout
     while True:

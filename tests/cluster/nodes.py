@@ -216,7 +216,7 @@ class Nodes(Cluster):
     def kill(self, daemon, sig=signal.SIGKILL):
         self.daemons[daemon].send_signal(sig)
         if sig in (signal.SIGKILL, signal.SIGTERM):
-            self.daemons[daemon].wait(30)
+            self.daemons[daemon].wait(120)
 
     def destroy(self):
         for run in list(self.daemons.values()) + list(self.sleepers.values()) + [getattr(self, "switch", None)]:

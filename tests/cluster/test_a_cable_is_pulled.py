@@ -88,7 +88,7 @@ def test_a_datanode_is_cut_off_while_it_is_written_to(cluster, place):
     put.stdin.flush()
     chain = wait_for(lambda: chain_of(cluster, path))
     cluster.cut(chain[place])
-    out, err = put.communicate(data[1_500_000:], timeout=60)
+    out, err = put.communicate(data[1_500_000:], timeout=120)
     assert put.returncode == 0, err
     assert cluster.fs("-cat", path).stdout == data
 
@@ -111,7 +111,7 @@ def test_a_datanode_is_cut_off_while_it_is_read_from(cluster):
     served = wait_for(lambda: peers(cluster, 9866))
     for name in served:
         cluster.cut(name)
-    out, err = cat.communicate(timeout=60)
+    out, err = cat.communicate(timeout=120)
     assert cat.returncode == 0, err
     assert got + out == data
 
@@ -129,7 +129,7 @@ def running_on(c, job, kind):
 
 
 def finish(c, job, out):
-    wait = c.run("job", "-wait", job, check=False, timeout=60)
+    wait = c.run("job", "-wait", job, check=False, timeout=120)
     assert wait.returncode == 0, wait.stderr.decode()
     want = b"".join(sorted(b"%s\t%d\n" % (line[:-1], LINES.count(line)) for line in set(LINES)))
     assert output_of(c, out) == want

@@ -28,8 +28,10 @@ def again_and_again(what, times, every, run):
 
 
 def test_all_is_as_it_was_written(cluster):
-    out = verdict(cluster.model(seed=1))
-    assert int(out.split(" creates")[0].split()[-1]) > 20, "too slow to mean anything:\n" + out
+    creates, turn = 0, 0
+    while creates <= 20:  # on a slow machine fewer mean too little
+        out = verdict(cluster.model("--dir", f"/model{turn}", seed=1 + turn))
+        creates, turn = creates + int(out.split(" creates")[0].split()[-1]), turn + 1
 
 
 def test_datanodes_die_and_come_back_and_nobody_notices(cluster):
@@ -114,7 +116,7 @@ def test_files_of_two_blocks_that_were_exchanged_are_seen(cluster):
         for path, text in data.items():
             for _ in range(4):
                 assert cluster.fs("-cat", path, env={"QUERN_CONF": os.path.join(cluster.dir, conf)}).stdout == text
-    wait_for(lambda: all_good(one, data["/one"]) and all_good(other, data["/other"]), timeout=60)
+    wait_for(lambda: all_good(one, data["/one"]) and all_good(other, data["/other"]))
 
 
 def test_a_reader_never_sees_damaged_bytes(cluster):
@@ -132,7 +134,7 @@ def test_a_reader_never_sees_damaged_bytes(cluster):
         with open(conf, "w") as f:
             f.write(f"include = quern.conf\nnode.name = {node}\n")
         assert cluster.fs("-cat", "/precious", env={"QUERN_CONF": conf}).stdout == data
-    wait_for(lambda: all_good(paths, data), timeout=60)
+    wait_for(lambda: all_good(paths, data))
 
 
 def all_good(paths, data):

@@ -31,7 +31,7 @@ def nn(dir):
 
 
 def recover(n, *options, answer=b""):
-    return subprocess.run([NAMENODE, "-recover", *options] + n.options(), input=answer, capture_output=True, timeout=60)
+    return subprocess.run([NAMENODE, "-recover", *options] + n.options(), input=answer, capture_output=True, timeout=120)
 
 
 def contents(top):

@@ -98,7 +98,7 @@ def test_a_node_is_taken_out_while_users_work(day):
     day.exclude("node2\n")
     day.c.run("admin", "-refreshNodes")
     verdict(users)
-    wait_for(lambda: day.state_of(2) == "Decommissioned", timeout=60)
+    wait_for(lambda: day.state_of(2) == "Decommissioned")
     wait_for(day.is_whole)
     day.c.kill("datanode2")  # nobody needs it any more
 
@@ -107,17 +107,17 @@ def test_another_one_dies_while_users_work(day):
     users = day.users()
     day.c.kill("datanode3")
     verdict(users)
-    wait_for(lambda: "Dead datanodes (2):" in day.report(), timeout=60)
-    wait_for(day.is_whole, timeout=60)
+    wait_for(lambda: "Dead datanodes (2):" in day.report())
+    wait_for(day.is_whole)
 
 
 def test_both_come_back(day):
     day.exclude("")
     day.c.run("admin", "-refreshNodes")
     day.revive("datanode2", "datanode3")
-    wait_for(lambda: "Live datanodes (5):" in day.report(), timeout=60)
+    wait_for(lambda: "Live datanodes (5):" in day.report())
     wait_for(lambda: day.state_of(2) == "Normal")
-    wait_for(day.is_whole, timeout=60)
+    wait_for(day.is_whole)
 
 
 def fill(path):
@@ -139,7 +139,7 @@ def test_a_disk_fills_up_while_users_work(day):
     verdict(users)
     assert day.c.pid("datanode4")
     os.unlink(ballast)
-    wait_for(day.is_whole, timeout=60)
+    wait_for(day.is_whole)
 
 
 def damage(path):
@@ -173,8 +173,8 @@ def test_three_replicas_rot_and_nobody_is_told_wrong_bytes(day):
         day.c.fs("-cat", "/texts/*")
         return all(not os.path.exists(path) or open(path, "rb").read() == good for path, good in rotten.items())
     if day.has_disks:  # each was somebody's nearest
-        wait_for(is_mended, timeout=60)
-    wait_for(day.is_whole, timeout=60)
+        wait_for(is_mended)
+    wait_for(day.is_whole)
 
 
 def test_blocks_are_balanced_while_users_work(day):
@@ -182,7 +182,7 @@ def test_blocks_are_balanced_while_users_work(day):
     run = day.c.run("balancer", "-threshold", "3")
     assert "The cluster is balanced. Exiting..." in run.stdout.decode()
     verdict(users)
-    wait_for(day.is_whole, timeout=60)
+    wait_for(day.is_whole)
 
 
 def test_a_quota_holds(day):
@@ -224,12 +224,12 @@ def test_in_the_evening_everything_is_restarted(day):
     for daemon in daemons:
         day.c.kill(daemon)
     day.revive(*daemons)
-    wait_for(lambda: b"OFF" in day.c.run("admin", "-safemode", "get", check=False).stdout, timeout=60)
-    wait_for(lambda: "Live datanodes (5):" in day.report(), timeout=60)
+    wait_for(lambda: b"OFF" in day.c.run("admin", "-safemode", "get", check=False).stdout)
+    wait_for(lambda: "Live datanodes (5):" in day.report())
 
 
 def test_at_night_all_is_healthy_and_every_byte_is_there(day):
-    text = wait_for(day.is_whole, timeout=60)
+    text = wait_for(day.is_whole)
     assert re.search(r" Over-replicated blocks:\s+0 ", text) and re.search(r" Missing blocks:\s+0\n", text), text
     for record in day.records:
         run = day.c.popen([MODEL, "--check", record], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)

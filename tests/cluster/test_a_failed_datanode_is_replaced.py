@@ -30,7 +30,7 @@ def all_well_again(cluster):
         if cluster.pid(node):
             cluster.kill(node, signal.SIGCONT)
     cluster.up()
-    wait_for(lambda: nothing_is_left(cluster), timeout=120)
+    wait_for(lambda: nothing_is_left(cluster))
 
 
 def nothing_is_left(cluster):
@@ -153,4 +153,4 @@ def test_in_the_end_nothing_is_left_over(cluster):
         healthy = cluster.run("fsck", "/", check=False).stdout.decode().rstrip().endswith("is HEALTHY")
         return healthy and nothing_is_left(cluster)
     cluster.up()
-    wait_for(is_clean, timeout=120)
+    wait_for(is_clean)

@@ -52,5 +52,5 @@ def test_the_read_is_left_behind_and_the_bytes_come_from_elsewhere(c, how):
     finally:
         file.close()
         if run:
-            assert run.wait(60) == 0
+            assert run.wait(120) == 0
     wait_for(lambda: c.fs("-cat", "/f").stdout == DATA)

@@ -40,7 +40,7 @@ HEDGED = ("-D", "dfs.client.hedged.read.threadpool.size=4", "-D", "dfs.client.he
 
 @pytest.mark.parametrize("how", ["stopped", "slow"])
 def test_a_reader_asks_another_when_one_is_silent(cluster, how):
-    """Whoever is asked first: each in turn is stopped, or waits five seconds before each answer. The time-out is a minute."""
+    """Whoever is asked first: each in turn is stopped, or waits twenty seconds before each answer. The time-out is a minute."""
     path, data = f"/hedged-{how}", os.urandom(6 << 20)
     elsewhere = {"QUERN_CONF": os.path.join(cluster.dir, "remote.conf")}
     cluster.run("fs", "-D", "dfs.replication=2", "-D", "dfs.blocksize=1m", "-put", "-", path, input=data)
@@ -48,7 +48,7 @@ def test_a_reader_asks_another_when_one_is_silent(cluster, how):
         if how == "stopped":
             cluster.kill(node, signal.SIGSTOP)
         else:
-            cluster.run("console", node, "faults", "dn.read.packet=1+:delay5000")
+            cluster.run("console", node, "faults", "dn.read.packet=1+:delay20000")
         before = time.monotonic()
         try:
             assert cluster.run("fs", *HEDGED, "-cat", path, env=elsewhere).stdout == data
@@ -58,7 +58,7 @@ def test_a_reader_asks_another_when_one_is_silent(cluster, how):
                 cluster.kill(node, signal.SIGCONT)
             else:
                 cluster.run("console", node, "faults", "off")
-        assert time.monotonic() - before < 4.5, f"{node} was waited for"
+        assert time.monotonic() - before < 18, f"{node} was waited for"
 
 
 def holders(cluster):
@@ -85,9 +85,9 @@ def test_a_slow_disk_is_left(cluster, place):
     cluster.run("console", first[place], "faults", "dn.write.disk=1+:delay300")
     write_slowly(writer, lambda: spare in holders(cluster))
     before = time.monotonic()
-    for _ in range(5):
+    for _ in range(20):
         writer.tell("write 20000", "hflush")
-    assert time.monotonic() - before < 1.5, "it is in the pipeline still"
+    assert time.monotonic() - before < 6, "it is in the pipeline still"
     cluster.run("console", first[place], "faults", "off")
     writer.close()
     assert cluster.fs("-cat", path).stdout == ToldWriter.bytes(writer.length)

@@ -25,7 +25,7 @@ POINTS = {"set-up": "dn.write.begin=1", "mid-stream": "dn.write.packet=3", "last
 def cluster():
     c = Cluster(datanodes=3, workers=1)
     with open(os.path.join(c.dir, "site.conf"), "w") as f:
-        f.write("dfs.client.socket-timeout = 2s\ndfs.namenode.redundancy.settle = 0s\ndfs.heartbeat.interval = 1s\n")
+        f.write("dfs.client.socket-timeout = 6s\ndfs.namenode.redundancy.settle = 0s\ndfs.heartbeat.interval = 1s\n")
     with open(os.path.join(c.dir, "remote.conf"), "w") as f:
         f.write("include = quern.conf\nnode.name = elsewhere\n")
     with c:
@@ -103,7 +103,7 @@ def test_two_of_three_die_and_the_close_waits_until_one_is_back(cluster):
     time.sleep(0.5)
     assert run.poll() is None, "closed with one replica"
     cluster.up()
-    assert run.wait(timeout=60) == 0, run.stderr.read().decode()
+    assert run.wait(timeout=120) == 0, run.stderr.read().decode()
     assert cluster.fs("-cat", name).stdout == DATA
 
 
@@ -146,7 +146,7 @@ def test_a_reader_leaves_a_hung_node(cluster, conf):
         cluster.kill(node, signal.SIGSTOP)
     begun = time.monotonic()
     assert cluster.fs("-cat", name, env={"QUERN_CONF": os.path.join(cluster.dir, conf)}).stdout == DATA
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - begun < 40
 
 
 def test_in_the_end_every_block_is_where_it_should_be(cluster):
@@ -154,7 +154,7 @@ def test_in_the_end_every_block_is_where_it_should_be(cluster):
     def is_healthy():
         report = cluster.run("fsck", "/", check=False).stdout.decode()
         return report.rstrip().endswith("is HEALTHY") and under_replicated(report) == 0
-    wait_for(is_healthy, timeout=60)
+    wait_for(is_healthy)
 
 
 def under_replicated(report):

@@ -50,7 +50,7 @@ def test_evicted_writers_go_on(cluster):
     assert admin(cluster, "-evictWriters", node, check=False, env=BOB).returncode == 255
     said = admin(cluster, "-evictWriters", node).stdout.decode()
     assert said == f"Requested writer eviction to datanode {node}\n"
-    _, err = put.communicate(b"y" * 100_000, timeout=60)
+    _, err = put.communicate(b"y" * 100_000, timeout=120)
     assert put.returncode == 0, err
     got = cluster.fs("-cat", "/evicted").stdout
     assert got == b"x" * 400_000 + b"y" * 100_000
@@ -166,7 +166,7 @@ def test_what_is_listed_can_be_had_as_json(cluster):
     assert [f["path"] for f in ask("fs", "-find", "/listed", "-type", "f")] == ["/listed/f"]
     with subprocess.Popen([QUERN, "fs", "-put", "-", "/open"], env=cluster.env, stdin=subprocess.PIPE) as put:
         wait_for(lambda: [f["path"] for f in ask("admin", "-listOpenFiles")] == ["/open._COPYING_"])
-        put.communicate(b"", timeout=60)
+        put.communicate(b"", timeout=120)
     assert admin(cluster, "-safemode", "get", "--json", check=False).returncode == 255
 
 

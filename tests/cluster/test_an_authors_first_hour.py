@@ -21,7 +21,7 @@ def quern(*args, cwd=None):
 
 def build(tmp_path, name, text):
     (tmp_path / f"{name}.c").write_text(text)
-    subprocess.run(["cc", "-g", "-O1", "-w", "-shared", "-fPIC", f"-I{ROOT}/include", f"{name}.c", "-o", f"{name}.so"], cwd=tmp_path, check=True, timeout=60)
+    subprocess.run(["cc", "-g", "-O1", "-w", "-shared", "-fPIC", f"-I{ROOT}/include", f"{name}.c", "-o", f"{name}.so"], cwd=tmp_path, check=True, timeout=120)
     return f"./{name}.so"
 
 
@@ -209,7 +209,7 @@ def test_an_interrupted_check_leaves_nothing_behind(tmp_path, whom):
     wait_for(lambda: list((tmp_path / "tmp").glob("quern-kit-*/.0.*")))
     below = tree_of(check.pid)
     os.killpg(check.pid, signal.SIGINT) if whom == "all" else check.send_signal(signal.SIGTERM)
-    out, told = check.communicate(timeout=60)
+    out, told = check.communicate(timeout=120)
     assert check.returncode == 130 and told == "quern run: interrupted\n" and "FAIL" not in out, (check.returncode, out, told)
     assert list((tmp_path / "tmp").iterdir()) == []
     wait_for(lambda: all(is_over(pid) for pid in below))
@@ -276,7 +276,7 @@ def test_two_inputs_with_maps_of_their_own_are_tried_in_every_language(tmp_path,
     else:
         (tmp_path / "two.c").write_text("#include <stdio.h>\n" + TWO_IN_C)
         how = (["cc"] if lang == "c" else ["c++", "-std=c++20", "-x", "c++"]) + ["-shared", "-fPIC", f"-I{ROOT}/include", "two.c"]
-    subprocess.run([*how, "-o", "two.so"], cwd=tmp_path, check=True, timeout=90)
+    subprocess.run([*how, "-o", "two.so"], cwd=tmp_path, check=True, timeout=120)
     for name, text in ("l", "ann\nbob\n"), ("r", "ann\tx\ncy\ty\n"), ("want", "ann\tleft.x.\nbob\tleft.\ncy\ty.\n"):
         (tmp_path / name).write_text(text)
     inputs = ["-input", "left=l", "-input", "right=r"]

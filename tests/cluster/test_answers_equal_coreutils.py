@@ -138,7 +138,7 @@ def test_by_a_cluster_each_text_alone_and_all_together(cluster, job):
         runs.append((cluster.start("run", *options, "-reduces", "1", job, f"/in/{n:02d}", out), out, text))
         if n % 4 == 3 or n == len(TEXTS) - 1:
             for run, path, one in runs:
-                assert run.communicate(timeout=60) and run.returncode == 0
+                assert run.communicate(timeout=120) and run.returncode == 0
                 assert answer(cluster, path) == want(one), path
             runs = []
     # What stands last without a newline is a line of its own, also before the next file.

@@ -35,7 +35,7 @@ def read_while_it_is_deleted(cluster, conf):
     cluster.fs("-rm", "-skipTrash", "/read")
     wait_for(lambda: not block_files(cluster))
     got += run.stdout.read()
-    return run.wait(timeout=60), got, run.stderr.read()
+    return run.wait(timeout=120), got, run.stderr.read()
 
 
 def test_what_is_read_by_descriptor_is_read_to_its_end(cluster):
@@ -69,7 +69,7 @@ def test_a_file_deleted_under_its_writer_leaves_no_block(cluster):
     with contextlib.suppress(BrokenPipeError):  # it may have been told already
         writer.stdin.write(DATA[:1_000_000])
         writer.stdin.close()
-    assert writer.wait(timeout=60) == 1
+    assert writer.wait(timeout=120) == 1
     assert writer.stderr.read().count(b"\n") == 1
     wait_for(lambda: not block_files(cluster))
 
@@ -104,7 +104,7 @@ def test_a_node_that_was_away_has_an_old_replica_and_only_that_goes(cluster):
 
     def whole(node):
         return [f for f in block_files(cluster, "finalized", node) if not f.endswith(".meta") and open(f, "rb").read() == ToldWriter.bytes(200000)]
-    wait_for(lambda: all(whole(node) for node in "123") and not block_files(cluster, "rbw"), timeout=60)
+    wait_for(lambda: all(whole(node) for node in "123") and not block_files(cluster, "rbw"))
     wait_for(lambda: b"Live_repl=3" in cluster.run("fsck", "/old", "-files", "-blocks", "-locations").stdout)
     cluster.kill("datanode1")
     cluster.kill("datanode2")

@@ -95,7 +95,7 @@ def test_iterations_go_on_from_what_the_one_before_made(tmp_path):
     for words, said in ((["-iterate", "0", "pagerank", "a", "b"], "a number from 1"), (["-iterate", "2", "teragen", "out"], "needs INPUT... and OUTPUT"),
                         (["-iterate", "2", "-detach", "sort", "a", "b"], "-detach leaves one job"),
                         (["-iterate", "3", "-D", "pagerank.damping=2", "pagerank", tmp_path / "links", tmp_path / "bad"], "that was step 1 of 3")):
-        done = subprocess.run([QUERN, "run", "-jt", "local", *map(str, words)], capture_output=True, text=True, timeout=60)
+        done = subprocess.run([QUERN, "run", "-jt", "local", *map(str, words)], capture_output=True, text=True, timeout=120)
         assert done.returncode in (1, 2) and said in done.stderr, done.stderr
     assert not os.path.exists(tmp_path / "bad")
 
@@ -171,7 +171,7 @@ def test_what_options_do_not_mean_is_told(job, options, said, tmp_path):
     (tmp_path / "in").write_bytes(b"a\t1\n")
     more = [] if job in WITHOUT_INPUT else ["-file", tmp_path / "in", tmp_path / "in"]
     done = subprocess.run([TASK, "-local", *(w for o in options for w in ("-D", o)), *more[:2], plugin(job), *more[2:], tmp_path / "out"],
-                          capture_output=True, text=True, timeout=60)
+                          capture_output=True, text=True, timeout=120)
     assert done.returncode == 1 and said in done.stderr, (job, done.stderr)
 
 
@@ -206,7 +206,7 @@ def test_rows_of_the_sort_benchmark_are_made_sorted_and_validated(tmp_path):
                         (["-D", "teragen.rows=3", plugin("teragen"), tmp_path / "rows", tmp_path / "no"], "makes its own input"),
                         ([plugin("terasort"), tmp_path / "crooked", tmp_path / "no"], "no whole number of records of 100"),
                         ([plugin("terasort"), tmp_path / "no"], "INPUT... OUTPUT are wanted")):
-        done = subprocess.run([TASK, "-local", *map(str, words)], capture_output=True, text=True, timeout=60)
+        done = subprocess.run([TASK, "-local", *map(str, words)], capture_output=True, text=True, timeout=120)
         assert done.returncode in (1, 2) and said in done.stderr, (words, done.stderr)
 
 
@@ -290,7 +290,7 @@ def test_on_a_cluster_the_same():
                 said = [o.format(dir="/in") for o in job.options] + (["-file", f"{c.dir}/{job.side}"] if job.side else [])
                 runs[name] = c.start("run", *said, "-reduces", "2", job.plugin, "/in", "/out/" + name.replace(" ", ""))
             for name, run in runs.items():
-                assert run.communicate(timeout=60) and run.returncode == 0, name
+                assert run.communicate(timeout=120) and run.returncode == 0, name
                 want = JOBS[name].want({f"/in/{file}": text for file, text in files.items()})
                 assert sorted(lines(c.fs("-cat", f"/out/{name.replace(' ', '')}/part-*").stdout)) == sorted(lines(want)), name
         c.run("run", "-iterate", "3", "pagerank", "/in", "/ranks")

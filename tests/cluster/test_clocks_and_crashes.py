@@ -80,7 +80,7 @@ def test_time_outs_do_not_go_by_the_wall_clock(cluster, wrong):
         assert output_of(c, f"/out{i}") == count_words([text])
     writer.stdin.write(text)
     writer.stdin.close()
-    assert writer.wait(60) == 0
+    assert writer.wait(120) == 0
     assert c.fs("-cat", "/slow").stdout == text + text
 
 
@@ -135,4 +135,4 @@ def test_a_daemon_started_as_root_is_its_user_from_then_on(tmp_path):
             assert os.stat(log).st_uid == user.pw_uid
         finally:
             daemon.terminate()
-            daemon.wait(30)
+            daemon.wait(120)

@@ -31,7 +31,7 @@ def cluster():
 
 def play_until_dead(cluster, daemon, dir, seed, **kw):
     """A second of the model client and, where the machine is slow, some more."""
-    for i in range(6):
+    for i in range(40):
         verdict(cluster.model("--dir", f"/{dir}-{i}", seed=seed + i, seconds=1, **kw))
         if cluster.pid(daemon) is None:
             return
@@ -69,9 +69,12 @@ def files_in(c, path):
 
 @pytest.mark.parametrize("daemon", ["namenode", "datanode1", "datanode3"])
 def test_files_while_it_is_restarted(cluster, daemon):
-    run = cluster.model("--dir", "/restart-" + daemon, seed=7, seconds=3)
+    run = cluster.model("--dir", "/restart-" + daemon, seed=7, seconds=600)
     wait_for(lambda: files_in(cluster, "/restart-" + daemon) > 3)
     stop_and_start(cluster, daemon)
+    after = files_in(cluster, "/restart-" + daemon)
+    wait_for(lambda: files_in(cluster, "/restart-" + daemon) != after)
+    run.terminate()
     verdict(run)
 
 
@@ -82,7 +85,7 @@ def begin_job(c, out):
 
 
 def finish_job(c, job, out):
-    wait = c.run("job", "-wait", job, check=False, timeout=90)
+    wait = c.run("job", "-wait", job, check=False, timeout=120)
     assert wait.returncode == 0, wait.stderr.decode()
     assert output_of(c, out) == b"".join(sorted(b"%s\t%d\n" % (line[:-1], LINES.count(line)) for line in set(LINES)))
 
@@ -164,7 +167,7 @@ def test_rotten_checksum_files_are_seen_and_replaced(cluster):
         with open(cluster.dir + "/reader.conf", "w") as f:
             f.write(f"include = quern.conf\nnode.name = {node}\n")
         assert cluster.fs("-cat", "/sums", env={"QUERN_CONF": cluster.dir + "/reader.conf"}).stdout == data
-    wait_for(lambda: whole(metas, good), timeout=60)
+    wait_for(lambda: whole(metas, good))
 
 
 def whole(metas, good):

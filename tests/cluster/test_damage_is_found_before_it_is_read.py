@@ -74,7 +74,7 @@ def test_what_rots_unread_is_found_and_replaced(cluster):
 
     for i, name in enumerate(DAMAGE):
         try:
-            wait_for(lambda: is_whole(i), timeout=60, every=0.2)
+            wait_for(lambda: is_whole(i), every=0.2)
         except AssertionError:
             raise AssertionError(f"{name}: never replaced")
     wait_for(lambda: b"HEALTHY" in cluster.run("fsck", "/", check=False).stdout)

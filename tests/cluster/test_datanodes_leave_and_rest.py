@@ -57,7 +57,7 @@ def admin_state(cluster, node):
 
 
 def become(cluster, node, state):
-    wait_for(lambda: admin_state(cluster, node) == state, timeout=60)
+    wait_for(lambda: admin_state(cluster, node) == state)
 
 
 def all_whole(cluster, want="/"):

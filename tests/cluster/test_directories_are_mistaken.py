@@ -109,7 +109,7 @@ def test_without_its_lock_file_a_directory_is_still_in_use(cluster):
         os.unlink(cluster.path(daemon, "in_use.lock"))
         words = [os.path.join(BUILD, "quern-" + daemon.rstrip("1")), "-conf", f"{cluster.dir}/conf/{daemon}.conf", "-D", "admin.socket=",
                  "-D", f"log.file={cluster.dir}/second.log"] + [w for key in keys for w in ("-D", key + "=127.0.0.1:0")]
-        second = subprocess.run(words, env=cluster.env, capture_output=True, text=True, timeout=30, check=False)
+        second = subprocess.run(words, env=cluster.env, capture_output=True, text=True, timeout=120, check=False)
         assert second.returncode == 1 and "is in use: another process has locked it" in second.stderr, second
     cluster.fs("-put", "-", "/after", input=b"after")
     assert pids == {daemon: cluster.pid(daemon) for daemon in ports}
@@ -150,7 +150,7 @@ def test_a_pipe_in_the_place_of_a_file_is_named(cluster, daemon, file):
     os.rename(at, at + ".kept")
     os.mkfifo(at)
     words = [os.path.join(BUILD, "quern-" + daemon.rstrip("1")), "-conf", f"{cluster.dir}/conf/{daemon}.conf"]
-    run = subprocess.run(words, env=cluster.env, capture_output=True, text=True, timeout=60, check=False)
+    run = subprocess.run(words, env=cluster.env, capture_output=True, text=True, timeout=120, check=False)
     os.rename(at + ".kept", at)
     cluster.up()
     assert run.returncode == 1 and at in run.stderr and "it is not a regular file" in run.stderr and run.stderr.count("\n") == 1, run

@@ -85,7 +85,7 @@ def test_a_datanodes_disk_that_others_fill_while_it_writes():
         run.stdin.write(data[:3 * MB])
         run.stdin.flush()
         fill(c, "node1")
-        out, err = run.communicate(data[3 * MB:], timeout=60)
+        out, err = run.communicate(data[3 * MB:], timeout=120)
         assert run.returncode == 1 and err.decode().startswith("put: "), err
         assert c.fs("-cat", "/before").stdout == data
         c.on("node1", "rm", c.dir + "/ballast")
@@ -107,7 +107,7 @@ def test_the_namenodes_disk_is_full_and_nothing_told_is_lost():
             run = subprocess.Popen(c.into("client") + [os.path.join(BUILD, "quern"), "fs", "-mkdir", *batch], env=c.env,
                                    stdout=subprocess.PIPE, stderr=subprocess.PIPE)
             try:
-                _, err = run.communicate(timeout=15)
+                _, err = run.communicate(timeout=120)
             except subprocess.TimeoutExpired:
                 run.kill()
                 run.communicate()
@@ -150,7 +150,7 @@ def test_a_cluster_on_a_disk_with_too_little_room_is_not_waited_for(tmp_path):
     """The namenode keeps room for its journal: on a smaller disk it stays in safe mode, and `quern up` says why, at once."""
     script = f"mount -t tmpfs -o size=120m none {tmp_path} && exec {QUERN} up --detach --dir {tmp_path} --datanodes 1 --workers 1"
     began = time.monotonic()
-    run = subprocess.run(["unshare", "-m", "sh", "-c", script], capture_output=True, text=True, timeout=90)
+    run = subprocess.run(["unshare", "-m", "sh", "-c", script], capture_output=True, text=True, timeout=120)
     assert run.returncode == 1
     assert run.stderr == ("quern up: does not serve: the namenode is in safe mode: Resources are low on NN: there is little room left for "
                           "the journal. Please add or free up space. Use \"quern admin -safemode leave\" to turn safe mode off.\n")

@@ -35,7 +35,7 @@ def refuses(c, daemon, *keys, code=1, log=None):
     words = [program(daemon), "-conf", f"{c.dir}/conf/{daemon}.conf", "-D", f"log.file={log or c.dir + '/refused.log'}", "-D", "admin.socket="]
     for key in keys:
         words += ["-D", key]
-    run = subprocess.run(words, capture_output=True, text=True, timeout=30)
+    run = subprocess.run(words, capture_output=True, text=True, timeout=120)
     assert run.returncode == code, run
     assert run.stdout == "" and run.stderr.count("\n") == 1 and run.stderr.startswith(f"quern-{daemon.rstrip('1')}: "), run
     return run.stderr
@@ -86,7 +86,7 @@ def test_an_unknown_key_is_named_with_the_near_one(cluster, tmp_path, daemon):
     assert f'unknown key "{near}" (did you mean {DIR[daemon]}?)' in line
     conf = tmp_path / "x.conf"
     conf.write_text(f"# one\n\nlog.levle = info\n")
-    run = subprocess.run([program(daemon), "-conf", str(conf)], capture_output=True, text=True, timeout=30)
+    run = subprocess.run([program(daemon), "-conf", str(conf)], capture_output=True, text=True, timeout=120)
     assert run.returncode == 2 and run.stderr.count("\n") == 1
     assert f'{conf}:3: unknown key "log.levle" (did you mean log.level?)' in run.stderr
 
@@ -226,7 +226,7 @@ def test_another_clusters_namenode_in_the_place_of_ours_is_refused(cluster, tmp_
     """The same address, another namespace: who is in the middle of something hears it in one line and changes nothing."""
     conf = ["-conf", f"{cluster.dir}/conf/namenode.conf", "-D", f"dfs.namenode.name.dir={tmp_path}/other", "-D", f"log.file={tmp_path}/other.log"]
     ids = [re.search("cluster=(.*)", open(version_of(f"{cluster.dir}/name")).read())[1]]
-    subprocess.run([program("namenode"), "-format", *conf], check=True, capture_output=True, timeout=30)
+    subprocess.run([program("namenode"), "-format", *conf], check=True, capture_output=True, timeout=120)
     ids.append(re.search("cluster=(.*)", open(version_of(f"{tmp_path}/other")).read())[1])
     writer = ToldWriter(cluster, "/open")
     writer.tell("write 1000", "hflush", "write 1000")

@@ -68,7 +68,7 @@ def plugin(cluster, tmp_path_factory):
     (dir / "delicate.c").write_text(DELICATE)
     for name in "delicate", "twice":
         subprocess.run(["cc", "-g", "-shared", "-fPIC", "-D" + name.upper(), "-I", os.path.join(ROOT, "include"), dir / "delicate.c",
-                        "-o", dir / (name + ".so")], check=True, timeout=60)
+                        "-o", dir / (name + ".so")], check=True, timeout=120)
     numbers = "".join(f"{i}\n" for i in range(500))
     cluster.run("fs", "-put", "-", "/poison", input=(numbers + "poison\n" + numbers).encode())
     cluster.run("fs", "-put", "-", "/venom", input=("venom\n" + numbers + "venom\n").encode())

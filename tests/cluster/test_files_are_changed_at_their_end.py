@@ -251,6 +251,6 @@ def test_in_the_end_nothing_is_left_over(cluster):
     def on_disk():
         return {int(name[4:]) for base, _, names in os.walk(cluster.dir + "/data") for name in names if re.fullmatch(r"blk_\d+", name)}
     try:
-        wait_for(lambda: on_disk() == known, timeout=60)
+        wait_for(lambda: on_disk() == known)
     except AssertionError:
         raise AssertionError(f"left over: {on_disk() - known}, missing: {known - on_disk()}")

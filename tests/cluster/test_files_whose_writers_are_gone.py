@@ -59,7 +59,7 @@ def test_what_a_dead_writer_left_is_closed_at_once(cluster):
 def test_a_writer_whose_file_was_taken_is_told(cluster):
     put, held = begin(cluster, "/in/taken")
     cluster.run("admin", "-recoverLease", held)
-    _, stderr = put.communicate(DATA, timeout=60)
+    _, stderr = put.communicate(DATA, timeout=120)
     assert put.returncode == 1 and b"taken" in stderr, stderr
 
 
@@ -118,8 +118,8 @@ def test_two_recoveries_of_one_block_are_under_way_and_the_older_ends_last(clust
     wait_for(lambda: any(fsyncs(cluster, node) for node in nodes))
     cluster.kill("namenode")
     cluster.up()
-    asked.communicate(timeout=100)
-    wait_for(lambda: held not in open_files(cluster), timeout=90)
+    asked.communicate(timeout=120)
+    wait_for(lambda: held not in open_files(cluster))
     for node in nodes:
         cluster.run("console", node, "faults", "off")
     got = cluster.fs("-cat", held).stdout

@@ -48,7 +48,7 @@ def test_map_outputs(cluster):
     cluster.run("run", "-reduces", "2", "distinct", "/lines", "/out")
     wait_for(lambda: os.path.exists(hold + ".met"))
     for n in range(3):
-        cluster.run("run", "wordcount", "/words", f"/out{n}", timeout=60)
+        cluster.run("run", "wordcount", "/words", f"/out{n}", timeout=120)
         assert output_of(cluster, f"/out{n}") == b"a\t2\nb\t1\n"
     os.unlink(hold)
     wait_for(lambda: not job_files(cluster))
@@ -57,7 +57,7 @@ def test_map_outputs(cluster):
 def test_what_a_task_wrote_beside_its_output(cluster):
     hold = slow(cluster)
     leaves = "head -c 2000000 /dev/zero >left; sort"
-    cluster.run("run", "-stream", "-reduces", "1", "-mapper", leaves, "-reducer", leaves, "/words", "/out", timeout=60)
+    cluster.run("run", "-stream", "-reduces", "1", "-mapper", leaves, "-reducer", leaves, "/words", "/out", timeout=120)
     assert output_of(cluster, "/out") == b"a b a\t\n"
     wait_for(lambda: os.path.exists(hold + ".met"))
     assert job_files(cluster)
@@ -76,7 +76,7 @@ def test_what_an_earlier_life_left(cluster):
         hold = slow(cluster, at_once=True)
         wait_for(lambda: os.path.exists(hold + ".met"))
         os.unlink(hold + ".met")
-        cluster.run("run", "wordcount", "/words", f"/out{n}", timeout=60)
+        cluster.run("run", "wordcount", "/words", f"/out{n}", timeout=120)
         assert output_of(cluster, f"/out{n}") == b"a\t2\nb\t1\n"
         assert any(name.endswith("spill") for name in job_files(cluster))
     os.unlink(hold)

@@ -40,7 +40,7 @@ class Ours:
             return 0, "", ""
         command = {"fs": [self.hadoop, "fs"], "fsck": [self.hdfs, "fsck"]}.get(tool) or [QUERN, "admin"]
         env = self.env if user == cases.USER else dict(self.env, HADOOP_USER_NAME=user)
-        said = subprocess.run(command + ["-fs", self.fs] + words, input=stdin, cwd=cwd, env=env, capture_output=True, timeout=60)
+        said = subprocess.run(command + ["-fs", self.fs] + words, input=stdin, cwd=cwd, env=env, capture_output=True, timeout=120)
         return said.returncode, said.stdout.decode(), said.stderr.decode()
 
     # --- the world ---
@@ -82,7 +82,7 @@ class Ours:
         assert writer.stdout.readline().startswith(b"flushed ")
 
     def close(self, path):
-        self.writers[path].communicate(timeout=60)
+        self.writers[path].communicate(timeout=120)
 
     def send_away(self, path, how):
         node = re.search(r"DatanodeInfoWithStorage\[([\w.]+:\d+),", self.fsck(path, "-files", "-blocks", "-locations"))[1]

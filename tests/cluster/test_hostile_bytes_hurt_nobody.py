@@ -142,16 +142,16 @@ class Watch:
         if self.daemon == "worker1":
             return b" live " in self.c.run("job", "-workers").stdout and self.alive()
         if self.daemon == "jobtracker":
-            return self.c.run("job", "-list", "--json", timeout=20).returncode == 0
-        return self.c.fs("-cat", "/precious", timeout=20).stdout == b"kept\n" * 1000
+            return self.c.run("job", "-list", "--json", timeout=120).returncode == 0
+        return self.c.fs("-cat", "/precious", timeout=120).stdout == b"kept\n" * 1000
 
     def alive(self):
-        return json.loads(self.c.run("console", self.daemon, "info", timeout=20).stdout)["pid"] == self.pid
+        return json.loads(self.c.run("console", self.daemon, "info", timeout=120).stdout)["pid"] == self.pid
 
     def check(self):
         assert self.c.pid(self.daemon) == self.pid, f"{self.daemon} died"
         assert self.serves() and self.alive()
-        wait_for(lambda: self.count_fds() <= self.fds + 4, timeout=25)
+        wait_for(lambda: self.count_fds() <= self.fds + 4)
         grown = self.rss() - self.memory
         assert grown < MEMORY, f"{self.daemon} has grown by {grown >> 20} MB"
         written = self.log() - self.logged

@@ -100,7 +100,7 @@ def jobs(tmp_path_factory):
     for name, flags in [*kinds.items(), ("namer", [])]:
         source = "namer.c" if name == "namer" else "reader.c"
         subprocess.run(["cc", "-shared", "-fPIC", "-Wall", "-Wextra", "-Wno-missing-field-initializers", "-Werror", f"-I{ROOT}/include",
-                        *flags, source, "-o", f"{name}.so"], cwd=folder, check=True, timeout=60)
+                        *flags, source, "-o", f"{name}.so"], cwd=folder, check=True, timeout=120)
     return {name: str(folder / f"{name}.so") for name in [*kinds, "namer"]}
 
 
@@ -297,7 +297,7 @@ def tool(*command):
     def run(data):
         if not shutil.which(command[0]):
             pytest.skip(f"no {command[0]} here")
-        return subprocess.run(command, input=data, capture_output=True, check=True, timeout=60).stdout
+        return subprocess.run(command, input=data, capture_output=True, check=True, timeout=120).stdout
     return run
 
 

@@ -112,7 +112,7 @@ def test_counters_say_what_wc_says(cluster, dies):
         if dies:
             wait_for(lambda: cluster.status(job)["stages"][0]["done"] > 3)
             cluster.kill("worker2")
-        assert cluster.run("job", "-wait", job, check=False, timeout=90).returncode == 0
+        assert cluster.run("job", "-wait", job, check=False, timeout=120).returncode == 0
         cluster.up()
         wait_for(lambda: cluster.run("job", "-workers").stdout.count(b" live ") == 2)
         n = counters(cluster, job)
@@ -219,7 +219,7 @@ def jobs(tmp_path_factory):
     shutil.copy(f"{ROOT}/docs/examples/spent.c", folder)
     for name in "union", "spent":
         subprocess.run(["cc", "-std=c11", "-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-Wno-missing-field-initializers",
-                        f"-I{ROOT}/include", f"{name}.c", "-o", f"{name}.so"], cwd=folder, check=True, timeout=60)
+                        f"-I{ROOT}/include", f"{name}.c", "-o", f"{name}.so"], cwd=folder, check=True, timeout=120)
     return folder
 
 

@@ -30,7 +30,7 @@ def cluster():
 
 
 def run(c, *words, fails=False):
-    done = c.run("run", *SPLITS, *words, check=False, timeout=90)
+    done = c.run("run", *SPLITS, *words, check=False, timeout=120)
     assert (done.returncode != 0) == fails, done.stderr.decode()
     return done
 
@@ -43,7 +43,7 @@ def parts(c, path):
 def run_locally(tmp_path, *words, text=TEXT, code=0):
     """The same job over the same bytes without a cluster."""
     (tmp_path / "a").write_bytes(text)
-    done = subprocess.run([QUERN, "run", "-jt", "local", *SPLITS, *words, str(tmp_path / "a"), str(tmp_path / "out")], capture_output=True, timeout=90)
+    done = subprocess.run([QUERN, "run", "-jt", "local", *SPLITS, *words, str(tmp_path / "a"), str(tmp_path / "out")], capture_output=True, timeout=120)
     assert done.returncode == code, done.stderr.decode()
     return (done.stdout + done.stderr).decode()
 
@@ -142,7 +142,7 @@ def is_in_stage(c, job, which):
 @pytest.mark.parametrize("which", [1, 2])
 def test_the_jobtracker_dies_in_a_later_stage(cluster, which):
     job = submit_slow(cluster, f"jt-{which}")
-    wait_for(lambda: is_in_stage(cluster, job, which), timeout=60)
+    wait_for(lambda: is_in_stage(cluster, job, which))
     cluster.kill("jobtracker")
     cluster.up()
     status = finish(cluster, job, f"jt-{which}")
@@ -152,7 +152,7 @@ def test_the_jobtracker_dies_in_a_later_stage(cluster, which):
 
 def test_a_worker_dies_with_what_two_stages_made(cluster):
     job = submit_slow(cluster, "worker")
-    wait_for(lambda: stage(cluster, job, 2)["running"] > 0, timeout=60)
+    wait_for(lambda: stage(cluster, job, 2)["running"] > 0)
     cluster.kill("worker1")
     status = finish(cluster, job, "worker")
     assert all(s["done"] == s["tasks"] for s in status["stages"])

@@ -39,7 +39,7 @@ def stage(c, job, which):
 
 
 def finish(c, job, name):
-    wait = c.run("job", "-wait", job, check=False, timeout=90)
+    wait = c.run("job", "-wait", job, check=False, timeout=120)
     assert wait.returncode == 0, wait.stderr.decode()
     assert output_of(c, "/out/" + name) == b"".join(sorted(TEXT.splitlines(keepends=True)))
     return c.status(job)
@@ -184,7 +184,7 @@ def test_a_job_is_killed_and_the_jobtracker_dies_with_the_news(cluster, place):
     kill = cluster.start("job", "-kill", job)
     cluster.kill("jobtracker")
     cluster.up()
-    kill.communicate(timeout=60)
+    kill.communicate(timeout=120)
     if kill.returncode != 0:
         cluster.run("job", "-kill", job, check=False)
     wait_for(lambda: cluster.status(job)["state"] in (3, 5))
@@ -199,7 +199,7 @@ def test_the_jobtracker_dies_while_a_job_fails(cluster):
                       "/out/failing").stdout.decode().strip()
     cluster.kill("jobtracker")
     cluster.up()
-    wait = cluster.run("job", "-wait", job, check=False, timeout=60)
+    wait = cluster.run("job", "-wait", job, check=False, timeout=120)
     assert wait.returncode == 1 and b"failed" in wait.stderr
     assert cluster.status(job)["state"] == 4
     wait_for(lambda: cluster.run("job", "-workers").stdout.count(b" live ") == 3)
@@ -242,7 +242,7 @@ def test_fifty_small_jobs_at_once(cluster):
     runs = [cluster.start("run", "-detach", "sort", "/small", f"/out/many/{i}") for i in range(50)]
     jobs = []
     for run in runs:
-        out, err = run.communicate(timeout=60)
+        out, err = run.communicate(timeout=120)
         assert run.returncode == 0, err
         jobs.append(out.decode().strip())
     assert len(set(jobs)) == 50

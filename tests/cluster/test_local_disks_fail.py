@@ -83,7 +83,7 @@ def submit(c, name, *options, text="/in"):
 
 
 def finish(c, job, name, want=WANT):
-    wait = c.run("job", "-wait", job, check=False, timeout=90)
+    wait = c.run("job", "-wait", job, check=False, timeout=120)
     assert wait.returncode == 0, wait.stderr.decode()
     assert output_of(c, "/out/" + name) == want
     return c.status(job)
@@ -177,12 +177,12 @@ def test_a_full_directory_beside_a_good_one(workers):
 def test_all_directories_are_full(workers):
     """A job that needs more room than there is says where; one that does not is served."""
     job = submit(workers, "nowhere", "-D", "mapreduce.input.fileinputformat.split.maxsize=1g")
-    wait = workers.run("job", "-wait", job, check=False, timeout=90)
+    wait = workers.run("job", "-wait", job, check=False, timeout=120)
     assert wait.returncode == 1
     assert re.search(r"no local directory is usable \(/.*/own/./[ab]/jobs/job_.*: No space left on device\): free space, or set worker.local.dir\n",
                      wait.stderr.decode())
     assert all(worker.poll() is None for worker in workers.own)
-    workers.run("run", "wordcount", "/now", "/out/little", timeout=60)
+    workers.run("run", "wordcount", "/now", "/out/little", timeout=120)
     assert output_of(workers, "/out/little") == b"now\t1\n"
 
 
@@ -213,7 +213,7 @@ def test_a_disk_gives_errors_in_the_middle_of_a_map(cluster, which):
             for pid in pids:
                 os.kill(pid, signal.SIGCONT)
             return cluster.status(job)["state"] > 2
-        wait_for(is_over, timeout=90)
+        wait_for(is_over)
         status = finish(cluster, job, name)
         assert struck and status["stages"][0]["failed_attempts"] > 0 and cluster.own[0].poll() is None
     finally:

@@ -33,7 +33,7 @@ class Ours:
     def run(self, tool, words, user, stdin, cwd):
         env = self.env if user == USER else dict(self.env, HADOOP_USER_NAME=user)
         said = subprocess.run(["hadoop", tool, "-fs", self.fs] + words, executable=QUERN, input=stdin, cwd=cwd, env=env,
-                              capture_output=True, timeout=60, check=False, **NOBODY)
+                              capture_output=True, timeout=120, check=False, **NOBODY)
         return said.returncode, said.stdout.decode(), said.stderr.decode()
 
 

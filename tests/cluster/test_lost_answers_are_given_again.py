@@ -28,7 +28,7 @@ def lose(cluster, n, *words, input=b""):
         command = cluster.popen([QUERN, "fs", *words], stdin=stdin, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
     wait_for(lambda: cluster.pid("namenode") is None)
     cluster.up()
-    _, err = command.communicate(timeout=100)
+    _, err = command.communicate(timeout=120)
     assert (command.returncode, err) == (0, b""), words
 
 

@@ -28,4 +28,4 @@ def test_what_many_clients_need_is_given_back():
         assert run.returncode == 0 and "nothing violated" in out and " 0 calls failed" in out, out
         assert c.pid("datanode1") == pid
         assert 32 < most <= THREADS_MAX + OTHERS
-        wait_for(lambda: opened() <= before + 2, timeout=20)
+        wait_for(lambda: opened() <= before + 2)

@@ -167,7 +167,7 @@ def test_killed_while_a_directory_comes_back_nothing_is_lost(two, point):
 
 
 def bootstrap(n, source, *more):
-    return subprocess.run([NAMENODE, "-bootstrap", source.address, *more] + n.options(), capture_output=True, text=True, timeout=60)
+    return subprocess.run([NAMENODE, "-bootstrap", source.address, *more] + n.options(), capture_output=True, text=True, timeout=120)
 
 
 def test_a_fresh_namenode_begins_as_a_copy_of_a_running_one(two):
@@ -207,7 +207,7 @@ def test_a_copy_that_is_cut_short_is_none_and_is_begun_again(two, fault):
     os.makedirs(two.dir + "/copy")
     copy = Reloaded(two.dir + "/copy", ("x",))
     env = dict(os.environ, QUERN_FAULT=fault + ":kill")
-    run = subprocess.run([NAMENODE, "-bootstrap", two.address] + copy.options(), env=env, capture_output=True, text=True, timeout=60)
+    run = subprocess.run([NAMENODE, "-bootstrap", two.address] + copy.options(), env=env, capture_output=True, text=True, timeout=120)
     assert run.returncode == -signal.SIGKILL, run
     assert not copy.start()
     assert bootstrap(copy, two).returncode == 0
@@ -220,5 +220,5 @@ def test_only_a_superuser_gets_a_copy(two):
     os.makedirs(two.dir + "/copy")
     copy = Reloaded(two.dir + "/copy", ("x",))
     run = subprocess.run([NAMENODE, "-bootstrap", two.address] + copy.options(), env=dict(os.environ, HADOOP_USER_NAME="mallory"),
-                         capture_output=True, text=True, timeout=60)
+                         capture_output=True, text=True, timeout=120)
     assert run.returncode == 1 and "mallory" in run.stderr and run.stderr.count("\n") == 1, run.stderr

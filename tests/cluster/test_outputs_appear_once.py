@@ -48,7 +48,7 @@ def cluster(tmp_path_factory):
     dir = tmp_path_factory.mktemp("filer")
     (dir / "filer.c").write_text(FILER)
     subprocess.run(["cc", "-shared", "-fPIC", "-I", os.path.join(ROOT, "include"), dir / "filer.c", "-o", dir / "filer.so"],
-                   check=True, timeout=60)
+                   check=True, timeout=120)
     with Cluster(datanodes=1, workers=2) as c:
         c.plugin = str(dir / "filer.so")
         for name, lines in ("/old", OLD), ("/new", NEW):
@@ -90,7 +90,7 @@ def begin_all(c, top, ms):
 
 def end_all(c, top, jobs):
     for mode, job in jobs.items():
-        wait = c.run("job", "-wait", job, check=False, timeout=90)
+        wait = c.run("job", "-wait", job, check=False, timeout=120)
         assert wait.returncode == 0, (mode, wait.stderr)
         is_whole(c, f"{top}/{mode}", WANT[mode])
 
@@ -102,7 +102,7 @@ def are_over(c, jobs):
 
 def dies(c, daemon, jobs):
     """It does, or has no more reason to."""
-    wait_for(lambda: not c.pid(daemon) or are_over(c, jobs), timeout=60)
+    wait_for(lambda: not c.pid(daemon) or are_over(c, jobs))
 
 
 def test_the_jobtracker_dies_around_every_publication(cluster):
@@ -110,7 +110,7 @@ def test_the_jobtracker_dies_around_every_publication(cluster):
     jobs = begin_all(cluster, "/jobtracker", 1500)
     cluster.run("console", "jobtracker", "faults", "jt.publish.ask=1:kill")
     for fault in "jt.publish.done=1:kill", "jt.publish.done=2:kill", "jt.publish.ask=2:kill", "":
-        wait_for(lambda: not cluster.pid("jobtracker"), timeout=60)
+        wait_for(lambda: not cluster.pid("jobtracker"))
         cluster.up(env={"QUERN_FAULT": fault}, check=not fault)  # it may die before it is said to be up
     end_all(cluster, "/jobtracker", jobs)
 
@@ -148,7 +148,7 @@ def test_of_two_jobs_with_one_output_neither_spoils_the_other(cluster):
     cluster.fs("-mkdir", "/two")
     for mode in "fail", "append", "replace":
         runs = [cluster.start("run", *words(cluster, input, f"/two/{mode}", mode, 300)) for input in ("/old", "/new")]
-        ended = [one.wait(60) for one in runs]  # one that must be new may be refused at once
+        ended = [one.wait(120) for one in runs]  # one that must be new may be refused at once
         assert sorted(ended) == ([0, 1] if mode == "fail" else [0, 0])
         if mode == "append":
             is_whole(cluster, "/two/append", OLD + NEW)
@@ -169,6 +169,6 @@ def test_who_reads_what_is_replaced_reads_all_of_it(cluster, mode):
     got = os.read(cat.stdout.fileno(), 1000)
     run(cluster, "/new", out, mode)
     is_whole(cluster, out, NEW)
-    rest, err = cat.communicate(timeout=60)
+    rest, err = cat.communicate(timeout=120)
     assert cat.returncode == 0, err
     assert got + rest == old

@@ -53,7 +53,7 @@ def test_streams_keep_hadoops_contract(cluster, node):
 
 
 def test_the_example_writes_reads_lists_and_removes(cluster):
-    run = subprocess.run([os.path.join(BUILD, "docs", "examples", "fs")], env=cluster.env, capture_output=True, text=True, timeout=60)
+    run = subprocess.run([os.path.join(BUILD, "docs", "examples", "fs")], env=cluster.env, capture_output=True, text=True, timeout=120)
     assert run.returncode == 0, run.stderr
     assert "read back: hello, cluster\n" in run.stdout
     assert "bytes 0 to 15 on node" in run.stdout
@@ -68,13 +68,13 @@ def test_an_installed_library_is_found_by_pkg_config(cluster, tmp_path):
     sanitize = ["-fsanitize=address,undefined"] if flavour == "debug" else []
     program = str(tmp_path / "fs")
     subprocess.run(["cc", os.path.join(ROOT, "docs/examples/fs.c"), "-o", program, *flags, *sanitize], check=True)
-    run = subprocess.run([program], env=dict(env, LD_LIBRARY_PATH=str(tmp_path / "usr/lib")), capture_output=True, text=True, timeout=60)
+    run = subprocess.run([program], env=dict(env, LD_LIBRARY_PATH=str(tmp_path / "usr/lib")), capture_output=True, text=True, timeout=120)
     assert run.returncode == 0, run.stderr
 
 
 def test_what_answers_there_is_told(tmp_path):
     """A wrong address is one clear line."""
-    run = subprocess.run([os.path.join(BUILD, "docs", "examples", "fs"), "quern://127.0.0.1:1"], capture_output=True, text=True, timeout=60,
+    run = subprocess.run([os.path.join(BUILD, "docs", "examples", "fs"), "quern://127.0.0.1:1"], capture_output=True, text=True, timeout=120,
                          env=dict(os.environ, QUERN_CONF="/dev/null"))
     assert run.returncode == 1
     assert "cannot reach 127.0.0.1:1: connection refused: is the namenode running?" in run.stderr

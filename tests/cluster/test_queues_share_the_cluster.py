@@ -69,7 +69,7 @@ def kill(c, *jobs):
 
 
 def mapred(c, *words):
-    return subprocess.run([MAPRED, *words], env=dict(c.env, QUERN=QUERN), capture_output=True, text=True, timeout=60)
+    return subprocess.run([MAPRED, *words], env=dict(c.env, QUERN=QUERN), capture_output=True, text=True, timeout=120)
 
 
 def test_queues_are_configured_while_the_jobtracker_runs(cluster):
@@ -98,7 +98,7 @@ def test_a_late_small_job_gets_cores_within_seconds_of_a_cluster_busy_for_a_minu
     wait_for(lambda: running(cluster, big) == cores)
     small = submit(cluster, "small", 1)
     begun = time.monotonic()
-    assert cluster.run("job", "-wait", small, check=False, timeout=50).returncode == 0
+    assert cluster.run("job", "-wait", small, check=False, timeout=120).returncode == 0
     assert time.monotonic() - begun < 40, "it did not wait for tasks of a minute"
     status = cluster.status(big)
     assert status["queue"] == "prod" and status["stages"][0]["killed_attempts"] >= 1 and status["stages"][0]["failed_attempts"] == 0

@@ -43,7 +43,7 @@ def test_on_a_cluster_by_their_own_name_and_another(cluster, tmp_path):
              "many": ["-files", f"{tmp_path}/empty,file://{tmp_path}/long#words.txt"]}
     runs = {out: cluster.start("run", "-reduces", "1", *words, PLUGIN, "/in", f"/{out}") for out, words in files.items()}
     for out, run in runs.items():
-        said = run.communicate(timeout=60)
+        said = run.communicate(timeout=120)
         assert run.returncode == 0, said
         assert cluster.fs("-cat", f"/{out}/part-*").stdout == WANT
     wait_for(lambda: not [p for p in glob.glob(f"{cluster.dir}/**/jobs/job_*/**", recursive=True) if len(os.path.basename(p)) == 64])
@@ -64,7 +64,7 @@ def test_each_node_fetches_them_once_however_many_tasks_there_are(cluster, tmp_p
         before = [brought(cluster, w) for w in ("worker1", "worker2")]
         job = cluster.run("run", "-detach", *split, "-file", f"{tmp_path}/long#words.txt", "-file", f"{tmp_path}/long#again", PLUGIN, "/in",
                           f"/once-{out}").stdout.decode().strip()
-        assert cluster.run("job", "-wait", job, timeout=60).returncode == 0
+        assert cluster.run("job", "-wait", job, timeout=120).returncode == 0
         rose = [tuple(a - b for a, b in zip(brought(cluster, w), was)) for w, was in zip(("worker1", "worker2"), before)]
         assert cluster.fs("-cat", f"/once-{out}/part-*").stdout.count(b"\n") == 2
     assert cluster.status(job)["stages"][0]["tasks"] > 8
@@ -109,5 +109,5 @@ def test_they_outlive_the_jobtracker(cluster, tmp_path):
     job = cluster.run("run", "-detach", *slow, "-file", f"{tmp_path}/long#words.txt", PLUGIN, "/in", "/outlived").stdout.decode().strip()
     cluster.kill("jobtracker")
     cluster.up()
-    assert cluster.run("job", "-wait", job, timeout=60).returncode == 0
+    assert cluster.run("job", "-wait", job, timeout=120).returncode == 0
     assert cluster.fs("-cat", "/outlived/part-*").stdout == WANT

@@ -86,7 +86,7 @@ def test_neither_a_killed_run_nor_one_that_reads_nothing_is_compared(cluster):
     many = cluster.start("run", "-D", "reluctant.value.us=3000", "-reduces", "1", RELUCTANT, "/daily-2", "/out/killed")
     last = wait_for(lambda: next((job["id"]["job"] for job in cluster.jobs() if job["elapsed_ms"] > 2000 and job["state"] == RUNNING), None))
     cluster.run("job", "-kill", str(last))
-    assert many.wait(60) == 3 and why(cluster)[1] == {}
+    assert many.wait(120) == 3 and why(cluster)[1] == {}
 
 
 def test_a_node_on_which_everything_is_slow_is_named(cluster):
@@ -131,7 +131,7 @@ def test_twenty_healthy_jobs_have_nothing_to_complain_of(cluster):
     for input in "/hot", "/many", "/few", "/even":
         runs = [cluster.start("run", "-reduces", "2", job, input, f"/healthy{input}/{job}")
                 for job in ("wordcount", "sort", "distinct", "topn", "invertedindex")]
-        assert all(one.wait(60) == 0 for one in runs)
+        assert all(one.wait(120) == 0 for one in runs)
     new = [job for job in cluster.jobs() if job["id"]["job"] not in before]
     assert len(new) == 20 and [job["findings"] for job in new] == [[]] * 20
     assert cluster.run("job", "-why", str(new[0]["id"]["job"])).stdout.endswith(b": nothing held it up\n")
@@ -167,7 +167,7 @@ def winners(cluster, job):
 
 def test_the_times_of_each_attempt_add_up_to_what_it_took(cluster):
     """Within 5 %, and the milliseconds of the way to the worker and back."""
-    cluster.run("run", "sleep", "-D", "sleep.map.ms=400", "-D", "sleep.reduce.ms=400", "/out/slept")
+    cluster.run("run", "sleep", "-D", "sleep.map.ms=1500", "-D", "sleep.reduce.ms=1500", "/out/slept")
     cluster.run("run", "-stream", "-mapper", "cat", "-reducer", "cat", "/lines", "/out/streamed")
     run(cluster, "/lines", reduces=2, job="wordcount")
     run(cluster, "/lines", reduces=2, job="sort")
@@ -178,7 +178,7 @@ def test_the_times_of_each_attempt_add_up_to_what_it_took(cluster):
             took, times = a["end_ms"] - a["start_ms"], a["times"]
             told = sum(times[phase] for phase in PHASES) / 1000
             assert abs(told - times["total"] / 1000) <= 0.05 * took + 1, (stage, a)
-            assert abs(told - took) <= 0.05 * took + 100, (stage, a)
+            assert abs(told - took) <= 0.05 * took + 500, (stage, a)
             seen += 1
     assert seen >= 12
 

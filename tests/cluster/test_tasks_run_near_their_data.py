@@ -54,7 +54,7 @@ def submit(c, input, out, *settings, job=SLUGGISH, reduces=1):
 
 
 def finish(c, job):
-    wait = c.run("job", "-wait", job, check=False, timeout=90)
+    wait = c.run("job", "-wait", job, check=False, timeout=120)
     assert wait.returncode == 0, wait.stderr.decode()
     return c.status(job)
 

@@ -48,7 +48,7 @@ def test_as_a_service_it_begins_again_until_it_is_told_to_stop(cluster):
                 break
         assert service.poll() is None
         service.send_signal(signal.SIGTERM)
-        assert service.wait(60) == 250
+        assert service.wait(120) == 250
 
 
 def test_in_safe_mode_it_is_refused_with_252(cluster):

@@ -139,7 +139,7 @@ def test_without_a_cluster_a_file_uri_is_its_path(tmp_path):
     (tmp_path / "in").write_text("a b a\n")
 
     def run(*words):
-        return subprocess.run([QUERN, "run", "-jt", "local", *words], capture_output=True, text=True, timeout=60, cwd=tmp_path,
+        return subprocess.run([QUERN, "run", "-jt", "local", *words], capture_output=True, text=True, timeout=120, cwd=tmp_path,
                               env=dict(os.environ, QUERN_CONF="/dev/null"))
 
     done = run("wordcount", f"file://{tmp_path}/in", f"file:{tmp_path}/out")
@@ -166,7 +166,7 @@ def test_a_killed_job_is_3_to_who_waits(cluster):
     job = cluster.run("run", "-detach", "-D", "slow.map.us=60000000", SLOW, "/in", "/killed").stdout.decode().strip()
     wait = cluster.start("job", "-wait", job)
     assert cluster.run("job", "-kill", job).returncode == 0
-    out, err = wait.communicate(timeout=60)
+    out, err = wait.communicate(timeout=120)
     assert wait.returncode == 3, err
     assert cluster.fs("-test", "-e", "/killed", check=False).returncode == 1
 
@@ -231,7 +231,7 @@ def test_a_terminal_shows_the_job_and_ctrl_c_leaves_it_running(cluster):
     run.send_signal(signal.SIGINT)
     while b"ends it" not in seen:
         seen += os.read(ours, 4096)
-    assert run.wait(30) == 130
+    assert run.wait(120) == 130
     os.close(ours)
     job = re.search(rb"job (\d+) runs on: `quern job -wait \1` waits for it, `quern job -kill \1` ends it", seen).group(1).decode()
     assert cluster.status(job)["state"] == 1
@@ -241,12 +241,12 @@ def test_a_terminal_shows_the_job_and_ctrl_c_leaves_it_running(cluster):
 
 @pytest.mark.parametrize("command", ["run", "up", "down", "namenode"])
 def test_every_option_the_help_shows_is_taken(command):
-    shown = subprocess.run([QUERN, command, "-help"], capture_output=True, text=True, timeout=60).stdout
+    shown = subprocess.run([QUERN, command, "-help"], capture_output=True, text=True, timeout=120).stdout
     options = re.findall(r"^  -([A-Za-z-]+)", shown, re.M)
     assert len(options) >= 2, shown
     for option in options:
         # behind it a word that ends every command with a usage error before anything is done
-        run = subprocess.run([QUERN, command, "-" + option, "--no-such-option", "--no-such-option"], capture_output=True, text=True, timeout=60,
+        run = subprocess.run([QUERN, command, "-" + option, "--no-such-option", "--no-such-option"], capture_output=True, text=True, timeout=120,
                              env=dict(os.environ, QUERN_CONF="/dev/null"))
         assert f'no option "-{option}"' not in run.stderr and f"no option -{option} " not in run.stderr
         assert run.returncode == 2, (option, run.stderr)

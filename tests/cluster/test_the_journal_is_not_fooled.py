@@ -65,7 +65,7 @@ class Namenode:
         if self.process and self.process.poll() is None:
             self.process.send_signal(sig)
         if self.process:
-            self.process.wait(30)
+            self.process.wait(120)
 
     def run(self, command, *args):
         """A client, not waited for longer than a namenode of these tests may take to answer: clients
@@ -154,7 +154,7 @@ def test_rot_is_refused_in_one_line_and_nothing_is_changed(nn):
 
 def test_a_second_namenode_is_told_who_has_the_directory(nn):
     assert nn.start(), nn.words
-    other = subprocess.run([NAMENODE, "--foreground"] + nn.options(), capture_output=True, text=True, timeout=30)
+    other = subprocess.run([NAMENODE, "--foreground"] + nn.options(), capture_output=True, text=True, timeout=120)
     assert other.returncode == 1
     assert f"is in use: locked by process {nn.process.pid} (quern-namenode)" in other.stderr
     again = subprocess.run([NAMENODE, "-format", "-force"] + nn.options(), capture_output=True, text=True)
@@ -180,7 +180,7 @@ def test_a_failed_fsync_ends_it_and_is_not_tried_again(nn):
         if nn.fs("-mkdir", f"/d{i}").returncode != 0:
             break
         told.add(f"/d{i}")
-    assert nn.process.wait(30) == 1
+    assert nn.process.wait(120) == 1
     assert "no directory of the log can be written any more" in open(nn.log).read()
     assert nn.start(), nn.words
     assert told <= set(nn.listing())

@@ -11,7 +11,7 @@ from cluster import QUERN, ROOT
 
 
 def quern(*args, code=0):
-    done = subprocess.run([QUERN, *args], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([QUERN, *args], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == code, done.stderr
     return done
 
@@ -78,9 +78,9 @@ def test_whoever_asks_is_helped():
 def test_under_a_name_of_hadoops_the_help_is_about_that_name(tmp_path):
     os.symlink(QUERN, tmp_path / "hdfs")
     for area, first in (("fsck", "Usage: hdfs fsck <path>"), ("balancer", "Usage: hdfs balancer"), ("getconf", "hdfs getconf is utility")):
-        done = subprocess.run([tmp_path / "hdfs", area, "-h"], capture_output=True, text=True, timeout=60, check=False)
+        done = subprocess.run([tmp_path / "hdfs", area, "-h"], capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0 and done.stdout.startswith(first) and not done.stderr
-    done = subprocess.run([tmp_path / "hdfs", "dfs", "-h"], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([tmp_path / "hdfs", "dfs", "-h"], capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 255 and done.stderr.startswith("-h: Unknown command")  # as there
 
 
@@ -88,5 +88,5 @@ def test_under_a_name_of_hadoops_the_help_is_about_that_name(tmp_path):
 def test_the_pages_are_whole(pages):
     for name, text in pages.items():
         done = subprocess.run(["groff", "-man", "-Tutf8", "-ww", "-z"], input=text, capture_output=True, text=True,
-                              timeout=60, check=False)
+                              timeout=120, check=False)
         assert done.returncode == 0 and not done.stderr, f"{name}: {done.stderr}"

@@ -151,5 +151,5 @@ def test_a_call_waits_while_the_namenode_starts(cluster):
     finally:
         for pid in nodes:
             os.kill(pid, signal.SIGCONT)
-    assert mkdir.wait(timeout=60) == 0, mkdir.communicate()
-    up.communicate(timeout=60)
+    assert mkdir.wait(timeout=120) == 0, mkdir.communicate()
+    up.communicate(timeout=120)

@@ -31,7 +31,7 @@ class Ours:
     def run(self, tool, words, user, stdin, cwd):
         command = [self.hadoop, "fs"] if tool == "fs" else [self.hdfs, "dfsadmin"]
         env = self.env if user == cases.USER else dict(self.env, HADOOP_USER_NAME=user)
-        said = subprocess.run(command + ["-fs", self.fs] + words, input=stdin, cwd=cwd, env=env, capture_output=True, timeout=60)
+        said = subprocess.run(command + ["-fs", self.fs] + words, input=stdin, cwd=cwd, env=env, capture_output=True, timeout=120)
         return said.returncode, said.stdout.decode(), said.stderr.decode()
 
 

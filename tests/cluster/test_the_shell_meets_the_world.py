@@ -50,7 +50,7 @@ SAY = [["fs", "-cat", "/big"], ["fs", "-ls", "/"], ["fs", "-get", "/big", "-"], 
 @pytest.mark.parametrize("words", SAY, ids=" ".join)
 def test_what_cannot_be_said_is_a_failure(cluster, words):
     with open("/dev/full", "wb") as full:
-        run = subprocess.run([QUERN] + words, env=cluster.env, stdout=full, stderr=subprocess.PIPE, timeout=60)
+        run = subprocess.run([QUERN] + words, env=cluster.env, stdout=full, stderr=subprocess.PIPE, timeout=120)
     assert run.returncode in (1, 255)
     last = run.stderr.decode().splitlines()[-1]
     assert last.endswith(("cannot write to stdout", "Unable to write to output stream."))
@@ -60,7 +60,7 @@ def test_what_cannot_be_said_is_a_failure(cluster, words):
 def test_who_listens_no_more_is_no_error_worth_a_word(cluster, words):
     read_end, write_end = os.pipe()
     os.close(read_end)
-    run = subprocess.run([QUERN] + words, env=cluster.env, stdout=write_end, stderr=subprocess.PIPE, timeout=60)
+    run = subprocess.run([QUERN] + words, env=cluster.env, stdout=write_end, stderr=subprocess.PIPE, timeout=120)
     os.close(write_end)
     assert (run.returncode, run.stderr) == (-signal.SIGPIPE, b"")
 
@@ -71,7 +71,7 @@ def small_files():
 
 
 def test_a_get_that_finds_no_room_says_so_and_leaves_nothing(cluster, tmp_path):
-    run = subprocess.run([QUERN, "fs", "-get", "/big", str(tmp_path)], env=cluster.env, capture_output=True, text=True, timeout=60,
+    run = subprocess.run([QUERN, "fs", "-get", "/big", str(tmp_path)], env=cluster.env, capture_output=True, text=True, timeout=120,
                          preexec_fn=small_files)
     assert run.returncode == 1 and run.stderr == f"get: {tmp_path}/big._COPYING_: File too large\n"
     assert os.listdir(tmp_path) == []
@@ -96,7 +96,7 @@ def test_progress_is_shown_on_a_terminal(cluster):
         if select.select([ours], [], [], 0.05)[0]:
             seen += os.read(ours, 4096)
     os.close(feed)
-    assert put.wait(30) == 0
+    assert put.wait(120) == 0
     seen += os.read(ours, 4096)
     assert seen.startswith(b"\rput  ") and seen.endswith(b"\r\x1b[K")  # nothing of it stays
     os.close(ours)
@@ -109,7 +109,7 @@ def test_progress_is_not_shown_in_a_pipe(cluster):
         os.write(feed, b"x" * 4096)
         select.select([put.stderr], [], [], 0.05)
     os.close(feed)
-    assert (put.wait(30), put.stderr.read()) == (0, b"")
+    assert (put.wait(120), put.stderr.read()) == (0, b"")
 
 
 def test_several_sources_of_which_one_is_missing(cluster, tmp_path):
@@ -233,7 +233,7 @@ def test_requests_that_go_side_by_side_are_told_in_their_order(cluster, tmp_path
     modes = {line.split()[7]: line.split()[0] for line in cluster.fs("-ls", "/side").stdout.decode().splitlines()[1:]}
     assert all(modes[f"/side/{n}"] == "-rwx-----x" for n in bobs) and modes["/side/f000"] == "-rw-r--r--"
 
-    run = subprocess.run([QUERN, "fs", "-rm", "-skipTrash", "/side/*"], env=cluster.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
+    run = subprocess.run([QUERN, "fs", "-rm", "-skipTrash", "/side/*"], env=cluster.env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120)
     assert run.stdout.decode().splitlines() == [f"Deleted /side/{n}" if n in names else f"rm: `/side/{n}': Is a directory" for n in sorted(names + ["f250d"])]
 
 
@@ -259,5 +259,5 @@ def test_what_goes_to_the_trash_side_by_side_is_told_in_its_order(cluster, tmp_p
 @pytest.mark.parametrize("words, said", [("-put -f - /closed", "put: reading stdin: Bad file descriptor"), ("-appendToFile - /closed", "appendToFile: reading stdin: Bad file descriptor"),
                                          ("-ls /", "ls: Unable to write to output stream."), ("-cat /big", "cat: Unable to write to output stream.")])
 def test_descriptors_that_are_closed_are_told(cluster, words, said):
-    run = subprocess.run(["sh", "-c", f'exec "$0" fs {words} <&- >&-', QUERN], env=cluster.env, stderr=subprocess.PIPE, text=True, timeout=60)
+    run = subprocess.run(["sh", "-c", f'exec "$0" fs {words} <&- >&-', QUERN], env=cluster.env, stderr=subprocess.PIPE, text=True, timeout=120)
     assert (run.returncode, run.stderr) == (1, said + "\n")

@@ -28,7 +28,7 @@ def offered(cluster, *words):
     ask = f". {SCRIPT}; COMP_WORDS=(\"$@\"); COMP_CWORD=$(($# - 1)); _quern; printf '%s\\n' \"${{COMPREPLY[@]}}\""
     env = dict(cluster.env, PATH=f"{os.path.abspath(BUILD)}:{os.environ['PATH']}")
     done = subprocess.run(["bash", "-c", ask, "tab", "quern", *words], env=env, capture_output=True, text=True,
-                          timeout=60, check=True)
+                          timeout=120, check=True)
     return done.stdout.split()
 
 
