@@ -17,7 +17,7 @@ NODES = [f"datanode{n}" for n in range(1, 6)]
 def cluster():
     c = Cluster(datanodes=5, workers=1, replication=3)
     with open(os.path.join(c.dir, "site.conf"), "w") as f:
-        f.write("dfs.client.socket-timeout = 2s\ndfs.namenode.redundancy.settle = 0s\ndfs.heartbeat.interval = 1s\n")
+        f.write("dfs.client.socket-timeout = 6s\ndfs.namenode.redundancy.settle = 0s\ndfs.heartbeat.interval = 1s\n")
     with c:
         c.names = iter(range(10**6))
         yield c
@@ -80,7 +80,7 @@ def test_a_block_that_was_flushed_keeps_its_three_replicas(cluster):
     writer.tell("write 5")
     writer.close()
     assert cluster.fs("-cat", "/flushed").stdout == ToldWriter.bytes(400206)
-    assert b"Live_repl=3" in cluster.run("fsck", "/flushed", "-files", "-blocks", "-locations").stdout
+    wait_for(lambda: b"Live_repl=3" in cluster.run("fsck", "/flushed", "-files", "-blocks", "-locations").stdout)
 
 
 def test_one_that_hangs_is_replaced_too(cluster):

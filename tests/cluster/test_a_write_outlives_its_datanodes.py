@@ -66,7 +66,7 @@ def written(cluster, env=None):
 def test_one_is_killed_at(cluster, when, node):
     arm(cluster, [node], POINTS[when], "kill")
     written(cluster)
-    assert not cluster.pid(node)
+    wait_for(lambda: not cluster.pid(node))
 
 
 @pytest.mark.parametrize("when,node", [("set-up", "datanode2"), ("set-up", "datanode3"), ("mid-stream", "datanode1"),
@@ -75,8 +75,7 @@ def test_one_hangs_at(cluster, when, node):
     arm(cluster, [node], POINTS[when], "stop")
     name = written(cluster)
     # it alone was left out: the two healthy ones have the file's only block
-    there = cluster.run("fsck", name, "-files", "-blocks", "-locations").stdout.decode()
-    assert "Live_repl=2" in there, there
+    wait_for(lambda: b"Live_repl=2" in cluster.run("fsck", name, "-files", "-blocks", "-locations").stdout)
 
 
 def test_one_whose_disk_fails_ends_and_says_so(cluster):

@@ -73,7 +73,7 @@ def used(c):
 
 @need_nodes()
 def test_a_full_node_gives_to_the_others_and_every_byte_stays():
-    conf = "dfs.blocksize = 2m\ndfs.balancer.getBlocks.min-block-size = 1m\ndfs.namenode.fs-limits.min-block-size = 1m\n"
+    conf = "dfs.blocksize = 2m\ndfs.balancer.getBlocks.min-block-size = 1m\ndfs.namenode.fs-limits.min-block-size = 1m\ndfs.client.socket-timeout = 20s\n"
     with Nodes(datanodes=3, tmpfs={f"node{i}": "160m" for i in (1, 2, 3)}, replication=1, conf=conf) as c:
         assert c.fs("-put", "-", "/f", input=DATA, on="node1").returncode == 0
         wait_for(lambda: used(c)["node1"] > 25)

@@ -17,7 +17,7 @@ from cluster import QUERN, Cluster, wait_for
 def cluster():
     c = Cluster(datanodes=2, workers=1)
     with open(os.path.join(c.dir, "site.conf"), "w") as f:
-        f.write("dfs.namenode.lease-hard-limit-sec = 2\n"
+        f.write("dfs.namenode.lease-hard-limit-sec = 8\n"
                 "dfs.namenode.audit.log = %s/audit.log\n"
                 "hadoop.user.group.static.mapping.overrides = bob=staff;carol=supergroup\n" % c.dir)
     with c:
@@ -125,11 +125,12 @@ def test_every_call_leaves_a_line_in_the_audit_log(cluster):
 
 
 def test_the_status_page_tells_what_there_is(cluster):
-    status = namenode_status(cluster)
+    def is_written(status):
+        return status["values"]["durable index"]["value"] == status["values"]["applied index"]["value"] and status
+    status = wait_for(lambda: is_written(namenode_status(cluster)))
     assert status["daemon"] == "namenode"
     assert status["values"]["live datanodes"]["value"] == 2
     assert status["values"]["safe mode"]["value"] == "off"
-    assert status["values"]["durable index"]["value"] == status["values"]["applied index"]["value"]
     assert len(status["tables"]["datanodes"]["rows"]) == 2
     wait_for(lambda: "\nquern_nn_files %d\n" % status["values"]["files"]["value"] in page(cluster, "metrics"))
     assert '\nquern_nn_calls_total{method="MKDIR"} ' in page(cluster, "metrics")

@@ -13,7 +13,7 @@ from cluster import Cluster, wait_for
 def cluster():
     c = Cluster(datanodes=1, workers=1)
     with open(os.path.join(c.dir, "site.conf"), "w") as f:
-        f.write("fs.trash.interval = 6s\nfs.trash.checkpoint.interval = 1s\n")
+        f.write("fs.trash.interval = 12s\nfs.trash.checkpoint.interval = 1s\n")
     with c:
         yield c
 
