@@ -7,6 +7,7 @@
 #include <zstd.h>
 #include <zstd_errors.h>
 
+#include "libcommon/base/buf.h"
 #include "libcommon/base/mem.h"
 
 #define GZIP_WINDOW (15 + 16) /* largest window, gzip header */
@@ -20,6 +21,8 @@ struct unpack {
     bz_stream bzip2;
     bool has_bzip2; /* a stream is begun */
     ZSTD_DStream *zstd;
+    uint8_t head[18]; /* of zstd's frame in hand, as far as it is known; a header has no more */
+    size_t head_len;
     LZ4F_dctx *lz4;
     size_t unread; /* bytes behind the frame that we began to read inside: its checksum */
 };
@@ -167,6 +170,30 @@ void unpack_limit(struct unpack *u, uint64_t window)
         (void)ZSTD_DCtx_setParameter(u->zstd, ZSTD_d_windowLogMax, log);
 }
 
+/* RFC 8878, 3.1.1.1: magic, descriptor, then the window or, of a single segment, the size of all.
+ */
+uint64_t unpack_window(const struct unpack *u)
+{
+    uint8_t head[sizeof(u->head)] = {0};
+    if (u->kind != UNPACK_ZSTD || u->head_len < 6)
+        return 0;
+    memcpy(head, u->head, u->head_len);
+    uint64_t base = (uint64_t)1 << (10 + (head[5] >> 3));
+    if (!(head[4] & 0x20))
+        return base + base / 8 * (head[5] & 7);
+    const uint8_t *size = head + 5 + ((1 << (head[4] & 3)) >> 1); /* behind the dictionary's id */
+    switch (head[4] >> 6) {
+    case 0:
+        return size[0];
+    case 1:
+        return get_u16(size) + 256U;
+    case 2:
+        return get_u32(size);
+    default:
+        return get_u64(size);
+    }
+}
+
 void unpack_close(struct unpack *u)
 {
     if (!u)
@@ -222,15 +249,30 @@ static int step_bzip2(struct unpack *u, struct slice *in, void *out, size_t cap,
     return rc == BZ_OK || rc == BZ_STREAM_END ? 0 : rc == BZ_MEM_ERROR ? ERR_NOMEM : ERR_CORRUPT;
 }
 
+/* The beginning of a frame, which may come in several steps. */
+static void keep_head(struct unpack *u, struct slice in)
+{
+    size_t room = sizeof(u->head) - u->head_len, n = in.len < room ? in.len : room;
+    if (n)
+        memcpy(u->head + u->head_len, in.data, n);
+    u->head_len += n;
+}
+
 static int step_zstd(struct unpack *u, struct slice *in, void *out, size_t cap, size_t *ret_len)
 {
     ZSTD_inBuffer from = {in->data, in->len, 0};
     ZSTD_outBuffer to = {out, cap, 0};
     size_t rc = ZSTD_decompressStream(u->zstd, &to, &from);
-    if (ZSTD_isError(rc))
+    if (ZSTD_isError(rc)) {
+        keep_head(u, *in);
         return ZSTD_getErrorCode(rc) == ZSTD_error_frameParameter_windowTooLarge ? ERR_TOOBIG
                                                                                  : ERR_CORRUPT;
+    }
     u->between = rc == 0;
+    if (u->between) /* no step goes beyond a frame's end */
+        u->head_len = 0;
+    else
+        keep_head(u, slice_of(in->data, from.pos));
     *ret_len = to.pos;
     *in = slice_of(in->data + from.pos, in->len - from.pos);
     return 0;

@@ -30,6 +30,8 @@ int unpack_open_inside(struct slice head, struct unpack **ret);
 /* Frames of zstd that need a window of more than these bytes of memory are refused by unpack_step:
  * ERR_TOOBIG. Without it 128 MiB are the most. */
 void unpack_limit(struct unpack *unpack, uint64_t window);
+/* How large a window the frame wants that unpack_step has refused with ERR_TOOBIG. */
+uint64_t unpack_window(const struct unpack *unpack);
 void unpack_close(struct unpack *unpack);
 
 /* Take bytes from *in (which moves on) and write up to `cap` bytes to `out`; *ret_len says how

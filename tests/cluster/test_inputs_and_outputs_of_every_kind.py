@@ -349,7 +349,14 @@ def test_a_zstd_window_that_is_larger_than_the_memory_is_told(place, jobs):
     place.put("long", tool("zstd", "-q", "--long=27", "-c")(text))
     refused = place.run("-D", "mapreduce.map.memory.mb=256", "-D", "mapreduce.map.maxattempts=1", jobs["crlf"], check=False)
     assert refused.returncode == 1
-    assert b"long: packed with a window of more than 64 M" in refused.stderr and b"-D mapreduce.map.memory.mb=512 would do" in refused.stderr
+    assert b"long: needs 128 M for its window, and 64 M is the most" in refused.stderr
+    assert b"-D mapreduce.map.memory.mb=512 would do" in refused.stderr
+    for option, wanted, memory in (("--long=29", b"512 M", b"2048"), ("--long=30", b"1 G", b"4096")):
+        place.put("long", tool("zstd", "-q", option, "-c")(text))
+        refused = place.run("-D", "mapreduce.map.memory.mb=64", "-D", "mapreduce.map.maxattempts=1", jobs["crlf"], check=False, out="not")
+        assert b"needs " + wanted + b" for its window, and 16 M is the most" in refused.stderr, refused.stderr
+        assert b"memory.mb=" + memory + b" would do" in refused.stderr
+    place.put("long", tool("zstd", "-q", "--long=27", "-c")(text))
     place.run("-D", "mapreduce.map.memory.mb=512", jobs["crlf"], out="done")
     assert outputs(place, "done") == told(text.split(b"\n")[:-1])
 

@@ -284,12 +284,16 @@ static int damaged(const struct lines *l, const char *what, struct err *err)
 
 static int window_too_large(const struct lines *l, struct err *err)
 {
-    char window[32];
+    char window[32], most[32];
+    uint64_t wanted = unpack_window(l->unpack), whole = WINDOW_MIN;
+    while (whole < wanted && whole < UINT64_MAX / 8)
+        whole *= 2;
     return err_set(err, ERR_TOOBIG,
-                   "%s: packed with a window of more than %s, a quarter of this task's memory: "
-                   "-D mapreduce.map.memory.mb=%llu would do for one twice as large",
-                   l->path, str_human(window_max(l), window, sizeof(window)),
-                   (unsigned long long)(window_max(l) * 8 >> 20));
+                   "%s: needs %s for its window, and %s is the most, a quarter of this task's "
+                   "memory: -D mapreduce.map.memory.mb=%llu would do",
+                   l->path, str_human(wanted, window, sizeof(window)),
+                   str_human(window_max(l), most, sizeof(most)),
+                   (unsigned long long)(whole * 4 >> 20));
 }
 
 static bool is_behind_segment(const struct lines *l)

@@ -165,6 +165,48 @@ static void other_bytes_are_plain(void **state)
     assert_int_equal(unpack_detect(slice_str("BZh91AY")), UNPACK_PLAIN);
 }
 
+/* What a frame behind another one wants, its header in pieces of `piece` bytes. */
+static uint64_t window_of(const uint8_t *head, size_t len, size_t piece)
+{
+    struct unpack *u = NULL;
+    struct buf bytes = BUF_INIT;
+    uint8_t out[64];
+    size_t n = 0;
+    uint8_t *room = buf_reserve(&bytes, 200);
+    bytes.len = ZSTD_compress(room, 200, plain, 40, 3);
+    buf_append(&bytes, head, len);
+    assert_int_equal(unpack_open(UNPACK_ZSTD, &u), 0);
+    unpack_limit(u, 64 << 20);
+    int rc = 0;
+    for (size_t at = 0; rc == 0 && at < bytes.len; at += piece) {
+        struct slice in =
+            slice_of(bytes.data + at, bytes.len - at < piece ? bytes.len - at : piece);
+        for (int turns = 0; rc == 0 && (in.len > 0 || turns == 0); turns++)
+            rc = unpack_step(u, &in, out, sizeof(out), &n);
+    }
+    assert_int_equal(rc, ERR_TOOBIG);
+    uint64_t window = unpack_window(u);
+    unpack_close(u);
+    buf_release(&bytes);
+    return window;
+}
+
+static void a_window_that_is_too_large_is_known(void **state)
+{
+    (void)state;
+    static const uint8_t piped[] = {0x28, 0xb5, 0x2f, 0xfd, 0, 17 << 3, 1, 0, 0};
+    static const uint8_t odd[] = {0x28, 0xb5, 0x2f, 0xfd, 0, 17 << 3 | 3, 1, 0, 0};
+    static const uint8_t single[] = {0x28, 0xb5, 0x2f, 0xfd, 0xa1, 0, 1, 0, 0, 0x20, 1, 0, 0};
+    static const uint8_t large[] = {0x28, 0xb5, 0x2f, 0xfd, 0xe0, 0, 0, 0, 0, 2, 0, 0, 0, 1, 0, 0};
+    const size_t pieces[] = {1, 7, 1000};
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(window_of(piped, sizeof(piped), pieces[i]), 128 << 20);
+        assert_int_equal(window_of(odd, sizeof(odd), pieces[i]), 176 << 20);
+        assert_int_equal(window_of(single, sizeof(single), pieces[i]), 0x20000001);
+        assert_int_equal(window_of(large, sizeof(large), pieces[i]), 0x200000000);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -174,6 +216,7 @@ int main(void)
         cmocka_unit_test(a_stream_that_is_cut_short_is_not_complete),
         cmocka_unit_test(damage_is_noticed),
         cmocka_unit_test(other_bytes_are_plain),
+        cmocka_unit_test(a_window_that_is_too_large_is_known),
     };
     return cmocka_run_group_tests(tests, fill, NULL);
 }
