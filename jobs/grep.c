@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * grep: what matches a regular expression (POSIX extended), and how often: each match is one output
- * line, "match TAB count", in order of the matched text. A line may hold several matches.
+ * line, "match TAB count", in order of the matched text. A line may hold several matches. With
+ * grep.group, what that group matched stands for the match, also if it is empty; where the group
+ * took no part (the other side of a |), nothing is counted.
  *
  * Few lines match, as a rule, and looking at each with a regular expression takes longer than all
  * else. So setup looks for a text that every match must contain: then only lines where that text
@@ -21,6 +23,8 @@ struct state {
     char *text; /* in every match; empty: none is known */
     size_t text_len;
     int is_plain; /* the pattern is that text, and nothing else */
+    uint64_t group;
+    regoff_t *from, *end; /* of the match and its groups, up to the one that is asked for */
 };
 
 /* --- what every match contains --------------------------------------------------------------- */
@@ -107,6 +111,19 @@ static void find_text(struct state *s, const char *pattern, char *run)
     }
 }
 
+/* Where the whole match is, and the group: no more is looked for. */
+static int setup_group(struct qn_task *task, struct state *s)
+{
+    if (qn_option_u64(task, "grep.group", 0, s->regex.re_nsub, &s->group) != 0)
+        return -1;
+    s->from = calloc(2 * (s->group + 1), sizeof(*s->from));
+    if (!s->from)
+        return qn_fail(task, "out of memory");
+    s->end = s->from + s->group + 1;
+    s->regex.regs_allocated = REGS_FIXED;
+    return 0;
+}
+
 static int setup(struct qn_task *task)
 {
     const char *pattern = qn_option(task, "grep.pattern");
@@ -126,7 +143,8 @@ static int setup(struct qn_task *task)
         return qn_fail(task, "grep.pattern \"%s\": %s", pattern, why);
     }
     *qn_state(task) = s;
-    s->regex.regs_allocated = REGS_FIXED; /* where the whole match is, and no more */
+    if (setup_group(task, s) != 0)
+        return -1;
     s->lines = qn_counter(task, "grep", "matching lines");
     size_t room = strlen(pattern) + 1;
     s->text = malloc(2 * room);
@@ -151,19 +169,23 @@ static int map_line(struct qn_task *task, struct qn_slice line)
 {
     struct state *s = *qn_state(task);
     const char *text = (const char *)line.data;
-    regoff_t from, len = (regoff_t)line.len, start = 0, end = 0;
-    struct re_registers found = {1, &start, &end};
+    regoff_t from, end, len = (regoff_t)line.len;
+    unsigned group = (unsigned)s->group;
+    struct re_registers found = {group + 1, s->from, s->end};
     if (line.len > INT_MAX - 1)
         return qn_fail(task, "a line of %zu bytes: 2 GiB is the longest that can be searched",
                        line.len);
-    for (from = 0; from <= len; from = end + (end == start)) { /* behind an empty match: the next */
+    for (from = 0; from <= len; from = end + (end == s->from[0])) { /* an empty match: the next */
         regoff_t at = re_search(&s->regex, text, len, from, len - from, &found);
         if (at == -2)
             return qn_fail(task, "out of memory: searching a line of %zu bytes", line.len);
         if (at < 0)
             break;
+        end = s->end[0];
         s->lines->value += from == 0;
-        if (end > start && emit(task, qn_bytes(text + start, (size_t)(end - start))) != 0)
+        regoff_t begin = s->from[group], size = s->end[group] - begin;
+        if (begin >= 0 && (size > 0 || group > 0) &&
+            emit(task, qn_bytes(text + begin, (size_t)size)) != 0)
             return -1;
     }
     return 0;
@@ -238,6 +260,7 @@ static int cleanup(struct qn_task *task)
     if (s) {
         regfree(&s->regex);
         free(s->text);
+        free(s->from);
         free(s);
     }
     return 0;
@@ -246,6 +269,7 @@ static int cleanup(struct qn_task *task)
 static const struct qn_option_row options[] = {
     {"grep.pattern", NULL, "POSIX extended regular expression to look for"},
     {"grep.ignore.case", "false", "true: upper and lower case are the same"},
+    {"grep.group", "0", "which group of the expression is counted; 0: all that matched"},
     {NULL, NULL, NULL},
 };
 

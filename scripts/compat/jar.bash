@@ -95,11 +95,11 @@ no_example() {
 # Hadoop's grep is two jobs: count what matches, then order by count. Matches are few: the second
 # half happens here.
 example_grep() {
-    [ ${#rest[@]} -eq 3 ] || { echo "Grep <inDir> <outDir> <regex> (groups are not known here)" >&2; exit 2; }
+    [ ${#rest[@]} -eq 3 ] || [ ${#rest[@]} -eq 4 ] || { echo "Grep <inDir> <outDir> <regex> [<group>]" >&2; exit 2; }
     local out=${rest[1]} found
     "$quern" fs -test -e "$out" && die "Output directory $out already exists"
     found=grep-temp-$$-$RANDOM
-    settings+=(-D "grep.pattern=${rest[2]}")
+    settings+=(-D "grep.pattern=${rest[2]}" -D "grep.group=${rest[3]:-0}")
     run_job grep "${rest[0]}" "$found" || { "$quern" fs -rm -r -f -skipTrash "$found" >/dev/null; exit 1; }
     "$quern" fs -mkdir -p "$out" &&
         "$quern" fs -cat "$found/part-*" | awk -F '\t' '{ n = $NF; sub(/\t[^\t]*$/, ""); print n "\t" $0 }' |

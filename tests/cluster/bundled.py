@@ -184,6 +184,8 @@ JOBS = {
     "sort": Job("sort", [], lambda files: joined(sorted(all_lines(files)))),
     "distinct": Job("distinct", [], lambda files: joined(sorted(set(all_lines(files))))),
     "grep": Job("grep", ["-D", "grep.pattern=[ab]+[^ab ]?"], lambda files: counted(m for l in all_lines(files) for m in matches(l))),
+    "grep, a group": Job("grep", ["-D", "grep.pattern=(a|1)(b?)|(9+)", "-D", "grep.group=2"],
+                         lambda files: counted(m[2] for l in all_lines(files) for m in re.finditer(rb"(?s)(a|1)(b?)|(9+)", l) if m[2] is not None)),
     "secondarysort": Job("secondarysort", [], secondarysort),
     "topn": Job("topn", ["-D", "topn.n=25", "-D", "topn.field=2"], topn),
     "topwords": Job("topwords", ["-D", "topwords.n=7"], topwords),

@@ -68,7 +68,7 @@ def test_without_a_cluster_however_it_is_cut(name, tmp_path):
 
 
 # A fifth of what it is about in small: records of 100 MB where a task has 512 MB.
-@pytest.mark.parametrize("name", [name for name in JOBS if name not in ("grep", "invertedindex", "stream", "stream, programs")])
+@pytest.mark.parametrize("name", [name for name in JOBS if name not in ("grep", "grep, a group", "invertedindex", "stream", "stream, programs")])
 def test_records_of_a_fifth_of_the_memory(name, tmp_path):
     job = JOBS[name]
     long = 6_500_000
@@ -141,6 +141,7 @@ WRONG = [
     ("approxdistinct", ["approxdistinct.of=letters"], "one of these is wanted: lines words"),
     ("secondarysort", ["secondarysort.descending=1"], "one of these is wanted: false true"),
     ("grep", ["grep.pattern=a", "grep.ignore.case=maybe"], 'grep.ignore.case = "maybe": one of these is wanted: false true'),
+    ("grep", ["grep.pattern=(a)b", "grep.group=2"], 'grep.group = "2": a whole number from 0 to 1 is wanted'),
     ("sleep", ["sleep.map.ms=-1"], 'sleep.map.ms = "-1": a whole number from 0 to'),
     ("dfsiowrite", ["dfsiowrite.rows=1", "dfsio.size=big"], 'dfsio.size = "big" is no number of bytes'),
     ("randomwriter", ["randomwriter.rows=1", "randomwriter.key.min=9", "randomwriter.key.max=3"], "a .min is larger than its .max"),

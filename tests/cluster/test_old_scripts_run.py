@@ -28,6 +28,8 @@ hadoop fs -test -e /report/$day/_SUCCESS
 hadoop fs -getmerge /report/$day words
 hadoop jar hadoop-mapreduce-examples.jar grep /logs/$day /report/grep 'b[a-z]*' 2>/dev/null
 hadoop fs -cat /report/grep/part-r-00000 >matches
+hadoop jar hadoop-mapreduce-examples.jar grep /logs/$day /report/group '(b)([a-z]*)' 1 2>/dev/null
+[ "$(hadoop fs -cat /report/group/part-r-00000)" = "$(awk '{ n += $1 } END { print n "\tb" }' matches)" ]
 hadoop distcp -update /report/$day /backup/$day
 hadoop fs -count /backup/$day | awk '{ exit $2 != 4 }'
 mapred job -list all | awk -F '\t' '$3 ~ /SUCCEEDED/ { n++ } END { exit n < 2 }'

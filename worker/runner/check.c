@@ -11,8 +11,8 @@ static int check(const struct plugin *plugin, const struct task_run *run, struct
 {
     static struct progress_page page;
     struct context c;
-    int rc = context_open(
-        &c, &(struct context_conf){.plugin = plugin, .run = run, .page = &page}, err);
+    int rc =
+        context_open(&c, &(struct context_conf){.plugin = plugin, .run = run, .page = &page}, err);
     if (rc != 0)
         return rc;
     rc = context_check_options(&c);
