@@ -10,6 +10,7 @@ import pytest
 from cluster import BUILD, Cluster, wait_for
 
 RELUCTANT = os.path.join(BUILD, "tests/jobs/reluctant.so")
+MISBEHAVE = os.path.join(BUILD, "tests/jobs/misbehave.so")
 RECORDS = 100_000
 RUNNING = 1
 SPLIT = "mapreduce.input.fileinputformat.split.maxsize="
@@ -140,9 +141,9 @@ def test_twenty_healthy_jobs_have_nothing_to_complain_of(cluster):
 def test_healthy_jobs_that_take_long_have_none_either(cluster):
     """Each of several seconds, so that what a finding must have cost is not out of reach: waves of maps, several reducers, three at a time."""
     before = {job["id"]["job"] for job in cluster.jobs()}
-    long = [["-reduces", "3", "-D", "reluctant.us=300000", "-D", SPLIT + "64", RELUCTANT, "/even", "/long/waves"],
-            ["-reduces", "4", "-D", "mapreduce.job.maps=12", "-D", "sleep.map.ms=400", "-D", "sleep.reduce.ms=700", "sleep", "/long/slept"],
-            ["-reduces", "3", "-D", SPLIT + "600k", "-stream", "-mapper", "sleep 0.5; cat", "-reducer", "sleep 1; cat", "/lines", "/long/streamed"]]
+    long = [["-reduces", "3", "-D", "reluctant.us=800000", "-D", SPLIT + "64", RELUCTANT, "/even", "/long/waves"],
+            ["-reduces", "4", "-D", "mapreduce.job.maps=12", "-D", "sleep.map.ms=800", "-D", "sleep.reduce.ms=1500", "sleep", "/long/slept"],
+            ["-reduces", "3", "-D", SPLIT + "600k", "-stream", "-mapper", "sleep 1; cat", "-reducer", "sleep 2; cat", "/lines", "/long/streamed"]]
     runs = [cluster.start("run", *words) for words in long]
     assert all(one.wait(120) == 0 for one in runs)
     new = [job for job in cluster.jobs() if job["id"]["job"] not in before]
@@ -151,8 +152,8 @@ def test_healthy_jobs_that_take_long_have_none_either(cluster):
 
 
 def test_why_a_job_failed_is_the_same_question(cluster):
-    cluster.run("run", "-D", "grep.pattern=a(", "grep", "/hot", "/broken", check=False)
-    assert 'grep.pattern "a("' in why(cluster)[2]
+    cluster.run("run", "-D", "misbehave.how=setup", MISBEHAVE, "/hot", "/broken", check=False)
+    assert "no such table" in why(cluster)[2]
 
 
 # --- where the time went -------------------------------------------------------------------------
