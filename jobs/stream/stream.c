@@ -565,9 +565,22 @@ static int map_lines(struct qn_task *task, struct qn_slice lines, struct qn_slic
     return s->has_failed ? -1 : 0;
 }
 
+/* Of a long line there is no copy: it is a large part of the task's memory. */
+static int feed_pair(struct qn_task *task, struct state *s, struct qn_slice key,
+                     struct qn_slice value)
+{
+    const struct qn_slice parts[] = {key, s->reduce_in, value, qn_bytes("\n", 1)};
+    int rc = feed_pile(task, &s->main, &s->lines);
+    for (size_t i = 0; rc == 0 && i < sizeof(parts) / sizeof(*parts); i++)
+        rc = feed(task, &s->main, parts[i]);
+    return rc;
+}
+
 static int take_value(struct qn_task *task, struct state *s, struct qn_slice key,
                       struct qn_slice value)
 {
+    if (key.len + value.len >= FEED_BYTES)
+        return feed_pair(task, s, key, value);
     if (append_pair(task, &s->lines, key, s->reduce_in, value) != 0)
         return -1;
     return s->lines.len < FEED_BYTES ? 0 : feed_pile(task, &s->main, &s->lines);
