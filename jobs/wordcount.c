@@ -4,14 +4,9 @@
 
 static int map_lines(struct qn_task *task, struct qn_slice lines, struct qn_slice where)
 {
-    struct qn_words words = qn_words_of(lines);
-    struct qn_slice word;
     const uint64_t one = 1;
     (void)where;
-    while (qn_words_next(&words, &word))
-        if (qn_emit(task, word, qn_from_u64(&one)) != 0)
-            return -1;
-    return 0;
+    return qn_emit_words(task, lines, qn_from_u64(&one));
 }
 
 static int reduce(struct qn_task *task, struct qn_slice word, struct qn_values *counts)

@@ -118,6 +118,8 @@ struct qn_host {
     const char *(*setting)(struct qn_task *task, uint32_t index, const char **ret_name);
     int (*emit_to)(struct qn_task *task, const char *output, struct qn_slice key,
                    struct qn_slice value);
+    int (*emit_keys)(struct qn_task *task, const struct qn_slice *keys, size_t count,
+                     struct qn_slice value);
 };
 
 /* The visible head of what the host passes around; the rest is its own. */
@@ -261,6 +263,13 @@ extern __attribute__((visibility("default"))) const struct qn_job qn_job;
 static inline int qn_emit(struct qn_task *task, struct qn_slice key, struct qn_slice value)
 {
     return task->host->emit(task, key, value);
+}
+/* Many keys with the same value: as that many calls of qn_emit one after the other, in fewer steps
+ * where numbers are summed. */
+static inline int qn_emit_keys(struct qn_task *task, const struct qn_slice *keys, size_t count,
+                               struct qn_slice value)
+{
+    return task->host->emit_keys(task, keys, count, value);
 }
 /* To a further output of the same task, written as the job's output is: what goes to "errors" is in
  * OUT/errors-r-00003 when reducer 3 emits it, OUT/errors-m-00003 when map 3 does. A name may have

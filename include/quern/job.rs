@@ -87,6 +87,7 @@ pub struct Host {
     side_file: extern "C" fn(*mut RawTask, *const c_char, *mut Slice) -> c_int,
     setting: *const c_void,
     emit_to: extern "C" fn(*mut RawTask, *const c_char, Slice, Slice) -> c_int,
+    emit_keys: *const c_void,
 }
 #[repr(C)]
 pub struct RawTask {

@@ -7,7 +7,7 @@
  *          aside: straight to out
  *
  * Where order does not matter, records with short keys go through a queue, in which they wait for
- * their slots.
+ * their slots. Small numbers of short keys that are added up have a table of their own: tally.
  *
  * A full table that has not halved what went into it steps aside for the rest of the task.
  *
@@ -18,6 +18,7 @@
 #define QUERN_WORKER_MAP_COMBINE_H
 
 #include "worker/map/queue.h"
+#include "worker/map/tally.h"
 #include "worker/run/fold.h"
 
 #define COMBINE_WINDOW     ((uint64_t)512 << 10)
@@ -35,13 +36,17 @@ struct combine {
     combine_out *out;
     void *arg;
     bool is_aside, uses_queue;
+    bool uses_tally; /* combine_tally may be called */
     struct queue queue;
-    uint64_t window;     /* bytes added since it was last empty */
-    uint64_t round_from; /* in_records when it was */
-    uint64_t round_out;  /* records given out since */
-    uint64_t round_max;  /* as many are counted in a slot */
-    uint64_t in_records, out_records;
-    uint64_t flush_us; /* emptying the table, and what that led to */
+    struct tally tally;
+    uint64_t tally_from;              /* its records when it was last empty */
+    uint64_t tally_passed;            /* of them, what went on to the table */
+    uint64_t window;                  /* bytes added since it was last empty */
+    uint64_t round_from;              /* in_records when it was */
+    uint64_t round_out;               /* records given out since */
+    uint64_t round_max;               /* as many are counted in a slot */
+    uint64_t in_records, out_records; /* in: into the table */
+    uint64_t flush_us;                /* emptying the table, and what that led to */
 };
 
 /* Borrows `space` (64-byte aligned, at least COMBINE_SPACE_MIN). */
@@ -52,24 +57,24 @@ int combine_flush(struct combine *c);
 /* `hash` is key_hash(key). The value must have the fold's size. */
 int combine_add(struct combine *c, uint64_t hash, struct slice key, struct slice value);
 
-/* The same in fewer steps, for a fold that is an addition: a key of at most eight bytes, `word` its
- * key_word. One in some thousand must go to combine_add, which looks after what has been counted.
- */
-int combine_add_word_slowly(struct combine *c, uint64_t hash, uint64_t word, size_t len,
-                            uint64_t value);
-static inline int combine_add_word(struct combine *c, uint64_t hash, uint64_t word, size_t len,
-                                   uint64_t value)
+/* The same in fewer steps, where it uses its tally (or did until a moment ago): for a `word` that
+ * it takes, and a number less than TALLY_NUMBERS. */
+int combine_tally_slowly(struct combine *c, uint64_t hash, uint64_t word, uint64_t number);
+static inline int combine_tally(struct combine *c, uint64_t hash, uint64_t word, uint64_t number)
 {
-    const struct queued *q = queue_turn(&c->queue);
-    struct table_slot *slot = table_first(&c->table, q->hash);
-    if (__builtin_expect(slot->tag != q->tag || slot->word != q->key[0], 0))
-        return combine_add_word_slowly(c, hash, word, len, value);
-    slot->value += q->value;
-    slot->extra++;
-    c->in_records++;
-    table_prefetch(&c->table, hash);
-    queue_put_word(&c->queue, hash, word, len, value);
+    const struct tally_record *turn = tally_turn(&c->tally);
+    struct tally_slot *slot = tally_near(&c->tally, turn->hash, turn->word);
+    bool is_there = slot->word == turn->word;
+    if (__builtin_expect(!is_there || tally_is_full_slot(slot->both += turn->both), 0))
+        return combine_tally_slowly(c, hash, word, number);
+    tally_put(&c->tally, hash, word, number);
     return 0;
+}
+
+/* All that were added. */
+static inline uint64_t combine_records(const struct combine *c)
+{
+    return c->in_records + c->tally.records - c->tally_passed;
 }
 
 #endif

@@ -191,32 +191,78 @@ static int emit_to_table(struct qn_task *task, struct qn_slice qkey, struct qn_s
 }
 
 /* The same where most jobs are: keys of at most eight bytes, as they are, and numbers, to be added
- * or for a combine of the job's own. What is out of the ordinary is somebody else's, called last:
+ * or for a combine of the job's own. What is out of the ordinary is emit_to_table's, called last:
  * so nothing is to be kept for it. */
-static inline __attribute__((always_inline)) int
-emit_word(struct qn_task *task, struct qn_slice key, struct qn_slice value, bool adds)
+static inline bool is_short(struct slice key)
 {
-    struct context *c = context_of(task);
-    struct mapper *m = c->owner;
-    bool is_odd = value.len != 8 || key.len - 1 >= 8 || !key_page_goes_on(key.data);
-    if (__builtin_expect(is_odd || !context_is_here(c), 0) ||
-        context_is_often(adds ? m->combine.in_records : m->gather.in_records))
-        return emit_to_table(task, key, value);
+    return key.len - 1 < 8 && key_page_goes_on(key.data);
+}
+
+/* Of a short key and a value of eight bytes, where there is a tally. */
+static inline __attribute__((always_inline)) int
+add_word(struct qn_task *task, struct qn_slice qkey, struct qn_slice value)
+{
+    struct mapper *m = context_of(task)->owner;
+    struct slice key = key_from_qn(qkey);
     uint64_t word = key_word_short(key.data, key.len), hash = key_hash_word(word, key.len);
-    if (adds)
-        return combine_add_word(&m->combine, hash, word, key.len, get_u64(value.data));
-    m->raw[key_hash_pick(hash, m->partitions)] += key.len + 8;
-    return gather_add_word(&m->gather, hash, word, key.len, get_u64(value.data));
+    uint64_t number = get_u64(value.data);
+    word = tally_word(word, key.len);
+    if (__builtin_expect(number >= TALLY_NUMBERS || !tally_takes(word, key.len), 0))
+        return emit_to_table(task, qkey, value);
+    return combine_tally(&m->combine, hash, word, number);
+}
+
+static int add_word_now_and_then(struct qn_task *task, struct qn_slice key, struct qn_slice value)
+{
+    context_called(context_of(task));
+    return add_word(task, key, value);
 }
 
 static int emit_to_sum(struct qn_task *task, struct qn_slice key, struct qn_slice value)
 {
-    return emit_word(task, key, value, true);
+    const struct context *c = context_of(task);
+    const struct mapper *m = c->owner;
+    bool is_plain = is_short(key_from_qn(key)) && value.len == 8 && context_is_here(c);
+    if (__builtin_expect(!is_plain || !m->combine.uses_tally, 0))
+        return emit_to_table(task, key, value);
+    return context_is_often(m->combine.tally.records) ? add_word_now_and_then(task, key, value)
+                                                      : add_word(task, key, value);
 }
 
-static int emit_to_gather(struct qn_task *task, struct qn_slice key, struct qn_slice value)
+/* What does not change from key to key is asked once. */
+static int emit_keys_to_sum(struct qn_task *task, const struct qn_slice *keys, size_t count,
+                            struct qn_slice value)
 {
-    return emit_word(task, key, value, false);
+    struct mapper *m = mapper_of(task);
+    uint64_t number = value.len == 8 ? get_u64(value.data) : TALLY_NUMBERS;
+    bool is_plain = number < TALLY_NUMBERS && m->combine.uses_tally;
+    if (!is_plain || m->c->host.emit != emit_to_sum)
+        return context_emit_keys(task, keys, count, value);
+    context_called(m->c);
+    for (const struct qn_slice *at = keys; at < keys + count; at++) {
+        struct slice key = key_from_qn(*at);
+        size_t len = is_short(key) ? key.len : 0;
+        uint64_t kept = len ? key_word_short(key.data, len) : 0, word = tally_word(kept, len);
+        int rc = __builtin_expect(len && tally_takes(word, len), 1)
+                     ? combine_tally(&m->combine, key_hash_word(kept, len), word, number)
+                     : emit_to_table(task, *at, value);
+        if (__builtin_expect(rc != 0, 0))
+            return rc;
+    }
+    return 0;
+}
+
+static int emit_to_gather(struct qn_task *task, struct qn_slice qkey, struct qn_slice value)
+{
+    struct context *c = context_of(task);
+    struct mapper *m = c->owner;
+    struct slice key = key_from_qn(qkey);
+    bool is_plain = is_short(key) && value.len == 8 && context_is_here(c);
+    if (__builtin_expect(!is_plain, 0) || context_is_often(m->gather.in_records))
+        return emit_to_table(task, qkey, value);
+    uint64_t word = key_word_short(key.data, key.len), hash = key_hash_word(word, key.len);
+    m->raw[key_hash_pick(hash, m->partitions)] += key.len + 8;
+    return gather_add_word(&m->gather, hash, word, key.len, get_u64(value.data));
 }
 
 static int emit_to_file(struct qn_task *task, struct qn_slice qkey, struct qn_slice qvalue)
@@ -463,6 +509,8 @@ static int open_output(struct mapper *m, const struct mapper_conf *conf)
                                               m->order},
                         &c->arena);
         use_emit(m, choose_emit(m));
+        if (m->emit == emit_to_sum)
+            c->host.emit_keys = emit_keys_to_sum;
         return rc == 0 ? open_spill(m, conf) : rc;
     }
     void *buffer = region_take(conf->region, SINK_BUFFER);
@@ -510,7 +558,7 @@ static int tell_first(struct mapper *m)
 
 static uint64_t emitted(const struct mapper *m)
 {
-    return m->has_combine  ? m->combine.in_records
+    return m->has_combine  ? combine_records(&m->combine)
            : m->has_gather ? m->gather.in_records
                            : m->emitted;
 }
@@ -599,7 +647,7 @@ static void count_up(struct mapper *m, const struct task_done *done)
     counters_add(all, COUNTERS_GROUP, "Map output records", emitted(m));
     counters_add(all, COUNTERS_GROUP, "Map output bytes", emitted_bytes(m));
     counters_add(all, COUNTERS_GROUP, "Combine input records",
-                 m->combine.in_records + m->gather.in_records);
+                 combine_records(&m->combine) + m->gather.in_records);
     counters_add(all, COUNTERS_GROUP, "Combine output records",
                  m->combine.out_records + m->gather.out_records);
     counters_add(all, COUNTERS_GROUP, "combine stepped aside",

@@ -8,21 +8,17 @@ static size_t limit_of(size_t slots)
     return slots / 8 * 5;
 }
 
-/* An array of n slots lies where the array of n / 2 does not: the largest in front, its half behind
- * it, and so on in turn, so that growing copies from one to the other. */
-static struct table_slot *array_of(const struct table *t, size_t n)
+void *table_array(uint8_t *space, size_t slot_size, size_t slots_max, size_t n)
 {
-    size_t in_front = t->slots_max;
     bool front = true;
-    for (; in_front > n; in_front /= 2)
+    for (size_t in_front = slots_max; in_front > n; in_front /= 2)
         front = !front;
-    return (struct table_slot *)(void *)(t->slot_space +
-                                         (front ? 0 : t->slots_max * sizeof(struct table_slot)));
+    return space + (front ? 0 : slots_max * slot_size);
 }
 
 static void use_array(struct table *t, size_t n)
 {
-    t->slots = array_of(t, n);
+    t->slots = table_array(t->slot_space, sizeof(*t->slots), t->slots_max, n);
     t->mask = n - 1;
     t->limit = limit_of(n);
     memset(t->slots, 0, n * sizeof(*t->slots));

@@ -39,6 +39,10 @@ static inline uint32_t table_len(const struct table_slot *slot)
     return (uint32_t)slot->tag - 1;
 }
 
+/* An array of n slots lies where the array of n / 2 does not: the largest in front, its half behind
+ * it, and so on in turn, so that growing copies from one to the other. */
+void *table_array(uint8_t *space, size_t slot_size, size_t slots_max, size_t n);
+
 /* Borrows `space` (64-byte aligned); at most `slots` bytes of it for slots. */
 #define TABLE_SPACE_MIN ((size_t)256 << 10)
 void table_open(struct table *table, void *space, size_t size, size_t slots);

@@ -200,6 +200,15 @@ static int fill_options(struct context *c, struct err *err)
     return rc;
 }
 
+int context_emit_keys(struct qn_task *task, const struct qn_slice *keys, size_t count,
+                      struct qn_slice value)
+{
+    int rc = 0;
+    for (size_t i = 0; i < count && rc == 0; i++)
+        rc = task->host->emit(task, keys[i], value); /* whatever it is by then */
+    return rc;
+}
+
 int context_open(struct context *c, const struct context_conf *conf, struct err *err)
 {
     const struct task_run *run = conf->run;
@@ -219,7 +228,8 @@ int context_open(struct context *c, const struct context_conf *conf, struct err 
                                .format = host_format,
                                .side_file = host_side_file,
                                .setting = host_setting,
-                               .emit_to = host_no_emit_to};
+                               .emit_to = host_no_emit_to,
+                               .emit_keys = context_emit_keys};
     c->task = (struct qn_task){.host = &c->host,
                                .task_index = run->id.task,
                                .attempt = run->id.attempt,

@@ -83,6 +83,10 @@ static inline void *context_owner(struct qn_task *task)
     return c->owner;
 }
 
+/* The host's emit_keys where nobody knows better: one by one. */
+int context_emit_keys(struct qn_task *task, const struct qn_slice *keys, size_t count,
+                      struct qn_slice value);
+
 /* Note a failure (the first one stays); returns a negative code. */
 int context_fail(struct context *c, uint32_t failure, const struct err *why);
 /* A failure of the engine's, classed by its code. */

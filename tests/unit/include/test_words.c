@@ -12,7 +12,47 @@
 #include "libcommon/base/mem.h"
 #include "libcommon/base/rand.h"
 
-/* Both ways over a copy that ends where the text does, so that a look beyond it is noticed. */
+/* What qn_emit_words gives: the words from here on, some at a time. */
+struct taker {
+    struct qn_host host;
+    struct qn_task task;
+    struct qn_slice rest;
+    size_t count;
+};
+
+static int take_keys(struct qn_task *task, const struct qn_slice *keys, size_t count,
+                     struct qn_slice value)
+{
+    struct taker *t = task->state;
+    struct qn_slice word;
+    assert_int_equal(value.len, 3);
+    t->count += count;
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(qn_next_word(&t->rest, &word), 1);
+        assert_ptr_equal(word.data, keys[i].data);
+        assert_int_equal(word.len, keys[i].len);
+    }
+    return 0;
+}
+
+static int take_none(struct qn_task *task, const struct qn_slice *keys, size_t count,
+                     struct qn_slice value)
+{
+    struct taker *t = task->state;
+    (void)keys, (void)count, (void)value;
+    t->count++;
+    return -1;
+}
+
+static size_t emitted_words(struct qn_slice text)
+{
+    struct taker t = {.host = {.emit_keys = take_keys}, .rest = text};
+    t.task = (struct qn_task){.host = &t.host, .state = &t};
+    assert_int_equal(qn_emit_words(&t.task, text, qn_bytes("one", 3)), 0);
+    return t.count;
+}
+
+/* All ways over a copy that ends where the text does, so that a look beyond it is noticed. */
 static size_t same_words(const void *text, size_t len)
 {
     unsigned char *copy = mem_alloc(len ? len : 1);
@@ -21,6 +61,7 @@ static size_t same_words(const void *text, size_t len)
     if (len)
         memcpy(copy, text, len);
     struct qn_slice rest = qn_bytes(copy, len), one, other;
+    size_t emitted = emitted_words(rest);
     struct qn_words words = qn_words_of(rest);
     while (qn_next_word(&rest, &one)) {
         assert_int_equal(qn_words_next(&words, &other), 1);
@@ -30,11 +71,12 @@ static size_t same_words(const void *text, size_t len)
     }
     assert_int_equal(qn_words_next(&words, &other), 0);
     assert_int_equal(qn_words_next(&words, &other), 0);
+    assert_int_equal(emitted, count);
     mem_free(copy);
     return count;
 }
 
-static void words_of_any_bytes_are_the_same_both_ways(void **state)
+static void words_of_any_bytes_are_the_same_all_ways(void **state)
 {
     (void)state;
     static const char white[] = " \t\n\v\f\r";
@@ -78,6 +120,20 @@ static void a_text_may_be_nothing_or_one_long_word(void **state)
     assert_int_equal(same_words(text, sizeof(text)), 0);
 }
 
+static void emitting_ends_when_it_fails(void **state)
+{
+    (void)state;
+    char text[1000];
+    struct taker t = {.host = {.emit_keys = take_none}};
+    t.task = (struct qn_task){.host = &t.host, .state = &t};
+    for (size_t i = 0; i < sizeof(text); i++)
+        text[i] = i % 2 ? ' ' : 'x';
+    assert_int_equal(qn_emit_words(&t.task, qn_bytes(text, sizeof(text)), qn_bytes("one", 3)), -1);
+    assert_int_equal(t.count, 1);
+    assert_int_equal(qn_emit_words(&t.task, qn_bytes(text, 9), qn_bytes("one", 3)), -1);
+    assert_int_equal(t.count, 2);
+}
+
 static void sixteen_bytes_at_a_time_tell_what_eight_do(void **state)
 {
     (void)state;
@@ -93,9 +149,10 @@ static void sixteen_bytes_at_a_time_tell_what_eight_do(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(words_of_any_bytes_are_the_same_both_ways),
+        cmocka_unit_test(words_of_any_bytes_are_the_same_all_ways),
         cmocka_unit_test(words_may_begin_and_end_at_any_byte),
         cmocka_unit_test(a_text_may_be_nothing_or_one_long_word),
+        cmocka_unit_test(emitting_ends_when_it_fails),
         cmocka_unit_test(sixteen_bytes_at_a_time_tell_what_eight_do),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

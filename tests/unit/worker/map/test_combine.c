@@ -135,13 +135,14 @@ static void minimum_and_maximum_of_doubles_survive_too(void **state)
     check_sums();
 }
 
-/* As emit does it: short keys in fewer steps, all others, and one in sixteen, as usual. */
+/* As emit does it: short keys and small numbers in fewer steps, while there is a tally. */
 static int add_quickly(struct combine *c, struct slice key, uint64_t value)
 {
-    uint64_t hash = key_hash(key);
-    if (key.len > 8 || c->in_records % 16 == 0)
-        return combine_add(c, hash, key, slice_of(&value, 8));
-    return combine_add_word(c, hash, key_word(key.data, key.len), key.len, value);
+    uint64_t hash = key_hash(key), word;
+    bool is_short = key.len - 1 < 8 && value < TALLY_NUMBERS && c->uses_tally;
+    word = is_short ? tally_word(key_word(key.data, key.len), key.len) : 0;
+    return is_short && tally_takes(word, key.len) ? combine_tally(c, hash, word, value)
+                                                  : combine_add(c, hash, key, slice_of(&value, 8));
 }
 
 static void short_keys_in_fewer_steps_give_the_same(void **state)
@@ -160,11 +161,12 @@ static void short_keys_in_fewer_steps_give_the_same(void **state)
             char text[64];
             uint32_t i = (uint32_t)rand_below(&rand, rand_below(&rand, keys) + 1);
             struct slice key = key_of(i, text);
-            fold_to(&sums.in[i], &sums.has_in[i], e);
-            assert_int_equal(add_quickly(&c, key, e), 0);
+            fold_to(&sums.in[i], &sums.has_in[i], e % 600);
+            assert_int_equal(add_quickly(&c, key, e % 600), 0);
         }
         assert_int_equal(combine_flush(&c), 0);
-        assert_int_equal(c.in_records, 100000);
+        assert_int_equal(combine_records(&c), 100000);
+        assert_int_equal(c.out_records, sums.records_out);
         assert_int_equal(sums.counted, 100000);
         check_sums();
     }
@@ -184,7 +186,7 @@ static void a_slot_that_cannot_count_further_goes_out_in_time(void **state)
     c.round_max = 1000;
     for (uint64_t e = 0; e < 10000; e++) {
         fold_to(&sums.in[3], &sums.has_in[3], e);
-        assert_int_equal(add_quickly(&c, key, e), 0);
+        assert_int_equal(combine_add(&c, key_hash(key), key, slice_of(&e, 8)), 0);
     }
     assert_int_equal(combine_flush(&c), 0);
     check_sums();
@@ -193,6 +195,119 @@ static void a_slot_that_cannot_count_further_goes_out_in_time(void **state)
     assert_in_range(sums.most, 1000, 1000 + QUEUE_LENGTH);
     combine_open(&c, &fold, space, sizeof(space), take_out, NULL);
     assert_int_equal(c.round_max, UINT32_MAX - QUEUE_LENGTH);
+}
+
+static void a_tally_tells_all_keys_apart_that_it_takes(void **state)
+{
+    (void)state;
+    static const uint8_t ends[] = {0, 1, 'a', 0x7f, 0x80, 0x81, 0x87, 0x88, 0xff};
+    struct rand rand;
+    rand_init(&rand, 3);
+    for (int i = 0; i < 100000; i++) {
+        uint8_t key[8];
+        size_t len = 1 + rand_below(&rand, 8);
+        for (size_t k = 0; k < len; k++)
+            key[k] = ends[rand_below(&rand, sizeof(ends))];
+        uint64_t bytes = key_word(key, len), word = tally_word(bytes, len);
+        bool takes = tally_takes(word, len);
+        assert_int_equal(takes, len < 8 || (key[7] >= 1 && key[7] <= 0x7f));
+        if (!takes)
+            continue;
+        assert_true(word != 0);
+        assert_int_equal(tally_len(word), len);
+        assert_true(tally_key_word(word) == bytes);
+        assert_true(tally_hash(word) == key_hash(slice_of(key, len)));
+    }
+}
+
+static void a_key_that_comes_more_often_than_its_slot_counts_goes_out_in_time(void **state)
+{
+    (void)state;
+    static uint8_t space[COMBINE_SPACE_MIN] __attribute__((aligned(64)));
+    const struct fold fold = {.op = QN_SUM, .value = QN_U64};
+    const uint64_t often = ((uint64_t)1 << 27) - 3; /* as if it had come so often, with 511 */
+    struct combine c;
+    char text[64];
+    struct slice key = key_of(3, text);
+    uint64_t word = tally_word(key_word(key.data, key.len), key.len);
+    reset(fold);
+    combine_open(&c, &fold, space, sizeof(space), take_out, NULL);
+    for (uint32_t i = 0; i <= TALLY_WAITING; i++)
+        assert_int_equal(add_quickly(&c, key, 511), 0);
+    struct tally_slot *slot = tally_find(&c.tally, key_hash(key), word);
+    assert_non_null(slot);
+    assert_int_equal(slot->both, TALLY_ONE + 511);
+    slot->both = often * (TALLY_ONE + 511);
+    for (uint32_t i = 0; i < 2 * TALLY_WAITING; i++)
+        assert_int_equal(add_quickly(&c, key, 511), 0);
+    assert_int_equal(sums.records_out, 1);
+    assert_int_equal(sums.counted, (uint64_t)1 << 27);
+    assert_int_equal(combine_flush(&c), 0);
+    assert_int_equal(sums.records_out, 2);
+    assert_int_equal(sums.counted, often + 3 * TALLY_WAITING);
+    assert_int_equal(sums.out[3], 511 * sums.counted);
+}
+
+/* Seven digits each. */
+struct many {
+    uint32_t counted[200000];
+    uint64_t out;
+};
+static struct many many;
+static int take_many(void *arg, uint64_t hash, struct slice key, struct slice value, uint64_t count)
+{
+    uint64_t i;
+    char text[8] = "";
+    (void)arg;
+    assert_int_equal(key.len, 7);
+    assert_true(hash == key_hash(key));
+    memcpy(text, key.data, 7);
+    i = strtoull(text, NULL, 10);
+    assert_true(i < ARRAY_LEN(many.counted));
+    assert_int_equal(get_u64(value.data), count);
+    many.counted[i] += (uint32_t)count;
+    many.out++;
+    return 0;
+}
+
+/* `keys` keys, each `often` times in a row. */
+static void count_many(struct combine *c, uint32_t keys, uint32_t often)
+{
+    static uint8_t space[COMBINE_SPACE_MIN] __attribute__((aligned(64)));
+    const struct fold fold = {.op = QN_SUM, .value = QN_U64};
+    memset(&many, 0, sizeof(many));
+    combine_open(c, &fold, space, sizeof(space), take_many, NULL);
+    for (uint32_t i = 0; i < keys * often; i++) {
+        char text[16];
+        snprintf(text, sizeof(text), "%07u", i / often);
+        assert_int_equal(add_quickly(c, slice_of(text, 7), 1), 0);
+    }
+    assert_int_equal(combine_flush(c), 0);
+    assert_int_equal(combine_records(c), (uint64_t)keys * often);
+    assert_int_equal(c->out_records, many.out);
+    for (uint32_t i = 0; i < keys; i++)
+        assert_int_equal(many.counted[i], often);
+}
+
+static void a_tally_that_does_not_help_is_given_up(void **state)
+{
+    (void)state;
+    struct combine c;
+    count_many(&c, 10000, 1); /* not full yet */
+    assert_true(c.uses_tally);
+    count_many(&c, 200000, 1);
+    assert_false(c.uses_tally);
+    assert_true(c.is_aside);
+    assert_int_equal(many.out, 200000);
+}
+
+static void a_full_tally_that_helps_goes_out_and_begins_again(void **state)
+{
+    (void)state;
+    struct combine c;
+    count_many(&c, 200000, 3);
+    assert_true(c.uses_tally && !c.is_aside);
+    assert_in_range(many.out, 200000, 200010);
 }
 
 static void a_full_table_goes_out_and_begins_again(void **state)
@@ -729,6 +844,10 @@ int main(void)
         cmocka_unit_test(every_integer_fold_survives_the_table),
         cmocka_unit_test(short_keys_in_fewer_steps_give_the_same),
         cmocka_unit_test(a_slot_that_cannot_count_further_goes_out_in_time),
+        cmocka_unit_test(a_tally_tells_all_keys_apart_that_it_takes),
+        cmocka_unit_test(a_key_that_comes_more_often_than_its_slot_counts_goes_out_in_time),
+        cmocka_unit_test(a_tally_that_does_not_help_is_given_up),
+        cmocka_unit_test(a_full_tally_that_helps_goes_out_and_begins_again),
         cmocka_unit_test(minimum_and_maximum_of_doubles_survive_too),
         cmocka_unit_test(a_full_table_goes_out_and_begins_again),
         cmocka_unit_test(a_table_that_does_not_help_steps_aside),

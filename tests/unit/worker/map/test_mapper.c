@@ -216,6 +216,62 @@ static void spans_of_lines_give_the_same(void **state)
     check_words(&job, (const char *[]){"a=1 a=1 a=1 ", "b=1 b=1 ", "c=1 "});
 }
 
+/* Keys of any length and last byte, often enough that emit is no longer measured. */
+static uint64_t number;
+static bool at_once;
+static int emit_odd_keys(struct qn_task *task, struct qn_slice line, struct qn_slice where)
+{
+    static const char bytes[] = "a\0bcdef\x80\xff\x7f\x01gh";
+    struct qn_slice keys[117];
+    size_t n = 0;
+    (void)line, (void)where;
+    for (size_t len = 1; len <= 9; len++)
+        for (size_t from = 0; from + len < sizeof(bytes) + 4; from++)
+            keys[n++] = qn_bytes(bytes + from % 4, from % 13 < len ? len : from % 13);
+    assert_true(n <= ARRAY_LEN(keys));
+    if (at_once)
+        return qn_emit_keys(task, keys, n, qn_from_u64(&number));
+    for (size_t i = 0; i < n; i++)
+        if (qn_emit(task, keys[i], qn_from_u64(&number)) != 0)
+            return -1;
+    return 0;
+}
+
+static uint32_t by_last_byte(struct qn_slice key, uint32_t count)
+{
+    return ((const unsigned char *)key.data)[key.len - 1] % count;
+}
+
+static void many_keys_at_once_are_as_one_by_one(void **state)
+{
+    (void)state;
+    static char lines[6000];
+    const uint64_t numbers[] = {0, 1, 511, 512, UINT64_MAX};
+    const enum qn_fold folds[] = {QN_SUM, QN_NO_FOLD, QN_MAX};
+    struct buf got[2][3];
+    struct qn_job job = words_job();
+    memset(lines, '\n', sizeof(lines));
+    job.map = emit_odd_keys;
+    job.partition = by_last_byte;
+    for (size_t i = 0; i < ARRAY_LEN(numbers) * ARRAY_LEN(folds); i++) {
+        number = numbers[i % ARRAY_LEN(numbers)];
+        job.combine_op = folds[i / ARRAY_LEN(numbers)];
+        for (int way = 0; way < 2; way++) {
+            at_once = way;
+            struct task *t = make(&job, lines, job.combine_op == QN_NO_FOLD ? 20 : sizeof(lines));
+            assert_int_equal(run(t), 0);
+            for (uint32_t p = 0; p < 3; p++)
+                got[way][p] = dump(t, p);
+            drop(t);
+        }
+        for (uint32_t p = 0; p < 3; p++) {
+            assert_true(slice_eq(buf_slice(&got[0][p]), buf_slice(&got[1][p])));
+            buf_release(&got[0][p]);
+            buf_release(&got[1][p]);
+        }
+    }
+}
+
 /* --- typed keys, offsets, input -------------------------------------------------------------- */
 
 static int emit_offsets(struct qn_task *task, struct qn_slice line, struct qn_slice where)
@@ -481,6 +537,7 @@ int main(void)
         cmocka_unit_test(a_declared_fold_folds),
         cmocka_unit_test(the_jobs_own_combine_combines),
         cmocka_unit_test(spans_of_lines_give_the_same),
+        cmocka_unit_test(many_keys_at_once_are_as_one_by_one),
         cmocka_unit_test(numbers_sort_as_numbers),
         cmocka_unit_test(without_reduce_the_output_is_a_file),
         cmocka_unit_test(no_input_makes_an_empty_run),
