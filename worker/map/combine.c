@@ -9,12 +9,18 @@
 #define CONCAT_HEAD 8U
 #define CONCAT_MIN  24U /* first capacity */
 #define ABSENT      UINT32_MAX
+#define TALLY_SHARE 16 /* with fewer keys than so many of the table's it is of no use */
+
+static void open_table(struct combine *c, size_t size)
+{
+    table_open(&c->table, c->space, size, size / 4 * 3); /* keys beyond eight bytes take the rest */
+}
 
 void combine_open(struct combine *c, const struct fold *fold, void *space, size_t size,
                   combine_out *out, void *arg)
 {
     BUG_ON(size < COMBINE_SPACE_MIN);
-    *c = (struct combine){.fold = *fold, .out = out, .arg = arg};
+    *c = (struct combine){.fold = *fold, .out = out, .arg = arg, .space = space, .size = size};
     c->uses_queue = fold_is_free(fold) && fold_is_number(fold);
     c->round_max = UINT32_MAX - QUEUE_LENGTH; /* of a round before, so many may come behind it */
     queue_open(&c->queue);
@@ -24,7 +30,7 @@ void combine_open(struct combine *c, const struct fold *fold, void *space, size_
         tally_open(&c->tally, (uint8_t *)space + (size - half), half);
         size -= half;
     }
-    table_open(&c->table, space, size, size / 4 * 3); /* keys beyond eight bytes take the rest */
+    open_table(c, size);
 }
 
 static struct slice value_of(const struct combine *c, const struct table_slot *slot)
@@ -98,7 +104,14 @@ static int turn_over(struct combine *c)
 {
     c->is_aside = c->in_records - c->round_from < 2 * (c->table.count + c->round_out);
     c->uses_queue &= !c->is_aside;
-    return timed(c, empty_table);
+    bool wants_more = c->uses_tally && c->tally.count < c->table.count / TALLY_SHARE;
+    int rc = timed(c, empty_table);
+    if (rc != 0 || !wants_more)
+        return rc;
+    c->uses_tally = false;
+    rc = timed(c, empty_tally);
+    open_table(c, c->size);
+    return rc;
 }
 
 static int pass_by(struct combine *c, uint64_t hash, struct slice key, struct slice value)

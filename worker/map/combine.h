@@ -9,7 +9,8 @@
  * Where order does not matter, records with short keys go through a queue, in which they wait for
  * their slots. Small numbers of short keys that are added up have a table of their own: tally.
  *
- * A full table that has not halved what went into it steps aside for the rest of the task.
+ * A full table that has not halved what went into it steps aside for the rest of the task; one that
+ * is full while the tally has next to nothing gets its space, too.
  *
  * Sums of doubles are folded in the same steps whatever the task's memory is: the table is emptied
  * after every COMBINE_WINDOW bytes emitted, which every task has room for, and nothing folds them
@@ -37,6 +38,8 @@ struct combine {
     void *arg;
     bool is_aside, uses_queue;
     bool uses_tally; /* combine_tally may be called */
+    void *space;     /* of the table, and behind it the tally */
+    size_t size;
     struct queue queue;
     struct tally tally;
     uint64_t tally_from;              /* its records when it was last empty */

@@ -310,6 +310,33 @@ static void a_full_tally_that_helps_goes_out_and_begins_again(void **state)
     assert_in_range(many.out, 200000, 200010);
 }
 
+static void a_full_table_gets_the_space_of_a_tally_nobody_needs(void **state)
+{
+    (void)state;
+    static uint8_t space[COMBINE_SPACE_MIN] __attribute__((aligned(64)));
+    const struct fold fold = {.op = QN_SUM, .value = QN_U64};
+    for (uint32_t short_keys = 0; short_keys <= 10000; short_keys += 10000) {
+        struct combine c;
+        reset(fold);
+        combine_open(&c, &fold, space, sizeof(space), take_out, NULL);
+        size_t slots = c.table.slots_max;
+        for (uint32_t e = 0; e < 3 * 40000; e++) {
+            char text[64];
+            bool is_short = e % 100 == 0 || e < 3 * short_keys;
+            struct slice key =
+                key_of(is_short ? e % 5000 * 3 % 14991 : e / 3 % 13333 * 3 + 1, text);
+            uint32_t i = number_of(key);
+            fold_to(&sums.in[i], &sums.has_in[i], 1);
+            assert_int_equal(add_quickly(&c, key, 1), 0);
+        }
+        assert_int_equal(c.uses_tally, short_keys > 0);
+        assert_int_equal(c.table.slots_max, short_keys ? slots : 2 * slots);
+        assert_int_equal(combine_flush(&c), 0);
+        check_sums();
+        assert_int_equal(combine_records(&c), 3 * 40000);
+    }
+}
+
 static void a_full_table_goes_out_and_begins_again(void **state)
 {
     (void)state;
@@ -848,6 +875,7 @@ int main(void)
         cmocka_unit_test(a_key_that_comes_more_often_than_its_slot_counts_goes_out_in_time),
         cmocka_unit_test(a_tally_that_does_not_help_is_given_up),
         cmocka_unit_test(a_full_tally_that_helps_goes_out_and_begins_again),
+        cmocka_unit_test(a_full_table_gets_the_space_of_a_tally_nobody_needs),
         cmocka_unit_test(minimum_and_maximum_of_doubles_survive_too),
         cmocka_unit_test(a_full_table_goes_out_and_begins_again),
         cmocka_unit_test(a_table_that_does_not_help_steps_aside),
