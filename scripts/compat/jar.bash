@@ -36,12 +36,15 @@ as_hadoop() {
             s/^quern run: -file (.*): No such file or directory$/File does not exist: \1/
             s/^quern run: (.*): No such file or directory$/Input path does not exist: \1/'
 }
-# Runs a job as Hadoop's console shows one; 0 when it succeeded. Sets `job_id`.
-run_job() {
-    local id last="" now state
-    id=$({ "$quern" run -detach -reduces "$reduces" ${settings[@]+"${settings[@]}"} "$@" 2>&1 >&3 | as_hadoop >&2; } 3>&1) || return 1
-    job_id=$id
-    log "Running job: $id"
+# Submits a job and sets `job_id`.
+submit_job() {
+    job_id=$({ "$quern" run -detach -reduces "$reduces" ${settings[@]+"${settings[@]}"} "$@" 2>&1 >&3 | as_hadoop >&2; } 3>&1) || return 1
+    log "Running job: $job_id"
+}
+# Runs a job as Hadoop's console shows one; 0 when it succeeded.
+run_job() { submit_job "$@" && watch_job; }
+watch_job() {
+    local id=$job_id last="" now state
     while :; do
         state=$("$quern" job -status "$id") || return 1
         now=$(awk '$3 == "tasks" { p[$1] = $2 ? int(100 * $4 / $2) : 0 }
@@ -265,6 +268,13 @@ streaming() {
         -jobconf | -D) case ${rest[i + 1]} in mapred.reduce.tasks=* | mapreduce.job.reduces=*) reduces=${rest[i + 1]#*=} ;; esac ;;
         esac
     done
+    case " ${rest[*]} " in
+    *" -background "*) # its files get their names when it is done
+        submit_job -stream ${rest[@]+"${rest[@]}"} || exit 1
+        (trap '' HUP; watch_job && old_names "${out:-}") </dev/null >/dev/null 2>&1 &
+        log "Job is running in background."
+        exit 0 ;;
+    esac
     run_job -stream ${rest[@]+"${rest[@]}"} || exit 1
     old_names "${out:-}"
     log "Output directory: ${out:-}"

@@ -89,6 +89,11 @@ grep -q 'completed successfully$' console
 [ "$(hadoop fs -ls '/s1/part-*' '/s2/part-*' | wc -l)" = 3 ]
 hadoop jar hadoop-streaming.jar -mapper cat -reducer cat -jobconf mapred.reduce.tasks=3 -input /streamed,/streamed -output /s3
 [ "$(hadoop fs -ls '/s3/part-*' | wc -l) $(hadoop fs -cat '/s3/part-*' | wc -l)" = "3 4" ]
+mapred streaming -input /streamed -output /s4 -background -mapper "until [ -e '$2.go' ]; do sleep 0.1; done; cat" 2>console
+grep -q 'Job is running in background' console
+[ -n "$(mapred job -list | grep "$(grep -o 'job_[0-9]*_[0-9]*' console)")" ]
+touch "$2.go"
+until hadoop fs -test -e /s4/part-00000; do sleep 0.2; done
 hadoop jar hadoop-mapreduce-examples.jar teragen -D mapreduce.job.maps=2 1000 /rows
 hadoop jar hadoop-mapreduce-examples.jar terasort /rows /sorted
 hadoop jar hadoop-mapreduce-examples.jar teravalidate /sorted /valid
