@@ -73,7 +73,7 @@ class Namenode:
         ask = [QUERN, command, "-fs", "quern://" + self.address] + list(args)
         client = subprocess.Popen(ask, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         try:
-            out, words = client.communicate(timeout=8)
+            out, words = client.communicate(timeout=20)
         except subprocess.TimeoutExpired:
             client.kill()
             out, words = client.communicate()
