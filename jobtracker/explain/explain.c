@@ -130,6 +130,29 @@ static const struct explain_task *last_of(const struct explain_stage *stage)
     return stage->count ? &stage->tasks[stage->count - 1] : NULL;
 }
 
+/* What its keys cost a reduce: a disk that was slow to take what it made says nothing of them. */
+static uint64_t keys_ms(const struct explain_task *task)
+{
+    uint64_t aside = task->aside_us / 1000;
+    return task->ms > aside ? task->ms - aside : 0;
+}
+
+static const struct explain_task *slowest_by_keys(const struct explain_stage *stage)
+{
+    const struct explain_task *slow = last_of(stage);
+    for (size_t i = stage->count; i-- > 0;)
+        if (keys_ms(&stage->tasks[i]) > keys_ms(slow))
+            slow = &stage->tasks[i];
+    return slow;
+}
+
+/* More than they cost the usual one. */
+static uint64_t cost_of_keys(const struct explain_stage *stage, const struct explain_task *slow)
+{
+    uint64_t most = keys_ms(slow), usual = median_size(stage, keys_ms);
+    return most > usual ? most - usual : 0;
+}
+
 /* True when the slowest reduce is slow because of one key: it has more values than is usual, and
  * most of them are that key's. */
 static bool is_hot(const struct explain_stage *stage, uint64_t *ret_all)
@@ -138,7 +161,7 @@ static bool is_hot(const struct explain_stage *stage, uint64_t *ret_all)
     for (size_t i = 0; i < stage->count; i++)
         all += stage->tasks[i].records;
     *ret_all = all;
-    const struct explain_task *slow = last_of(stage);
+    const struct explain_task *slow = slowest_by_keys(stage);
     return stage->count > 1 && slow->top_records * 2 >= slow->records &&
            slow->records > HOT_TIMES * median_size(stage, records_of) &&
            (slow->top_records * 100 >= all * HOT_PERCENT ||
@@ -173,23 +196,13 @@ static void tell_more_keys(const struct explain_job *job, struct slice told, cha
     }
 }
 
-/* What the slowest took longer than the usual one because of its keys: a disk that was slow to take
- * what it made says nothing of them. */
-static uint64_t cost_of_keys(const struct explain_stage *stage)
-{
-    const struct explain_task *slow = last_of(stage);
-    uint64_t more = slow->ms - median_ms(stage), aside = slow->aside_us / 1000;
-    uint64_t keys = slow->ms > aside ? slow->ms - aside : 0;
-    return more < keys ? more : keys;
-}
-
 static void hot_key(struct findings *f, const struct explain_stage *stage)
 {
     uint64_t all;
     if (stage->kind != EXPLAIN_REDUCE || !is_hot(stage, &all) || all == 0)
         return;
-    const struct explain_task *slow = last_of(stage);
-    uint64_t cost = cost_of_keys(stage);
+    const struct explain_task *slow = slowest_by_keys(stage);
+    uint64_t cost = cost_of_keys(stage, slow);
     char key[SLICE_SHOWN(KEY_SHOWN)], values[32], took[32], others[32], more[80];
     if (!is_worth_it(f->job, cost))
         return;
@@ -211,8 +224,8 @@ static void skew_reduce(struct findings *f, const struct explain_stage *stage)
     uint64_t all;
     if (stage->kind != EXPLAIN_REDUCE || stage->count < 2 || is_hot(stage, &all))
         return;
-    const struct explain_task *slow = last_of(stage);
-    uint64_t cost = cost_of_keys(stage), middle = median_size(stage, bytes_of);
+    const struct explain_task *slow = slowest_by_keys(stage);
+    uint64_t cost = cost_of_keys(stage, slow), middle = median_size(stage, bytes_of);
     char size[32], usual[32];
     if (slow->bytes > SKEW_TIMES * middle && is_worth_it(f->job, cost))
         tell(f, "SKEW_REDUCE", cost,
