@@ -323,11 +323,23 @@ static int add_long(struct gather *g, uint64_t hash, struct slice key, struct sl
     return rc == 0 ? add_now(g, hash, key, value) : rc;
 }
 
+/* Behind what its key has waiting: in the queue, or in the table. */
+static int add_beside(struct gather *g, uint64_t hash, struct slice key, struct slice value)
+{
+    int rc = g->has_waiting ? settle_all(g) : 0;
+    struct table_slot *slot = rc == 0 && !g->is_aside ? table_find(&g->table, hash, key) : NULL;
+    if (slot) {
+        rc = let_out(g, slot);
+        hold(g, slot, slice_of(NULL, 0));
+    }
+    return rc == 0 ? pass_by(g, hash, key, value) : rc;
+}
+
 int gather_add(struct gather *g, uint64_t hash, struct slice key, struct slice value)
 {
     g->in_records++;
     if (g->is_aside || key.len + value.len > COMBINE_RECORD_MAX)
-        return pass_by(g, hash, key, value);
+        return add_beside(g, hash, key, value);
     if (!queue_takes(key, value))
         return add_long(g, hash, key, value);
     int rc = settle(g);
@@ -346,6 +358,7 @@ int gather_add_word_slowly(struct gather *g, uint64_t hash, uint64_t word, size_
     table_prefetch(&g->table, hash);
     gather_prefetch(g);
     queue_put_word(&g->queue, hash, word, len, value);
+    g->has_waiting = true;
     return rc;
 }
 

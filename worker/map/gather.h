@@ -32,7 +32,7 @@ struct gather {
     struct queue queue;
     uint32_t free[GATHER_ROOMS]; /* rooms given back: the first of each size */
     bool is_numbers;             /* values are eight bytes each, else prefixed by their lengths */
-    bool has_waiting;            /* by gather_add, in the queue */
+    bool has_waiting;            /* in the queue, perhaps */
     bool is_aside;
     gather_combine *combine;
     combine_out *out;

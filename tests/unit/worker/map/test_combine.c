@@ -542,6 +542,59 @@ static void a_combine_that_keeps_everything_loses_nothing(void **state)
     assert_int_equal(sums.records_out, 90000);
 }
 
+/* Values are the numbers of their records, followed by whatever else. */
+static uint64_t last_out[KEYS];
+static uint64_t out_of_order;
+
+static int take_in_turn(void *arg, uint64_t hash, struct slice key, struct slice value,
+                        uint64_t count)
+{
+    (void)arg, (void)hash, (void)count;
+    uint64_t *last = &last_out[number_of(key)], number = get_u64(value.data);
+    out_of_order += number <= *last;
+    *last = number;
+    sums.records_out++;
+    return 0;
+}
+
+/* Keys of hundreds come again while the queue is not yet looked at. */
+static void keep_in_turn(bool is_numbers, uint32_t keys, size_t longest)
+{
+    static uint8_t space[GATHER_SPACE_MIN] __attribute__((aligned(64)));
+    static uint8_t value[2 * COMBINE_RECORD_MAX];
+    const uint64_t emits = 60000;
+    struct gather g;
+    struct rand rand;
+    rand_init(&rand, keys);
+    memset(last_out, 0, sizeof(last_out));
+    out_of_order = sums.records_out = 0;
+    gather_open(
+        &g, &(struct gather_conf){space, sizeof(space), is_numbers, keep_all, take_in_turn, NULL});
+    for (uint64_t e = 1; e <= emits; e++) {
+        char text[64];
+        uint32_t i = (uint32_t)rand_below(&rand, rand_chance(&rand, 2) ? keys : 7);
+        struct slice key = key_of(i, text);
+        size_t len = 8 + (longest && rand_chance(&rand, 99) ? rand_below(&rand, longest) : 0);
+        put_u64(value, e);
+        int rc = !is_numbers || key.len > 8 || rand_chance(&rand, 9)
+                     ? gather_add(&g, key_hash(key), key, slice_of(value, len))
+                     : gather_add_word(&g, key_hash(key), key_word(key.data, key.len), key.len, e);
+        assert_int_equal(rc, 0);
+    }
+    assert_int_equal(gather_flush(&g), 0);
+    gather_close(&g);
+    assert_int_equal(sums.records_out, emits);
+    assert_int_equal(out_of_order, 0);
+}
+
+static void values_come_out_in_their_order_when_a_table_steps_aside_or_they_are_long(void **state)
+{
+    (void)state;
+    keep_in_turn(false, KEYS, 0);
+    keep_in_turn(true, KEYS, 0);
+    keep_in_turn(false, 40, 2 * COMBINE_RECORD_MAX - 8);
+}
+
 static int drop_odd(void *arg, struct slice key, struct gather *g)
 {
     (void)arg;
@@ -886,6 +939,7 @@ int main(void)
         cmocka_unit_test(what_out_fails_with_is_told),
         cmocka_unit_test(a_jobs_combine_sums_what_was_emitted),
         cmocka_unit_test(a_combine_that_keeps_everything_loses_nothing),
+        cmocka_unit_test(values_come_out_in_their_order_when_a_table_steps_aside_or_they_are_long),
         cmocka_unit_test(values_of_any_length_wait_in_their_order),
         cmocka_unit_test(a_hot_key_is_combined_once_for_many_values_and_goes_out_once),
         cmocka_unit_test(numbers_are_combined_in_their_order_however_often_one_comes),
