@@ -47,11 +47,16 @@ static void fill_task(const struct jt_task *task, struct arena *arena, struct ex
     };
 }
 
-/* Attempts that were done, and what they had made is gone. */
+/* Attempts that were done, and what they had made is gone; and those that were not, and are. */
 static void note_in_vain(const struct jt_task *task, struct explain_stage *ret)
 {
     list_each (&task->attempts, it) {
         const struct jt_attempt *a = list_entry(it, struct jt_attempt, of_task);
+        if (a->is_cut_off) {
+            ret->cut_off++;
+            ret->cut_off_ms += a->end_ms - a->start_ms;
+            ret->lost_node = a->worker->name;
+        }
         if (!a->is_lost)
             continue;
         ret->again++;

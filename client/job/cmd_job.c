@@ -256,7 +256,10 @@ static int do_replay(struct ask *ask)
     if (rc != 0)
         return failed(ask, rc);
     if (!what.task[0]) {
-        fprintf(stderr, "quern job: -replay ID -task m12: which task?\n");
+        fprintf(stderr,
+                "quern job: job %" PRIu64 " did not fail: say which of its tasks with -task (m12, "
+                "r3; `quern job -logs %" PRIu64 "` names attempts that failed)\n",
+                ask->id.job, ask->id.job);
         return JOB_EXIT_USAGE;
     }
     return failed(ask, job_again(ask->chan, &what, &ask->arena, &ask->err));

@@ -33,6 +33,7 @@ static void lose_worker(struct jt_core *core, struct jt_worker *worker)
     list_each_safe (&worker->attempts, it) {
         struct jt_attempt *attempt = list_entry(it, struct jt_attempt, on_worker);
         attempt->why = attempt->why ? attempt->why : str_dup("its worker was lost");
+        attempt->is_cut_off = true;
         jt_kill_attempt(core, attempt, "worker lost");
     }
     if (worker->reserved_for)

@@ -424,6 +424,16 @@ static void fetch_fail(struct findings *f, const struct explain_stage *stage)
              stage->again_node ? stage->again_node : "its worker");
 }
 
+static void node_lost(struct findings *f, const struct explain_stage *stage)
+{
+    if (stage->cut_off && stage->kind != EXPLAIN_OTHER)
+        tell(f, "NODE_LOST", stage->cut_off_ms,
+             "see the log of that worker, and of its machine, for why it was gone",
+             "%" PRIu32 " running %s%s had to begin again: %s was lost", stage->cut_off,
+             stage->kind == EXPLAIN_REDUCE ? "reduce" : "map", stage->cut_off == 1 ? "" : "s",
+             stage->lost_node ? stage->lost_node : "its worker");
+}
+
 static void oom_limit(struct findings *f)
 {
     const struct explain_memory *m = &f->job->memory;
@@ -472,8 +482,8 @@ static void volume_up(struct findings *f)
 typedef void stage_rule(struct findings *f, const struct explain_stage *stage);
 typedef void job_rule(struct findings *f);
 
-static stage_rule *const stage_rules[] = {hot_key, skew_reduce, skew_split,   slow_node,
-                                          spill,   small_files, locality_low, fetch_fail};
+static stage_rule *const stage_rules[] = {hot_key,     skew_reduce,  skew_split, slow_node, spill,
+                                          small_files, locality_low, fetch_fail, node_lost};
 static job_rule *const job_rules[] = {oom_limit, volume_up};
 
 static int by_cost(const void *a, const void *b)

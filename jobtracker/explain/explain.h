@@ -47,6 +47,9 @@ struct explain_stage {
     uint32_t again;         /* were done, and had to be done again: what they made was gone */
     uint32_t unread;        /* of them, those whose output could not be read where it was */
     const char *again_node; /* where the last of them had run */
+    uint32_t cut_off;       /* attempts that ran when their worker was lost, */
+    uint64_t cut_off_ms;    /* for so long, with what it took to notice */
+    const char *lost_node;  /* the last of these */
 };
 
 /* Attempts that ended for want of memory; what is said of one is said of the last. */

@@ -86,6 +86,7 @@ struct jt_attempt {
     bool is_confirmed; /* while its worker registers: it has said that it has it */
     bool is_doubtful;  /* failed, or its output was bad: perhaps its node's fault */
     bool is_lost;      /* was done, and its output is gone */
+    bool is_cut_off;   /* ran when its worker was lost */
     bool is_empty;     /* there is no record in what it made */
     bool is_probation; /* taken over from before a restart: its worker must still confirm it */
     enum jt_locality locality;

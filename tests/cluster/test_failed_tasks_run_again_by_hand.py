@@ -155,7 +155,7 @@ def test_a_debugger_stops_where_it_crashes(cluster, plugin):
 
 def test_what_is_not_there_is_said_in_one_line(cluster, plugin):
     for words, why in ((("1", "-task", "m7"), b"job 1 has 1 map"), (("77", "-task", "m0"), b"no job 77 here"),
-                       (("1", "-task", "x"), b"a task is m12 or r3"), (("1", "-task", "s0"), b"job 1 has 0 reduces in that stage"), (("4",), b"which task?"),
+                       (("1", "-task", "x"), b"a task is m12 or r3"), (("1", "-task", "s0"), b"job 1 has 0 reduces in that stage"), (("4",), b"job 4 did not fail: say which of its tasks with -task (m12, r3;"),
                        (("1", "-task", "r0", "-record"), b"-record")):
         run = replay(cluster, plugin, *words)
         assert run.returncode != 0 and why in run.stderr and run.stderr.count(b"\n") == 1

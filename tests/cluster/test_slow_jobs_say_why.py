@@ -200,3 +200,18 @@ def test_who_waits_for_a_program_does_not_sort(cluster):
     for stage, a in winners(cluster, max(job["id"]["job"] for job in cluster.jobs())):
         if stage != "commit":
             assert a["times"][stage] >= 1900000 > 2 * (a["times"]["sort"] + a["times"]["merge"]), a["times"]
+
+
+def test_tasks_that_began_again_because_their_worker_died_are_told(cluster):
+    job = cluster.run("run", "-detach", "-D", SPLIT + "64", "-D", "reluctant.slow=/nowhere/", "-D", "reluctant.us=1700000", "-D", "mapreduce.map.speculative=false", "-reduces", "1",
+                      RELUCTANT, "/even", "/out/cut").stdout.decode().strip()
+    tasks = lambda: [t["attempts"] for s in json.loads(cluster.run("job", "-history", job, "--json").stdout)["stages"][:1] for t in s["tasks"]]
+    wait_for(lambda: any(a["worker"] == "node2" and a["state"] == "running" for attempts in tasks() for a in attempts))
+    cluster.kill("worker2")
+    try:
+        cluster.run("job", "-wait", job, timeout=90)
+    finally:
+        cluster.up()
+    _, found, _ = why(cluster)
+    assert re.search("^[0-9]+ running maps? had to begin again: node2 was lost$", found["NODE_LOST"]["says"])
+    assert found["NODE_LOST"]["cost_ms"] > 0 and "the log of that worker" in found["NODE_LOST"]["fix"]

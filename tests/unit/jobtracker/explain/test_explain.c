@@ -337,6 +337,12 @@ static void what_broke_is_told_however_little_it_cost(void **state)
     t.stage.again = t.stage.unread = 1;
     assert_only(&t, "FETCH_FAIL",
                 "1 finished map ran again: what it had made could not be read from n2");
+    healthy(&t, EXPLAIN_REDUCE);
+    t.stage.cut_off = 2;
+    t.stage.cut_off_ms = 6355;
+    t.stage.lost_node = "n4";
+    assert_only(&t, "NODE_LOST", "2 running reduces had to begin again: n4 was lost");
+    assert_int_equal(t.found[0].cost_ms, 6355);
     healthy(&t, EXPLAIN_MAP);
     t.job.memory = (struct explain_memory){.count = 3, .node = "n3", .limit = 256 << 20};
     assert_only(&t, "OOM_LIMIT",
