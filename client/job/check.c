@@ -37,3 +37,24 @@ int job_check(const struct job_plugin *plugin, const struct msg_pair_list *setti
     buf_release(&nothing);
     return rc;
 }
+
+int job_check_words(const struct job_plugin *plugin, const char *const *words, size_t count,
+                    struct err *err)
+{
+    struct msg_pair *pairs = mem_calloc(count + 1, sizeof(*pairs));
+    size_t n = 0;
+    if (!pairs)
+        return err_set(err, ERR_NOMEM, "out of memory");
+    for (size_t i = 0; i < count; i++) {
+        const char *word = words[i] + 1 + (words[i][1] == '-');
+        bool is_define = words[i][0] == '-' && word[0] == 'D';
+        const char *define = !is_define ? NULL : word[1] ? word + 1 : words[++i];
+        const char *equals = define ? strchr(define, '=') : NULL;
+        if (equals)
+            pairs[n++] = (struct msg_pair){slice_of(define, (size_t)(equals - define)),
+                                           slice_str(equals + 1)};
+    }
+    int rc = job_check(plugin, &(struct msg_pair_list){pairs, n}, err);
+    mem_free(pairs);
+    return rc;
+}

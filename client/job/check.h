@@ -12,4 +12,8 @@
 int job_check(const struct job_plugin *plugin, const struct msg_pair_list *settings,
               struct err *err);
 
+/* The same with the settings among a command's words: -D key=value, -Dkey=value. */
+int job_check_words(const struct job_plugin *plugin, const char *const *words, size_t count,
+                    struct err *err);
+
 #endif

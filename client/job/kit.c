@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "client/help/asked.h"
+#include "client/job/check.h"
 #include "client/job/job.h"
 #include "client/job/kit_new.h"
 #include "client/job/kit_output.h"
@@ -410,6 +411,8 @@ static int with_plugin(struct kit *kit, struct err *err)
     int rc = job_plugin_open(&kit->plugin, kit->plugin_word, err);
     if (rc == 0)
         rc = program_find("quern-task", &kit->task, err);
+    if (rc == 0)
+        rc = job_check_words(&kit->plugin, kit->passed, kit->passed_count, err);
     if (rc != 0)
         return rc;
     kit->dir = str_printf("%s/quern-kit-XXXXXX", tmp && *tmp ? tmp : "/tmp");

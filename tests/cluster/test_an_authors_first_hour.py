@@ -181,6 +181,13 @@ def test_a_check_says_when_combine_was_not_tried(tmp_path):
         assert done.returncode == code and ("note  combine had nothing to do" in done.stdout) == (not is_tried), (name, done.stdout, done.stderr)
 
 
+def test_a_jobs_own_look_at_its_options_comes_first(tmp_path):
+    (tmp_path / "in").write_text("a\t1\n")
+    for words in (["check", "topn", "-D", "topn.field=2", "-Dtopn.n=x"], ["test", "topn", "--D", "topn.n=x", "-expect", "in"]):
+        wrong = quern("job", *words, "-in", "in", cwd=tmp_path)
+        assert (wrong.returncode, wrong.stdout) == (1, "") and wrong.stderr == 'quern job: topn.n = "x": a whole number from 1 to 99999999 is wanted\n'
+
+
 def test_a_check_runs_a_job_that_makes_its_own_rows(tmp_path):
     assert "note  with -D teragen.rows=N it is run, too" in quern("job", "check", "teragen", cwd=tmp_path).stdout
     done = quern("job", "check", "teragen", "-D", "teragen.rows=100", cwd=tmp_path)
