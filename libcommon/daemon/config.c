@@ -2,6 +2,7 @@
 #include "libcommon/daemon/config.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <pwd.h>
 #include <unistd.h>
 
@@ -166,12 +167,29 @@ static int set_flags(struct conf *conf, const struct config_args *args, struct e
     return rc;
 }
 
+/* From wherever: tasks and children read it, too. */
+static int make_absolute(struct buf *path, struct err *err)
+{
+    char here[PATH_MAX];
+    struct buf relative = *path;
+    if (path->len == 0 || *buf_cstr(path) == '/')
+        return 0;
+    if (!getcwd(here, sizeof(here)))
+        return err_errno(err, errno, "%s: cannot tell where this is", buf_cstr(path));
+    *path = (struct buf)BUF_INIT;
+    buf_printf(path, "%s/%s", here, buf_cstr(&relative));
+    buf_release(&relative);
+    return buf_cstr(path) ? 0 : err_set(err, ERR_NOMEM, "out of memory");
+}
+
 static int read_found_file(struct conf *conf, const char *named, struct err *err)
 {
     struct buf path = BUF_INIT;
     int rc = config_find(named, &path, err);
     if (rc == 0 && path.len)
         rc = config_read_file(conf, buf_cstr(&path), err);
+    if (rc == 0)
+        rc = make_absolute(&path, err);
     if (rc == 0)
         rc = conf_set(conf, "conf.file", buf_cstr(&path), CONF_COMPUTED("the file read"), err);
     buf_release(&path);

@@ -54,7 +54,7 @@ int config_read_file(struct conf *conf, const char *path, struct err *err);
 /* "key=value", as after -D. */
 int config_define(struct conf *conf, const char *define, struct err *err);
 
-/* The file that was read, "" when none (the value of the key "conf.file"). */
+/* The file that was read, with its whole path, "" when none (the value of the key "conf.file"). */
 const char *config_file(const struct conf *conf);
 
 #endif

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <limits.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -286,6 +287,24 @@ static void defines_override_the_file_and_bad_ones_are_named(void **state)
     config_args_release(&args);
 }
 
+/* A worker's tasks read it from other directories. */
+static void a_file_named_from_here_is_known_by_its_whole_path(void **state)
+{
+    (void)state;
+    struct config_args args = {.file = "q.conf"};
+    struct conf *conf = NULL;
+    char whole[512], before[PATH_MAX];
+    write_file("q.conf", "dfs.replication = 2\n");
+    snprintf(whole, sizeof(whole), "%s", in_dir("q.conf"));
+    assert_non_null(getcwd(before, sizeof(before)));
+    assert_int_equal(chdir(in_dir("")), 0);
+    int rc = config_open(&args, &conf, NULL, &err);
+    assert_int_equal(chdir(before), 0);
+    assert_int_equal(rc, 0);
+    assert_string_equal(config_file(conf), whole);
+    conf_free(conf);
+}
+
 static void keys_that_may_belong_to_a_plugin_are_handed_back(void **state)
 {
     (void)state;
@@ -420,6 +439,7 @@ int main(void)
         CASE(a_named_file_that_is_missing_is_an_error),
         CASE(generic_options_are_taken_with_one_dash_or_two),
         CASE(defines_override_the_file_and_bad_ones_are_named),
+        CASE(a_file_named_from_here_is_known_by_its_whole_path),
         CASE(keys_that_may_belong_to_a_plugin_are_handed_back),
         CASE(namenode_address_and_default_filesystem_follow_each_other),
         CASE(what_the_machine_has_is_found_out),
