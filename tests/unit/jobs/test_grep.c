@@ -30,6 +30,8 @@ static int note(struct qn_task *task, struct qn_slice key, struct qn_slice value
 static const char *option(struct qn_task *task, const char *name)
 {
     (void)task;
+    if (strcmp(name, "grep.group") == 0)
+        return "0";
     return strcmp(name, "grep.pattern") == 0 ? pattern : ignore_case;
 }
 static struct qn_counter *counter(struct qn_task *task, const char *group, const char *name)
