@@ -53,21 +53,67 @@ static void three_jobs_that_fail_on_a_node_and_go_well_elsewhere_leave_it_out(vo
     finish_all(f);
 }
 
+static void of_three_nodes_one_is_left_out_and_each_time_for_twice_as_long(void **state)
+{
+    struct fixture *f = *state;
+    struct jt_worker *a = worker(f, "a", 1, 1);
+    worker(f, "b", 1, 1);
+    worker(f, "c", 1, 1);
+    for (int i = 0; i < EXCLUDE_JOBS - 1; i++)
+        fails_on(f, a, JT_FAULT_TASK);
+    for (uint64_t times = 1; times <= EXCLUDE_TIMES; times *= 2) {
+        fails_on(f, a, JT_FAULT_TASK);
+        assert_string_equal(jt_worker_state(a), "excluded");
+        uint64_t ms = a->excluded_until_ms - f->now, full = times * f->core.config.exclude_ms;
+        assert_in_range(ms, full - full / 10, full);
+        later(f, ms);
+    }
+}
+
+static void tasks_of_one_job_count_once_and_one_that_goes_well_there_later_does_not(void **state)
+{
+    struct fixture *f = *state;
+    struct jt_worker *a = worker(f, "a", 4, 1);
+    submit(f, 1, 0, NULL);
+    finish_all(f);
+    submit(f, 1, 0, NULL);
+    has_failed(f, running_on(a), true);
+    later(f, 1000);
+    assert_true(done(f, running_on(a))); /* there is no other node */
+    assert_int_equal(a->doubts, 0);
+    finish_all(f);
+    struct jt_job *job = submit(f, 4, 0, NULL);
+    assert_int_equal(job->stages[0].running, 4);
+    worker(f, "b", 4, 1);
+    while (running_on(a) && job->stages[0].failed_attempts < 4)
+        has_failed(f, running_on(a), true);
+    later(f, 1000);
+    finish_all(f);
+    assert_int_equal(a->doubts, 1);
+}
+
 /* But for the last one: jobs fail there, and say why. */
 static void where_nothing_can_begin_nothing_is_tried_before_it_registers_anew(void **state)
 {
     struct fixture *f = *state;
     struct jt_worker *a = worker(f, "a", 2, 1), *b = worker(f, "b", 1, 1);
-    struct jt_job *job = submit(f, 4, 0, NULL);
-    struct attempt_id id = id_of(running_on(a)), last = id_of(running_on(b));
+    struct jt_worker *c = worker(f, "c", 1, 1);
+    struct jt_job *job = submit(f, 5, 0, NULL);
+    struct attempt_id id = id_of(running_on(a)), next = id_of(running_on(b));
     jt_on_failed(&f->core, a, &id, JT_FAULT_NODE_SPENT, "no directory", f->now);
     assert_string_equal(jt_worker_state(a), "excluded");
     assert_true(jt_worker_excluded_ms(a, f->now) == JT_FOR_GOOD);
-    assert_int_equal(job->stages[0].running, 2); /* what runs there runs on */
+    assert_int_equal(job->stages[0].running, 3); /* what runs there runs on */
+    id = id_of(running_on(a));
+    jt_on_failed(&f->core, a, &id, JT_FAULT_NODE_SPENT, "no directory", f->now);
+    assert_int_equal(f->core.fleet.excluded_count, 1);
     later(f, 10 * EXCLUDE_TIMES * f->core.config.exclude_ms);
     assert_string_equal(jt_worker_state(a), "excluded");
-    jt_on_failed(&f->core, b, &last, JT_FAULT_NODE_SPENT, "no directory", f->now);
-    assert_string_equal(jt_worker_state(b), "live");
+    jt_on_failed(&f->core, b, &next, JT_FAULT_NODE_SPENT, "no directory", f->now);
+    assert_string_equal(jt_worker_state(b), "excluded");
+    struct attempt_id last = id_of(running_on(c));
+    jt_on_failed(&f->core, c, &last, JT_FAULT_NODE_SPENT, "no directory", f->now);
+    assert_string_equal(jt_worker_state(c), "live");
     assert_int_equal(job->stages[0].tasks[last.task].failures, 0);
     a = worker(f, "a", 2, 2);
     assert_string_equal(jt_worker_state(a), "live");
@@ -157,6 +203,8 @@ static void no_more_than_a_third_is_left_out(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        CASE(of_three_nodes_one_is_left_out_and_each_time_for_twice_as_long),
+        CASE(tasks_of_one_job_count_once_and_one_that_goes_well_there_later_does_not),
         CASE(where_nothing_can_begin_nothing_is_tried_before_it_registers_anew),
         CASE(three_jobs_that_fail_on_a_node_and_go_well_elsewhere_leave_it_out),
         CASE(it_comes_back_on_trial_and_the_second_time_is_twice_as_long),
