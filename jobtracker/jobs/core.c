@@ -4,7 +4,7 @@
 
 #include <stdio.h>
 
-#define CHECK_EVERY_MS 200 /* at a stage, for stragglers */
+#define CHECK_EVERY_MS 100 /* at a stage, for stragglers */
 
 const struct jt_config jt_config_default = {
     .max_attempts = JT_ATTEMPTS,

@@ -26,27 +26,29 @@ void jt_speculate_note(struct jt_stage *stage, const struct jt_attempt *attempt)
         attempt->worker->slow_tasks--;
 }
 
-/* How old an attempt must be before anything is lost by its not having ended: half as old again as
- * the mean, and as a task with so much input is at the median rate. */
+/* How old an attempt is when it should have ended: the mean, or what a task with so much input
+ * takes at the median rate. */
 static uint64_t age_due_ms(const struct jt_stage *stage, const struct jt_task *task)
 {
     uint64_t mean = jt_stage_mean_ms(stage), rate = jt_middle_get(&stage->rates);
     uint64_t by_bytes = rate ? (uint64_t)((__uint128_t)task->bytes * 1000000 / rate) : 0;
-    uint64_t due = by_bytes > mean ? by_bytes : mean;
-    return due + due / 2;
+    return by_bytes > mean ? by_bytes : mean;
 }
 
-/* With no byte counted yet, the age of the attempt against the mean time is all there is. */
+/* Half as old again, it is slow if its rate is; with two thirds of its work before it, at once.
+ * With no byte counted yet, its age is all there is. */
 bool jt_attempt_is_slow(const struct jt_attempt *attempt, uint64_t now_ms)
 {
     const struct jt_stage *stage = attempt->task->stage;
     if (stage->run_ms.seen == 0 || now_ms < attempt->start_ms + YOUNGEST_MS)
         return false;
-    if (now_ms - attempt->start_ms < age_due_ms(stage, attempt->task))
+    uint64_t age = now_ms - attempt->start_ms, due = age_due_ms(stage, attempt->task);
+    uint64_t rate = rate_of(attempt, now_ms), median = jt_middle_get(&stage->rates);
+    if (age < due)
         return false; /* it may be slow, but nothing is lost yet */
-    if (attempt->bytes_in == 0 && attempt->bytes_total == 0)
-        return true;
-    return rate_of(attempt, now_ms) * 3 < jt_middle_get(&stage->rates) * 2;
+    if (age < due + due / 2)
+        return attempt->bytes_in > 0 && rate * 3 < median;
+    return (attempt->bytes_in == 0 && attempt->bytes_total == 0) || rate * 3 < median * 2;
 }
 
 static struct jt_worker *other_free_worker(struct jt_core *core, const struct jt_task *task,
@@ -97,9 +99,8 @@ static bool is_nearly_done(const struct jt_core *core, const struct jt_stage *st
 /* Is it old enough that it, or one as old, may be a straggler? */
 static bool is_old(const struct jt_stage *stage, const struct jt_attempt *attempt, uint64_t now_ms)
 {
-    uint64_t mean = jt_stage_mean_ms(stage);
     return now_ms >= attempt->start_ms + YOUNGEST_MS &&
-           now_ms >= attempt->start_ms + mean + mean / 2;
+           now_ms >= attempt->start_ms + jt_stage_mean_ms(stage);
 }
 
 /* The oldest first: behind the first that is young there are only younger ones. */

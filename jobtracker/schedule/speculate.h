@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0
  * speculate: notice a straggler, and run a second copy of its task elsewhere. Pure.
  *
- * After 75 % of a stage, or when one task is left of it: an attempt whose rate (bytes per second;
- * tasks per second where bytes are not known) is below the median of the finished ones divided
- * by 1.5 gets one copy on another node, at most 10 % of the stage's tasks at a time. A task that is
- * merely big has a healthy rate and is never copied. A worker with three slow attempts is a slow
- * node: both limits are waived for its attempts. */
+ * After 75 % of a stage, or when one task is left of it: an attempt that should have ended and has
+ * a third of the others' median rate (bytes per second), or is half as old again and has two thirds
+ * of it, gets one copy on another node, at most 10 % of the stage's tasks at a time. Where bytes
+ * are not known its age decides. A task that is merely big has a healthy rate and is never copied.
+ * A worker with three slow attempts is a slow node: both limits are waived for its attempts.
+ */
 #ifndef QUERN_JOBTRACKER_SCHEDULE_SPECULATE_H
 #define QUERN_JOBTRACKER_SCHEDULE_SPECULATE_H
 

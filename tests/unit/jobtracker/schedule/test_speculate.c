@@ -79,6 +79,23 @@ static void what_reads_as_fast_as_the_others_is_no_straggler(void **state)
     assert_true(jt_attempt_is_slow(last, f->now));
 }
 
+/* It reads ten bytes where others read a thousand: to wait any longer would only cost time. */
+static void what_is_three_times_as_slow_is_known_as_soon_as_it_is_late(void **state)
+{
+    struct fixture *f = *state;
+    struct jt_stage *maps = twenty(f, 19);
+    struct jt_attempt *last = oldest(maps);
+    struct attempt_id id = id_of(last);
+    const struct jt_progress crawls = {10, 1000, 10, 10, 0}, half = {500, 1000, 10, 10, 0};
+    jt_on_progress(&f->core, last->worker, &id, &crawls, f->now);
+    assert_int_equal(f->now - last->start_ms, jt_stage_mean_ms(maps));
+    assert_true(jt_attempt_is_slow(last, f->now));
+    assert_false(jt_attempt_is_slow(last, f->now - 1));
+    jt_on_progress(&f->core, last->worker, &id, &half, f->now);
+    assert_false(jt_attempt_is_slow(last, f->now + 499));
+    assert_true(jt_attempt_is_slow(last, f->now + 500));
+}
+
 /* What a next life knows of how long its tasks take, it has from the one before. */
 static void a_task_that_runs_again_after_a_restart_is_as_young_as_it_is(void **state)
 {
@@ -176,6 +193,7 @@ int main(void)
         CASE(a_tenth_of_the_tasks_is_copied_at_a_time),
         CASE(a_task_has_one_copy_however_long_it_takes),
         CASE(what_reads_as_fast_as_the_others_is_no_straggler),
+        CASE(what_is_three_times_as_slow_is_known_as_soon_as_it_is_late),
         CASE(a_task_that_runs_again_after_a_restart_is_as_young_as_it_is),
         CASE(what_runs_on_a_slow_node_is_copied_at_once),
         CASE(a_copy_goes_neither_to_a_slow_node_nor_to_where_the_task_failed),
