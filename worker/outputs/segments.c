@@ -96,11 +96,12 @@ uint64_t segments_offer(struct segments *segments, const struct segments_wish *w
     uint64_t used = least(segments->memory_used, segments->memory_max); /* rows may take more */
     uint64_t left = segments->memory_max - used, input = wish->input_bytes;
     uint64_t offer = least(wish->task_memory, left / 2);
+    uint64_t expected = wish->output_bytes ? wish->output_bytes : input;
     *ret = (struct spare){.fd = -1};
     if (offer < LEAST_OFFER_BYTES)
         return 0;
-    if (input > LEAST_OFFER_BYTES) /* small ones lie over one another in the process's own */
-        *ret = spares_take(spares, wish->uid, input + input / 16, offer);
+    if (expected > LEAST_OFFER_BYTES) /* small ones lie over one another in the process's own */
+        *ret = spares_take(spares, wish->uid, expected + expected / 16, offer);
     spares_trim(spares, left - least(offer, USUAL_TIMES * input + LEAST_OFFER_BYTES));
     return least(offer, left - spares->bytes);
 }

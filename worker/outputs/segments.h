@@ -48,6 +48,7 @@ void segments_release(struct segments *segments);
 struct segments_wish {
     uint64_t task_memory, input_bytes;
     uid_t uid;
+    uint64_t output_bytes; /* expected, by the job's other tasks; 0 = nothing is known */
 };
 /* How long its output may become in memory: half of what is left, or as much as the task may use; 0
  * = it goes to a file. *ret is a memory file to be written over (fd -1: none), now the caller's.

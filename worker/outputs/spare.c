@@ -49,6 +49,8 @@ static bool is_better(uint64_t len, uint64_t than, uint64_t wanted)
 struct spare spares_take(struct spares *spares, uid_t uid, uint64_t wanted, uint64_t most)
 {
     size_t best = SPARES_MAX;
+    if (most / SPARE_TIMES > wanted)
+        most = wanted * SPARE_TIMES;
     for (size_t i = 0; i < spares->count; i++) {
         const struct spare *spare = &spares->v[i];
         if (spare->uid == uid && spare->len <= most &&

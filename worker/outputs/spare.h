@@ -41,7 +41,9 @@ void spares_release(struct spares *spares);
 /* Takes the descriptor. */
 void spares_put(struct spares *spares, const struct spare *spare);
 /* One of this user's that is no longer than `most`: the shortest that holds `wanted` bytes, else
- * the longest. Its descriptor is the caller's. */
+ * the longest; none that is much longer (SPARE_TIMES), as what is not written over is cut off and
+ * lost. Its descriptor is the caller's. */
+#define SPARE_TIMES 4
 struct spare spares_take(struct spares *spares, uid_t uid, uint64_t wanted, uint64_t most);
 /* The oldest go until no more than so many bytes are kept. */
 void spares_trim(struct spares *spares, uint64_t bytes);

@@ -228,6 +228,14 @@ static int find_output(struct wk_attempt *attempt, const struct task_done *done,
     return 0;
 }
 
+uint64_t attempt_input_bytes(const struct wk_attempt *attempt)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < attempt->task.input.n; i++)
+        bytes += attempt->task.input.v[i].length;
+    return bytes;
+}
+
 /* The output changes hands: from the attempt to the table of segments. */
 static int take_output(struct wk_attempt *attempt, const struct task_done *done, struct err *err)
 {
@@ -241,7 +249,12 @@ static int take_output(struct wk_attempt *attempt, const struct task_done *done,
         attempt->process->memory_offered = 0;
     }
     attempt->segment = segments_add(segments, done, &place, err);
-    return attempt->segment ? 0 : err->code;
+    if (!attempt->segment)
+        return err->code;
+    uint64_t input = attempt_input_bytes(attempt);
+    attempt->job->run_input += input;
+    attempt->job->run_output += input ? done->run_len : 0;
+    return 0;
 }
 
 /* The jobtracker is told how much went into each partition, and not where it lies. */

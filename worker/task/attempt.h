@@ -54,6 +54,8 @@ static inline bool attempt_makes_run(const struct wk_attempt *attempt)
     return attempt->task.kind == TASK_MAP ||
            (attempt->task.kind == TASK_REDUCE && attempt->task.makes > 0);
 }
+/* Of its split; 0 for a reduce. */
+uint64_t attempt_input_bytes(const struct wk_attempt *attempt);
 struct wk_attempt *attempt_find(const struct worker *worker, const struct task_attempt *id);
 /* Something was printed: from now on it can be found under the attempt's name. */
 void attempt_name_log(struct wk_attempt *attempt);

@@ -4,19 +4,19 @@
 #include "libcommon/daemon/config.h"
 #include "worker/task/outfit.h"
 
-static uint64_t input_bytes(const struct wk_attempt *attempt)
+/* By what the job's tasks before it made of theirs. */
+static uint64_t expected_bytes(const struct wk_job *job, uint64_t input)
 {
-    uint64_t bytes = 0;
-    for (size_t i = 0; i < attempt->task.input.n; i++)
-        bytes += attempt->task.input.v[i].length;
-    return bytes;
+    return job->run_input ? (uint64_t)((__uint128_t)job->run_output * input / job->run_input) + 1
+                          : 0;
 }
 
 static int offer_memory(struct wk_attempt *attempt, struct wk_process *process, struct err *err)
 {
     struct segments *segments = &attempt->worker->segments;
-    const struct segments_wish wish = {attempt->task.memory, input_bytes(attempt),
-                                       attempt->job->user.uid};
+    uint64_t input = attempt_input_bytes(attempt);
+    const struct segments_wish wish = {attempt->task.memory, input, attempt->job->user.uid,
+                                       expected_bytes(attempt->job, input)};
     struct spare spare;
     uint64_t offer = attempt_makes_run(attempt) ? segments_offer(segments, &wish, &spare) : 0;
     int rc = 0;

@@ -19,6 +19,7 @@ struct wk_job {
     struct bring bring; /* its plugin and side files */
     struct buf sources; /* encoded task_source records, each after a u32 length */
     size_t source_count;
+    uint64_t run_input, run_output; /* of the tasks whose outputs are here: sums of bytes */
     uint64_t complete; /* a bit for each stage all of whose outputs are placed: streams may end */
     bool is_over;      /* told to end while a piece of a file was being written */
 };

@@ -87,6 +87,42 @@ static void none_is_longer_than_what_may_be_used(void **state)
     take(7, 100, 300, 300);
 }
 
+static void none_is_taken_of_which_most_would_be_cut_off(void **state)
+{
+    (void)state;
+    put(401, 7, 0);
+    take(7, 100, 1000, 0);
+    take(7, 101, 1000, 401);
+    put(1000, 7, 0);
+    take(7, UINT64_MAX / 2, UINT64_MAX, 1000);
+}
+
+static void a_task_gets_what_fits_the_output_its_job_is_known_for(void **state)
+{
+    (void)state;
+    struct segments segments;
+    struct spare spare;
+    struct segments_wish wish = {64 * MIB, 10 * MIB, 7, 0};
+    segments_init(&segments, 200 * MIB, KEEP, &at_once);
+    for (int i = 0; i < 3; i++) {
+        int fd = memfd_create("spare", MFD_CLOEXEC);
+        spares_put(&segments.spares, &(struct spare){fd, 11 * MIB, 7, 0});
+    }
+    wish.output_bytes = 2 * MIB; /* a word count: eleven would be cut to two */
+    assert_true(segments_offer(&segments, &wish, &spare) >= 11 * MIB);
+    assert_int_equal(spare.fd, -1);
+    wish.output_bytes = 5 * MIB;
+    segments_offer(&segments, &wish, &spare);
+    assert_true(spare.fd >= 0);
+    close(spare.fd);
+    wish.output_bytes = 0;
+    segments_offer(&segments, &wish, &spare);
+    assert_true(spare.fd >= 0);
+    close(spare.fd);
+    assert_int_equal(segments.spares.count, 1);
+    segments_release(&segments);
+}
+
 static void nobody_gets_what_another_user_wrote(void **state)
 {
     (void)state;
@@ -146,7 +182,7 @@ static void what_is_kept_and_what_is_offered_stay_within_the_limit(void **state)
     (void)state;
     struct segments segments;
     struct spare spare;
-    const struct segments_wish wish = {64 * MIB, 10 * MIB, 7};
+    const struct segments_wish wish = {64 * MIB, 10 * MIB, 7, 0};
     segments_init(&segments, 200 * MIB, KEEP, &at_once);
     for (int i = 0; i < 18; i++) {
         int fd = memfd_create("spare", MFD_CLOEXEC);
@@ -176,7 +212,7 @@ static void an_output_of_a_usual_length_is_not_kept_out_by_what_is_kept(void **s
     int fd = memfd_create("spare", MFD_CLOEXEC);
     spares_put(&segments.spares, &(struct spare){fd, 200 * MIB, 8, 0});
     uint64_t offer =
-        segments_offer(&segments, &(struct segments_wish){64 * MIB, 10 * MIB, 7}, &spare);
+        segments_offer(&segments, &(struct segments_wish){64 * MIB, 10 * MIB, 7, 0}, &spare);
     assert_int_equal(spare.fd, -1);
     assert_true(offer >= 40 * MIB);
     assert_false(is_open(fd));
@@ -191,6 +227,8 @@ int main(void)
         CASE(the_shortest_that_is_long_enough_is_taken),
         CASE(the_longest_of_those_that_are_too_short_is_taken),
         CASE(none_is_longer_than_what_may_be_used),
+        CASE(none_is_taken_of_which_most_would_be_cut_off),
+        CASE(a_task_gets_what_fits_the_output_its_job_is_known_for),
         CASE(nobody_gets_what_another_user_wrote),
         CASE(the_oldest_make_room),
         CASE(what_was_kept_long_enough_goes),
