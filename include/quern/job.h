@@ -24,6 +24,9 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -449,11 +452,36 @@ static inline uint64_t qn_white(uint64_t w)
     uint64_t space = ~((((w ^ (ones * ' ')) & ~tops) + ~tops) | (w ^ (ones * ' ')));
     return ((control & ~w) | space) & tops;
 }
+#ifdef __SSE2__
+/* Which of sixteen bytes are white space: a bit for each. */
+static inline unsigned qn_white_16(const unsigned char *p)
+{
+    const __m128i four = _mm_set1_epi8(4), b = _mm_loadu_si128((const __m128i *)(const void *)p);
+    __m128i control = _mm_sub_epi8(b, _mm_set1_epi8('\t')); /* \t \n \v \f \r become 0 .. 4 */
+    __m128i is_control = _mm_cmpeq_epi8(_mm_min_epu8(control, four), control);
+    __m128i is_white = _mm_or_si128(is_control, _mm_cmpeq_epi8(b, _mm_set1_epi8(' ')));
+    return (unsigned)_mm_movemask_epi8(is_white);
+}
+#endif
+
 /* Take the first word off *rest: bytes up to white space, as isspace in the C locale and awk see
  * it. 1 = *word is it, 0 = none is left. */
 static inline int qn_next_word(struct qn_slice *rest, struct qn_slice *word)
 {
     const unsigned char *p = (const unsigned char *)rest->data, *end = p + rest->len;
+#ifdef __SSE2__
+    if (end - p >= 16) { /* where most words are: it begins and ends among these */
+        unsigned is_white = qn_white_16(p), letters = ~is_white & 0xffffu;
+        unsigned from = letters ? (unsigned)__builtin_ctz(letters) : 0, behind = is_white >> from;
+        if (letters && behind) {
+            p += from;
+            *word = qn_bytes(p, (size_t)(unsigned)__builtin_ctz(behind));
+            p += word->len;
+            *rest = qn_bytes(p, (size_t)(end - p));
+            return 1;
+        }
+    }
+#endif
     while (p < end && (*p == ' ' || (unsigned)(*p - '\t') < 5))
         p++;
     const unsigned char *start = p;

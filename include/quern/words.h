@@ -14,9 +14,6 @@
 #define QUERN_WORDS_H
 
 #include <quern/job.h>
-#ifdef __SSE2__
-#include <emmintrin.h>
-#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -57,15 +54,9 @@ static inline uint64_t qn_words_bits_plain(const unsigned char *p)
 #ifdef __SSE2__
 static inline uint64_t qn_words_bits(const unsigned char *p)
 {
-    const __m128i space = _mm_set1_epi8(' '), tab = _mm_set1_epi8('\t'), four = _mm_set1_epi8(4);
     uint64_t white = 0;
-    for (unsigned i = 0; i < QN_WORDS_BLOCK; i += 16) {
-        __m128i b = _mm_loadu_si128((const __m128i *)(const void *)(p + i));
-        __m128i control = _mm_sub_epi8(b, tab); /* \t \n \v \f \r become 0 .. 4 */
-        __m128i is_control = _mm_cmpeq_epi8(_mm_min_epu8(control, four), control);
-        __m128i is_white = _mm_or_si128(is_control, _mm_cmpeq_epi8(b, space));
-        white |= (uint64_t)(unsigned)_mm_movemask_epi8(is_white) << i;
-    }
+    for (unsigned i = 0; i < QN_WORDS_BLOCK; i += 16)
+        white |= (uint64_t)qn_white_16(p + i) << i;
     return ~white;
 }
 #else
