@@ -346,7 +346,7 @@ def test_a_file_that_is_no_shared_object(tmp_path):
 def test_options_are_checked_against_the_plugin(tmp_path):
     (tmp_path / "in").write_text("x\n")
     done = run("-D", "grep.patern=x", job("grep"), tmp_path / "in", tmp_path / "out", code=2)
-    assert done.stderr.decode() == 'quern run: no option "grep.patern": grep knows grep.pattern, grep.ignore.case\n'
+    assert done.stderr.decode() == 'quern run: no option "grep.patern": grep knows grep.pattern, grep.ignore.case, grep.group\n'
     done = run(job("grep"), tmp_path / "in", tmp_path / "out", code=2)
     assert b"grep needs -D grep.pattern=..." in done.stderr
     done = run("-D", "grep.pattern=a(", job("grep"), tmp_path / "in", tmp_path / "out", code=1)

@@ -172,7 +172,7 @@ def test_a_leak_is_killed_before_it_hurts_others(cluster):
     run = cluster.run("run", "-D", "mapreduce.map.memory.mb=32", "-D", "mapreduce.map.maxattempts=1", SLUGGISH, "/leak", "/out/leak",
                       check=False, timeout=120)
     assert run.returncode == 1
-    assert b"of memory where 32 M is its share, and was killed: give it more with -D mapreduce.map.memory.mb" in run.stderr
+    assert b"of memory where 32 M is its share, and was killed: give it more with -D mapreduce.map.memory.mb" in run.stderr, run.stderr.decode()
 
 
 def rests(c):
