@@ -110,6 +110,7 @@ static int turn_over(struct combine *c)
         return rc;
     c->uses_tally = false;
     rc = timed(c, empty_tally);
+    tally_close(&c->tally); /* who emits many keys at once may still come here */
     open_table(c, c->size);
     return rc;
 }
@@ -344,7 +345,7 @@ static int tally_flush(struct combine *c)
     for (uint32_t i = 0; rc == 0 && i < TALLY_WAITING; i++) {
         struct tally_record *record = &c->tally.waiting[(c->tally.records + i) % TALLY_WAITING];
         rc = tally_settle(c, record);
-        record->word = 0;
+        *record = (struct tally_record){0};
     }
     return rc == 0 ? timed(c, empty_tally) : rc;
 }

@@ -39,6 +39,13 @@ void tally_clear(struct tally *tally)
     use_array(tally, SLOTS_MIN);
 }
 
+void tally_close(struct tally *tally)
+{
+    tally->slots = tally->none;
+    tally->mask = tally->count = tally->limit = 0;
+    memset(tally->none, 0, sizeof(tally->none));
+}
+
 /* Where it is, or would be: line by line, in each the place of its hash first, then the one beside
  * it. */
 static struct tally_slot *place_of(const struct tally *t, uint64_t hash, uint64_t word)

@@ -41,7 +41,8 @@ struct tally {
     size_t mask, count, limit;
     uint8_t *space;
     size_t slots_max;
-    uint64_t records; /* put in so far, those that wait as well */
+    struct tally_slot none[2]; /* its slots when it is closed */
+    uint64_t records;          /* put in so far, those that wait as well */
     struct tally_record waiting[TALLY_WAITING];
 };
 
@@ -50,6 +51,8 @@ struct tally {
 void tally_open(struct tally *tally, void *space, size_t size);
 /* Forget all keys; begins small again. Who waits goes on waiting. */
 void tally_clear(struct tally *tally);
+/* The same, and its space is the owner's again: it may be asked for keys, but takes none. */
+void tally_close(struct tally *tally);
 
 extern const uint64_t tally_marks[9];
 /* The word of a key of 1 to 8 bytes, of its key_word; or no key's word. */

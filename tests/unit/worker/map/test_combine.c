@@ -337,6 +337,44 @@ static void a_full_table_gets_the_space_of_a_tally_nobody_needs(void **state)
     }
 }
 
+/* Who emits many keys at once asks once whether there is a tally; its space may go meanwhile, and a
+ * long key in it may begin with the eight bytes of a short one. */
+static int take_prefixed(void *arg, uint64_t hash, struct slice key, struct slice value,
+                         uint64_t count)
+{
+    uint64_t *counted = arg;
+    (void)hash;
+    assert_int_equal(get_u64(value.data), count);
+    counted[key.len == 8] += count;
+    return 0;
+}
+
+static void keys_that_come_after_the_tallys_space_is_given_away_are_not_lost(void **state)
+{
+    (void)state;
+    static uint8_t space[COMBINE_SPACE_MIN] __attribute__((aligned(64)));
+    const struct fold fold = {.op = QN_SUM, .value = QN_U64};
+    const uint64_t one = 1;
+    uint64_t counted[2] = {0};
+    struct combine c;
+    combine_open(&c, &fold, space, sizeof(space), take_prefixed, counted);
+    for (uint32_t e = 0; e < 600000; e++) {
+        char text[16];
+        snprintf(text, sizeof(text), "%08u!", e / 3 % 50000);
+        struct slice key = slice_of(text, 9);
+        assert_int_equal(combine_add(&c, key_hash(key), key, slice_of(&one, 8)), 0);
+        if (c.uses_tally)
+            continue;
+        key.len = 8;
+        assert_int_equal(combine_tally(&c, key_hash(key), key_word(key.data, 8), 1), 0);
+        counted[1]--;
+    }
+    assert_false(c.uses_tally);
+    assert_int_equal(combine_flush(&c), 0);
+    assert_int_equal(counted[0], 600000);
+    assert_int_equal(counted[1], 0);
+}
+
 static void a_full_table_goes_out_and_begins_again(void **state)
 {
     (void)state;
@@ -929,6 +967,7 @@ int main(void)
         cmocka_unit_test(a_tally_that_does_not_help_is_given_up),
         cmocka_unit_test(a_full_tally_that_helps_goes_out_and_begins_again),
         cmocka_unit_test(a_full_table_gets_the_space_of_a_tally_nobody_needs),
+        cmocka_unit_test(keys_that_come_after_the_tallys_space_is_given_away_are_not_lost),
         cmocka_unit_test(minimum_and_maximum_of_doubles_survive_too),
         cmocka_unit_test(a_full_table_goes_out_and_begins_again),
         cmocka_unit_test(a_table_that_does_not_help_steps_aside),
