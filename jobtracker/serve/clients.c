@@ -345,16 +345,28 @@ static void on_list(struct rpc_call *call, const void *msg, void *arg)
 
 /* --- changes --------------------------------------------------------------------------------- */
 
+/* NULL: there is no such job, or it is somebody else's, and the call has its answer. */
+static struct record *find_to_change(struct jobtracker *jt, struct rpc_call *call,
+                                     const struct cl2jt_job *id)
+{
+    struct record *record = clients_find(jt, id);
+    if (record && clients_may_change(jt, call, record->spec.user))
+        return record;
+    if (record)
+        rpc_fail(call, ERR_ACCESS, "job %llu belongs to " SLICE_FMT, (unsigned long long)id->job,
+                 SLICE_ARG(record->spec.user));
+    else
+        clients_no_such_job(call, id);
+    return NULL;
+}
+
 static void on_kill(struct rpc_call *call, const void *msg, void *arg)
 {
     struct jobtracker *jt = arg;
     const struct cl2jt_kill *ask = msg;
-    struct record *record = clients_find(jt, &ask->id);
+    struct record *record = find_to_change(jt, call, &ask->id);
     if (!record)
-        return clients_no_such_job(call, &ask->id);
-    if (!clients_may_change(jt, call, record->spec.user))
-        return rpc_fail(call, ERR_ACCESS, "job %llu belongs to " SLICE_FMT,
-                        (unsigned long long)ask->id.job, SLICE_ARG(record->spec.user));
+        return;
     if (jt_job_is_over(record->job))
         return rpc_fail(call, ERR_EXIST, "job %llu is over already",
                         (unsigned long long)ask->id.job);
@@ -384,12 +396,9 @@ static void on_stop(struct rpc_call *call, const void *msg, void *arg)
 {
     struct jobtracker *jt = arg;
     const struct cl2jt_stop *ask = msg;
-    struct record *record = clients_find(jt, &ask->id);
+    struct record *record = find_to_change(jt, call, &ask->id);
     if (!record)
-        return clients_no_such_job(call, &ask->id);
-    if (!clients_may_change(jt, call, record->spec.user))
-        return rpc_fail(call, ERR_ACCESS, "job %llu belongs to " SLICE_FMT,
-                        (unsigned long long)ask->id.job, SLICE_ARG(record->spec.user));
+        return;
     struct jt_attempt *attempt = logs_find_attempt(record->job, ask->attempt);
     if (!attempt)
         return rpc_fail(call, ERR_NOENT, "job %llu has no attempt " SLICE_FMT,
@@ -410,12 +419,9 @@ static void on_priority(struct rpc_call *call, const void *msg, void *arg)
 {
     struct jobtracker *jt = arg;
     const struct cl2jt_set_priority *ask = msg;
-    struct record *record = clients_find(jt, &ask->id);
+    struct record *record = find_to_change(jt, call, &ask->id);
     if (!record)
-        return clients_no_such_job(call, &ask->id);
-    if (!clients_may_change(jt, call, record->spec.user))
-        return rpc_fail(call, ERR_ACCESS, "job %llu belongs to " SLICE_FMT,
-                        (unsigned long long)ask->id.job, SLICE_ARG(record->spec.user));
+        return;
     if (ask->priority > CL2JT_VERY_HIGH)
         return rpc_fail(call, ERR_INVAL, "no such priority");
     if (jt_job_is_over(record->job))
