@@ -277,43 +277,6 @@ def balance(c, *words, check=True):
     return c.run("diskbalancer", *words, check=check).stdout.decode()
 
 
-def test_the_directories_of_a_node_are_evened_out_and_nobody_notices(c, kept):
-    """A new directory gets its half; readers go on, the namenode misses nothing, killed meanwhile nothing is lost."""
-    a, b = c.first(1), c.path(1, "even")
-    c.configure(1, a)
-    c.reload(1)
-    kept.update({f"/even{i}": c.put(f"/even{i}", 400 + i) for i in range(10)})
-    c.configure(1, a, b, more=f"dfs.datanode.du.reserved = {os.statvfs(a).f_bavail * os.statvfs(a).f_frsize - (64 << 20)}\n")
-    c.reload(1)
-    wait_for(c.is_healthy)
-    before = c.living()
-    assert len(before) >= len(kept)
-    wait_for(lambda: c.blocks(a) == before)
-    wait_for(lambda: "Bytes to move: " in balance(c, "-plan", "node1", "-thresholdPercentage", "1"))
-    assert "NO_PLAN" in balance(c, "-query", "node1")
-    out = balance(c, "-execute", "node1", "-thresholdPercentage", "1")
-    assert "PLAN_UNDER_PROGRESS" in out or "PLAN_DONE" in out, out
-    again = c.run("diskbalancer", "-execute", "node1", check=False)
-    assert again.returncode in (0, 1)
-    for name, data in kept.items():
-        assert c.fs("-cat", name).stdout == data
-    wait_for(lambda: "PLAN_DONE" in balance(c, "-query", "node1"))
-    assert c.blocks(a) | c.blocks(b) == before and not c.blocks(a) & c.blocks(b)
-    sizes = [sum(os.path.getsize(files_of(dir, block)[0]) for block in c.blocks(dir)) for dir in (a, b)]
-    assert max(sizes) < 2 * min(sizes), sizes  # what is free of a disk others write to, is not the same at both looks
-    assert not os.path.exists(b + "/current/shift")
-    wait_for(c.is_healthy)
-    assert "No plan generated. DiskBalancing not needed" in balance(c, "-plan", "node1")
-    assert c.run("diskbalancer", "-plan", "nobody", check=False).returncode == 1
-    assert c.run("diskbalancer", check=False).returncode == 255
-    assert f"volume-{b}]" in balance(c, "-report")
-
-    # what was moved is found where it is: the other directory alone
-    c.configure(1, b, more="dfs.datanode.du.reserved = 0\n")
-    c.reload(1)
-    wait_for(c.is_healthy)
-
-
 @pytest.fixture
 def mounted(c):
     """A filesystem of its own at a directory of node 1."""
@@ -331,8 +294,48 @@ def mounted(c):
     yield mount
     c.configure(1, c.first(1))
     c.reload(1)
-    while subprocess.run(["umount", "-l", at], capture_output=True).returncode == 0:
+    while subprocess.run(["umount", "-l", "-R", at], capture_output=True).returncode == 0:
         pass
+
+
+def test_the_directories_of_a_node_are_evened_out_and_nobody_notices(c, kept, mounted):
+    """A new directory gets its half; readers go on, the namenode misses nothing, killed meanwhile nothing is lost."""
+    at = c.path(1, "mounted")  # disks of their own: what others leave free of a shared one is another number at each look
+    a, b = at + "/one", at + "/two"
+    disks = [f"mkdir {dir} && mount -t tmpfs -o size=100m none {dir}" for dir in (a, b)]
+    mounted(" && ".join([f"mount -t tmpfs none {at}", *disks]))
+    c.configure(1, a)
+    c.reload(1)
+    kept.update({f"/even{i}": c.put(f"/even{i}", 400 + i) for i in range(10)})
+    c.configure(1, a, b)
+    c.reload(1)
+    wait_for(c.is_healthy)
+    before = c.living()
+    assert len(before) >= len(kept)
+    wait_for(lambda: c.blocks(a) == before)
+    wait_for(lambda: "Bytes to move: " in balance(c, "-plan", "node1", "-thresholdPercentage", "1"))
+    assert "NO_PLAN" in balance(c, "-query", "node1")
+    out = balance(c, "-execute", "node1", "-thresholdPercentage", "1")
+    assert "PLAN_UNDER_PROGRESS" in out or "PLAN_DONE" in out, out
+    again = c.run("diskbalancer", "-execute", "node1", check=False)
+    assert again.returncode in (0, 1)
+    for name, data in kept.items():
+        assert c.fs("-cat", name).stdout == data
+    wait_for(lambda: "PLAN_DONE" in balance(c, "-query", "node1"))
+    assert c.blocks(a) | c.blocks(b) == before and not c.blocks(a) & c.blocks(b)
+    sizes = [sum(os.path.getsize(files_of(dir, block)[0]) for block in c.blocks(dir)) for dir in (a, b)]
+    assert max(sizes) < 2 * min(sizes), sizes
+    assert not os.path.exists(b + "/current/shift")
+    wait_for(c.is_healthy)
+    assert "No plan generated. DiskBalancing not needed" in balance(c, "-plan", "node1")
+    assert c.run("diskbalancer", "-plan", "nobody", check=False).returncode == 1
+    assert c.run("diskbalancer", check=False).returncode == 255
+    assert f"volume-{b}]" in balance(c, "-report")
+
+    # what was moved is found where it is: the other directory alone
+    c.configure(1, b)
+    c.reload(1)
+    wait_for(c.is_healthy)
 
 
 def test_one_of_two_directories_is_full_and_writes_go_to_the_other(c, mounted):
