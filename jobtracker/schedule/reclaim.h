@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0
  * reclaim: who has waited below its share for long gets it. The youngest tasks of whoever has more
  * than its share make room: of another queue if this one is below its own share, else of another
- * job of the same. They run again later, and it counts against nobody. Pure.
+ * job of the same, if that is room enough for one. They run again later, and it counts against
+ * nobody. Pure.
  *
  * Nobody is brought below its share by a whole core, so nobody is robbed in return. */
 #ifndef QUERN_JOBTRACKER_SCHEDULE_RECLAIM_H

@@ -80,6 +80,87 @@ static void nobody_makes_room_for_what_a_job_may_not_have(void **state)
     assert_int_equal(big->stages[0].killed_attempts, 1);
 }
 
+/* Two of four cores may be taken: a task that wants all memory does not fit then either, and waits
+ * until a worker is kept free for it. */
+static void nobody_is_ended_for_a_task_that_does_not_fit_then_either(void **state)
+{
+    struct fixture *f = *state;
+    struct jt_worker *w = worker(f, "w", 4, 1);
+    struct jt_job *big = submit(f, 30, 0, NULL);
+    struct jt_submit like = {.priority = 2, .map.memory = 4 * GIB};
+    struct jt_job *small = submit_asking(f, 1, like);
+    for (int i = 0; i < 8; i++)
+        later(f, WAIT);
+    assert_int_equal(big->stages[0].running, 4);
+    for (int i = 0; i < 20 && small->stages[0].running == 0; i++) {
+        assert_true(done(f, running_on(w)));
+        later(f, WAIT);
+    }
+    assert_int_equal(small->stages[0].running, 1);
+    assert_int_equal(big->stages[0].killed_attempts, 0);
+}
+
+/* Two jobs of a queue that is above its share: each alone has enough to give, the queue has not. */
+static void what_a_queue_gives_is_counted_over_its_jobs(void **state)
+{
+    struct fixture *f = *state;
+    struct jt_queue_conf confs[1] = {{.name = slice_str("prod"), .weight = 1}};
+    assert_int_equal(jt_queues_configure(&f->core.queues, confs, 1), 0);
+    worker(f, "w", 4, 1);
+    struct jt_job *one = submit(f, 8, 0, NULL), *other = submit(f, 8, 0, NULL);
+    for (int i = 0; i < 8; i++)
+        later(f, WAIT);
+    uint32_t before = one->stages[0].killed_attempts;
+    assert_int_equal(other->stages[0].running, 2);
+    struct jt_submit like = {.queue = slice_str("prod"), .priority = 2, .map.memory = 3 * GIB};
+    struct jt_job *wants = submit_asking(f, 1, like);
+    for (int i = 0; i < 8; i++)
+        later(f, WAIT);
+    assert_int_equal(wants->stages[0].running, 0);
+    assert_int_equal(one->stages[0].running + other->stages[0].running, 4);
+    assert_int_equal(one->stages[0].killed_attempts, before);
+    assert_int_equal(other->stages[0].killed_attempts, 0);
+}
+
+static void as_many_are_ended_as_a_large_task_needs(void **state)
+{
+    struct fixture *f = *state;
+    worker(f, "a", 4, 1);
+    worker(f, "b", 4, 1);
+    struct jt_job *big = submit(f, 16, 0, NULL);
+    struct jt_submit like = {.priority = 2, .map.memory = 3 * GIB};
+    struct jt_job *small = submit_asking(f, 1, like);
+    later(f, 1);
+    later(f, WAIT);
+    assert_int_equal(small->stages[0].running, 1);
+    assert_int_equal(big->stages[0].killed_attempts, 3);
+}
+
+/* The youngest runs where a third job, that has no more than its share, is in the way. */
+static void a_large_task_is_made_room_for_where_there_can_be_enough(void **state)
+{
+    struct fixture *f = *state;
+    struct jt_worker *crowded = worker(f, "crowded", 4, 1);
+    struct jt_submit like = {.priority = 2, .map.memory = 2 * GIB};
+    struct jt_job *third = submit_asking(f, 1, like);
+    struct jt_worker *other = worker(f, "other", 4, 1);
+    struct jt_job *big = submit(f, 16, 0, NULL);
+    f->now += 1000;
+    jt_kill_attempt(&f->core, list_entry(crowded->attempts.prev, struct jt_attempt, on_worker),
+                    "it is to begin last");
+    later(f, 1);
+    assert_int_equal(big->stages[0].running, 6);
+    assert_ptr_equal(running_on(crowded)->task->stage->job, third);
+    like.map.memory = 4 * GIB;
+    struct jt_job *wants = submit_asking(f, 1, like);
+    later(f, 1);
+    later(f, WAIT);
+    assert_int_equal(wants->stages[0].running, 1);
+    assert_ptr_equal(running_on(other)->task->stage->job, wants);
+    assert_int_equal(third->stages[0].running, 1);
+    assert_int_equal(big->stages[0].killed_attempts, 1 + 4);
+}
+
 static void cores_of_a_node_that_is_left_out_are_not_shared_out(void **state)
 {
     struct fixture *f = *state;
@@ -116,6 +197,10 @@ int main(void)
         CASE(a_reduce_that_began_behind_a_map_makes_room_before_it),
         CASE(nobody_makes_room_before_it_has_been_asked_long_enough),
         CASE(nobody_makes_room_for_what_a_job_may_not_have),
+        CASE(nobody_is_ended_for_a_task_that_does_not_fit_then_either),
+        CASE(what_a_queue_gives_is_counted_over_its_jobs),
+        CASE(as_many_are_ended_as_a_large_task_needs),
+        CASE(a_large_task_is_made_room_for_where_there_can_be_enough),
         CASE(cores_of_a_node_that_is_left_out_are_not_shared_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
