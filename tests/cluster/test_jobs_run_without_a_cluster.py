@@ -381,6 +381,18 @@ def test_a_crash_is_told_with_the_record_in_hand(tmp_path, what, said, at):
     assert sorted(os.listdir(tmp_path)) == ["in"]
 
 
+def test_a_crash_that_takes_long_to_look_up_is_told_by_its_own_signal(tmp_path):
+    """The time for looking up the line is over: a node that stands still, a loader that died with its lock held."""
+    open(tmp_path / "addr2line", "w").write(f'#!/bin/sh\nmkdir {tmp_path}/once && kill -ALRM $PPID && sleep 1\n')
+    os.chmod(tmp_path / "addr2line", 0o755)
+    (tmp_path / "in").write_text("now\n")
+    env = dict(ENV, PATH=f"{tmp_path}:{ENV['PATH']}")
+    text = run("-D", "misbehave.how=segv", job("misbehave"), tmp_path / "in", tmp_path / "out", code=1, env=env).stderr.decode()
+    assert os.path.isdir(tmp_path / "once")
+    assert "job failed: map 0: crashed (signal 11, SIGSEGV)\n" in text, text
+    assert re.search(r"  at        \S*misbehave\.so\+0x[0-9a-f]+, record at", text), text
+
+
 @pytest.mark.parametrize("what,said", [
     ("exit", "map 0: ended its process by itself (exit code 7)"),
     ("kill", "map 0: crashed (signal 9, SIGKILL)"),

@@ -53,14 +53,39 @@ static void keep_place(const struct context *c, bool is_behind)
     }
 }
 
+static volatile sig_atomic_t dies_of;
+
+/* On whichever thread: the signal that is being told ends the process now. */
+static void on_time_over(int number)
+{
+    sigset_t only;
+    (void)number;
+    sigemptyset(&only);
+    sigaddset(&only, dies_of);
+    (void)sigprocmask(SIG_UNBLOCK, &only, NULL);
+    raise(dies_of);
+}
+
+static void limit_time(int number)
+{
+    struct sigaction action = {.sa_handler = on_time_over, .sa_flags = SA_ONSTACK};
+    sigset_t only;
+    sigemptyset(&action.sa_mask);
+    sigemptyset(&only);
+    sigaddset(&only, SIGALRM); /* the job may have blocked it */
+    dies_of = number;
+    (void)sigaction(SIGALRM, &action, NULL);
+    (void)sigprocmask(SIG_UNBLOCK, &only, NULL);
+    alarm(SECONDS_MAX);
+}
+
 /* Not everything here is said to be safe in a handler. The process dies anyway: at worst it does so
- * by SIGALRM. */
+ * when the time is over, without a place. */
 static void on_signal(int number)
 {
     const struct context *c = execution_now;
     signal(number, SIG_DFL);
-    signal(SIGALRM, SIG_DFL);
-    alarm(SECONDS_MAX);
+    limit_time(number);
     if (c) {
         keep_record(c);
         keep_place(c, number == SIGABRT);
