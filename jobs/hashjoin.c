@@ -19,6 +19,7 @@ struct left {
 };
 
 struct state {
+    const char *left;   /* the name of the side file */
     uint64_t fields[2]; /* which one is the key: left, right */
     unsigned keep_right;
     struct left *lines;
@@ -87,7 +88,8 @@ static int take_options(struct qn_task *task, struct state *s)
 {
     int rc = qn_option_u64(task, "hashjoin.left.field", 1, UINT64_MAX, &s->fields[0]);
     rc = rc ? rc : qn_option_u64(task, "hashjoin.right.field", 1, UINT64_MAX, &s->fields[1]);
-    return rc ? rc : qn_option_word(task, "hashjoin.type", "inner right", &s->keep_right);
+    rc = rc ? rc : qn_option_word(task, "hashjoin.type", "inner right", &s->keep_right);
+    return rc ? rc : qn_option_side_file(task, "hashjoin.left", &s->left);
 }
 
 static int check(struct qn_task *task)
@@ -106,7 +108,7 @@ static int setup(struct qn_task *task)
     if (take_options(task, s) != 0)
         return -1;
     s->without_key = qn_counter(task, "join", "lines without a key");
-    if (qn_side_file(task, qn_option(task, "hashjoin.left"), &bytes) != 0)
+    if (qn_side_file(task, s->left, &bytes) != 0)
         return -1;
     return load(task, s, bytes);
 }

@@ -43,6 +43,24 @@ static int setup(struct qn_task *task)
     return 0;
 }
 
+static int no_side(struct qn_task *task, const char *path)
+{
+    return qn_fail(
+        task, "which side is %s? -input left=PATH -input right=PATH, or -D join.left=PREFIX", path);
+}
+
+static int check(struct qn_task *task)
+{
+    const char *name, *path;
+    if (setup(task) != 0)
+        return -1;
+    const struct state *s = *qn_state(task);
+    for (uint32_t i = 0; s->left_len == 0 && (path = qn_input_at(task, i, &name)) != NULL; i++)
+        if (!*name)
+            return no_side(task, path);
+    return 0;
+}
+
 enum { LEFT, RIGHT, IS_CUT }; /* a line's last byte: its side, or IS_CUT and its side */
 
 /* Of a line with a longer key, the key is cut out: it goes before the line anyway, and both may be
@@ -90,8 +108,7 @@ static int map_by_path(struct qn_task *task, struct qn_slice line, struct qn_sli
     const struct state *s = *qn_state(task);
     (void)where;
     if (s->left_len == 0)
-        return qn_fail(task, "which side is which? -input left=PATH -input right=PATH, or "
-                             "-D join.left=PREFIX");
+        return no_side(task, qn_input(task)->path);
     return map_side(task, line,
                     strncmp(qn_input(task)->path, s->left, s->left_len) == 0 ? LEFT : RIGHT);
 }
@@ -230,5 +247,5 @@ const struct qn_job qn_job = {
     .options = options,
     .inputs = inputs,
     .needs_reduce = 1,
-    .check = setup,
+    .check = check,
 };

@@ -142,10 +142,6 @@ static int look_at_plugin(struct run *run, struct err *err)
     if (rc == 0)
         rc = job_settings(run->conf, &run->foreign, &run->plugin.probe, &run->arena, &run->settings,
                           err);
-    if (rc == 0)
-        rc = job_check(&run->plugin, &run->settings, err);
-    for (unsigned i = 0; rc == 0 && i < run->chained_count; i++)
-        rc = job_check(&run->chained[i], &run->settings, err);
     if (rc == 0 && !run->args.has_mode) /* one of them: the table of settings says so */
         (void)cl2nn_publish_mode_of(conf_str(run->conf, "job.output.mode"), &run->args.mode);
     if (rc == 0)
@@ -153,6 +149,17 @@ static int look_at_plugin(struct run *run, struct err *err)
     if (rc == 0 && *conf_ignored(run->conf))
         fprintf(stderr, "quern run: ignored, they mean nothing here: %s\n",
                 conf_ignored(run->conf));
+    return rc;
+}
+
+/* Each plugin's own look at how it is called; what those behind the first read, others made. */
+static int check_call(struct run *run, struct err *err)
+{
+    struct job_call call = {run->settings, &run->paths, &run->sides};
+    int rc = job_check(&run->plugin, &call, err);
+    call.paths = NULL;
+    for (unsigned i = 0; rc == 0 && i < run->chained_count; i++)
+        rc = job_check(&run->chained[i], &call, err);
     return rc;
 }
 
@@ -410,10 +417,7 @@ static int run_it(struct run *run, struct err *err)
 {
     int rc = look_at_plugin(run, err);
     if (rc != 0)
-        return rc == ERR_NOENT || rc == ERR_PLUGIN || rc == ERR_CONFIG || rc == ERR_ISDIR ||
-                       rc == ERR_USAGE
-                   ? JOB_EXIT_USAGE
-                   : JOB_EXIT_FAILED;
+        return job_exit_of_words(rc);
     if (run->args.want_help) {
         job_plugin_help(&run->plugin);
         return JOB_EXIT_DONE;
@@ -423,6 +427,8 @@ static int run_it(struct run *run, struct err *err)
         rc = reducers_check(&run->plugin.probe, said_reducers(run), err);
     if (rc == 0)
         rc = job_sides_look(&run->args.sides, most_side_bytes(run), &run->arena, &run->sides, err);
+    if (rc == 0)
+        rc = check_call(run, err);
     if (rc != 0)
         return JOB_EXIT_USAGE;
     if (run->args.config.jt && strcmp(run->args.config.jt, "local") == 0)

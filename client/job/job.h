@@ -18,6 +18,8 @@ enum job_exit {
 
 /* What a failure to reach or to be served means for scripts. */
 int job_exit_of_error(int code);
+/* The same before anything is asked of anybody: what was typed is wrong, be it a name. */
+int job_exit_of_words(int code);
 int job_exit_of_state(const struct cl2jt_status *status);
 
 /* Follow a job to its end; `quiet` shows nothing meanwhile. Fills *ret (in `arena`) and returns its

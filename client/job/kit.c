@@ -197,7 +197,8 @@ static int run_child(struct kit *kit, const char *const *more, const char *out, 
     if (pid < 0)
         return err_errno(err, errno, "cannot start quern-task");
     if (interrupted || (WIFEXITED(status) && WEXITSTATUS(status) < 126 && status != 0))
-        return ERR_FAILED; /* the job has told so */
+        return WEXITSTATUS(status) == JOB_EXIT_USAGE ? ERR_USAGE
+                                                     : ERR_FAILED; /* the job has told so */
     return status == 0 ? 0 : err_set(err, ERR_FAILED, "quern-task ended without a word");
 }
 
@@ -408,13 +409,14 @@ static int check(struct kit *kit, struct err *err)
 static int with_plugin(struct kit *kit, struct err *err)
 {
     const char *tmp = getenv("TMPDIR");
+    const struct job_words words = {kit->passed, kit->passed_count, kit->inputs, kit->input_count};
     int rc = job_plugin_open(&kit->plugin, kit->plugin_word, err);
     if (rc == 0)
         rc = program_find("quern-task", &kit->task, err);
-    if (rc == 0)
-        rc = job_check_words(&kit->plugin, kit->passed, kit->passed_count, err);
-    if (rc != 0)
-        return rc;
+    if (rc == 0 && (kit->has_input || kit->passed_count > 0))
+        rc = job_check_words(&kit->plugin, &words, err);
+    if (rc != 0) /* that a plugin cannot be loaded is an answer, wrong words are none */
+        return rc != ERR_PLUGIN && job_exit_of_words(rc) == JOB_EXIT_USAGE ? ERR_USAGE : rc;
     kit->dir = str_printf("%s/quern-kit-XXXXXX", tmp && *tmp ? tmp : "/tmp");
     if (!kit->dir)
         return err_set(err, ERR_NOMEM, "out of memory");

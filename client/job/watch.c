@@ -34,6 +34,12 @@ int job_exit_of_error(int code)
     }
 }
 
+int job_exit_of_words(int code)
+{
+    return code == ERR_NOENT || code == ERR_PLUGIN || code == ERR_ISDIR ? JOB_EXIT_USAGE
+                                                                        : job_exit_of_error(code);
+}
+
 int job_exit_of_state(const struct cl2jt_status *status)
 {
     return status->state == CL2JT_SUCCEEDED ? JOB_EXIT_DONE

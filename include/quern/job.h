@@ -123,6 +123,8 @@ struct qn_host {
                    struct qn_slice value);
     int (*emit_keys)(struct qn_task *task, const struct qn_slice *keys, size_t count,
                      struct qn_slice value);
+    const char *(*input_at)(struct qn_task *task, uint32_t index, const char **ret_name);
+    const char *(*side_at)(struct qn_task *task, uint32_t index);
 };
 
 /* The visible head of what the host passes around; the rest is its own. */
@@ -250,11 +252,12 @@ struct qn_job {
      * for no reducers (-reduces 0), the job is refused instead of writing that. */
     uint32_t needs_reduce QN_ZERO;
 
-    /* Are the options that were set what is wanted? Called where the job is submitted, before it
-     * is, in a process of its own, which ends behind it: a wrong one is told once then, not by
-     * every task (which do not call this). There are qn_option and qn_fail; no input, no side
-     * files, nothing to emit, no .cleanup. It may be .setup itself, where that does no more than
-     * look at options and allocate. In `then` it is of that table's options; not in `inputs`. */
+    /* Is what the job was called with what is wanted? Called where the job is submitted, before it
+     * is, in a process of its own, which ends behind it: what is wrong is told once then, not by
+     * every task (which do not call this). There are qn_option, qn_input_at, qn_side_at and
+     * qn_fail; no record, no bytes of side files, nothing to emit, no .cleanup. It may be .setup
+     * itself, where that does no more than look at these and allocate. In `then` it is of that
+     * table's options, and there are no inputs; not in `inputs`. */
     int (*check)(struct qn_task *task) QN_ZERO;
 };
 
@@ -320,6 +323,17 @@ static inline const char *qn_setting(struct qn_task *task, const char *name)
 static inline int qn_side_file(struct qn_task *task, const char *name, struct qn_slice *bytes)
 {
     return task->host->side_file(task, name, bytes);
+}
+/* The names of the side files, one by one from index 0; NULL = there are no more. */
+static inline const char *qn_side_at(struct qn_task *task, uint32_t index)
+{
+    return task->host->side_at(task, index);
+}
+/* For .check: the paths of the job's inputs as they were typed, one by one from index 0; NULL =
+ * there are no more, as everywhere else. *name is which of .inputs reads it, "" = the job's own. */
+static inline const char *qn_input_at(struct qn_task *task, uint32_t index, const char **name)
+{
+    return task->host->input_at(task, index, name);
 }
 static inline const struct qn_input *qn_input(struct qn_task *task)
 {

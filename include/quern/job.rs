@@ -88,6 +88,8 @@ pub struct Host {
     setting: *const c_void,
     emit_to: extern "C" fn(*mut RawTask, *const c_char, Slice, Slice) -> c_int,
     emit_keys: *const c_void,
+    input_at: *const c_void,
+    side_at: *const c_void,
 }
 #[repr(C)]
 pub struct RawTask {

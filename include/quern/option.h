@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
- * quern/option.h: options that are numbers, words, or yes and no. For setup:
+ * quern/option.h: options that are numbers, words, yes and no, or names of side
+ * files. For setup and check:
  *
  *     if (qn_option_u64(task, "topn.n", 1, 1000, &s->n) != 0 ||
  *         qn_option_word(task, "join.type", "inner left right", &s->type) != 0)
@@ -83,6 +84,21 @@ static inline int qn_option_bool(struct qn_task *task, const char *name, int *re
         return -1;
     *ret = which == 1;
     return 0;
+}
+
+/* The name of a file that comes with the job: for qn_side_file. */
+static inline int qn_option_side_file(struct qn_task *task, const char *name, const char **ret)
+{
+    const char *text = qn_option(task, name), *side;
+    for (uint32_t i = 0; (side = qn_side_at(task, i)) != NULL; i++)
+        if (strcmp(side, text) == 0) {
+            *ret = text;
+            return 0;
+        }
+    qn_fail(task,
+            "%s = \"%s\": the name of a file that comes with the job is wanted (-file PATH#%s)",
+            name, text, *text ? text : "NAME");
+    return -1;
 }
 
 #ifdef __cplusplus

@@ -185,7 +185,37 @@ def test_a_jobs_own_look_at_its_options_comes_first(tmp_path):
     (tmp_path / "in").write_text("a\t1\n")
     for words in (["check", "topn", "-D", "topn.field=2", "-Dtopn.n=x"], ["test", "topn", "--D", "topn.n=x", "-expect", "in"]):
         wrong = quern("job", *words, "-in", "in", cwd=tmp_path)
-        assert (wrong.returncode, wrong.stdout) == (1, "") and wrong.stderr == 'quern job: topn.n = "x": a whole number from 1 to 99999999 is wanted\n'
+        assert (wrong.returncode, wrong.stdout) == (2, "") and wrong.stderr == 'quern job: topn.n = "x": a whole number from 1 to 99999999 is wanted\n'
+
+
+def test_a_jobs_own_check_sees_its_inputs_and_side_files(tmp_path):
+    """All of them as they were typed, by the name of the input; what is in them no process has yet."""
+    sees = job(COUNT_MAP, SUM, ".inputs = inputs, .check = check,", top="""#include <stdio.h>
+static int map(struct qn_task *task, struct qn_slice line, struct qn_slice where);
+static const struct qn_job more = {.head = QN_JOB_HEAD, .name = "more", .map = map};
+static const struct qn_job *const inputs[] = {&more, NULL};
+static int check(struct qn_task *task)
+{
+    char all[500] = "";
+    const char *path, *name;
+    struct qn_slice bytes;
+    for (uint32_t i = 0; (path = qn_input_at(task, i, &name)) != NULL; i++)
+        snprintf(all + strlen(all), 200, "%s of \\"%s\\", ", path, name);
+    for (uint32_t i = 0; (path = qn_side_at(task, i)) != NULL; i++)
+        snprintf(all + strlen(all), 200, "%s, ", path);
+    return strstr(all, "bytes") ? qn_side_file(task, "bytes", &bytes) : qn_fail(task, "%s", all);
+}""")
+    plugin = build(tmp_path, "sees", sees)
+    for name in "a1", "a2", "b":
+        (tmp_path / name).write_text("x\n")
+    for words in ["run", "-jt", "127.0.0.1:1", plugin, "a*", "-input", "more=b", "-file", "b#s", "-file", "a1", "/out"], ["run", "-jt", "local", "a*", "out"]:
+        words = words if plugin in words else [*words[:3], "-file", "b#s", "-file=a1", "-input=more=b", plugin, *words[3:]]
+        done = quern(*words, cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (2, 'quern run: a* of "", b of "more", s, a1, \n'), done.stderr
+    done = quern("job", "test", plugin, "-in", "a1", "a2", "-file", "b", "-expect", "b", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (2, 'quern job: a1 of "", a2 of "", b, \n'), done.stderr
+    done = quern("job", "check", plugin, "-in", "a1", "-file", "b#bytes", cwd=tmp_path)
+    assert done.returncode == 2 and done.stderr == "quern job: qn_side_file cannot be called here (qn_side_at tells what there is)\n", done.stderr
 
 
 def test_a_check_runs_a_job_that_makes_its_own_rows(tmp_path):
@@ -223,9 +253,14 @@ def test_an_interrupted_check_leaves_nothing_behind(tmp_path, whom):
 
 
 def test_wrong_words_are_told_in_a_line(tmp_path):
-    for words, code, said in ((["check"], 2, "check which?"), (["test", "wordcount"], 2, "needs -in FILE"), (["check", "./no.so"], 1, "No such file"),
+    for words, code, said in ((["check"], 2, "check which?"), (["test", "wordcount"], 2, "needs -in FILE"), (["check", "./no.so"], 2, "No such file"),
                               (["check", "wordcount", "-ni", "x"], 2, "no option -ni"), (["check", "wordcount", "-in", "nosuch"], 1, "nosuch: No such file"),
-                              (["check", "grep", "-in", __file__], 1, "needs -D grep.pattern="), (["check", "a", "b"], 2, 'not "b" too')):
+                              (["check", "grep", "-in", __file__], 2, "needs -D grep.pattern="),
+                              (["check", "join", "-in", __file__], 2, f"which side is {__file__}? -input left=PATH -input right=PATH, or -D join.left=PREFIX"),
+                              (["test", "hashjoin", "-D", "hashjoin.left=x", "-in", __file__, "-expect", __file__], 2, 'hashjoin.left = "x": the name of a file'),
+                              (["check", "topn", "-D", "topn.what=1", "-in", __file__], 2, 'no option "topn.what"'),
+                              (["check", "topn", "-D", "mapreduce.map.memory.mb=x", "-in", __file__], 2, "want a size"),
+                              (["check", "topn", "-file", "nosuch", "-in", __file__], 2, "-file nosuch: No such file"), (["check", "a", "b"], 2, 'not "b" too')):
         done = quern("job", *words, cwd=tmp_path)
         assert done.returncode == code and said in done.stderr and len(done.stderr.splitlines()) == 1, (words, done.stderr)
     assert "author" in quern("job", "-help").stdout

@@ -133,6 +133,7 @@ WRONG = [
     ("join", ["join.left=/x", "join.left.field=-1"], 'join.left.field = "-1": a whole number from 1 up'),
     ("hashjoin", ["hashjoin.left=in", "hashjoin.right.field=99999999999999999999999"], "a whole number from 1 up"),
     ("hashjoin", ["hashjoin.left=in", "hashjoin.type=left"], 'hashjoin.type = "left": one of these is wanted: inner right'),
+    ("hashjoin", ["hashjoin.left=elsewhere"], 'hashjoin.left = "elsewhere": the name of a file that comes with the job is wanted (-file PATH#elsewhere)'),
     ("dedupe", ["dedupe.key=0"], 'dedupe.key = "0": a whole number from 1 up'),
     ("dedupe", ["dedupe.order=1.5"], 'dedupe.order = "1.5": a whole number from 1 up'),
     ("upsert", ["upsert.changes=/x", "upsert.key="], 'upsert.key = "": a whole number from 1 up'),
@@ -145,6 +146,7 @@ WRONG = [
     ("sleep", ["sleep.map.ms=-1"], 'sleep.map.ms = "-1": a whole number from 0 to'),
     ("dfsiowrite", ["dfsiowrite.rows=1", "dfsio.size=big"], 'dfsio.size = "big" is no number of bytes'),
     ("randomwriter", ["randomwriter.rows=1", "randomwriter.key.min=9", "randomwriter.key.max=3"], "a .min is larger than its .max"),
+    ("join", [], "which side is "),
     ("stream", ["stream.num.map.output.key.fields=x"], 'stream.num.map.output.key.fields = "x": a whole number from 0 up'),
 ]
 WITHOUT_INPUT = ("sleep", "dfsiowrite", "randomwriter")

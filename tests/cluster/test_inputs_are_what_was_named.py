@@ -392,7 +392,7 @@ def test_a_file_is_joined_with_itself_and_heads_a_chain(cluster):
     (["-input", "left=/a", "-input", "right=/nope", "join"], "/nope: No such file or directory"),
     (["-input", "left=/a", "sort", "/a"], "-input left=/a: sort has no inputs with names: give paths alone"),
     (["-chain", "sort,join", "/a"], "join does not read lines: it can only be the first of a chain"),
-    (["-D", "mapreduce.map.maxattempts=1", "join", "/a"], "which side is which? -input left=PATH -input right=PATH, or -D join.left=PREFIX"),
+    (["join", "/a"], "which side is /a? -input left=PATH -input right=PATH, or -D join.left=PREFIX"),
 ])
 def test_a_path_that_is_nobodys_is_told(cluster, words, said):
     run = cluster.run("run", *words, f"/out/{next(OUT)}", check=False)

@@ -80,6 +80,21 @@ static int host_side_file(struct qn_task *task, const char *name, struct qn_slic
     return -1;
 }
 
+static const char *host_side_at(struct qn_task *task, uint32_t index)
+{
+    struct context *c = context_of(task);
+    const struct task_side_list *sides = &c->run->sides;
+    return index < sides->n ? slice_text(sides->v[index].name, &c->arena) : NULL;
+}
+
+static const char *host_no_input_at(struct qn_task *task, uint32_t index, const char **ret_name)
+{
+    (void)task;
+    (void)index;
+    *ret_name = "";
+    return NULL;
+}
+
 #define OWN_SETTINGS 8U
 
 static void add_setting(struct context *c, const char *name, struct slice value)
@@ -229,7 +244,9 @@ int context_open(struct context *c, const struct context_conf *conf, struct err 
                                .side_file = host_side_file,
                                .setting = host_setting,
                                .emit_to = host_no_emit_to,
-                               .emit_keys = context_emit_keys};
+                               .emit_keys = context_emit_keys,
+                               .input_at = host_no_input_at,
+                               .side_at = host_side_at};
     c->task = (struct qn_task){.host = &c->host,
                                .task_index = run->id.task,
                                .attempt = run->id.attempt,
@@ -320,9 +337,32 @@ int context_setup(struct context *c)
     return setup ? context_check(c, setup(&c->task), "setup") : 0;
 }
 
-int context_check_options(struct context *c)
+static const char *host_input_at(struct qn_task *task, uint32_t index, const char **ret_name)
+{
+    struct context *c = context_of(task);
+    const struct task_segment_list *paths = &c->run->input;
+    *ret_name = "";
+    if (index >= paths->n)
+        return NULL;
+    const struct qn_job *table = plugin_input(c->plugin, paths->v[index].input);
+    if (paths->v[index].input && table)
+        *ret_name = table->name;
+    return slice_text(paths->v[index].path, &c->arena);
+}
+
+static int host_no_side_file(struct qn_task *task, const char *name, struct qn_slice *ret)
+{
+    (void)name;
+    *ret = qn_nothing();
+    return host_fail(task, "qn_side_file cannot be called here (qn_side_at tells what there is)");
+}
+
+int context_check_call(struct context *c, bool has_inputs)
 {
     int (*check)(struct qn_task *) = c->plugin->job.check;
+    c->host.side_file = host_no_side_file;
+    if (has_inputs)
+        c->host.input_at = host_input_at;
     return check ? context_check(c, check(&c->task), "check") : 0;
 }
 

@@ -100,9 +100,10 @@ static inline int context_check(struct context *c, int returned, const char *cal
         return 0;
     return context_check_slow(c, returned, callback);
 }
-/* Run setup, cleanup, or the look at its options, if the job has one. */
+/* Run setup or cleanup, if the job has one; or its look at how it was called, where run->input are
+ * the paths as typed. */
 int context_setup(struct context *c);
-int context_check_options(struct context *c);
+int context_check_call(struct context *c, bool has_inputs);
 int context_cleanup(struct context *c);
 
 /* A setting of the job (-D), or NULL. */

@@ -7,7 +7,8 @@
 #include "worker/plugin/context.h"
 #include "worker/runner/order.h"
 
-static int check(const struct plugin *plugin, const struct task_run *run, struct err *err)
+static int check(const struct plugin *plugin, const struct task_run *run, bool is_first,
+                 struct err *err)
 {
     static struct progress_page page;
     struct context c;
@@ -15,7 +16,7 @@ static int check(const struct plugin *plugin, const struct task_run *run, struct
         context_open(&c, &(struct context_conf){.plugin = plugin, .run = run, .page = &page}, err);
     if (rc != 0)
         return rc;
-    rc = context_check_options(&c);
+    rc = context_check_call(&c, is_first);
     if (rc != 0)
         *err = c.failed;
     return rc;
@@ -36,7 +37,7 @@ _Noreturn void check_main(void)
     if (rc == 0)
         rc = path ? plugin_load(&plugin, path, &err) : err_set(&err, ERR_NOMEM, "out of memory");
     for (const struct plugin *stage = &plugin; rc == 0 && stage; stage = stage->then)
-        rc = check(stage, &run, &err);
+        rc = check(stage, &run, stage == &plugin, &err);
     if (rc != 0)
         fprintf(stderr, "quern-task: %s\n", err.msg);
     fflush(NULL); /* what it printed, too */

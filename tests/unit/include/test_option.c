@@ -34,7 +34,15 @@ format(char *out, size_t cap, const char *fmt, __builtin_va_list ap)
     return vsnprintf(out, cap, fmt, ap);
 }
 
-static const struct qn_host host = {.option = option, .fail = failed, .format = format};
+static const char *side_at(struct qn_task *task, uint32_t index)
+{
+    static const char *const names[] = {"a", "b.txt", NULL};
+    (void)task;
+    return names[index];
+}
+
+static const struct qn_host host = {
+    .option = option, .fail = failed, .format = format, .side_at = side_at};
 static struct qn_task task = {.host = &host};
 
 static void whole_numbers_are_digits_between_two_bounds(void **state)
@@ -127,6 +135,23 @@ static void yes_and_no_are_true_and_false(void **state)
     assert_string_equal(told, "b = \"yes\": one of these is wanted: false true");
 }
 
+static void a_side_file_is_one_that_comes_along(void **state)
+{
+    (void)state;
+    const char *name = "as it was";
+    typed = "b.txt";
+    assert_int_equal(qn_option_side_file(&task, "s", &name), 0);
+    assert_string_equal(name, "b.txt");
+    typed = "b";
+    assert_int_equal(qn_option_side_file(&task, "s", &name), -1);
+    assert_string_equal(name, "b.txt");
+    assert_string_equal(
+        told, "s = \"b\": the name of a file that comes with the job is wanted (-file PATH#b)");
+    typed = "";
+    assert_int_equal(qn_option_side_file(&task, "s", &name), -1);
+    assert_non_null(strstr(told, "(-file PATH#NAME)"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -134,6 +159,7 @@ int main(void)
         cmocka_unit_test(numbers_are_between_two_bounds_and_no_other_text),
         cmocka_unit_test(words_are_one_of_some_in_letters_of_either_size),
         cmocka_unit_test(yes_and_no_are_true_and_false),
+        cmocka_unit_test(a_side_file_is_one_that_comes_along),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -92,6 +92,8 @@ static void an_older_smaller_table_is_taken(void **state)
     struct plugin plugin = {0};
     assert_int_equal(plugin_take(&plugin, &job, "./my.so", NULL), 0);
     assert_int_equal(plugin.job.default_reducers, 0);
+    job.head.host_size = (uint32_t)offsetof(struct qn_host, input_at);
+    assert_null(said(&job));
     job.head.job_size = 40;
     refused(job, "impossible sizes");
 }
