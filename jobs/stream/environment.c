@@ -90,16 +90,17 @@ static int put_short(const char *name, const char *value, long limit)
 
 int environment_fill(struct qn_task *task)
 {
-    const struct qn_input *input = qn_input(task);
     const char *name, *value;
     long limit = strtol(qn_option(task, "stream.jobconf.truncate.limit"), NULL, 10);
     int rc = put_path();
     for (uint32_t i = 0; rc == 0 && (value = qn_setting_at(task, i, &name)) != NULL; i++)
         rc = put_short(name, value, limit);
-    if (rc == 0 && !task->is_reduce) {
-        rc = put_setting("mapreduce.map.input.file", input->path);
-        rc = rc ? rc : put_number("mapreduce.map.input.start", input->split_offset);
-        rc = rc ? rc : put_number("mapreduce.map.input.length", input->split_length);
-    }
     return rc == 0 ? put_given(qn_option(task, "stream.addenvironment")) : rc;
+}
+
+int environment_fill_input(const struct qn_input *input)
+{
+    int rc = put_setting("mapreduce.map.input.file", input->path);
+    rc = rc ? rc : put_number("mapreduce.map.input.start", input->split_offset);
+    return rc ? rc : put_number("mapreduce.map.input.length", input->split_length);
 }

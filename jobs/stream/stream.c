@@ -6,6 +6,9 @@
  *   combine  the same lines, sorted, some of them -> lines "key TAB value", before they travel
  *   reduce   lines "key TAB value", in order of key -> lines of the output
  *
+ * A mapper is one process for each file, as with Hadoop, though small files share a task: it may
+ * ask which file it reads, or take its first line for a head.
+ *
  * Built twice from these files: as `stream`, whose keys are ordered and shared out as they are; and
  * as `streamfields` (STREAM_BY_FIELDS), where fields of them decide (fields.h).
  *
@@ -81,6 +84,8 @@ struct state {
     struct pile formed;                /* input in another form than the file's */
     struct pile sorted;                /* on its way to the combiner */
     int has_environment, has_failed;
+    char *path;               /* of the file the mapper reads; NULL: of none yet */
+    uint64_t begins, read_to; /* where its part of it begins; how far it has come */
     int has_fields, is_aggregate;
     enum input_form form;
     int ignores_key;
@@ -191,7 +196,7 @@ static int fill_environment(struct qn_task *task)
     struct state *s = *qn_state(task);
     int rc = s->has_environment ? 0 : environment_fill(task);
     s->has_environment = 1;
-    return rc;
+    return rc == 0 && !task->is_reduce ? environment_fill_input(qn_input(task)) : rc;
 }
 
 static int start(struct qn_task *task, struct child *c)
@@ -553,14 +558,33 @@ static int take_input(struct qn_task *task, struct state *s, struct qn_slice lin
     return 0;
 }
 
+/* Does another file begin here, or the same one again? Then the mapper has seen the end of its own.
+ */
+static int begin_file(struct qn_task *task, struct state *s, uint64_t offset, size_t len)
+{
+    const struct qn_input *input = qn_input(task);
+    int is_other = !s->path || strcmp(s->path, input->path) != 0 ||
+                   s->begins != input->split_offset || offset < s->read_to;
+    s->read_to = offset + len;
+    if (!is_other)
+        return 0;
+    free(s->path);
+    s->path = strdup(input->path);
+    s->begins = input->split_offset;
+    if (!s->path)
+        return qn_fail(task, "out of memory");
+    return s->main.pid ? finish(task, &s->main) : 0;
+}
+
 static int map_lines(struct qn_task *task, struct qn_slice lines, struct qn_slice where)
 {
     struct state *s = *qn_state(task);
+    s->has_failed = s->has_failed || begin_file(task, s, qn_to_u64(where), lines.len) != 0;
     int has_combiner = *s->combiner.command && task->partitions > 0;
     s->combiner.on_line = emit_mapped;
     s->main.on_line = has_combiner ? keep_mapped : emit_mapped;
-    if (s->form != AS_IT_IS)
-        s->has_failed |= form_lines(task, s, &lines, qn_to_u64(where)) != 0;
+    if (s->form != AS_IT_IS && !s->has_failed)
+        s->has_failed = form_lines(task, s, &lines, qn_to_u64(where)) != 0;
     s->has_failed = s->has_failed || take_input(task, s, lines) != 0;
     return s->has_failed ? -1 : 0;
 }
@@ -628,6 +652,7 @@ static int cleanup(struct qn_task *task)
     qn_give_back(&s->sorted.room);
     qn_give_back(&s->key);
     aggregate_release(&s->aggregate);
+    free(s->path);
     free(s);
     return rc;
 }

@@ -155,6 +155,21 @@ def test_a_program_that_reads_little_or_says_much(cluster):
     assert answer(cluster, "/nobody") == b"0 in /empty\t\n"
 
 
+def test_each_file_has_a_mapper_of_its_own(cluster):
+    """As with Hadoop, though small files share a task: which file it is, and that its first line is a head, hold for each of them."""
+    heads = {"a": b"name\tcount\nann\t1\nbob\t2\n", "b": b"name\tcount\ncy\t3", "c": b"", "d": b"name\tcount\n" + b"dee\t4\n" * 50000}
+    for name, text in heads.items():
+        cluster.fs("-mkdir", "-p", "/heads")
+        cluster.fs("-put", "-", f"/heads/{name}", input=text)
+    awk = "awk 'NR == 1 { next } { n++ } END { print ENVIRON[\"mapreduce_map_input_file\"] \" \" $1 \" \" n }'"
+    for out, more, again in ("/each", [], 1), ("/each2", ["-D", "mapreduce.input.fileinputformat.split.maxsize=100m", "-input", "/heads/b", "-input", "/heads/b"], 3):
+        cluster.run("run", "-stream", *more, "-reducer", "NONE", "-mapper", awk, "-input", "/heads", "-output", out)
+        lines = sorted(line.rstrip("\t") for line in answer(cluster, out).decode().splitlines())
+        assert lines == ["/heads/a bob 2", *["/heads/b cy 1"] * again, "/heads/d dee 50000"], lines
+    cluster.run("run", "-stream", "-reducer", "NONE", "-mapper", "head -n 1", "/heads", "/first")
+    assert answer(cluster, "/first") == b"name\tcount\n" * 3
+
+
 def test_how_a_program_fails_is_told(cluster):
     quick = ["-D", "mapreduce.map.maxattempts=1"]
     for out, command, said in (("/f1", "echo oh dear >&2; exit 3", b"subprocess failed with code 3"),
