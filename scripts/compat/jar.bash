@@ -68,6 +68,7 @@ Valid program names are:
   aggregatewordcount: An Aggregate based map/reduce program that counts the words in the input files.
   aggregatewordhist: An Aggregate based map/reduce program that computes the histogram of the words in the input files.
   grep: A map/reduce program that counts the matches of a regex in the input.
+  join: A job that effects a join over sorted, equally partitioned datasets
   multifilewc: A job that counts words from several files.
   pi: A map/reduce program that estimates Pi using a quasi-Monte Carlo method.
   randomtextwriter: A map/reduce program that writes random textual data.
@@ -87,7 +88,6 @@ EOF
 # Examples that Hadoop has and this cluster has not: why, and what there is instead.
 no_example() {
     case $1 in
-    join) die "join: it joins Java's sequence files; \`quern run -input left=PATH -input right=PATH join OUT\` and \`quern run hashjoin\` join lines" ;;
     dbcount) die "dbcount: it counts in a database of its own, written in Java: there is none here" ;;
     bbp | distbbp) die "$1: digits of Pi by a formula of Java's example; \`hadoop jar $2 pi MAPS SAMPLES\` estimates it" ;;
     pentomino | sudoku) die "$1: a puzzle of Java's example, solved without data: not here" ;;
@@ -211,6 +211,75 @@ example_sort() {
     [ $# -eq 2 ] || { echo "sort [-r <reduces>] [-totalOrder <pcnt> <num samples> <max splits>] <input> <output>"; exit 2; }
     [[ $reduces =~ ^[1-9][0-9]*$ ]] || die "sort -r $reduces: how many reducers?"
     run_job sort "$@"
+}
+
+join_usage() {
+    [ -z "${1:-}" ] || echo "ERROR: $1"
+    echo "join [-r <reduces>] [-inFormat <input format class>] [-outFormat <output format class>] [-outKey <output key class>]" \
+        "[-outValue <output value class>] [-joinOp <inner|outer|override>] [input]* <input> <output>"
+    exit 2
+}
+# As the mapper is told of a file: without its filesystem, from the root on.
+path_from_root() {
+    local path=$1
+    [[ $path =~ ^[a-z]+://[^/]*(.*)$ ]] && path=${BASH_REMATCH[1]:-/}
+    case $path in /*) ;; *) path=/user/${HADOOP_USER_NAME:-$(id -un)}/$path ;; esac
+    realpath -ms -- "$path"
+}
+# Lines of key TAB value of several inputs, which need no order here: each value of a key beside each of the others',
+# "key TAB [left,right]", nothing where an input has none (outer), or those alone of the last input that has any (override).
+# A mapper puts the number of its input behind the key, so that a reducer gets them in this order.
+example_join() {
+    local op=inner output words=() inputs=() sources="" word began=$SECONDS
+    set -- ${rest[@]+"${rest[@]}"}
+    while [ $# -gt 0 ]; do
+        case $1 in -r | -inFormat | -outFormat | -outKey | -outValue | -joinOp) [ $# -gt 1 ] || join_usage "Required parameter missing from $1" ;; esac
+        case $1 in
+        -r) [[ $2 =~ ^[0-9]+$ ]] || join_usage "Integer expected instead of $2"; reduces=$((10#$2 > 0 ? 10#$2 : 1)); shift ;;
+        -joinOp) op=$2; shift ;;
+        -inFormat) case $2 in *KeyValueTextInputFormat) shift ;; *) die "join -inFormat $2: lines of text are joined here, as KeyValueTextInputFormat has them" ;; esac ;;
+        -outFormat) case $2 in *.TextOutputFormat | TextOutputFormat) shift ;; *) die "join -outFormat $2: lines of text are left here, as TextOutputFormat has them" ;; esac ;;
+        -outKey | -outValue) shift ;;
+        *) words+=("$1") ;;
+        esac
+        shift
+    done
+    case $op in inner | outer | override) ;; *) die "join -joinOp $op: inner, outer or override" ;; esac
+    [ ${#words[@]} -ge 2 ] || join_usage "Wrong number of parameters: "
+    output=${words[-1]}
+    unset 'words[-1]'
+    for word in "${words[@]}"; do # what is named twice is read once, and counts for both
+        case $word in *[*?[{]*) die "join $word: each input is one path here" ;; esac
+        word=$(path_from_root "$word")
+        case $'\n'$sources in *$'\n'"$word"$'\n'*) ;; *) inputs+=(-input "$word") ;; esac
+        sources+=$word$'\n'
+    done
+    echo "Job started: $(date)"
+    settings+=(-D mapreduce.partition.keycomparator.options="-k1,1 -k2,2n" -D mapreduce.partition.keypartitioner.options=-k1,1
+        -D mapreduce.job.output.key.comparator.class=KeyFieldBasedComparator -D stream.num.map.output.key.fields=2)
+    run_job -stream -name join -partitioner KeyFieldBasedPartitioner -cmdenv JOIN_OP="$op" -cmdenv JOIN_COUNT="${#words[@]}" \
+        -D join.sources="${sources%$'\n'}" -mapper "LC_ALL=C awk '
+        BEGIN { n = split(ENVIRON[\"join_sources\"], all, \"\\n\"); path = ENVIRON[\"mapreduce_map_input_file\"]
+                for (i = 1; i <= n; i++) if (path == all[i] || all[i] == \"/\" || index(path, all[i] \"/\") == 1) own[++count] = i }
+        { tab = index(\$0, \"\\t\"); key = tab ? substr(\$0, 1, tab - 1) : \$0; value = tab ? substr(\$0, tab + 1) : \"\"
+          for (i = 1; i <= count; i++) print key \"\\t\" own[i] \"\\t\" value }'" -reducer "LC_ALL=C awk '
+        function cross(i, text,   k) {
+            if (i > n) { print last \"\\t[\" substr(text, 2) \"]\"; return }
+            for (k = 1; k <= has[i]; k++) cross(i + 1, text \",\" of[i, k])
+            if (!has[i]) cross(i + 1, text \",\")
+        }
+        function tell(   i, k, some) {
+            for (i = 1; i <= n; i++) some += has[i] > 0
+            if (op == \"override\") { for (i = n; !has[i]; i--); for (k = 1; k <= has[i]; k++) print last \"\\t\" of[i, k] }
+            else if (op == \"outer\" || some == n) cross(1, \"\")
+            split(\"\", has); split(\"\", of)
+        }
+        BEGIN { n = ENVIRON[\"JOIN_COUNT\"] + 0; op = ENVIRON[\"JOIN_OP\"] }
+        { tab = index(\$0, \"\\t\"); key = substr(\$0, 1, tab - 1); rest = substr(\$0, tab + 1); tab = index(rest, \"\\t\")
+          if (NR > 1 && key != last) tell()
+          last = key; i = substr(rest, 1, tab - 1) + 0; of[i, ++has[i]] = substr(rest, tab + 1) }
+        END { if (NR) tell() }'" "${inputs[@]}" -output "$output" || exit 1
+    printf 'Job ended: %s\nThe job took %d seconds.\n' "$(date)" $((SECONDS - began))
 }
 
 # Pairs of numbers in order, a line between those that begin alike.
@@ -478,6 +547,7 @@ jar() {
         [ ${#rest[@]} -ge 2 ] || { echo "Usage: multifilewc [generic options] <input> <output>"; exit 2; }
         run_job wordcount ${rest[@]+"${rest[@]}"} ;;
     sort) example_sort ;;
+    join) example_join ;;
     wordcount | terasort | teravalidate)
         [ ${#rest[@]} -ge 2 ] || { echo "Usage: $name <in> <out>" >&2; exit 2; }
         run_job "$name" ${rest[@]+"${rest[@]}"} ;;

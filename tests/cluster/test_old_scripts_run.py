@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Scripts written for Hadoop run with only their PATH changed: scripts/compat holds hadoop, hdfs, mapred
 and yarn. The script below is the kind that cron runs: it scrapes columns, exit codes and the console."""
+import itertools
 import os
 import re
 import subprocess
@@ -234,6 +235,41 @@ def test_examples_that_add_up_and_order(cluster):
                                  ("secondarysort", "/pairs", line + b"-3\t7\n" + line + b"1\t-2\n1\t9\n" + line + b"3\t4\n3\t4\n" + line + b"10\t1\n")):
         run = shell(cluster, 'hadoop jar examples.jar "$@"', name, put_in, f"/added/{name}")
         assert run.returncode == 0 and cluster.fs("-cat", f"/added/{name}/part-r-00000").stdout == leaves, (name, run.stderr)
+
+
+def joined(op, sources):
+    """As Hadoop's CompositeInputFormat: the last input's values change first."""
+    for key in sorted({key for pairs in sources for key, _ in pairs}):
+        values = [[v for k, v in pairs if k == key] for pairs in sources]
+        if op == "override":
+            yield from (f"{key}\t{v}" for v in next(of for of in reversed(values) if of))
+        elif op == "outer" or all(values):
+            yield from (f"{key}\t[{','.join(row)}]" for row in itertools.product(*(of or [""] for of in values)))
+
+
+@pytest.mark.parametrize("op", ["inner", "outer", "override"])
+def test_hadoops_join_of_several_inputs(cluster, op):
+    """Keys of all kinds of text in any order, several values of one, a directory beside files, and one input that is named twice."""
+    sources = [[("b", "b1"), ("a", "x y"), ("1", "one"), ("1.0", "dot"), ("", "no key"), ("a", "x2")], [("a", "3\t4"), ("c", ""), ("b", "\\n"), ("1", "$1")],
+               [("b", "'q'"), ("d", "only"), ("a", "%s"), ("1", "\"")]]
+    for i, pairs in enumerate(sources):
+        for part, few in enumerate((pairs[:2], pairs[2:])):
+            cluster.fs("-mkdir", "-p", f"/joins/{op}/{i}")
+            cluster.fs("-put", "-", f"/joins/{op}/{i}/part-{part}", input="".join(f"{k}\t{v}\n" if v else f"{k}\n" for k, v in few).encode())
+    user = cluster.fs("-ls", "-d", "/joins").stdout.decode().split()[2]
+    cluster.fs("-mkdir", "-p", f"/user/{user}")
+    cluster.fs("-put", "-", f"/user/{user}/right-{op}", input="".join(f"{k}\t{v}\n" for k, v in sources[2]).encode())
+    words = ["-r", "2", "-inFormat", "org.apache.hadoop.mapreduce.lib.input.KeyValueTextInputFormat", "-outFormat", "org.apache.hadoop.mapreduce.lib.output.TextOutputFormat",
+             "-outKey", "org.apache.hadoop.io.Text", "-joinOp", op, f"/joins/{op}/0/", f"hdfs:///joins/{op}/1", f"right-{op}", f"/joins/{op}/0"]
+    run = shell(cluster, 'hadoop jar examples.jar join "$@"', *words, f"/joined/{op}")
+    assert run.returncode == 0 and "The job took " in run.stdout, run
+    got = cluster.fs("-cat", f"/joined/{op}/part-r-*").stdout.decode().split("\n")[:-1]
+    assert sorted(got) == sorted(joined(op, [*sources, sources[0]])), got
+    for more, code, said in ((["/a"], 2, "Wrong number of parameters"), (["-r", "x", "/a", "/b"], 2, "Integer expected instead of x"), (["-joinOp"], 2, "missing from -joinOp"),
+                             (["-joinOp", "cross", "/a", "/b"], 1, "inner, outer or override"), (["-inFormat", "SequenceFileInputFormat", "/a", "/b"], 1, "lines of text are joined"),
+                             (["/joins/no", "/a", "/b"], 1, "Input path does not exist: /joins/no")):
+        run = shell(cluster, 'hadoop jar examples.jar join "$@"', *more)
+        assert run.returncode == code and said in run.stdout + run.stderr, run
 
 
 def test_the_words_of_hadoops_sort(cluster):
