@@ -65,7 +65,7 @@ def test_what_is_not_here_says_so(cluster, tmp_path):
     (tmp_path / "etl.jar").touch()
     done = shell(cluster, "hadoop jar etl.jar com.example.Main", cwd=tmp_path)
     assert done.returncode == 1 and "etl.jar is Java" in done.stderr
-    for name in ("sudoku", "dbcount", "join", "bbp"):
+    for name in ("sudoku", "dbcount", "bbp"):
         done = shell(cluster, "hadoop jar x-examples.jar $1 1 1", name)
         assert done.returncode == 1 and re.search(f"hadoop: {name}: .*(here|lines|estimates it)", done.stderr), done.stderr
     done = shell(cluster, "hadoop jar x-examples.jar nothing 1 1")
