@@ -26,6 +26,7 @@ WORDS = b"".join(sorted(TEXT))
 SETTINGS = ["-D", "mapreduce.map.memory.mb=16m", "-D", "mapreduce.reduce.memory.mb=16m", "-D", "mapreduce.map.speculative=false",
             "-D", "mapreduce.job.reduce.slowstart.completedmaps=1", "-D", "mapreduce.input.fileinputformat.split.maxsize=600k"]
 WAITS = ["-D", "sluggish.map=60000", "-D", "sluggish.which=first"]
+DEEP = "deep/" * 25  # outputs are sent by the network: their socket's path would be too long
 MAY_MOUNT = os.geteuid() == 0 and subprocess.run(["unshare", "-m", "true"], capture_output=True).returncode == 0
 
 
@@ -34,7 +35,7 @@ class Workers(Cluster):
     def begin(self, mount=None, deep="", fault=""):
         """One of the four directories is mounted like this, or all: in memory, or (disk) with a filesystem of its own. All processes of the
         first worker have the fault."""
-        self.own = []
+        self.own, self.deep = [], deep
         for name in "worker1", "worker2":
             if self.pid(name):
                 self.kill(name)
@@ -52,8 +53,11 @@ class Workers(Cluster):
                 words = ["unshare", "-m", "sh", "-c", "".join(how) + "exec \"$@\"", "sh"] + words
             env = {**os.environ, "QUERN_FAULT": fault} if fault and n == 1 else None
             self.own.append(subprocess.Popen(words, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
-        seen = [f"/proc/{worker.pid}/root{self.dir}/own/{n}/{deep}b/VERSION" for n, worker in enumerate(self.own, 1)]
-        wait_for(lambda: all(os.path.exists(path) for path in seen))  # registered, and told whose cluster it is
+        wait_for(lambda: all(os.path.exists(self.seen(n) + "b/VERSION") for n in (1, 2)))  # registered, and told whose cluster it is
+
+    def seen(self, n):
+        """Where the n-th worker's directories are, as it sees them."""
+        return f"/proc/{self.own[n - 1].pid}/root{self.dir}/own/{n}/{self.deep}"
 
     def end(self):
         for worker in self.own:
@@ -108,7 +112,7 @@ DAMAGE = {
 def sleeper(c, job):
     """The process of map 0's first attempt: the one that writes its log."""
     def logs():
-        return glob.glob(f"{c.dir}/own/*/*/logs/{job}/*_m_000000_0.log")
+        return [path for n in (1, 2) for path in glob.glob(f"{c.seen(n)}*/logs/{job}/*_m_000000_0.log")]
     wait_for(logs)  # it gets its name once something is in it
     log = logs()[0]
     for worker in c.own:
@@ -116,6 +120,10 @@ def sleeper(c, job):
             if os.path.samefile(f"/proc/{pid}/fd/1", log):
                 return int(pid)
     raise AssertionError("nobody sleeps")
+
+
+def wake(c, job):
+    os.kill(sleeper(c, job), 9)  # its second attempt does not sleep
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
@@ -128,7 +136,7 @@ def test_map_outputs_are_damaged_before_they_are_fetched(workers, damage):
     runs = runs[:3]  # a reduce that meets one after the other gives up in the end
     for path in runs:
         DAMAGE[damage](path)
-    os.kill(sleeper(workers, job), 9)  # its second attempt does not sleep
+    wake(workers, job)
     status = finish(workers, job, damage)
     if damage != "deleted":  # the worker reads on from what it has open
         assert status["stages"][0]["killed_attempts"] >= len(runs), "maps whose output was damaged run again"
@@ -186,6 +194,13 @@ def test_all_directories_are_full(workers):
     assert output_of(workers, "/out/little") == b"now\t1\n"
 
 
+def cut(dir):
+    """From now on its disk answers every read and write with an error."""
+    at = os.open(dir, os.O_RDONLY)
+    fcntl.ioctl(at, 0x8004587D, struct.pack("I", 2))  # FS_IOC_SHUTDOWN
+    os.close(at)
+
+
 def stopped(worker):
     """Its task processes that stand at a fault point."""
     pids = subprocess.run(["pgrep", "-P", str(worker.pid)], capture_output=True, text=True).stdout.split()
@@ -206,9 +221,7 @@ def test_a_disk_gives_errors_in_the_middle_of_a_map(cluster, which):
         def is_over():
             pids = stopped(cluster.own[0])
             for dir in which if pids and not struck else "":
-                at = os.open(f"/proc/{cluster.own[0].pid}/root{cluster.dir}/own/1/{dir}", os.O_RDONLY)
-                fcntl.ioctl(at, 0x8004587D, struct.pack("I", 2))  # FS_IOC_SHUTDOWN
-                os.close(at)
+                cut(cluster.seen(1) + dir)
                 struck.append(dir)
             for pid in pids:
                 os.kill(pid, signal.SIGCONT)
@@ -216,6 +229,31 @@ def test_a_disk_gives_errors_in_the_middle_of_a_map(cluster, which):
         wait_for(is_over)
         status = finish(cluster, job, name)
         assert struck and status["stages"][0]["failed_attempts"] > 0 and cluster.own[0].poll() is None
+    finally:
+        cluster.end()
+
+
+@pytest.mark.skipif(not MAY_MOUNT or not shutil.which("mkfs.ext4"), reason="needs to mount")
+@pytest.mark.parametrize("dirs", [1, 2])
+@pytest.mark.parametrize("far", [False, True], ids=["near", "far"])
+def test_a_disk_gives_errors_when_map_outputs_are_fetched_from_it(cluster, far, dirs):
+    """The reduce reads there itself, or the worker does for it, as for another node."""
+    try:
+        cluster.begin(mount="disk all", deep=DEEP if far else "")
+        name = f"unreadable-{dirs}-{far}"
+        job = submit(cluster, name, *WAITS)
+        maps = cluster.status(job)["stages"][0]["tasks"]
+        wait_for(lambda: cluster.status(job)["stages"][0]["done"] == maps - 1)
+        held = {dir: len([p for p in glob.glob(f"{cluster.seen(1)}{dir}/jobs/*/*/*") if os.path.getsize(p)]) for dir in "ab"}
+        struck = sorted(held, key=held.get)[-dirs:]
+        for dir in struck:
+            cut(cluster.seen(1) + dir)
+        wake(cluster, job)
+        status = finish(cluster, job, name)
+        assert status["stages"][0]["killed_attempts"] >= sum(held[dir] for dir in struck) > 0
+        found = {f["code"]: f["says"] for f in status["findings"]}
+        assert re.search("^[0-9]+ finished maps ran again: what they had made could not be read from node1$", found["FETCH_FAIL"])
+        assert cluster.own[0].poll() is None
     finally:
         cluster.end()
 
@@ -248,7 +286,6 @@ PACK = "mapreduce.map.output.compress"
 
 @pytest.mark.parametrize("far", [False, True], ids=["near", "far"])
 def test_runs_packed_or_not_give_the_same_and_take_their_room(cluster, far):
-    """Far ones are sent by the network: their sockets' paths would be too long."""
     cluster.begin(deep="deep/" * 25 if far else "")
     try:
         stored = {}
