@@ -350,6 +350,26 @@ static void jobs_and_queues_keep_to_their_limits(void **state)
     crowd_free(crowd);
 }
 
+static void a_job_has_as_many_tasks_at_a_time_as_it_may_until_it_ends(void **state)
+{
+    (void)state;
+    for (uint32_t most = 1; most <= 3; most++) {
+        struct crowd *crowd =
+            crowd_new(&(struct crowd_conf){.workers = 4, .cores = 4, .task_ms = 1000});
+        struct jt_job *job = crowd_submit(
+            crowd, (struct jt_submit){.priority = 2, .most_maps = most, .most_reduces = most}, 12,
+            6);
+        uint64_t number = job->number, begun = crowd->now;
+        for (uint64_t second = 0; second < 12 / most; second++) {
+            crowd_run(crowd, begun + 1000 * second + 500);
+            assert_int_equal(crowd_running(job), most);
+        }
+        crowd_run(crowd, begun + 60000);
+        assert_int_equal(crowd->jobs[number].state, JT_JOB_SUCCEEDED);
+        crowd_free(crowd);
+    }
+}
+
 static void a_queue_runs_so_many_jobs_at_a_time_and_then_the_next(void **state)
 {
     static const struct jt_queue_conf confs[] = {
@@ -487,6 +507,7 @@ int main(void)
         cmocka_unit_test(where_a_share_is_no_whole_core_who_has_none_is_given_one),
         cmocka_unit_test(many_small_tasks_do_not_keep_a_big_one_out),
         cmocka_unit_test(jobs_and_queues_keep_to_their_limits),
+        cmocka_unit_test(a_job_has_as_many_tasks_at_a_time_as_it_may_until_it_ends),
         cmocka_unit_test(a_queue_runs_so_many_jobs_at_a_time_and_then_the_next),
         cmocka_unit_test(on_an_idle_cluster_of_five_maps_run_where_their_input_is),
         cmocka_unit_test(under_load_most_maps_still_do),
