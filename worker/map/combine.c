@@ -9,11 +9,19 @@
 #define CONCAT_HEAD 8U
 #define CONCAT_MIN  24U /* first capacity */
 #define ABSENT      UINT32_MAX
-#define TALLY_SHARE 16 /* with fewer keys than so many of the table's it is of no use */
 
 static void open_table(struct combine *c, size_t size)
 {
     table_open(&c->table, c->space, size, size / 4 * 3); /* keys beyond eight bytes take the rest */
+}
+
+/* tally_out */
+static int tallied(void *arg, uint64_t hash, struct slice key, uint64_t both)
+{
+    struct combine *c = arg;
+    uint64_t sum = both % TALLY_ONE;
+    c->out_records++;
+    return c->out(c->arg, hash, key, slice_of(&sum, sizeof(sum)), both / TALLY_ONE);
 }
 
 void combine_open(struct combine *c, const struct fold *fold, void *space, size_t size,
@@ -24,10 +32,9 @@ void combine_open(struct combine *c, const struct fold *fold, void *space, size_
     c->uses_queue = fold_is_free(fold) && fold_is_number(fold);
     c->round_max = UINT32_MAX - QUEUE_LENGTH; /* of a round before, so many may come behind it */
     queue_open(&c->queue);
-    c->uses_tally = fold->op == QN_SUM && fold_is_addition(fold);
-    if (c->uses_tally) {
+    if (fold->op == QN_SUM && fold_is_addition(fold)) {
         size_t half = size / 2 & ~(size_t)63;
-        tally_open(&c->tally, (uint8_t *)space + (size - half), half);
+        tally_open(&c->tally, (uint8_t *)space + (size - half), half, tallied, c);
         size -= half;
     }
     open_table(c, size);
@@ -63,34 +70,6 @@ static int empty_table(struct combine *c)
     return 0;
 }
 
-static int tally_out(struct combine *c, struct tally_slot *slot)
-{
-    uint64_t count = slot->both / TALLY_ONE, sum = slot->both % TALLY_ONE;
-    uint8_t key[8];
-    put_u64(key, tally_key_word(slot->word));
-    slot->both = 0;
-    if (count == 0)
-        return 0;
-    c->out_records++;
-    return c->out(c->arg, tally_hash(slot->word), slice_of(key, tally_len(slot->word)),
-                  slice_of(&sum, sizeof(sum)), count);
-}
-
-static int empty_tally(struct combine *c)
-{
-    c->tally_from = c->tally.records;
-    if (c->tally.count == 0)
-        return 0;
-    tally_each(&c->tally, slot)
-    {
-        int rc = tally_out(c, slot);
-        if (rc != 0)
-            return rc;
-    }
-    tally_clear(&c->tally);
-    return 0;
-}
-
 static int timed(struct combine *c, int (*empty)(struct combine *))
 {
     uint64_t start = clock_mono_us();
@@ -104,12 +83,11 @@ static int turn_over(struct combine *c)
 {
     c->is_aside = c->in_records - c->round_from < 2 * (c->table.count + c->round_out);
     c->uses_queue &= !c->is_aside;
-    bool wants_more = c->uses_tally && c->tally.count < c->table.count / TALLY_SHARE;
+    bool wants_more = c->tally.is_open && c->tally.count < c->table.count / TALLY_SHARE;
     int rc = timed(c, empty_table);
     if (rc != 0 || !wants_more)
         return rc;
-    c->uses_tally = false;
-    rc = timed(c, empty_tally);
+    rc = tally_flush(&c->tally);
     tally_close(&c->tally); /* who emits many keys at once may still come here */
     open_table(c, c->size);
     return rc;
@@ -284,75 +262,9 @@ int combine_add(struct combine *c, uint64_t hash, struct slice key, struct slice
     return rc;
 }
 
-/* --- the tally ------------------------------------------------------------------------------- */
-
-/* It is full, and was of use or not. */
-static int tally_over(struct combine *c)
-{
-    c->uses_tally = c->tally.records - c->tally_from >= 2 * c->tally.count;
-    return timed(c, empty_tally);
-}
-
-/* A record that has no place in it. */
-static int tally_past(struct combine *c, const struct tally_record *record)
-{
-    uint8_t key[8];
-    uint64_t number = record->both - TALLY_ONE;
-    put_u64(key, tally_key_word(record->word));
-    c->in_records++;
-    c->tally_passed++;
-    return add_now(c, record->hash, slice_of(key, tally_len(record->word)),
-                   slice_of(&number, sizeof(number)));
-}
-
-static int tally_in(struct combine *c, const struct tally_record *record)
-{
-    struct tally_slot *slot = tally_find(&c->tally, record->hash, record->word);
-    if (!slot)
-        slot = tally_insert(&c->tally, record->hash, record->word);
-    if (!slot) {
-        int rc = tally_over(c);
-        if (rc != 0 || !c->uses_tally)
-            return rc != 0 ? rc : tally_past(c, record);
-        slot = tally_insert(&c->tally, record->hash, record->word);
-    }
-    slot->both += record->both;
-    return tally_is_full_slot(slot->both) ? tally_out(c, slot) : 0;
-}
-
-/* One that has waited; when the tally was given up meanwhile, as well. */
-static int tally_settle(struct combine *c, const struct tally_record *record)
-{
-    if (record->word == 0)
-        return 0;
-    return c->uses_tally ? tally_in(c, record) : tally_past(c, record);
-}
-
-int combine_tally_slowly(struct combine *c, uint64_t hash, uint64_t word, uint64_t number)
-{
-    const struct tally_record *turn = tally_turn(&c->tally);
-    struct tally_slot *slot = tally_near(&c->tally, turn->hash, turn->word);
-    bool was_added = slot->word == turn->word; /* and filled its slot */
-    int rc = was_added ? tally_out(c, slot) : tally_settle(c, turn);
-    tally_put(&c->tally, hash, word, number);
-    return rc;
-}
-
-/* Nobody waits any longer. */
-static int tally_flush(struct combine *c)
-{
-    int rc = 0;
-    for (uint32_t i = 0; rc == 0 && i < TALLY_WAITING; i++) {
-        struct tally_record *record = &c->tally.waiting[(c->tally.records + i) % TALLY_WAITING];
-        rc = tally_settle(c, record);
-        *record = (struct tally_record){0};
-    }
-    return rc == 0 ? timed(c, empty_tally) : rc;
-}
-
 int combine_flush(struct combine *c)
 {
-    int rc = c->tally.records ? tally_flush(c) : 0;
+    int rc = tally_flush(&c->tally);
     for (uint32_t i = 0; rc == 0 && i < QUEUE_LENGTH; i++) {
         rc = settle(c);
         queue_move(&c->queue);

@@ -37,13 +37,10 @@ struct combine {
     combine_out *out;
     void *arg;
     bool is_aside, uses_queue;
-    bool uses_tally; /* combine_tally may be called */
-    void *space;     /* of the table, and behind it the tally */
+    void *space; /* of the table, and behind it the tally */
     size_t size;
     struct queue queue;
-    struct tally tally;
-    uint64_t tally_from;              /* its records when it was last empty */
-    uint64_t tally_passed;            /* of them, what went on to the table */
+    struct tally tally;               /* open: combine_tally may be called */
     uint64_t window;                  /* bytes added since it was last empty */
     uint64_t round_from;              /* in_records when it was */
     uint64_t round_out;               /* records given out since */
@@ -60,24 +57,20 @@ int combine_flush(struct combine *c);
 /* `hash` is key_hash(key). The value must have the fold's size. */
 int combine_add(struct combine *c, uint64_t hash, struct slice key, struct slice value);
 
-/* The same in fewer steps, where it uses its tally (or did until a moment ago): for a `word` that
- * it takes, and a number less than TALLY_NUMBERS. */
-int combine_tally_slowly(struct combine *c, uint64_t hash, uint64_t word, uint64_t number);
+/* The same in fewer steps, where its tally is open (or was until a moment ago): for a `word` that
+ * it takes, and a number less than TALLY_NUMBERS. How often a key came stands above the sum: 2^27
+ * times less than 512 are less than 2^36. */
+#define TALLY_NUMBERS ((uint64_t)512)
+#define TALLY_ONE     ((uint64_t)1 << 36)
 static inline int combine_tally(struct combine *c, uint64_t hash, uint64_t word, uint64_t number)
 {
-    const struct tally_record *turn = tally_turn(&c->tally);
-    struct tally_slot *slot = tally_near(&c->tally, turn->hash, turn->word);
-    bool is_there = slot->word == turn->word;
-    if (__builtin_expect(!is_there || tally_is_full_slot(slot->both += turn->both), 0))
-        return combine_tally_slowly(c, hash, word, number);
-    tally_put(&c->tally, hash, word, number);
-    return 0;
+    return tally_add(&c->tally, hash, word, TALLY_ONE + number);
 }
 
 /* All that were added. */
 static inline uint64_t combine_records(const struct combine *c)
 {
-    return c->in_records + c->tally.records - c->tally_passed;
+    return c->in_records + c->tally.records;
 }
 
 #endif

@@ -178,7 +178,7 @@ static int emit_to_sum(struct qn_task *task, struct qn_slice key, struct qn_slic
     const struct context *c = context_of(task);
     const struct emit *e = c->owner;
     bool is_plain = is_short(key_from_qn(key)) && value.len == 8 && context_is_here(c);
-    if (__builtin_expect(!is_plain || !e->combine.uses_tally, 0))
+    if (__builtin_expect(!is_plain || !e->combine.tally.is_open, 0))
         return emit_to_table(task, key, value);
     return context_is_often(e->combine.tally.records) ? add_word_now_and_then(task, key, value)
                                                       : add_word(task, key, value);
@@ -190,7 +190,7 @@ static int emit_keys_to_sum(struct qn_task *task, const struct qn_slice *keys, s
 {
     struct emit *e = emit_of(task);
     uint64_t number = value.len == 8 ? get_u64(value.data) : TALLY_NUMBERS;
-    bool is_plain = number < TALLY_NUMBERS && e->combine.uses_tally;
+    bool is_plain = number < TALLY_NUMBERS && e->combine.tally.is_open;
     if (!is_plain || e->c->host.emit != emit_to_sum)
         return context_emit_keys(task, keys, count, value);
     context_called(e->c);
@@ -207,9 +207,11 @@ static int emit_keys_to_sum(struct qn_task *task, const struct qn_slice *keys, s
     return 0;
 }
 
-static int emit_to_gather(struct qn_task *task, struct qn_slice qkey, struct qn_slice value)
+/* For a combine of the job's own. (Apart, or emit_to_count saves registers for it.) */
+static __attribute__((noinline)) int emit_to_gather(struct qn_task *task, struct qn_slice qkey,
+                                                    struct qn_slice value)
 {
-    struct context *c = context_of(task);
+    const struct context *c = context_of(task);
     struct emit *e = c->owner;
     struct slice key = key_from_qn(qkey);
     bool is_plain = is_short(key) && value.len == 8 && context_is_here(c);
@@ -218,6 +220,25 @@ static int emit_to_gather(struct qn_task *task, struct qn_slice qkey, struct qn_
     uint64_t word = key_word_short(key.data, key.len), hash = key_hash_word(word, key.len);
     e->raw[key_hash_pick(hash, e->partitions)] += key.len + 8;
     return gather_add_word(&e->gather, hash, word, key.len, get_u64(value.data));
+}
+
+/* The same as long as its numbers are one number. */
+static int emit_to_count(struct qn_task *task, struct qn_slice qkey, struct qn_slice value)
+{
+    const struct context *c = context_of(task);
+    struct emit *e = c->owner;
+    struct slice key = key_from_qn(qkey);
+    if (!e->gather.tally.is_open)
+        return emit_to_gather(task, qkey, value);
+    bool is_plain = is_short(key) && value.len == 8 && context_is_here(c);
+    if (__builtin_expect(!is_plain, 0) || context_is_often(e->gather.tally.records))
+        return emit_to_table(task, qkey, value);
+    uint64_t kept = key_word_short(key.data, key.len), word = tally_word(kept, key.len);
+    if (__builtin_expect(!gather_counts(&e->gather, get_u64(value.data), word, key.len), 0))
+        return emit_to_table(task, qkey, value);
+    uint64_t hash = key_hash_word(kept, key.len);
+    e->raw[key_hash_pick(hash, e->partitions)] += key.len + 8;
+    return gather_count(&e->gather, hash, word);
 }
 
 static int emit_to_file(struct qn_task *task, struct qn_slice qkey, struct qn_slice qvalue)
@@ -241,7 +262,7 @@ static int emit_to_file(struct qn_task *task, struct qn_slice qkey, struct qn_sl
 static uint64_t lumps(const struct emit *e)
 {
     return e->spill.sort_us + e->spill.spill_us + e->combine.flush_us + e->gather.flush_us +
-           e->output.sink.write_us;
+           e->combine.tally.flush_us + e->gather.tally.flush_us + e->output.sink.write_us;
 }
 
 /* In emit's place while a burst is measured. */
@@ -275,9 +296,13 @@ struct values {
     struct gather *gather;
 };
 
+/* Numbers are at hand in the head, where qn_next takes them by itself; who was built before it did
+ * comes here. */
 static int next_to_combine(struct qn_values *values, struct qn_slice *ret_value)
 {
     struct slice value;
+    if (values->left)
+        return qn_next(values, ret_value);
     if (!gather_next(((struct values *)(void *)values)->gather, &value))
         return 0;
     *ret_value = key_to_qn(value);
@@ -297,7 +322,8 @@ static int run_combine(void *arg, struct slice key, struct gather *g)
 {
     struct emit *e = arg;
     struct context *c = e->c;
-    struct values values = {{&e->combine_host}, g};
+    struct values values = {.head = {.host = &e->combine_host}, .gather = g};
+    gather_hand_over(g, &values.head.at, &values.head.step, &values.head.left);
     uint8_t room[KEY_NUMBER_BYTES];
     void *further = c->further;
     c->further = NULL;
@@ -411,7 +437,7 @@ static int (*choose_emit(const struct emit *e))(struct qn_task *, struct qn_slic
         fold_is_addition(&e->combine.fold))
         return emit_to_sum;
     bool is_hashed = !e->plugin->job.partition && !e->has_ranges;
-    return is_plain && e->has_gather && is_hashed && e->value_is_number ? emit_to_gather
+    return is_plain && e->has_gather && is_hashed && e->value_is_number ? emit_to_count
                                                                         : emit_to_table;
 }
 
@@ -468,7 +494,7 @@ int emit_open(struct emit *e, const struct mapper_conf *conf)
 uint64_t emit_records(const struct emit *e)
 {
     return e->has_combine  ? combine_records(&e->combine)
-           : e->has_gather ? e->gather.in_records
+           : e->has_gather ? gather_records(&e->gather)
                            : e->emitted;
 }
 

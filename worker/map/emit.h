@@ -6,7 +6,7 @@
  *        `--> sink                            no reduce stage
  *
  * It is called for every record, so what most jobs need has a way of its own (emit_to_sum,
- * emit_to_gather), and everything else another. What it costs is learned from bursts of calls. The
+ * emit_to_count), and everything else another. What it costs is learned from bursts of calls. The
  * task's thread only. */
 #ifndef QUERN_WORKER_MAP_EMIT_H
 #define QUERN_WORKER_MAP_EMIT_H

@@ -9,17 +9,6 @@
 #define ROOM_MOST   ((uint32_t)1 << 30)
 #define FULL_BEFORE 3U /* times that a room of one size must have been full for that */
 
-void gather_open(struct gather *g, const struct gather_conf *conf)
-{
-    BUG_ON(conf->size < GATHER_SPACE_MIN);
-    *g = (struct gather){.is_numbers = conf->is_numbers,
-                         .combine = conf->combine,
-                         .out = conf->out,
-                         .arg = conf->arg};
-    queue_open(&g->queue);
-    table_open(&g->table, conf->space, conf->size, conf->size / 2);
-}
-
 void gather_close(struct gather *g)
 {
     buf_release(&g->emitted);
@@ -202,6 +191,39 @@ static int let_out(struct gather *g, const struct table_slot *slot)
     return rc == 0 ? out_all(g, key_hash(key), key, values) : rc;
 }
 
+/* tally_out */
+static int counted(void *arg, uint64_t hash, struct slice key, uint64_t both)
+{
+    struct gather *g = arg;
+    const struct table_slot all = {.word = key_word(key.data, key.len),
+                                   .value = g->only,
+                                   .tag = table_tag(hash, key.len),
+                                   .extra = GATHER_SAME + (uint32_t)(both / GATHER_ONE)};
+    return let_out(g, &all);
+}
+
+static void open_table(struct gather *g, size_t size)
+{
+    table_open(&g->table, g->space, size, size / 2);
+    memset(g->free, 0, sizeof(g->free));
+}
+
+void gather_open(struct gather *g, const struct gather_conf *conf)
+{
+    size_t half = conf->is_numbers ? conf->size / 2 & ~(size_t)63 : 0;
+    BUG_ON(conf->size < GATHER_SPACE_MIN);
+    *g = (struct gather){.is_numbers = conf->is_numbers,
+                         .space = conf->space,
+                         .size = conf->size,
+                         .combine = conf->combine,
+                         .out = conf->out,
+                         .arg = conf->arg};
+    queue_open(&g->queue);
+    open_table(g, g->size - half);
+    if (half)
+        tally_open(&g->tally, (uint8_t *)g->space + (g->size - half), half, counted, g);
+}
+
 static int empty_table(struct gather *g)
 {
     int rc = 0;
@@ -224,13 +246,23 @@ static int flush_table(struct gather *g)
     return rc;
 }
 
+/* The tally's keys go out, and an empty table gets its space. */
+static int close_tally(struct gather *g)
+{
+    int rc = tally_flush(&g->tally);
+    tally_close(&g->tally);
+    open_table(g, g->size);
+    return rc;
+}
+
 /* Empty the table, and give up if it was of no use. */
 static int turn_over(struct gather *g)
 {
     uint64_t in = g->in_records - g->round_from, out = g->out_records;
+    bool wants_more = g->tally.is_open && g->tally.count < g->table.count / TALLY_SHARE;
     int rc = flush_table(g);
     g->is_aside = in < 2 * (g->out_records - out);
-    return rc;
+    return rc == 0 && wants_more ? close_tally(g) : rc;
 }
 
 /* --- one record ------------------------------------------------------------------------------ */
@@ -335,8 +367,31 @@ static int add_beside(struct gather *g, uint64_t hash, struct slice key, struct 
     return rc == 0 ? pass_by(g, hash, key, value) : rc;
 }
 
+/* The tally is open and may be this key's. *ret_done: it was; else it is not, or no longer. */
+static int try_tally(struct gather *g, uint64_t hash, struct slice key, uint64_t number,
+                     bool *ret_done)
+{
+    uint64_t word = key.len - 1 < 8 ? tally_word(key_word(key.data, key.len), key.len) : 0;
+    *ret_done = false;
+    if (word == 0 || !tally_takes(word, key.len))
+        return 0;
+    if (g->tally.records == 0)
+        g->only = number;
+    *ret_done = number == g->only;
+    if (*ret_done)
+        return gather_count(g, hash, word);
+    int rc = flush_table(g);
+    return rc == 0 ? close_tally(g) : rc;
+}
+
 int gather_add(struct gather *g, uint64_t hash, struct slice key, struct slice value)
 {
+    bool is_done = false;
+    if (g->tally.is_open) {
+        int rc = try_tally(g, hash, key, get_u64(value.data), &is_done);
+        if (rc != 0 || is_done)
+            return rc;
+    }
     g->in_records++;
     if (g->is_aside || key.len + value.len > COMBINE_RECORD_MAX)
         return add_beside(g, hash, key, value);
@@ -364,6 +419,8 @@ int gather_add_word_slowly(struct gather *g, uint64_t hash, uint64_t word, size_
 
 int gather_flush(struct gather *g)
 {
-    int rc = settle_all(g);
+    int rc = tally_flush(&g->tally);
+    if (rc == 0)
+        rc = settle_all(g);
     return rc == 0 ? flush_table(g) : rc;
 }

@@ -11,12 +11,16 @@
  * again and again, as counts are, needs none: its slot says how often. Records go through a queue
  * first, and are looked at twice in it: their slots come from memory, then the rooms.
  *
+ * As long as a short key's number has always been the first one's, short keys are in a tally, which
+ * only counts; at the first other number it is emptied and closed. Each key is in one of both.
+ *
  * A full table that has not halved what went into it steps aside for the rest of the task. Combine
  * is promised to be associative and commutative; how often it runs hangs on the task's memory. */
 #ifndef QUERN_WORKER_MAP_GATHER_H
 #define QUERN_WORKER_MAP_GATHER_H
 
 #include "worker/map/combine.h"
+#include "worker/map/tally.h"
 
 #define GATHER_SPACE_MIN COMBINE_SPACE_MIN
 #define GATHER_ROOMS     4U /* sizes of rooms that are used again */
@@ -30,6 +34,10 @@ typedef int gather_combine(void *arg, struct slice key, struct gather *g);
 struct gather {
     struct table table; /* slots: see struct gather_room */
     struct queue queue;
+    struct tally tally; /* open: gather_count may be called */
+    uint64_t only;      /* ... for this number */
+    void *space;        /* of the table, and behind it the tally */
+    size_t size;
     uint32_t free[GATHER_ROOMS]; /* rooms given back: the first of each size */
     bool is_numbers;             /* values are eight bytes each, else prefixed by their lengths */
     bool has_waiting;            /* in the queue, perhaps */
@@ -37,9 +45,9 @@ struct gather {
     gather_combine *combine;
     combine_out *out;
     void *arg;
-    uint64_t round_from; /* in_records when the table was last empty */
-    uint64_t in_records, out_records;
-    uint64_t flush_us; /* emptying the table, and what that led to */
+    uint64_t round_from;              /* in_records when the table was last empty */
+    uint64_t in_records, out_records; /* in: into the table */
+    uint64_t flush_us;                /* emptying the table, and what that led to */
     /* of the combine call under way */
     struct slice key;
     const uint8_t *pos, *end;
@@ -62,6 +70,24 @@ void gather_close(struct gather *g);
 int gather_add(struct gather *g, uint64_t hash, struct slice key, struct slice value);
 int gather_flush(struct gather *g);
 
+/* All that were added. */
+static inline uint64_t gather_records(const struct gather *g)
+{
+    return g->in_records + g->tally.records;
+}
+
+/* gather_add for what an open tally takes: `only` again, and a `word` of a key of so many bytes. A
+ * key that came GATHER_SAME_MAX times goes out. */
+static inline bool gather_counts(const struct gather *g, uint64_t number, uint64_t word, size_t len)
+{
+    return number == g->only && tally_takes(word, len);
+}
+#define GATHER_ONE ((uint64_t)1 << 47)
+static inline int gather_count(struct gather *g, uint64_t hash, uint64_t word)
+{
+    return tally_add(&g->tally, hash, word, GATHER_ONE);
+}
+
 /* Inside a combine call. Another key than the one in hand goes straight to out. */
 int gather_emit(struct gather *g, struct slice key, struct slice value);
 /* Inside a combine call: the next value of the key, false = no more. */
@@ -76,6 +102,15 @@ static inline bool gather_next(struct gather *g, struct slice *ret_value)
     g->pos += g->step;
     g->left--;
     return true;
+}
+/* ... or, where they are numbers, all that are left: each is `step` bytes behind the one before. */
+static inline void gather_hand_over(struct gather *g, const uint8_t **ret_at, size_t *ret_step,
+                                    size_t *ret_left)
+{
+    *ret_at = g->pos;
+    *ret_step = g->step;
+    *ret_left = g->is_numbers ? g->left : 0;
+    g->left -= *ret_left;
 }
 
 /* What a slot says of its key's values. As long as they are the same number: `value` is it, `extra`
@@ -134,7 +169,8 @@ static inline void gather_prefetch(const struct gather *g)
             __builtin_prefetch(room + at, 1);
 }
 
-/* gather_add in fewer steps, for numbers: a key of at most eight bytes, `word` its key_word. */
+/* gather_add in fewer steps, for numbers, where the tally is not open: a key of at most eight
+ * bytes, `word` its key_word. */
 int gather_add_word_slowly(struct gather *g, uint64_t hash, uint64_t word, size_t len,
                            uint64_t value);
 static inline int gather_add_word(struct gather *g, uint64_t hash, uint64_t word, size_t len,

@@ -246,7 +246,8 @@ int context_open(struct context *c, const struct context_conf *conf, struct err 
                                .emit_to = host_no_emit_to,
                                .emit_keys = context_emit_keys,
                                .input_at = host_no_input_at,
-                               .side_at = host_side_at};
+                               .side_at = host_side_at,
+                               .values_size = sizeof(struct qn_values)};
     c->task = (struct qn_task){.host = &c->host,
                                .task_index = run->id.task,
                                .attempt = run->id.attempt,

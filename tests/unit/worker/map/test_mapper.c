@@ -197,6 +197,24 @@ static void the_jobs_own_combine_combines(void **state)
     check_words(&job, (const char *[]){"a=3 ", "b=2 ", "c=1 "});
 }
 
+/* As qn_next was before it took numbers by itself, and as other languages ask. */
+static int sum_up_by_the_host(struct qn_task *task, struct qn_slice key, struct qn_values *values)
+{
+    struct qn_slice v;
+    uint64_t sum = 0;
+    while (values->host->next(values, &v))
+        sum += qn_to_u64(v);
+    return qn_emit(task, key, qn_from_u64(&sum));
+}
+
+static void a_combine_built_against_an_older_header_gets_the_same_values(void **state)
+{
+    (void)state;
+    struct qn_job job = words_job();
+    job.combine = sum_up_by_the_host;
+    check_words(&job, (const char *[]){"a=3 ", "b=2 ", "c=1 "});
+}
+
 static int emit_spans(struct qn_task *task, struct qn_slice lines, struct qn_slice where)
 {
     struct qn_slice line;
@@ -536,6 +554,7 @@ int main(void)
         cmocka_unit_test(what_is_emitted_is_sorted_into_its_partition),
         cmocka_unit_test(a_declared_fold_folds),
         cmocka_unit_test(the_jobs_own_combine_combines),
+        cmocka_unit_test(a_combine_built_against_an_older_header_gets_the_same_values),
         cmocka_unit_test(spans_of_lines_give_the_same),
         cmocka_unit_test(many_keys_at_once_are_as_one_by_one),
         cmocka_unit_test(numbers_sort_as_numbers),
