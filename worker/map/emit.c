@@ -258,11 +258,16 @@ static int emit_to_file(struct qn_task *task, struct qn_slice qkey, struct qn_sl
 
 /* --- what emit takes ------------------------------------------------------------------------- */
 
+uint64_t emit_flush_us(const struct emit *e)
+{
+    return e->combine.flush_us + e->combine.tally.flush_us + e->gather.flush_us +
+           e->gather.tally.flush_us;
+}
+
 /* Time within emit that is measured by itself. */
 static uint64_t lumps(const struct emit *e)
 {
-    return e->spill.sort_us + e->spill.spill_us + e->combine.flush_us + e->gather.flush_us +
-           e->combine.tally.flush_us + e->gather.tally.flush_us + e->output.sink.write_us;
+    return e->spill.sort_us + e->spill.spill_us + emit_flush_us(e) + e->output.sink.write_us;
 }
 
 /* In emit's place while a burst is measured. */

@@ -58,8 +58,9 @@ int emit_flush(struct emit *emit);
 void emit_close(struct emit *emit);
 
 uint64_t emit_records(const struct emit *emit);
-uint64_t emit_bytes(const struct emit *emit); /* before combining */
-bool emit_combines(const struct emit *emit);  /* and has not stepped aside */
+uint64_t emit_bytes(const struct emit *emit);    /* before combining */
+uint64_t emit_flush_us(const struct emit *emit); /* emptying tables, and what that led to */
+bool emit_combines(const struct emit *emit);     /* and has not stepped aside */
 bool emit_is_to_file(const struct emit *emit);
 
 /* The task's memory is too little for a map. */

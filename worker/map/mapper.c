@@ -141,7 +141,7 @@ static void count_up(struct mapper *m, const struct task_done *done)
     counters_add(all, COUNTERS_GROUP, "Map output records", emit_records(&m->emit));
     counters_add(all, COUNTERS_GROUP, "Map output bytes", emit_bytes(&m->emit));
     counters_add(all, COUNTERS_GROUP, "Combine input records",
-                 combine_records(&m->emit.combine) + m->emit.gather.in_records);
+                 combine_records(&m->emit.combine) + gather_records(&m->emit.gather));
     counters_add(all, COUNTERS_GROUP, "Combine output records",
                  m->emit.combine.out_records + m->emit.gather.out_records);
     counters_add(all, COUNTERS_GROUP, "combine stepped aside",
@@ -158,7 +158,7 @@ static void count_up(struct mapper *m, const struct task_done *done)
 /* Emptying the combiner's table, but for the sorting and spilling that this led to. */
 static uint64_t flush_us(const struct mapper *m)
 {
-    uint64_t gross = m->emit.combine.flush_us + m->emit.gather.flush_us;
+    uint64_t gross = emit_flush_us(&m->emit);
     return gross > m->spill_in_map_us ? gross - m->spill_in_map_us : 0;
 }
 
