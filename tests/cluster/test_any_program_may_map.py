@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from cluster import Cluster
+from cluster import BUILD, Cluster
 
 TEXT = b"".join(b"%s %s\n" % (w, w[::-1]) for w in random.Random(5).choices([b"a", b"bb", b"ccc", b"d\xff", b"e\0e"], k=5000)) + b"last"
 MAPPER = b'''#!/usr/bin/env python3
@@ -338,6 +338,19 @@ def test_lines_of_a_fifth_of_the_memory_go_through(cluster, tmp_path):
         assert local_stream(cluster, tmp_path, *memory, *words, "-reducer", "cat") == want, words
     said = local_stream(cluster, tmp_path, *memory, "-mapper", "printf k; head -c 9000000 /dev/zero | tr '\\0' x; echo", "-reducer", "cat", fails=True)
     assert b"emitted a record of 8.6 M, more than a quarter" in said and b"mapreduce.map.memory.mb=" in said, said
+
+
+@pytest.mark.skipif("debug" in BUILD or "tsan" in BUILD, reason="a sanitizer has memory of its own")
+def test_long_lines_stay_near_the_budget(cluster):
+    """A reducer has one of 7 MB in hand, one on its way back from the program, and its output's ring: all of it beside 32 MB at most 16."""
+    rows = [b"k%03d\t" % (n * 7919 % 1000) + bytes([97 + n % 26]) * (7 << 20) for n in range(30)]
+    cluster.fs("-put", "-", "/long", input=b"\n".join(rows) + b"\n")
+    memory = ["-D", "mapreduce.map.memory.mb=32", "-D", "mapreduce.reduce.memory.mb=32"]
+    job = cluster.run("run", "-detach", "-stream", *memory, "-reduces", "2", "-mapper", "cat", "-reducer", "cat", "/long", "/longer").stdout.decode().strip()
+    assert cluster.run("job", "-wait", job, timeout=300).returncode == 0
+    assert sorted(cluster.fs("-cat", "/longer/part-*").stdout.splitlines()) == sorted(rows)
+    peaks = {stage["name"]: stage["account"]["peak_memory"] for stage in cluster.status(job)["stages"]}
+    assert 0 < max(peaks["map"], peaks["reduce"]) <= 48 << 20, peaks
 
 
 def test_without_a_cluster(cluster, scripts):

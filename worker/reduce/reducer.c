@@ -11,6 +11,7 @@
 #include "worker/sink/output.h"
 
 #define MIB         ((uint64_t)1 << 20)
+#define OUTPUT_ROOM (4 * MIB)
 #define STREAMS_MIN 8U
 #define BURST_OFTEN 4     /* of the times that come after some thousand calls */
 #define BURST_EVERY 4096U /* groups; and when it is time after many calls in one group */
@@ -336,12 +337,19 @@ static int reduce_all(struct reducer *r)
     return rc;
 }
 
+/* Half of the memory, but for what the output takes beside it: the ring of its writer, and a line
+ * of a program's that is not whole yet, as long as the largest record. */
+static uint64_t fetch_room(uint64_t memory)
+{
+    return memory / 2 - (memory / 8 < OUTPUT_ROOM ? memory / 8 : OUTPUT_ROOM);
+}
+
 static int open_all(struct reducer *r)
 {
     struct context *c = r->c;
     struct region *region = r->conf->region;
     bool feeds = c->run->feeds; /* then half of the memory is to sort in again */
-    size_t fetch_size = (size_t)(c->run->memory / (feeds ? 8 : 2));
+    size_t fetch_size = (size_t)(feeds ? c->run->memory / 8 : fetch_room(c->run->memory));
     size_t io_size = (size_t)(c->run->memory / (feeds ? 8 : 4)) & ~(size_t)63;
     r->key_size = (size_t)(c->run->memory / 4) & ~(size_t)63; /* of the largest record there is */
     r->io_size = io_size > SINK_BUFFER ? io_size - SINK_BUFFER : 0;
@@ -351,6 +359,8 @@ static int open_all(struct reducer *r)
     r->key_space = region_take(region, r->key_size);
     if (!fetch_space || !r->io_space || !buffer || !r->key_space || r->io_size < SOURCES_IO_MIN)
         return no_memory(r);
+    if (!feeds)
+        region_give_back_rest(region); /* an earlier map's, here */
     pieces_open(&r->pieces, fetch_space, fetch_size, r->conf->scratch);
     r->has_pieces = true;
     if (feeds)

@@ -47,6 +47,13 @@ size_t region_left(const struct region *region)
     return region->size - region->used;
 }
 
+void region_give_back_rest(struct region *region)
+{
+    const size_t page = 4096, from = (region->used + page - 1) & ~(page - 1);
+    if (from < region->size)
+        (void)madvise(region->base + from, region->size - from, MADV_DONTNEED);
+}
+
 void region_reset(struct region *region)
 {
     region->used = 0;

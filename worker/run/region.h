@@ -23,6 +23,9 @@ int region_reserve(struct region *region, size_t size, struct err *err);
 void *region_take(struct region *region, size_t size);
 /* Bytes that can still be taken at once. */
 size_t region_left(const struct region *region);
+/* The pages behind what was carved, which earlier tasks touched, go back to the system: for one
+ * that has other memory beside the region. */
+void region_give_back_rest(struct region *region);
 /* Forget what was carved. The pages stay. */
 void region_reset(struct region *region);
 void region_release(struct region *region);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * quern-task: the process in which jobs' code runs. Workers and the local driver start it without
  * arguments, with a socket on descriptor 3. */
+#include <malloc.h>
 #include <stdio.h>
 
 #include "libcommon/base/fault.h"
@@ -32,9 +33,15 @@ static bool is_option(const char *word, const char *name)
     return strcmp(word + (word[1] == '-' ? 2 : 1), name) == 0;
 }
 
+/* A large block is mapped by itself: it grows without a copy, and is gone when it is freed. Left to
+ * itself, malloc takes such blocks from its heap once one was freed, and a line that grows by half
+ * leaves holes of three times its length there, which no budget knows. */
+#define LARGE_BLOCK (1 << 20)
+
 int main(int argc, char **argv)
 {
     struct err err = {0};
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
     fds_fill_std();
     if (fault_arm_from_env(&err) != 0) {
         fprintf(stderr, "quern-task: %s\n", err.msg);

@@ -135,6 +135,24 @@ static void a_region_keeps_its_pages_from_task_to_task(void **state)
     region_release(&region);
 }
 
+static void a_region_gives_back_what_is_not_carved(void **state)
+{
+    (void)state;
+    struct region region = REGION_INIT;
+    assert_int_equal(region_reserve(&region, 8 << 20, &err), 0);
+    memset(region_take(&region, region_left(&region)), 42, 8 << 20);
+    region_reset(&region);
+    uint8_t *kept = region_take(&region, (3 << 20) + 1);
+    region_give_back_rest(&region);
+    assert_int_equal(kept[0] + kept[3 << 20], 84);
+    uint8_t *rest = region_take(&region, region_left(&region));
+    for (size_t at = 4096; at < (5 << 20) - 64; at += 4096)
+        assert_int_equal(rest[at], 0);
+    region_give_back_rest(&region);
+    assert_int_equal(kept[3 << 20], 42);
+    region_release(&region);
+}
+
 static void more_memory_than_there_is_is_refused(void **state)
 {
     (void)state;
@@ -151,6 +169,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(a_directory_that_cannot_be_written_is_passed_over, make,
                                         drop),
         cmocka_unit_test(a_region_is_carved_until_it_is_used_up),
+        cmocka_unit_test(a_region_gives_back_what_is_not_carved),
         cmocka_unit_test(a_region_keeps_its_pages_from_task_to_task),
         cmocka_unit_test(more_memory_than_there_is_is_refused),
     };
