@@ -36,7 +36,8 @@ static uint64_t age_due_ms(const struct jt_stage *stage, const struct jt_task *t
 }
 
 /* Half as old again, it is slow if its rate is; with two thirds of its work before it, at once.
- * With no byte counted yet, its age is all there is. */
+ * With no byte counted yet, its age is all there is: a third more, for with the copy's own time and
+ * the looks in between half more would cost more than a task time and a half. */
 bool jt_attempt_is_slow(const struct jt_attempt *attempt, uint64_t now_ms)
 {
     const struct jt_stage *stage = attempt->task->stage;
@@ -46,9 +47,9 @@ bool jt_attempt_is_slow(const struct jt_attempt *attempt, uint64_t now_ms)
     uint64_t rate = rate_of(attempt, now_ms), median = jt_middle_get(&stage->rates);
     if (age < due)
         return false; /* it may be slow, but nothing is lost yet */
-    if (age < due + due / 2)
-        return attempt->bytes_in > 0 && rate * 3 < median;
-    return (attempt->bytes_in == 0 && attempt->bytes_total == 0) || rate * 3 < median * 2;
+    if (attempt->bytes_in == 0)
+        return age >= due + due / 3;
+    return rate * 3 < (age < due + due / 2 ? median : median * 2);
 }
 
 static struct jt_worker *other_free_worker(struct jt_core *core, const struct jt_task *task,

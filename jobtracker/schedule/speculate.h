@@ -3,9 +3,10 @@
  *
  * After 75 % of a stage, or when one task is left of it: an attempt that should have ended and has
  * a third of the others' median rate (bytes per second), or is half as old again and has two thirds
- * of it, gets one copy on another node, at most 10 % of the stage's tasks at a time. Where bytes
- * are not known its age decides. A task that is merely big has a healthy rate and is never copied.
- * A worker with three slow attempts is a slow node: both limits are waived for its attempts.
+ * of it, gets one copy on another node, at most 10 % of the stage's tasks at a time. Where no byte
+ * is counted it does when it is a third as old again. A task that is merely big has a healthy rate
+ * and is never copied. A worker with three slow attempts is a slow node: both limits are waived for
+ * its attempts.
  */
 #ifndef QUERN_JOBTRACKER_SCHEDULE_SPECULATE_H
 #define QUERN_JOBTRACKER_SCHEDULE_SPECULATE_H

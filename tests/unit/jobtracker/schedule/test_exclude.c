@@ -92,6 +92,23 @@ static void tasks_of_one_job_count_once_and_one_that_goes_well_there_later_does_
     assert_int_equal(a->doubts, 1);
 }
 
+/* What went well there takes back what its job said against it, and the job may say it again. */
+static void a_job_may_doubt_a_node_again_that_did_well_between(void **state)
+{
+    struct fixture *f = *state;
+    struct jt_worker *a = worker(f, "a", 3, 1), *b = worker(f, "b", 1, 1);
+    submit(f, 3, 0, "a");
+    for (int doubts = 1; doubts >= 0; doubts--) {
+        has_failed(f, running_on(a), true);
+        later(f, 1000);
+        assert_true(done(f, running_on(b)));
+        assert_int_equal(a->doubts, 1);
+        if (doubts)
+            assert_true(done(f, running_on(a)));
+        assert_int_equal(a->doubts, doubts == 0);
+    }
+}
+
 /* But for the last one: jobs fail there, and say why. */
 static void where_nothing_can_begin_nothing_is_tried_before_it_registers_anew(void **state)
 {
@@ -205,6 +222,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(of_three_nodes_one_is_left_out_and_each_time_for_twice_as_long),
         CASE(tasks_of_one_job_count_once_and_one_that_goes_well_there_later_does_not),
+        CASE(a_job_may_doubt_a_node_again_that_did_well_between),
         CASE(where_nothing_can_begin_nothing_is_tried_before_it_registers_anew),
         CASE(three_jobs_that_fail_on_a_node_and_go_well_elsewhere_leave_it_out),
         CASE(it_comes_back_on_trial_and_the_second_time_is_twice_as_long),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  * A task that no worker has room for, because small ones take each core as it comes free: a worker
  * is kept free for it, that one only, and no longer than it is of use. */
+#include "jobtracker/schedule/speculate.h"
 #include "tests/unit/jobtracker/events/core_fixture.h"
 
 #define RESERVE (jt_config_default.reserve_ms)
@@ -102,6 +103,26 @@ static void nobody_else_begins_there_meanwhile(void **state)
     assert_int_equal(on(w, small), 2);
 }
 
+static void no_copy_of_a_straggler_begins_there_either(void **state)
+{
+    struct fixture *f = *state;
+    struct jt_worker *w = worker(f, "w", 4, 1), *other = worker(f, "other", 1, 1);
+    struct jt_job *small = submit_small(f, 8);
+    submit_large(f, 1);
+    f->now += 500;
+    for (int i = 0; i < 3; i++)
+        one_done(f, w, small);
+    later(f, RESERVE);
+    for (int i = 0; i < 3; i++)
+        one_done(f, w, small);
+    assert_non_null(w->reserved_for);
+    assert_int_equal(on(w, small), 1);
+    for (int i = 0; i < 20; i++)
+        later(f, RESERVE);
+    assert_true(jt_attempt_is_slow(running_on(other), f->now));
+    assert_int_equal(small->stages[0].speculative, 0);
+}
+
 /* Only who could ever have room: and one only. */
 static void a_worker_that_is_too_small_is_not_kept(void **state)
 {
@@ -180,6 +201,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CALM_CASE(a_worker_is_kept_free_for_what_nobody_has_room_for),
         CALM_CASE(nobody_else_begins_there_meanwhile),
+        CALM_CASE(no_copy_of_a_straggler_begins_there_either),
         CALM_CASE(a_worker_that_is_too_small_is_not_kept),
         CALM_CASE(a_worker_is_given_back_with_the_job_it_was_kept_for),
         CALM_CASE(when_there_is_room_elsewhere_the_worker_is_given_back),

@@ -96,6 +96,21 @@ static void what_is_three_times_as_slow_is_known_as_soon_as_it_is_late(void **st
     assert_true(jt_attempt_is_slow(last, f->now + 500));
 }
 
+/* Its code has not been given a record yet: it may be in its setup, or on a node that stands still.
+ */
+static void where_no_byte_is_counted_a_third_more_time_is_enough(void **state)
+{
+    struct fixture *f = *state;
+    struct jt_stage *maps = twenty(f, 19);
+    struct jt_attempt *last = oldest(maps);
+    uint64_t mean = jt_stage_mean_ms(maps);
+    for (uint64_t total = 0; total <= 1000; total += 1000) {
+        last->bytes_total = total;
+        assert_false(jt_attempt_is_slow(last, last->start_ms + mean + mean / 3 - 1));
+        assert_true(jt_attempt_is_slow(last, last->start_ms + mean + mean / 3));
+    }
+}
+
 /* What a next life knows of how long its tasks take, it has from the one before. */
 static void a_task_that_runs_again_after_a_restart_is_as_young_as_it_is(void **state)
 {
@@ -194,6 +209,7 @@ int main(void)
         CASE(a_task_has_one_copy_however_long_it_takes),
         CASE(what_reads_as_fast_as_the_others_is_no_straggler),
         CASE(what_is_three_times_as_slow_is_known_as_soon_as_it_is_late),
+        CASE(where_no_byte_is_counted_a_third_more_time_is_enough),
         CASE(a_task_that_runs_again_after_a_restart_is_as_young_as_it_is),
         CASE(what_runs_on_a_slow_node_is_copied_at_once),
         CASE(a_copy_goes_neither_to_a_slow_node_nor_to_where_the_task_failed),
