@@ -19,12 +19,8 @@ static void lose_outputs_of(struct jt_core *core, struct jt_worker *worker)
 /* What was on its way when the connection broke may never have come: it is told again. */
 static void forget_what_was_told(struct jt_worker *worker)
 {
-    list_each (&worker->links, it) {
-        struct jt_link *link = list_entry(it, struct jt_link, of_worker);
-        link->told_job = false;
-        link->outputs_told = 0;
-        link->told_complete = 0;
-    }
+    list_each (&worker->links, it)
+        list_entry(it, struct jt_link, of_worker)->told_job = false;
 }
 
 static void lose_worker(struct jt_core *core, struct jt_worker *worker)

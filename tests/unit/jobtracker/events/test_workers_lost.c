@@ -98,6 +98,25 @@ static void a_reduce_whose_worker_reconnects_hears_of_all_outputs_again(void **s
     assert_true(jt_on_held(&f->core, a, &id, f->now));
     assert_int_equal(count(f, JT_TELL_JOB), jobs + 1);
     assert_int_equal(count(f, JT_TELL_OUTPUTS), outputs + 1);
+    const struct jt_effect *told = &f->core.effects[f->core.effect_count - 1];
+    assert_int_equal(told->kind, JT_TELL_OUTPUTS);
+    assert_int_equal(told->from, 0);
+    assert_int_equal(told->to, 1);
+}
+
+/* Where no map had anything to read there is no output to be told of, only that they are all. */
+static void a_reduce_of_nothing_whose_worker_reconnects_hears_that_it_is_all(void **state)
+{
+    struct fixture *f = *state;
+    struct jt_worker *a = worker(f, "a", 1, 1);
+    submit(f, 0, 1, NULL);
+    struct attempt_id id = id_of(running_on(a));
+    size_t outputs = count(f, JT_TELL_OUTPUTS);
+    assert_int_equal(outputs, 1);
+    jt_on_disconnect(&f->core, a, f->now);
+    worker(f, "a", 1, 1);
+    assert_true(jt_on_held(&f->core, a, &id, f->now));
+    assert_int_equal(count(f, JT_TELL_OUTPUTS), outputs + 1);
 }
 
 static void one_reduce_among_many_cannot_condemn_a_map_output_alone(void **state)
@@ -123,12 +142,20 @@ static void three_reports_condemn_it_however_many_reduces_fetch(void **state)
     struct jt_job *job = submit(f, 1, 12, NULL);
     assert_true(done(f, running_on(a)));
     struct attempt_id id = id_of(running_on(a));
+    struct jt_worker *b = worker(f, "b", 1, 1);
     uint64_t map = 0;
     for (int i = 0; i < 3; i++) {
         assert_int_equal(job->stages[0].done, 1);
         jt_on_fetch_failed(&f->core, &id, slice_str("a"), &map, 1, f->now);
     }
     assert_int_equal(job->stages[0].done, 0);
+    /* What was said of the former output is not held against the next. */
+    assert_int_equal(job->stages[0].ended_ms, 0);
+    f->now += 100;
+    assert_true(done(f, running_on(b)));
+    assert_int_equal(job->stages[0].ended_ms, f->now);
+    jt_on_fetch_failed(&f->core, &id, slice_str("b"), &map, 1, f->now);
+    assert_int_equal(job->stages[0].done, 1);
 }
 
 static void what_is_no_complaint_about_who_has_the_output_changes_nothing(void **state)
@@ -158,8 +185,16 @@ static void a_reduce_that_has_seen_wrong_sums_itself_is_believed_at_once(void **
     assert_true(done(f, running_on(a)));
     struct attempt_id id = id_of(running_on(a));
     uint64_t map = 0;
+    struct jt_worker *b = worker(f, "b", 1, 1);
+    const struct jt_task *task = &job->stages[0].tasks[0];
+    const struct jt_attempt *first = task->winner;
     jt_on_output_damaged(&f->core, &id, slice_str("a"), &map, 1, f->now);
     assert_int_equal(job->stages[0].done, 0);
+    assert_string_equal(first->why, "its output could not be read any more");
+    assert_true(jt_task_failed_on(task, a));
+    assert_ptr_equal(running_on(b)->task, task); /* though there is room on a */
+    assert_true(done(f, running_on(b)));
+    assert_int_equal(a->doubts, 1);
 }
 
 static void what_was_done_before_a_restart_is_not_done_again(void **state)
@@ -178,6 +213,26 @@ static void what_was_done_before_a_restart_is_not_done_again(void **state)
     assert_true(running_on(a)->number >= 2000);
     finish_all(f);
     assert_int_equal(job->state, JT_JOB_COMMITTING);
+}
+
+/* The journal is told in its order: done, lost, done anew. */
+static void what_was_lost_before_a_restart_counts_no_more(void **state)
+{
+    struct fixture *f = *state;
+    jt_on_resume_begin(&f->core);
+    struct jt_job *job = submit(f, 1, 1, NULL);
+    struct jt_resumed was = {{{0, job->number}, 0, 0, 3}, slice_str("a"), slice_str("r"), {0}};
+    jt_on_resumed(&f->core, job, &was, f->now);
+    jt_on_resumed_lost(&f->core, job, &was.id);
+    assert_int_equal(job->stages[0].done, 0);
+    was.id.attempt = 4;
+    jt_on_resumed(&f->core, job, &was, f->now);
+    jt_on_resumed_lost(&f->core, job, &(struct attempt_id){{0, job->number}, 0, 0, 3});
+    assert_int_equal(job->stages[0].done, 1);
+    was.id.attempt = 5; /* nothing was lost: it is none of ours */
+    jt_on_resumed(&f->core, job, &was, f->now);
+    jt_on_resume_end(&f->core, 2, f->now);
+    assert_int_equal(job->stages[0].tasks[0].winner->number, 4);
 }
 
 static void a_job_that_was_all_done_is_published_whatever_is_resumed_behind_it(void **state)
@@ -222,11 +277,13 @@ int main(void)
         CASE(a_worker_that_only_reconnects_keeps_its_work),
         CASE(an_order_that_went_down_with_the_connection_is_given_again),
         CASE(a_reduce_whose_worker_reconnects_hears_of_all_outputs_again),
+        CASE(a_reduce_of_nothing_whose_worker_reconnects_hears_that_it_is_all),
         CASE(one_reduce_among_many_cannot_condemn_a_map_output_alone),
         CASE(three_reports_condemn_it_however_many_reduces_fetch),
         CASE(what_is_no_complaint_about_who_has_the_output_changes_nothing),
         CASE(a_reduce_that_has_seen_wrong_sums_itself_is_believed_at_once),
         CASE(what_was_done_before_a_restart_is_not_done_again),
+        CASE(what_was_lost_before_a_restart_counts_no_more),
         CASE(a_job_that_was_all_done_is_published_whatever_is_resumed_behind_it),
         CASE(an_output_whose_worker_does_not_come_back_is_made_again),
     };
