@@ -125,7 +125,7 @@ struct qn_host {
                      struct qn_slice value);
     const char *(*input_at)(struct qn_task *task, uint32_t index, const char **ret_name);
     const char *(*side_at)(struct qn_task *task, uint32_t index);
-    uint64_t values_size; /* of struct qn_values */
+    struct qn_slice (*key_of)(const struct qn_values *values);
 };
 
 /* The visible head of what the host passes around; the rest is its own. */
@@ -202,7 +202,8 @@ struct qn_job {
     /* Order of keys, <0 0 >0. Absent: by type, as above, and much faster. */
     int (*compare)(struct qn_slice a, struct qn_slice b) QN_ZERO;
     /* 0 = same group: one reduce call gets the values of all keys alike in this sense (they must be
-     * neighbours in the order). Absent: equal keys. */
+     * neighbours in the order), and the first of those keys; qn_key_of tells each value's. Absent:
+     * equal keys. */
     int (*group)(struct qn_slice a, struct qn_slice b) QN_ZERO;
 
     const struct qn_option_row *options QN_ZERO; /* ends with a NULL name */
@@ -301,6 +302,12 @@ static inline int qn_next(struct qn_values *values, struct qn_slice *value)
     values->at += values->step;
     values->left--;
     return 1;
+}
+/* The whole key of the value that qn_next gave last: where .group takes several keys for alike,
+ * each value's own, in their order. Valid as long as the value. */
+static inline struct qn_slice qn_key_of(const struct qn_values *values)
+{
+    return values->host->key_of(values);
 }
 static inline void **qn_state(struct qn_task *task)
 {

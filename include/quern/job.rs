@@ -90,6 +90,7 @@ pub struct Host {
     emit_keys: *const c_void,
     input_at: *const c_void,
     side_at: *const c_void,
+    key_of: extern "C" fn(*const RawValues) -> Slice,
 }
 #[repr(C)]
 pub struct RawTask {
@@ -302,6 +303,10 @@ impl Values {
         let mut value = Slice::of(&[]);
         let there_is = unsafe { ((*(*self.raw).host).next)(self.raw, &mut value) };
         if there_is != 0 { Some(value.bytes()) } else { None }
+    }
+    /// The whole key of the value that next gave last: its own, where a group has several.
+    pub fn key(&self) -> &[u8] {
+        unsafe { ((*(*self.raw).host).key_of)(self.raw).bytes() }
     }
 }
 

@@ -299,6 +299,7 @@ static void measure_burst(void *owner)
 struct values {
     struct qn_values head;
     struct gather *gather;
+    struct qn_slice key;
 };
 
 /* Numbers are at hand in the head, where qn_next takes them by itself; who was built before it did
@@ -312,6 +313,11 @@ static int next_to_combine(struct qn_values *values, struct qn_slice *ret_value)
         return 0;
     *ret_value = key_to_qn(value);
     return 1;
+}
+
+static struct qn_slice key_in_combine(const struct qn_values *values)
+{
+    return ((const struct values *)(const void *)values)->key;
 }
 
 static int emit_from_combine(struct qn_task *task, struct qn_slice qkey, struct qn_slice qvalue)
@@ -330,11 +336,11 @@ static int run_combine(void *arg, struct slice key, struct gather *g)
     struct values values = {.head = {.host = &e->combine_host}, .gather = g};
     gather_hand_over(g, &values.head.at, &values.head.step, &values.head.left);
     uint8_t room[KEY_NUMBER_BYTES];
+    values.key = key_to_qn(key_restore(&e->order, key, room));
     void *further = c->further;
     c->further = NULL;
     c->task.host = &e->combine_host;
-    int rc = e->plugin->job.combine(&c->task, key_to_qn(key_restore(&e->order, key, room)),
-                                    &values.head);
+    int rc = e->plugin->job.combine(&c->task, values.key, &values.head);
     c->task.host = &c->host;
     c->further = further;
     return context_check(c, rc, "combine");
@@ -380,6 +386,7 @@ static int open_combine(struct emit *e, struct region *region)
     e->combine_host = e->c->host;
     e->combine_host.emit = emit_from_combine;
     e->combine_host.next = next_to_combine;
+    e->combine_host.key_of = key_in_combine;
     e->has_combine = fold.op != QN_NO_FOLD;
     e->counts_in_table = fold_is_number(&fold) && e->value_is_number;
     e->has_gather = !e->has_combine;

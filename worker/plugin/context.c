@@ -169,6 +169,12 @@ static int host_no_next(struct qn_values *values, struct qn_slice *ret_value)
     return 0;
 }
 
+static struct qn_slice host_no_key(const struct qn_values *values)
+{
+    (void)values;
+    return qn_nothing();
+}
+
 void context_often(struct context *c)
 {
     context_tick(c);
@@ -247,7 +253,7 @@ int context_open(struct context *c, const struct context_conf *conf, struct err 
                                .emit_keys = context_emit_keys,
                                .input_at = host_no_input_at,
                                .side_at = host_side_at,
-                               .values_size = sizeof(struct qn_values)};
+                               .key_of = host_no_key};
     c->task = (struct qn_task){.host = &c->host,
                                .task_index = run->id.task,
                                .attempt = run->id.attempt,

@@ -78,6 +78,7 @@ bool group_value(struct group *g, struct slice *ret_value)
         }
     }
     *ret_value = g->at->value;
+    g->given = g->at->key;
     g->at = NULL;
     return true;
 }
@@ -108,6 +109,7 @@ int group_next(struct group *g, struct slice *ret_key)
     if (rc != 0)
         return rc;
     g->own_key = key_restore(&g->order, kept_key(g), g->room);
+    g->given = kept_key(g);
     g->is_open = true;
     g->groups++;
     g->first = g->records - 1;

@@ -42,6 +42,7 @@ struct values {
     struct qn_values head;
     struct group *group;
     struct context *c;
+    uint8_t *room; /* KEY_NUMBER_BYTES, for key_of */
 };
 
 static int no_memory(struct reducer *r)
@@ -65,6 +66,12 @@ static int next_value(struct qn_values *values, struct qn_slice *ret_value)
         return 0;
     *ret_value = key_to_qn(value);
     return 1;
+}
+
+static struct qn_slice key_of_value(const struct qn_values *values)
+{
+    const struct values *v = (const struct values *)(const void *)values;
+    return key_to_qn(key_restore(&v->group->order, v->group->given, v->room));
 }
 
 static bool is_number(enum qn_type type)
@@ -257,7 +264,8 @@ static int fail_source(struct reducer *r, struct sources *sources, int rc, struc
 static int reduce_groups(struct reducer *r, struct group *group)
 {
     struct context *c = r->c;
-    struct values values = {{&c->host}, group, c};
+    uint8_t room[KEY_NUMBER_BYTES];
+    struct values values = {.head = {.host = &c->host}, .group = group, .c = c, .room = room};
     struct slice key;
     int rc;
     while ((rc = next_group(r, group, &key)) == 1) {
@@ -432,6 +440,7 @@ int reducer_run(struct context *c, const struct reducer_conf *conf, struct task_
     c->owner = &r;
     c->host.emit = emit_to_file;
     c->host.next = next_value;
+    c->host.key_of = key_of_value;
     further_open(&r.further, c);
     meter_open(&r.meter);
     c->on_often = measure_burst;

@@ -204,6 +204,8 @@ static int sum_up_by_the_host(struct qn_task *task, struct qn_slice key, struct 
     uint64_t sum = 0;
     while (values->host->next(values, &v))
         sum += qn_to_u64(v);
+    if (!slice_eq(key_from_qn(qn_key_of(values)), key_from_qn(key)))
+        return -1;
     return qn_emit(task, key, qn_from_u64(&sum));
 }
 

@@ -246,6 +246,33 @@ static void the_jobs_grouping_joins_keys(void **state)
     drop(t);
 }
 
+static int join_with_keys(struct qn_task *task, struct qn_slice key, struct qn_values *values)
+{
+    char text[64];
+    struct qn_slice first = qn_key_of(values), v;
+    size_t n = (size_t)snprintf(text, sizeof(text), "%.*s:", (int)first.len, (char *)first.data);
+    while (qn_next(values, &v)) {
+        struct qn_slice k = qn_key_of(values);
+        n += (size_t)snprintf(text + n, sizeof(text) - n, "%.*s=%.*s,", (int)k.len, (char *)k.data,
+                              (int)v.len, (char *)v.data);
+    }
+    return qn_emit(task, key, (struct qn_slice){text, n});
+}
+
+static void each_value_of_a_group_has_its_own_key(void **state)
+{
+    (void)state;
+    struct qn_job job = join_job();
+    job.group = by_first;
+    job.reduce = join_with_keys;
+    struct task *t = make(&job, 2);
+    make_run(t, 0, (const char *[]){"a1 x", "a3 y", "b1 z", NULL});
+    make_run(t, 1, (const char *[]){"a2 m", "b0 n", NULL});
+    assert_int_equal(run(t), 0);
+    check_output(t, "a1\ta1:a1=x,a2=m,a3=y,\nb0\tb0:b0=n,b1=z,\n");
+    drop(t);
+}
+
 static int backwards(struct qn_slice a, struct qn_slice b)
 {
     return -slice_cmp(key_from_qn(a), key_from_qn(b));
@@ -357,6 +384,7 @@ int main(void)
         cmocka_unit_test(no_maps_make_an_empty_file),
         cmocka_unit_test(a_reduce_may_leave_values_unread),
         cmocka_unit_test(the_jobs_grouping_joins_keys),
+        cmocka_unit_test(each_value_of_a_group_has_its_own_key),
         cmocka_unit_test(the_jobs_order_is_followed),
         cmocka_unit_test(many_runs_with_little_memory_are_merged_in_steps),
         cmocka_unit_test(what_reduce_says_is_told),
