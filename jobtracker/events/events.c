@@ -146,8 +146,8 @@ bool jt_on_done(struct jt_core *core, struct jt_worker *worker, const struct att
     jt_attempt_take_progress(attempt, progress);
     attempt->is_empty = progress->is_empty;
     task->winner = attempt;
-    jt_task_move(task,
-                 JT_TASK_DONE); /* before its end: what the job may have more is asked there */
+    /* Before its end: what the job may have more is asked there. */
+    jt_task_move(task, JT_TASK_DONE);
     jt_attempt_end(core, attempt, JT_ATTEMPT_DONE);
     jt_task_kill_attempts(core, task, "another attempt was first");
     jt_stage_note_run(stage, attempt->end_ms - attempt->start_ms);
