@@ -58,7 +58,7 @@ static int check(struct qn_task *task)
     for (uint32_t i = 0; s->left_len == 0 && (path = qn_input_at(task, i, &name)) != NULL; i++)
         if (!*name)
             return no_side(task, path);
-    return 0;
+    return s->left_len ? qn_option_input_prefix(task, "join.left") : 0;
 }
 
 enum { LEFT, RIGHT, IS_CUT }; /* a line's last byte: its side, or IS_CUT and its side */

@@ -39,6 +39,11 @@ static int setup(struct qn_task *task)
     return 0;
 }
 
+static int check(struct qn_task *task)
+{
+    return setup(task) != 0 ? -1 : qn_option_input_prefix(task, "upsert.changes");
+}
+
 static int map(struct qn_task *task, struct qn_slice line, struct qn_slice where)
 {
     struct state *s = *qn_state(task);
@@ -121,5 +126,5 @@ const struct qn_job qn_job = {
     .options = options,
     .spread = QN_BY_RANGE,
     .needs_reduce = 1,
-    .check = setup,
+    .check = check,
 };

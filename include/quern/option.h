@@ -101,6 +101,26 @@ static inline int qn_option_side_file(struct qn_task *task, const char *name, co
     return -1;
 }
 
+/* What the paths of some inputs begin with, for .check: does any, as far as what was typed tells? A
+ * task's qn_input(task)->path is whole, so one that lacks its beginning is like none of them. */
+static inline int qn_option_input_prefix(struct qn_task *task, const char *name)
+{
+    const char *prefix = qn_option(task, name), *path, *input;
+    size_t len = strlen(prefix);
+    uint32_t i = 0;
+    if (*prefix != '/')
+        return qn_fail(task,
+                       "%s = \"%s\": the beginning of a whole path is wanted, from its first / on",
+                       name, prefix);
+    for (; (path = qn_input_at(task, i, &input)) != NULL; i++) {
+        size_t plain = strcspn(path, "*?[{\\");
+        if (*path != '/' || strstr(path, "//") || strstr(path, "/.") ||
+            strncmp(path, prefix, plain < len ? plain : len) == 0)
+            return 0;
+    }
+    return i ? qn_fail(task, "%s = \"%s\": the path of no input begins so", name, prefix) : 0;
+}
+
 #ifdef __cplusplus
 }
 #endif

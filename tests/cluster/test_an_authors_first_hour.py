@@ -257,6 +257,8 @@ def test_wrong_words_are_told_in_a_line(tmp_path):
                               (["check", "wordcount", "-ni", "x"], 2, "no option -ni"), (["check", "wordcount", "-in", "nosuch"], 1, "nosuch: No such file"),
                               (["check", "grep", "-in", __file__], 2, "needs -D grep.pattern="),
                               (["check", "join", "-in", __file__], 2, f"which side is {__file__}? -input left=PATH -input right=PATH, or -D join.left=PREFIX"),
+                              (["check", "join", "-D", f"join.left={os.path.basename(__file__)}", "-in", __file__], 2, "the beginning of a whole path is wanted"),
+                              (["check", "upsert", "-D", "upsert.changes=/no", "-in", __file__], 2, 'upsert.changes = "/no": the path of no input begins so'),
                               (["test", "hashjoin", "-D", "hashjoin.left=x", "-in", __file__, "-expect", __file__], 2, 'hashjoin.left = "x": the name of a file'),
                               (["check", "topn", "-D", "topn.what=1", "-in", __file__], 2, 'no option "topn.what"'),
                               (["check", "topn", "-D", "mapreduce.map.memory.mb=x", "-in", __file__], 2, "want a size"),

@@ -41,8 +41,17 @@ static const char *side_at(struct qn_task *task, uint32_t index)
     return names[index];
 }
 
+static const char *paths[4];
+
+static const char *input_at(struct qn_task *task, uint32_t index, const char **ret_name)
+{
+    (void)task;
+    *ret_name = "";
+    return paths[index];
+}
+
 static const struct qn_host host = {
-    .option = option, .fail = failed, .format = format, .side_at = side_at};
+    .option = option, .fail = failed, .format = format, .side_at = side_at, .input_at = input_at};
 static struct qn_task task = {.host = &host};
 
 static void whole_numbers_are_digits_between_two_bounds(void **state)
@@ -152,6 +161,36 @@ static void a_side_file_is_one_that_comes_along(void **state)
     assert_non_null(strstr(told, "(-file PATH#NAME)"));
 }
 
+static int begins_one_of(const char *prefix, const char *first, const char *second)
+{
+    typed = prefix;
+    paths[0] = first;
+    paths[1] = second;
+    return qn_option_input_prefix(&task, "p");
+}
+
+static void a_prefix_is_that_of_an_input_as_far_as_one_can_tell(void **state)
+{
+    (void)state;
+    static const char *const good[][2] = {
+        {"/a", "/a"},        {"/a/", "/a"},       {"/a", "/a/"},     {"/a/b/c", "/a"},
+        {"/a", "/a/b/c"},    {"/", "/x"},         {"/a/b", "/*"},    {"/a/b", "/a/{x,b}"},
+        {"/a", "a"},         {"/a", "hdfs:///a"}, {"/a", "/x/../a"}, {"/a/b", "/x//y"},
+        {"/a/n1", "/a/n[1]"}};
+    for (size_t i = 0; i < ARRAY_LEN(good); i++) {
+        assert_int_equal(begins_one_of(good[i][0], good[i][1], NULL), 0);
+        assert_int_equal(begins_one_of(good[i][0], "/no", good[i][1]), 0);
+    }
+    assert_int_equal(begins_one_of("/a", NULL, NULL), 0); /* no input was typed */
+    assert_int_equal(begins_one_of("/a", "/b", "/ba"), -1);
+    assert_string_equal(told, "p = \"/a\": the path of no input begins so");
+    assert_int_equal(begins_one_of("/a/b", "/a/c*", NULL), -1);
+    assert_int_equal(begins_one_of("a", "/a", NULL), -1);
+    assert_string_equal(told,
+                        "p = \"a\": the beginning of a whole path is wanted, from its first / on");
+    assert_int_equal(begins_one_of("", "/a", NULL), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -160,6 +199,7 @@ int main(void)
         cmocka_unit_test(words_are_one_of_some_in_letters_of_either_size),
         cmocka_unit_test(yes_and_no_are_true_and_false),
         cmocka_unit_test(a_side_file_is_one_that_comes_along),
+        cmocka_unit_test(a_prefix_is_that_of_an_input_as_far_as_one_can_tell),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
