@@ -370,6 +370,20 @@ static void a_job_has_as_many_tasks_at_a_time_as_it_may_until_it_ends(void **sta
     }
 }
 
+static void a_job_that_may_have_less_than_the_memory_of_a_core_ends(void **state)
+{
+    (void)state;
+    struct crowd *crowd =
+        crowd_new(&(struct crowd_conf){.workers = 2, .cores = 4, .task_ms = 1000});
+    const uint64_t share = crowd->core.fleet.most_memory / 4;
+    struct jt_submit like = {.priority = 2, .most_memory = share / 2, .map.memory = share / 4};
+    like.reduce.memory = share / 2;
+    crowd_submit(crowd, like, 4, 1);
+    crowd_run(crowd, crowd->now + 60000);
+    assert_int_equal(crowd->jobs[1].state, JT_JOB_SUCCEEDED);
+    crowd_free(crowd);
+}
+
 static void a_queue_runs_so_many_jobs_at_a_time_and_then_the_next(void **state)
 {
     static const struct jt_queue_conf confs[] = {
@@ -508,6 +522,7 @@ int main(void)
         cmocka_unit_test(many_small_tasks_do_not_keep_a_big_one_out),
         cmocka_unit_test(jobs_and_queues_keep_to_their_limits),
         cmocka_unit_test(a_job_has_as_many_tasks_at_a_time_as_it_may_until_it_ends),
+        cmocka_unit_test(a_job_that_may_have_less_than_the_memory_of_a_core_ends),
         cmocka_unit_test(a_queue_runs_so_many_jobs_at_a_time_and_then_the_next),
         cmocka_unit_test(on_an_idle_cluster_of_five_maps_run_where_their_input_is),
         cmocka_unit_test(under_load_most_maps_still_do),
