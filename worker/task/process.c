@@ -506,11 +506,12 @@ void process_kill_all(struct worker *worker)
         waitpid(process->pid, NULL, 0);
         fence_close(&process->fence);
         loop_timer_stop(&process->reap);
-        if (process->conn)
-            conn_abort(process->conn);
         list_remove(&process->link);
-        outfit_drop_dirs(process);
-        /* its memory goes with the process: on_close still points at it */
+        if (process->conn) {
+            conn_abort(process->conn); /* on_close still points at it: its memory goes with ours */
+            outfit_drop_dirs(process);
+        } else
+            process_free(process); /* it had hung up, and was still to be waited for */
     }
     loop_timer_stop(&worker->strays);
     loop_timer_stop(&worker->add_blank);
