@@ -353,18 +353,21 @@ static int feed(struct qn_task *task, struct child *c, struct qn_slice input)
 
 static int reap(struct qn_task *task, struct child *c)
 {
-    int status = 0;
+    const struct state *s = *qn_state(task);
+    int status = 0, has_file = c == &s->main && s->path;
+    const char *of = has_file ? ", reading " : "", *path = has_file ? s->path : "";
     while (waitpid(c->pid, &status, 0) < 0 && errno == EINTR)
         continue;
     c->pid = 0;
     if (WIFSIGNALED(status))
-        return qn_fail(task, "the %s \"%s\" was killed by signal %d (SIG%s)", c->role, c->command,
-                       WTERMSIG(status), sigabbrev_np(WTERMSIG(status)));
+        return qn_fail(task, "the %s \"%s\" was killed by signal %d (SIG%s)%s%s", c->role,
+                       c->command, WTERMSIG(status), sigabbrev_np(WTERMSIG(status)), of, path);
     if (WEXITSTATUS(status) == 0 ||
         strcmp(qn_option(task, "stream.non.zero.exit.is.failure"), "false") == 0)
         return 0;
-    return qn_fail(task, "subprocess failed with code %d: the %s \"%s\" (its stderr is in the log)",
-                   WEXITSTATUS(status), c->role, c->command);
+    return qn_fail(task,
+                   "subprocess failed with code %d: the %s \"%s\"%s%s (its stderr is in the log)",
+                   WEXITSTATUS(status), c->role, c->command, of, path);
 }
 
 /* Its input ends; what it still says is taken; how did it end? */
@@ -568,12 +571,11 @@ static int begin_file(struct qn_task *task, struct state *s, uint64_t offset, si
     s->read_to = offset + len;
     if (!is_other)
         return 0;
+    int rc = s->main.pid ? finish(task, &s->main) : 0;
     free(s->path);
     s->path = strdup(input->path);
     s->begins = input->split_offset;
-    if (!s->path)
-        return qn_fail(task, "out of memory");
-    return s->main.pid ? finish(task, &s->main) : 0;
+    return s->path ? rc : qn_fail(task, "out of memory");
 }
 
 static int map_lines(struct qn_task *task, struct qn_slice lines, struct qn_slice where)

@@ -168,6 +168,10 @@ def test_each_file_has_a_mapper_of_its_own(cluster):
         assert lines == ["/heads/a bob 2", *["/heads/b cy 1"] * again, "/heads/d dee 50000"], lines
     cluster.run("run", "-stream", "-reducer", "NONE", "-mapper", "head -n 1", "/heads", "/first")
     assert answer(cluster, "/first") == b"name\tcount\n" * 3
+    for end, said in ("exit 3", "code 3: the mapper"), ("kill -9 $$", "(SIGKILL), reading /heads/b"):
+        run = cluster.run("run", "-stream", "-D", "mapreduce.map.maxattempts=1", "-reducer", "NONE", "-mapper",
+                          f"cat; [ $map_input_file != /heads/b ] || {end}", "/heads", f"/fails{end[-1]}", check=False)
+        assert run.returncode == 1 and said in run.stderr.decode() and ", reading /heads/b" in run.stderr.decode(), run.stderr
 
 
 def test_how_a_program_fails_is_told(cluster):
