@@ -148,16 +148,6 @@ static int settle(struct tally *t, struct tally_record *record)
     return (int64_t)slot->both < 0 ? let_out(t, slot->word, &slot->both) : 0;
 }
 
-int tally_add_slowly(struct tally *tally, uint64_t hash, uint64_t word, uint64_t both)
-{
-    struct tally_record *turn = tally_turn(tally);
-    struct tally_slot *slot = tally_near(tally, turn->hash, turn->word);
-    bool was_added = slot->word == turn->word; /* and filled its slot */
-    int rc = was_added ? let_out(tally, slot->word, &slot->both) : settle(tally, turn);
-    tally_put(tally, hash, word, both);
-    return rc;
-}
-
 int tally_flush(struct tally *tally)
 {
     int rc = 0;
@@ -167,4 +157,15 @@ int tally_flush(struct tally *tally)
         *record = (struct tally_record){0};
     }
     return rc == 0 ? empty(tally) : rc;
+}
+
+int tally_add_slowly(struct tally *tally, uint64_t hash, uint64_t word, uint64_t both)
+{
+    struct tally_record *turn = tally_turn(tally);
+    struct tally_slot *slot = tally_near(tally, turn->hash, turn->word);
+    bool was_added = slot->word == turn->word; /* and filled its slot */
+    int rc = was_added ? let_out(tally, slot->word, &slot->both) : settle(tally, turn);
+    tally_put(tally, hash, word, both);
+    /* What comes behind it goes another way, and must not be there before. */
+    return rc != 0 || tally->is_open ? rc : tally_flush(tally);
 }

@@ -8,7 +8,7 @@
  *
  * What is added is the owner's (`both`, for there are two numbers in it mostly): a sum that becomes
  * negative is full, and goes out by itself. A full tally that has not halved what came into it is
- * open no longer: its owner had better not come again. Who does is given out, sooner or later.
+ * open no longer, and nobody waits in it: who comes again is given out.
  *
  * A word holds the key: up to seven bytes, zero-padded, the last byte 0x80 + their number; or eight
  * bytes, the last of them 1 to 0x7f. Other keys are the owner's.

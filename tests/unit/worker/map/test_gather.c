@@ -486,6 +486,36 @@ a_tally_that_does_not_help_is_given_up_and_one_nobody_needs_gives_its_space(void
     gather_close(&g);
 }
 
+/* Each key once with the same number, until the tally is given up; then with others, more often
+ * than the table holds before the end. */
+static void what_waits_when_a_tally_is_given_up_goes_out_before_other_numbers(void **state)
+{
+    (void)state;
+    static uint8_t space[GATHER_SPACE_MIN] __attribute__((aligned(64)));
+    struct gather g;
+    const uint32_t rounds = 12;
+    uint32_t keys = 0;
+    char text[64];
+    memset(last_out, 0, sizeof(last_out));
+    out_of_order = sums.records_out = 0;
+    gather_open(&g,
+                &(struct gather_conf){space, sizeof(space), true, keep_all, take_in_turn, NULL});
+    while (keys == 0 || g.tally.is_open) {
+        int len = snprintf(text, sizeof(text), "%u", keys++);
+        assert_true(keys < KEYS);
+        assert_int_equal(add_quickly(&g, slice_of(text, (size_t)len), 1), 0);
+    }
+    for (uint32_t e = 2; e < 2 + rounds; e++)
+        for (uint32_t i = keys; i > 0; i--) {
+            int len = snprintf(text, sizeof(text), "%u", i - 1);
+            assert_int_equal(add_quickly(&g, slice_of(text, (size_t)len), e), 0);
+        }
+    assert_int_equal(gather_flush(&g), 0);
+    gather_close(&g);
+    assert_int_equal(sums.records_out, (uint64_t)keys * (rounds + 1));
+    assert_int_equal(out_of_order, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -502,6 +532,7 @@ int main(void)
         cmocka_unit_test(one_number_for_all_is_counted_until_another_comes),
         cmocka_unit_test(
             a_tally_that_does_not_help_is_given_up_and_one_nobody_needs_gives_its_space),
+        cmocka_unit_test(what_waits_when_a_tally_is_given_up_goes_out_before_other_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
