@@ -304,7 +304,8 @@ static inline int qn_next(struct qn_values *values, struct qn_slice *value)
     return 1;
 }
 /* The whole key of the value that qn_next gave last: where .group takes several keys for alike,
- * each value's own, in their order. Valid as long as the value. */
+ * each value's own, in their order. Valid as long as the value. Before the first value, and when
+ * there are no more: the key of the call. */
 static inline struct qn_slice qn_key_of(const struct qn_values *values)
 {
     return values->host->key_of(values);

@@ -304,7 +304,14 @@ impl Values {
         let there_is = unsafe { ((*(*self.raw).host).next)(self.raw, &mut value) };
         if there_is != 0 { Some(value.bytes()) } else { None }
     }
-    /// The whole key of the value that next gave last: its own, where a group has several.
+    /// The next value and its own whole key, where a group has several.
+    pub fn next_with_key(&mut self) -> Option<(&[u8], &[u8])> {
+        let mut value = Slice::of(&[]);
+        let there_is = unsafe { ((*(*self.raw).host).next)(self.raw, &mut value) };
+        if there_is != 0 { Some((value.bytes(), self.key())) } else { None }
+    }
+    /// The whole key of the value that next gave last. Before the first value, and when there are
+    /// no more: the key of the call.
     pub fn key(&self) -> &[u8] {
         unsafe { ((*(*self.raw).host).key_of)(self.raw).bytes() }
     }

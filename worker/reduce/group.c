@@ -61,7 +61,6 @@ static bool advance(struct group *g)
     }
     g->failed = rc;
     g->at = NULL;
-    g->is_open = false;
     return false;
 }
 
@@ -69,13 +68,10 @@ bool group_value(struct group *g, struct slice *ret_value)
 {
     if (!g->is_open)
         return false;
-    if (!g->at) { /* the one before was given out */
-        if (!advance(g))
-            return false;
-        if (!is_alike(g)) {
-            g->is_open = false;
-            return false;
-        }
+    if (!g->at && (!advance(g) || !is_alike(g))) { /* the one before was given out, and the last */
+        g->is_open = false;
+        g->given = kept_key(g);
+        return false;
     }
     *ret_value = g->at->value;
     g->given = g->at->key;

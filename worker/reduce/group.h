@@ -27,7 +27,8 @@ struct group {
     struct slice own_key;
     struct run_cursor *at; /* a record not given out yet; NULL = none read */
     bool is_open;          /* at belongs to the group in hand */
-    struct slice given;    /* key of the value given out last, in kept form; valid as it is */
+    struct slice given;    /* key of the value in hand, in kept form, and valid as it is; before the
+                              first and behind the last: the group's */
     int failed;
     uint64_t groups, records;
     uint64_t first; /* records before the group in hand */
