@@ -144,6 +144,20 @@ def test_map_outputs_are_damaged_before_they_are_fetched(workers, damage):
         assert re.search("^[0-9]+ finished maps ran again: what they had made could not be read from node[12]$", found["FETCH_FAIL"])
 
 
+def test_one_bad_output_is_made_again_and_no_other(cluster):
+    """They are sent by the network, one behind the other."""
+    cluster.begin(deep=DEEP)
+    try:
+        job = submit(cluster, "one-bad", *WAITS)
+        maps = cluster.status(job)["stages"][0]["tasks"]
+        wait_for(lambda: cluster.status(job)["stages"][0]["done"] == maps - 1)
+        flip(next(p for p in glob.glob(f"{cluster.seen(1)}*/jobs/*/*/*") if os.path.getsize(p)))
+        wake(cluster, job)
+        assert finish(cluster, job, "one-bad")["stages"][0]["killed_attempts"] == 1
+    finally:
+        cluster.end()
+
+
 def test_a_directory_vanishes_under_running_tasks(workers):
     job = submit(workers, "vanishing", "-D", "sluggish.map=200", "-D", "mapreduce.map.maxattempts=8")
     wait_for(lambda: workers.status(job)["stages"][0]["done"] >= 2)

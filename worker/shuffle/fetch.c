@@ -26,7 +26,9 @@ struct place {
     struct thread thread;
     bool is_running, is_over; /* over: the thread is at its end, to be joined */
     bool is_ending;           /* we shut it down */
+    bool leaves_out;          /* what is spoilt was not asked for */
     uint32_t map, attempt;    /* whose output it has in hand; NO_MAP = none */
+    uint32_t broke_in;        /* what it had in hand at its end */
     atomic_int fd;
     int code;
     struct err err;
@@ -145,12 +147,29 @@ static void settle_empty(struct fetch *f, uint32_t worker, uint32_t map, size_t 
     }
 }
 
+/* Locked. */
+static void end_stream(struct place *place)
+{
+    place->is_ending = true;
+    int fd = atomic_load(&place->fd);
+    if (fd >= 0)
+        (void)shutdown(fd, SHUT_RDWR); /* its thread wakes up and closes it */
+}
+
+/* Locked. All that was asked for is here; the rest is asked for anew. */
+static void end_if_only_spoilt(struct place *place)
+{
+    if (place->leaves_out && !plan_has_sound(&place->fetch->plan, place->number))
+        end_stream(place);
+}
+
 static void on_empty(void *arg, uint32_t map, uint64_t partition, uint64_t count)
 {
     struct place *place = arg;
     struct fetch *f = place->fetch;
     mutex_lock(&f->lock);
     settle_empty(f, place->number, map, index_of(f, partition), count); /* perhaps none of ours */
+    end_if_only_spoilt(place);
     mutex_unlock(&f->lock);
     wake_up(f);
 }
@@ -181,6 +200,7 @@ static int on_keep(void *arg, const struct piece *piece, struct pieces_slot *slo
     int rc = keep(f, place->number, piece, slot);
     if (rc == 0)
         *(slot ? &f->remote_bytes : &f->local_bytes) += len;
+    end_if_only_spoilt(place);
     mutex_unlock(&f->lock);
     wake_up(f);
     return rc;
@@ -195,16 +215,22 @@ static bool on_expects(void *arg)
     return expects;
 }
 
-/* Maps that need not be sent again. Locked. */
-static int list_held(struct fetch *f, struct arena *arena, struct msg_u64s *ret)
+/* Maps that need not be sent again, or not now. Locked. */
+static int list_held(struct place *place, struct arena *arena, struct msg_u64s *ret)
 {
-    uint64_t *held = arena_calloc(arena, f->plan.held + (size_t)1, sizeof(*held));
+    const struct plan *plan = &place->fetch->plan;
+    uint32_t spoilt = plan->workers[place->number].spoilt;
+    uint64_t *held = arena_calloc(arena, plan->held + spoilt + (size_t)1, sizeof(*held));
     size_t n = 0;
     if (!held)
         return ERR_NOMEM;
-    for (uint32_t m = 0; m < f->plan.map_count; m++)
-        if (f->plan.maps[m].is_held)
+    place->leaves_out = spoilt > 0 && plan_has_sound(plan, place->number);
+    for (uint32_t m = 0; m < plan->map_count; m++) {
+        const struct plan_map *map = &plan->maps[m];
+        bool is_left_out = place->leaves_out && map->is_spoilt && map->worker == place->number;
+        if (map->is_held || is_left_out)
             held[n++] = m;
+    }
     *ret = (struct msg_u64s){held, n};
     return 0;
 }
@@ -223,7 +249,7 @@ static void on_thread(void *arg)
                                 .pass_fds = place->socket,
                                 .stage = run->reads};
     mutex_lock(&f->lock);
-    int code = list_held(f, &arena, &ask.have);
+    int code = list_held(place, &arena, &ask.have);
     mutex_unlock(&f->lock);
     struct stream_conf conf = {.address = place->socket ? place->socket : place->address,
                                .self = f->conf.self,
@@ -241,6 +267,7 @@ static void on_thread(void *arg)
     arena_release(&arena);
     mutex_lock(&f->lock);
     place->code = code;
+    place->broke_in = place->map;
     place->map = NO_MAP;
     place->is_over = true;
     mutex_unlock(&f->lock);
@@ -353,14 +380,6 @@ static int take_file(struct fetch *f, const struct task_source *source, struct e
     return rc;
 }
 
-static void end_stream(struct place *place)
-{
-    place->is_ending = true;
-    int fd = atomic_load(&place->fd);
-    if (fd >= 0)
-        (void)shutdown(fd, SHUT_RDWR); /* its thread wakes up and closes it */
-}
-
 /* Locked. Whoever has a former attempt's output in hand is left: he may stand still in the middle
  * of it, and nothing in memory can move to disk as long as he does. */
 static void leave_former(struct fetch *f, const struct task_source *source)
@@ -411,6 +430,8 @@ static void reap(struct fetch *f)
         mutex_lock(&f->lock);
         place->is_running = place->is_over = false;
         bool is_no_failure = leave_socket(place) || place->is_ending;
+        if (!is_no_failure && place->broke_in != NO_MAP)
+            plan_spoilt(&f->plan, place->number, place->broke_in, place->attempt);
         plan_stream_over(&f->plan, place->number, is_no_failure ? ERR_CANCELLED : place->code,
                          clock_mono_ms());
         mutex_unlock(&f->lock);
@@ -472,8 +493,8 @@ static void join_all(struct fetch *f)
     for (size_t i = 0; i < f->place_count; i++) {
         struct place *place = f->places[i];
         while (place->is_running) {
-            end_stream(place);
             mutex_lock(&f->lock);
+            end_stream(place);
             bool is_over = place->is_over;
             mutex_unlock(&f->lock);
             if (!is_over) { /* it may be connecting still, with nothing to shut down */
@@ -507,7 +528,9 @@ int fetch_run(struct fetch *fetch, struct err *err)
             rc = start_stream(f, step.worker, err);
             break;
         case PLAN_CLOSE:
+            mutex_lock(&f->lock);
             end_stream(f->places[step.worker]);
+            mutex_unlock(&f->lock);
             rc = wait_for_change(f, UINT64_MAX, err);
             break;
         case PLAN_BLAME:

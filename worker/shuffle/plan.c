@@ -38,10 +38,13 @@ static int64_t find_worker(struct plan *plan, struct slice name)
     return (int64_t)plan->worker_count++;
 }
 
-static void unwant(struct plan *plan, const struct plan_map *map)
+static void unwant(struct plan *plan, struct plan_map *map)
 {
-    if (map->worker != PLAN_NO_WORKER && !map->is_held)
-        plan->workers[map->worker].wanted--;
+    if (map->worker == PLAN_NO_WORKER || map->is_held)
+        return;
+    plan->workers[map->worker].wanted--;
+    plan->workers[map->worker].spoilt -= map->is_spoilt;
+    map->is_spoilt = false;
 }
 
 int64_t plan_learn(struct plan *plan, uint32_t map, uint32_t attempt, struct slice worker_name)
@@ -143,6 +146,20 @@ void plan_got(struct plan *plan, uint32_t worker, uint32_t map)
     plan->held++;
     if (worker != PLAN_NO_WORKER)
         plan->workers[worker].failures = plan->workers[worker].blamed_at = 0;
+}
+
+void plan_spoilt(struct plan *plan, uint32_t worker, uint32_t map, uint32_t attempt)
+{
+    struct plan_map *m = &plan->maps[map];
+    if (m->is_held || m->is_spoilt || m->worker != worker || attempt < m->attempt)
+        return;
+    m->is_spoilt = true;
+    plan->workers[worker].spoilt++;
+}
+
+bool plan_has_sound(const struct plan *plan, uint32_t worker)
+{
+    return plan->workers[worker].wanted > plan->workers[worker].spoilt;
 }
 
 void plan_stream_over(struct plan *plan, uint32_t worker, int code, uint64_t now_ms)

@@ -12,7 +12,9 @@
  *
  * PLAN_BLAME_AFTER failures in a row without one segment in between: its worker is blamed for the
  * outputs still missing there (once per that many failures), so that the maps are run again
- * elsewhere; the plan goes on trying meanwhile. After PLAN_GIVE_UP_AFTER it gives up. A map that
+ * elsewhere; the plan goes on trying meanwhile. What a stream broke in is left out of the next as
+ * long as that has others to bring, so that one bad output does not keep back all behind it. After
+ * PLAN_GIVE_UP_AFTER failures it gives up. A map that
  * is heard of from a later attempt has moved: whatever its former place does no longer matters. */
 #ifndef QUERN_WORKER_SHUFFLE_PLAN_H
 #define QUERN_WORKER_SHUFFLE_PLAN_H
@@ -29,12 +31,14 @@ struct plan_map {
     uint32_t worker; /* PLAN_NO_WORKER = not heard of */
     uint32_t attempt;
     bool is_held;
+    bool is_spoilt; /* a stream broke in it */
 };
 
 struct plan_worker {
     char *name;
     bool is_streaming;
     uint32_t wanted;    /* maps there that we do not hold */
+    uint32_t spoilt;    /* of these */
     uint32_t failures;  /* in a row */
     uint32_t blamed_at; /* failures when it was last blamed */
     uint64_t retry_at_ms;
@@ -75,6 +79,10 @@ struct plan_step plan_next(struct plan *plan, uint64_t now_ms);
 /* Is this output still wanted? Then receive it, and say so. */
 bool plan_wants(const struct plan *plan, uint32_t map);
 void plan_got(struct plan *plan, uint32_t worker, uint32_t map);
+/* The stream from this worker broke in the middle of an attempt's output. */
+void plan_spoilt(struct plan *plan, uint32_t worker, uint32_t map, uint32_t attempt);
+/* Is there something to bring from there that is not spoilt? Then what is, is not asked for. */
+bool plan_has_sound(const struct plan *plan, uint32_t worker);
 /* The stream ended; code 0: the worker says it has sent everything; ERR_CANCELLED: we ended it,
  * which is no failure of the worker's. */
 void plan_stream_over(struct plan *plan, uint32_t worker, int code, uint64_t now_ms);

@@ -21,6 +21,7 @@
 #include "worker/shuffle/fetch.h"
 
 #define MAPS_MAX 8
+#define LONG_MS  60000U /* nothing here takes so long but waiting for one that stands still */
 
 enum trouble {
     NONE,
@@ -29,6 +30,7 @@ enum trouble {
     SILENT_ONCE,  /* the first connection sends nothing */
     FORGETFUL,    /* says END without sending anything, always */
     ONLY_HELLO,   /* then it stands still */
+    ROTTEN,       /* each segment of one map has a flipped byte, always */
     STANDS_ONCE,  /* the first connection stands still in the middle of its first segment */
 };
 
@@ -39,7 +41,7 @@ struct fake_worker {
     struct thread thread;
     atomic_bool stop;
     enum trouble trouble;
-    unsigned trouble_at; /* which of the segments ever sent it is that has it */
+    unsigned trouble_at; /* which of the segments ever sent, or which map, it is that has it */
     bool passes_fds;
     uint32_t maps[MAPS_MAX];
     size_t count;
@@ -117,7 +119,8 @@ static int send_segment(struct fake_worker *w, int fd, uint32_t map, uint32_t pa
     int rc = sock_send_all(fd, head, sizeof(head), deadline);
     uint8_t *bytes = mem_alloc(part->len + 1);
     assert_int_equal(pread(outputs[map].fd, bytes, part->len, (off_t)part->offset), part->len);
-    if (w->trouble == CORRUPT_ONCE && sent == w->trouble_at && part->len)
+    bool is_rotten = w->trouble == ROTTEN && map == w->trouble_at;
+    if ((is_rotten || (w->trouble == CORRUPT_ONCE && sent == w->trouble_at)) && part->len)
         bytes[part->len / 2] ^= 1;
     size_t len = part->len;
     if ((w->trouble == CUT_ONCE || w->trouble == STANDS_ONCE) && sent == w->trouble_at)
@@ -375,7 +378,7 @@ static void trouble_in_the_first_segment(enum trouble trouble, size_t memory)
     if (fetch_run(r.fetch, &err) != 0)
         fail_msg("%s", err.msg);
     check_all(&r, 3);
-    assert_int_equal(atomic_load(&a.connections), 2);
+    assert_int_equal(atomic_load(&a.connections), 3); /* what broke comes last, alone */
     close_reducer(&r);
     stop(&a);
 }
@@ -401,7 +404,7 @@ static void what_is_here_is_not_asked_for_again(void **state)
     if (fetch_run(r.fetch, &err) != 0)
         fail_msg("%s", err.msg);
     check_all(&r, 3);
-    assert_int_equal(atomic_load(&a.had), 1);
+    assert_int_equal(atomic_load(&a.had), 2); /* but what broke comes last */
     close_reducer(&r);
     stop(&a);
 }
@@ -495,9 +498,33 @@ static void a_worker_without_what_it_should_have_is_blamed_for_it(void **state)
     stop(&c);
 }
 
-/* --- a worker that stands still, and what was run again because of it ------------------------ */
+static void one_bad_output_does_not_keep_back_those_behind_it(void **state)
+{
+    (void)state;
+    static const struct fetch_ops moving = {on_news, on_blame_move, on_tick};
+    struct fake_worker a = {.trouble = ROTTEN, .trouble_at = 3}, c = {.attempt = 1};
+    struct reducer r = {.ops = &moving};
+    start(&a, "a", "127.0.0.1:0", (uint32_t[]){1, 3, 2, 0}, 4);
+    start(&c, "c", "127.0.0.1:0", (uint32_t[]){3}, 1);
+    open_reducer(&r, 4, 4 << 20, LONG_MS);
+    elsewhere = &c;
+    told = &r;
+    for (uint32_t map = 0; map < 4; map++)
+        learn(&r, &a, map);
+    if (fetch_run(r.fetch, &err) != 0)
+        fail_msg("%s", err.msg);
+    assert_int_equal(r.blames, 1);
+    assert_int_equal(r.blamed_count, 1);
+    assert_int_equal(r.blamed[0], 3);
+    assert_true(slice_is(fetch_worker_of(r.fetch, 2), "a"));
+    assert_int_equal(atomic_load(&a.connections), 2 + PLAN_BLAME_AFTER);
+    check_all(&r, 4);
+    close_reducer(&r);
+    stop(&a);
+    stop(&c);
+}
 
-#define LONG_MS 60000U /* nothing here takes so long but waiting for one that stands still */
+/* --- a worker that stands still, and what was run again because of it ------------------------ */
 
 static void run_quickly(struct reducer *r)
 {
@@ -640,6 +667,7 @@ int main(void)
         cmocka_unit_test(what_is_here_is_not_asked_for_again),
         cmocka_unit_test(on_the_same_node_descriptors_come_instead_of_bytes),
         cmocka_unit_test(a_socket_that_cannot_be_seen_from_here_is_no_hindrance),
+        cmocka_unit_test(one_bad_output_does_not_keep_back_those_behind_it),
         cmocka_unit_test(a_worker_without_what_it_should_have_is_blamed_for_it),
         cmocka_unit_test(a_worker_that_stands_still_in_a_map_is_left_when_the_map_has_moved),
         cmocka_unit_test(a_copy_may_come_before_it_is_told_of_and_beside_the_first),

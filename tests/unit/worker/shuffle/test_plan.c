@@ -120,6 +120,32 @@ static void a_worker_is_blamed_for_what_is_missing_and_given_up_in_the_end(void 
     plan_close(&plan);
 }
 
+static void what_is_spoilt_waits_for_what_is_not(void **state)
+{
+    (void)state;
+    begin(3, 4);
+    uint32_t a = learn(0, 0, "a");
+    learn(1, 1, "a");
+    learn(2, 0, "b");
+    assert_true(plan_has_sound(&plan, a));
+    plan_spoilt(&plan, a, 0, 0);
+    plan_spoilt(&plan, a, 0, 0); /* again */
+    plan_spoilt(&plan, a, 1, 0); /* a former attempt of it */
+    plan_spoilt(&plan, a, 2, 0); /* which has moved */
+    assert_int_equal(plan.workers[a].spoilt, 1);
+    assert_true(plan_has_sound(&plan, a));
+    plan_spoilt(&plan, a, 1, 1);
+    assert_false(plan_has_sound(&plan, a));
+    learn(1, 2, "a"); /* it was made anew */
+    assert_true(plan_has_sound(&plan, a));
+    plan_got(&plan, a, 1);
+    plan_spoilt(&plan, a, 1, 2);
+    assert_false(plan_has_sound(&plan, a));
+    plan_got(&plan, a, 0);
+    assert_int_equal(plan.workers[a].spoilt, 0);
+    plan_close(&plan);
+}
+
 static void nobody_is_blamed_where_nothing_is_missing_any_more(void **state)
 {
     (void)state;
@@ -323,6 +349,7 @@ int main(void)
         cmocka_unit_test(it_waits_for_news_then_opens_one_stream_per_worker),
         cmocka_unit_test(a_broken_stream_is_tried_again_after_a_pause_that_doubles),
         cmocka_unit_test(a_worker_is_blamed_for_what_is_missing_and_given_up_in_the_end),
+        cmocka_unit_test(what_is_spoilt_waits_for_what_is_not),
         cmocka_unit_test(nobody_is_blamed_where_nothing_is_missing_any_more),
         cmocka_unit_test(no_pause_is_longer_than_the_longest),
         cmocka_unit_test(workers_are_asked_in_turn),
