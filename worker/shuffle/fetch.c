@@ -484,7 +484,10 @@ static int wait_for_change(struct fetch *f, uint64_t until_ms, struct err *err)
         return err_errno(err, errno, "waiting for map outputs");
     if (fds[0].revents && read(f->wake, &count, sizeof(count)) < 0 && errno != EAGAIN)
         return err_errno(err, errno, "waiting for map outputs");
-    f->conf.ops->on_tick(f->conf.arg, f->remote_bytes + f->local_bytes);
+    mutex_lock(&f->lock);
+    uint64_t bytes = f->remote_bytes + f->local_bytes;
+    mutex_unlock(&f->lock);
+    f->conf.ops->on_tick(f->conf.arg, bytes);
     return fds[1].revents ? f->conf.ops->on_news(f->conf.arg, err) : 0;
 }
 
