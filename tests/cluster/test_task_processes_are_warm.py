@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from cluster import BUILD, Cluster, output_of, wait_for
+from cluster import BUILD, Cluster, output_of, tree_of, wait_for
 
 LITTER = os.path.join(BUILD, "tests", "jobs", "litter.so")
 BRIEF = os.path.join(BUILD, "tests", "jobs", "brief.so")
@@ -210,3 +210,19 @@ def test_the_process_of_a_row_is_killed_and_only_the_task_in_hand_is_charged(clu
     times = tasks[100][0]["times"]
     assert_sums(times)
     assert times["map"] > 400_000, "that is where it was"
+
+
+def test_an_order_meets_processes_that_have_just_died():
+    """The worker stands still while its processes are killed and orders come: what cannot be handed to a dead one is told, and runs again."""
+    with Cluster(datanodes=1, workers=1) as c:
+        c.run("run", "-D", "sleep.map.ms=1", "sleep", "/first")
+        worker = c.pid("worker1")
+        for turn in range(12):
+            os.kill(worker, signal.SIGSTOP)
+            job = c.start("run", "-D", "mapreduce.job.maps=4", "-D", "sleep.rows=4", "-D", "sleep.map.ms=1", "sleep", f"/out{turn}")
+            wait_for(lambda: any(stage["running"] for one in c.jobs(all=False) for stage in one["stages"]))
+            for pid in tree_of(worker)[2:]:
+                os.kill(int(pid), signal.SIGKILL)
+            os.kill(worker, signal.SIGCONT)
+            job.communicate(timeout=60)
+            assert job.returncode == 0

@@ -319,7 +319,11 @@ static int say(struct wk_process *process, uint16_t type, const struct msg_desc 
         rc = fds && fds->n ? sock_send_fds(process->fd, buf_slice(&out), fds->v, fds->n, deadline)
                            : sock_send_all(process->fd, out.data, out.len, deadline);
     buf_release(&out);
-    return rc == 0 ? 0 : err_set(err, rc, "cannot hand the task to its process: %s", err_text(rc));
+    /* not as it is: the jobtracker would take "closed" for its own connection, and the order for
+     * lost
+     */
+    return rc == 0 ? 0
+                   : err_set(err, ERR_IO, "cannot hand the task to its process: %s", err_text(rc));
 }
 
 /* --- who serves what ------------------------------------------------------------------------- */
