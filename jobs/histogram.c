@@ -31,14 +31,11 @@ static int setup(struct qn_task *task)
 
 static int bin_of(struct state *s, struct qn_slice text, double *ret)
 {
-    char room[64], *end;
-    if (text.len == 0 || text.len >= sizeof(room))
+    double v;
+    if (!qn_number(text, &v))
         return 0;
-    memcpy(room, text.data, text.len);
-    room[text.len] = 0;
-    double v = strtod(room, &end);
     *ret = __builtin_floor(v / s->width);
-    return end == room + text.len && __builtin_fabs(*ret) <= FARTHEST; /* no NaN, no infinity */
+    return __builtin_fabs(*ret) <= FARTHEST;
 }
 
 static int map(struct qn_task *task, struct qn_slice line, struct qn_slice where)

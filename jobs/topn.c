@@ -39,17 +39,6 @@ static int setup(struct qn_task *task)
                : qn_fail(task, "no memory for %s lines", qn_option(task, "topn.n"));
 }
 
-static int to_number(struct qn_slice text, double *ret)
-{
-    char room[64], *end;
-    if (text.len == 0 || text.len >= sizeof(room))
-        return 0;
-    memcpy(room, text.data, text.len);
-    room[text.len] = 0;
-    *ret = strtod(room, &end);
-    return end == room + text.len && *ret == *ret;
-}
-
 /* Does a come after b in the answer? */
 static int is_worse(const struct line *a, const struct line *b)
 {
@@ -86,7 +75,7 @@ static int map(struct qn_task *task, struct qn_slice record, struct qn_slice whe
     struct qn_slice text;
     struct line line = {0, record.len, (unsigned char *)(uintptr_t)record.data};
     (void)where;
-    if (!qn_field(record, '\t', s->field, &text) || !to_number(text, &line.number)) {
+    if (!qn_field(record, '\t', s->field, &text) || !qn_number(text, &line.number)) {
         s->left_out->value++;
         return 0;
     }

@@ -559,6 +559,23 @@ static inline int qn_field(struct qn_slice line, char separator, uint64_t n, str
             return 1;
     return 0;
 }
+/* 1 = the text is a decimal number, as "-2.5e3", or "inf"; blanks around it are nothing. 0 = it is
+ * none, or NaN, or hexadecimal, or longer than sixty bytes. */
+static inline int qn_number(struct qn_slice text, double *ret)
+{
+    const char *p = (const char *)text.data;
+    char room[64], *end;
+    while (text.len &&
+           (p[text.len - 1] == ' ' || (p[text.len - 1] >= '\t' && p[text.len - 1] <= '\r')))
+        text.len--;
+    if (text.len == 0 || text.len >= sizeof(room) || memchr(p, 'x', text.len) ||
+        memchr(p, 'X', text.len))
+        return 0;
+    memcpy(room, p, text.len);
+    room[text.len] = 0;
+    *ret = strtod(room, &end);
+    return end == room + text.len && *ret == *ret;
+}
 /* Take the first line off *rest, without its '\n'; a '\r' before that is the line's own. 0 = none
  * is left. */
 static inline int qn_next_line(struct qn_slice *rest, struct qn_slice *line)
