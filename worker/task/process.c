@@ -319,9 +319,7 @@ static int say(struct wk_process *process, uint16_t type, const struct msg_desc 
         rc = fds && fds->n ? sock_send_fds(process->fd, buf_slice(&out), fds->v, fds->n, deadline)
                            : sock_send_all(process->fd, out.data, out.len, deadline);
     buf_release(&out);
-    /* not as it is: the jobtracker would take "closed" for its own connection, and the order for
-     * lost
-     */
+    /* ERR_CLOSED would be the jobtracker's own connection to it, and the order lost. */
     return rc == 0 ? 0
                    : err_set(err, ERR_IO, "cannot hand the task to its process: %s", err_text(rc));
 }
