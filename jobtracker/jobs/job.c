@@ -141,8 +141,10 @@ static void ask_for(struct jt_job *job, const struct jt_submit *submit)
         struct jt_stage *stage = &job->stages[i];
         bool is_reduce = stage->kind == JT_STAGE_REDUCE;
         if (stage->kind == JT_STAGE_COMMIT) {
-            if (submit->most_memory) /* a core's share may be more: no more than a map takes */
-                stage->asks.memory = submit->map.memory, stage->asks.bends = submit->map.bends;
+            if (submit->most_memory) { /* a core's share may be more: no more than a map takes */
+                stage->asks.memory = submit->map.memory;
+                stage->asks.bends = submit->map.bends;
+            }
             continue;
         }
         stage->asks = is_reduce ? submit->reduce : submit->map;

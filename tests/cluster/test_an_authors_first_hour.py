@@ -218,6 +218,20 @@ static int check(struct qn_task *task)
     assert done.returncode == 2 and done.stderr == "quern job: qn_side_file cannot be called here (qn_side_at tells what there is)\n", done.stderr
 
 
+@pytest.mark.skipif(SANITIZED, reason="a sanitizer has memory of its own")
+def test_memory_taken_and_freed_for_each_record_is_the_same_memory(tmp_path):
+    """Half a mebibyte is 150 pages: they come once, not once a record."""
+    (tmp_path / "in").write_text("x\n" * 1000)
+    takes = """struct rusage before, after; getrusage(RUSAGE_SELF, &before);
+    char *p = (char *)malloc(600000); memset(p, 1, 600000); __asm__ volatile("" : : "r"(p) : "memory"); free(p);
+    getrusage(RUSAGE_SELF, &after); uint64_t faults = (uint64_t)(after.ru_minflt - before.ru_minflt); return qn_emit(task, qn_text("faults"), qn_from_u64(&faults));"""
+    plugin = build(tmp_path, "takes", job(takes, SUM, top="#include <sys/resource.h>"))
+    done = quern("run", "-jt", "local", plugin, "in", "out", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    faults = sum(int(line.split("\t")[1]) for part in (tmp_path / "out").glob("part-*") for line in part.read_text().splitlines())
+    assert 0 < faults < 5000, faults  # of 1,000 records; 150,000 if each had its own
+
+
 def test_a_check_runs_a_job_that_makes_its_own_rows(tmp_path):
     assert "note  with -D teragen.rows=N it is run, too" in quern("job", "check", "teragen", cwd=tmp_path).stdout
     done = quern("job", "check", "teragen", "-D", "teragen.rows=100", cwd=tmp_path)

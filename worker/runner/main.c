@@ -35,13 +35,16 @@ static bool is_option(const char *word, const char *name)
 
 /* A large block is mapped by itself: it grows without a copy, and is gone when it is freed. Left to
  * itself, malloc takes such blocks from its heap once one was freed, and a line that grows by half
- * leaves holes of three times its length there, which no budget knows. */
+ * leaves holes of three times its length there, which no budget knows. Told so much, it no longer
+ * learns how much of the heap to keep: two such blocks, or a job that takes and frees half a
+ * mebibyte for each record has all its pages anew each time. */
 #define LARGE_BLOCK (1 << 20)
 
 int main(int argc, char **argv)
 {
     struct err err = {0};
     (void)mallopt(M_MMAP_THRESHOLD, LARGE_BLOCK);
+    (void)mallopt(M_TRIM_THRESHOLD, 2 * LARGE_BLOCK);
     fds_fill_std();
     if (fault_arm_from_env(&err) != 0) {
         fprintf(stderr, "quern-task: %s\n", err.msg);
